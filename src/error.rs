@@ -1,0 +1,220 @@
+//! Every way a request can be refused, and what the peer is told about it.
+//!
+//! Invariant: one exhaustive match gives each refusal its status, its stable code, a message that
+//! says what was wrong and a hint that says what to do. Must never carry an internal detail (a
+//! path, an SQL text, a cause) to the peer: [`ApiError::Internal`] keeps its cause for the log.
+
+use serde_json::{Map, Value, json};
+
+/// A refusal, as the handlers and the admission checks see it.
+#[derive(Debug)]
+pub enum ApiError {
+    /// The request is not well-formed HTTP, or asks for something no route understands.
+    BadRequest(&'static str),
+    /// A POST without a body.
+    NoContent,
+    /// A JSON body that is not the documented object.
+    InvalidJson(&'static str),
+    /// `X-Expiry` or `expiry` is not a positive whole number of seconds.
+    InvalidExpiry,
+    /// A path segment where an id belongs is not 4 to 64 hex digits.
+    InvalidId,
+    /// The body is larger than this peer may upload, in bytes.
+    TooLarge {
+        /// Limit that applied, in bytes.
+        max_size: u64,
+        /// Whether the limit for authenticated peers applied.
+        authenticated: bool,
+    },
+    /// The content's Shannon entropy is below the configured minimum.
+    EntropyTooLow {
+        /// Measured, in bits per byte.
+        entropy: f64,
+        /// Configured minimum, in bits per byte.
+        min_entropy: f64,
+    },
+    /// The same content was submitted too often.
+    Duplicate {
+        /// Submissions counted in the window, this one included.
+        count: u64,
+        /// Length of the window in seconds.
+        window_seconds: u64,
+        /// Seconds until one more is accepted.
+        retry_after_seconds: u64,
+    },
+    /// No proof of work was presented.
+    PowRequired {
+        /// Leading zero bits asked for.
+        difficulty: u8,
+    },
+    /// The token or its solution is wrong.
+    PowInvalid,
+    /// The token is past its expiry.
+    PowExpired,
+    /// The token already bought a paste.
+    PowReused,
+    /// The paste has a password and none was sent.
+    PasswordRequired,
+    /// The password sent is not the paste's.
+    PasswordWrong,
+    /// Too many wrong passwords; seconds until the next try is accepted.
+    Throttled(u64),
+    /// A delete without owner certificate or delete token.
+    AuthRequired,
+    /// Owner certificate or delete token belong to someone else.
+    PermissionDenied,
+    /// No such paste: never created, expired, burned or deleted (one and the same answer).
+    NotFound,
+    /// No such route.
+    NoSuchPath,
+    /// `GET /client` where the operator placed no client.
+    NoClient,
+    /// `GET /metrics` while it is switched off.
+    NoMetrics,
+    /// The path exists but not with this method; the methods that do.
+    MethodNotAllowed(&'static str),
+    /// A valid range that lies beyond the end of the content of this many bytes.
+    RangeNotSatisfiable(u64),
+    /// Every worker that could do this is taken; seconds to wait.
+    Busy(u64),
+    /// The disk or the configured quota is full.
+    StorageFull,
+    /// Our fault. The text goes to the log under the request id, never to the peer.
+    Internal(String),
+}
+
+/// Status, code, message and hint of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code for programs.
+    pub code: &'static str,
+    /// What was wrong, for people.
+    pub message: &'static str,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl ApiError {
+    /// The one place where refusals meet HTTP.
+    pub fn describe(&self) -> Description {
+        let (status, code, message, hint) = match self {
+            Self::BadRequest(message) => {
+                (400, "bad_request", *message, "Correct the request; docs/api.md in the source describes every route.")
+            }
+            Self::NoContent => {
+                (400, "no_content", "The request has no content.", "Send the paste as the request body, e.g. curl --data-binary @FILE URL.")
+            }
+            Self::InvalidJson(message) => (
+                400,
+                "invalid_json",
+                *message,
+                "Send {\"content\": \"text\"}; to store JSON itself verbatim, use another Content-Type such as text/plain.",
+            ),
+            Self::InvalidExpiry => {
+                (400, "invalid_expiry", "The expiry is not a positive whole number of seconds.", "Send seconds, e.g. X-Expiry: 3600, or leave it out for the default.")
+            }
+            Self::InvalidId => (400, "invalid_id", "That is not a paste id.", "An id is 4 to 64 hex digits; check the address for a typo."),
+            Self::TooLarge { authenticated: false, .. } => {
+                (413, "too_large", "The content is larger than this server accepts.", "Send less; a client certificate, where the server accepts one, raises the limit.")
+            }
+            Self::TooLarge { authenticated: true, .. } => {
+                (413, "too_large", "The content is larger than this server accepts.", "Send less, or split it over several pastes.")
+            }
+            Self::EntropyTooLow { .. } => {
+                (400, "entropy_too_low", "The content does not look encrypted, and this server asks for encryption.", "Encrypt before uploading, e.g. with the fpaste client.")
+            }
+            Self::Duplicate { .. } => {
+                (429, "duplicate", "The same content was submitted too often.", "Use the paste you already have, or wait for Retry-After seconds.")
+            }
+            Self::PowRequired { .. } => (
+                400,
+                "pow_required",
+                "This server asks for a proof of work.",
+                "GET /challenge, solve it, and send X-PoW-Token and X-PoW-Solution; the fpaste client does so by itself.",
+            ),
+            Self::PowInvalid => {
+                (400, "pow_invalid", "The proof of work is wrong.", "GET a new /challenge; SHA-256(nonce + \":\" + solution) must begin with the asked zero bits.")
+            }
+            Self::PowExpired => (400, "pow_expired", "The proof-of-work token has expired.", "GET a new /challenge and solve it before its expiry."),
+            Self::PowReused => (400, "pow_reused", "The proof-of-work token was already used.", "GET a new /challenge for each paste."),
+            Self::PasswordRequired => (
+                401,
+                "password_required",
+                "This paste is protected by a password.",
+                "Send X-Paste-Password (or X-Paste-Password-Base64), or HTTP Basic credentials with any user name.",
+            ),
+            Self::PasswordWrong => (403, "password_wrong", "The password is wrong.", "Check the password with whoever gave you the link."),
+            Self::Throttled(_) => (429, "throttled", "Too many wrong passwords for this paste.", "Wait for Retry-After seconds, then try again."),
+            Self::AuthRequired => {
+                (401, "auth_required", "Deleting needs proof that the paste is yours.", "Send X-Delete-Token from the creation's answer, or the client certificate that created it.")
+            }
+            Self::PermissionDenied => {
+                (403, "permission_denied", "That token or certificate does not own this paste.", "Use the delete token or the certificate the paste was created with.")
+            }
+            Self::NotFound => (404, "not_found", "There is no such paste.", "It may have expired, been read once, or been deleted; check the address."),
+            Self::NoSuchPath => (404, "not_found", "There is nothing at this address.", "GET / lists every route of this server."),
+            Self::NoClient => {
+                (404, "not_found", "This server has no client for that platform.", "Build fpaste from the source, or ask the operator to place it in FLASKPASTE_CLIENT_DIR.")
+            }
+            Self::NoMetrics => (404, "not_found", "Metrics are switched off.", "The operator can set FLASKPASTE_METRICS=1."),
+            Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This address does not answer that method.", "Use one of the methods in the Allow header."),
+            Self::RangeNotSatisfiable(_) => {
+                (416, "range_not_satisfiable", "The range lies beyond the end of the content.", "Ask for a range within the size in Content-Range.")
+            }
+            Self::Busy(_) => (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again."),
+            Self::StorageFull => (507, "storage_full", "The server has no room for another paste.", "Try again later; the operator has to make room."),
+            Self::Internal(_) => {
+                (500, "internal", "Something went wrong on the server.", "Try again; if it stays, tell the operator the request id.")
+            }
+        };
+        Description { status, code, message, hint }
+    }
+
+    /// The JSON body: message, code, hint, request id and the fields that belong to this refusal.
+    pub fn body(&self, request_id: &str) -> Value {
+        let description = self.describe();
+        let mut body = Map::new();
+        body.insert("error".into(), description.message.into());
+        body.insert("code".into(), description.code.into());
+        body.insert("hint".into(), description.hint.into());
+        body.insert("request_id".into(), request_id.into());
+        match self {
+            Self::TooLarge { max_size, authenticated } => {
+                body.insert("max_size".into(), json!(max_size));
+                body.insert("authenticated".into(), json!(authenticated));
+            }
+            Self::EntropyTooLow { entropy, min_entropy } => {
+                // Three decimals: enough to compare by eye, and no noise from the binary fraction.
+                body.insert("entropy".into(), json!((entropy * 1000.0).round() / 1000.0));
+                body.insert("min_entropy".into(), json!(min_entropy));
+            }
+            Self::Duplicate { count, window_seconds, .. } => {
+                body.insert("count".into(), json!(count));
+                body.insert("window_seconds".into(), json!(window_seconds));
+            }
+            Self::PowRequired { difficulty } => {
+                body.insert("difficulty".into(), json!(difficulty));
+            }
+            _ => {}
+        }
+        Value::Object(body)
+    }
+
+    /// The headers that belong to this refusal.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Duplicate { retry_after_seconds: seconds, .. } | Self::Throttled(seconds) | Self::Busy(seconds) => {
+                vec![("Retry-After", seconds.to_string())]
+            }
+            Self::PasswordRequired => vec![("WWW-Authenticate", "Basic realm=\"paste\", charset=\"UTF-8\"".into())],
+            // 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's
+            // login dialog for credentials that are never of use here.
+            Self::AuthRequired => vec![("WWW-Authenticate", "X-Delete-Token realm=\"delete\"".into())],
+            Self::MethodNotAllowed(allow) => vec![("Allow", (*allow).into())],
+            Self::RangeNotSatisfiable(size) => vec![("Content-Range", format!("bytes */{size}"))],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! flaskpaste: a pastebin people trust with secrets.
+
+pub mod error;
+pub mod mime;
