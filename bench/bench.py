@@ -1,0 +1,448 @@
+"""Measure flaskpaste beside nginx and a Flask pastebin, in one run, as ratios.
+
+Absolute figures say more about the machine than about the program, so every figure that has a
+target is a ratio of two contestants measured seconds apart, several times in turn. The median of
+the rounds' ratios is printed, so a machine that slows down half-way slows both sides.
+README.md beside this file tells how to read the table.
+"""
+
+import argparse
+import ctypes
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+BENCH = Path(__file__).resolve().parent
+ROOT = BENCH.parent
+WORK = ROOT / "target" / "bench"
+ROUNDS = 3
+CONNECTIONS = 48
+CORES = os.cpu_count() or 1
+OK = {True: "ok", False: "MISSED"}
+table = []  # the lines to print at the end
+BODY = (b"The same kilobyte for everyone. " * 32)[:1024]
+MIB = 1 << 20
+OWNER = {"X-SSL-Client-SHA1": "ab" * 20}
+
+
+def die(message):
+    """Stop with one line; the exit stack in `main` still ends every server."""
+    raise SystemExit(f"bench: {message}")
+
+
+def note(message):
+    """Progress goes to stderr, so that stdout is the table alone."""
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+class Server(NamedTuple):
+    """A running contestant."""
+
+    process: subprocess.Popen
+    port: int
+
+
+def needs(tool, package):
+    """The path of a program, or the one line that says what to install."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    return shutil.which(tool, path=path) or die(f"{tool} is missing: apt-get install {package}")
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def die_with_parent():
+    """Ask Linux to end this child even if the benchmark itself is killed by SIGKILL."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def end(process):
+    """End a server and its workers: politely, then not."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def spawn(stack, argv, log, **env):
+    """Start a program in a process group of its own that `stack` will end."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK", "GUNICORN"))}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=clean | env, cwd=log.parent,
+            start_new_session=True, preexec_fn=die_with_parent,
+        )  # fmt: skip
+    stack.callback(end, process)
+    return process
+
+
+def wait_for(attempt, process, log, seconds=20):
+    """Poll until `attempt` gives something; a server that died or is silent shows its log."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit and process.poll() is None:
+        try:
+            if found := attempt():
+                return found
+        except OSError:
+            pass  # not listening yet
+        time.sleep(0.0005)
+    die(f"{process.args[0]} did not come up; its log ends:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def answering(process, port, path, log):
+    """The server, once a GET of `path` is answered with 200."""
+    server = Server(process, port)
+    wait_for(lambda: fetch(server, "GET", path), process, log)
+    return server
+
+
+def start_flaskpaste(stack, binary, folder):
+    """Start the program under test on an empty database, durable as shipped, and time its start."""
+    folder.mkdir()
+    log = folder / "log"
+    settings = {"FLASKPASTE_BIND": "127.0.0.1:0", "FLASKPASTE_DB": f"{folder}/pastes.db"}
+    settings |= {"FLASK_ENV": "production", "FLASKPASTE_POW_DIFFICULTY": "0", "FLASKPASTE_LOG": "off"}
+    began = time.perf_counter()
+    process = spawn(stack, [str(binary)], log, **settings)
+    line = re.compile(r"listening on http://127\.0\.0\.1:(\d+)\s")
+    port = int(wait_for(lambda: line.search(log.read_text()), process, log)[1])
+    server = answering(process, port, "/health", log)
+    return server, (time.perf_counter() - began) * 1000
+
+
+def start_nginx(stack, nginx, folder):
+    """nginx with one static file, its file cache on and connections kept for ever."""
+    (folder / "www").mkdir(parents=True)
+    (folder / "www" / "body.txt").write_bytes(BODY)
+    port, log = free_port(), folder / "log"
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temps = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    (folder / "nginx.conf").write_text(f"""
+        {"user root;" if os.geteuid() == 0 else ""}
+        daemon off; worker_processes auto; pid {folder}/pid; error_log stderr warn;
+        events {{ worker_connections 1024; }}
+        http {{
+            access_log off; default_type text/plain; sendfile on; {temps}
+            keepalive_requests 1000000000; open_file_cache max=100;
+            server {{ listen 127.0.0.1:{port}; root {folder}/www; }}
+        }}""")
+    argv = [nginx, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    server = answering(spawn(stack, argv, log), port, "/body.txt", log)
+    if fetch(server, "GET", "/body.txt") != BODY:
+        die("nginx does not give back the file")
+    return server
+
+
+def make_venv():
+    """Flask and gunicorn, at the pinned versions, in a folder of the benchmark's own."""
+    venv, wanted = WORK / "venv", (BENCH / "requirements.txt").read_text()
+    stamp = venv / "installed.txt"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        note("installing bench/requirements.txt into target/bench/venv")
+        if subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)]).returncode:
+            die("cannot make a virtual environment: apt-get install python3-venv")
+        pip = [venv / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-r"]
+        if subprocess.run([*pip, BENCH / "requirements.txt"]).returncode:
+            die("pip could not install bench/requirements.txt (see above)")
+        stamp.write_text(wanted)
+    return venv / "bin" / "gunicorn"
+
+
+def start_flask(stack, gunicorn, folder):
+    """The Flask program; gthread with 4 threads was the fastest of sync, gthread 1 and gthread 4."""
+    folder.mkdir()
+    port, log = free_port(), folder / "log"
+    workers = f"--workers={2 * CORES + 1} --worker-class=gthread --threads=4 --keep-alive=60"
+    where = ["--no-control-socket", f"--bind=127.0.0.1:{port}", f"--pythonpath={BENCH}"]
+    argv = [str(gunicorn), *workers.split(), *where, "flask_app:app"]
+    process = spawn(stack, argv, log, BENCH_DB=f"{folder}/pastes.db", PYTHONDONTWRITEBYTECODE="1")
+    return answering(process, port, "/health", log)
+
+
+def fetch(server, method, path, body=None, headers=None, status=200):
+    """The body of an answer, over a connection of its own; any status but the promised one is fatal."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    try:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        content = answer.read()
+    finally:
+        connection.close()
+    if answer.status != status:
+        die(f"{method} :{server.port}{path}: expected {status}, got {answer.status}: {content[:300]!r}")
+    return content
+
+
+def paste(server):
+    """Store BODY and check, before anything is timed, that it comes back as it went in."""
+    kept = json.loads(fetch(server, "POST", "/", BODY, {"Content-Type": "text/plain"}, 201))["id"]
+    raw, told = fetch(server, "GET", f"/{kept}/raw"), json.loads(fetch(server, "GET", f"/{kept}"))
+    if raw != BODY or told["size"] != len(BODY):
+        die(f"port {server.port} does not give back what it was given")
+    return kept
+
+
+def prefill(server, rows, ids_file):
+    """Store `rows` different pastes through the front door, and write their IDs to a file."""
+
+    def feed(lane):
+        ids, count = [], rows // CONNECTIONS + (lane < rows % CONNECTIONS)
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as peer:
+            for first in range(0, count, 16):
+                batch = range(first, min(first + 16, count))
+                peer.sendall(b"".join(head + b"prefill %8d %8d " % (lane, n) + BODY[26:] for n in batch))
+                ids += read_ids(peer, len(batch))
+        return ids
+
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1024\r\n\r\n"
+    began = time.monotonic()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        ids = [i for lane in pool.map(feed, range(CONNECTIONS)) for i in lane]
+    if len(set(ids)) != rows:
+        die(f"stored {rows} pastes and got {len(set(ids))} different IDs")
+    ids_file.write_text("".join(f"{i}\n" for i in ids))
+    note(f"stored {rows:,} pastes in {time.monotonic() - began:.0f} s")
+
+
+def read_ids(peer, count):
+    """The IDs in the next `count` pipelined answers, every one of which must be a 201."""
+    text = b""
+    while len(ids := re.findall(rb'"id": ?"([0-9a-f]+)"', text)) < count:
+        text += peer.recv(65536) or die("the server closed the connection while it was filled")
+        if bad := re.search(rb"HTTP/1\.1 (?!201)\d.*", text):
+            die(f"storing a paste was answered with {bad[0].decode()}")
+    return [i.decode() for i in ids]
+
+
+class Sample(NamedTuple):
+    """What one run of wrk says."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+def wrk(seconds, server, path, mode, *ids):
+    """One run of wrk. Its one thread saturates any contestant and leaves it the other cores."""
+    url = f"http://127.0.0.1:{server.port}{path}"
+    argv = f"wrk -t1 -c{CONNECTIONS} -d{seconds}s --timeout 10s -s".split()
+    argv += [BENCH / "wrk.lua", url, "--", mode, str(time.time_ns()), *ids]
+    out = subprocess.run(argv, capture_output=True, text=True)
+    line = re.search(r"^BENCH (\d+) (\d+) (\d+) (\d+) (\d+)$", out.stdout, re.M)
+    if out.returncode or not line:
+        die(f"wrk failed on {url}:\n{out.stdout}{out.stderr}")
+    requests, micros, p50, p99, errors = map(int, line.groups())
+    if errors or not requests:
+        die(f"{errors} of {requests} requests to {url} failed:\n{out.stdout}")
+    return Sample(requests / micros * 1e6, p50 / 1000, p99 / 1000)
+
+
+def memory(server, field):
+    """VmRSS or VmHWM of a server, in MiB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(rf"{field}:\s+(\d+) kB", status)[1]) / 1024
+
+
+def peak_under_transfers(server, size, headers):
+    """Peak memory while 32 uploads and 8 downloads of `size` bytes are under way at once.
+
+    The uploads wait for each other half-way, so that all 32 really are in the server at one
+    moment, and every download is repeated, and checked, until the last upload is answered."""
+    payload = os.urandom(size)
+    half_way, uploaded = threading.Barrier(32, timeout=60), threading.Event()
+
+    def content(tag, meet):
+        yield b"%16d" % tag
+        for at in range(16, size, 65536):
+            if meet and at <= size // 2 < at + 65536:
+                half_way.wait()
+            yield memoryview(payload)[at : at + 65536]
+
+    def upload(tag, meet=True):
+        declared = headers | {"Content-Length": str(size)}
+        return json.loads(fetch(server, "POST", "/", content(tag, meet), declared, 201))["id"]
+
+    def download(tag, kept):
+        while not uploaded.is_set():
+            if fetch(server, "GET", f"/{kept}/raw") != b"%16d" % tag + payload[16:]:
+                die("a download is not what was uploaded")
+
+    with ThreadPoolExecutor(40) as pool:
+        kept = [upload(tag, meet=False) for tag in range(8)]
+        Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+        downloads = [pool.submit(download, tag, kept[tag]) for tag in range(8)]
+        try:
+            list(pool.map(upload, range(8, 40)))
+        finally:
+            uploaded.set()
+        for one in downloads:
+            one.result()
+    return memory(server, "VmHWM")
+
+
+def sync_cost(folder):
+    """Milliseconds for the disk to take 4 KiB: the price of one durable write without grouping."""
+    began = time.perf_counter()
+    with (folder / "sync").open("wb", buffering=0) as file:
+        for _ in range(100):
+            file.write(bytes(4096))
+            os.fdatasync(file.fileno())
+    return (time.perf_counter() - began) * 10
+
+
+def compare(title, seconds, contestants, targets):
+    """Run the contestants in turn, each round beginning with another, and add a block to the table.
+
+    `contestants` maps a name to what `wrk` is given, flaskpaste first; `targets` has the ratio
+    that flaskpaste must reach against a name."""
+    runs = {name: [] for name in contestants}
+    names = list(contestants)
+    for turn in range(ROUNDS):
+        note(f"{title}, round {turn + 1} of {ROUNDS}")
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            runs[name].append(wrk(seconds, *contestants[name]))
+    table.append(f"\n{title:<52}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>9}     target")
+    ours = runs[names[0]]
+    for name, theirs in runs.items():
+        rate, p50, p99 = (statistics.median(column) for column in zip(*theirs))
+        line = f"  {name:<48}{rate:>10,.0f}{p50:>9.2f}{p99:>9.2f}"
+        if theirs is not ours:
+            ratio = statistics.median(a.rate / b.rate for a, b in zip(ours, theirs))
+            line += f"{ratio:>9.2f} ×"
+            if goal := targets.get(name):
+                line += f"   ≥ {goal:<6g}{OK[ratio >= goal]}"
+        table.append(line)
+
+
+def add_limit(what, value, unit, limit):
+    """Add a line to the table whose value must not pass a limit."""
+    table.append(f"  {what:<48}{value:>10.1f} {unit:<26}   ≤ {limit:<6g}{OK[value <= limit]}")
+
+
+def measure_start(stack, binary, folder):
+    """Start-up time of ten fresh servers, each with a database to make, and the size of the file."""
+    times = []
+    for n in range(10):
+        with ExitStack() as one:
+            times.append(start_flaskpaste(one, binary, folder / f"start{n}")[1])
+    server, _ = start_flaskpaste(stack, binary, folder / "main")
+    time.sleep(1)
+    table.append("\nfootprint")
+    add_limit("from exec to the first answer, median of 10", statistics.median(times), "ms", 50)
+    add_limit(f"size of {binary.name}", binary.stat().st_size / MIB, "MiB", 4)
+    add_limit("memory, idle", memory(server, "VmRSS"), "MiB", 16)
+    return server
+
+
+def measure_rates(seconds, ours, nginx, flask):
+    """The requests that users make most, against nginx and Flask."""
+    kept, theirs = paste(ours), paste(flask)
+    contestants = {
+        "flaskpaste": (ours, f"/{kept}/raw", "get"),
+        "nginx, static file": (nginx, "/body.txt", "get"),
+        "Flask + gunicorn + SQLite": (flask, f"/{theirs}/raw", "get"),
+    }
+    targets = {"nginx, static file": 0.5, "Flask + gunicorn + SQLite": 20}
+    compare("raw GET of 1 KiB", seconds, contestants, targets)
+    contestants = {
+        "flaskpaste": (ours, f"/{kept}", "get"),
+        "Flask + gunicorn + SQLite": (flask, f"/{theirs}", "get"),
+    }
+    compare("metadata GET", seconds, contestants, {})
+    contestants = {
+        "flaskpaste, synchronous=FULL": (ours, "/", "post"),
+        "Flask, synchronous=NORMAL": (flask, "/", "post"),
+    }
+    targets = {"Flask, synchronous=NORMAL": 8}
+    compare("durable POST of unique 1 KiB bodies", seconds, contestants, targets)
+
+
+def measure_random(seconds, rows, server, folder):
+    """Whether reads stay fast when the paste asked for is any of very many."""
+    many, one = folder / "ids", folder / "id"
+    prefill(server, rows, many)
+    one.write_text(paste(server) + "\n")
+    contestants = {
+        "flaskpaste, random paste": (server, "/", "pick", many),
+        "flaskpaste, one hot paste": (server, "/", "pick", one),
+    }
+    targets = {"flaskpaste, one hot paste": 0.5}
+    compare(f"raw GET of 1 KiB, {rows:,} pastes", seconds, contestants, targets)
+
+
+def run(stack, options):
+    """Everything, in the order that keeps one measurement from loading the next."""
+    binary = options.binary.resolve()
+    if not os.access(binary, os.X_OK):
+        die(f"{binary} is missing: `make bench` builds it first")
+    needs("wrk", "wrk")
+    nginx_binary = needs("nginx", "nginx")
+    WORK.mkdir(parents=True, exist_ok=True)
+    for leftover in WORK.glob("run-*"):
+        shutil.rmtree(leftover)  # of a run that was killed
+    gunicorn = make_venv()
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=WORK)))
+    rounds = f"{ROUNDS} rounds of {options.seconds} s in turn, medians"
+    table.append(f"{CORES} cores; wrk with 1 thread and {CONNECTIONS} connections; {rounds}")
+    table.append(f"one 4 KiB write with fdatasync takes {sync_cost(folder):.2f} ms on this disk")
+    table.append("off: flaskpaste's proof of work and request log, the access logs of nginx and gunicorn")
+    with ExitStack() as first:
+        ours = measure_start(first, binary, folder)
+        nginx = start_nginx(first, nginx_binary, folder / "nginx")
+        flask = start_flask(first, gunicorn, folder / "flask")
+        measure_rates(options.seconds, ours, nginx, flask)
+        after = memory(ours, "VmRSS")
+    with ExitStack() as second:
+        ours, _ = start_flaskpaste(second, binary, folder / "random")
+        measure_random(options.seconds, options.rows, ours, folder)
+        table.append("\nmemory under load")
+        after = max(after, memory(ours, "VmRSS"))
+        add_limit("after the above, the larger of two servers", after, "MiB", 64)
+        for size, headers in [(3 * MIB, {})] + [(50 * MIB, OWNER)] * (not options.quick):
+            note(f"32 uploads and 8 downloads of {size // MIB} MiB at once")
+            peak = peak_under_transfers(ours, size, headers)
+            add_limit(f"peak, 32 uploads and 8 downloads of {size // MIB} MiB", peak, "MiB", 200)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Benchmark of flaskpaste; see bench/README.md.")
+    parser.add_argument("--quick", action="store_true", help="1 s runs, 20,000 rows, no 50 MiB transfers")
+    parser.add_argument("--seconds", type=int, help="length of one run of wrk (5)")
+    parser.add_argument("--rows", type=int, help="pastes for the random reads (200000)")
+    built = ROOT / "target/release/flaskpaste"
+    parser.add_argument("--binary", type=Path, default=built, help="default: target/release/flaskpaste")
+    options = parser.parse_args()
+    options.seconds = options.seconds or (1 if options.quick else 5)
+    options.rows = options.rows or (20_000 if options.quick else 200_000)
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))
+    try:
+        with ExitStack() as stack:
+            run(stack, options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        print(*table, sep="\n", end="\n" * bool(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+//! The application: one request in, one reply out, the whole flow on one screen.
+//!
+//! Invariant: every reply carries the request's id, every refusal has its JSON form, and an internal cause goes to the
+//! log alone. Must never know sockets, tiny_http or SQL.
+
+use crate::admission::{self, PasswordGate};
+use crate::clock::UnixSeconds;
+use crate::config::Config;
+use crate::error::ApiError;
+use crate::http::{self, Peer, Reply, Request};
+use crate::log::{self, Entry, Log};
+use crate::routes;
+use crate::store::{Store, StoreError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Everything a handler may use.
+pub struct App {
+    config: Config,
+    store: Store,
+    log: Log,
+    pow_secret: Vec<u8>,
+    /// Bounds the hashing of passwords, and the guessing of them.
+    pub(crate) passwords: PasswordGate,
+    /// Replies by the first digit of their status, for the metrics.
+    replies: [AtomicU64; 6],
+    started: Instant,
+}
+
+/// An answered request.
+pub struct Handled {
+    /// What to send.
+    pub reply: Reply,
+    /// Who asked, for the log.
+    pub client: String,
+}
+
+impl App {
+    /// Puts configuration, store and log together.
+    ///
+    /// # Errors
+    /// When the proof-of-work secret can be neither read nor kept.
+    pub fn new(config: Config, store: Store, log: Log) -> Result<Self, StoreError> {
+        let pow_secret = match config.pow_secret.as_bytes() {
+            [] => store.kept_secret("pow_secret")?,
+            secret => secret.to_vec(),
+        };
+        let passwords = PasswordGate::default();
+        Ok(Self { config, store, log, pow_secret, passwords, replies: Default::default(), started: Instant::now() })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The pastes.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The key that signs proof-of-work tokens.
+    pub(crate) fn pow_secret(&self) -> &[u8] {
+        &self.pow_secret
+    }
+
+    /// Seconds since the start.
+    pub(crate) fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Replies so far whose status begins with each digit from 1 to 5.
+    pub(crate) fn replies(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.replies.iter().enumerate().skip(1).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
+        routes::dispatch(self, request, now).unwrap_or_else(|error| {
+            if let ApiError::Internal(cause) = &error {
+                log::message(&format!("request {request_id} failed: {cause}"));
+            }
+            Self::refusal(&error, request_id)
+        })
+    }
+
+    /// The reply that tells a refusal.
+    pub fn refusal(error: &ApiError, request_id: &str) -> Reply {
+        let reply = Reply::json(error.describe().status, &error.body(request_id));
+        error.headers().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
+    }
+
+    /// The client's request id where it is a sane one, else a new one.
+    pub fn request_id(request: &Request<'_>) -> String {
+        match request.header("X-Request-ID") {
+            Some(id) if http::is_request_id(id) => id.to_owned(),
+            _ => Self::new_request_id(),
+        }
+    }
+
+    /// A new request id.
+    pub fn new_request_id() -> String {
+        // Without an entropy source no paste can be made either; the id need only be well-formed then.
+        http::new_request_id().unwrap_or_else(|_| "00000000-0000-4000-8000-000000000000".into())
+    }
+
+    /// Who asks, for the log: the address a trusted proxy gives, else that of the connection.
+    pub fn client_name(&self, request: &Request<'_>) -> String {
+        let forwarded = request.header("X-Forwarded-For").and_then(|list| list.rsplit(',').next()).map(str::trim);
+        let told = forwarded.filter(|name| name.parse::<std::net::IpAddr>().is_ok());
+        match told {
+            Some(name) if admission::is_trusted_proxy(&self.config, request) => name.to_owned(),
+            _ => peer_name(request.peer),
+        }
+    }
+
+    /// Counts and logs an answered request.
+    pub fn log_request(&self, entry: &Entry<'_>) {
+        if let Some(count) = self.replies.get(usize::from(entry.status / 100)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.log.request(entry);
+    }
+
+    /// Writes out what the log still holds.
+    pub fn flush_log(&self) {
+        self.log.flush();
+    }
+
+    /// The address under which this server announces itself to this client, without a slash at its end.
+    pub(crate) fn base_url(&self, request: &Request<'_>) -> String {
+        if !self.config.public_url.is_empty() {
+            return self.config.base_url();
+        }
+        let proto = request.header("X-Forwarded-Proto").filter(|_| admission::is_trusted_proxy(&self.config, request));
+        let scheme = if proto == Some("https") { "https" } else { "http" };
+        let host = request.filled_header("Host").unwrap_or("localhost");
+        format!("{scheme}://{host}{}", self.config.url_prefix)
+    }
+}
+
+/// The address of a peer, for the log.
+pub fn peer_name(peer: Peer) -> String {
+    match peer {
+        Peer::Ip(address) => address.to_canonical().to_string(),
+        Peer::Unix => "unix".into(),
+    }
+}
+
+/// What went wrong in the store, as a refusal.
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::StorageFull,
+            StoreError::Failed(cause) => Self::Internal(cause),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The server's program: arguments, configuration, store, server, exit code.
+//!
+//! Invariant: exit 0 for success, 1 for a failure, 2 for wrong usage or configuration, each failure with one line on
+//! stderr. Must never do more than put the library's pieces together.
+
+use flaskpaste::app::App;
+use flaskpaste::clock::{rfc3339, unix_now};
+use flaskpaste::config::{Bind, Config, Mode, settings_text};
+use flaskpaste::log::{self, Log};
+use flaskpaste::server::{self, Server, StopSignals};
+use flaskpaste::store::{Limits, Location, Stats, Store};
+use lexopt::prelude::{Long, Short, Value};
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What to do.
+enum Command {
+    Serve,
+    Help,
+    Version,
+    CheckConfig,
+    Stats { json: bool },
+    Purge,
+    Backup(PathBuf),
+    Health,
+}
+
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let command = match parse_arguments() {
+        Ok(command) => command,
+        Err(error) => {
+            log::message(&format!("{error}; flaskpaste --help lists what there is"));
+            return ExitCode::from(2);
+        }
+    };
+    if let Command::Help | Command::Version = command {
+        return exit_code(print(&if matches!(command, Command::Help) { help() } else { version() }));
+    }
+    match Config::from_variables(std::env::vars_os()) {
+        Ok(config) => exit_code(run(command, config)),
+        Err(error) => {
+            log::message(&error.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn exit_code(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::message(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse_arguments() -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut command = None;
+    while let Some(argument) = parser.next()? {
+        let next = match (&command, argument) {
+            (_, Short('h') | Long("help")) => return Ok(Command::Help),
+            (_, Short('V') | Long("version")) => return Ok(Command::Version),
+            (None, Long("check-config")) => Command::CheckConfig,
+            (Some(Command::Stats { .. }), Long("json")) => Command::Stats { json: true },
+            (None, Value(word)) => match word.to_str() {
+                Some("stats") => Command::Stats { json: false },
+                Some("purge") => Command::Purge,
+                Some("health") => Command::Health,
+                Some("backup") => Command::Backup(parser.value().map_err(|_| "backup needs the name of a new file")?.into()),
+                _ => return Err(Value(word).unexpected()),
+            },
+            (_, argument) => return Err(argument.unexpected()),
+        };
+        command = Some(next);
+    }
+    Ok(command.unwrap_or(Command::Serve))
+}
+
+fn run(command: Command, config: Config) -> Outcome {
+    match command {
+        Command::Serve => serve(config),
+        Command::CheckConfig => print(&format!("the configuration is valid\n{config:#?}\n")),
+        Command::Health => health(&config),
+        Command::Stats { json } => stats(&open_existing(&config)?.stats(unix_now())?, json),
+        Command::Purge => {
+            let purged = open_existing(&config)?.purge(unix_now())?;
+            print(&format!("{purged} expired {} deleted\n", if purged == 1 { "paste" } else { "pastes" }))
+        }
+        Command::Backup(target) => {
+            open_existing(&config)?.backup(&target)?;
+            print(&format!("{} written and checked\n", target.display()))
+        }
+        // Answered before the configuration was read.
+        Command::Help | Command::Version => Ok(()),
+    }
+}
+
+fn serve(config: Config) -> Outcome {
+    // First of all, so that every thread inherits it.
+    let signals = StopSignals::hold()?;
+    std::panic::set_hook(Box::new(|panic| log::message(&format!("internal error: {panic}").replace('\n', " "))));
+    server::raise_descriptor_limit()?;
+    let store = open(&config)?;
+    let bound = server::bind(&config.bind)?;
+    let address = bound.address().to_owned();
+    let log = Log::start(config.log)?;
+    let app = Arc::new(App::new(config, store, log)?);
+    let server = Server::start(Arc::clone(&app), bound)?;
+    log::message(&format!("{} listening on {address}", env!("CARGO_PKG_VERSION")));
+    signals.wait();
+    log::message("stopping");
+    server.stop();
+    app.flush_log();
+    Ok(())
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_db_bytes: config.max_db_bytes,
+        dedup_max: config.dedup_max,
+        dedup_window_seconds: config.dedup_window_seconds,
+        expiry_seconds: config.expiry_seconds,
+        id_length: config.id_length,
+    }
+}
+
+fn open(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>> {
+    let location = match config.mode {
+        Mode::Testing => Location::memory()?,
+        Mode::Development | Mode::Production => Location::File(config.db_path.clone()),
+    };
+    Store::open(&location, limits(config)).map_err(|error| error.to_string().into())
+}
+
+/// The database for a chore beside the server: it has to be there.
+fn open_existing(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>> {
+    if config.mode == Mode::Testing {
+        return Err("in testing the database is in the server's memory; nobody else can reach it".into());
+    }
+    if !config.db_path.is_file() {
+        return Err(format!("there is no database {}; set FLASKPASTE_DB as for the server", config.db_path.display()).into());
+    }
+    open(config)
+}
+
+fn stats(stats: &Stats, json: bool) -> Outcome {
+    if json {
+        return print(&format!(
+            "{}\n",
+            serde_json::json!({
+                "pastes": stats.pastes,
+                "content_bytes": stats.content_bytes,
+                "burn_after_read": stats.burn,
+                "password_protected": stats.password_protected,
+                "owned": stats.owned,
+                "oldest_created_at": stats.oldest_created_at,
+                "expired": stats.expired,
+                "database_bytes": stats.database_bytes,
+                "used_bytes": stats.used_bytes,
+            })
+        ));
+    }
+    let oldest = stats.oldest_created_at.map_or_else(|| "none".into(), rfc3339);
+    print(&format!(
+        "pastes              {}\ncontent             {} bytes\nburn after read     {}\npassword protected  {}\n\
+         owned               {}\noldest              {oldest}\nexpired, to purge   {}\ndatabase            {} bytes, {} in use\n",
+        stats.pastes, stats.content_bytes, stats.burn, stats.password_protected, stats.owned, stats.expired,
+        stats.database_bytes, stats.used_bytes,
+    ))
+}
+
+/// Asks the running server's `/health`.
+fn health(config: &Config) -> Outcome {
+    const TIMEOUT: Duration = Duration::from_secs(5);
+    let request = format!("GET {}/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", config.url_prefix);
+    let mut answer = String::new();
+    let asked = match &config.bind {
+        Bind::Tcp(address) => {
+            let mut address = *address;
+            if address.ip().is_unspecified() {
+                address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+            }
+            TcpStream::connect_timeout(&address, TIMEOUT).and_then(|mut socket| {
+                socket.set_read_timeout(Some(TIMEOUT))?;
+                socket.write_all(request.as_bytes())?;
+                socket.read_to_string(&mut answer)
+            })
+        }
+        Bind::Unix(path) => UnixStream::connect(path).and_then(|mut socket| {
+            socket.set_read_timeout(Some(TIMEOUT))?;
+            socket.write_all(request.as_bytes())?;
+            socket.read_to_string(&mut answer)
+        }),
+    };
+    asked.map_err(|error| format!("the server does not answer: {error}"))?;
+    if answer.starts_with("HTTP/1.1 200 ") { print("healthy\n") } else { Err("the server is unhealthy".into()) }
+}
+
+fn version() -> String {
+    format!("flaskpaste {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn help() -> String {
+    format!(
+        "flaskpaste {} - a pastebin people trust with secrets\n\n\
+         usage: flaskpaste                 serve, on 127.0.0.1:5000 unless told otherwise\n\
+         \x20      flaskpaste stats [--json]  figures about the database\n\
+         \x20      flaskpaste purge           delete what has expired now\n\
+         \x20      flaskpaste backup FILE     copy the live database into a new file\n\
+         \x20      flaskpaste health          ask the running server: exit 0 if it is well, else 1\n\
+         \x20      flaskpaste --check-config  look at the settings and exit: 0 if they are valid, else 2\n\
+         \x20      flaskpaste --help | --version\n\n\
+         settings, from the environment [default]:\n{}\n\
+         example:\n  FLASKPASTE_BIND=127.0.0.1:8080 flaskpaste &\n  curl --data-binary @FILE http://127.0.0.1:8080/\n",
+        env!("CARGO_PKG_VERSION"),
+        settings_text()
+    )
+}
+
+/// Writes to stdout; a reader that has had enough is no failure.
+fn print(text: &str) -> Outcome {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}

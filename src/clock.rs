@@ -1,0 +1,81 @@
+//! Calendar time as text: the HTTP `Date` header and the log's timestamps.
+//!
+//! Invariant: pure functions of unix seconds; times before 1970 do not occur. Must never read the clock for
+//! anyone but [`unix_now`], so that everything that depends on time takes it as a parameter.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A moment in whole seconds since 1970-01-01T00:00:00Z.
+pub type UnixSeconds = u64;
+
+/// The system clock, in seconds; 0 if it stands before 1970.
+pub fn unix_now() -> UnixSeconds {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+/// A UTC calendar moment.
+struct Civil {
+    year: u64,
+    month: u64,
+    day: u64,
+    hour: u64,
+    minute: u64,
+    second: u64,
+}
+
+/// Days since 1970 to year, month and day, by Howard Hinnant's `civil_from_days`: the year is taken to begin in
+/// March, so that the leap day is its last.
+fn civil(at: UnixSeconds) -> Civil {
+    let days = at / 86_400 + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    Civil {
+        year: era * 400 + year_of_era + u64::from(month <= 2),
+        month,
+        day: day_of_year - (153 * shifted_month + 2) / 5 + 1,
+        hour: at / 3600 % 24,
+        minute: at / 60 % 60,
+        second: at % 60,
+    }
+}
+
+/// The preferred form of RFC 9110 section 5.6.7, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub fn http_date(at: UnixSeconds) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let Civil { year, month, day, hour, minute, second } = civil(at);
+    // 1970-01-01 was a Thursday.
+    let weekday = DAYS.iter().cycle().nth(usize::try_from(at / 86_400 % 7).unwrap_or(0)).unwrap_or(&"Thu");
+    let month = MONTHS.iter().nth(usize::try_from(month - 1).unwrap_or(0)).unwrap_or(&"Jan");
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// RFC 3339 in UTC, e.g. `1994-11-06T08:49:37Z`.
+pub fn rfc3339(at: UnixSeconds) -> String {
+    let Civil { year, month, day, hour, minute, second } = civil(at);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_moments() {
+        // The example of RFC 9110 section 5.6.7, then edges checked with GNU date.
+        let moments = [
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00Z"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT", "2000-02-29T00:00:00Z"),
+            (1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT", "2024-02-29T23:59:59Z"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT", "2100-03-01T00:00:00Z"),
+        ];
+        for (at, http, iso) in moments {
+            assert_eq!((http_date(at).as_str(), rfc3339(at).as_str()), (http, iso));
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! The server's settings: one table, from which parsing, `--help`, the man page and the README are made.
+//!
+//! Invariant: a [`Config`] that exists is valid; an unknown or invalid variable stops the start with one line
+//! that names it. Must never print the value of a secret, and must never read anything but what it is given.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+/// What kind of deployment this is (`FLASK_ENV`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Plain `curl` works at once: a direct loopback client needs no proof of work.
+    Development,
+    /// Nobody is exempt from anything; the log is JSON.
+    Production,
+    /// In-memory database, proof of work off unless set.
+    Testing,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// How requests are logged to stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of words per request.
+    Text,
+    /// One JSON object per request.
+    Json,
+    /// No request lines at all.
+    Off,
+}
+
+/// A value that must not reach a log: its `Debug` shows only whether it is set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The bytes, for a comparison or a key.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Whether the operator left it unset.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "(unset)" } else { "(set)" })
+    }
+}
+
+/// Every setting, resolved and valid. Sizes are bytes, times are seconds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `FLASK_ENV`
+    pub mode: Mode,
+    /// `FLASKPASTE_DB`; ignored in testing, where the database is in memory.
+    pub db_path: PathBuf,
+    /// `FLASKPASTE_ID_LENGTH`, in hex digits.
+    pub id_length: usize,
+    /// `FLASKPASTE_MAX_ANON`
+    pub max_anon_bytes: u64,
+    /// `FLASKPASTE_MAX_AUTH`
+    pub max_auth_bytes: u64,
+    /// `FLASKPASTE_EXPIRY`
+    pub expiry_seconds: u64,
+    /// `FLASKPASTE_MAX_EXPIRY`
+    pub max_expiry_seconds: u64,
+    /// `FLASKPASTE_DEDUP_WINDOW`
+    pub dedup_window_seconds: u64,
+    /// `FLASKPASTE_DEDUP_MAX`; 0 turns the throttle off.
+    pub dedup_max: u64,
+    /// `FLASKPASTE_PROXY_SECRET`
+    pub proxy_secret: Secret,
+    /// `FLASKPASTE_POW_DIFFICULTY`, in leading zero bits; 0 turns it off.
+    pub pow_difficulty: u8,
+    /// `FLASKPASTE_POW_TTL`
+    pub pow_ttl_seconds: u64,
+    /// `FLASKPASTE_POW_SECRET`; unset: made once and kept in the database.
+    pub pow_secret: Secret,
+    /// `FLASKPASTE_URL_PREFIX`, empty or `/segments` without a slash at the end.
+    pub url_prefix: String,
+    /// `FLASKPASTE_MIN_ENTROPY`, in bits per byte; 0 turns it off.
+    pub min_entropy_bits: f64,
+    /// `FLASKPASTE_MIN_ENTROPY_SIZE`
+    pub min_entropy_size_bytes: u64,
+    /// `FLASKPASTE_BIND`
+    pub bind: Bind,
+    /// `FLASKPASTE_THREADS`
+    pub threads: usize,
+    /// `FLASKPASTE_PUBLIC_URL`, empty or without a slash at the end.
+    pub public_url: String,
+    /// `FLASKPASTE_CLIENT_DIR`; `None` means beside the server binary.
+    pub client_dir: Option<PathBuf>,
+    /// `FLASKPASTE_MAX_DB_SIZE`; 0 means no quota.
+    pub max_db_bytes: u64,
+    /// `FLASKPASTE_WEB`
+    pub web: bool,
+    /// `FLASKPASTE_METRICS`
+    pub metrics: bool,
+    /// `FLASKPASTE_LOG`
+    pub log: LogFormat,
+}
+
+/// Why the configuration was refused, as one line that names the variable.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
+struct Draft {
+    config: Config,
+    pow_difficulty: Option<u8>,
+    log: Option<LogFormat>,
+}
+
+/// One row of the settings table.
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// Default as the documentation shows it.
+    pub default: &'static str,
+    /// Meaning and unit, for `--help`, the man page and the README.
+    pub meaning: &'static str,
+    /// Stores a value, or says what would have been valid.
+    apply: fn(&mut Draft, &str) -> Result<(), String>,
+}
+
+/// Shorthand for a row; the table below is the only place that uses it.
+const fn row(
+    name: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+    apply: fn(&mut Draft, &str) -> Result<(), String>,
+) -> Setting {
+    Setting { name, default, meaning, apply }
+}
+
+/// Longest time a setting may name: a hundred years. Keeps every sum of times far from overflow.
+const MAX_SECONDS: u64 = 100 * 365 * 86_400;
+/// Largest size a setting may name: 1 TiB.
+const MAX_BYTES: u64 = 1 << 40;
+/// Largest paste: the store numbers its pieces with 16 bits (`store/001_initial.sql`).
+const MAX_PASTE_BYTES: u64 = 16 << 30;
+
+/// Every setting. To add one: one row here, one field in [`Config`], and its use.
+pub const SETTINGS: &[Setting] = &[
+    row("FLASK_ENV", "development", "development, production, or testing (database in memory, proof of work off)", |d, v| {
+        d.config.mode = match v {
+            "development" => Mode::Development,
+            "production" => Mode::Production,
+            "testing" => Mode::Testing,
+            _ => return Err("must be development, production or testing".into()),
+        };
+        Ok(())
+    }),
+    row("FLASKPASTE_DB", "./data/pastes.db", "path of the SQLite database; its folder is made", |d, v| {
+        d.config.db_path = v.into();
+        Ok(())
+    }),
+    row("FLASKPASTE_ID_LENGTH", "12", "hex digits of new paste ids, 8 to 64", |d, v| {
+        set(&mut d.config.id_length, whole(v, 8, 64))
+    }),
+    row("FLASKPASTE_MAX_ANON", "3145728", "largest paste of an anonymous client, in bytes", |d, v| {
+        set(&mut d.config.max_anon_bytes, whole(v, 1, MAX_PASTE_BYTES))
+    }),
+    row("FLASKPASTE_MAX_AUTH", "52428800", "largest paste of a client with a certificate, in bytes", |d, v| {
+        set(&mut d.config.max_auth_bytes, whole(v, 1, MAX_PASTE_BYTES))
+    }),
+    row("FLASKPASTE_EXPIRY", "432000", "seconds without a read after which a paste expires", |d, v| {
+        set(&mut d.config.expiry_seconds, whole(v, 1, MAX_SECONDS))
+    }),
+    row("FLASKPASTE_MAX_EXPIRY", "2592000", "longest expiry a client may ask for, in seconds", |d, v| {
+        set(&mut d.config.max_expiry_seconds, whole(v, 1, MAX_SECONDS))
+    }),
+    row("FLASKPASTE_DEDUP_WINDOW", "3600", "seconds over which identical submissions are counted", |d, v| {
+        set(&mut d.config.dedup_window_seconds, whole(v, 1, MAX_SECONDS))
+    }),
+    row("FLASKPASTE_DEDUP_MAX", "3", "identical submissions accepted per window; 0 = no limit", |d, v| {
+        set(&mut d.config.dedup_max, whole(v, 0, 1_000_000))
+    }),
+    row(
+        "FLASKPASTE_PROXY_SECRET",
+        "(empty)",
+        "the proxy's X-Proxy-Secret; unset, client certificates are believed from loopback and Unix peers",
+        |d, v| {
+            if !v.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err("must be printable ASCII without spaces, since it travels in a header".into());
+            }
+            d.config.proxy_secret = Secret(v.into());
+            Ok(())
+        },
+    ),
+    row("FLASKPASTE_POW_DIFFICULTY", "20", "proof of work for a paste, in leading zero bits; 0 = off", |d, v| {
+        d.pow_difficulty = Some(whole(v, 0, 64)?);
+        Ok(())
+    }),
+    row("FLASKPASTE_POW_TTL", "300", "seconds a proof-of-work token stays valid", |d, v| {
+        set(&mut d.config.pow_ttl_seconds, whole(v, 1, MAX_SECONDS))
+    }),
+    row("FLASKPASTE_POW_SECRET", "(auto)", "key that signs the tokens; unset, made once and kept in the database", |d, v| {
+        d.config.pow_secret = Secret(v.into());
+        Ok(())
+    }),
+    row("FLASKPASTE_URL_PREFIX", "(empty)", "path under which every route lives, e.g. /paste", |d, v| {
+        set(&mut d.config.url_prefix, url_prefix(v))
+    }),
+    row("FLASKPASTE_MIN_ENTROPY", "0", "least Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 asks for encryption", |d, v| {
+        d.config.min_entropy_bits = match v.parse::<f64>() {
+            Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
+            _ => return Err("must be a number from 0 to 8".into()),
+        };
+        Ok(())
+    }),
+    row("FLASKPASTE_MIN_ENTROPY_SIZE", "256", "bytes below which entropy is not looked at", |d, v| {
+        set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES))
+    }),
+    row("FLASKPASTE_BIND", "127.0.0.1:5000", "address:port, [::1]:port or unix:/path to listen on", |d, v| {
+        set(&mut d.config.bind, bind(v))
+    }),
+    row("FLASKPASTE_THREADS", "256", "size of the pool: connections served at a time", |d, v| {
+        set(&mut d.config.threads, whole(v, 1, 4096))
+    }),
+    row("FLASKPASTE_PUBLIC_URL", "(empty)", "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org", |d, v| {
+        set(&mut d.config.public_url, public_url(v))
+    }),
+    row("FLASKPASTE_CLIENT_DIR", "beside the server", "folder where /client finds fpaste and fpaste-<triple>", |d, v| {
+        d.config.client_dir = Some(v.into());
+        Ok(())
+    }),
+    row("FLASKPASTE_MAX_DB_SIZE", "0", "bytes in use in the database past which new pastes get 507; 0 = no limit", |d, v| {
+        set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1))
+    }),
+    row("FLASKPASTE_WEB", "1", "0: no pages for browsers", |d, v| set(&mut d.config.web, flag(v))),
+    row("FLASKPASTE_METRICS", "0", "1: GET /metrics answers with Prometheus text", |d, v| {
+        set(&mut d.config.metrics, flag(v))
+    }),
+    row("FLASKPASTE_LOG", "text; json in production", "request log on stderr: text, json or off", |d, v| {
+        d.log = Some(match v {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            "off" => LogFormat::Off,
+            _ => return Err("must be text, json or off".into()),
+        });
+        Ok(())
+    }),
+];
+
+/// The client's variables: they begin with the same letters and are none of the server's business.
+const CLIENT_VARIABLES: &[&str] = &[
+    "FLASKPASTE_SERVER",
+    "FLASKPASTE_CERT_SHA1",
+    "FLASKPASTE_CLIENT_CERT",
+    "FLASKPASTE_CLIENT_KEY",
+    "FLASKPASTE_CA_CERT",
+];
+
+impl Config {
+    /// Reads the settings from variables such as [`std::env::vars_os`]. An empty value counts as unset.
+    ///
+    /// # Errors
+    /// The first variable that is unknown or invalid, in one line.
+    pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
+        let mut draft = Draft { config: Self::default(), pow_difficulty: None, log: None };
+        for (name, value) in variables {
+            let Some(name) = name.to_str() else { continue };
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
+                if name.starts_with("FLASKPASTE_") && !CLIENT_VARIABLES.contains(&name) {
+                    return Err(ConfigError(unknown(name)));
+                }
+                continue;
+            };
+            let value = value.to_str().ok_or_else(|| ConfigError(format!("{name} is not valid UTF-8")))?;
+            if !value.is_empty() {
+                (setting.apply)(&mut draft, value).map_err(|reason| ConfigError(format!("{name} {reason}")))?;
+            }
+        }
+        Ok(draft.resolve())
+    }
+
+    /// The address new pastes are announced under: the prefix, after the public URL where there is one.
+    pub fn base_url(&self) -> String {
+        format!("{}{}", self.public_url, self.url_prefix)
+    }
+}
+
+impl Draft {
+    /// Fills in the defaults that depend on `FLASK_ENV`.
+    fn resolve(self) -> Config {
+        let mut config = self.config;
+        let testing = config.mode == Mode::Testing;
+        config.pow_difficulty = self.pow_difficulty.unwrap_or(if testing { 0 } else { config.pow_difficulty });
+        let production = config.mode == Mode::Production;
+        config.log = self.log.unwrap_or(if production { LogFormat::Json } else { LogFormat::Text });
+        config
+    }
+}
+
+impl Default for Config {
+    /// What an empty environment gives.
+    fn default() -> Self {
+        Self {
+            mode: Mode::Development,
+            db_path: "./data/pastes.db".into(),
+            id_length: 12,
+            max_anon_bytes: 3 << 20,
+            max_auth_bytes: 50 << 20,
+            expiry_seconds: 432_000,
+            max_expiry_seconds: 2_592_000,
+            dedup_window_seconds: 3600,
+            dedup_max: 3,
+            proxy_secret: Secret::default(),
+            pow_difficulty: 20,
+            pow_ttl_seconds: 300,
+            pow_secret: Secret::default(),
+            url_prefix: String::new(),
+            min_entropy_bits: 0.0,
+            min_entropy_size_bytes: 256,
+            bind: Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 5000))),
+            // Each thread costs about 16 KiB while idle and holds one connection, three descriptors:
+            // 256 of them stay under 1,024 descriptors, and outlast a few hundred idle keep-alives.
+            threads: 256,
+            public_url: String::new(),
+            client_dir: None,
+            max_db_bytes: 0,
+            web: true,
+            metrics: false,
+            log: LogFormat::Text,
+        }
+    }
+}
+
+/// The settings as aligned text, for `--help`.
+pub fn settings_text() -> String {
+    let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    SETTINGS.iter().fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
+}
+
+/// The settings as a Markdown table, as the README carries it.
+pub fn settings_markdown() -> String {
+    let head = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
+    SETTINGS.iter().fold(head, |text, s| text + &format!("| `{}` | `{}` | {} |\n", s.name, s.default, s.meaning))
+}
+
+fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *field = value?;
+    Ok(())
+}
+
+/// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
+fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
+    let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
+    number
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+}
+
+fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err("must be 0 or 1".into()),
+    }
+}
+
+fn bind(text: &str) -> Result<Bind, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if !path.starts_with('/') {
+            return Err("must name an absolute path after unix:".into());
+        }
+        return Ok(Bind::Unix(path.into()));
+    }
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .map(Bind::Tcp)
+        .ok_or_else(|| "must be address:port, [::1]:port or unix:/path".into())
+}
+
+/// `/segments` of unreserved characters (RFC 3986 section 2.3); a slash at the end is forgiven.
+fn url_prefix(text: &str) -> Result<String, String> {
+    let trimmed = text.strip_suffix('/').unwrap_or(text);
+    let segment_is_plain = |segment: &str| {
+        !matches!(segment, "" | "." | "..") && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    match trimmed.strip_prefix('/') {
+        Some(rest) if rest.split('/').all(segment_is_plain) => Ok(trimmed.into()),
+        None if trimmed.is_empty() => Ok(String::new()),
+        _ => Err("must be /segments of letters, digits and -._~".into()),
+    }
+}
+
+/// `scheme://host[:port]`; a slash at the end is forgiven, a path is not.
+fn public_url(text: &str) -> Result<String, String> {
+    let trimmed = text.strip_suffix('/').unwrap_or(text);
+    let authority = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    match authority {
+        Some(authority) if is_authority(authority) => Ok(trimmed.into()),
+        _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
+    }
+}
+
+/// Whether a text is `host[:port]` with a registered name, an IPv4 or a bracketed IPv6 address and a
+/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). The `Host` header is checked with it too.
+pub fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let host_is_valid = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.len() <= 253
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        }
+    };
+    host_is_valid && port.is_none_or(|port| whole::<u16>(port, 1, 65_535).is_ok())
+}
+
+/// The line for an unknown variable, with the nearest known name where one is near.
+fn unknown(name: &str) -> String {
+    let near = SETTINGS.iter().map(|s| s.name).find(|known| known.replace('_', "") == name.replace('_', ""));
+    let near = near.or_else(|| SETTINGS.iter().map(|s| s.name).find(|known| one_edit_apart(known, name)));
+    match near {
+        Some(known) => format!("{name} is not a setting; did you mean {known}?"),
+        None => format!("{name} is not a setting; flaskpaste --help lists them"),
+    }
+}
+
+/// Whether two names differ by one inserted, dropped or changed byte.
+fn one_edit_apart(a: &str, b: &str) -> bool {
+    let same_start = a.bytes().zip(b.bytes()).take_while(|(x, y)| x == y).count();
+    let same_end = a.bytes().rev().zip(b.bytes().rev()).take_while(|(x, y)| x == y).count();
+    let longer = a.len().max(b.len());
+    a.len().abs_diff(b.len()) <= 1 && same_start + same_end + 1 >= longer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::from_variables(variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_defaults_are_the_real_ones() {
+        let real = read(&[]).unwrap();
+        let documented: Vec<(&str, &str)> = SETTINGS
+            .iter()
+            .filter(|setting| !setting.default.contains(['(', ' ', ';']))
+            .map(|setting| (setting.name, setting.default))
+            .collect();
+        assert!(documented.len() > 15);
+        assert_eq!(format!("{:?}", read(&documented).unwrap()), format!("{real:?}"));
+    }
+
+    #[test]
+    fn empty_counts_as_unset() {
+        for setting in SETTINGS {
+            assert!(read(&[(setting.name, "")]).is_ok(), "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_one_line_that_names_the_variable() {
+        let bad = [
+            ("FLASK_ENV", "prod"),
+            ("FLASKPASTE_ID_LENGTH", "7"),
+            ("FLASKPASTE_ID_LENGTH", "65"),
+            ("FLASKPASTE_MAX_ANON", "0"),
+            ("FLASKPASTE_MAX_ANON", "+5"),
+            ("FLASKPASTE_MAX_ANON", "1e6"),
+            ("FLASKPASTE_MAX_AUTH", "99999999999999999999999"),
+            ("FLASKPASTE_EXPIRY", "-1"),
+            ("FLASKPASTE_POW_DIFFICULTY", "65"),
+            ("FLASKPASTE_MIN_ENTROPY", "8.1"),
+            ("FLASKPASTE_MIN_ENTROPY", "NaN"),
+            ("FLASKPASTE_THREADS", "0"),
+            ("FLASKPASTE_URL_PREFIX", "paste"),
+            ("FLASKPASTE_URL_PREFIX", "/a//b"),
+            ("FLASKPASTE_URL_PREFIX", "/a/../b"),
+            ("FLASKPASTE_URL_PREFIX", "/ü"),
+            ("FLASKPASTE_PUBLIC_URL", "https://x/y"),
+            ("FLASKPASTE_PUBLIC_URL", "ftp://x"),
+            ("FLASKPASTE_PUBLIC_URL", "https://x:0"),
+            ("FLASKPASTE_PUBLIC_URL", "https://a@b"),
+            ("FLASKPASTE_BIND", "5000"),
+            ("FLASKPASTE_BIND", "unix:relative"),
+            ("FLASKPASTE_WEB", "yes"),
+            ("FLASKPASTE_LOG", "xml"),
+            ("FLASKPASTE_PROXY_SECRET", "two words"),
+            ("FLASKPASTE_TYPO", "1"),
+        ];
+        for (name, value) in bad {
+            let line = read(&[(name, value)]).unwrap_err();
+            assert!(line.starts_with(name) && !line.contains('\n'), "{name}={value}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_near_miss_is_named() {
+        assert!(read(&[("FLASKPASTE_MAXANON", "1")]).unwrap_err().contains("FLASKPASTE_MAX_ANON?"));
+        assert!(read(&[("FLASKPASTE_THREAD", "1")]).unwrap_err().contains("FLASKPASTE_THREADS?"));
+    }
+
+    #[test]
+    fn the_clients_variables_are_tolerated() {
+        for name in CLIENT_VARIABLES {
+            assert!(read(&[(name, "anything")]).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_environment_changes_defaults() {
+        let production = read(&[("FLASK_ENV", "production")]).unwrap();
+        assert_eq!((production.log, production.pow_difficulty), (LogFormat::Json, 20));
+        let testing = read(&[("FLASK_ENV", "testing")]).unwrap();
+        assert_eq!(testing.pow_difficulty, 0);
+        assert_eq!(read(&[("FLASK_ENV", "testing"), ("FLASKPASTE_POW_DIFFICULTY", "9")]).unwrap().pow_difficulty, 9);
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let config = read(&[("FLASKPASTE_PROXY_SECRET", "hunter2"), ("FLASKPASTE_POW_SECRET", "hunter3")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter"));
+    }
+
+    #[test]
+    fn addresses_and_prefixes() {
+        assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/a/b-c/")]).unwrap().url_prefix, "/a/b-c");
+        assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/")]).unwrap().url_prefix, "");
+        assert_eq!(read(&[("FLASKPASTE_PUBLIC_URL", "https://p.example:8443/")]).unwrap().public_url, "https://p.example:8443");
+        assert_eq!(read(&[("FLASKPASTE_BIND", "unix:/run/p.sock")]).unwrap().bind, Bind::Unix("/run/p.sock".into()));
+        assert!(is_authority("[::1]:5000") && is_authority("localhost") && is_authority("127.0.0.1:80"));
+        assert!(!is_authority("a b") && !is_authority("[::1") && !is_authority("x:99999") && !is_authority(""));
+    }
+}

@@ -1,0 +1,156 @@
+//! Hashes, random values, comparisons and password storage.
+//!
+//! Invariant: every random byte comes from the operating system, and every comparison of a secret takes the same
+//! time whatever differs. Must never print, log or keep a secret it was given.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use std::io;
+
+/// A SHA-256 digest (FIPS 180-4).
+pub type Sha256Digest = [u8; 32];
+
+/// Iterations of PBKDF2-HMAC-SHA256 for new passwords: OWASP's figure since 2023. Old hashes keep their own.
+pub const PBKDF2_ITERATIONS: u32 = 600_000;
+
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> Sha256Digest {
+    Sha256::digest(bytes).into()
+}
+
+/// HMAC-SHA256 (RFC 2104) of a message.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Sha256Digest {
+    // HMAC takes a key of any length: the error case of `new_from_slice` does not occur.
+    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mut mac| {
+        mac.update(message);
+        mac.finalize().into_bytes().into()
+    })
+}
+
+/// Whether two secrets are equal, in a time that depends on their lengths alone.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (x, y)| std::hint::black_box(difference | (x ^ y)));
+    a.len() == b.len() && difference == 0
+}
+
+/// Random bytes from the operating system.
+///
+/// # Errors
+/// When the system has no entropy source, which ends the request and not the process.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Lower-case hexadecimal (RFC 4648 section 8).
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+/// The bytes of a hexadecimal text of either case; `None` if it is not one.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
+    Some(digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+/// A stored password: salted PBKDF2-HMAC-SHA256 (RFC 8018 section 5.2) with its own iteration count.
+pub struct PasswordHash {
+    iterations: u32,
+    salt: [u8; 16],
+    derived: Sha256Digest,
+}
+
+impl PasswordHash {
+    /// Hashes a new password. Takes a tenth of a second or more, on purpose.
+    ///
+    /// # Errors
+    /// When the system has no entropy source for the salt.
+    pub fn new(password: &[u8], iterations: u32) -> io::Result<Self> {
+        let salt = random()?;
+        Ok(Self { iterations, salt, derived: derive(password, &salt, iterations) })
+    }
+
+    /// Whether this is the password. As slow as [`PasswordHash::new`].
+    pub fn verify(&self, password: &[u8]) -> bool {
+        equal(&derive(password, &self.salt, self.iterations), &self.derived)
+    }
+
+    /// The form the database keeps: `pbkdf2-sha256$iterations$salt$derived`, in hex.
+    pub fn encode(&self) -> String {
+        format!("pbkdf2-sha256${}${}${}", self.iterations, hex(&self.salt), hex(&self.derived))
+    }
+
+    /// Reads [`PasswordHash::encode`]'s form back; `None` if it is damaged.
+    pub fn decode(text: &str) -> Option<Self> {
+        let mut fields = text.strip_prefix("pbkdf2-sha256$")?.split('$');
+        let iterations = fields.next()?.parse().ok()?;
+        let salt = unhex(fields.next()?)?.try_into().ok()?;
+        let derived = unhex(fields.next()?)?.try_into().ok()?;
+        fields.next().is_none().then_some(Self { iterations, salt, derived })
+    }
+}
+
+fn derive(password: &[u8], salt: &[u8], iterations: u32) -> Sha256Digest {
+    let mut derived = [0; 32];
+    pbkdf2::pbkdf2::<Hmac<Sha256>>(password, salt, iterations, &mut derived).unwrap_or_default();
+    derived
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sha256_vectors() {
+        // FIPS 180-2 appendix B.1, and the empty message.
+        assert_eq!(hex(&sha256(b"abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(hex(&sha256(b"")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn hmac_vectors() {
+        // RFC 4231 test cases 2 and 6.
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(&mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(hex(&mac), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    }
+
+    #[test]
+    fn pbkdf2_vectors() {
+        // RFC 7914 section 11 gives PBKDF2-HMAC-SHA256; the first 32 of its 64 bytes.
+        let derived = derive(b"passwd", b"salt", 1);
+        assert_eq!(hex(&derived), "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
+        let derived = derive(b"Password", b"NaCl", 80_000);
+        assert_eq!(hex(&derived), "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56");
+    }
+
+    #[test]
+    fn password_hashes_survive_storage_and_differ_by_salt() {
+        let stored = PasswordHash::new("schlüssel".as_bytes(), 10).unwrap().encode();
+        let read = PasswordHash::decode(&stored).unwrap();
+        assert!(read.verify("schlüssel".as_bytes()) && !read.verify(b"schlussel") && !read.verify(b""));
+        assert_ne!(stored, PasswordHash::new("schlüssel".as_bytes(), 10).unwrap().encode());
+        assert!(!stored.contains("schl"));
+        for damaged in ["", "pbkdf2-sha256$10$aa$bb", "pbkdf2-sha256$x", &format!("{stored}$")] {
+            assert!(PasswordHash::decode(damaged).is_none(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn comparison_sees_every_difference() {
+        assert!(equal(b"", b"") && equal(b"same", b"same"));
+        assert!(!equal(b"same", b"sama") && !equal(b"same", b"Same") && !equal(b"same", b"sam") && !equal(b"", b"x"));
+    }
+
+    #[test]
+    fn hex_both_ways() {
+        assert_eq!(unhex("00fFa5").unwrap(), [0, 255, 165]);
+        assert_eq!(hex(&[0, 255, 165]), "00ffa5");
+        assert!(unhex("0").is_none() && unhex("zz").is_none() && unhex("+1").is_none());
+    }
+}

@@ -1,0 +1,187 @@
+//! `POST /`: a paste comes in.
+//!
+//! Invariant: nothing is stored unless everything about the request is right, and a 201 is on the disk. What can be
+//! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`].
+
+use super::json_body::JsonBody;
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
+use crate::error::ApiError;
+use crate::http::{Framing, Reply, Request};
+use crate::mime;
+use crate::paste::{Expiry, Fingerprint, Id, parse_expiry_seconds};
+use crate::spool::{Content, MEMORY_BYTES, Spool};
+use crate::store::{Created, NewPaste};
+use serde_json::json;
+use std::io;
+use std::sync::Mutex;
+
+/// Bytes read from the peer at a time.
+const READ_BYTES: usize = 16 << 10;
+
+/// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
+static LARGE_JSON: Mutex<()> = Mutex::new(());
+
+/// What the sender wishes for the paste.
+struct Wishes {
+    expiry_seconds: Option<u64>,
+    burn: bool,
+    password: Option<String>,
+}
+
+/// Answers the request.
+///
+/// # Errors
+/// Every refusal of a create.
+pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let config = app.config();
+    let owner = admission::owner(config, request);
+    let max_size = admission::max_bytes(config, owner.as_ref());
+    let too_large = || ApiError::TooLarge { max_size, authenticated: owner.is_some() };
+    match request.framing {
+        Framing::None | Framing::Length(0) => return Err(ApiError::NoContent),
+        Framing::Length(length) if length > max_size => return Err(too_large()),
+        Framing::Length(_) | Framing::Chunked => {}
+    }
+    let spent_token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
+    let is_json = is_json(request);
+    let body = receive(app, request, max_size, !is_json)?.ok_or_else(too_large)?;
+    if body.size == 0 {
+        return Err(ApiError::NoContent);
+    }
+    let (content, wishes) = if is_json { unwrap_json(app, request, body)? } else { (body, header_wishes(request)?) };
+    admission::entropy(config, content.size, content.entropy_bits)?;
+
+    let sent_type = request.header("Content-Type").filter(|_| !is_json);
+    let mime_type = mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into());
+    let expiry = match wishes.expiry_seconds {
+        Some(seconds) => Expiry::Fixed(now + seconds.min(config.max_expiry_seconds)),
+        None => Expiry::Sliding(now + config.expiry_seconds),
+    };
+    let delete_token = crypto::hex(&crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?);
+    let password = wishes.password.map(|password| hash_password(app, &password)).transpose()?;
+    let mut answer = json!({
+        "mime_type": mime_type, "size": content.size, "created_at": now, "expires_at": expiry.at(), "delete_token": delete_token,
+    });
+    mark(&mut answer, "burn_after_read", wishes.burn.then_some(json!(true)));
+    mark(&mut answer, "password_protected", password.is_some().then_some(json!(true)));
+    mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
+    let created = app.store().create(NewPaste {
+        content,
+        mime_type,
+        created_at: now,
+        expiry,
+        burn: wishes.burn,
+        password,
+        owner,
+        token_hash: crypto::sha256(delete_token.as_bytes()),
+        spent_token,
+    })?;
+    match created {
+        Created::Stored(id) => Ok(created_reply(app, request, &id, answer)),
+        Created::TokenSpent => Err(ApiError::PowReused),
+        Created::Duplicate { count, retry_after_seconds } => {
+            Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })
+        }
+    }
+}
+
+fn is_json(request: &Request<'_>) -> bool {
+    let essence = request.header("Content-Type").and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`.
+fn receive(app: &App, request: &mut Request<'_>, max_bytes: u64, is_content: bool) -> Result<Option<Content>, ApiError> {
+    let mut spool = Spool::new(app.store().folder(), is_content && app.config().min_entropy_bits > 0.0);
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let read = match request.body.read(&mut buffer) {
+            Ok(0) => return Ok(Some(spool.finish())),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(ApiError::BadRequest("The body stopped arriving."));
+            }
+            Err(_) => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
+        };
+        if spool.size() + read as u64 > max_bytes {
+            return Ok(None);
+        }
+        spool.push(buffer.get(..read).unwrap_or_default()).map_err(spool_failure)?;
+    }
+}
+
+fn spool_failure(error: io::Error) -> ApiError {
+    crate::store::StoreError::from(error).into()
+}
+
+/// What the headers wish.
+fn header_wishes(request: &Request<'_>) -> Result<Wishes, ApiError> {
+    Ok(Wishes {
+        expiry_seconds: header_expiry(request)?,
+        burn: header_burn(request),
+        password: admission::password_from_headers(request)?,
+    })
+}
+
+fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
+    let expiry = request.header("X-Expiry");
+    expiry.map(|text| parse_expiry_seconds(text).map_err(|()| ApiError::InvalidExpiry)).transpose()
+}
+
+fn header_burn(request: &Request<'_>) -> bool {
+    let value = request.header("X-Burn-After-Read").unwrap_or_default();
+    ["true", "1", "yes"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+/// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
+fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
+    let large = body.size > MEMORY_BYTES as u64;
+    let _turn = large.then(|| LARGE_JSON.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let bytes = body.into_bytes().map_err(spool_failure)?;
+    let json = JsonBody::parse(&bytes)?;
+    let text = json.content()?;
+    if text.is_empty() {
+        return Err(ApiError::NoContent);
+    }
+    let password = match json.password()? {
+        Some(password) => Some(admission::not_empty(password)?),
+        None => admission::password_from_headers(request)?,
+    };
+    let wishes = Wishes {
+        expiry_seconds: json.expiry_seconds()?.map_or_else(|| header_expiry(request), |seconds| Ok(Some(seconds)))?,
+        burn: json.burn_after_read()?.unwrap_or_else(|| header_burn(request)),
+        password,
+    };
+    let mut spool = Spool::new(app.store().folder(), app.config().min_entropy_bits > 0.0);
+    text.as_bytes().chunks(READ_BYTES).try_for_each(|piece| spool.push(piece)).map_err(spool_failure)?;
+    Ok((spool.finish(), wishes))
+}
+
+fn hash_password(app: &App, password: &str) -> Result<PasswordHash, ApiError> {
+    let hashed = app.passwords.hash(|| PasswordHash::new(password.as_bytes(), PBKDF2_ITERATIONS));
+    hashed.map_err(|_| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
+}
+
+fn mark(answer: &mut serde_json::Value, name: &str, value: Option<serde_json::Value>) {
+    if let (Some(fields), Some(value)) = (answer.as_object_mut(), value) {
+        fields.insert(name.into(), value);
+    }
+}
+
+/// The 201: JSON, or the bare URL for who asks for text.
+fn created_reply(app: &App, request: &Request<'_>, id: &Id, mut answer: serde_json::Value) -> Reply {
+    let url = format!("{}/{id}", app.config().base_url());
+    let reply = if request.prefers_text() {
+        Reply::text(201, format!("{}/{id}\n", app.base_url(request)))
+    } else {
+        mark(&mut answer, "id", Some(id.as_str().into()));
+        mark(&mut answer, "raw", Some(format!("{url}/raw").into()));
+        mark(&mut answer, "url", Some(url.as_str().into()));
+        Reply::json(201, &answer)
+    };
+    reply.with("Location", url)
+}

@@ -1,0 +1,30 @@
+//! `DELETE /<id>`: a paste goes for good.
+//!
+//! Invariant: only its owner's certificate or its delete token deletes it; who presents neither learns nothing.
+
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::paste::Id;
+use crate::store::Deleted;
+use serde_json::json;
+
+/// Answers the request.
+///
+/// # Errors
+/// `auth_required`, `permission_denied`, `not_found`, or an internal failure.
+pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let owner = admission::owner(app.config(), request);
+    let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
+    if owner.is_none() && token_hash.is_none() {
+        return Err(ApiError::AuthRequired);
+    }
+    match app.store().delete(id, owner.as_ref(), token_hash, now)? {
+        Deleted::Done => Ok(Reply::json(200, &json!({ "message": "Paste deleted", "id": id.as_str() }))),
+        Deleted::Denied => Err(ApiError::PermissionDenied),
+        Deleted::NotFound => Err(ApiError::NotFound),
+    }
+}

@@ -1,0 +1,115 @@
+//! `GET /<id>` and `GET /<id>/raw`: a paste goes out.
+//!
+//! Invariant: what never existed, expired, burned or was deleted is one and the same 404; a burn paste's content goes
+//! to exactly one GET; HEAD and metadata change nothing but, for GET, the inactivity clock.
+
+use crate::admission::{self, Turned};
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::error::ApiError;
+use crate::http::{self, Body, Method, Reply, Request, Span};
+use crate::mime;
+use crate::paste::{Fingerprint, Id, Paste};
+use serde_json::json;
+use std::ops::Range;
+
+/// Answers `GET /<id>`.
+///
+/// # Errors
+/// `not_found`, or an internal failure.
+pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
+    let expiry = if request.method == Method::Get { app.store().touch(&paste, now) } else { paste.expiry };
+    let mut answer = json!({
+        "id": id.as_str(),
+        "mime_type": paste.mime_type,
+        "size": paste.size,
+        "created_at": paste.created_at,
+        "expires_at": expiry.at(),
+        "raw": format!("{}/{id}/raw", app.config().base_url()),
+    });
+    if let Some(fields) = answer.as_object_mut() {
+        if paste.burn {
+            fields.insert("burn_after_read".into(), true.into());
+        }
+        if paste.password.is_some() {
+            fields.insert("password_protected".into(), true.into());
+        }
+        if let Some(owner) = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner)) {
+            fields.insert("owner".into(), Fingerprint::as_str(&owner).into());
+        }
+    }
+    Ok(Reply::json(200, &answer))
+}
+
+/// Answers `GET /<id>/raw`.
+///
+/// # Errors
+/// `not_found`, the password's refusals, `range_not_satisfiable`, or an internal failure.
+pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let store = app.store();
+    let (paste, first_piece) = if request.method == Method::Head {
+        (store.find(id, now)?.ok_or(ApiError::NotFound)?, Vec::new())
+    } else {
+        store.open_paste(id, now)?.ok_or(ApiError::NotFound)?
+    };
+    check_password(app, request, &paste, now)?;
+    if paste.burn {
+        return burn(app, request, &paste);
+    }
+    let span = match request.header("Range") {
+        // Only GET has ranges (RFC 9110 section 14.2).
+        Some(range) if request.method == Method::Get => http::parse_range(range, paste.size),
+        _ => Span::Whole,
+    };
+    let (status, range) = match span {
+        Span::Whole => (200, 0..paste.size),
+        Span::Part(range) => (206, range),
+        Span::Beyond => return Err(ApiError::RangeNotSatisfiable(paste.size)),
+    };
+    if request.method == Method::Get {
+        store.touch(&paste, now);
+    }
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), paste.size);
+    let reply = content_reply(&paste, status, content(app, &paste, first_piece, range)).with("Accept-Ranges", "bytes");
+    Ok(if status == 206 { reply.with("Content-Range", content_range) } else { reply })
+}
+
+/// The bytes of a range: from memory when the first piece has them all, else streamed.
+fn content(app: &App, paste: &Paste, first_piece: Vec<u8>, range: Range<u64>) -> Body {
+    let in_first = |at: u64| usize::try_from(at).ok().filter(|at| *at <= first_piece.len());
+    match (in_first(range.start), in_first(range.end)) {
+        (Some(0), Some(end)) if end == first_piece.len() => Body::Bytes(first_piece),
+        (Some(start), Some(end)) => Body::Bytes(first_piece.get(start..end).unwrap_or_default().to_vec()),
+        _ => Body::Stream(Box::new(app.store().content(paste.key, range.start)), range.end - range.start),
+    }
+}
+
+/// Takes a burn paste, or shows what taking it would give.
+fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiError> {
+    let body = if request.method == Method::Get {
+        Body::Stream(app.store().burn(paste)?.ok_or(ApiError::NotFound)?, paste.size)
+    } else {
+        Body::Stream(Box::new(std::io::empty()), paste.size)
+    };
+    Ok(content_reply(paste, 200, body).with("X-Burn-After-Read", "true"))
+}
+
+fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
+    let served = mime::served(&paste.mime_type);
+    let disposition = if mime::is_inline(&served) { "inline" } else { "attachment" };
+    let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(&served));
+    let reply = Reply { status, headers: Vec::new(), body, sandbox: true };
+    reply.with("Content-Type", served).with("Content-Disposition", name)
+}
+
+/// Lets a protected paste be read only with its password.
+fn check_password(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<(), ApiError> {
+    let Some(stored) = &paste.password else { return Ok(()) };
+    let presented = admission::presented_password(request)?.ok_or(ApiError::PasswordRequired)?;
+    match app.passwords.verify(paste.key, now, || stored.verify(presented.as_bytes())) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ApiError::PasswordWrong),
+        Err(Turned::Guessing(seconds) | Turned::Crowded(seconds)) => Err(ApiError::Throttled(seconds)),
+    }
+}

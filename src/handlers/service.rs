@@ -1,0 +1,189 @@
+//! The routes about the server itself: index, health, challenge, client, API description, metrics, robots.
+//!
+//! Invariant: none of them names a paste. Must never tell more about the machine than the contract says.
+
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto;
+use crate::error::ApiError;
+use crate::http::{Body, Reply, Request};
+use crate::pow::Challenge;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::PathBuf;
+
+/// The routes, for the index.
+const ENDPOINTS: &[(&str, &str)] = &[
+    ("GET /", "This description"),
+    ("GET /health", "Whether the server and its database work"),
+    ("GET /challenge", "A proof-of-work challenge"),
+    ("GET /client", "The fpaste command-line client; ?target=<triple> for another platform"),
+    ("GET /openapi.json", "The OpenAPI description of this API"),
+    ("POST /", "Create a paste from the request body"),
+    ("GET /<id>", "Metadata of a paste"),
+    ("GET /<id>/raw", "Content of a paste"),
+    ("DELETE /<id>", "Delete a paste, with its delete token or its owner's certificate"),
+];
+
+/// `GET /`
+pub fn index(app: &App, request: &Request<'_>) -> Reply {
+    let config = app.config();
+    let url = app.base_url(request);
+    let endpoints: Map<String, Value> = ENDPOINTS.iter().map(|(route, text)| ((*route).into(), (*text).into())).collect();
+    Reply::json(
+        200,
+        &json!({
+            "name": "FlaskPaste",
+            "version": env!("CARGO_PKG_VERSION"),
+            "endpoints": endpoints,
+            "usage": {
+                "create": format!("curl --data-binary @FILE {url}/"),
+                "create, URL only": format!("curl -H 'Accept: text/plain' --data-binary @FILE {url}/"),
+                "create, burn after reading": format!("curl -H 'X-Burn-After-Read: true' --data-binary @FILE {url}/"),
+                "create, for an hour": format!("curl -H 'X-Expiry: 3600' --data-binary @FILE {url}/"),
+                "read": format!("curl {url}/ID/raw"),
+                "delete": format!("curl -X DELETE -H 'X-Delete-Token: TOKEN' {url}/ID"),
+                "get the encrypting client": format!("curl {url}/client > fpaste && chmod +x fpaste"),
+            },
+            "limits": {
+                "max_anon": config.max_anon_bytes,
+                "max_auth": config.max_auth_bytes,
+                "expiry": config.expiry_seconds,
+                "max_expiry": config.max_expiry_seconds,
+                "min_entropy": config.min_entropy_bits,
+                "min_entropy_size": config.min_entropy_size_bytes,
+                "dedup_max": config.dedup_max,
+                "dedup_window": config.dedup_window_seconds,
+            },
+            "pow": {
+                "enabled": config.pow_difficulty > 0,
+                "required": admission::needs_proof_of_work(config, request),
+                "difficulty": config.pow_difficulty,
+            },
+            "authenticated": admission::owner(config, request).is_some(),
+        }),
+    )
+}
+
+/// `GET /health`
+pub fn health(app: &App) -> Reply {
+    match app.store().health() {
+        Ok(()) => Reply::json(200, &json!({ "status": "healthy", "database": "ok" })),
+        Err(error) => {
+            crate::log::message(&format!("the database does not answer: {error}"));
+            Reply::json(503, &json!({ "status": "unhealthy", "database": "error" }))
+        }
+    }
+}
+
+/// `GET /challenge`
+///
+/// # Errors
+/// When the system has no entropy source.
+pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let difficulty = app.config().pow_difficulty;
+    if difficulty == 0 {
+        return Ok(Reply::json(200, &json!({ "enabled": false, "difficulty": 0 })));
+    }
+    let nonce = crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?;
+    let challenge = Challenge { nonce: crypto::hex(&nonce), difficulty, expires: now + app.config().pow_ttl_seconds };
+    Ok(Reply::json(
+        200,
+        &json!({
+            "enabled": true,
+            "nonce": challenge.nonce,
+            "difficulty": challenge.difficulty,
+            "expires": challenge.expires,
+            "token": challenge.token(app.pow_secret()),
+            "algorithm": "sha256",
+        }),
+    ))
+}
+
+/// `GET /client`
+///
+/// # Errors
+/// `not_found` with a hint when the operator placed none.
+pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
+    let path = client_path(app, request.parameter("target")).ok_or(ApiError::NoClient)?;
+    // Opened once: what is hashed is what is sent, though the file be replaced meanwhile.
+    let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())).ok_or(ApiError::NoClient)?;
+    let failed = |error: io::Error| ApiError::Internal(format!("cannot read the client: {error}"));
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            read => {
+                hash.update(buffer.get(..read).unwrap_or_default());
+                size += read as u64;
+            }
+        }
+    }
+    file.rewind().map_err(failed)?;
+    let headers = vec![
+        ("Content-Type", "application/octet-stream".to_owned()),
+        ("Content-Disposition", "attachment; filename=fpaste".to_owned()),
+        ("X-Checksum-SHA256", crypto::hex(&hash.finalize())),
+    ];
+    Ok(Reply { status: 200, headers, body: Body::Stream(Box::new(file), size), sandbox: false })
+}
+
+/// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.
+fn client_path(app: &App, target: Option<&str>) -> Option<PathBuf> {
+    let name = match target {
+        None => "fpaste".to_owned(),
+        Some(target) if !target.is_empty() && target.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) => {
+            format!("fpaste-{target}")
+        }
+        Some(_) => return None,
+    };
+    let beside = || std::env::current_exe().ok()?.parent().map(PathBuf::from);
+    Some(app.config().client_dir.clone().or_else(beside)?.join(name))
+}
+
+/// `GET /openapi.json`
+pub fn openapi(app: &App) -> Reply {
+    let description = include_str!("../../docs/openapi.json");
+    let prefix = &app.config().url_prefix;
+    let mut reply = Reply::text(200, description.replace("\"url\": \"/\"", &format!("\"url\": \"{prefix}/\"")));
+    reply.headers = vec![("Content-Type", "application/json".into())];
+    reply
+}
+
+/// `GET /metrics`, in Prometheus' text form (version 0.0.4).
+///
+/// # Errors
+/// `not_found` while it is switched off; an internal failure.
+pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
+    if !app.config().metrics {
+        return Err(ApiError::NoMetrics);
+    }
+    let stats = app.store().stats(now)?;
+    let mut text = String::new();
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let _ = writeln!(text, "# HELP flaskpaste_{name} {help}\n# TYPE flaskpaste_{name} gauge\nflaskpaste_{name} {value}");
+    };
+    gauge("pastes", "Pastes that have not expired.", stats.pastes);
+    gauge("content_bytes", "Bytes of content in them.", stats.content_bytes);
+    gauge("database_bytes", "Size of the database file.", stats.database_bytes);
+    gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
+    gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
+    text.push_str("# HELP flaskpaste_replies_total Replies by class of their status.\n# TYPE flaskpaste_replies_total counter\n");
+    for (class, count) in app.replies() {
+        let _ = writeln!(text, "flaskpaste_replies_total{{class=\"{class}xx\"}} {count}");
+    }
+    let mut reply = Reply::text(200, text);
+    reply.headers = vec![("Content-Type", "text/plain; version=0.0.4; charset=utf-8".into())];
+    Ok(reply)
+}
+
+/// `GET /robots.txt`
+pub fn robots() -> Reply {
+    Reply::text(200, "User-agent: *\nDisallow: /\n")
+}

@@ -1,0 +1,178 @@
+//! The request log: one line per request to stderr, and the operator's messages.
+//!
+//! Invariant: a line carries no query, no body and no header value but the request id; a slow reader of stderr slows
+//! nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must never panic on a closed stderr.
+
+use crate::clock::{self, UnixSeconds};
+use crate::config::LogFormat;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Lines that wait for a slow stderr, in bytes; past it they are dropped and counted.
+const BUFFER_BYTES: usize = 1 << 20;
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// One answered request.
+pub struct Entry<'a> {
+    /// When it was answered.
+    pub at: UnixSeconds,
+    /// Its id.
+    pub request_id: &'a str,
+    /// Method as sent; a token.
+    pub method: &'a str,
+    /// Path without query; printable ASCII.
+    pub path: &'a str,
+    /// Status of the reply.
+    pub status: u16,
+    /// Bytes of content in the reply.
+    pub bytes: u64,
+    /// From the whole head to the last byte of the reply.
+    pub elapsed: Duration,
+    /// Address of the client, as the trusted proxy gave it or as the connection has it.
+    pub client: &'a str,
+}
+
+/// The log.
+pub struct Log {
+    format: LogFormat,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    lines: String,
+    dropped: u64,
+    writing: bool,
+}
+
+impl Log {
+    /// Starts the thread that writes.
+    ///
+    /// # Errors
+    /// When the system refuses another thread.
+    pub fn start(format: LogFormat) -> io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        if format != LogFormat::Off {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name("log".into()).stack_size(64 << 10).spawn(move || shared.write_forever())?;
+        }
+        Ok(Self { format, shared })
+    }
+
+    /// Logs a request.
+    pub fn request(&self, entry: &Entry<'_>) {
+        let line = match self.format {
+            LogFormat::Off => return,
+            LogFormat::Text => text_line(entry),
+            LogFormat::Json => json_line(entry),
+        };
+        let mut state = self.shared.lock();
+        if state.lines.len() + line.len() > BUFFER_BYTES {
+            state.dropped += 1;
+            return;
+        }
+        // The writer sleeps only while there is nothing: everyone else finds it awake.
+        if state.lines.is_empty() {
+            self.shared.filled.notify_one();
+        }
+        state.lines.push_str(&line);
+    }
+
+    /// Writes what waits, at the end of the program. Gives up after a second: a reader that is stuck stays stuck.
+    pub fn flush(&self) {
+        for _ in 0..50 {
+            let state = self.shared.lock();
+            if self.format == LogFormat::Off || (state.lines.is_empty() && !state.writing) {
+                return;
+            }
+            drop(state);
+            std::thread::sleep(GATHER);
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_forever(&self) {
+        loop {
+            let mut state = self.lock();
+            while state.lines.is_empty() {
+                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            drop(state);
+            std::thread::sleep(GATHER);
+            let mut state = self.lock();
+            let mut lines = std::mem::take(&mut state.lines);
+            if std::mem::take(&mut state.dropped) > 0 {
+                lines.push_str("flaskpaste: log lines were dropped, stderr is slow\n");
+            }
+            state.writing = true;
+            drop(state);
+            // Nothing to be done about a closed stderr, and nobody left to tell.
+            let _ = io::stderr().write_all(lines.as_bytes());
+            self.lock().writing = false;
+        }
+    }
+}
+
+fn milliseconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn text_line(entry: &Entry<'_>) -> String {
+    let Entry { at, request_id, method, path, status, bytes, elapsed, client } = entry;
+    let at = clock::rfc3339(*at);
+    format!("{at} {request_id} {client} {method} {path} {status} {bytes}B {:.3}ms\n", milliseconds(*elapsed))
+}
+
+fn json_line(entry: &Entry<'_>) -> String {
+    let line = serde_json::json!({
+        "time": clock::rfc3339(entry.at),
+        "request_id": entry.request_id,
+        "client": entry.client,
+        "method": entry.method,
+        "path": entry.path,
+        "status": entry.status,
+        "bytes": entry.bytes,
+        "ms": milliseconds(entry.elapsed),
+    });
+    format!("{line}\n")
+}
+
+/// A message for the operator, outside the request log: one line, `flaskpaste: …`.
+pub fn message(text: &str) {
+    let _ = writeln!(io::stderr(), "flaskpaste: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_carry_the_same() {
+        let entry = Entry {
+            at: 784_111_777,
+            request_id: "r1",
+            method: "GET",
+            path: "/abcd",
+            status: 200,
+            bytes: 5,
+            elapsed: Duration::from_micros(1234),
+            client: "192.0.2.1",
+        };
+        assert_eq!(text_line(&entry), "1994-11-06T08:49:37Z r1 192.0.2.1 GET /abcd 200 5B 1.234ms\n");
+        let json: serde_json::Value = serde_json::from_str(&json_line(&entry)).unwrap();
+        assert_eq!((&json["path"], &json["ms"], &json["bytes"]), (&"/abcd".into(), &1.234.into(), &5.into()));
+    }
+}

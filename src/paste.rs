@@ -1,0 +1,172 @@
+//! What a paste is: its id, its owner, its expiry and its metadata.
+//!
+//! Invariant: parsed, not validated: an [`Id`] or a [`Fingerprint`] that exists is well-formed and lower-case.
+//! Must never do I/O and never know HTTP or SQL.
+
+use crate::clock::UnixSeconds;
+use crate::crypto::{self, PasswordHash, Sha256Digest};
+use std::fmt;
+use std::io;
+use std::str::FromStr;
+
+/// Fewest hex digits of an id in an address; ids this server makes have at least 8.
+const MIN_ID_DIGITS: usize = 4;
+/// Most hex digits of an id.
+const MAX_ID_DIGITS: usize = 64;
+
+/// A paste's id: 4 to 64 lower-case hex digits.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(String);
+
+impl Id {
+    /// A new random id of this many hex digits.
+    ///
+    /// # Errors
+    /// When the system has no entropy source.
+    pub fn random(digits: usize) -> io::Result<Self> {
+        let mut hex = crypto::hex(&crypto::random::<{ MAX_ID_DIGITS / 2 }>()?);
+        hex.truncate(digits);
+        Ok(Self(hex))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Id {
+    type Err = ();
+
+    /// Any case is accepted: people read ids to each other.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let well_formed =
+            (MIN_ID_DIGITS..=MAX_ID_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if well_formed { Ok(Self(text.to_ascii_lowercase())) } else { Err(()) }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The SHA-1 fingerprint of a client certificate: 40 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = ();
+
+    /// Any case, colons allowed anywhere between digits, as the tools that print fingerprints differ.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits: String = text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
+        let well_formed = digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if well_formed { Ok(Self(digits)) } else { Err(()) }
+    }
+}
+
+/// When a paste goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// At this moment, whatever happens.
+    Fixed(UnixSeconds),
+    /// At this moment, unless a read moves it on.
+    Sliding(UnixSeconds),
+}
+
+impl Expiry {
+    /// The moment as things stand.
+    pub fn at(self) -> UnixSeconds {
+        match self {
+            Self::Fixed(at) | Self::Sliding(at) => at,
+        }
+    }
+}
+
+/// Seconds of a client's custom expiry: a positive whole number, however large.
+///
+/// # Errors
+/// For zero, a sign, a fraction, or anything that is not a decimal number.
+pub fn parse_expiry_seconds(text: &str) -> Result<u64, ()> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(());
+    }
+    // More digits than fit are a whole number all the same; the caller clamps.
+    match text.parse().unwrap_or(u64::MAX) {
+        0 => Err(()),
+        seconds => Ok(seconds),
+    }
+}
+
+/// Everything about a paste but its content.
+pub struct Paste {
+    /// The store's name for it; never shown.
+    pub key: i64,
+    /// Public name.
+    pub id: Id,
+    /// Content length in bytes.
+    pub size: u64,
+    /// Stored type; [`crate::mime::served`] says what is sent.
+    pub mime_type: String,
+    /// Creation.
+    pub created_at: UnixSeconds,
+    /// When it goes, reads so far included.
+    pub expiry: Expiry,
+    /// Whether the first read of the content is the last.
+    pub burn: bool,
+    /// Set when a password protects the content.
+    pub password: Option<PasswordHash>,
+    /// Certificate that created it.
+    pub owner: Option<Fingerprint>,
+    /// SHA-256 of the delete token.
+    pub token_hash: Sha256Digest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids() {
+        assert_eq!("AbCd".parse::<Id>().unwrap().as_str(), "abcd");
+        for bad in ["", "abc", &"a".repeat(65), "abcg", "ab cd", "абвг", "+abc"] {
+            assert!(bad.parse::<Id>().is_err(), "{bad}");
+        }
+        assert_eq!(Id::random(12).unwrap().as_str().len(), 12);
+        assert_ne!(Id::random(64).unwrap(), Id::random(64).unwrap());
+    }
+
+    #[test]
+    fn fingerprints() {
+        let plain = "a".repeat(40);
+        let colons = vec!["AA"; 20].join(":");
+        assert_eq!(colons.parse::<Fingerprint>().unwrap().as_str(), plain);
+        for bad in ["", &"a".repeat(39), &"a".repeat(41), &"g".repeat(40), &"ä".repeat(20)] {
+            assert!(bad.parse::<Fingerprint>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn expiries() {
+        assert_eq!(parse_expiry_seconds("60"), Ok(60));
+        assert_eq!(parse_expiry_seconds("99999999999999999999999"), Ok(u64::MAX));
+        for bad in ["", "0", "00", "-1", "+1", "1.5", "1e3", "abc", " 1", "１"] {
+            assert!(parse_expiry_seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The server: the listener, the pool, and each connection from its first byte to its last. With its submodules the
+//! only user of tiny_http.
+//!
+//! Invariant: a fixed number of threads, one connection each; a request that is refused is answered before its
+//! connection closes; whatever a peer sends, at most one thread is busy with it. Must never hold a lock while it
+//! reads from or writes to a peer.
+
+mod accept;
+mod connection;
+mod head;
+mod listen;
+mod sys;
+
+pub use listen::{Bound, bind};
+pub use sys::{StopSignals, raise_descriptor_limit};
+
+use crate::app::App;
+use crate::log;
+use accept::Acceptor;
+use connection::Connection;
+use std::io::ErrorKind;
+use std::net::{Shutdown, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Stack of a worker. Its deepest paths, SQLite and JSON, take a tenth of it; only touched pages cost memory.
+const STACK_BYTES: usize = 256 << 10;
+/// How long a stopping server lets requests in flight finish.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How long a worker pauses after `accept` failed, as it does without free descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the workers share.
+struct Pool {
+    app: Arc<App>,
+    acceptor: Acceptor,
+    stopping: AtomicBool,
+    running: AtomicUsize,
+    workers: Vec<Worker>,
+}
+
+/// What others may know of one worker: the connection it waits on.
+#[derive(Default)]
+struct Worker {
+    /// Set while the connection is idle, between requests; taken while it is busy.
+    idle: Mutex<Option<Arc<TcpStream>>>,
+}
+
+/// A running server.
+pub struct Server {
+    pool: Arc<Pool>,
+}
+
+impl Server {
+    /// Starts the pool on a listener.
+    ///
+    /// # Errors
+    /// When the system refuses the threads.
+    pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let threads = app.config().threads;
+        let pool = Arc::new(Pool {
+            acceptor: Acceptor::new(bound.into_listener())?,
+            app,
+            stopping: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            workers: (0..threads).map(|_| Worker::default()).collect(),
+        });
+        for number in 0..threads {
+            let pool = Arc::clone(&pool);
+            pool.running.fetch_add(1, Ordering::SeqCst);
+            let name = format!("worker-{number}");
+            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || {
+                if let Some(worker) = pool.workers.get(number) {
+                    pool.work(worker);
+                }
+            })?;
+        }
+        Ok(Self { pool })
+    }
+
+    /// Stops accepting, lets what is in flight finish, and returns when it has or the grace is over.
+    pub fn stop(&self) {
+        self.pool.stopping.store(true, Ordering::SeqCst);
+        if let Err(error) = listen::shut_down(self.pool.acceptor.listener()) {
+            log::message(&format!("cannot close the listener: {error}"));
+        }
+        for worker in &self.pool.workers {
+            worker.cut_if_idle();
+        }
+        let deadline = Instant::now() + STOP_GRACE;
+        while self.pool.running.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Worker {
+    fn set_idle(&self, socket: &Arc<TcpStream>) {
+        *self.lock() = Some(Arc::clone(socket));
+    }
+
+    fn set_busy(&self) {
+        *self.lock() = None;
+    }
+
+    fn cut_if_idle(&self) {
+        if let Some(socket) = self.lock().as_ref() {
+            let _ = socket.shutdown(Shutdown::Read);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<TcpStream>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pool {
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// One worker: connection after connection, until the server stops.
+    fn work(&self, worker: &Worker) {
+        while !self.is_stopping() {
+            let served = catch_unwind(AssertUnwindSafe(|| self.serve_one(worker)));
+            if served.is_err() {
+                log::message("a worker caught a panic outside a request; it goes on");
+            }
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Accepts one connection and answers its requests.
+    fn serve_one(&self, worker: &Worker) {
+        match self.acceptor.accept() {
+            Ok(accepted) => Connection::new(&self.app, accepted, worker, &self.stopping).serve(),
+            // The receive timeout on the listener; and peers that hang up before they are accepted.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::NotConnected) => {}
+            Err(_) if self.is_stopping() => {}
+            Err(error) => {
+                log::message(&format!("cannot accept connections ({error}); trying again"));
+                std::thread::sleep(ACCEPT_PAUSE);
+            }
+        }
+    }
+}

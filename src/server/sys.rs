@@ -1,0 +1,179 @@
+//! The few system calls std lacks, each behind a safe function.
+//!
+//! Invariant: every unsafe block states why it is sound, and none outlives its function. Must never keep a raw
+//! descriptor: callers hold owned handles.
+#![expect(unsafe_code, reason = "system calls std does not offer; every block says why it is sound")]
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::TcpStream;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Offset of `tcpi_bytes_received` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h, since Linux 4.1):
+/// eight bytes, 24 words of four, then `pacing_rate`, `max_pacing_rate` and `bytes_acked`.
+const BYTES_RECEIVED_OFFSET: usize = 8 + 24 * 4 + 3 * 8;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Whether a descriptor number is a connected stream socket right now: not a file, not a listener.
+pub(super) fn is_connection(fd: RawFd) -> bool {
+    let option = |name| {
+        let mut value: libc::c_int = -1;
+        let mut length: libc::socklen_t = 4;
+        // SAFETY: the kernel writes at most `length` bytes into `value`, which is that large; any number is
+        // allowed as a descriptor, a wrong one gives EBADF or ENOTSOCK.
+        let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+        check(result).ok().map(|_| value)
+    };
+    option(libc::SO_ACCEPTCONN) == Some(0) && option(libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+}
+
+/// A handle of our own on the socket behind a descriptor number that someone else keeps open.
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the caller has just seen the descriptor open (`is_connection`) under the lock that also guards its
+    // closing, so it stays open for this call; the borrow ends with it.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
+}
+
+/// Copies what has arrived into `buffer` and leaves it there for the next reader. Blocks, up to the socket's receive
+/// timeout, until the buffer is full; fewer bytes mean timeout or end.
+pub(super) fn peek_until_full(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    recv(socket, buffer, libc::MSG_PEEK | libc::MSG_WAITALL)
+}
+
+/// Whether the peer has ended its side and nothing is left to read. Does not block.
+pub(super) fn is_at_end(socket: &TcpStream) -> bool {
+    matches!(recv(socket, &mut [0], libc::MSG_PEEK | libc::MSG_DONTWAIT), Ok(0))
+}
+
+fn recv(socket: &TcpStream, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
+    loop {
+        // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`; the socket is open while borrowed.
+        let received = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+        match usize::try_from(received) {
+            Ok(received) => return Ok(received),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+/// Bytes a TCP peer has sent on this connection so far, those nobody has read yet included.
+pub(super) fn bytes_received(socket: &TcpStream) -> io::Result<u64> {
+    let mut info = [0u8; BYTES_RECEIVED_OFFSET + size_of::<u64>()];
+    let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
+    let result = unsafe {
+        let value = info.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
+    };
+    check(result)?;
+    let field = info.last_chunk::<8>().filter(|_| length as usize == info.len());
+    field.map(|bytes| u64::from_ne_bytes(*bytes)).ok_or_else(|| io::Error::other("TCP_INFO is too short"))
+}
+
+/// Bytes that have arrived and nobody has read yet.
+pub(super) fn bytes_unread(socket: &TcpStream) -> io::Result<u64> {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int, and `unread` is one.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut unread) })?;
+    u64::try_from(unread).map_err(io::Error::other)
+}
+
+/// Raises the soft limit of open descriptors to the hard one; what it is afterwards.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: getrlimit fills the struct it is given, or fails; it is read only after success.
+    let mut limit = unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()))?;
+        limit.assume_init()
+    };
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: setrlimit reads the struct, which is initialised.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    Ok(limit.rlim_cur)
+}
+
+/// The signals that end the server, held back from every thread so that one can wait for them.
+pub struct StopSignals(libc::sigset_t);
+
+impl StopSignals {
+    /// Holds SIGTERM and SIGINT back, in this thread and those it starts afterwards.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn hold() -> io::Result<Self> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set that the other calls change and read; a null old set is allowed.
+        unsafe {
+            check(libc::sigemptyset(set.as_mut_ptr()))?;
+            let mut set = set.assume_init();
+            check(libc::sigaddset(&raw mut set, libc::SIGTERM))?;
+            check(libc::sigaddset(&raw mut set, libc::SIGINT))?;
+            match libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) {
+                0 => Ok(Self(set)),
+                error => Err(io::Error::from_raw_os_error(error)),
+            }
+        }
+    }
+
+    /// Waits for one of them; its number.
+    pub fn wait(&self) -> i32 {
+        let mut signal = 0;
+        // SAFETY: both pointers are valid for the call; the set is initialised. It fails only for an invalid set.
+        unsafe { libc::sigwait(&raw const self.0, &raw mut signal) };
+        signal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener};
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn bytes_are_counted_before_and_after_they_are_read() {
+        let (mut client, mut server) = pair();
+        client.write_all(b"hello").unwrap();
+        let mut buffer = [0; 5];
+        assert_eq!(peek_until_full(&server, &mut buffer).unwrap(), 5);
+        assert_eq!((bytes_received(&server).unwrap(), bytes_unread(&server).unwrap()), (5, 5));
+        server.read_exact(&mut buffer).unwrap();
+        assert_eq!((bytes_received(&server).unwrap(), bytes_unread(&server).unwrap()), (5, 0));
+        assert_eq!(&buffer, b"hello");
+    }
+
+    #[test]
+    fn the_end_shows_only_when_everything_is_read() {
+        let (mut client, mut server) = pair();
+        assert!(!is_at_end(&server));
+        client.write_all(b"x").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(peek_until_full(&server, &mut [0; 2]).unwrap(), 1, "fewer bytes mean the end");
+        assert!(!is_at_end(&server));
+        server.read_exact(&mut [0]).unwrap();
+        assert!(is_at_end(&server));
+    }
+
+    #[test]
+    fn only_connections_are_connections() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let (client, _server) = pair();
+        assert!(is_connection(client.as_raw_fd()));
+        assert!(!is_connection(listener.as_raw_fd()) && !is_connection(file.as_raw_fd()) && !is_connection(-1));
+        let copy = TcpStream::from(duplicate(client.as_raw_fd()).unwrap());
+        assert_eq!(copy.local_addr().unwrap(), client.local_addr().unwrap());
+    }
+}

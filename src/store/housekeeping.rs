@@ -1,0 +1,270 @@
+//! What the writer does between transactions: keep the inactivity clock, purge what has expired, take erased bytes
+//! out of the WAL, and give freed pages back.
+//!
+//! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
+//! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
+
+use super::writer::transaction;
+use super::queries::delete_by_key;
+use super::{StoreError, log_failure};
+use crate::clock::{UnixSeconds, unix_now};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the clock of a read may stay in memory alone: what a crash may lose.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Reads in memory after which the clock is flushed early; about 2 MiB.
+const FLUSH_ENTRIES: usize = 64 << 10;
+/// Rows of the clock flushed in one transaction.
+const FLUSH_BATCH: usize = 4096;
+/// Expired pastes purged in one transaction.
+const PURGE_PASTES: usize = 100;
+/// Content purged in one transaction after which the next begins, in bytes.
+const PURGE_BYTES: i64 = 8 << 20;
+/// Forgotten submissions and tokens deleted in one transaction.
+const FORGET_ROWS: usize = 1000;
+/// Free pages given back to the file system in one step: 4 MiB.
+const VACUUM_PAGES: i64 = 1024;
+/// Free pages kept for the next pastes, at least: 256 KiB.
+const SPARE_PAGES: i64 = 64;
+
+/// The expiries that reads have moved on since the last flush, by paste key.
+#[derive(Default)]
+pub struct InactivityClock(Mutex<HashMap<i64, UnixSeconds>>);
+
+impl InactivityClock {
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, UnixSeconds>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A read moves a paste's expiry on.
+    pub(super) fn touch(&self, key: i64, expires_at: UnixSeconds) {
+        let mut moved = self.lock();
+        let latest = moved.entry(key).or_insert(expires_at);
+        *latest = expires_at.max(*latest);
+    }
+
+    /// Where reads have moved a paste's expiry, if it is not flushed yet.
+    pub(super) fn expires_at(&self, key: i64) -> Option<UnixSeconds> {
+        self.lock().get(&key).copied()
+    }
+
+    fn is_full(&self) -> bool {
+        self.lock().len() >= FLUSH_ENTRIES
+    }
+
+    /// A copy in key order: neighbours in the table are written together.
+    fn snapshot(&self) -> Vec<(i64, UnixSeconds)> {
+        let mut moved: Vec<_> = self.lock().iter().map(|(key, expires_at)| (*key, *expires_at)).collect();
+        moved.sort_unstable();
+        moved
+    }
+
+    /// Forgets what was flushed, unless a read has moved it on again meanwhile.
+    fn forget(&self, flushed: &[(i64, UnixSeconds)]) {
+        let mut moved = self.lock();
+        for (key, expires_at) in flushed {
+            if let Entry::Occupied(entry) = moved.entry(*key)
+                && entry.get() == expires_at
+            {
+                entry.remove();
+            }
+        }
+        moved.shrink_to(FLUSH_BATCH);
+    }
+}
+
+/// The writer's chores and what they share with the store.
+pub struct Housekeeper {
+    clock: Arc<InactivityClock>,
+    /// Set when content was deleted whose bytes are still in the WAL.
+    erased: Arc<AtomicBool>,
+    dedup_window_seconds: u64,
+    next_flush: Instant,
+    /// Clock entries of the flush that is under way, flushed batch by batch between other jobs.
+    flushing: Vec<(i64, UnixSeconds)>,
+}
+
+impl Housekeeper {
+    pub(super) fn new(clock: Arc<InactivityClock>, erased: Arc<AtomicBool>, dedup_window_seconds: u64) -> Self {
+        Self { clock, erased, dedup_window_seconds, next_flush: Instant::now() + FLUSH_INTERVAL, flushing: Vec::new() }
+    }
+
+    /// One short round; whether there is more to do at once.
+    pub(super) fn tick(&mut self, connection: &Connection) -> bool {
+        let now = unix_now();
+        let flushing = self.flush_step(connection);
+        let purged = purge_step(connection, &self.clock, now);
+        if matches!(purged, Ok(pastes) if pastes > 0) {
+            self.erased.store(true, Ordering::Relaxed);
+        }
+        let forgotten = forget_step(connection, now, self.dedup_window_seconds);
+        let more = is_more("purge", purged, 1) | is_more("forget", forgotten, FORGET_ROWS) | is_more("flush", flushing, 1);
+        if more {
+            return true;
+        }
+        // Vacuum before the checkpoint: the pages it moves are in the WAL too.
+        let vacuumed = vacuum_step(connection);
+        if matches!(vacuumed, Ok(pages) if pages > 0) {
+            self.erased.store(true, Ordering::Relaxed);
+        }
+        let more = is_more("vacuum", vacuumed, 1);
+        if !more && self.erased.swap(false, Ordering::Relaxed) && !truncate_wal(connection) {
+            self.erased.store(true, Ordering::Relaxed);
+        }
+        more
+    }
+
+    /// The last round, when the server stops.
+    pub(super) fn close(&mut self, connection: &Connection) {
+        self.next_flush = Instant::now();
+        while is_more("flush", self.flush_step(connection), 1) {}
+        truncate_wal(connection);
+    }
+
+    /// Writes a batch of the clock when it is due; how many rows.
+    fn flush_step(&mut self, connection: &Connection) -> Result<usize, StoreError> {
+        if self.flushing.is_empty() {
+            if Instant::now() < self.next_flush && !self.clock.is_full() {
+                return Ok(0);
+            }
+            self.next_flush = Instant::now() + FLUSH_INTERVAL;
+            self.flushing = self.clock.snapshot();
+        }
+        let batch = self.flushing.split_off(self.flushing.len().saturating_sub(FLUSH_BATCH));
+        let flushed = transaction(connection, |connection| {
+            let mut statement = connection.prepare_cached(
+                "INSERT INTO seen (key, expires_at) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM paste WHERE key = ?1) \
+                 ON CONFLICT (key) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+            )?;
+            for (key, expires_at) in &batch {
+                statement.execute(params![key, expires_at])?;
+            }
+            Ok(())
+        });
+        self.clock.forget(&batch);
+        flushed.map(|()| batch.len())
+    }
+}
+
+/// Whether a step did enough for another to be worth while at once. A failed step is logged and waits a round.
+fn is_more(step: &str, done: Result<usize, StoreError>, enough: usize) -> bool {
+    match done {
+        Ok(done) => done >= enough,
+        Err(error) => {
+            log_failure(step, &error);
+            false
+        }
+    }
+}
+
+/// Purges a batch in a transaction of its own, if there is anything to purge; how many rows it settled.
+fn purge_step(connection: &Connection, clock: &InactivityClock, now: UnixSeconds) -> Result<usize, StoreError> {
+    // Most rounds find nothing, and should not write.
+    let first_expiry: Option<UnixSeconds> =
+        connection.prepare_cached("SELECT min(expires_at) FROM paste")?.query_row([], |row| row.get(0))?;
+    if first_expiry.is_none_or(|first| first > now) {
+        return Ok(0);
+    }
+    transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))
+}
+
+/// Deletes some expired pastes; how many rows it settled. `grace_seconds` spares sliding pastes, for a process that
+/// does not see the clock of the running server.
+pub(super) fn purge_some(
+    connection: &Connection,
+    clock: Option<&InactivityClock>,
+    now: UnixSeconds,
+    grace_seconds: u64,
+) -> Result<usize, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT p.key, p.size, p.slides, coalesce(s.expires_at, 0) FROM paste p LEFT JOIN seen s ON s.key = p.key \
+         WHERE p.expires_at <= ?1 - p.slides * ?2 ORDER BY p.expires_at LIMIT ?3",
+    )?;
+    let rows = select.query_map(params![now, grace_seconds, PURGE_PASTES], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?, row.get::<_, UnixSeconds>(3)?))
+    })?;
+    let (mut settled, mut bytes) = (0, 0);
+    for (key, size, slides, seen) in rows.collect::<Result<Vec<_>, _>>()? {
+        let touched = clock.and_then(|clock| clock.expires_at(key)).unwrap_or(0);
+        let expires_at = seen.max(touched);
+        if slides && expires_at + grace_seconds > now {
+            // Still read: note it where the index sees it, so that the next round does not ask again.
+            connection
+                .prepare_cached("UPDATE paste SET expires_at = ?2 WHERE key = ?1")?
+                .execute(params![key, expires_at + grace_seconds])?;
+        } else {
+            delete_by_key(connection, key)?;
+            bytes += size;
+        }
+        settled += 1;
+        if bytes >= PURGE_BYTES {
+            break;
+        }
+    }
+    Ok(settled)
+}
+
+/// Deletes submissions and tokens that are of no more use; how many rows of the fuller table.
+fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: u64) -> Result<usize, StoreError> {
+    let oldest_kept = now.saturating_sub(dedup_window_seconds);
+    // Rows of `submission` are in the order of time, so the first ones tell.
+    let submission: Option<UnixSeconds> = connection
+        .prepare_cached("SELECT at FROM submission ORDER BY rowid LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let token: Option<Vec<u8>> =
+        connection.prepare_cached("SELECT token FROM spent_token LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
+    let expired_token = now.to_be_bytes();
+    let submissions_due = submission.is_some_and(|at| at <= oldest_kept);
+    let tokens_due = token.is_some_and(|token| token.as_slice() < expired_token.as_slice());
+    if !submissions_due && !tokens_due {
+        return Ok(0);
+    }
+    transaction(connection, |connection| {
+        let submissions = connection
+            .prepare_cached(
+                "DELETE FROM submission WHERE at <= ?1 AND rowid IN (SELECT rowid FROM submission ORDER BY rowid LIMIT ?2)",
+            )?
+            .execute(params![oldest_kept, FORGET_ROWS])?;
+        let tokens = connection
+            .prepare_cached(
+                "DELETE FROM spent_token WHERE token IN (SELECT token FROM spent_token WHERE token < ?1 LIMIT ?2)",
+            )?
+            .execute(params![expired_token.as_slice(), FORGET_ROWS])?;
+        Ok(submissions.max(tokens))
+    })
+}
+
+/// Gives some free pages back, while there are more than a small reserve; how many.
+fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let (free, pages) = (pragma("freelist_count")?, pragma("page_count")?);
+    let excess = free - SPARE_PAGES.max(pages / 50);
+    if excess <= 0 {
+        return Ok(0);
+    }
+    // The pragma returns a row per page and frees as it is stepped through.
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({})", excess.min(VACUUM_PAGES)))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    let freed = free - pragma("freelist_count")?;
+    Ok(usize::try_from(freed).unwrap_or(0))
+}
+
+/// Moves the WAL into the database and cuts it to nothing, so that no old page image stays in either. False if a
+/// reader was in the way: the next round tries again.
+fn truncate_wal(connection: &Connection) -> bool {
+    let blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    match blocked {
+        Ok(blocked) => blocked == 0,
+        Err(error) => {
+            log_failure("checkpoint", &error.into());
+            false
+        }
+    }
+}

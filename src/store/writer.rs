@@ -1,0 +1,200 @@
+//! The one thread that writes: it owns the writing connection and commits everything that waits in one transaction.
+//!
+//! Invariant: whoever gets `Ok` from [`Writer::write`] has its changes on the disk (`synchronous = FULL`); whoever
+//! gets an error has none. Must never wait for anything but the disk: jobs hold no lock and do no I/O to a peer.
+
+use super::StoreError;
+use super::housekeeping::Housekeeper;
+use rusqlite::Connection;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Most jobs in one transaction, so that the first does not wait long for the last.
+const BATCH_JOBS: usize = 64;
+/// Content in one transaction after which no further job joins it, in bytes.
+const BATCH_BYTES: u64 = 4 << 20;
+/// How often expired pastes are looked for, and erased bytes are flushed out of the WAL.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A handle on the writing thread.
+pub struct Writer {
+    /// `None` once closed.
+    jobs: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One change, waiting for its transaction. A trait only to forget the type of its result.
+trait Job: Send {
+    fn bytes(&self) -> u64;
+    /// Makes the change; called again in a transaction of its own when the shared one fails.
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
+    /// Tells the waiting thread how it ended.
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct Pending<T, W> {
+    bytes: u64,
+    work: W,
+    result: Option<T>,
+    reply: SyncSender<Result<T, StoreError>>,
+}
+
+impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Pending<T, W> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn run(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        self.result = Some((self.work)(connection)?);
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, committed: Result<(), StoreError>) {
+        let lost = || StoreError::Failed("a change was committed without a result".into());
+        let Self { result, reply, .. } = *self;
+        // Nobody waits any more when the request's thread panicked; that is its own affair.
+        let _ = reply.send(committed.and_then(|()| result.ok_or_else(lost)));
+    }
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system refuses another thread.
+    pub(super) fn start(connection: Connection, housekeeper: Housekeeper) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || run(&connection, &queue, housekeeper))
+            .map_err(|error| StoreError::Failed(format!("cannot start the writer thread: {error}")))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Has `work` done in the next transaction and waits until it is on the disk. `bytes` is the content it writes.
+    ///
+    /// # Errors
+    /// What `work` returned, or why the transaction failed. Nothing of it is stored then.
+    pub(super) fn write<T: Send + 'static>(
+        &self,
+        bytes: u64,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let stopped = || StoreError::Failed("the writer thread has stopped".into());
+        let (reply, answer) = mpsc::sync_channel(1);
+        let job = Box::new(Pending { bytes, work, result: None, reply });
+        self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    /// Lets the thread finish what waits, flush and close.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The thread: batches of jobs, and housekeeping once a second whatever the load.
+fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, mut housekeeper: Housekeeper) {
+    let mut due = Instant::now();
+    loop {
+        let idle = due.saturating_duration_since(Instant::now());
+        match queue.recv_timeout(idle) {
+            Ok(first) => {
+                let batch = collect(first, queue);
+                // A panic here is a bug in one job; the others' callers are told, and the thread lives on.
+                if catch_unwind(AssertUnwindSafe(|| commit_batch(connection, batch))).is_err() {
+                    roll_back(connection);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if Instant::now() >= due {
+            let more = catch_unwind(AssertUnwindSafe(|| housekeeper.tick(connection))).unwrap_or(false);
+            roll_back(connection);
+            // More to do: at once, but after the jobs that came in meanwhile.
+            due = Instant::now() + if more { Duration::ZERO } else { HOUSEKEEPING_INTERVAL };
+        }
+    }
+    housekeeper.close(connection);
+}
+
+/// The first job and those that already wait behind it.
+fn collect(first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let mut bytes = first.bytes();
+    let mut batch = vec![first];
+    while batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
+        let Ok(job) = queue.try_recv() else { break };
+        bytes += job.bytes();
+        batch.push(job);
+    }
+    batch
+}
+
+/// Commits a batch as one transaction, or, if that fails, each job as its own: one that does not fit on the disk
+/// does not take a delete with it.
+fn commit_batch(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
+    let together = transaction(connection, |connection| {
+        let mut results = Vec::with_capacity(batch.len());
+        for job in &mut batch {
+            results.push(in_savepoint(connection, job.as_mut())?);
+        }
+        Ok(results)
+    });
+    match together {
+        Ok(results) => batch.into_iter().zip(results).for_each(|(job, result)| job.reply(result)),
+        Err(error) if batch.len() == 1 => batch.into_iter().for_each(|job| job.reply(Err(error.clone()))),
+        Err(_) => {
+            for mut job in batch {
+                let result = transaction(connection, |connection| job.run(connection));
+                job.reply(result);
+            }
+        }
+    }
+}
+
+/// Runs one job of a batch. The inner result is the job's own; the outer one is lost when SQLite gave up on the
+/// whole transaction, as it does on a full disk.
+fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, StoreError> {
+    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
+    let result = job.run(connection);
+    if result.is_err() {
+        if connection.is_autocommit() {
+            return result.map(Ok);
+        }
+        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE job")?.execute([])?;
+    Ok(result)
+}
+
+/// Runs `work` in a transaction and commits it.
+pub(super) fn transaction<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let run = || {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let value = work(connection)?;
+        connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(value)
+    };
+    let result = run();
+    roll_back(connection);
+    result
+}
+
+/// Ends a transaction that is still open, if there is one.
+fn roll_back(connection: &Connection) {
+    if !connection.is_autocommit() {
+        // It fails only if SQLite rolled back by itself, which is what is wanted.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+}
