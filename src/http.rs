@@ -8,7 +8,6 @@ use serde_json::Value;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A request method; only those some route answers are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +118,6 @@ pub enum Body {
     Empty,
     /// Bytes made for this reply.
     Bytes(Vec<u8>),
-    /// Bytes shared with the cache of hot pastes.
-    Shared(Arc<[u8]>, Range<usize>),
     /// Exactly this many bytes, fetched piece by piece while the peer drains them.
     Stream(Box<dyn Read + Send>, u64),
 }
@@ -131,7 +128,6 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Shared(_, range) => range.len() as u64,
             Self::Stream(_, length) => *length,
         }
     }
@@ -207,11 +203,10 @@ const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
     Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n\
     Referrer-Policy: no-referrer\r\n\
-    Permissions-Policy: accelerometer=(), ambient-light-sensor=(), autoplay=(), battery=(), bluetooth=(), \
-    browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), display-capture=(), encrypted-media=(), \
-    fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), \
-    magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-get=(), \
-    screen-wake-lock=(), serial=(), storage-access=(), usb=(), web-share=(), xr-spatial-tracking=()\r\n\
+    Permissions-Policy: accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+    clipboard-write=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
+    magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), screen-wake-lock=(), serial=(), \
+    usb=(), web-share=(), xr-spatial-tracking=()\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
     Cache-Control: no-store, no-cache, must-revalidate, private\r\n\
     Pragma: no-cache\r\n\

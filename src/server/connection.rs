@@ -272,7 +272,6 @@ fn write_reply(mut socket: &TcpStream, reply: &mut Reply, request_id: &str, keep
     let content = match &mut reply.body {
         Body::Empty => &[],
         Body::Bytes(bytes) => bytes.as_slice(),
-        Body::Shared(bytes, range) => bytes.get(range.clone()).unwrap_or_default(),
         Body::Stream(content, length) => return write_stream(socket, head, content, *length),
     };
     if content.len() <= CHUNK_BYTES {

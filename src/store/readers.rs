@@ -6,25 +6,34 @@ use super::schema::Location;
 use super::{PIECE_BYTES, PIECES, StoreError};
 use rusqlite::{Connection, OptionalExtension};
 use std::io::{self, Read};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A thread is often preempted in the middle of a query; with fewer connections the others would queue behind it.
+const CONNECTIONS_PER_CORE: usize = 8;
 
 /// The reading connections. Each query takes one, briefly; none is ever held while a peer drains.
 pub(super) struct Readers {
-    idle: Mutex<Vec<Connection>>,
+    pool: Mutex<Pool>,
     returned: Condvar,
+}
+
+struct Pool {
+    idle: Vec<Connection>,
+    /// Threads that wait for one; a wake-up is a system call, and nearly always nobody waits.
+    waiting: usize,
 }
 
 impl Readers {
     pub(super) fn open(location: &Location) -> Result<Self, StoreError> {
-        // More than the cores only wait for each other; fewer leave a core idle while one waits for the disk.
-        let count = std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2);
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let connect = |_| {
             let connection = location.connect()?;
-            connection.execute_batch("PRAGMA query_only = ON")?;
+            // The system caches the file; ours need only hold the inner pages of the indexes.
+            connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512")?;
             Ok(connection)
         };
-        let connections = (0..count).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { idle: Mutex::new(connections), returned: Condvar::new() })
+        let idle = (0..cores * CONNECTIONS_PER_CORE).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Self { pool: Mutex::new(Pool { idle, waiting: 0 }), returned: Condvar::new() })
     }
 
     pub(super) fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -35,13 +44,19 @@ impl Readers {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Pool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> Connection {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pool = self.lock();
         loop {
-            if let Some(connection) = idle.pop() {
+            if let Some(connection) = pool.idle.pop() {
                 return connection;
             }
-            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+            pool.waiting += 1;
+            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
+            pool.waiting -= 1;
         }
     }
 }
@@ -55,8 +70,13 @@ struct Lease<'a> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            self.readers.returned.notify_one();
+            let mut pool = self.readers.lock();
+            pool.idle.push(connection);
+            let anyone_waits = pool.waiting > 0;
+            drop(pool);
+            if anyone_waits {
+                self.readers.returned.notify_one();
+            }
         }
     }
 }
