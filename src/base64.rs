@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn rfc_4648_section_10_vectors() {
-        let vectors = [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")];
+        let vectors =
+            [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmFy", "foobar")];
         for (text, bytes) in vectors {
             assert_eq!(decode(text).unwrap(), bytes.as_bytes(), "{text}");
             assert_eq!(decode(text.trim_end_matches('=')).unwrap(), bytes.as_bytes(), "{text} without padding");

@@ -162,15 +162,20 @@ const MAX_PASTE_BYTES: u64 = 16 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
 pub const SETTINGS: &[Setting] = &[
-    row("FLASK_ENV", "development", "development, production, or testing (database in memory, proof of work off)", |d, v| {
-        d.config.mode = match v {
-            "development" => Mode::Development,
-            "production" => Mode::Production,
-            "testing" => Mode::Testing,
-            _ => return Err("must be development, production or testing".into()),
-        };
-        Ok(())
-    }),
+    row(
+        "FLASK_ENV",
+        "development",
+        "development, production, or testing (database in memory, proof of work off)",
+        |d, v| {
+            d.config.mode = match v {
+                "development" => Mode::Development,
+                "production" => Mode::Production,
+                "testing" => Mode::Testing,
+                _ => return Err("must be development, production or testing".into()),
+            };
+            Ok(())
+        },
+    ),
     row("FLASKPASTE_DB", "./data/pastes.db", "path of the SQLite database; its folder is made", |d, v| {
         d.config.db_path = v.into();
         Ok(())
@@ -215,20 +220,30 @@ pub const SETTINGS: &[Setting] = &[
     row("FLASKPASTE_POW_TTL", "300", "seconds a proof-of-work token stays valid", |d, v| {
         set(&mut d.config.pow_ttl_seconds, whole(v, 1, MAX_SECONDS))
     }),
-    row("FLASKPASTE_POW_SECRET", "(auto)", "key that signs the tokens; unset, made once and kept in the database", |d, v| {
-        d.config.pow_secret = Secret(v.into());
-        Ok(())
-    }),
+    row(
+        "FLASKPASTE_POW_SECRET",
+        "(auto)",
+        "key that signs the tokens; unset, made once and kept in the database",
+        |d, v| {
+            d.config.pow_secret = Secret(v.into());
+            Ok(())
+        },
+    ),
     row("FLASKPASTE_URL_PREFIX", "(empty)", "path under which every route lives, e.g. /paste", |d, v| {
         set(&mut d.config.url_prefix, url_prefix(v))
     }),
-    row("FLASKPASTE_MIN_ENTROPY", "0", "least Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 asks for encryption", |d, v| {
-        d.config.min_entropy_bits = match v.parse::<f64>() {
-            Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
-            _ => return Err("must be a number from 0 to 8".into()),
-        };
-        Ok(())
-    }),
+    row(
+        "FLASKPASTE_MIN_ENTROPY",
+        "0",
+        "least Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 asks for encryption",
+        |d, v| {
+            d.config.min_entropy_bits = match v.parse::<f64>() {
+                Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
+                _ => return Err("must be a number from 0 to 8".into()),
+            };
+            Ok(())
+        },
+    ),
     row("FLASKPASTE_MIN_ENTROPY_SIZE", "256", "bytes below which entropy is not looked at", |d, v| {
         set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES))
     }),
@@ -238,16 +253,27 @@ pub const SETTINGS: &[Setting] = &[
     row("FLASKPASTE_THREADS", "256", "size of the pool: connections served at a time", |d, v| {
         set(&mut d.config.threads, whole(v, 1, 4096))
     }),
-    row("FLASKPASTE_PUBLIC_URL", "(empty)", "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org", |d, v| {
-        set(&mut d.config.public_url, public_url(v))
-    }),
-    row("FLASKPASTE_CLIENT_DIR", "beside the server", "folder where /client finds fpaste and fpaste-<triple>", |d, v| {
-        d.config.client_dir = Some(v.into());
-        Ok(())
-    }),
-    row("FLASKPASTE_MAX_DB_SIZE", "0", "bytes in use in the database past which new pastes get 507; 0 = no limit", |d, v| {
-        set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1))
-    }),
+    row(
+        "FLASKPASTE_PUBLIC_URL",
+        "(empty)",
+        "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org",
+        |d, v| set(&mut d.config.public_url, public_url(v)),
+    ),
+    row(
+        "FLASKPASTE_CLIENT_DIR",
+        "beside the server",
+        "folder where /client finds fpaste and fpaste-<triple>",
+        |d, v| {
+            d.config.client_dir = Some(v.into());
+            Ok(())
+        },
+    ),
+    row(
+        "FLASKPASTE_MAX_DB_SIZE",
+        "0",
+        "bytes in use in the database past which new pastes get 507; 0 = no limit",
+        |d, v| set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1)),
+    ),
     row("FLASKPASTE_WEB", "1", "0: no pages for browsers", |d, v| set(&mut d.config.web, flag(v))),
     row("FLASKPASTE_METRICS", "0", "1: GET /metrics answers with Prometheus text", |d, v| {
         set(&mut d.config.metrics, flag(v))
@@ -350,7 +376,9 @@ impl Default for Config {
 /// The settings as aligned text, for `--help`.
 pub fn settings_text() -> String {
     let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-    SETTINGS.iter().fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
+    SETTINGS
+        .iter()
+        .fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
 }
 
 /// The settings as a Markdown table, as the README carries it.
@@ -399,7 +427,8 @@ fn bind(text: &str) -> Result<Bind, String> {
 fn url_prefix(text: &str) -> Result<String, String> {
     let trimmed = text.strip_suffix('/').unwrap_or(text);
     let segment_is_plain = |segment: &str| {
-        !matches!(segment, "" | "." | "..") && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
     };
     match trimmed.strip_prefix('/') {
         Some(rest) if rest.split('/').all(segment_is_plain) => Ok(trimmed.into()),
@@ -550,7 +579,10 @@ mod tests {
     fn addresses_and_prefixes() {
         assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/a/b-c/")]).unwrap().url_prefix, "/a/b-c");
         assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/")]).unwrap().url_prefix, "");
-        assert_eq!(read(&[("FLASKPASTE_PUBLIC_URL", "https://p.example:8443/")]).unwrap().public_url, "https://p.example:8443");
+        assert_eq!(
+            read(&[("FLASKPASTE_PUBLIC_URL", "https://p.example:8443/")]).unwrap().public_url,
+            "https://p.example:8443"
+        );
         assert_eq!(read(&[("FLASKPASTE_BIND", "unix:/run/p.sock")]).unwrap().bind, Bind::Unix("/run/p.sock".into()));
         assert!(is_authority("[::1]:5000") && is_authority("localhost") && is_authority("127.0.0.1:80"));
         assert!(!is_authority("a b") && !is_authority("[::1") && !is_authority("x:99999") && !is_authority(""));

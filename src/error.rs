@@ -103,71 +103,145 @@ impl ApiError {
             Self::BadRequest(message) => {
                 (400, "bad_request", *message, "Correct the request; docs/api.md in the source describes every route.")
             }
-            Self::NoContent => {
-                (400, "no_content", "The request has no content.", "Send the paste as the request body, e.g. curl --data-binary @FILE URL.")
-            }
+            Self::NoContent => (
+                400,
+                "no_content",
+                "The request has no content.",
+                "Send the paste as the request body, e.g. curl --data-binary @FILE URL.",
+            ),
             Self::InvalidJson(message) => (
                 400,
                 "invalid_json",
                 *message,
                 "Send {\"content\": \"text\"}; to store JSON itself verbatim, use another Content-Type such as text/plain.",
             ),
-            Self::InvalidExpiry => {
-                (400, "invalid_expiry", "The expiry is not a positive whole number of seconds.", "Send seconds, e.g. X-Expiry: 3600, or leave it out for the default.")
-            }
-            Self::InvalidId => (400, "invalid_id", "That is not a paste id.", "An id is 4 to 64 hex digits; check the address for a typo."),
-            Self::TooLarge { authenticated: false, .. } => {
-                (413, "too_large", "The content is larger than this server accepts.", "Send less; a client certificate, where the server accepts one, raises the limit.")
-            }
-            Self::TooLarge { authenticated: true, .. } => {
-                (413, "too_large", "The content is larger than this server accepts.", "Send less, or split it over several pastes.")
-            }
-            Self::EntropyTooLow { .. } => {
-                (400, "entropy_too_low", "The content does not look encrypted, and this server asks for encryption.", "Encrypt before uploading, e.g. with the fpaste client.")
-            }
-            Self::Duplicate { .. } => {
-                (429, "duplicate", "The same content was submitted too often.", "Use the paste you already have, or wait for Retry-After seconds.")
-            }
+            Self::InvalidExpiry => (
+                400,
+                "invalid_expiry",
+                "The expiry is not a positive whole number of seconds.",
+                "Send seconds, e.g. X-Expiry: 3600, or leave it out for the default.",
+            ),
+            Self::InvalidId => (
+                400,
+                "invalid_id",
+                "That is not a paste id.",
+                "An id is 4 to 64 hex digits; check the address for a typo.",
+            ),
+            Self::TooLarge { authenticated: false, .. } => (
+                413,
+                "too_large",
+                "The content is larger than this server accepts.",
+                "Send less; a client certificate, where the server accepts one, raises the limit.",
+            ),
+            Self::TooLarge { authenticated: true, .. } => (
+                413,
+                "too_large",
+                "The content is larger than this server accepts.",
+                "Send less, or split it over several pastes.",
+            ),
+            Self::EntropyTooLow { .. } => (
+                400,
+                "entropy_too_low",
+                "The content does not look encrypted, and this server asks for encryption.",
+                "Encrypt before uploading, e.g. with the fpaste client.",
+            ),
+            Self::Duplicate { .. } => (
+                429,
+                "duplicate",
+                "The same content was submitted too often.",
+                "Use the paste you already have, or wait for Retry-After seconds.",
+            ),
             Self::PowRequired { .. } => (
                 400,
                 "pow_required",
                 "This server asks for a proof of work.",
                 "GET /challenge, solve it, and send X-PoW-Token and X-PoW-Solution; the fpaste client does so by itself.",
             ),
-            Self::PowInvalid => {
-                (400, "pow_invalid", "The proof of work is wrong.", "GET a new /challenge; SHA-256(nonce + \":\" + solution) must begin with the asked zero bits.")
+            Self::PowInvalid => (
+                400,
+                "pow_invalid",
+                "The proof of work is wrong.",
+                "GET a new /challenge; SHA-256(nonce + \":\" + solution) must begin with the asked zero bits.",
+            ),
+            Self::PowExpired => (
+                400,
+                "pow_expired",
+                "The proof-of-work token has expired.",
+                "GET a new /challenge and solve it before its expiry.",
+            ),
+            Self::PowReused => {
+                (400, "pow_reused", "The proof-of-work token was already used.", "GET a new /challenge for each paste.")
             }
-            Self::PowExpired => (400, "pow_expired", "The proof-of-work token has expired.", "GET a new /challenge and solve it before its expiry."),
-            Self::PowReused => (400, "pow_reused", "The proof-of-work token was already used.", "GET a new /challenge for each paste."),
             Self::PasswordRequired => (
                 401,
                 "password_required",
                 "This paste is protected by a password.",
                 "Send X-Paste-Password (or X-Paste-Password-Base64), or HTTP Basic credentials with any user name.",
             ),
-            Self::PasswordWrong => (403, "password_wrong", "The password is wrong.", "Check the password with whoever gave you the link."),
-            Self::Throttled(_) => (429, "throttled", "Too many wrong passwords for this paste.", "Wait for Retry-After seconds, then try again."),
-            Self::AuthRequired => {
-                (401, "auth_required", "Deleting needs proof that the paste is yours.", "Send X-Delete-Token from the creation's answer, or the client certificate that created it.")
+            Self::PasswordWrong => {
+                (403, "password_wrong", "The password is wrong.", "Check the password with whoever gave you the link.")
             }
-            Self::PermissionDenied => {
-                (403, "permission_denied", "That token or certificate does not own this paste.", "Use the delete token or the certificate the paste was created with.")
+            Self::Throttled(_) => (
+                429,
+                "throttled",
+                "Too many wrong passwords for this paste.",
+                "Wait for Retry-After seconds, then try again.",
+            ),
+            Self::AuthRequired => (
+                401,
+                "auth_required",
+                "Deleting needs proof that the paste is yours.",
+                "Send X-Delete-Token from the creation's answer, or the client certificate that created it.",
+            ),
+            Self::PermissionDenied => (
+                403,
+                "permission_denied",
+                "That token or certificate does not own this paste.",
+                "Use the delete token or the certificate the paste was created with.",
+            ),
+            Self::NotFound => (
+                404,
+                "not_found",
+                "There is no such paste.",
+                "It may have expired, been read once, or been deleted; check the address.",
+            ),
+            Self::NoSuchPath => {
+                (404, "not_found", "There is nothing at this address.", "GET / lists every route of this server.")
             }
-            Self::NotFound => (404, "not_found", "There is no such paste.", "It may have expired, been read once, or been deleted; check the address."),
-            Self::NoSuchPath => (404, "not_found", "There is nothing at this address.", "GET / lists every route of this server."),
-            Self::NoClient => {
-                (404, "not_found", "This server has no client for that platform.", "Build fpaste from the source, or ask the operator to place it in FLASKPASTE_CLIENT_DIR.")
+            Self::NoClient => (
+                404,
+                "not_found",
+                "This server has no client for that platform.",
+                "Build fpaste from the source, or ask the operator to place it in FLASKPASTE_CLIENT_DIR.",
+            ),
+            Self::NoMetrics => {
+                (404, "not_found", "Metrics are switched off.", "The operator can set FLASKPASTE_METRICS=1.")
             }
-            Self::NoMetrics => (404, "not_found", "Metrics are switched off.", "The operator can set FLASKPASTE_METRICS=1."),
-            Self::MethodNotAllowed(_) => (405, "method_not_allowed", "This address does not answer that method.", "Use one of the methods in the Allow header."),
-            Self::RangeNotSatisfiable(_) => {
-                (416, "range_not_satisfiable", "The range lies beyond the end of the content.", "Ask for a range within the size in Content-Range.")
-            }
+            Self::MethodNotAllowed(_) => (
+                405,
+                "method_not_allowed",
+                "This address does not answer that method.",
+                "Use one of the methods in the Allow header.",
+            ),
+            Self::RangeNotSatisfiable(_) => (
+                416,
+                "range_not_satisfiable",
+                "The range lies beyond the end of the content.",
+                "Ask for a range within the size in Content-Range.",
+            ),
             Self::Busy(_) => (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again."),
-            Self::StorageFull => (507, "storage_full", "The server has no room for another paste.", "Try again later; the operator has to make room."),
-            Self::Internal(_) => {
-                (500, "internal", "Something went wrong on the server.", "Try again; if it stays, tell the operator the request id.")
-            }
+            Self::StorageFull => (
+                507,
+                "storage_full",
+                "The server has no room for another paste.",
+                "Try again later; the operator has to make room.",
+            ),
+            Self::Internal(_) => (
+                500,
+                "internal",
+                "Something went wrong on the server.",
+                "Try again; if it stays, tell the operator the request id.",
+            ),
         };
         Description { status, code, message, hint }
     }

@@ -106,7 +106,8 @@ impl Request<'_> {
     /// Whether the sender would rather have `text/plain` than JSON: it names it, and JSON and wildcards not before.
     pub fn prefers_text(&self) -> bool {
         let accept = self.header("Accept").unwrap_or_default();
-        let first = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+        let first =
+            accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
         first.into_iter().find(|range| matches!(range.as_str(), "text/plain" | "application/json" | "*/*")).as_deref()
             == Some("text/plain")
     }
@@ -190,7 +191,11 @@ impl Reply {
         for (name, value) in &self.headers {
             push_header(&mut head, name, value);
         }
-        let policy = if self.sandbox { "default-src 'none'; frame-ancestors 'none'; sandbox" } else { "default-src 'none'; frame-ancestors 'none'" };
+        let policy = if self.sandbox {
+            "default-src 'none'; frame-ancestors 'none'; sandbox"
+        } else {
+            "default-src 'none'; frame-ancestors 'none'"
+        };
         push_header(&mut head, "Content-Security-Policy", policy);
         head.push_str(ON_EVERY_REPLY);
         head.push_str(if keep_alive { "\r\n" } else { "Connection: close\r\n\r\n" });
@@ -265,7 +270,9 @@ pub fn parse_range(header: &str, size: u64) -> Span {
         (Some(first), Some(last)) if last < first => Span::Whole,
         (Some(first), Some(last)) if first < size => Span::Part(first..last.saturating_add(1).min(size)),
         (Some(first), None) if last.is_empty() && first < size => Span::Part(first..size),
-        (None, Some(length)) if first.is_empty() && length > 0 && size > 0 => Span::Part(size.saturating_sub(length)..size),
+        (None, Some(length)) if first.is_empty() && length > 0 && size > 0 => {
+            Span::Part(size.saturating_sub(length)..size)
+        }
         (Some(_), Some(_)) => Span::Beyond,
         (Some(_), None) if last.is_empty() => Span::Beyond,
         (None, Some(_)) if first.is_empty() => Span::Beyond,

@@ -62,7 +62,10 @@ impl Log {
         let shared = Arc::<Shared>::default();
         if format != LogFormat::Off {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("log".into()).stack_size(64 << 10).spawn(move || shared.write_forever())?;
+            std::thread::Builder::new()
+                .name("log".into())
+                .stack_size(64 << 10)
+                .spawn(move || shared.write_forever())?;
         }
         Ok(Self { format, shared })
     }

@@ -49,7 +49,9 @@ impl Challenge {
     /// Whether a solution's hash begins with enough zero bits. A solution is 1 to 20 decimal digits.
     pub fn is_solved_by(&self, solution: &str) -> bool {
         let is_number = (1..=20).contains(&solution.len()) && solution.bytes().all(|b| b.is_ascii_digit());
-        is_number && leading_zero_bits(&crypto::sha256(format!("{}:{solution}", self.nonce).as_bytes())) >= u32::from(self.difficulty)
+        is_number
+            && leading_zero_bits(&crypto::sha256(format!("{}:{solution}", self.nonce).as_bytes()))
+                >= u32::from(self.difficulty)
     }
 
     /// What the store remembers of a spent token: its expiry before its nonce, so that the oldest sort first.
@@ -64,7 +66,13 @@ impl Challenge {
 ///
 /// # Errors
 /// [`Refusal`], when it is not ours, not solved, too easy for `difficulty`, or too late.
-pub fn check(secret: &[u8], token: &str, solution: &str, difficulty: u8, now: UnixSeconds) -> Result<Challenge, Refusal> {
+pub fn check(
+    secret: &[u8],
+    token: &str,
+    solution: &str,
+    difficulty: u8,
+    now: UnixSeconds,
+) -> Result<Challenge, Refusal> {
     let challenge = Challenge::from_token(token, secret).ok_or(Refusal::Invalid)?;
     if now >= challenge.expires {
         return Err(Refusal::Expired);
@@ -113,7 +121,9 @@ mod tests {
             let forged = String::from_utf8(bytes).unwrap();
             assert_eq!(check(b"secret", &forged, &solution, 8, 999), Err(Refusal::Invalid), "{forged}");
         }
-        for forged in ["", ".", "....", &format!("{token}0"), &token.replace(".1000.", ".01000."), &token.to_uppercase()] {
+        for forged in
+            ["", ".", "....", &format!("{token}0"), &token.replace(".1000.", ".01000."), &token.to_uppercase()]
+        {
             assert_eq!(check(b"secret", forged, &solution, 8, 999), Err(Refusal::Invalid), "{forged}");
         }
     }

@@ -137,7 +137,11 @@ impl Pool {
         match self.acceptor.accept() {
             Ok(accepted) => Connection::new(&self.app, accepted, worker, &self.stopping).serve(),
             // The receive timeout on the listener; and peers that hang up before they are accepted.
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::NotConnected) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::ConnectionAborted | ErrorKind::NotConnected
+                ) => {}
             Err(_) if self.is_stopping() => {}
             Err(error) => {
                 log::message(&format!("cannot accept connections ({error}); trying again"));

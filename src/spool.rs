@@ -183,7 +183,8 @@ pub fn unnamed_file(folder: &Path) -> io::Result<File> {
 fn entropy_bits(histogram: &[u64], size: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts of bytes are far below 2^53")]
     let share = |count: u64| count as f64 / size as f64;
-    let bits: f64 = histogram.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum();
+    let bits: f64 =
+        histogram.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum();
     // A single symbol gives -0.0, which would print as such.
     bits.max(0.0)
 }
@@ -284,7 +285,8 @@ mod tests {
     #[test]
     fn entropy_of_known_distributions() {
         let all: Vec<u8> = (0..=255).collect();
-        let cases: [(&[u8], f64); 5] = [(&all, 8.0), (b"aaaa", 0.0), (b"abab", 1.0), (b"abcd", 2.0), (b"aab", 0.918_295_8)];
+        let cases: [(&[u8], f64); 5] =
+            [(&all, 8.0), (b"aaaa", 0.0), (b"abab", 1.0), (b"abcd", 2.0), (b"aab", 0.918_295_8)];
         for (bytes, bits) in cases {
             assert!((spool(&[bytes]).entropy_bits.unwrap() - bits).abs() < 1e-6, "{bytes:?}");
         }

@@ -22,8 +22,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use writer::Writer;
 
 /// Bytes of content in one row of the `content` table.
@@ -324,7 +324,11 @@ impl Store {
     pub fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
         let count = || self.readers.with(|connection| stats(connection, now)).map(|stats| stats.pastes + stats.expired);
         let before = count()?;
-        while self.writer.write(0, move |connection| housekeeping::purge_some(connection, None, now, PURGE_GRACE_SECONDS))? > 0 {}
+        while self
+            .writer
+            .write(0, move |connection| housekeeping::purge_some(connection, None, now, PURGE_GRACE_SECONDS))?
+            > 0
+        {}
         self.erased.store(true, Ordering::Relaxed);
         Ok(before.saturating_sub(count()?))
     }
@@ -352,7 +356,6 @@ impl Store {
         finished
     }
 }
-
 
 /// Makes sure a backup is whole and on the disk, and readable by nobody else.
 fn check_copy(copy: &Path) -> Result<(), StoreError> {

@@ -76,7 +76,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 Some("stats") => Command::Stats { json: false },
                 Some("purge") => Command::Purge,
                 Some("health") => Command::Health,
-                Some("backup") => Command::Backup(parser.value().map_err(|_| "backup needs the name of a new file")?.into()),
+                Some("backup") => {
+                    Command::Backup(parser.value().map_err(|_| "backup needs the name of a new file")?.into())
+                }
                 _ => return Err(Value(word).unexpected()),
             },
             (_, argument) => return Err(argument.unexpected()),
@@ -148,7 +150,9 @@ fn open_existing(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>>
         return Err("in testing the database is in the server's memory; nobody else can reach it".into());
     }
     if !config.db_path.is_file() {
-        return Err(format!("there is no database {}; set FLASKPASTE_DB as for the server", config.db_path.display()).into());
+        return Err(
+            format!("there is no database {}; set FLASKPASTE_DB as for the server", config.db_path.display()).into()
+        );
     }
     open(config)
 }
@@ -174,8 +178,14 @@ fn stats(stats: &Stats, json: bool) -> Outcome {
     print(&format!(
         "pastes              {}\ncontent             {} bytes\nburn after read     {}\npassword protected  {}\n\
          owned               {}\noldest              {oldest}\nexpired, to purge   {}\ndatabase            {} bytes, {} in use\n",
-        stats.pastes, stats.content_bytes, stats.burn, stats.password_protected, stats.owned, stats.expired,
-        stats.database_bytes, stats.used_bytes,
+        stats.pastes,
+        stats.content_bytes,
+        stats.burn,
+        stats.password_protected,
+        stats.owned,
+        stats.expired,
+        stats.database_bytes,
+        stats.used_bytes,
     ))
 }
 
@@ -188,7 +198,11 @@ fn health(config: &Config) -> Outcome {
         Bind::Tcp(address) => {
             let mut address = *address;
             if address.ip().is_unspecified() {
-                address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+                address.set_ip(if address.is_ipv4() {
+                    [127, 0, 0, 1].into()
+                } else {
+                    std::net::Ipv6Addr::LOCALHOST.into()
+                });
             }
             TcpStream::connect_timeout(&address, TIMEOUT).and_then(|mut socket| {
                 socket.set_read_timeout(Some(TIMEOUT))?;

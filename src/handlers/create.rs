@@ -94,7 +94,12 @@ fn is_json(request: &Request<'_>) -> bool {
 }
 
 /// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`.
-fn receive(app: &App, request: &mut Request<'_>, max_bytes: u64, is_content: bool) -> Result<Option<Content>, ApiError> {
+fn receive(
+    app: &App,
+    request: &mut Request<'_>,
+    max_bytes: u64,
+    is_content: bool,
+) -> Result<Option<Content>, ApiError> {
     let mut spool = Spool::new(app.store().folder(), is_content && app.config().min_entropy_bits > 0.0);
     let mut buffer = vec![0; READ_BYTES];
     loop {

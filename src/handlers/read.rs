@@ -35,7 +35,8 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
         if paste.password.is_some() {
             fields.insert("password_protected".into(), true.into());
         }
-        if let Some(owner) = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner)) {
+        if let Some(owner) = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner))
+        {
             fields.insert("owner".into(), Fingerprint::as_str(&owner).into());
         }
     }
@@ -100,7 +101,7 @@ fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let disposition = if mime::is_inline(&served) { "inline" } else { "attachment" };
     let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(&served));
     let reply = Reply { status, headers: Vec::new(), body, sandbox: true };
-    reply.with("Content-Type", served).with("Content-Disposition", name)
+    reply.with("Content-Type", served.into_owned()).with("Content-Disposition", name)
 }
 
 /// Lets a protected paste be read only with its password.

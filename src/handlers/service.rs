@@ -33,7 +33,8 @@ const ENDPOINTS: &[(&str, &str)] = &[
 pub fn index(app: &App, request: &Request<'_>) -> Reply {
     let config = app.config();
     let url = app.base_url(request);
-    let endpoints: Map<String, Value> = ENDPOINTS.iter().map(|(route, text)| ((*route).into(), (*text).into())).collect();
+    let endpoints: Map<String, Value> =
+        ENDPOINTS.iter().map(|(route, text)| ((*route).into(), (*text).into())).collect();
     Reply::json(
         200,
         &json!({
@@ -111,7 +112,8 @@ pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
 pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
     let path = client_path(app, request.parameter("target")).ok_or(ApiError::NoClient)?;
     // Opened once: what is hashed is what is sent, though the file be replaced meanwhile.
-    let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())).ok_or(ApiError::NoClient)?;
+    let mut file =
+        File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())).ok_or(ApiError::NoClient)?;
     let failed = |error: io::Error| ApiError::Internal(format!("cannot read the client: {error}"));
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
@@ -138,7 +140,9 @@ pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
 fn client_path(app: &App, target: Option<&str>) -> Option<PathBuf> {
     let name = match target {
         None => "fpaste".to_owned(),
-        Some(target) if !target.is_empty() && target.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) => {
+        Some(target)
+            if !target.is_empty() && target.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) =>
+        {
             format!("fpaste-{target}")
         }
         Some(_) => return None,
@@ -167,14 +171,19 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     let stats = app.store().stats(now)?;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: u64| {
-        let _ = writeln!(text, "# HELP flaskpaste_{name} {help}\n# TYPE flaskpaste_{name} gauge\nflaskpaste_{name} {value}");
+        let _ = writeln!(
+            text,
+            "# HELP flaskpaste_{name} {help}\n# TYPE flaskpaste_{name} gauge\nflaskpaste_{name} {value}"
+        );
     };
     gauge("pastes", "Pastes that have not expired.", stats.pastes);
     gauge("content_bytes", "Bytes of content in them.", stats.content_bytes);
     gauge("database_bytes", "Size of the database file.", stats.database_bytes);
     gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
     gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
-    text.push_str("# HELP flaskpaste_replies_total Replies by class of their status.\n# TYPE flaskpaste_replies_total counter\n");
+    text.push_str(
+        "# HELP flaskpaste_replies_total Replies by class of their status.\n# TYPE flaskpaste_replies_total counter\n",
+    );
     for (class, count) in app.replies() {
         let _ = writeln!(text, "flaskpaste_replies_total{{class=\"{class}xx\"}} {count}");
     }

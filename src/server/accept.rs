@@ -41,8 +41,12 @@ pub(super) struct Accepted<'a> {
 impl Acceptor {
     /// Takes over a listener.
     pub(super) fn new(listener: Listener) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let acceptor =
-            Self { listener, no_tls: SslContextWrap::build_ssl_capabilities(None)?, turn: Mutex::new(()), book: Mutex::default() };
+        let acceptor = Self {
+            listener,
+            no_tls: SslContextWrap::build_ssl_capabilities(None)?,
+            turn: Mutex::new(()),
+            book: Mutex::default(),
+        };
         // Whatever stream sockets we were started with, such as a journal on stderr, are not ours to serve.
         for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
             let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
@@ -88,8 +92,13 @@ impl Acceptor {
         drop(book);
         // A peer that has already hung up has no address; dropping the connection closes it.
         let next_request = Box::new(move || connection.next().and_then(Result::ok));
-        let mut accepted =
-            Accepted { next_request: Some(next_request), socket: Some(Arc::new(socket)), peer: Peer::Unix, known, acceptor: self };
+        let mut accepted = Accepted {
+            next_request: Some(next_request),
+            socket: Some(Arc::new(socket)),
+            peer: Peer::Unix,
+            known,
+            acceptor: self,
+        };
         accepted.peer = peer?;
         Ok(accepted)
     }

@@ -263,7 +263,13 @@ fn handle(app: &App, request: &mut Request<'_>, request_id: &str) -> Handled {
 }
 
 /// Writes a reply; how many bytes of content went out. Small ones leave in one write, head and all.
-fn write_reply(mut socket: &TcpStream, reply: &mut Reply, request_id: &str, keep_alive: bool, head_only: bool) -> io::Result<u64> {
+fn write_reply(
+    mut socket: &TcpStream,
+    reply: &mut Reply,
+    request_id: &str,
+    keep_alive: bool,
+    head_only: bool,
+) -> io::Result<u64> {
     let mut head = reply.head(request_id, keep_alive, unix_now());
     if head_only {
         return socket.write_all(&head).map(|()| 0);

@@ -73,7 +73,8 @@ fn scan_partial(bytes: &[u8]) -> Scan {
 
 /// A bare CR or LF: to some readers the end of a line, to others not (RFC 9112 section 2.2).
 fn line_break_fault(bytes: &[u8]) -> Option<&'static str> {
-    let bare_lf = bytes.iter().zip(std::iter::once(&0).chain(bytes)).any(|(byte, before)| *byte == b'\n' && *before != b'\r');
+    let bare_lf =
+        bytes.iter().zip(std::iter::once(&0).chain(bytes)).any(|(byte, before)| *byte == b'\n' && *before != b'\r');
     let bare_cr = bytes.windows(2).any(|pair| matches!(pair, [b'\r', second] if *second != b'\n'));
     (bare_lf || bare_cr).then_some("A line ends in a bare CR or LF.")
 }
@@ -117,7 +118,8 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
 /// Method, target and minor version of HTTP/1 (RFC 9112 section 3): two single spaces, nothing else.
 fn parse_request_line(line: &str) -> Result<(&str, &str, u8), &'static str> {
     let mut parts = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return Err("The request line is not METHOD TARGET VERSION.");
     };
     if method.is_empty() || method.len() > 32 || !method.bytes().all(is_token_byte) {
@@ -275,7 +277,19 @@ mod tests {
 
     #[test]
     fn request_lines_that_are_refused() {
-        let lines = ["GET /", "GET  / HTTP/1.1", "GET / HTTP/2.0", "GET / HTTP/3.0", "GET / HTTP/0.9", "GET / http/1.1", "GET / HTTP/1.1 x", "G(T / HTTP/1.1", " GET / HTTP/1.1", "GET /\u{7f} HTTP/1.1", ""];
+        let lines = [
+            "GET /",
+            "GET  / HTTP/1.1",
+            "GET / HTTP/2.0",
+            "GET / HTTP/3.0",
+            "GET / HTTP/0.9",
+            "GET / http/1.1",
+            "GET / HTTP/1.1 x",
+            "G(T / HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET /\u{7f} HTTP/1.1",
+            "",
+        ];
         for line in lines {
             assert!(refused(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()), "{line:?}");
         }
@@ -295,7 +309,8 @@ mod tests {
 
     #[test]
     fn connections_stay_open_when_both_sides_want_it() {
-        let keep_alive = |version: &str, fields: &str| whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).keep_alive;
+        let keep_alive =
+            |version: &str, fields: &str| whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).keep_alive;
         assert!(keep_alive("1.1", "") && keep_alive("1.1", "Connection: Keep-Alive\r\n"));
         assert!(!keep_alive("1.0", "") && !keep_alive("1.1", "Connection: Close\r\n"));
         assert!(!keep_alive("1.1", "Connection: keep-alive, close\r\n"));

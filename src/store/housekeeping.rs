@@ -4,8 +4,8 @@
 //! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
 //! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
 
-use super::writer::transaction;
 use super::queries::delete_by_key;
+use super::writer::transaction;
 use super::{StoreError, log_failure};
 use crate::clock::{UnixSeconds, unix_now};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -103,7 +103,8 @@ impl Housekeeper {
             self.erased.store(true, Ordering::Relaxed);
         }
         let forgotten = forget_step(connection, now, self.dedup_window_seconds);
-        let more = is_more("purge", purged, 1) | is_more("forget", forgotten, FORGET_ROWS) | is_more("flush", flushing, 1);
+        let more =
+            is_more("purge", purged, 1) | is_more("forget", forgotten, FORGET_ROWS) | is_more("flush", flushing, 1);
         if more {
             return true;
         }
@@ -217,8 +218,10 @@ fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: 
         .prepare_cached("SELECT at FROM submission ORDER BY rowid LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
-    let token: Option<Vec<u8>> =
-        connection.prepare_cached("SELECT token FROM spent_token LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
+    let token: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT token FROM spent_token LIMIT 1")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
     let expired_token = now.to_be_bytes();
     let submissions_due = submission.is_some_and(|at| at <= oldest_kept);
     let tokens_due = token.is_some_and(|token| token.as_slice() < expired_token.as_slice());

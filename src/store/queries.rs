@@ -58,7 +58,8 @@ pub(super) fn create(connection: &Connection, new: &NewPaste, limits: Limits) ->
         return Ok(refused);
     }
     if let Some(token) = &new.spent_token {
-        let spent = connection.prepare_cached("INSERT OR IGNORE INTO spent_token (token) VALUES (?1)")?.execute([token])?;
+        let spent =
+            connection.prepare_cached("INSERT OR IGNORE INTO spent_token (token) VALUES (?1)")?.execute([token])?;
         if spent == 0 {
             return Ok(Created::TokenSpent);
         }
@@ -125,7 +126,12 @@ fn insert_paste(connection: &Connection, new: &NewPaste, id_length: usize) -> Re
 }
 
 /// Reads the content and deletes the paste, in the transaction it is called in.
-pub(super) fn burn(connection: &Connection, key: i64, size: u64, folder: &Path) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
+pub(super) fn burn(
+    connection: &Connection,
+    key: i64,
+    size: u64,
+    folder: &Path,
+) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
     let exists = connection.prepare_cached("SELECT 1 FROM paste WHERE key = ?1")?.exists([key])?;
     if !exists {
         return Ok(None);

@@ -134,14 +134,19 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<(), String> {
     let version = field(60) as usize;
     if version > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
-        return Err(format!("has version {version}, this program knows {known}; nothing was changed. Use a newer flaskpaste"));
+        return Err(format!(
+            "has version {version}, this program knows {known}; nothing was changed. Use a newer flaskpaste"
+        ));
     }
     let page_bytes = match field(16) >> 16 {
         1 => 65_536,
         bytes => u64::from(bytes),
     };
     if field(28) > 0 && u64::from(field(28)) * page_bytes > file_bytes {
-        return Err(format!("is cut short ({file_bytes} bytes of {}); nothing was changed. Restore a backup", u64::from(field(28)) * page_bytes));
+        return Err(format!(
+            "is cut short ({file_bytes} bytes of {}); nothing was changed. Restore a backup",
+            u64::from(field(28)) * page_bytes
+        ));
     }
     Ok(())
 }
@@ -180,11 +185,18 @@ fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         Err(error) => error.to_string(),
     };
     let damage = damage.lines().last().unwrap_or_default().to_owned();
-    Err(StoreError::Failed(format!("database {} is damaged ({damage}); restore a backup or set FLASKPASTE_DB", path.display())))
+    Err(StoreError::Failed(format!(
+        "database {} is damaged ({damage}); restore a backup or set FLASKPASTE_DB",
+        path.display()
+    )))
 }
 
 /// The value of a setting the server keeps, made on first use.
-pub(super) fn setting(connection: &Connection, name: &str, make: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
+pub(super) fn setting(
+    connection: &Connection,
+    name: &str,
+    make: impl FnOnce() -> io::Result<Vec<u8>>,
+) -> Result<Vec<u8>, StoreError> {
     let read = |connection: &Connection| {
         connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
     };
@@ -192,7 +204,8 @@ pub(super) fn setting(connection: &Connection, name: &str, make: impl FnOnce() -
         return Ok(value);
     }
     // Another process may have been first: what is stored counts.
-    connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)", rusqlite::params![name, make()?])?;
+    connection
+        .execute("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)", rusqlite::params![name, make()?])?;
     read(connection)?.ok_or_else(|| StoreError::Failed(format!("setting {name} could not be kept")))
 }
 

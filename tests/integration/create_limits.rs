@@ -1,0 +1,144 @@
+//! What a create is refused for: size, entropy, and too many of the same.
+
+use crate::harness::{SOON, Server, wait_until};
+use crate::http_client::chunk;
+use serde_json::json;
+
+const FINGERPRINT: &str = "0123456789abcdef0123456789abcdef01234567";
+const LIMITS: &[(&str, &str)] = &[("FLASKPASTE_MAX_ANON", "1000"), ("FLASKPASTE_MAX_AUTH", "2000")];
+
+#[test]
+fn size_limits_of_anonymous_and_authenticated_clients() {
+    let server = Server::start(LIMITS);
+    server.paste(vec![b'a'; 1000]);
+    let response = server.post(vec![b'b'; 1001]).send().expect_code(413, "too_large");
+    response.expect_field("max_size", 1000).expect_field("authenticated", false);
+    let owned = |size| server.post(vec![b'c'; size]).header("X-SSL-Client-SHA1", FINGERPRINT).send();
+    owned(2000).expect_status(201);
+    owned(2001).expect_code(413, "too_large").expect_field("max_size", 2000).expect_field("authenticated", true);
+}
+
+#[test]
+fn limits_count_the_bytes_uploaded() {
+    let server = Server::start(LIMITS);
+    let body = json!({"content": "x".repeat(990)});
+    server.request("POST", "/").json(&body).send().expect_code(413, "too_large");
+    // Escapes count as sent, not as stored.
+    let escaped = format!("{{\"content\": \"{}\"}}", "\\u0041".repeat(200));
+    server.post(escaped).header("Content-Type", "application/json").send().expect_code(413, "too_large");
+}
+
+#[test]
+fn a_declared_length_is_refused_before_the_body_is_sent() {
+    let server = Server::start(LIMITS);
+    for length in ["1001", "100000000000", "18446744073709551615"] {
+        let mut connection = server.connect();
+        let request = server.request("POST", "/").header("Content-Length", length);
+        // Nothing but the head is sent: the answer has to come all the same.
+        request.send_on(&mut connection).expect_code(413, "too_large");
+    }
+    assert!(server.status_kib("VmHWM") < 200 << 10, "a declared length must not be allocated");
+    server.expect_alive();
+}
+
+#[test]
+fn the_refusal_reaches_a_client_that_goes_on_sending() {
+    let server = Server::start(LIMITS);
+    server.post(vec![b'x'; 4 << 20]).send().expect_code(413, "too_large");
+    let content = vec![b'x'; 64 << 10];
+    let pieces: Vec<&[u8]> = std::iter::repeat_n(content.as_slice(), 64).collect();
+    server.request("POST", "/").chunks(&pieces).send().expect_code(413, "too_large");
+}
+
+#[test]
+fn a_chunked_body_is_refused_as_soon_as_it_passes_the_limit() {
+    let server = Server::start(LIMITS);
+    let mut connection = server.connect();
+    connection.send(server.request("POST", "/").header("Transfer-Encoding", "chunked").head_bytes());
+    for _ in 0..3 {
+        connection.send(chunk(&[b'x'; 400]));
+    }
+    // The last chunk is never sent.
+    let response = connection.read_response("three chunks of 400 bytes", false).expect("an answer");
+    response.expect_code(413, "too_large").expect_field("max_size", 1000);
+    server.request("POST", "/").chunks(&[&[b'x'; 500], &[b'x'; 500]]).send().expect_status(201);
+}
+
+#[test]
+fn low_entropy_is_refused_where_encryption_is_asked_for() {
+    let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6.0")]);
+    let response = server.post("ab".repeat(200)).send().expect_code(400, "entropy_too_low");
+    response.expect_field("entropy", 1.0).expect_field("min_entropy", 6.0);
+    server.paste("a".repeat(255));
+    let mut random = [0; 4096];
+    getrandom::fill(&mut random).unwrap();
+    server.paste(random);
+    // The content of a JSON body counts, not the body around it.
+    let body = json!({"content": "a".repeat(300), "padding": "0123456789abcdefghijklmnopqrstuvwxyz"});
+    server.request("POST", "/").json(&body).send().expect_code(400, "entropy_too_low").expect_field("entropy", 0.0);
+}
+
+#[test]
+fn entropy_equal_to_the_minimum_passes() {
+    let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "1"), ("FLASKPASTE_MIN_ENTROPY_SIZE", "4")]);
+    server.paste("abab");
+    server.post("aaab").send().expect_code(400, "entropy_too_low");
+    server.paste("aaa");
+}
+
+#[test]
+fn entropy_of_a_body_that_is_spooled_is_measured_too() {
+    let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6")]);
+    server.post(vec![b'a'; 2 << 20]).send().expect_code(400, "entropy_too_low");
+}
+
+#[test]
+fn the_same_content_is_accepted_a_few_times() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "600")]);
+    for _ in 0..3 {
+        server.paste("again");
+    }
+    let response = server.post("again").send().expect_code(429, "duplicate").expect_field("window_seconds", 600);
+    response.expect(response.json()["count"].as_u64().is_some_and(|count| count >= 3), "the count so far");
+    assert!((1..=600).contains(&response.retry_after()));
+    server.paste("something else");
+    // In whatever form it comes.
+    server.request("POST", "/").json(&json!({"content": "again"})).send().expect_code(429, "duplicate");
+    server.request("POST", "/").chunks(&[b"ag", b"ain"]).send().expect_code(429, "duplicate");
+}
+
+#[test]
+fn the_window_moves_on() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "2"), ("FLASKPASTE_DEDUP_MAX", "1")]);
+    server.paste("again");
+    assert!(server.post("again").send().expect_code(429, "duplicate").retry_after() <= 2);
+    wait_until("the window has passed", SOON, || server.post("again").send().status == 201);
+}
+
+#[test]
+fn the_count_survives_a_restart_and_a_crash() {
+    let mut server = Server::start(&[]);
+    server.paste("again");
+    server.paste("again");
+    server.stop();
+    server.restart();
+    server.paste("again");
+    server.crash_and_restart();
+    server.post("again").send().expect_code(429, "duplicate");
+}
+
+#[test]
+fn deleting_does_not_reset_the_count() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
+    let paste = server.paste("again");
+    server.request("DELETE", &paste.path()).header("X-Delete-Token", &paste.delete_token).send().expect_status(200);
+    server.post("again").send().expect_code(429, "duplicate");
+}
+
+#[test]
+fn zero_turns_the_throttle_off() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
+    for _ in 0..10 {
+        server.paste("again");
+    }
+}

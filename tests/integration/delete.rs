@@ -1,0 +1,133 @@
+//! Deleting, owning, and which proxy is believed when it says who the owner is.
+
+use crate::harness::{Paste, Server};
+use crate::response::Response;
+
+const OWNER: &str = "0123456789abcdef0123456789abcdef01234567";
+const STRANGER: &str = "ffffffffffffffffffffffffffffffffffffffff";
+
+fn owned(server: &Server, content: &str) -> Paste {
+    server.post(content).header("X-SSL-Client-SHA1", OWNER).created()
+}
+
+fn delete(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
+    let request = server.request("DELETE", path);
+    headers.iter().fold(request, |request, (name, value)| request.header(name, *value)).send()
+}
+
+#[test]
+fn the_delete_token_deletes() {
+    let server = Server::start(&[]);
+    let paste = server.paste("x");
+    let token = ("X-Delete-Token", paste.delete_token.as_str());
+    let response = delete(&server, &paste.path(), &[token]).expect_status(200);
+    response.expect_field("message", "Paste deleted").expect_field("id", paste.id.as_str());
+    server.get(&paste.raw()).expect_code(404, "not_found");
+    delete(&server, &paste.path(), &[token]).expect_code(404, "not_found");
+}
+
+#[test]
+fn the_owner_deletes() {
+    let server = Server::start(&[]);
+    let paste = owned(&server, "x");
+    delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", OWNER)]).expect_status(200);
+    server.get(&paste.path()).expect_code(404, "not_found");
+}
+
+#[test]
+fn a_stranger_does_not() {
+    let server = Server::start(&[]);
+    let (paste, other) = (owned(&server, "x"), server.paste("y"));
+    delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", STRANGER)]).expect_code(403, "permission_denied");
+    let wrong = [("X-Delete-Token", other.delete_token.as_str())];
+    delete(&server, &paste.path(), &wrong).expect_code(403, "permission_denied");
+    let cut = [("X-Delete-Token", &paste.delete_token[..paste.delete_token.len() - 1])];
+    delete(&server, &paste.path(), &cut).expect_code(403, "permission_denied");
+    delete(&server, &other.path(), &[("X-SSL-Client-SHA1", OWNER)]).expect_code(403, "permission_denied");
+    server.get(&paste.raw()).expect_status(200);
+    // Either proof is enough, the other may be wrong.
+    let both = [("X-SSL-Client-SHA1", STRANGER), ("X-Delete-Token", paste.delete_token.as_str())];
+    delete(&server, &paste.path(), &both).expect_status(200);
+}
+
+#[test]
+fn who_presents_nothing_learns_nothing() {
+    let server = Server::start(&[]);
+    let paste = server.paste("x");
+    let existing = delete(&server, &paste.path(), &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
+    let missing = delete(&server, "/0123456789ab", &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
+    assert_eq!(existing.body, missing.body);
+    delete(&server, &paste.path(), &[("X-Delete-Token", "")]).expect_code(401, "auth_required");
+    // What is no fingerprint is ignored.
+    delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", "abc")]).expect_code(401, "auth_required");
+    delete(&server, "/0123456789ab", &[("X-Delete-Token", "0")]).expect_code(404, "not_found");
+    server.get(&paste.raw()).expect_status(200);
+}
+
+#[test]
+fn a_deleted_protected_or_burn_paste_is_gone_unread() {
+    let server = Server::start(&[]);
+    let paste = server.post("x").header("X-Paste-Password", "p").header("X-Burn-After-Read", "1").created();
+    delete(&server, &paste.path(), &[("X-Delete-Token", paste.delete_token.as_str())]).expect_status(200);
+    server.request("GET", &paste.raw()).header("X-Paste-Password", "p").send().expect_code(404, "not_found");
+}
+
+#[test]
+fn the_owner_is_shown_to_the_owner_alone() {
+    let server = Server::start(&[]);
+    let response = server.post("x").header("X-SSL-Client-SHA1", OWNER).send().expect_field("owner", OWNER);
+    let path = response.json()["url"].as_str().unwrap().to_owned();
+    server.request("GET", &path).header("X-SSL-Client-SHA1", OWNER).send().expect_field("owner", OWNER);
+    server.request("GET", &path).header("X-SSL-Client-SHA1", STRANGER).send().expect_no_fields(&["owner"]);
+    server.get(&path).expect_no_fields(&["owner"]);
+}
+
+#[test]
+fn fingerprints_are_normalised_or_ignored() {
+    let server = Server::start(&[]);
+    let pairs: Vec<&str> = (0..20).map(|n| &OWNER[2 * n..2 * n + 2]).collect();
+    for (n, same) in [OWNER.to_uppercase(), pairs.join(":"), pairs.join(":").to_uppercase()].into_iter().enumerate() {
+        let response = server.post(format!("{n}")).header("X-SSL-Client-SHA1", same.as_str()).send();
+        response.expect_status(201).expect_field("owner", OWNER);
+    }
+    let (short, long, other) = (&OWNER[1..], format!("{OWNER}0"), format!("g{}", &OWNER[1..]));
+    for (n, bad) in ["", short, &long, &other, "sha1 Fingerprint"].into_iter().enumerate() {
+        let response = server.post(format!("bad {n}")).header("X-SSL-Client-SHA1", bad).send();
+        response.expect_status(201).expect_no_fields(&["owner"]);
+    }
+}
+
+#[test]
+fn without_a_secret_loopback_is_believed() {
+    let server = Server::start(&[]);
+    let index = |headers: &[(&str, &str)]| {
+        let request = server.request("GET", "/");
+        headers.iter().fold(request, |request, (name, value)| request.header(name, *value)).send()
+    };
+    index(&[]).expect_field("authenticated", false);
+    index(&[("X-SSL-Client-SHA1", OWNER)]).expect_field("authenticated", true);
+    index(&[("X-SSL-Client-SHA1", "junk")]).expect_field("authenticated", false);
+}
+
+#[test]
+fn with_a_secret_only_who_knows_it_is_believed() {
+    let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "s3cret")]);
+    let authenticated = |secret: Option<&str>| {
+        let request = server.request("GET", "/").header("X-SSL-Client-SHA1", OWNER);
+        let request = match secret {
+            Some(secret) => request.header("X-Proxy-Secret", secret),
+            None => request,
+        };
+        request.send().expect_status(200).json()["authenticated"].as_bool().unwrap()
+    };
+    assert!(authenticated(Some("s3cret")));
+    for wrong in [None, Some(""), Some("s3cre"), Some("s3cret1"), Some("S3CRET"), Some("wrong")] {
+        assert!(!authenticated(wrong), "{wrong:?}");
+    }
+    // The rest of the API follows: no owner, and nothing presented at a delete.
+    let paste = server.post("x").header("X-SSL-Client-SHA1", OWNER).created();
+    let owner = ("X-SSL-Client-SHA1", OWNER);
+    delete(&server, &paste.path(), &[owner]).expect_code(401, "auth_required");
+    delete(&server, &paste.path(), &[owner, ("X-Proxy-Secret", "s3cret")]).expect_code(403, "permission_denied");
+    assert!(!server.log().contains("s3cret"), "the log must not tell the secret");
+}

@@ -1,0 +1,315 @@
+//! The harness: starts real servers in folders of their own, waits on conditions, and cleans up after itself.
+//!
+//! Invariant: nothing survives a test, passed or failed: the process is killed and the folder removed on drop. Must
+//! never sleep for a fixed time: what takes time is waited for with [`wait_until`].
+
+use crate::http_client::{Connection, Peer, Request};
+use crate::response::{Log, Response};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How long anything may take that should happen at once, on a machine that is busy with other tests.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Waits until a condition holds, and panics when it does not within the limit.
+#[track_caller]
+pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Seconds since 1970, as the server's fields have them.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A folder that is removed on drop.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("flaskpaste-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The program with nothing in its environment but `PATH`, `HOME` and these variables.
+pub fn program(home: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flaskpaste"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
+    command.current_dir(home).envs(variables.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end. A server that should have refused to start is killed, and fails the test.
+#[track_caller]
+pub fn run(home: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = program(home, variables);
+    let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + SOON;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("flaskpaste {arguments:?} with {variables:?} did not end: {:?}", child.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().unwrap()
+}
+
+/// Runs the program, which has to fail with this exit code and exactly one line on stderr; the line.
+#[track_caller]
+pub fn refusal(home: &Path, variables: &[(&str, &str)], arguments: &[&str], exit_code: i32) -> String {
+    let output = run(home, variables, arguments);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let context = format!("flaskpaste {arguments:?} with {variables:?}: {}, stderr {stderr:?}", output.status);
+    assert_eq!(output.status.code(), Some(exit_code), "{context}");
+    assert_eq!(stderr.lines().count(), 1, "one line was expected; {context}");
+    stderr
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    folder: Arc<Folder>,
+    variables: Vec<(String, String)>,
+    peer: Peer,
+    log: Log,
+}
+
+impl Server {
+    /// Starts a server: development, on a free port, with its database in a folder of its own, without proof of work,
+    /// and with these variables besides or instead.
+    #[track_caller]
+    pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_in(Arc::new(Folder::new()), variables)
+    }
+
+    /// The same in a given folder.
+    #[track_caller]
+    pub fn start_in(folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
+        let database = folder.join("pastes.db");
+        let mut all: Vec<(String, String)> = [
+            ("FLASK_ENV", "development"),
+            ("FLASKPASTE_BIND", "127.0.0.1:0"),
+            ("FLASKPASTE_DB", database.to_str().unwrap()),
+            ("FLASKPASTE_POW_DIFFICULTY", "0"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+        for (name, value) in variables {
+            all.retain(|(known, _)| known != name);
+            all.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let (child, peer, log) = spawn(&folder, &all);
+        Self { child, folder, variables: all, peer, log }
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("pastes.db")
+    }
+
+    /// `host:port`.
+    pub fn authority(&self) -> String {
+        self.peer.authority()
+    }
+
+    /// What the server has written to stderr so far.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Memory the process holds, in KiB (`VmRSS` and the like).
+    pub fn status_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("no such line in /proc/PID/status");
+        line.trim_matches([':', ' ', '\t', 'k', 'B']).trim().parse().unwrap()
+    }
+
+    /// Runs a subcommand with this server's environment.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let bind = match &self.peer {
+            Peer::Tcp(address) => address.to_string(),
+            Peer::Unix(path) => format!("unix:{}", path.display()),
+        };
+        let mut variables: Vec<(&str, &str)> = self.variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        variables.retain(|(name, _)| *name != "FLASKPASTE_BIND");
+        variables.push(("FLASKPASTE_BIND", &bind));
+        run(self.folder.path(), &variables, arguments)
+    }
+
+    /// Kills the process as a power cut would, and starts it again on the same folder.
+    #[track_caller]
+    pub fn crash_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// `SIGKILL`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts the stopped server again on the same folder.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        let (child, peer, log) = spawn(&self.folder, &self.variables);
+        (self.child, self.peer, self.log) = (child, peer, log);
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    }
+
+    /// Waits for the process to end by itself.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the server has ended", SOON, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// `SIGTERM`, and the orderly end that follows.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        let status = self.wait();
+        assert!(status.success(), "after SIGTERM: {status}\n{}", self.log());
+    }
+
+    /// A connection of its own.
+    #[track_caller]
+    pub fn connect(&self) -> Connection {
+        Connection::open(&self.peer, &self.log)
+    }
+
+    /// Begins a request.
+    pub fn request(&self, method: &str, target: &str) -> Request<'_> {
+        Request::new(self, method, target)
+    }
+
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Response {
+        self.request("GET", target).send()
+    }
+
+    #[track_caller]
+    pub fn head(&self, target: &str) -> Response {
+        self.request("HEAD", target).send()
+    }
+
+    /// Begins to create a paste.
+    pub fn post(&self, content: impl Into<Vec<u8>>) -> Request<'_> {
+        self.request("POST", "/").body(content)
+    }
+
+    /// Creates a plain paste.
+    #[track_caller]
+    pub fn paste(&self, content: impl Into<Vec<u8>>) -> Paste {
+        self.post(content).created()
+    }
+
+    /// Sends these bytes, ends our side, and returns every response until the server ends its own.
+    #[track_caller]
+    pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Vec<Response> {
+        let mut connection = self.connect();
+        let dump = String::from_utf8_lossy(bytes.as_ref()).into_owned();
+        connection.send(bytes.as_ref());
+        connection.end();
+        std::iter::from_fn(|| connection.read_response(&dump, false)).collect()
+    }
+
+    /// Makes sure a normal request is answered, and quickly.
+    #[track_caller]
+    pub fn expect_alive(&self) {
+        let started = Instant::now();
+        self.get("/health").expect_status(200);
+        assert!(started.elapsed() < Duration::from_secs(5), "/health took {:?}\n{}", started.elapsed(), self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A created paste.
+#[derive(Clone, Debug)]
+pub struct Paste {
+    pub id: String,
+    pub delete_token: String,
+}
+
+impl Paste {
+    pub fn path(&self) -> String {
+        format!("/{}", self.id)
+    }
+
+    pub fn raw(&self) -> String {
+        format!("/{}/raw", self.id)
+    }
+}
+
+#[track_caller]
+fn spawn(folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log) {
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let mut child = program(folder.path(), &variables).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = Log::default();
+    let (stderr, lines) = (child.stderr.take().unwrap(), log.clone());
+    let (announce, announced) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stderr);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            if let Some((_, address)) = text.split_once("listening on ") {
+                let _ = announce.send(address.trim().to_owned());
+            }
+            lines.push(&text);
+            line.clear();
+        }
+    });
+    let Ok(address) = announced.recv_timeout(SOON) else {
+        let _ = child.kill();
+        let status = child.wait();
+        panic!("the server did not start with {variables:?}: {status:?}\n{}", log.text());
+    };
+    (child, Peer::parse(&address), log)
+}

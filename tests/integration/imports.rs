@@ -1,0 +1,142 @@
+//! The direction of imports: `bin -> server -> app -> {admission, routes, handlers} -> store -> leaves`, as one table.
+
+use std::path::{Path, PathBuf};
+
+/// Which modules of this crate each module may name. The tests inside a file are held to it too; comments are not.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("server", &["app", "clock", "config", "error", "http", "log"]),
+    ("app", &["admission", "clock", "config", "error", "http", "log", "routes", "store"]),
+    // Routes and handlers take the `App` as what they work with; they never call its `handle`.
+    ("routes", &["app", "clock", "error", "handlers", "http", "paste"]),
+    (
+        "handlers",
+        &["admission", "app", "clock", "crypto", "error", "http", "log", "mime", "paste", "pow", "spool", "store"],
+    ),
+    ("admission", &["base64", "clock", "config", "crypto", "error", "http", "paste", "pow"]),
+    ("store", &["clock", "crypto", "paste", "spool"]),
+    ("http", &["clock", "crypto"]),
+    ("log", &["clock", "config"]),
+    ("spool", &["crypto", "mime"]),
+    ("paste", &["clock", "crypto"]),
+    ("pow", &["clock", "crypto"]),
+    ("base64", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("crypto", &[]),
+    ("error", &[]),
+    ("mime", &[]),
+];
+
+/// Crates that only one module may name.
+const BELONGS_TO: &[(&str, &str)] = &[("tiny_http", "server"), ("rusqlite", "store"), ("lexopt", "bin")];
+
+/// Every source file: its module (`handlers` for `src/handlers/read.rs`), path, and text without comments.
+fn sources() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
+                let module = first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.lines().map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+                sources.push((module, path.clone(), code.collect::<Vec<_>>().join("\n")));
+            }
+        }
+    }
+    assert!(sources.len() > 10);
+    sources
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The modules a text names after `crate::`, in a group of braces too.
+fn named_modules(code: &str) -> Vec<String> {
+    let word = |text: &str| -> String { text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect() };
+    let mut names = Vec::new();
+    for (at, found) in code.match_indices("crate::") {
+        if at > 0 && is_word_byte(code.as_bytes()[at - 1]) {
+            continue;
+        }
+        let rest = &code[at + found.len()..];
+        let Some(group) = rest.strip_prefix('{') else {
+            names.push(word(rest));
+            continue;
+        };
+        let (mut depth, mut item) = (0u32, String::new());
+        for c in group.chars() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => names.push(word(std::mem::take(&mut item).trim())),
+                c if depth == 0 => item.push(c),
+                _ => {}
+            }
+        }
+        names.push(word(item.trim()));
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+#[test]
+fn groups_of_imports_are_understood() {
+    assert_eq!(named_modules("use crate::{a, b::{c, d}, e};\ncrate::f::g(); macrocrate::h"), ["a", "b", "e", "f"]);
+}
+
+#[test]
+fn modules_import_only_what_lies_below_them() {
+    let mut faults = Vec::new();
+    for (module, path, code) in sources() {
+        // The root lists modules and does not use them; the binary may use everything.
+        if module == "lib" || module == "bin" {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(known, _)| *known == module) else {
+            faults.push(format!("{}: module {module} has no row in the table", path.display()));
+            continue;
+        };
+        for name in named_modules(&code) {
+            if name != module && !allowed.contains(&name.as_str()) {
+                faults.push(format!("{}: {module} may not import {name}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn crates_stay_in_the_module_that_owns_them() {
+    let mut faults = Vec::new();
+    for (module, path, code) in sources() {
+        for (name, owner) in BELONGS_TO {
+            let names_it = code.match_indices(name).any(|(at, found)| {
+                let (before, after) = (code.as_bytes()[..at].last(), code.as_bytes().get(at + found.len()));
+                !before.is_some_and(|byte| is_word_byte(*byte)) && !after.is_some_and(|byte| is_word_byte(*byte))
+            });
+            if names_it && module != *owner {
+                faults.push(format!("{}: only {owner} may name {name}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_table_has_no_cycle_but_the_documented_one() {
+    let allowed = |module: &str| MAY_IMPORT.iter().find(|(known, _)| *known == module).map_or(&[][..], |(_, to)| *to);
+    for (module, imports) in MAY_IMPORT {
+        for import in *imports {
+            let back = allowed(import).contains(module);
+            let documented = *module == "app" && *import == "routes" || *module == "routes" && *import == "app";
+            assert!(!back || documented, "{module} and {import} import each other");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The integration tests: each drives the real server over real sockets, in a folder of its own, and knows nothing of
+//! it but what the documentation promises.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test that meets the unexpected should panic, and say so"
+)]
+
+mod harness;
+mod http_client;
+mod response;
+
+mod concurrency;
+mod create;
+mod create_limits;
+mod delete;
+mod durability;
+mod framing;
+mod full_disk;
+mod fuzz;
+mod http;
+mod imports;
+mod mime;
+mod pow;
+mod read;
+mod read_access;
+mod startup;
+mod startup_refusals;

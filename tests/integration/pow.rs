@@ -1,0 +1,218 @@
+//! Proof of work: who needs it, what is accepted, and that a token buys one paste.
+
+use crate::harness::{Folder, SOON, Server, unix_now, wait_until};
+use crate::http_client::Request;
+use crate::response::Response;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, Barrier};
+
+/// Nobody is exempt, and a puzzle takes no time.
+const PRODUCTION: &[(&str, &str)] = &[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "8")];
+
+fn zero_bits(digest: &[u8]) -> u32 {
+    let zeros = digest.iter().take_while(|byte| **byte == 0).count();
+    u32::try_from(zeros).unwrap() * 8 + digest.get(zeros).map_or(0, |byte| byte.leading_zeros())
+}
+
+fn challenge(server: &Server) -> Value {
+    server.get("/challenge").expect_status(200).json()
+}
+
+/// The first decimal number that does, or does not, solve a challenge.
+fn solution(challenge: &Value, solved: bool) -> String {
+    let nonce = challenge["nonce"].as_str().unwrap();
+    let difficulty = u32::try_from(challenge["difficulty"].as_u64().unwrap()).unwrap();
+    let hash = |n: &String| Sha256::digest(format!("{nonce}:{n}").as_bytes());
+    (0..=u64::MAX).map(|n| n.to_string()).find(|n| (zero_bits(&hash(n)) >= difficulty) == solved).unwrap()
+}
+
+/// A create that brings this proof.
+fn with_proof<'a>(server: &'a Server, content: &str, challenge: &Value, solution: &str) -> Request<'a> {
+    let token = challenge["token"].as_str().unwrap();
+    server.post(content).header("X-PoW-Token", token).header("X-PoW-Solution", solution)
+}
+
+/// Sends a create with the right solution.
+fn pay(server: &Server, content: &str, challenge: &Value) -> Response {
+    with_proof(server, content, challenge, &solution(challenge, true)).send()
+}
+
+#[test]
+fn the_challenge_says_what_to_solve() {
+    let server = Server::start(PRODUCTION);
+    let before = unix_now();
+    let response = server.get("/challenge").expect_status(200);
+    let json = response.json();
+    let nonce = json["nonce"].as_str().unwrap();
+    response.expect(nonce.len() >= 16 && nonce.bytes().all(|b| b.is_ascii_hexdigit()), "a nonce in hex");
+    response.expect((before + 300..=unix_now() + 300).contains(&json["expires"].as_u64().unwrap()), "in 300 seconds");
+    response.expect(json["token"].as_str().is_some_and(|token| !token.is_empty()), "a token");
+    response.expect_field("enabled", true).expect_field("difficulty", 8).expect_field("algorithm", "sha256");
+    assert_ne!(challenge(&server)["nonce"], json["nonce"], "every challenge is new");
+}
+
+#[test]
+fn switched_off_it_says_so_and_asks_for_nothing() {
+    let server = Server::start(&[("FLASK_ENV", "production")]);
+    let off = serde_json::json!({"enabled": false, "difficulty": 0});
+    assert_eq!(challenge(&server), off);
+    server.post("x").header("X-PoW-Token", "junk").header("X-PoW-Solution", "junk").send().expect_status(201);
+    let testing = Server::start(&[("FLASK_ENV", "testing"), ("FLASKPASTE_POW_DIFFICULTY", "")]);
+    assert_eq!(challenge(&testing), off);
+    testing.paste("x");
+}
+
+#[test]
+fn a_solved_challenge_buys_a_paste() {
+    let server = Server::start(PRODUCTION);
+    server.post("x").send().expect_code(400, "pow_required");
+    pay(&server, "x", &challenge(&server)).expect_status(201);
+}
+
+#[test]
+fn a_proof_that_lacks_a_half_is_asked_for() {
+    let server = Server::start(PRODUCTION);
+    let challenge = challenge(&server);
+    let token = challenge["token"].as_str().unwrap();
+    server.post("x").header("X-PoW-Token", token).send().expect_code(400, "pow_required");
+    server.post("x").header("X-PoW-Solution", "1").send().expect_code(400, "pow_required");
+    server.post("x").header("X-PoW-Token", "").header("X-PoW-Solution", "").send().expect_code(400, "pow_required");
+}
+
+#[test]
+fn a_wrong_solution_or_a_forged_token_is_invalid() {
+    let server = Server::start(PRODUCTION);
+    let challenge = challenge(&server);
+    let invalid = |challenge: &Value, solution: &str| {
+        with_proof(&server, "x", challenge, solution).send().expect_code(400, "pow_invalid");
+    };
+    invalid(&challenge, &solution(&challenge, false));
+    let right = solution(&challenge, true);
+    for wrong in ["abc", "-1", "0x1", &format!("+{right}"), &format!("{right}.0"), &"1".repeat(5000)] {
+        invalid(&challenge, wrong);
+    }
+    let token = challenge["token"].as_str().unwrap();
+    let mut forged = challenge.clone();
+    let last = if token.ends_with('0') { "1" } else { "0" };
+    for token in ["x".to_owned(), format!("{token}0"), format!("{}{last}", &token[..token.len() - 1])] {
+        forged["token"] = token.into();
+        invalid(&forged, &right);
+    }
+    // A token of another server is no better.
+    invalid(&self::challenge(&Server::start(PRODUCTION)), &right);
+    pay(&server, "x", &challenge).expect_status(201);
+}
+
+#[test]
+fn a_late_token_is_expired() {
+    let server = Server::start(&[PRODUCTION, &[("FLASKPASTE_POW_TTL", "1")]].concat());
+    let challenge = challenge(&server);
+    wait_until("the token has expired", SOON, || unix_now() > challenge["expires"].as_u64().unwrap());
+    pay(&server, "x", &challenge).expect_code(400, "pow_expired");
+}
+
+#[test]
+fn a_token_is_accepted_once() {
+    let server = Server::start(PRODUCTION);
+    let challenge = challenge(&server);
+    pay(&server, "x", &challenge).expect_status(201);
+    pay(&server, "y", &challenge).expect_code(400, "pow_reused");
+    pay(&server, "z", &self::challenge(&server)).expect_status(201);
+}
+
+#[test]
+fn one_token_in_many_hands_buys_one_paste() {
+    let server = Server::start(PRODUCTION);
+    let challenge = challenge(&server);
+    let barrier = Barrier::new(16);
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let buy = |n: usize| {
+            barrier.wait();
+            let response = pay(&server, &format!("paste {n}"), &challenge);
+            if response.status == 201 { 201 } else { response.expect_code(400, "pow_reused").status }
+        };
+        let buyers: Vec<_> = (0..16).map(|n| scope.spawn(move || buy(n))).collect();
+        buyers.into_iter().map(|buyer| buyer.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 1, "{statuses:?}");
+}
+
+#[test]
+fn a_refused_create_does_not_spend_its_token() {
+    let server =
+        Server::start(&[PRODUCTION, &[("FLASKPASTE_MAX_ANON", "100"), ("FLASKPASTE_DEDUP_MAX", "1")]].concat());
+    pay(&server, "again", &challenge(&server)).expect_status(201);
+    let challenge = challenge(&server);
+    pay(&server, &"x".repeat(101), &challenge).expect_code(413, "too_large");
+    pay(&server, "again", &challenge).expect_code(429, "duplicate");
+    let bad_expiry = with_proof(&server, "x", &challenge, &solution(&challenge, true)).header("X-Expiry", "0");
+    bad_expiry.send().expect_code(400, "invalid_expiry");
+    pay(&server, "", &challenge).expect_code(400, "no_content");
+    pay(&server, "x", &challenge).expect_status(201);
+}
+
+#[test]
+fn single_use_holds_across_restarts_while_the_secret_is_kept() {
+    for secret in [None, Some(("FLASKPASTE_POW_SECRET", "an operator's secret"))] {
+        let folder = Arc::new(Folder::new());
+        let mut variables = PRODUCTION.to_vec();
+        variables.extend(secret);
+        let mut server = Server::start_in(folder, &variables);
+        let (spent, unspent) = (challenge(&server), challenge(&server));
+        pay(&server, "x", &spent).expect_status(201);
+        server.crash_and_restart();
+        pay(&server, "y", &spent).expect_code(400, "pow_reused");
+        server.stop();
+        server.restart();
+        pay(&server, "y", &spent).expect_code(400, "pow_reused");
+        pay(&server, "y", &unspent).expect_status(201);
+    }
+}
+
+#[test]
+fn another_secret_makes_old_tokens_invalid() {
+    let folder = Arc::new(Folder::new());
+    let start =
+        |secret| Server::start_in(Arc::clone(&folder), &[PRODUCTION, &[("FLASKPASTE_POW_SECRET", secret)]].concat());
+    let old = challenge(&start("one"));
+    pay(&start("two"), "x", &old).expect_code(400, "pow_invalid");
+}
+
+#[test]
+fn in_development_a_direct_local_client_is_exempt() {
+    let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
+    server.paste("direct");
+    for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
+        server.post(name).header(name, "127.0.0.1").send().expect_code(400, "pow_required");
+    }
+    // A token that is sent is checked all the same, and counts.
+    let challenge = challenge(&server);
+    with_proof(&server, "x", &challenge, &solution(&challenge, false)).send().expect_code(400, "pow_invalid");
+    pay(&server, "x", &challenge).expect_status(201);
+    pay(&server, "y", &challenge).expect_code(400, "pow_reused");
+}
+
+#[test]
+fn in_production_nobody_is_exempt() {
+    let server = Server::start(PRODUCTION);
+    let owner = "0123456789abcdef0123456789abcdef01234567";
+    server.post("x").header("X-SSL-Client-SHA1", owner).send().expect_code(400, "pow_required");
+    server.post("x").header("X-Forwarded-For", "192.0.2.1").send().expect_code(400, "pow_required");
+}
+
+#[test]
+fn the_index_tells_whether_this_client_needs_it() {
+    let pow = |server: &Server, forwarded: bool| {
+        let request = server.request("GET", "/");
+        let request = if forwarded { request.header("X-Forwarded-For", "192.0.2.1") } else { request };
+        request.send().expect_status(200).json()["pow"].clone()
+    };
+    let required = |required: bool| serde_json::json!({"enabled": true, "required": required, "difficulty": 8});
+    let development = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
+    assert_eq!(pow(&development, false), required(false));
+    assert_eq!(pow(&development, true), required(true));
+    assert_eq!(pow(&Server::start(PRODUCTION), false), required(true));
+    let off = Server::start(&[]);
+    assert_eq!(pow(&off, true), serde_json::json!({"enabled": false, "required": false, "difficulty": 0}));
+}

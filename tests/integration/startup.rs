@@ -1,0 +1,249 @@
+//! The program: starting, stopping, sockets, and the subcommands beside a running server.
+
+use crate::harness::{Folder, SOON, Server, refusal, run, wait_until};
+use serde_json::Value;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::process::Output;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+#[track_caller]
+fn stdout(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn help_and_version() {
+    let folder = Folder::new();
+    // Help is not refused because a setting is wrong: it is where one looks then.
+    let wrong = [("FLASKPASTE_TYPO", "1")];
+    for argument in ["--help", "-h"] {
+        let help = stdout(&run(folder.path(), &wrong, &[argument]));
+        for word in ["stats", "purge", "backup", "health", "--check-config", "FLASKPASTE_BIND", "FLASK_ENV"] {
+            assert!(help.contains(word), "--help does not name {word}:\n{help}");
+        }
+    }
+    for argument in ["--version", "-V"] {
+        let version = stdout(&run(folder.path(), &wrong, &[argument]));
+        assert!(version.starts_with("flaskpaste ") && version.lines().count() == 1, "{version}");
+    }
+}
+
+#[test]
+fn check_config_neither_serves_nor_makes_anything() {
+    let folder = Folder::new();
+    let database = folder.join("new/pastes.db");
+    let variables = [("FLASKPASTE_DB", database.to_str().unwrap()), ("FLASKPASTE_PROXY_SECRET", "hunter2")];
+    let output = run(folder.path(), &variables, &["--check-config"]);
+    let text = stdout(&output) + &String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains("hunter2"), "{text}");
+    assert!(!folder.join("new").exists());
+}
+
+#[test]
+fn the_folder_of_the_database_is_made_and_private() {
+    let folder = Arc::new(Folder::new());
+    let database = folder.join("a/b/pastes.db");
+    let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", database.to_str().unwrap())]);
+    server.paste("x");
+    let mode = std::fs::metadata(&database).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "others must not read the pastes: {mode:o}");
+}
+
+#[test]
+fn without_settings_the_database_is_where_the_documentation_says() {
+    let folder = Arc::new(Folder::new());
+    let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", "")]);
+    server.paste("x");
+    assert!(folder.join("data/pastes.db").is_file());
+}
+
+#[test]
+fn testing_keeps_everything_in_memory() {
+    let variables = [("FLASK_ENV", "testing"), ("FLASKPASTE_POW_DIFFICULTY", "")];
+    let mut server = Server::start(&variables);
+    let paste = server.paste(vec![b'x'; 2 << 20]);
+    server.get(&paste.raw()).expect_status(200);
+    assert!(!server.database().exists());
+    server.crash_and_restart();
+    server.get(&paste.raw()).expect_code(404, "not_found");
+}
+
+#[test]
+fn ipv6_is_listened_on() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    }
+    let server = Server::start(&[("FLASKPASTE_BIND", "[::1]:0")]);
+    let paste = server.post("x").header("X-SSL-Client-SHA1", "a".repeat(40)).created();
+    server.get(&paste.raw()).expect_body("x");
+}
+
+#[test]
+fn a_unix_socket_is_listened_on() {
+    let folder = Arc::new(Folder::new());
+    let socket = folder.join("socket");
+    let bind = format!("unix:{}", socket.display());
+    let mut server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_BIND", &bind)]);
+    let content = vec![b'x'; 100_000];
+    let owned = server.post(content.clone()).header("X-SSL-Client-SHA1", "a".repeat(40)).send().expect_status(201);
+    let raw = owned.expect_field("owner", "a".repeat(40)).json()["raw"].as_str().unwrap().to_owned();
+    server.get(&raw).expect_status(200).expect_body(content);
+    server.request("POST", "/").chunks(&[b"he", b"llo"]).send().expect_status(201).expect_field("size", 5);
+    assert_eq!(server.run(&["health"]).status.code(), Some(0));
+    // What a crash leaves behind is replaced.
+    server.kill();
+    assert!(std::fs::symlink_metadata(&socket).unwrap().file_type().is_socket());
+    server.restart();
+    server.expect_alive();
+    // One that is in use is not.
+    let database = folder.join("other.db");
+    let variables = [("FLASKPASTE_BIND", bind.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
+    let line = refusal(folder.path(), &variables, &[], 1);
+    assert!(line.contains(socket.to_str().unwrap()), "{line}");
+    server.expect_alive();
+    server.stop();
+    assert!(!socket.exists(), "an orderly end takes the socket along");
+}
+
+#[test]
+fn a_file_where_the_socket_should_be_is_not_touched() {
+    let folder = Folder::new();
+    let path = folder.join("precious");
+    std::fs::write(&path, "content").unwrap();
+    let (bind, database) = (format!("unix:{}", path.display()), folder.join("pastes.db"));
+    let variables = [("FLASKPASTE_BIND", bind.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
+    refusal(folder.path(), &variables, &[], 1);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "content");
+}
+
+#[test]
+fn sigterm_lets_a_request_in_flight_finish() {
+    let mut server = Server::start(&[]);
+    let mut connection = server.connect();
+    let idle = server.connect();
+    let content = "x".repeat(100_000);
+    let request = server.request("POST", "/").header("Content-Length", content.len().to_string());
+    // The answer to `Expect` shows that the request is being worked on.
+    request.header("Expect", "100-continue").send_on(&mut connection).expect_status(100);
+    connection.send(&content[..50_000]);
+    server.signal("TERM");
+    let authority = server.authority();
+    wait_until("no new connections are accepted", SOON, || TcpStream::connect(&authority).is_err());
+    connection.send(&content[50_000..]);
+    let response = connection.read_response("the rest of the body", false).unwrap().expect_status(201);
+    let raw = response.json()["raw"].as_str().unwrap().to_owned();
+    assert!(server.wait().success());
+    drop(idle);
+    server.restart();
+    server.get(&raw).expect_status(200).expect_body(content);
+}
+
+#[test]
+fn signals_end_an_idle_server_at_once() {
+    for signal in ["TERM", "INT"] {
+        let mut server = Server::start(&[]);
+        let mut idle = server.connect();
+        server.request("GET", "/health").send_on(&mut idle).expect_status(200);
+        let unused = server.connect();
+        let started = Instant::now();
+        server.signal(signal);
+        let status = server.wait();
+        assert_eq!(status.code(), Some(0), "SIG{signal}: {}", server.log());
+        assert!(started.elapsed() < Duration::from_secs(5), "SIG{signal} took {:?}", started.elapsed());
+        drop(unused);
+    }
+}
+
+#[test]
+fn stats_are_told_as_text_and_as_json() {
+    let server = Server::start(&[]);
+    server.paste("12345");
+    server.post("1234567890").header("X-Burn-After-Read", "1").header("X-Paste-Password", "p").created();
+    let json: Value = serde_json::from_str(&stdout(&server.run(&["stats", "--json"]))).unwrap();
+    assert_eq!((&json["pastes"], &json["content_bytes"]), (&2.into(), &15.into()), "{json}");
+    assert_eq!((&json["burn_after_read"], &json["password_protected"]), (&1.into(), &1.into()), "{json}");
+    assert!(stdout(&server.run(&["stats"])).contains("15"));
+    server.expect_alive();
+}
+
+#[test]
+fn purge_deletes_what_has_expired_and_nothing_else() {
+    let mut server = Server::start(&[]);
+    let kept = server.paste("kept");
+    let expired = server.post("expired").header("X-Expiry", "1").created();
+    wait_until("the paste has expired", SOON, || server.get(&expired.path()).status == 404);
+    stdout(&server.run(&["purge"]));
+    server.get(&kept.raw()).expect_status(200);
+    // And without a server beside it.
+    server.post("expired too").header("X-Expiry", "1").created();
+    server.stop();
+    let expired = |server: &Server| -> u64 {
+        let stats: Value = serde_json::from_str(&stdout(&server.run(&["stats", "--json"]))).unwrap();
+        stats["pastes"].as_u64().unwrap()
+    };
+    wait_until("the other one has expired", SOON, || expired(&server) == 1);
+    stdout(&server.run(&["purge"]));
+    server.restart();
+    server.get(&kept.raw()).expect_status(200).expect_body("kept");
+}
+
+#[test]
+fn a_backup_of_the_live_database_is_whole() {
+    let server = Server::start(&[]);
+    let paste = server.paste("kept");
+    let large = server.paste(vec![b'x'; 2 << 20]);
+    let target = server.folder().join("backup.db");
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (0..50).for_each(|n| drop(server.paste(format!("meanwhile {n}")))));
+        stdout(&server.run(&["backup", target.to_str().unwrap()]));
+        writer.join().unwrap();
+    });
+    assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o077, 0, "a backup is as private");
+    let copy = rusqlite::Connection::open(&target).unwrap();
+    let check: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok");
+    drop(copy);
+    // It serves.
+    let restored = Server::start(&[("FLASKPASTE_DB", target.to_str().unwrap())]);
+    restored.get(&paste.raw()).expect_status(200).expect_body("kept");
+    restored.get(&large.raw()).expect_status(200).expect_body(vec![b'x'; 2 << 20]);
+}
+
+#[test]
+fn a_backup_overwrites_nothing() {
+    let server = Server::start(&[]);
+    let target = server.folder().join("precious");
+    std::fs::write(&target, "content").unwrap();
+    let output = server.run(&["backup", target.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "content");
+    assert_eq!(server.run(&["backup", "/nonexistent/folder/backup.db"]).status.code(), Some(1));
+    assert_eq!(server.run(&["backup"]).status.code(), Some(2));
+}
+
+#[test]
+fn chores_do_not_make_a_database_of_their_own() {
+    let folder = Folder::new();
+    let database = folder.join("none.db");
+    for arguments in [&["stats"][..], &["purge"], &["backup", "copy.db"]] {
+        let line = refusal(folder.path(), &[("FLASKPASTE_DB", database.to_str().unwrap())], arguments, 1);
+        assert!(line.contains("none.db"), "{line}");
+    }
+    assert!(!database.exists() && !folder.join("copy.db").exists());
+}
+
+#[test]
+fn health_asks_the_running_server() {
+    let mut server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p")]);
+    assert_eq!(server.run(&["health"]).status.code(), Some(0));
+    server.kill();
+    let output = server.run(&["health"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
+    assert!(Path::new(&server.database()).exists());
+}
