@@ -8,7 +8,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     let padding = text.len() - digits.len();
     let remainder = digits.len() % 4;
-    if remainder == 1 || (padding > 0 && remainder + padding != 4) {
+    if remainder == 1 || (padding > 0 && (remainder == 0 || remainder + padding != 4)) {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);

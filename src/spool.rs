@@ -185,8 +185,8 @@ fn entropy_bits(histogram: &[u64], size: u64) -> f64 {
     let share = |count: u64| count as f64 / size as f64;
     let bits: f64 =
         histogram.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum();
-    // A single symbol gives -0.0, which would print as such.
-    bits.max(0.0)
+    // A single symbol gives -0.0, which would print as such; the sum with 0.0 is 0.0.
+    bits + 0.0
 }
 
 /// Whether bytes that arrive in pieces are UTF-8 without NUL.

@@ -211,7 +211,8 @@ mod tests {
         });
         assert_eq!(most.load(Ordering::SeqCst), 1);
         assert!(outcomes.iter().filter(|served| **served).count() > MAX_WAITING / 2);
-        assert_eq!(gate.lock().hashing + gate.lock().waiting, 0);
+        let state = gate.lock();
+        assert_eq!((state.hashing, state.waiting), (0, 0));
     }
 
     #[test]

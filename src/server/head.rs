@@ -221,7 +221,7 @@ mod tests {
         let head = whole("POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-Y:  z \r\n\r\nabc");
         assert_eq!((head.method.as_str(), head.target.as_str(), head.framing), ("POST", "/a?b=c", Framing::Length(3)));
         assert_eq!(head.fields.last().unwrap(), &("X-Y".to_owned(), "z".to_owned()));
-        assert_eq!((head.bytes, head.keep_alive, head.expects_continue), (66, true, false));
+        assert_eq!((head.bytes, head.keep_alive, head.expects_continue), (62, true, false));
     }
 
     #[test]
