@@ -233,7 +233,7 @@ impl ApiError {
             Self::StorageFull => (
                 507,
                 "storage_full",
-                "The server has no room for another paste.",
+                "The server's storage is full.",
                 "Try again later; the operator has to make room.",
             ),
             Self::Internal(_) => (

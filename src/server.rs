@@ -6,6 +6,7 @@
 //! reads from or writes to a peer.
 
 mod accept;
+mod body;
 mod connection;
 mod head;
 mod listen;

@@ -3,6 +3,7 @@
 //! Invariant: what was acknowledged is on the disk; a burn paste's content leaves once; bytes that were erased are
 //! gone from every file within seconds. Must never know HTTP, and never hold a transaction while a peer drains.
 
+mod disk;
 mod housekeeping;
 mod queries;
 mod readers;
@@ -21,6 +22,7 @@ use readers::{PieceReader, Readers};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,6 +161,7 @@ pub struct Stats {
 
 /// The database, open: one writing thread, a few reading connections.
 pub struct Store {
+    location: Location,
     folder: PathBuf,
     limits: Limits,
     /// Dropped before the readers: the writer's last checkpoint empties the WAL.
@@ -180,7 +183,7 @@ impl Store {
         let erased = Arc::new(AtomicBool::new(true));
         let housekeeper = Housekeeper::new(Arc::clone(&clock), Arc::clone(&erased), limits.dedup_window_seconds);
         let writer = Writer::start(connection, housekeeper)?;
-        Ok(Self { folder: location.folder(), limits, writer, readers, clock, erased })
+        Ok(Self { location: location.clone(), folder: location.folder(), limits, writer, readers, clock, erased })
     }
 
     /// The folder for spool files.
@@ -214,6 +217,9 @@ impl Store {
     /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
     pub fn create(&self, new: NewPaste) -> Result<Created, StoreError> {
         let limits = self.limits;
+        if !disk::has_room(&self.folder, new.content.size)? {
+            return Err(StoreError::Full);
+        }
         self.writer.write(new.content.size, move |connection| create(connection, &new, limits))
     }
 
@@ -343,11 +349,7 @@ impl Store {
             return Err(StoreError::Failed(format!("{name} exists; name a new file")));
         }
         let partial = format!("{name}.partial");
-        let copied = self.readers.with(|connection| {
-            // One read transaction: a consistent copy without free pages, beside which writing goes on.
-            connection.execute("VACUUM INTO ?1", [&partial])?;
-            Ok(())
-        });
+        let copied = self.copy_into(&partial);
         let checked = copied.and_then(|()| check_copy(Path::new(&partial)));
         let finished = checked.and_then(|()| Ok(std::fs::rename(&partial, target)?));
         if finished.is_err() {
@@ -355,11 +357,18 @@ impl Store {
         }
         finished
     }
+
+    fn copy_into(&self, partial: &str) -> Result<(), StoreError> {
+        // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start.
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
+        // One read transaction: a consistent copy without free pages, beside which writing goes on.
+        self.location.connect()?.execute("VACUUM INTO ?1", [partial])?;
+        Ok(())
+    }
 }
 
-/// Makes sure a backup is whole and on the disk, and readable by nobody else.
+/// Makes sure a backup is whole and on the disk.
 fn check_copy(copy: &Path) -> Result<(), StoreError> {
-    std::fs::set_permissions(copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     let connection = Connection::open(copy)?;
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     drop(connection);

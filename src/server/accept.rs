@@ -16,6 +16,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tiny_http::{Listener, Request, Server, SslContextWrap};
 
+/// How often an incomplete request on a Unix socket is looked at again.
+const UNIX_POLL: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// The listener, and the book of the connections it gave.
 pub(super) struct Acceptor {
     listener: Listener,
@@ -122,6 +125,25 @@ impl Accepted<'_> {
     /// Never while the connection exists.
     pub(super) fn socket(&self) -> io::Result<&Arc<TcpStream>> {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Accepted<'_> {
+    /// Waits for at least one byte more than the `seen` ones that lie unread on the socket, and looks at all there are;
+    /// how many. `None` when no more will come.
+    pub(super) fn peek_beyond(&self, seen: usize, look: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        if seen >= look.len() {
+            look.resize(look.len().saturating_mul(2).max(seen + 1), 0);
+        }
+        let socket = self.socket()?;
+        if sys::peek_until_full(socket, look.get_mut(..=seen).unwrap_or_default())? <= seen {
+            if self.peer != Peer::Unix {
+                return Ok(None);
+            }
+            // On a Unix socket a peek does not wait for more than is there.
+            std::thread::sleep(UNIX_POLL);
+        }
+        sys::peek(socket, look).map(Some)
     }
 }
 

@@ -5,6 +5,7 @@
 //! written before an unread body is dropped. Must never buffer more of a body than one small buffer.
 
 use super::accept::Accepted;
+use super::body::WireBody;
 use super::head::{self, Head, MAX_HEAD_BYTES, Scan};
 use super::{Worker, sys};
 use crate::app::{App, Handled};
@@ -18,12 +19,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a head may take from its first byte to its last.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a head, or a small body, may take from its first byte to its last.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes looked at first; nearly every head is shorter.
 const FIRST_LOOK_BYTES: usize = 2048;
-/// Bodies up to this size tiny_http reads together with the head.
-const SMALL_BODY_BYTES: u64 = 1024;
 /// Size of the buffer large content goes out through.
 const CHUNK_BYTES: usize = 64 << 10;
 /// How long an unread body is drained after its answer, so that the answer is not lost to a reset.
@@ -39,7 +38,8 @@ pub(super) struct Connection<'a> {
     accepted: Accepted<'a>,
     /// Bytes on the wire of the requests answered so far.
     answered_bytes: u64,
-    buffer: Vec<u8>,
+    /// Where bytes are looked at before tiny_http reads them.
+    look: Vec<u8>,
 }
 
 /// What waiting for a request came to.
@@ -52,7 +52,7 @@ enum Awaited {
 
 impl<'a> Connection<'a> {
     pub(super) fn new(app: &'a App, accepted: Accepted<'a>, worker: &'a Worker, stopping: &'a AtomicBool) -> Self {
-        Self { app, worker, stopping, accepted, answered_bytes: 0, buffer: Vec::new() }
+        Self { app, worker, stopping, accepted, answered_bytes: 0, look: Vec::new() }
     }
 
     /// Answers requests until either side has had enough.
@@ -79,24 +79,29 @@ impl<'a> Connection<'a> {
     fn await_head(&mut self) -> io::Result<Awaited> {
         let socket = self.accepted.socket()?;
         self.worker.set_idle(socket);
-        self.buffer.resize(FIRST_LOOK_BYTES, 0);
+        self.look.resize(FIRST_LOOK_BYTES, 0);
         if self.stopping.load(Ordering::SeqCst) {
             // What has arrived is answered; nothing more is waited for.
             socket.set_read_timeout(Some(Duration::from_millis(1)))?;
         }
-        let mut seen = match socket.peek(&mut self.buffer) {
+        let mut seen = match sys::peek(socket, &mut self.look) {
             Ok(0) | Err(_) => return Ok(Awaited::Over),
             Ok(seen) => seen,
         };
         let deadline = Instant::now() + HEAD_TIMEOUT;
         loop {
-            match head::scan(self.buffer.get(..seen).unwrap_or_default()) {
-                Scan::Whole(head) => return self.await_small_body(head, seen),
+            match head::scan(self.look.get(..seen).unwrap_or_default()) {
+                Scan::Whole(mut head) => {
+                    // A peer that has already sent its next request does not wait for answers: this is its last here.
+                    head.keep_alive &= head.length_on_wire().is_none_or(|bytes| seen as u64 <= bytes);
+                    self.worker.set_busy();
+                    return Ok(Awaited::Head(Box::new(head)));
+                }
                 Scan::Refused(reason) => return Ok(Awaited::Refused(reason)),
                 Scan::Partial if Instant::now() >= deadline => {
                     return Ok(Awaited::Refused("The headers took longer than 15 seconds."));
                 }
-                Scan::Partial => match self.peek_beyond(seen)? {
+                Scan::Partial => match self.accepted.peek_beyond(seen, &mut self.look)? {
                     Some(more) => seen = more,
                     None => return Ok(Awaited::Over),
                 },
@@ -104,69 +109,30 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Waits for at least one byte more than `seen`; how many there are. `None` when no more will come.
-    fn peek_beyond(&mut self, seen: usize) -> io::Result<Option<usize>> {
-        if seen >= self.buffer.len() {
-            self.buffer.resize(MAX_HEAD_BYTES, 0);
-        }
-        let socket = self.accepted.socket()?;
-        let wanted = self.buffer.get_mut(..=seen).unwrap_or_default();
-        if sys::peek_until_full(socket, wanted)? <= seen {
-            if self.accepted.peer != Peer::Unix {
-                return Ok(None);
-            }
-            // On a Unix socket a peek does not wait for more than is there.
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        socket.peek(&mut self.buffer).map(Some)
-    }
-
-    /// Waits until a body is whole that tiny_http would read with the head, where a body cut short would be answered
-    /// without a word of ours.
-    fn await_small_body(&mut self, mut head: Head, seen: usize) -> io::Result<Awaited> {
-        self.worker.set_busy();
-        let Framing::Length(length) = head.framing else { return Ok(Awaited::Head(Box::new(head))) };
-        let whole = usize::try_from(length).map_or(usize::MAX, |length| length.saturating_add(head.bytes));
-        // A peer that has already sent its next request does not wait for answers: this is its last here.
-        head.keep_alive &= seen <= whole;
-        if length > SMALL_BODY_BYTES || head.expects_continue || seen >= whole {
-            return Ok(Awaited::Head(Box::new(head)));
-        }
-        let deadline = Instant::now() + HEAD_TIMEOUT;
-        let mut seen = seen;
-        self.buffer.resize(whole, 0);
-        while seen < whole {
-            match self.peek_beyond(seen)? {
-                Some(more) if Instant::now() < deadline => seen = more,
-                _ => return Ok(Awaited::Refused("The body ended before its Content-Length.")),
-            }
-        }
-        Ok(Awaited::Head(Box::new(head)))
-    }
-
     /// Answers one request; whether the connection goes on.
     fn answer(&mut self, head: &Head) -> io::Result<bool> {
         let started = Instant::now();
-        let Some(mut wire) = self.accepted.next_request() else { return Ok(false) };
-        let socket = self.accepted.socket()?;
         let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
-        let mut body = WireBody::new(&mut wire, head, socket);
+        let peer = self.accepted.peer;
+        let mut body = WireBody::new(&mut self.accepted, &mut self.look, head);
         let mut request = Request {
             method: Method::from(head.method.as_str()),
             path,
             query,
             headers: &head.fields,
-            peer: self.accepted.peer,
+            peer,
             framing: head.framing,
             body: &mut body,
         };
         let request_id = App::request_id(&request);
         let Handled { mut reply, client } = handle(self.app, &mut request, &request_id);
-        let body_is_read = body.is_read();
+        let (wire, is_read) = body.finish();
         // After chunks nobody knows how many bytes the request took, and on a Unix socket nobody can count them:
         // what tiny_http may have read beyond it could not be told.
-        let countable = head.framing != Framing::Chunked && self.accepted.peer != Peer::Unix;
-        let keep_alive = head.keep_alive && body_is_read && countable && !self.stopping.load(Ordering::SeqCst);
+        let countable = head.framing != Framing::Chunked && peer != Peer::Unix;
+        let keep_alive =
+            head.keep_alive && is_read && wire.is_some() && countable && !self.stopping.load(Ordering::SeqCst);
+        let socket = self.accepted.socket()?;
         let written = write_reply(socket, &mut reply, &request_id, keep_alive, head.method == "HEAD");
         self.app.log_request(&Entry {
             at: unix_now(),
@@ -178,14 +144,14 @@ impl<'a> Connection<'a> {
             elapsed: started.elapsed(),
             client: &client,
         });
-        self.answered_bytes += head.bytes as u64 + if let Framing::Length(length) = head.framing { length } else { 0 };
+        self.answered_bytes += head.length_on_wire().unwrap_or(0);
         let goes_on = written.is_ok() && keep_alive && !self.has_read_ahead().unwrap_or(true);
         if !goes_on {
             let _ = self.linger();
         }
-        // tiny_http would answer by itself if the writer were left in it, and reads the rest of the body here; after
+        // tiny_http would answer by itself if the writer were left in it, and reads the rest of a body here; after
         // `linger` it finds the end.
-        drop(wire.into_writer());
+        drop(wire.map(tiny_http::Request::into_writer));
         written.map(|_| goes_on)
     }
 
@@ -195,7 +161,8 @@ impl<'a> Connection<'a> {
         let started = Instant::now();
         let request_id = App::new_request_id();
         let mut reply = App::refusal(&ApiError::BadRequest(reason), &request_id);
-        let written = write_reply(self.accepted.socket()?, &mut reply, &request_id, false, false);
+        let head_only = self.look.starts_with(b"HEAD ");
+        let written = write_reply(self.accepted.socket()?, &mut reply, &request_id, false, head_only);
         self.app.log_request(&Entry {
             at: unix_now(),
             request_id: &request_id,
@@ -236,9 +203,9 @@ impl<'a> Connection<'a> {
         let mut socket: &TcpStream = self.accepted.socket()?;
         socket.shutdown(Shutdown::Write)?;
         socket.set_read_timeout(Some(LINGER_SILENCE))?;
-        self.buffer.resize(MAX_HEAD_BYTES, 0);
+        self.look.resize(MAX_HEAD_BYTES, 0);
         let deadline = Instant::now() + LINGER;
-        while Instant::now() < deadline && socket.read(&mut self.buffer).is_ok_and(|read| read > 0) {}
+        while Instant::now() < deadline && socket.read(&mut self.look).is_ok_and(|read| read > 0) {}
         socket.shutdown(Shutdown::Both).or(Ok(()))
     }
 }
@@ -307,53 +274,5 @@ fn write_stream(mut socket: &TcpStream, head: Vec<u8>, content: &mut dyn Read, l
         if read == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-    }
-}
-
-/// A request's body as it comes off the wire, with what tiny_http does not tell: whether it is whole.
-struct WireBody<'a> {
-    wire: &'a mut tiny_http::Request,
-    socket: &'a TcpStream,
-    /// Bytes missing; unknown while chunks come.
-    missing: Option<u64>,
-    ended: bool,
-}
-
-impl<'a> WireBody<'a> {
-    fn new(wire: &'a mut tiny_http::Request, head: &Head, socket: &'a TcpStream) -> Self {
-        let missing = match head.framing {
-            Framing::None => Some(0),
-            Framing::Length(length) => Some(length),
-            Framing::Chunked => None,
-        };
-        // A small body has been read together with the head, whether anyone looks at it or not.
-        let ended = missing.is_some_and(|bytes| bytes == 0 || (bytes <= SMALL_BODY_BYTES && !head.expects_continue));
-        Self { wire, socket, missing, ended }
-    }
-
-    /// Whether nothing of it is left on the wire.
-    fn is_read(&self) -> bool {
-        self.ended
-    }
-}
-
-impl Read for WireBody<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() || self.missing == Some(0) {
-            return Ok(0);
-        }
-        let read = self.wire.as_reader().read(buffer)?;
-        match &mut self.missing {
-            Some(_) if read == 0 => return Err(ErrorKind::UnexpectedEof.into()),
-            Some(missing) => {
-                *missing = missing.saturating_sub(read as u64);
-                self.ended |= *missing == 0;
-            }
-            // tiny_http's decoder takes a connection that ends inside a chunk for the end of the body. Only a peer
-            // that is still there has certainly said the last chunk.
-            None if read == 0 && sys::is_at_end(self.socket) => return Err(ErrorKind::UnexpectedEof.into()),
-            None => self.ended |= read == 0,
-        }
-        Ok(read)
     }
 }

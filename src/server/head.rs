@@ -42,6 +42,17 @@ pub struct Head {
     pub expects_continue: bool,
 }
 
+impl Head {
+    /// Bytes of the whole request on the wire, unless chunks leave that open.
+    pub fn length_on_wire(&self) -> Option<u64> {
+        match self.framing {
+            Framing::None => Some(self.bytes as u64),
+            Framing::Length(length) => Some(length.saturating_add(self.bytes as u64)),
+            Framing::Chunked => None,
+        }
+    }
+}
+
 /// Looks at the bytes at the front of a connection.
 pub fn scan(bytes: &[u8]) -> Scan {
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {

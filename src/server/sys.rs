@@ -38,7 +38,12 @@ pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 }
 
 /// Copies what has arrived into `buffer` and leaves it there for the next reader. Blocks, up to the socket's receive
-/// timeout, until the buffer is full; fewer bytes mean timeout or end.
+/// timeout, while there is nothing; 0 is the end.
+pub(super) fn peek(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    recv(socket, buffer, libc::MSG_PEEK)
+}
+
+/// The same, but blocks until the buffer is full; fewer bytes mean timeout or end.
 pub(super) fn peek_until_full(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     recv(socket, buffer, libc::MSG_PEEK | libc::MSG_WAITALL)
 }
@@ -46,6 +51,14 @@ pub(super) fn peek_until_full(socket: &TcpStream, buffer: &mut [u8]) -> io::Resu
 /// Whether the peer has ended its side and nothing is left to read. Does not block.
 pub(super) fn is_at_end(socket: &TcpStream) -> bool {
     matches!(recv(socket, &mut [0], libc::MSG_PEEK | libc::MSG_DONTWAIT), Ok(0))
+}
+
+/// Whether the peer has ended its side, whatever is left to read.
+pub(super) fn is_half_closed(socket: &TcpStream) -> bool {
+    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: the kernel reads and writes the one entry it is given; the socket is open while borrowed.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    ready > 0
 }
 
 fn recv(socket: &TcpStream, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {

@@ -84,10 +84,13 @@ pub(super) fn open(location: &Location) -> Result<Connection, StoreError> {
         prepare_file(path)?;
     }
     let connection = location.connect().map_err(|error| unusable(location, &error))?;
-    set_up(&connection, location).map_err(|error| unusable(location, &error))?;
-    if let Location::File(path) = location {
+    // Damage is looked for before anything is written.
+    if let Location::File(path) = location
+        && std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0)
+    {
         check(&connection, path)?;
     }
+    set_up(&connection, location).map_err(|error| unusable(location, &error))?;
     Ok(connection)
 }
 
@@ -114,7 +117,12 @@ fn prepare_file(path: &Path) -> Result<(), StoreError> {
     super::unnamed_file(&folder).map_err(|error| denied(&error))?;
     let mut header = Vec::new();
     (&mut file).take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
-    check_header(&header, file.metadata().map_err(|error| denied(&error))?.len()).map_err(refuse)
+    // After a crash in the middle of a checkpoint the pages the file lacks are in the WAL; SQLite recovers them.
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    let has_wal = std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0);
+    let file_bytes = if has_wal { u64::MAX } else { file.metadata().map_err(|error| denied(&error))?.len() };
+    check_header(&header, file_bytes).map_err(refuse)
 }
 
 /// Looks at the first 100 bytes (<https://www.sqlite.org/fileformat.html>, section 1.3).
@@ -152,8 +160,10 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<(), String> {
 }
 
 fn set_up(connection: &Connection, location: &Location) -> rusqlite::Result<()> {
-    // Only takes effect while the database is empty.
-    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+    // Only takes effect while the database is empty, but writes to the header whenever it is said.
+    if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+    }
     if let Location::File(_) = location {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     }
@@ -171,13 +181,13 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Looks for damage: all of a small database, the schema and the first rows of a large one.
+/// Looks for damage: all of a small database, the schema of a large one.
 fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let checked = if bytes <= QUICK_CHECK_BYTES {
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
     } else {
-        connection.query_row("SELECT count(*) FROM (SELECT key FROM paste LIMIT 1)", [], |_| Ok("ok".to_owned()))
+        connection.query_row("SELECT count(*) FROM (SELECT * FROM sqlite_schema)", [], |_| Ok("ok".to_owned()))
     };
     let damage = match checked {
         Ok(result) if result == "ok" => return Ok(()),
