@@ -114,6 +114,11 @@ impl App {
         }
     }
 
+    /// The largest body this client may send, in bytes.
+    pub fn max_body_bytes(&self, request: &Request<'_>) -> u64 {
+        admission::max_bytes(&self.config, admission::owner(&self.config, request).as_ref())
+    }
+
     /// Counts and logs an answered request.
     pub fn log_request(&self, entry: &Entry<'_>) {
         if let Some(count) = self.replies.get(usize::from(entry.status / 100)) {

@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Bodies up to this size tiny_http reads together with the head, when nobody waits for `100 Continue`.
 const SMALL_BODY_BYTES: u64 = 1024;
 /// Chunked bodies up to this size, framing included, are awaited whole before tiny_http reads them.
-const SMALL_CHUNKED_BYTES: usize = 16 << 10;
+const SMALL_CHUNKED_BYTES: usize = 128 << 10;
 
 /// The body of one request.
 pub(super) struct WireBody<'a, 'b> {
@@ -26,19 +26,21 @@ pub(super) struct WireBody<'a, 'b> {
     wire: Option<tiny_http::Request>,
     /// Bytes missing; unknown while chunks come.
     missing: Option<u64>,
+    /// Content beyond this is refused anyway and not waited for.
+    max_bytes: u64,
     /// Whether the last chunk was seen before tiny_http read anything.
     seen_whole: bool,
     ended: bool,
 }
 
 impl<'a, 'b> WireBody<'a, 'b> {
-    pub(super) fn new(accepted: &'a mut Accepted<'b>, look: &'a mut Vec<u8>, head: &'a Head) -> Self {
+    pub(super) fn new(accepted: &'a mut Accepted<'b>, look: &'a mut Vec<u8>, head: &'a Head, max_bytes: u64) -> Self {
         let missing = match head.framing {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
         };
-        Self { accepted, look, head, wire: None, missing, seen_whole: false, ended: missing == Some(0) }
+        Self { accepted, look, head, wire: None, missing, max_bytes, seen_whole: false, ended: missing == Some(0) }
     }
 
     /// tiny_http's request, if it was pulled or had no body, and whether nothing of it is left on the wire. The request
@@ -56,7 +58,9 @@ impl<'a, 'b> WireBody<'a, 'b> {
         if self.wire.is_none() {
             match self.head.framing {
                 Framing::Length(length) if length <= SMALL_BODY_BYTES && !self.head.expects_continue => {
-                    self.await_small(|body| if body.len() as u64 >= length { Chunks::Whole } else { Chunks::Partial })?;
+                    self.await_small(
+                        |body| if body.len() as u64 >= length { Chunks::Whole } else { Chunks::Partial(0) },
+                    )?;
                     self.ended = true;
                 }
                 Framing::Chunked if !self.head.expects_continue => self.seen_whole = self.await_small(scan_chunks)?,
@@ -75,9 +79,13 @@ impl<'a, 'b> WireBody<'a, 'b> {
             match scan(self.look.get(self.head.bytes..seen).unwrap_or_default()) {
                 Chunks::Whole => return Ok(true),
                 Chunks::Malformed => return Err(ErrorKind::InvalidData.into()),
-                Chunks::Partial if seen >= self.head.bytes + SMALL_CHUNKED_BYTES => return Ok(false),
-                Chunks::Partial if Instant::now() >= deadline => return Err(ErrorKind::TimedOut.into()),
-                Chunks::Partial => match self.accepted.peek_beyond(seen, self.look)? {
+                Chunks::Partial(content_bytes)
+                    if content_bytes > self.max_bytes || seen >= self.head.bytes + SMALL_CHUNKED_BYTES =>
+                {
+                    return Ok(false);
+                }
+                Chunks::Partial(_) if Instant::now() >= deadline => return Err(ErrorKind::TimedOut.into()),
+                Chunks::Partial(_) => match self.accepted.peek_beyond(seen, self.look)? {
                     Some(more) => seen = more,
                     None if sys::is_half_closed(self.accepted.socket()?) => return Err(ErrorKind::UnexpectedEof.into()),
                     None => return Err(ErrorKind::TimedOut.into()),
@@ -113,7 +121,8 @@ impl Read for WireBody<'_, '_> {
 /// How much of a body some bytes are.
 #[derive(Debug, PartialEq, Eq)]
 enum Chunks {
-    Partial,
+    /// Not whole; the content the chunks so far announce, in bytes.
+    Partial(u64),
     Whole,
     Malformed,
 }
@@ -121,19 +130,21 @@ enum Chunks {
 /// Walks over the chunks at the front of some bytes (RFC 9112 section 7.1). Stricter than tiny_http's decoder, which
 /// takes a sign or blanks in a chunk size; trailer fields are refused, as they are there.
 fn scan_chunks(mut bytes: &[u8]) -> Chunks {
+    let mut content_bytes = 0;
     loop {
         let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
             let size_is_endless = bytes.len() > 256;
-            return if size_is_endless { Chunks::Malformed } else { Chunks::Partial };
+            return if size_is_endless { Chunks::Malformed } else { Chunks::Partial(content_bytes) };
         };
         let line = bytes.get(..end).unwrap_or_default();
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
         let text = std::str::from_utf8(digits).unwrap_or_default();
         let is_hex = (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let Some(size) = usize::from_str_radix(text, 16).ok().filter(|_| is_hex) else { return Chunks::Malformed };
+        content_bytes += size as u64;
         let rest = bytes.get(end + 2 + size..).unwrap_or_default();
         match rest {
-            [] | [b'\r'] => return Chunks::Partial,
+            [] | [b'\r'] => return Chunks::Partial(content_bytes),
             [b'\r', b'\n', ..] if size == 0 => return Chunks::Whole,
             [b'\r', b'\n', next @ ..] => bytes = next,
             _ => return Chunks::Malformed,
@@ -149,7 +160,8 @@ mod tests {
     fn a_chunked_body_is_whole_with_its_last_chunk_and_not_before() {
         for body in ["0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n", "A;x=y\r\n0\r\n\r\n01234\r\n1\r\nz\r\n000\r\n\r\n"] {
             for length in 0..body.len() {
-                assert_eq!(scan_chunks(&body.as_bytes()[..length]), Chunks::Partial, "{body:?} cut to {length}");
+                let scanned = scan_chunks(&body.as_bytes()[..length]);
+                assert!(matches!(scanned, Chunks::Partial(_)), "{body:?} cut to {length}");
             }
             assert_eq!(scan_chunks(body.as_bytes()), Chunks::Whole, "{body:?}");
             assert_eq!(scan_chunks(format!("{body}GET /").as_bytes()), Chunks::Whole, "{body:?} and more");
@@ -171,5 +183,6 @@ mod tests {
             assert_eq!(scan_chunks(body.as_bytes()), Chunks::Malformed, "{body:?}");
         }
         assert_eq!(scan_chunks(&[b'1'; 300]), Chunks::Malformed);
+        assert_eq!(scan_chunks(b"5\r\nhello\r\nff\r\nx"), Chunks::Partial(260));
     }
 }

@@ -114,16 +114,12 @@ impl<'a> Connection<'a> {
         let started = Instant::now();
         let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
         let peer = self.accepted.peer;
-        let mut body = WireBody::new(&mut self.accepted, &mut self.look, head);
-        let mut request = Request {
-            method: Method::from(head.method.as_str()),
-            path,
-            query,
-            headers: &head.fields,
-            peer,
-            framing: head.framing,
-            body: &mut body,
-        };
+        let (mut nobody, framing) = (io::empty(), head.framing);
+        let method = Method::from(head.method.as_str());
+        let mut request = Request { method, path, query, headers: &head.fields, peer, framing, body: &mut nobody };
+        let max_bytes = self.app.max_body_bytes(&request);
+        let mut body = WireBody::new(&mut self.accepted, &mut self.look, head, max_bytes);
+        request.body = &mut body;
         let request_id = App::request_id(&request);
         let Handled { mut reply, client } = handle(self.app, &mut request, &request_id);
         let (wire, is_read) = body.finish();
