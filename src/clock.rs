@@ -50,7 +50,7 @@ pub fn http_date(at: UnixSeconds) -> String {
     let Civil { year, month, day, hour, minute, second } = civil(at);
     // 1970-01-01 was a Thursday.
     let weekday = DAYS.iter().cycle().nth(usize::try_from(at / 86_400 % 7).unwrap_or(0)).unwrap_or(&"Thu");
-    let month = MONTHS.iter().nth(usize::try_from(month - 1).unwrap_or(0)).unwrap_or(&"Jan");
+    let month = MONTHS.get(usize::try_from(month - 1).unwrap_or(0)).unwrap_or(&"Jan");
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 

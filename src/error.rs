@@ -98,6 +98,7 @@ pub struct Description {
 
 impl ApiError {
     /// The one place where refusals meet HTTP.
+    #[expect(clippy::too_many_lines, reason = "a table: one row per refusal, exhaustive")]
     pub fn describe(&self) -> Description {
         let (status, code, message, hint) = match self {
             Self::BadRequest(message) => {

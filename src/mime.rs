@@ -15,9 +15,12 @@ const BINARY: &str = "application/octet-stream";
 /// Longest type, or subtype, in bytes (RFC 6838 section 4.2).
 const MAX_NAME_BYTES: usize = 127;
 
+/// Whether the first bytes of a content are a format's.
+type Signature = fn(&[u8]) -> bool;
+
 /// Formats told by magic bytes: type, and whether a head has its signature. Where the magic is a short word that text
 /// may begin with, more of the header has to fit.
-const SIGNATURES: &[(&str, fn(&[u8]) -> bool)] = &[
+const SIGNATURES: &[(&str, Signature)] = &[
     ("image/png", |h| h.starts_with(b"\x89PNG\r\n\x1a\n")),
     ("image/jpeg", |h| h.starts_with(b"\xff\xd8\xff")),
     ("image/gif", |h| (h.starts_with(b"GIF87a") || h.starts_with(b"GIF89a")) && is_binary(h)),
@@ -41,7 +44,7 @@ const SIGNATURES: &[(&str, fn(&[u8]) -> bool)] = &[
     ("application/x-elf", |h| h.starts_with(b"\x7fELF")),
     ("audio/mpeg", |h| is_id3(h) || is_mpeg_audio(h)),
     ("audio/ogg", |h| h.starts_with(b"OggS\0")),
-    ("audio/flac", |h| h.starts_with(b"fLaC") && byte(h, 4) & 0x7f == 0 && at(h, 5, b"\0\0\x22")),
+    ("audio/flac", |h| h.starts_with(b"fLaC") && matches!(byte(h, 4), 0 | 0x80) && at(h, 5, b"\0\0\x22")),
     ("video/mp4", |h| at(h, 4, b"ftyp") && h.starts_with(b"\0\0")),
     ("video/webm", |h| is_ebml(h, b"webm")),
     ("video/x-matroska", |h| is_ebml(h, b"matroska")),
@@ -200,7 +203,7 @@ fn is_riff(head: &[u8], form: &[u8]) -> bool {
     head.starts_with(b"RIFF") && at(head, 8, form) && is_binary(head)
 }
 
-/// An ID3v2 tag: version 2 to 4, a revision, and a size whose bytes have their top bit clear.
+/// An `ID3v2` tag: version 2 to 4, a revision, and a size whose bytes have their top bit clear.
 fn is_id3(head: &[u8]) -> bool {
     let size_is_synchsafe = head.get(6..10).is_some_and(|size| size.iter().all(|byte| *byte < 0x80));
     head.starts_with(b"ID3") && (2..=4).contains(&byte(head, 3)) && byte(head, 4) < 0x10 && size_is_synchsafe

@@ -98,18 +98,16 @@ impl Expiry {
     }
 }
 
-/// Seconds of a client's custom expiry: a positive whole number, however large.
-///
-/// # Errors
-/// For zero, a sign, a fraction, or anything that is not a decimal number.
-pub fn parse_expiry_seconds(text: &str) -> Result<u64, ()> {
+/// Seconds of a client's custom expiry: a positive whole number, however large. `None` for zero, a sign, a fraction, or
+/// anything that is not a decimal number.
+pub fn parse_expiry_seconds(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(());
+        return None;
     }
     // More digits than fit are a whole number all the same; the caller clamps.
     match text.parse().unwrap_or(u64::MAX) {
-        0 => Err(()),
-        seconds => Ok(seconds),
+        0 => None,
+        seconds => Some(seconds),
     }
 }
 
@@ -163,10 +161,10 @@ mod tests {
 
     #[test]
     fn expiries() {
-        assert_eq!(parse_expiry_seconds("60"), Ok(60));
-        assert_eq!(parse_expiry_seconds("99999999999999999999999"), Ok(u64::MAX));
+        assert_eq!(parse_expiry_seconds("60"), Some(60));
+        assert_eq!(parse_expiry_seconds("99999999999999999999999"), Some(u64::MAX));
         for bad in ["", "0", "00", "-1", "+1", "1.5", "1e3", "abc", " 1", "１"] {
-            assert!(parse_expiry_seconds(bad).is_err(), "{bad}");
+            assert!(parse_expiry_seconds(bad).is_none(), "{bad}");
         }
     }
 }

@@ -134,7 +134,7 @@ fn header_wishes(request: &Request<'_>) -> Result<Wishes, ApiError> {
 
 fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
     let expiry = request.header("X-Expiry");
-    expiry.map(|text| parse_expiry_seconds(text).map_err(|()| ApiError::InvalidExpiry)).transpose()
+    expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
 }
 
 fn header_burn(request: &Request<'_>) -> bool {

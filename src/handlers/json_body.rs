@@ -47,7 +47,7 @@ impl<'a> JsonBody<'a> {
     /// `invalid_expiry` when it is not a positive whole number.
     pub fn expiry_seconds(&self) -> Result<Option<u64>, ApiError> {
         let expiry = present(self.expiry);
-        expiry.map(|number| parse_expiry_seconds(number).map_err(|()| ApiError::InvalidExpiry)).transpose()
+        expiry.map(|number| parse_expiry_seconds(number).ok_or(ApiError::InvalidExpiry)).transpose()
     }
 
     /// Whether the first read is the last.
@@ -85,7 +85,7 @@ fn text(value: Option<&RawValue>) -> Option<String> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonBody<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(BodyVisitor).map(|body| body)
+        deserializer.deserialize_map(BodyVisitor)
     }
 }
 

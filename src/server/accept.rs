@@ -87,7 +87,9 @@ impl Acceptor {
                 return Err(error);
             }
         };
-        known.iter().for_each(|fd| note(&mut book, *fd, true));
+        for fd in &known {
+            note(&mut book, *fd, true);
+        }
         let peer = match self.listener {
             Listener::Unix(_) => Ok(Peer::Unix),
             Listener::Tcp(_) => socket.peer_addr().map(|address| Peer::Ip(address.ip())),

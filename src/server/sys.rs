@@ -98,6 +98,9 @@ pub(super) fn bytes_unread(socket: &TcpStream) -> io::Result<u64> {
 }
 
 /// Raises the soft limit of open descriptors to the hard one; what it is afterwards.
+///
+/// # Errors
+/// When the system refuses.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: getrlimit fills the struct it is given, or fails; it is read only after success.

@@ -1,0 +1,28 @@
+//! Schemathesis drives the running server from its own OpenAPI description: no undocumented status, no answer that
+//! breaks its schema, no 5xx. It is named by `SCHEMATHESIS`; without it the test is skipped, and with `CI` set that
+//! is a failure.
+
+use crate::harness::Server;
+use std::process::Command;
+
+#[test]
+fn the_server_keeps_to_its_description() {
+    let Some(program) = std::env::var_os("SCHEMATHESIS") else {
+        assert!(std::env::var_os("CI").is_none(), "SCHEMATHESIS does not name the program, and CI is set");
+        eprintln!("SKIPPED: schemathesis; set SCHEMATHESIS to its program, e.g. from pip install schemathesis");
+        return;
+    };
+    let server = Server::start(&[("FLASKPASTE_METRICS", "1"), ("FLASKPASTE_DEDUP_MAX", "1000000")]);
+    let url = format!("http://{}", server.authority());
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
+                  response_headers_conformance";
+    let output = Command::new(program)
+        .args(["run", &format!("{url}/openapi.json"), "--url", &url, "--checks", checks])
+        .args(["--max-examples", "20", "--seed", "1", "--no-color", "--workers", "1"])
+        .current_dir(server.folder().path())
+        .output()
+        .expect("schemathesis starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}\n{}", String::from_utf8_lossy(&output.stderr), server.log());
+    server.expect_alive();
+}
