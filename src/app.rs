@@ -11,6 +11,7 @@ use crate::http::{self, Peer, Reply, Request};
 use crate::log::{self, Entry, Log};
 use crate::routes;
 use crate::store::{Store, StoreError};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub struct App {
     pow_secret: Vec<u8>,
     /// Bounds the hashing of passwords, and the guessing of them.
     pub(crate) passwords: PasswordGate,
+    /// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
+    pub(crate) large_json: Mutex<()>,
     /// Replies by the first digit of their status, for the metrics.
     replies: [AtomicU64; 6],
     started: Instant,
@@ -45,8 +48,16 @@ impl App {
             [] => store.kept_secret("pow_secret")?,
             secret => secret.to_vec(),
         };
-        let passwords = PasswordGate::default();
-        Ok(Self { config, store, log, pow_secret, passwords, replies: Default::default(), started: Instant::now() })
+        Ok(Self {
+            config,
+            store,
+            log,
+            pow_secret,
+            passwords: PasswordGate::default(),
+            large_json: Mutex::default(),
+            replies: Default::default(),
+            started: Instant::now(),
+        })
     }
 
     /// The settings.

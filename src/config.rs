@@ -3,10 +3,15 @@
 //! Invariant: a [`Config`] that exists is valid; an unknown or invalid variable stops the start with one line
 //! that names it. Must never print the value of a secret, and must never read anything but what it is given.
 
+mod values;
+
+pub use values::is_authority;
+
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use values::{bind, flag, public_url, url_prefix, whole};
 
 /// What kind of deployment this is (`FLASK_ENV`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -390,79 +395,6 @@ pub fn settings_markdown() -> String {
 fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
     *field = value?;
     Ok(())
-}
-
-/// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
-fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
-    let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
-    number
-        .filter(|number| (least..=most).contains(number))
-        .and_then(|number| T::try_from(number).ok())
-        .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
-}
-
-fn flag(text: &str) -> Result<bool, String> {
-    match text {
-        "0" => Ok(false),
-        "1" => Ok(true),
-        _ => Err("must be 0 or 1".into()),
-    }
-}
-
-fn bind(text: &str) -> Result<Bind, String> {
-    if let Some(path) = text.strip_prefix("unix:") {
-        if !path.starts_with('/') {
-            return Err("must name an absolute path after unix:".into());
-        }
-        return Ok(Bind::Unix(path.into()));
-    }
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .map(Bind::Tcp)
-        .ok_or_else(|| "must be address:port, [::1]:port or unix:/path".into())
-}
-
-/// `/segments` of unreserved characters (RFC 3986 section 2.3); a slash at the end is forgiven.
-fn url_prefix(text: &str) -> Result<String, String> {
-    let trimmed = text.strip_suffix('/').unwrap_or(text);
-    let segment_is_plain = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
-            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-    };
-    match trimmed.strip_prefix('/') {
-        Some(rest) if rest.split('/').all(segment_is_plain) => Ok(trimmed.into()),
-        None if trimmed.is_empty() => Ok(String::new()),
-        _ => Err("must be /segments of letters, digits and -._~".into()),
-    }
-}
-
-/// `scheme://host[:port]`; a slash at the end is forgiven, a path is not.
-fn public_url(text: &str) -> Result<String, String> {
-    let trimmed = text.strip_suffix('/').unwrap_or(text);
-    let authority = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
-    match authority {
-        Some(authority) if is_authority(authority) => Ok(trimmed.into()),
-        _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
-    }
-}
-
-/// Whether a text is `host[:port]` with a registered name, an IPv4 or a bracketed IPv6 address and a
-/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). The `Host` header is checked with it too.
-pub fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let host_is_valid = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host.len() <= 253
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        }
-    };
-    host_is_valid && port.is_none_or(|port| whole::<u16>(port, 1, 65_535).is_ok())
 }
 
 /// The line for an unknown variable, with the nearest known name where one is near.

@@ -16,13 +16,10 @@ use crate::spool::{Content, MEMORY_BYTES, Spool};
 use crate::store::{Created, NewPaste};
 use serde_json::json;
 use std::io;
-use std::sync::Mutex;
+use std::sync::PoisonError;
 
 /// Bytes read from the peer at a time.
 const READ_BYTES: usize = 16 << 10;
-
-/// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
-static LARGE_JSON: Mutex<()> = Mutex::new(());
 
 /// What the sender wishes for the paste.
 struct Wishes {
@@ -145,7 +142,7 @@ fn header_burn(request: &Request<'_>) -> bool {
 /// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
 fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
     let large = body.size > MEMORY_BYTES as u64;
-    let _turn = large.then(|| LARGE_JSON.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let _turn = large.then(|| app.large_json.lock().unwrap_or_else(PoisonError::into_inner));
     let bytes = body.into_bytes().map_err(spool_failure)?;
     let json = JsonBody::parse(&bytes)?;
     let text = json.content()?;

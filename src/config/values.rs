@@ -1,0 +1,80 @@
+//! The values of settings: each parser returns the value, or what would have been valid.
+//!
+//! Invariant: strict and total: no sign, no blank, no other script's digits, and every refusal completes the sentence
+//! that begins with the variable's name. Must never look anything up but a host name to bind to.
+
+use super::Bind;
+use std::net::ToSocketAddrs;
+
+/// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
+pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
+    let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
+    number
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        _ => Err("must be 0 or 1".into()),
+    }
+}
+
+pub(super) fn bind(text: &str) -> Result<Bind, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if !path.starts_with('/') {
+            return Err("must name an absolute path after unix:".into());
+        }
+        return Ok(Bind::Unix(path.into()));
+    }
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .map(Bind::Tcp)
+        .ok_or_else(|| "must be address:port, [::1]:port or unix:/path".into())
+}
+
+/// `/segments` of unreserved characters (RFC 3986 section 2.3); a slash at the end is forgiven.
+pub(super) fn url_prefix(text: &str) -> Result<String, String> {
+    let trimmed = text.strip_suffix('/').unwrap_or(text);
+    let segment_is_plain = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    };
+    match trimmed.strip_prefix('/') {
+        Some(rest) if rest.split('/').all(segment_is_plain) => Ok(trimmed.into()),
+        None if trimmed.is_empty() => Ok(String::new()),
+        _ => Err("must be /segments of letters, digits and -._~".into()),
+    }
+}
+
+/// `scheme://host[:port]`; a slash at the end is forgiven, a path is not.
+pub(super) fn public_url(text: &str) -> Result<String, String> {
+    let trimmed = text.strip_suffix('/').unwrap_or(text);
+    let authority = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    match authority {
+        Some(authority) if is_authority(authority) => Ok(trimmed.into()),
+        _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
+    }
+}
+
+/// Whether a text is `host[:port]` with a registered name, an IPv4 or a bracketed IPv6 address and a
+/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). The `Host` header is checked with it too.
+pub fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let host_is_valid = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !host.is_empty()
+                && host.len() <= 253
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
+        }
+    };
+    host_is_valid && port.is_none_or(|port| whole::<u16>(port, 1, 65_535).is_ok())
+}
