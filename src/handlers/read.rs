@@ -111,6 +111,7 @@ fn check_password(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeco
     match app.passwords.verify(paste.key, now, || stored.verify(presented.as_bytes())) {
         Ok(true) => Ok(()),
         Ok(false) => Err(ApiError::PasswordWrong),
-        Err(Turned::Guessing(seconds) | Turned::Crowded(seconds)) => Err(ApiError::Throttled(seconds)),
+        Err(Turned::Guessing(seconds)) => Err(ApiError::Throttled(seconds)),
+        Err(Turned::Crowded(seconds)) => Err(ApiError::Busy(seconds)),
     }
 }

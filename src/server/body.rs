@@ -14,8 +14,9 @@ use std::time::Instant;
 
 /// Bodies up to this size tiny_http reads together with the head, when nobody waits for `100 Continue`.
 const SMALL_BODY_BYTES: u64 = 1024;
-/// Chunked bodies up to this size, framing included, are awaited whole before tiny_http reads them.
-const SMALL_CHUNKED_BYTES: usize = 128 << 10;
+/// Chunked bodies up to this size, framing included, are awaited whole before tiny_http reads them. Far below the
+/// receive buffer: bytes that are only looked at stay in it, and a full one would be waited on for ever.
+const SMALL_CHUNKED_BYTES: usize = 16 << 10;
 
 /// The body of one request.
 pub(super) struct WireBody<'a, 'b> {
