@@ -162,8 +162,9 @@ const fn row(
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
 /// Largest size a setting may name: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
-/// Largest paste: the store numbers its pieces with 16 bits (`store/001_initial.sql`).
-const MAX_PASTE_BYTES: u64 = 16 << 30;
+/// Largest paste: the store numbers its pieces of 64 KiB with 16 bits (`store/001_initial.sql`); one more would be
+/// the first of the next paste.
+const MAX_PASTE_BYTES: u64 = 4 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
 pub const SETTINGS: &[Setting] = &[
@@ -453,6 +454,7 @@ mod tests {
             ("FLASKPASTE_MAX_ANON", "+5"),
             ("FLASKPASTE_MAX_ANON", "1e6"),
             ("FLASKPASTE_MAX_AUTH", "99999999999999999999999"),
+            ("FLASKPASTE_MAX_AUTH", "4294967297"),
             ("FLASKPASTE_EXPIRY", "-1"),
             ("FLASKPASTE_POW_DIFFICULTY", "65"),
             ("FLASKPASTE_MIN_ENTROPY", "8.1"),

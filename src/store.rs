@@ -88,6 +88,16 @@ pub struct Limits {
     pub id_length: usize,
 }
 
+/// Who opens the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The server, which keeps house.
+    Server,
+    /// A command beside it, which does not: the latest reads are in the server's memory alone, and what looks expired
+    /// from here may be alive.
+    Beside,
+}
+
 /// A paste to be.
 pub struct NewPaste {
     /// Received content.
@@ -176,12 +186,12 @@ impl Store {
     ///
     /// # Errors
     /// One line for the operator; a database that is refused is left as it was.
-    pub fn open(location: &Location, limits: Limits) -> Result<Self, StoreError> {
+    pub fn open(location: &Location, limits: Limits, role: Role) -> Result<Self, StoreError> {
         let connection = schema::open(location)?;
         let readers = Arc::new(Readers::open(location)?);
         let clock = Arc::new(InactivityClock::default());
         let erased = Arc::new(AtomicBool::new(true));
-        let housekeeper = Housekeeper::new(Arc::clone(&clock), Arc::clone(&erased), limits.dedup_window_seconds);
+        let housekeeper = Housekeeper::new(role, Arc::clone(&clock), Arc::clone(&erased), limits.dedup_window_seconds);
         let writer = Writer::start(connection, housekeeper)?;
         Ok(Self { location: location.clone(), folder: location.folder(), limits, writer, readers, clock, erased })
     }
@@ -328,15 +338,15 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
-        let count = || self.readers.with(|connection| stats(connection, now)).map(|stats| stats.pastes + stats.expired);
-        let before = count()?;
-        while self
-            .writer
-            .write(0, move |connection| housekeeping::purge_some(connection, None, now, PURGE_GRACE_SECONDS))?
-            > 0
-        {}
-        self.erased.store(true, Ordering::Relaxed);
-        Ok(before.saturating_sub(count()?))
+        let step = move |connection: &Connection| housekeeping::purge_some(connection, None, now, PURGE_GRACE_SECONDS);
+        let mut deleted = 0;
+        loop {
+            let purged = self.writer.write(0, step)?;
+            deleted += purged.deleted;
+            if purged.settled == 0 {
+                return Ok(deleted);
+            }
+        }
     }
 
     /// Copies the live database into a new file and checks the copy.
@@ -349,8 +359,10 @@ impl Store {
             return Err(StoreError::Failed(format!("{name} exists; name a new file")));
         }
         let partial = format!("{name}.partial");
-        let copied = self.copy_into(&partial);
-        let checked = copied.and_then(|()| check_copy(Path::new(&partial)));
+        // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours
+        // to remove.
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let checked = self.copy_into(&partial).and_then(|()| check_copy(Path::new(&partial)));
         let finished = checked.and_then(|()| Ok(std::fs::rename(&partial, target)?));
         if finished.is_err() {
             let _ = std::fs::remove_file(&partial);
@@ -359,8 +371,6 @@ impl Store {
     }
 
     fn copy_into(&self, partial: &str) -> Result<(), StoreError> {
-        // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start.
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial)?;
         // One read transaction: a consistent copy without free pages, beside which writing goes on.
         self.location.connect()?.execute("VACUUM INTO ?1", [partial])?;
         Ok(())

@@ -8,7 +8,7 @@ use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::config::{Bind, Config, Mode, settings_text};
 use flaskpaste::log::{self, Log};
 use flaskpaste::server::{self, Server, StopSignals};
-use flaskpaste::store::{Limits, Location, Stats, Store};
+use flaskpaste::store::{Limits, Location, Role, Stats, Store};
 use lexopt::prelude::{Long, Short, Value};
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -112,7 +112,7 @@ fn serve(config: Config) -> Outcome {
     let signals = StopSignals::hold()?;
     std::panic::set_hook(Box::new(|panic| log::message(&format!("internal error: {panic}").replace('\n', " "))));
     server::raise_descriptor_limit()?;
-    let store = open(&config)?;
+    let store = open(&config, Role::Server)?;
     let bound = server::bind(&config.bind)?;
     let address = bound.address().to_owned();
     let log = Log::start(config.log)?;
@@ -136,12 +136,12 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn open(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>> {
+fn open(config: &Config, role: Role) -> Result<Store, Box<dyn Error + Send + Sync>> {
     let location = match config.mode {
         Mode::Testing => Location::memory()?,
         Mode::Development | Mode::Production => Location::File(config.db_path.clone()),
     };
-    Store::open(&location, limits(config)).map_err(|error| error.to_string().into())
+    Store::open(&location, limits(config), role).map_err(|error| error.to_string().into())
 }
 
 /// The database for a chore beside the server: it has to be there.
@@ -154,7 +154,7 @@ fn open_existing(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>>
             format!("there is no database {}; set FLASKPASTE_DB as for the server", config.db_path.display()).into()
         );
     }
-    open(config)
+    open(config, Role::Beside)
 }
 
 fn stats(stats: &Stats, json: bool) -> Outcome {

@@ -6,7 +6,7 @@
 
 use super::queries::delete_by_key;
 use super::writer::transaction;
-use super::{StoreError, log_failure};
+use super::{Role, StoreError, log_failure};
 use crate::clock::{UnixSeconds, unix_now};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
@@ -80,6 +80,7 @@ impl InactivityClock {
 
 /// The writer's chores and what they share with the store.
 pub struct Housekeeper {
+    role: Role,
     clock: Arc<InactivityClock>,
     /// Set when content was deleted whose bytes are still in the WAL.
     erased: Arc<AtomicBool>,
@@ -90,12 +91,21 @@ pub struct Housekeeper {
 }
 
 impl Housekeeper {
-    pub(super) fn new(clock: Arc<InactivityClock>, erased: Arc<AtomicBool>, dedup_window_seconds: u64) -> Self {
-        Self { clock, erased, dedup_window_seconds, next_flush: Instant::now() + FLUSH_INTERVAL, flushing: Vec::new() }
+    pub(super) fn new(
+        role: Role,
+        clock: Arc<InactivityClock>,
+        erased: Arc<AtomicBool>,
+        dedup_window_seconds: u64,
+    ) -> Self {
+        let next_flush = Instant::now() + FLUSH_INTERVAL;
+        Self { role, clock, erased, dedup_window_seconds, next_flush, flushing: Vec::new() }
     }
 
     /// One short round; whether there is more to do at once.
     pub(super) fn tick(&mut self, connection: &Connection) -> bool {
+        if self.role == Role::Beside {
+            return false;
+        }
         let now = unix_now();
         let flushing = self.flush_step(connection);
         let purged = purge_step(connection, &self.clock, now);
@@ -147,8 +157,9 @@ impl Housekeeper {
             }
             Ok(())
         });
+        flushed?;
         self.clock.forget(&batch);
-        flushed.map(|()| batch.len())
+        Ok(batch.len())
     }
 }
 
@@ -171,17 +182,25 @@ fn purge_step(connection: &Connection, clock: &InactivityClock, now: UnixSeconds
     if first_expiry.is_none_or(|first| first > now) {
         return Ok(0);
     }
-    transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))
+    Ok(transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))?.settled)
 }
 
-/// Deletes some expired pastes; how many rows it settled. `grace_seconds` spares sliding pastes, for a process that
+/// What a batch of the purge did.
+pub(super) struct Purged {
+    /// Rows that are no longer due: deleted, or found to be still read.
+    pub(super) settled: usize,
+    /// Pastes deleted.
+    pub(super) deleted: u64,
+}
+
+/// Deletes some expired pastes. `grace_seconds` spares sliding pastes, for a process that
 /// does not see the clock of the running server.
 pub(super) fn purge_some(
     connection: &Connection,
     clock: Option<&InactivityClock>,
     now: UnixSeconds,
     grace_seconds: u64,
-) -> Result<usize, StoreError> {
+) -> Result<Purged, StoreError> {
     let mut select = connection.prepare_cached(
         "SELECT p.key, p.size, p.slides, coalesce(s.expires_at, 0) FROM paste p LEFT JOIN seen s ON s.key = p.key \
          WHERE p.expires_at <= ?1 - p.slides * ?2 ORDER BY p.expires_at LIMIT ?3",
@@ -189,7 +208,7 @@ pub(super) fn purge_some(
     let rows = select.query_map(params![now, grace_seconds, PURGE_PASTES], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?, row.get::<_, UnixSeconds>(3)?))
     })?;
-    let (mut settled, mut bytes) = (0, 0);
+    let (mut purged, mut bytes) = (Purged { settled: 0, deleted: 0 }, 0);
     for (key, size, slides, seen) in rows.collect::<Result<Vec<_>, _>>()? {
         let touched = clock.and_then(|clock| clock.expires_at(key)).unwrap_or(0);
         let expires_at = seen.max(touched);
@@ -201,13 +220,14 @@ pub(super) fn purge_some(
         } else {
             delete_by_key(connection, key)?;
             bytes += size;
+            purged.deleted += 1;
         }
-        settled += 1;
+        purged.settled += 1;
         if bytes >= PURGE_BYTES {
             break;
         }
     }
-    Ok(settled)
+    Ok(purged)
 }
 
 /// Deletes submissions and tokens that are of no more use; how many rows of the fuller table.
@@ -269,5 +289,72 @@ fn truncate_wal(connection: &Connection) -> bool {
             log_failure("checkpoint", &error.into());
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::MIGRATIONS;
+    use super::*;
+
+    fn housekeeper(role: Role) -> (Arc<InactivityClock>, Housekeeper) {
+        let clock = Arc::new(InactivityClock::default());
+        let housekeeper = Housekeeper::new(role, Arc::clone(&clock), Arc::new(AtomicBool::new(false)), 3600);
+        (clock, housekeeper)
+    }
+
+    /// A database with one sliding paste (key 1) and one fixed (key 2), both expired at `at`.
+    fn two_expired_at(at: UnixSeconds) -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        for sql in MIGRATIONS {
+            connection.execute_batch(sql).unwrap();
+        }
+        for (key, slides) in [(1, true), (2, false)] {
+            let sql = "INSERT INTO paste VALUES (?1, ?2, 1, 'text/plain', 0, ?3, ?4, 0, NULL, NULL, x'00')";
+            connection.execute(sql, params![key, format!("abcd{key}"), at, slides]).unwrap();
+        }
+        connection
+    }
+
+    fn keys(connection: &Connection) -> Vec<i64> {
+        let mut select = connection.prepare("SELECT key FROM paste ORDER BY key").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn only_the_server_keeps_house() {
+        let connection = two_expired_at(1000);
+        housekeeper(Role::Beside).1.tick(&connection);
+        assert_eq!(keys(&connection), [1, 2], "a command beside the server does not know what was read");
+        housekeeper(Role::Server).1.tick(&connection);
+        assert!(keys(&connection).is_empty());
+    }
+
+    #[test]
+    fn a_read_the_database_does_not_know_yet_keeps_a_paste() {
+        let connection = two_expired_at(1000);
+        let (clock, _) = housekeeper(Role::Server);
+        clock.touch(1, 2000);
+        let purged = purge_some(&connection, Some(&clock), 1500, 0).unwrap();
+        assert_eq!((keys(&connection).as_slice(), purged.settled, purged.deleted), (&[1][..], 2, 1));
+        assert_eq!(purge_some(&connection, Some(&clock), 2000, 0).unwrap().deleted, 1);
+    }
+
+    #[test]
+    fn a_purge_beside_the_server_spares_what_it_may_have_read_lately() {
+        let connection = two_expired_at(1000);
+        assert_eq!(purge_some(&connection, None, 1030, 60).unwrap().deleted, 1);
+        assert_eq!(keys(&connection), [1]);
+        assert_eq!(purge_some(&connection, None, 1060, 60).unwrap().deleted, 1);
+    }
+
+    #[test]
+    fn a_flush_that_fails_forgets_no_read() {
+        let (clock, mut housekeeper) = housekeeper(Role::Server);
+        clock.touch(7, 1000);
+        housekeeper.next_flush = Instant::now();
+        // There are no tables: every statement fails.
+        assert!(housekeeper.flush_step(&Connection::open_in_memory().unwrap()).is_err());
+        assert_eq!(clock.expires_at(7), Some(1000));
     }
 }

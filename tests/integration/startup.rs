@@ -215,6 +215,16 @@ fn a_backup_of_the_live_database_is_whole() {
 }
 
 #[test]
+fn a_backup_that_cannot_start_removes_nothing() {
+    let server = Server::start(&[]);
+    let partial = server.folder().join("backup.db.partial");
+    std::fs::write(&partial, "somebody's").unwrap();
+    let output = server.run(&["backup", server.folder().join("backup.db").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&partial).unwrap(), "somebody's");
+}
+
+#[test]
 fn a_backup_overwrites_nothing() {
     let server = Server::start(&[]);
     let target = server.folder().join("precious");
