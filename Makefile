@@ -13,29 +13,39 @@ help: ## list the targets
 run: build ## build and serve on 127.0.0.1:5000
 	./target/release/flaskpaste
 
-build: ## build the optimised binary, target/release/flaskpaste
-	$(CARGO) build --release --locked --bin flaskpaste
+# Each with its own feature alone, so that neither program has the other's crates.
+SERVER = --locked --bin flaskpaste
+CLIENT = --locked --bin fpaste --no-default-features --features client
+
+build: ## build the optimised binaries, target/release/flaskpaste and fpaste
+	$(CARGO) build --release $(SERVER)
+	$(CARGO) build --release $(CLIENT)
 
 test: ## run the whole test suite
-	$(CARGO) test --locked
+	$(CARGO) test --locked --features client
 
-check: ## format, lints with warnings as errors, server-only dependency tree, tests
+check: ## format, lints with warnings as errors, each program alone, the server's dependencies, tests
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features client -- -D warnings
+	$(CARGO) clippy $(SERVER) -- -D warnings
+	$(CARGO) clippy $(CLIENT) -- -D warnings
 	sh contrib/check-dependencies.sh
-	$(CARGO) test --locked
+	$(MAKE) test
 
 bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 # The target is named so that the flag reaches the binary and not the build scripts.
-static: ## build a fully static binary with the stock toolchain
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bin flaskpaste --target $(STATIC_TARGET)
-	@file target/$(STATIC_TARGET)/release/flaskpaste | grep -E 'static(-pie|ally)' || { echo 'not static' >&2; exit 1; }
-	@ls -l target/$(STATIC_TARGET)/release/flaskpaste
+static: export RUSTFLAGS = -C target-feature=+crt-static
+static: ## build fully static binaries with the stock toolchain
+	$(CARGO) build --release $(SERVER) --target $(STATIC_TARGET)
+	$(CARGO) build --release $(CLIENT) --target $(STATIC_TARGET)
+	@cd target/$(STATIC_TARGET)/release && for program in flaskpaste fpaste; do \
+		file $$program | grep -E 'static(-pie|ally)' || { echo "$$program is not static" >&2; exit 1; }; done
+	@cd target/$(STATIC_TARGET)/release && ls -l flaskpaste fpaste
 
 docs: ## render the settings table into the README
-	$(CARGO) test --locked --test integration -- --exact documents::render --ignored
+	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -1,19 +1,55 @@
-//! flaskpaste: a pastebin people trust with secrets.
+//! flaskpaste: a pastebin people trust with secrets, and fpaste, the client that encrypts before it uploads.
+//!
+//! Two programs share this library and are built apart, each with its own feature, so that neither sees the other's
+//! crates. Imports point one way:
+//!
+//! ```text
+//! flaskpaste -> server -> app -> {admission, routes, handlers} -> store -> leaves     (feature "server")
+//! fpaste     -> client ------------------------------------------------> leaves     (feature "client")
+//! ```
+//!
+//! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
+//! before tiny_http reads it, and answering on the spot. `app` turns one request into one reply: `routes` picks a
+//! handler, `handlers` do what the route is for, `admission` decides who may. `store` is the only one that knows SQL:
+//! one writer that commits for many, readers that do not write, housekeeping that purges and erases.
+//!
+//! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
+//! into settings, and one module a command does it, through `client::transport`, which alone speaks HTTP and decides
+//! which server gets to see a credential.
+//!
+//! **The leaves** are pure and know nobody: the formats and rules both sides must agree on.
 
+#[cfg(feature = "server")]
 pub mod admission;
+#[cfg(feature = "server")]
 pub mod app;
+#[cfg(feature = "server")]
 pub mod base64;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod config;
 pub mod crypto;
+#[cfg(feature = "client")]
+pub mod e2e;
+#[cfg(feature = "server")]
 pub mod error;
+#[cfg(feature = "server")]
 pub mod handlers;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod log;
+#[cfg(feature = "server")]
 pub mod mime;
 pub mod paste;
 pub mod pow;
+#[cfg(feature = "server")]
 pub mod routes;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod spool;
+#[cfg(feature = "server")]
 pub mod store;

@@ -83,7 +83,8 @@ pub fn check(
     Ok(challenge)
 }
 
-fn leading_zero_bits(digest: &[u8]) -> u32 {
+/// Zero bits a digest begins with.
+pub fn leading_zero_bits(digest: &[u8]) -> u32 {
     let zero_bytes = digest.iter().take_while(|byte| **byte == 0).count();
     let in_next = digest.get(zero_bytes).map_or(0, |byte| byte.leading_zeros());
     u32::try_from(zero_bytes * 8).map_or(u32::MAX, |bits| bits + in_next)

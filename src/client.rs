@@ -1,0 +1,125 @@
+//! fpaste: the client that encrypts before it uploads.
+//!
+//! Invariant: one module a command, each given a [`Session`]; every failure comes back as a [`Failure`] and is shown
+//! once, by the binary. Must never name the server's modules.
+
+pub mod args;
+mod cert;
+mod completions;
+mod config;
+mod create;
+mod delete;
+pub mod failure;
+mod flags;
+mod get;
+mod history;
+mod info;
+pub mod interrupt;
+mod link;
+mod list;
+mod password;
+mod solve;
+mod tls;
+mod transport;
+pub mod ui;
+
+use args::{Command, Invocation};
+use config::{Folders, Settings};
+use failure::Failure;
+use history::{Entry, History};
+use interrupt::Interrupt;
+use link::{ServerUrl, Target};
+use std::env;
+use transport::Transport;
+use ui::Ui;
+
+/// What the commands work with.
+struct Session<'a> {
+    settings: &'a Settings,
+    ui: &'a Ui,
+    interrupt: &'a Interrupt,
+    history: History,
+    transport: Transport<'a>,
+}
+
+impl Session<'_> {
+    /// The history's entries; a damaged or unreadable one is a warning.
+    fn known(&self) -> Vec<Entry> {
+        match self.history.read() {
+            Ok(all) => {
+                if all.damaged > 0 {
+                    self.ui.warning(&format!("{} damaged lines in the history were passed over", all.damaged));
+                }
+                all.entries
+            }
+            Err(error) => {
+                self.ui.warning(&format!("cannot read the history: {error}"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Where a target lies, what the history knows of it, and whether that server may see our credentials: the
+    /// configured one, and the one the paste was created on.
+    fn locate(&self, target: &Target, known: &[Entry]) -> Located {
+        let on = |server: &ServerUrl| {
+            let link = server.join(&format!("/{}", target.id));
+            known.iter().rev().find(|entry| entry.id == target.id && (entry.server == *server || entry.url == link))
+        };
+        // A bare ID may have been created on another server than today's.
+        let anywhere = || known.iter().rev().find(|entry| entry.id == target.id);
+        let entry = match &target.server {
+            Some(server) => on(server),
+            None => on(&self.settings.server).or_else(anywhere),
+        };
+        let server = match (&target.server, entry) {
+            (Some(server), _) => server.clone(),
+            (None, Some(entry)) => entry.server.clone(),
+            (None, None) => self.settings.server.clone(),
+        };
+        let is_ours = server == self.settings.server || entry.is_some_and(|entry| entry.server == server);
+        Located { server, is_ours, entry: entry.cloned() }
+    }
+}
+
+/// A target's place.
+struct Located {
+    server: ServerUrl,
+    is_ours: bool,
+    entry: Option<Entry>,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever goes wrong, ready to be shown.
+pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
+    match &invocation.command {
+        Command::Help(text) => return ui::write_stdout(text.as_bytes()),
+        Command::Version => return ui::write_stdout(concat!("fpaste ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
+        Command::Completions(shell) => return ui::write_stdout(completions::script(shell).as_bytes()),
+        _ => {}
+    }
+    let interrupt = Interrupt::listen().map_err(|error| Failure::new(failure::Exit::Other, error.to_string()))?;
+    let variable = |name: &str| env::var_os(name);
+    let folders = Folders::find(variable)?;
+    if let Command::Cert(options) = &invocation.command {
+        return cert::run(options, &folders, ui);
+    }
+    let settings = Settings::load(invocation.server.as_deref(), &folders, variable)?;
+    let session = Session {
+        settings: &settings,
+        ui,
+        interrupt: &interrupt,
+        history: History::new(settings.history.then(|| folders.history_file())),
+        transport: Transport::new(&settings, ui),
+    };
+    match &invocation.command {
+        Command::Create(options) => create::run(options, &session),
+        Command::Get(options) => get::run(options, &session),
+        Command::Delete(targets) => delete::run(targets, &session),
+        Command::List { json } => list::run(*json, &session),
+        Command::Info { json } => info::run(*json, &session),
+        Command::Help(_) | Command::Version | Command::Completions(_) | Command::Cert(_) => Ok(()),
+    }
+}

@@ -1,0 +1,537 @@
+//! The command line, turned into a command whose parts make sense together.
+//!
+//! Invariant: what comes out is complete and consistent; what cannot be is a usage failure before anything is done.
+//! Must never read the configuration, the environment or a file, and never repeat a link in an error: it has a key.
+
+use super::failure::Failure;
+use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
+use lexopt::prelude::{Long, Short, Value};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What to do, and the options every command has.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// `--server`
+    pub server: Option<String>,
+    /// `--verbose`
+    pub verbose: bool,
+}
+
+/// A command with its options.
+#[derive(Debug)]
+pub enum Command {
+    /// Show this text.
+    Help(String),
+    /// Show the version.
+    Version,
+    /// Upload.
+    Create(Create),
+    /// Download.
+    Get(Get),
+    /// Delete these.
+    Delete(Vec<String>),
+    /// List the history.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Describe the server.
+    Info {
+        /// As JSON.
+        json: bool,
+    },
+    /// Make a certificate.
+    Cert(Cert),
+    /// Print a completion script.
+    Completions(String),
+}
+
+/// Where content comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Where a password comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// There is none.
+    None,
+    /// The environment, else a prompt.
+    Ask,
+    /// A file's first line.
+    File(PathBuf),
+}
+
+/// What is printed of a new paste.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The link.
+    Link,
+    /// The link to the content.
+    Raw,
+    /// `ID#KEY`.
+    Id,
+    /// The server's answer with the link.
+    Json,
+}
+
+/// `create`
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own; none excludes another")]
+pub struct Create {
+    /// What to upload.
+    pub input: Input,
+    /// Whether to encrypt.
+    pub encrypt: bool,
+    /// Burn after reading.
+    pub burn: bool,
+    /// Lifetime.
+    pub expiry_seconds: Option<u64>,
+    /// Password.
+    pub password: PasswordSource,
+    /// MIME type of plain content.
+    pub mime_type: Option<String>,
+    /// What to print.
+    pub form: Form,
+    /// Copy the link.
+    pub clipboard: bool,
+    /// Draw the link.
+    pub qr: bool,
+}
+
+/// Where content goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Stdout, unless it is binary and stdout a terminal.
+    Default,
+    /// Stdout, whatever it is.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// `get`
+#[derive(Debug)]
+pub struct Get {
+    /// URL or ID, or `-` for a link on stdin.
+    pub target: String,
+    /// Metadata alone.
+    pub meta: bool,
+    /// As JSON.
+    pub json: bool,
+    /// Where to.
+    pub output: Output,
+    /// Password.
+    pub password: PasswordSource,
+}
+
+/// The kind of key of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// RSA of this many bits.
+    Rsa(u32),
+}
+
+/// `cert`
+#[derive(Debug)]
+pub struct Cert {
+    /// Algorithm and size.
+    pub kind: KeyKind,
+    /// Validity.
+    pub days: u32,
+    /// Common name.
+    pub name: Option<String>,
+    /// Folder.
+    pub folder: Option<PathBuf>,
+    /// Enter it in the configuration.
+    pub configure: bool,
+    /// Overwrite.
+    pub force: bool,
+}
+
+/// The options given, and the operands, before they are put together.
+struct Given {
+    flags: Vec<(&'static str, OsString)>,
+    operands: Vec<OsString>,
+}
+
+impl Given {
+    fn has(&self, long: &str) -> bool {
+        self.flags.iter().any(|(given, _)| *given == long)
+    }
+
+    /// The value given last.
+    fn value(&self, long: &str) -> Option<&OsString> {
+        self.flags.iter().rev().find(|(given, _)| *given == long).map(|(_, value)| value)
+    }
+
+    fn text(&self, long: &str) -> Result<Option<String>, Failure> {
+        let text = |value: &OsString| {
+            value.to_str().map(str::to_owned).ok_or_else(|| Failure::usage(format!("--{long} is not UTF-8")))
+        };
+        self.value(long).map(text).transpose()
+    }
+
+    /// One of a fixed set of values.
+    fn choice(&self, long: &str, choices: &[&str], default: &str) -> Result<String, Failure> {
+        let value = self.text(long)?.unwrap_or_else(|| default.to_owned());
+        if choices.contains(&value.as_str()) {
+            return Ok(value);
+        }
+        Err(Failure::usage(format!("--{long} is one of {}, not {value:?}", choices.join(", "))))
+    }
+
+    /// Refuses options that cannot stand together.
+    fn exclusive(&self, longs: &[&str]) -> Result<(), Failure> {
+        let given: Vec<String> = longs.iter().filter(|long| self.has(long)).map(|long| format!("--{long}")).collect();
+        if given.len() > 1 {
+            Err(Failure::usage(format!("{} exclude each other", given.join(" and "))))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn password(&self) -> Result<PasswordSource, Failure> {
+        self.exclusive(&["password", "password-file"])?;
+        Ok(match self.value("password-file") {
+            Some(path) => PasswordSource::File(path.into()),
+            None if self.has("password") => PasswordSource::Ask,
+            None => PasswordSource::None,
+        })
+    }
+
+    fn no_operands(&self) -> Result<(), Failure> {
+        if self.operands.is_empty() { Ok(()) } else { Err(Failure::usage("this command takes no operand")) }
+    }
+}
+
+/// Parses the command line. `stdin_is_terminal` tells whether there is anything to create a paste from without a file.
+///
+/// # Errors
+/// A usage failure.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: bool) -> Result<Invocation, Failure> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut name = None;
+    let mut given = Given { flags: Vec::new(), operands: Vec::new() };
+    while let Some(argument) = parser.next().map_err(|error| usage(&error))? {
+        let (flag, shown) = match argument {
+            Value(word) => {
+                match COMMANDS.iter().find(|row| word == row.word) {
+                    Some(row) if name.is_none() => name = Some(row.name),
+                    _ => {
+                        name.get_or_insert(Name::Create);
+                        given.operands.push(word);
+                    }
+                }
+                continue;
+            }
+            Short(short) => (find(&mut name, |flag| flag.short == Some(short)), format!("-{short}")),
+            Long(long) => {
+                let shown = format!("--{}", long.split('#').next().unwrap_or_default());
+                let long = long.to_owned();
+                (find(&mut name, |flag| flag.long == long), shown)
+            }
+        };
+        let flag = flag.ok_or_else(|| {
+            let word = name.and_then(flags::row).map_or("create", |row| row.word);
+            Failure::usage(format!("{word} has no option {shown}")).hint(format!("fpaste {word} --help lists them"))
+        })?;
+        let value = if flag.value.is_some() { parser.value().map_err(|error| usage(&error))? } else { OsString::new() };
+        given.flags.push((flag.long, value));
+    }
+    let command = if given.has("help") {
+        Command::Help(name.map_or_else(flags::help, flags::command_help))
+    } else if given.has("version") {
+        Command::Version
+    } else {
+        command(name, &given, stdin_is_terminal)?
+    };
+    Ok(Invocation { command, server: given.text("server")?, verbose: given.has("verbose") })
+}
+
+/// The option of the command; one that is not everybody's makes the command `create` if none was named yet.
+fn find(name: &mut Option<Name>, wanted: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
+    let command = name.unwrap_or(Name::Create);
+    let flag = FLAGS.iter().find(|flag| flag.is_for(command) && wanted(flag))?;
+    if !flag.commands.is_empty() {
+        *name = Some(command);
+    }
+    Some(flag)
+}
+
+/// What lexopt found wrong. Its message may repeat an argument, and only a link's fragment is secret in one.
+fn usage(error: &lexopt::Error) -> Failure {
+    let text = error.to_string();
+    Failure::usage(text.split('#').next().unwrap_or_default()).hint("fpaste --help lists what there is")
+}
+
+fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result<Command, Failure> {
+    Ok(match name {
+        None if stdin_is_terminal => {
+            return Err(
+                Failure::usage("nothing to upload").hint("fpaste FILE, or COMMAND | fpaste; fpaste --help shows more")
+            );
+        }
+        None | Some(Name::Create) => Command::Create(create(given)?),
+        Some(Name::Get) => Command::Get(get(given)?),
+        Some(Name::Delete) => {
+            let targets: Result<Vec<String>, Failure> = given.operands.iter().map(target).collect();
+            let targets = targets?;
+            if targets.is_empty() {
+                return Err(Failure::usage("which paste? delete takes URLs or IDs").hint("fpaste list shows yours"));
+            }
+            Command::Delete(targets)
+        }
+        Some(Name::List) => given.no_operands().map(|()| Command::List { json: given.has("json") })?,
+        Some(Name::Info) => given.no_operands().map(|()| Command::Info { json: given.has("json") })?,
+        Some(Name::Cert) => given.no_operands().and_then(|()| cert(given)).map(Command::Cert)?,
+        Some(Name::Completions) => match given.operands.as_slice() {
+            [shell] if flags::SHELLS.iter().any(|known| shell == known) => {
+                Command::Completions(shell.to_string_lossy().into_owned())
+            }
+            _ => return Err(Failure::usage(format!("completions takes one shell: {}", flags::SHELLS.join(", ")))),
+        },
+    })
+}
+
+fn create(given: &Given) -> Result<Create, Failure> {
+    given.exclusive(&["raw", "quiet", "json"])?;
+    let input = match given.operands.as_slice() {
+        [] => Input::Stdin,
+        [dash] if dash == "-" => Input::Stdin,
+        [file] => Input::File(file.into()),
+        [first, ..] => {
+            let first = first.to_string_lossy();
+            let first = first.split('#').next().unwrap_or_default();
+            return Err(Failure::usage(format!("one file makes one paste, and {first:?} is no command"))
+                .hint("tar c FILE... | fpaste uploads several; fpaste --help lists the commands"));
+        }
+    };
+    let encrypt = !given.has("no-encrypt");
+    let mime_type = given.text("type")?;
+    if mime_type.is_some() && encrypt {
+        return Err(Failure::usage("--type needs --no-encrypt: the server learns nothing of encrypted content"));
+    }
+    if let Some(mime_type) = &mime_type {
+        check_mime_type(mime_type)?;
+    }
+    let expiry_seconds = given.text("expiry")?.map(|text| parse_expiry(&text)).transpose()?;
+    Ok(Create {
+        input,
+        encrypt,
+        burn: given.has("burn"),
+        expiry_seconds,
+        password: given.password()?,
+        mime_type,
+        form: match () {
+            () if given.has("raw") => Form::Raw,
+            () if given.has("quiet") => Form::Id,
+            () if given.has("json") => Form::Json,
+            () => Form::Link,
+        },
+        clipboard: given.has("clipboard"),
+        qr: given.has("qr"),
+    })
+}
+
+fn check_mime_type(text: &str) -> Result<(), Failure> {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    let is_token =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
+    let well_formed = essence.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
+    if !well_formed || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        return Err(Failure::usage(format!("{text:?} is no MIME type such as text/plain")));
+    }
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Err(Failure::usage("the server takes application/json for a request, not for content")
+            .hint("leave --type away; JSON is stored as text"));
+    }
+    Ok(())
+}
+
+/// Seconds of a lifetime: digits, or digits with s, m, h, d or w.
+fn parse_expiry(text: &str) -> Result<u64, Failure> {
+    let (digits, unit_seconds) = match text.char_indices().last() {
+        Some((at, unit)) if !unit.is_ascii_digit() => {
+            let seconds = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86_400,
+                'w' => 604_800,
+                _ => 0,
+            };
+            (text.get(..at).unwrap_or_default(), seconds)
+        }
+        _ => (text, 1),
+    };
+    let number = crate::paste::parse_expiry_seconds(digits).filter(|_| unit_seconds > 0);
+    number
+        .map(|number| number.saturating_mul(unit_seconds))
+        .ok_or_else(|| Failure::usage(format!("--expiry takes seconds, or 30m, 12h, 7d, not {text:?}")))
+}
+
+fn get(given: &Given) -> Result<Get, Failure> {
+    let [operand] = given.operands.as_slice() else {
+        return Err(Failure::usage("get takes one URL or ID").hint("put a link in quotes: '…#key'"));
+    };
+    let meta = given.has("meta");
+    if given.has("json") && !meta {
+        return Err(Failure::usage("--json goes with --meta"));
+    }
+    if meta && given.has("output") {
+        return Err(Failure::usage("--meta prints to stdout; --output is for content"));
+    }
+    let output = match given.value("output") {
+        None => Output::Default,
+        Some(path) if path == "-" => Output::Stdout,
+        Some(path) => Output::File(path.into()),
+    };
+    Ok(Get { target: target(operand)?, meta, json: given.has("json"), output, password: given.password()? })
+}
+
+fn target(operand: &OsString) -> Result<String, Failure> {
+    operand.to_str().map(str::to_owned).ok_or_else(|| Failure::usage("a URL or ID is plain text"))
+}
+
+fn cert(given: &Given) -> Result<Cert, Failure> {
+    let rsa = given.choice("algorithm", flags::ALGORITHMS, "ec")? == "rsa";
+    if rsa && given.has("curve") || !rsa && given.has("bits") {
+        return Err(Failure::usage("--curve is for ec keys, --bits for --algorithm rsa"));
+    }
+    let bits = given.choice("bits", flags::RSA_BITS, "4096")?;
+    let kind = match given.choice("curve", flags::CURVES, "secp384r1")?.as_str() {
+        _ if rsa => KeyKind::Rsa(bits.parse().unwrap_or(4096)),
+        "secp256r1" => KeyKind::P256,
+        "secp521r1" => KeyKind::P521,
+        _ => KeyKind::P384,
+    };
+    let Ok(days @ 1..=36_500) = given.text("days")?.as_deref().unwrap_or("365").parse() else {
+        return Err(Failure::usage("--days is a number from 1 to 36500"));
+    };
+    let name = given.text("name")?;
+    // X.520 allows 64 characters for a common name.
+    if name.as_ref().is_some_and(|name| !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control))
+    {
+        return Err(Failure::usage("--name is 1 to 64 characters without control characters"));
+    }
+    Ok(Cert {
+        kind,
+        days,
+        name,
+        folder: given.value("output").map(PathBuf::from),
+        configure: given.has("configure"),
+        force: given.has("force"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, Failure> {
+        parse(line.split_whitespace().map(OsString::from), false).map(|invocation| invocation.command)
+    }
+
+    fn created(line: &str) -> Create {
+        match parsed(line).unwrap() {
+            Command::Create(create) => create,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn create_needs_no_word() {
+        assert_eq!(created("").input, Input::Stdin);
+        assert_eq!(created("-").input, Input::Stdin);
+        assert_eq!(created("-b Cargo.toml -x 12h").expiry_seconds, Some(43_200));
+        assert_eq!(created("Cargo.toml").input, Input::File("Cargo.toml".into()));
+        assert_eq!(created("create -- -").input, Input::Stdin);
+        assert!(created("-bqE").burn);
+    }
+
+    #[test]
+    fn short_options_belong_to_their_command() {
+        let Command::Cert(cert) = parsed("cert -a rsa -b 2048").unwrap() else { panic!() };
+        assert_eq!(cert.kind, KeyKind::Rsa(2048));
+        let Command::Cert(cert) = parsed("-v cert -c secp521r1 -d 9").unwrap() else { panic!() };
+        assert_eq!((cert.kind, cert.days), (KeyKind::P521, 9));
+        assert!(matches!(parsed("-s http://x list --json").unwrap(), Command::List { json: true }));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "gte abcd",
+            "-x",
+            "-x 0",
+            "-x -5",
+            "-x 1y",
+            "-x 1.5h",
+            "-x h",
+            "-t text/html",
+            "-E -t nonsense",
+            "-E -t application/json",
+            "-rq",
+            "-jr",
+            "-p --password-file f",
+            "Cargo.toml src",
+            "get",
+            "get a b",
+            "get abcd --json",
+            "get abcd -m -o f",
+            "get -b abcd",
+            "delete",
+            "list x",
+            "info x",
+            "cert x",
+            "cert -a dsa",
+            "cert -c p256",
+            "cert -a rsa -c secp256r1",
+            "cert -b 2048",
+            "cert -a rsa -b 1024",
+            "cert -d 0",
+            "cert -d x",
+            "completions",
+            "completions tcsh",
+            "--nonsense",
+            "-Z",
+            "--burn=1",
+            "-s",
+        ] {
+            let failure = parsed(line).map(|command| panic!("{line}: {command:?}")).unwrap_err();
+            assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line}");
+        }
+        assert!(parse([], true).is_err());
+    }
+
+    #[test]
+    fn a_key_is_not_repeated_in_an_error() {
+        for line in ["http://x/abcd#SECRET b", "list --json=http://x/abcd#SECRET", "get --abcd#SECRET x"] {
+            let failure = parsed(line).unwrap_err();
+            assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn lifetimes() {
+        let cases = [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600), ("5s", 5)];
+        for (text, seconds) in cases {
+            assert_eq!(parse_expiry(text).unwrap(), seconds);
+        }
+        assert_eq!(parse_expiry("99999999999999999999d").unwrap(), u64::MAX);
+    }
+}

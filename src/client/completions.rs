@@ -1,0 +1,160 @@
+//! Completion scripts for bash, zsh and fish, from the tables of commands and options.
+//!
+//! Invariant: a script completes what the tables list and nothing else.
+
+use super::flags::{COMMANDS, FLAGS, Flag, Name};
+use std::fmt::Write;
+
+/// The script for a shell; an unknown one has none.
+pub fn script(shell: &str) -> String {
+    match shell {
+        "bash" => bash(),
+        "zsh" => zsh(),
+        "fish" => fish(),
+        _ => String::new(),
+    }
+}
+
+fn words() -> Vec<&'static str> {
+    COMMANDS.iter().map(|row| row.word).collect()
+}
+
+fn flags_of(command: Name) -> impl Iterator<Item = &'static Flag> {
+    FLAGS.iter().filter(move |flag| flag.is_for(command))
+}
+
+/// Whether an option's value, if not one of a few, is a path.
+fn takes_path(flag: &Flag) -> bool {
+    matches!(flag.value, Some("FILE" | "DIR"))
+}
+
+fn spellings(flag: &Flag) -> String {
+    let short = flag.short.map_or(String::new(), |short| format!("-{short} "));
+    format!("{short}--{}", flag.long)
+}
+
+fn bash() -> String {
+    let mut text = String::from(
+        "# bash completion for fpaste\n_fpaste() {\n    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command=create word\n    \
+         for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n        case $word in\n            ",
+    );
+    let _ =
+        write!(text, "{}) command=$word; break ;;\n        esac\n    done\n    case $command in\n", words().join("|"));
+    for row in COMMANDS {
+        let _ = writeln!(text, "    {})\n        case $prev in", row.word);
+        for flag in flags_of(row.name).filter(|flag| flag.value.is_some()) {
+            let pattern = spellings(flag).replace(' ', "|");
+            let reply = if !flag.choices.is_empty() {
+                format!("mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\")", flag.choices.join(" "))
+            } else if takes_path(flag) {
+                "compopt -o default; COMPREPLY=()".into()
+            } else {
+                "COMPREPLY=()".into()
+            };
+            let _ = writeln!(text, "            {pattern}) {reply}; return ;;");
+        }
+        let options: Vec<String> = flags_of(row.name).map(spellings).collect();
+        let extra = if row.name == Name::Completions { super::flags::SHELLS.join(" ") } else { String::new() };
+        let _ = write!(
+            text,
+            "        esac\n        if [[ $cur == -* ]]; then mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\"); return; fi\n        \
+             mapfile -t COMPREPLY < <(compgen -W '{extra}' -- \"$cur\") ;;\n",
+            options.join(" ")
+        );
+    }
+    let _ = write!(
+        text,
+        "    esac\n    if [[ $command == create ]]; then\n        compopt -o default\n        \
+         if ((COMP_CWORD == 1)); then mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\"; compgen -f -- \"$cur\"); fi\n    fi\n}}\ncomplete -F _fpaste fpaste\n",
+        words().join(" ")
+    );
+    text
+}
+
+/// Text inside a zsh specification.
+fn zsh_text(text: &str) -> String {
+    text.replace('\'', "'\\''").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
+}
+
+fn zsh() -> String {
+    let mut text = String::from(
+        "#compdef fpaste\n_fpaste() {\n    local command=create word\n    for word in \"${words[@]:1:$((CURRENT - 2))}\"; do\n        case $word in\n",
+    );
+    let _ = write!(text, "            {}) command=$word; break ;;\n        esac\n    done\n", words().join("|"));
+    text.push_str("    if ((CURRENT == 2)) && [[ $PREFIX != -* ]]; then\n        local -a commands=(\n");
+    for row in COMMANDS {
+        let _ = writeln!(text, "            '{}:{}'", row.word, zsh_text(row.summary));
+    }
+    text.push_str(
+        "        )\n        _describe command commands\n        _files\n        return\n    fi\n    case $command in\n",
+    );
+    for row in COMMANDS {
+        let _ = write!(text, "    {}) _arguments -s", row.word);
+        for flag in flags_of(row.name) {
+            let value = match flag.value {
+                None => String::new(),
+                Some(name) if !flag.choices.is_empty() => format!(":{name}:({})", flag.choices.join(" ")),
+                Some(name) if takes_path(flag) => format!(":{name}:_files"),
+                Some(name) => format!(":{name}:"),
+            };
+            for spelling in spellings(flag).split(' ') {
+                let _ = write!(text, " \\\n        '{spelling}[{}]{value}'", zsh_text(flag.help));
+            }
+        }
+        let operands = match row.name {
+            Name::Create => "'*:file:_files'".to_owned(),
+            Name::Completions => format!("'*:shell:({})'", super::flags::SHELLS.join(" ")),
+            _ => "'*:operand:'".to_owned(),
+        };
+        let _ = write!(text, " \\\n        {operands} ;;\n");
+    }
+    text.push_str(
+        "    esac\n}\nif [[ $funcstack[1] == _fpaste ]]; then _fpaste \"$@\"; else compdef _fpaste fpaste; fi\n",
+    );
+    text
+}
+
+fn fish() -> String {
+    let mut text = String::from("# fish completion for fpaste\n");
+    let all = words().join(" ");
+    for row in COMMANDS {
+        let summary = row.summary.replace('\'', "\\'");
+        let _ = writeln!(
+            text,
+            "complete -c fpaste -n 'not __fish_seen_subcommand_from {all}' -a {} -d '{summary}'",
+            row.word
+        );
+    }
+    for flag in FLAGS {
+        let conditions: Vec<String> = if flag.commands.is_empty() {
+            vec![String::new()]
+        } else {
+            let of = |name: &Name| COMMANDS.iter().find(|row| row.name == *name).map_or("", |row| row.word);
+            let seen = |name: &Name| match name {
+                Name::Create => format!(
+                    " -n 'not __fish_seen_subcommand_from {}'",
+                    words().into_iter().filter(|word| *word != "create").collect::<Vec<_>>().join(" ")
+                ),
+                name => format!(" -n '__fish_seen_subcommand_from {}'", of(name)),
+            };
+            flag.commands.iter().map(seen).collect()
+        };
+        let short = flag.short.map_or(String::new(), |short| format!(" -s {short}"));
+        let value = match flag.value {
+            None => String::new(),
+            Some(_) if !flag.choices.is_empty() => format!(" -x -a '{}'", flag.choices.join(" ")),
+            Some(_) if takes_path(flag) => " -r".into(),
+            Some(_) => " -x".into(),
+        };
+        for condition in conditions {
+            let help = flag.help.replace('\'', "\\'");
+            let _ = writeln!(text, "complete -c fpaste{condition}{short} -l {}{value} -d '{help}'", flag.long);
+        }
+    }
+    let _ = writeln!(
+        text,
+        "complete -c fpaste -n '__fish_seen_subcommand_from completions' -f -a '{}'",
+        super::flags::SHELLS.join(" ")
+    );
+    text
+}

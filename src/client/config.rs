@@ -1,0 +1,333 @@
+//! The settings: from the environment, the person's file, the machine's file, in this order.
+//!
+//! Invariant: a setting that is wrong is named with the place it came from; none is ignored. Must never read the key
+//! file's content into a setting, and never change a file but for `cert --configure`.
+
+use super::failure::{Exit, Failure};
+use super::link::ServerUrl;
+use crate::paste::Fingerprint;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// The machine's file.
+const SYSTEM_FILE: &str = "/etc/fpaste/config";
+/// Where a server is looked for when nothing says otherwise.
+const DEFAULT_SERVER: &str = "http://localhost:5000";
+/// Largest configuration file read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Keys of the files, and the environment variable that wins over each.
+const KEYS: &[(&str, Option<&str>)] = &[
+    ("server", Some("FLASKPASTE_SERVER")),
+    ("cert_sha1", Some("FLASKPASTE_CERT_SHA1")),
+    ("client_cert", Some("FLASKPASTE_CLIENT_CERT")),
+    ("client_key", Some("FLASKPASTE_CLIENT_KEY")),
+    ("ca_cert", Some("FLASKPASTE_CA_CERT")),
+    ("history", None),
+];
+
+/// The folders everything of ours lives in.
+pub struct Folders {
+    /// `~/.config/fpaste`
+    pub config: PathBuf,
+    /// `~/.local/state/fpaste`
+    pub state: PathBuf,
+    home: PathBuf,
+}
+
+impl Folders {
+    /// By the XDG base directory specification; relative values are ignored, as it says.
+    ///
+    /// # Errors
+    /// A usage failure when there is no home.
+    pub fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+        let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute("HOME");
+        let folder = |name: &str, below: &str| {
+            absolute(name).or_else(|| Some(home.as_ref()?.join(below))).map(|folder| folder.join("fpaste"))
+        };
+        let missing = || Failure::usage("HOME is not set").hint("set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME");
+        Ok(Self {
+            config: folder("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?,
+            state: folder("XDG_STATE_HOME", ".local/state").ok_or_else(missing)?,
+            home: home.unwrap_or_default(),
+        })
+    }
+
+    /// The person's file.
+    pub fn config_file(&self) -> PathBuf {
+        self.config.join("config")
+    }
+
+    /// Where created pastes are noted.
+    pub fn history_file(&self) -> PathBuf {
+        self.state.join("history.jsonl")
+    }
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// The private key, PEM; the same file if it holds both.
+    pub key: PathBuf,
+}
+
+/// Everything that is set.
+#[derive(Debug)]
+pub struct Settings {
+    /// The server.
+    pub server: ServerUrl,
+    /// The fingerprint to claim; only a server that trusts us believes it.
+    pub cert_sha1: Option<Fingerprint>,
+    /// The certificate to show.
+    pub identity: Option<Identity>,
+    /// Certificate authorities to trust instead of the system's.
+    pub ca_cert: Option<PathBuf>,
+    /// Whether created pastes are noted.
+    pub history: bool,
+}
+
+/// A value and where it came from.
+struct Setting {
+    value: String,
+    origin: String,
+    /// What a relative path in it is relative to.
+    folder: PathBuf,
+}
+
+impl Setting {
+    fn bad(&self, why: &str) -> Failure {
+        Failure::usage(format!("{}: {why}", self.origin))
+    }
+}
+
+impl Settings {
+    /// Puts the sources together; `server` is the option's value.
+    ///
+    /// # Errors
+    /// A usage failure that names the source of what is wrong.
+    pub fn load(
+        server: Option<&str>,
+        folders: &Folders,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Failure> {
+        let files = [read_file(&folders.config_file())?, read_file(Path::new(SYSTEM_FILE))?];
+        let lookup = |key: &str| -> Result<Option<Setting>, Failure> {
+            let name = KEYS.iter().find(|(known, _)| *known == key).and_then(|(_, name)| *name);
+            let from_environment = name.and_then(|name| variable(name).filter(|value| !value.is_empty()));
+            if let (Some(value), Some(name)) = (from_environment, name) {
+                let value = value.into_string().map_err(|_| Failure::usage(format!("{name} is not UTF-8")))?;
+                return Ok(Some(Setting { value, origin: name.into(), folder: PathBuf::new() }));
+            }
+            Ok(files.iter().flatten().find_map(|file| file.setting(key)))
+        };
+        let path = |setting: Setting| match setting.value.strip_prefix("~/") {
+            Some(below) => folders.home.join(below),
+            None => setting.folder.join(setting.value),
+        };
+        let server = match (server, lookup("server")?) {
+            (Some(text), _) => ServerUrl::parse(text)?,
+            (None, Some(setting)) => ServerUrl::parse(&setting.value).map_err(|f| setting.bad(&f.message))?,
+            (None, None) => ServerUrl::parse(DEFAULT_SERVER)?,
+        };
+        let fingerprint = |setting: Setting| {
+            setting.value.parse().map_err(|()| setting.bad("a SHA-1 fingerprint is 40 hex digits, colons allowed"))
+        };
+        let identity = match (lookup("client_cert")?, lookup("client_key")?) {
+            (Some(cert), key) => {
+                let cert = path(cert);
+                Some(Identity { key: key.map_or_else(|| cert.clone(), path), cert })
+            }
+            (None, Some(key)) => return Err(key.bad("a client key needs a certificate, client_cert")),
+            (None, None) => None,
+        };
+        let history = match lookup("history")? {
+            None => true,
+            Some(setting) => match setting.value.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => return Err(setting.bad("history is on or off")),
+            },
+        };
+        Ok(Self {
+            server,
+            cert_sha1: lookup("cert_sha1")?.map(fingerprint).transpose()?,
+            identity,
+            ca_cert: lookup("ca_cert")?.map(path),
+            history,
+        })
+    }
+}
+
+/// A configuration file's lines.
+struct ConfigFile {
+    path: PathBuf,
+    lines: Vec<(usize, String, String)>,
+}
+
+impl ConfigFile {
+    /// The key's value; the last line wins, an empty one counts as unset.
+    fn setting(&self, key: &str) -> Option<Setting> {
+        let (number, _, value) = self.lines.iter().rev().find(|(_, known, _)| known == key)?;
+        (!value.is_empty()).then(|| Setting {
+            value: value.clone(),
+            origin: format!("{} line {number}", self.path.display()),
+            folder: self.path.parent().unwrap_or(Path::new("")).to_path_buf(),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<ConfigFile>, Failure> {
+    let unreadable = |why: &str| Failure::usage(format!("cannot read {}: {why}", path.display()));
+    let text = match fs::metadata(path).map(|metadata| (metadata.len(), metadata.is_file())) {
+        Ok((size, true)) if size <= MAX_FILE_BYTES => fs::read(path),
+        Ok((_, true)) => return Err(unreadable("it is too large to be a configuration")),
+        Ok((_, false)) => return Err(unreadable("it is not a file")),
+        Err(error) => Err(error),
+    };
+    let text = match text {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))?,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) => return Err(unreadable(&error.to_string())),
+    };
+    parse_lines(path, &text).map(Some)
+}
+
+fn parse_lines(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
+    let mut lines = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let bad = |why: String| Failure::usage(format!("{} line {number}: {why}", path.display()));
+        let (key, value) = line.split_once('=').ok_or_else(|| bad("a line is key = value".into()))?;
+        let (key, value) = (key.trim(), value.trim());
+        if !KEYS.iter().any(|(known, _)| *known == key) {
+            let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
+            return Err(bad(format!("unknown key {key:?}")).hint(format!("the keys are {}", known.join(", "))));
+        }
+        lines.push((number, key.to_owned(), value.to_owned()));
+    }
+    Ok(ConfigFile { path: path.to_path_buf(), lines })
+}
+
+/// Sets keys in the person's file, leaving everything else in it as it is. The file appears whole or not at all.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
+    let path = folders.config_file();
+    let failed = |error: io::Error| Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()));
+    // What could not be read back must not be overwritten.
+    read_file(&path)?;
+    let old = match fs::read_to_string(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        text => text.unwrap_or_default(),
+    };
+    let is_replaced = |line: &&str| {
+        line.split_once('=').is_some_and(|(key, _)| values.iter().any(|(replaced, _)| key.trim() == *replaced))
+    };
+    let kept = old.lines().filter(|line| !is_replaced(line)).map(str::to_owned);
+    let added = values.iter().map(|(key, value)| format!("{key} = {value}"));
+    let text: String = kept.chain(added).map(|line| line + "\n").collect();
+    // A symbolic link, of a dotfiles folder for example, stays one.
+    let path = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    create_private_folder(folder).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Makes a folder nobody else can look into, and those above it as the system likes.
+///
+/// # Errors
+/// When the system refuses.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Home(tempfile::TempDir);
+
+    impl Home {
+        fn new(config: &str) -> Self {
+            let home = Self(tempfile::tempdir().unwrap());
+            fs::create_dir_all(home.folders().config).unwrap();
+            fs::write(home.folders().config_file(), config).unwrap();
+            home
+        }
+
+        fn folders(&self) -> Folders {
+            Folders::find(|name| (name == "HOME").then(|| self.0.path().into())).unwrap()
+        }
+
+        fn load(&self, variables: &[(&str, &str)]) -> Result<Settings, Failure> {
+            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
+            Settings::load(None, &self.folders(), variable)
+        }
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let home = Home::new("# mine\n\nserver = https://a.example\nhistory=off\n");
+        let settings = home.load(&[]).unwrap();
+        assert_eq!((settings.server.to_string().as_str(), settings.history), ("https://a.example", false));
+        let settings = home.load(&[("FLASKPASTE_SERVER", "https://b.example")]).unwrap();
+        assert_eq!(settings.server.to_string(), "https://b.example");
+        let settings = home.load(&[("FLASKPASTE_SERVER", "")]).unwrap();
+        assert_eq!(settings.server.to_string(), "https://a.example");
+        let settings = Settings::load(Some("https://c.example"), &home.folders(), |_| None).unwrap();
+        assert_eq!(settings.server.to_string(), "https://c.example");
+    }
+
+    #[test]
+    fn paths_are_relative_to_their_file() {
+        let home = Home::new("client_cert = client.crt\nclient_key = ~/keys/k.pem\n");
+        let identity = home.load(&[]).unwrap().identity.unwrap();
+        assert_eq!(identity.cert, home.folders().config.join("client.crt"));
+        assert_eq!(identity.key, home.0.path().join("keys/k.pem"));
+        let identity = home.load(&[("FLASKPASTE_CLIENT_CERT", "here.crt")]).unwrap().identity.unwrap();
+        assert_eq!(identity.cert, Path::new("here.crt"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        for (config, named) in [
+            ("\nsevrer = x\n", "line 2: unknown key \"sevrer\""),
+            ("server\n", "line 1: a line is key = value"),
+            ("server = nonsense\n", "line 1"),
+            ("cert_sha1 = 12:34\n", "line 1: a SHA-1 fingerprint"),
+            ("history = maybe\n", "line 1: history is on or off"),
+            ("client_key = k\n", "line 1: a client key needs"),
+        ] {
+            let failure = Home::new(config).load(&[]).unwrap_err();
+            assert!(failure.message.contains(named), "{config:?}: {failure:?}");
+            assert_eq!(failure.exit, Exit::Usage);
+        }
+    }
+
+    #[test]
+    fn setting_a_key_keeps_the_rest() {
+        let home = Home::new("# mine\nserver = https://a.example\nclient_cert=old\n");
+        set(&home.folders(), &[("client_cert", "new.crt"), ("client_key", "new.key")]).unwrap();
+        let text = fs::read_to_string(home.folders().config_file()).unwrap();
+        assert_eq!(text, "# mine\nserver = https://a.example\nclient_cert = new.crt\nclient_key = new.key\n");
+    }
+}

@@ -1,0 +1,125 @@
+//! What the client tells a person when something does not work: an exit code, a sentence, and where one helps, a hint.
+//!
+//! Invariant: every failure ends the program with one of the documented exit codes. Must never carry a key, a password
+//! or a token, and never text from a server that has not been cleaned.
+
+use super::ui::clean;
+use serde_json::Value;
+
+/// The documented exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Whatever has no code of its own.
+    Other = 1,
+    /// Wrong usage or configuration, unreadable input, certificate or CA files.
+    Usage = 2,
+    /// The paste does not exist or is gone.
+    NotFound = 3,
+    /// A password or a permission is missing or wrong.
+    Denied = 4,
+    /// Refused by a limit: size, entropy, expiry, storage.
+    Limit = 5,
+    /// Too many requests, or the server is busy.
+    Busy = 6,
+    /// The network or TLS failed.
+    Network = 7,
+    /// The content could not be decrypted.
+    Decryption = 8,
+}
+
+/// A failure, ready to be shown.
+#[derive(Debug)]
+pub struct Failure {
+    /// How the program ends.
+    pub exit: Exit,
+    /// What was wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure with this exit code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    /// Wrong usage or configuration.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// The same with a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A server's refusal: its status, and its JSON if it sent any.
+    pub fn refused(status: u16, body: &[u8]) -> Self {
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| json.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
+        let code = text("code").unwrap_or_default();
+        let message = match text("error") {
+            Some(error) => error.trim_end_matches('.').to_owned(),
+            None => format!("the server answered with status {status}"),
+        };
+        let hint = match code.as_str() {
+            "password_required" => Some("use -p to be asked for it, or --password-file".into()),
+            "password_wrong" => Some("check the password; a wrong one does not burn the paste".into()),
+            "auth_required" => Some(
+                "the delete token is in the history of the machine that made the paste, or use its owner's certificate"
+                    .into(),
+            ),
+            _ => text("hint"),
+        };
+        Self { exit: exit_of(status, &code), message, hint }
+    }
+}
+
+fn exit_of(status: u16, code: &str) -> Exit {
+    match (status, code) {
+        (_, "too_large" | "entropy_too_low" | "invalid_expiry" | "storage_full") | (413 | 507, _) => Exit::Limit,
+        (404 | 410, _) => Exit::NotFound,
+        (401 | 403, _) => Exit::Denied,
+        (429 | 503, _) => Exit::Busy,
+        (502 | 504, _) => Exit::Network,
+        _ => Exit::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_become_exit_codes() {
+        let cases = [
+            (400, "entropy_too_low", Exit::Limit),
+            (400, "invalid_expiry", Exit::Limit),
+            (400, "pow_invalid", Exit::Other),
+            (401, "password_required", Exit::Denied),
+            (403, "permission_denied", Exit::Denied),
+            (404, "not_found", Exit::NotFound),
+            (413, "", Exit::Limit),
+            (429, "duplicate", Exit::Busy),
+            (500, "internal", Exit::Other),
+            (502, "", Exit::Network),
+            (503, "busy", Exit::Busy),
+            (507, "storage_full", Exit::Limit),
+        ];
+        for (status, code, exit) in cases {
+            let body = format!(r#"{{"error":"No.","code":"{code}"}}"#);
+            assert_eq!(Failure::refused(status, body.as_bytes()).exit, exit, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_passes_on_the_hint_without_control_characters() {
+        let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#);
+        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("Bad [31mthing", Some("Do this.")));
+        assert_eq!(Failure::refused(502, b"<html>").message, "the server answered with status 502");
+    }
+}

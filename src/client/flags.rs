@@ -1,0 +1,266 @@
+//! The commands and their options, as one table each: parsing, `--help`, the man page and the shell completions are
+//! made from them.
+//!
+//! Invariant: an option exists if and only if it has a row here. Must never know what an option does.
+
+use std::fmt::Write;
+
+/// A command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Encrypt and upload.
+    Create,
+    /// Download and decrypt.
+    Get,
+    /// Delete pastes.
+    Delete,
+    /// What this machine created.
+    List,
+    /// What the server is and allows.
+    Info,
+    /// Make a client certificate.
+    Cert,
+    /// Print a completion script.
+    Completions,
+}
+
+/// A row of the command table.
+pub struct CommandRow {
+    /// Which it is.
+    pub name: Name,
+    /// Its word on the command line.
+    pub word: &'static str,
+    /// What follows the word.
+    pub operands: &'static str,
+    /// What it does, in half a line.
+    pub summary: &'static str,
+    /// Examples for its help.
+    pub examples: &'static [&'static str],
+}
+
+/// A row of the option table.
+pub struct Flag {
+    /// The commands that have it; empty for all.
+    pub commands: &'static [Name],
+    /// After one dash.
+    pub short: Option<char>,
+    /// After two dashes.
+    pub long: &'static str,
+    /// What its value is called, if it takes one.
+    pub value: Option<&'static str>,
+    /// The values there are, for the completions; empty when any will do.
+    pub choices: &'static [&'static str],
+    /// What it does, in half a line.
+    pub help: &'static str,
+}
+
+impl Flag {
+    /// Whether a command has this option.
+    pub fn is_for(&self, command: Name) -> bool {
+        self.commands.is_empty() || self.commands.contains(&command)
+    }
+
+    const fn new(commands: &'static [Name], short: char, long: &'static str, help: &'static str) -> Self {
+        let short = if short == '-' { None } else { Some(short) };
+        Self { commands, short, long, value: None, choices: &[], help }
+    }
+
+    const fn takes(mut self, value: &'static str) -> Self {
+        self.value = Some(value);
+        self
+    }
+
+    const fn one_of(mut self, choices: &'static [&'static str]) -> Self {
+        self.choices = choices;
+        self
+    }
+}
+
+/// The curves `cert` knows.
+pub const CURVES: &[&str] = &["secp256r1", "secp384r1", "secp521r1"];
+/// The algorithms `cert` knows.
+pub const ALGORITHMS: &[&str] = &["ec", "rsa"];
+/// The RSA key sizes `cert` knows.
+pub const RSA_BITS: &[&str] = &["2048", "3072", "4096"];
+/// The shells there are completions for.
+pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];
+
+/// The commands.
+pub const COMMANDS: &[CommandRow] = &[
+    CommandRow {
+        name: Name::Create,
+        word: "create",
+        operands: "[FILE|-]",
+        summary: "encrypt and upload; the word may be left out",
+        examples: &[
+            "fpaste notes.txt",
+            "journalctl -b | fpaste",
+            "fpaste -b -x 1h secret.key      one reader, one hour",
+            "fpaste -p --qr notes.txt        with a password, and a QR code",
+        ],
+    },
+    CommandRow {
+        name: Name::Get,
+        word: "get",
+        operands: "URL|ID|-",
+        summary: "download and decrypt",
+        examples: &[
+            "fpaste get 'https://paste.example.org/4f2a91c07d3e#KEY'",
+            "fpaste get -o photo.png URL",
+            "fpaste get -m URL               look without reading",
+            "fpaste get - < link.txt         the link from stdin, so that no process list shows its key",
+        ],
+    },
+    CommandRow {
+        name: Name::Delete,
+        word: "delete",
+        operands: "URL|ID...",
+        summary: "delete pastes made here, or owned by your certificate",
+        examples: &["fpaste delete 4f2a91c07d3e", "fpaste delete URL URL"],
+    },
+    CommandRow {
+        name: Name::List,
+        word: "list",
+        operands: "",
+        summary: "what this machine created and has not expired",
+        examples: &["fpaste list", "fpaste list --json | jq -r .[].id"],
+    },
+    CommandRow {
+        name: Name::Info,
+        word: "info",
+        operands: "",
+        summary: "what the server is and allows",
+        examples: &["fpaste info", "fpaste info -s https://paste.example.org"],
+    },
+    CommandRow {
+        name: Name::Cert,
+        word: "cert",
+        operands: "",
+        summary: "make a client certificate; prints its SHA-1 fingerprint",
+        examples: &["fpaste cert --configure", "fpaste cert -a rsa -o ./keys", "fpaste cert -c secp521r1 -d 90"],
+    },
+    CommandRow {
+        name: Name::Completions,
+        word: "completions",
+        operands: "bash|zsh|fish",
+        summary: "print a completion script",
+        examples: &["fpaste completions bash > ~/.local/share/bash-completion/completions/fpaste"],
+    },
+];
+
+/// The options.
+pub const FLAGS: &[Flag] = &[
+    Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
+    Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
+    Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 12h, 7d").takes("TIME"),
+    Flag::new(
+        &[Name::Create, Name::Get],
+        'p',
+        "password",
+        "protect or open with a password: $FPASTE_PASSWORD, else asked for",
+    ),
+    Flag::new(&[Name::Create, Name::Get], '-', "password-file", "the password is the first line of FILE").takes("FILE"),
+    Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
+    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
+    Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
+    Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
+    Flag::new(&[Name::Create], 'c', "clipboard", "copy the link, too"),
+    Flag::new(&[Name::Create], '-', "qr", "draw the link as a QR code, too"),
+    Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
+    Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all; - forces stdout").takes("FILE"),
+    Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
+    Flag::new(&[Name::List, Name::Info], 'j', "json", "as JSON"),
+    Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
+    Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
+        .takes("NAME")
+        .one_of(CURVES),
+    Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
+    Flag::new(&[Name::Cert], 'd', "days", "days it is valid [365]").takes("N"),
+    Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
+    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [the configuration's]").takes("DIR"),
+    Flag::new(&[Name::Cert], '-', "configure", "enter it in the configuration file"),
+    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files"),
+    Flag::new(&[], 's', "server", "the server [http://localhost:5000]").takes("URL"),
+    Flag::new(&[], 'v', "verbose", "say on stderr what is being done"),
+    Flag::new(&[], 'h', "help", "show help; after a command, its own"),
+    Flag::new(&[], 'V', "version", "show the version"),
+];
+
+/// The row of a command.
+pub fn row(name: Name) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.name == name)
+}
+
+/// `fpaste --help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "fpaste - share text and files through a server that cannot read them\n\n\
+         usage: fpaste [FILE|-] [options]             encrypt, upload, print the link\n",
+    );
+    for row in COMMANDS {
+        let words = format!("{} {}", row.word, row.operands);
+        let _ = writeln!(text, "       fpaste {words:<30}{}", row.summary);
+    }
+    text.push_str("\noptions of create:\n");
+    text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
+    text.push_str("\noptions everywhere:\n");
+    text.push_str(&options(|flag| flag.commands.is_empty()));
+    text.push_str(
+        "\nexamples:\n  fpaste notes.txt\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n  \
+         fpaste get 'http://localhost:5000/4f2a91c07d3e#KEY'\n",
+    );
+    text
+}
+
+/// `fpaste COMMAND --help`.
+pub fn command_help(name: Name) -> String {
+    let Some(row) = row(name) else { return help() };
+    let mut text = format!("fpaste {} - {}\n\nusage: fpaste {} {}\n", row.word, row.summary, row.word, row.operands);
+    let own = options(|flag| flag.commands.contains(&name));
+    if !own.is_empty() {
+        text.push_str("\noptions:\n");
+        text.push_str(&own);
+    }
+    text.push_str("\noptions everywhere:\n");
+    text.push_str(&options(|flag| flag.commands.is_empty()));
+    text.push_str("\nexamples:\n");
+    for example in row.examples {
+        let _ = writeln!(text, "  {example}");
+    }
+    text
+}
+
+fn options(wanted: impl Fn(&Flag) -> bool) -> String {
+    let line = |flag: &Flag| {
+        let short = flag.short.map_or("    ".into(), |short| format!("-{short}, "));
+        let value = flag.value.map_or(String::new(), |value| format!(" {value}"));
+        format!("  {short}{:<22}{}\n", format!("--{}{value}", flag.long), flag.help)
+    };
+    FLAGS.iter().filter(|flag| wanted(flag)).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_fits_a_screen() {
+        for text in COMMANDS.iter().map(|row| command_help(row.name)).chain([help()]) {
+            assert!(text.lines().count() <= 36, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_command_has_two_options_of_one_name() {
+        for row in COMMANDS {
+            let flags: Vec<&Flag> = FLAGS.iter().filter(|flag| flag.is_for(row.name)).collect();
+            for (at, flag) in flags.iter().enumerate() {
+                let rest = &flags[at + 1..];
+                assert!(rest.iter().all(|other| other.long != flag.long), "{} --{}", row.word, flag.long);
+                let same_short = |other: &&&Flag| flag.short.is_some() && other.short == flag.short;
+                assert!(rest.iter().find(same_short).is_none(), "{} -{:?}", row.word, flag.short);
+            }
+        }
+    }
+}

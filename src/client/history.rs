@@ -1,0 +1,249 @@
+//! What this machine created: one JSON line a paste, with its delete token and expiry.
+//!
+//! Invariant: the file is for its owner alone (0600), and a line that cannot be understood is kept. Must never hold a
+//! key or a password, and never make a command fail that has done its work.
+
+use super::config::create_private_folder;
+use super::link::ServerUrl;
+use crate::clock::UnixSeconds;
+use crate::paste::Id;
+use serde_json::Value;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+
+/// Largest history read; 100,000 pastes.
+const MAX_BYTES: u64 = 32 << 20;
+/// A paste without a fixed expiry lives on while it is read: its token is kept this much longer than it first promised.
+const KEPT_SECONDS: u64 = 90 * 86_400;
+
+/// A created paste.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the line")]
+pub struct Entry {
+    /// Which.
+    pub id: Id,
+    /// Where it was created.
+    pub server: ServerUrl,
+    /// The link without its key.
+    pub url: String,
+    /// What deletes it.
+    pub delete_token: String,
+    /// When.
+    pub created_at: UnixSeconds,
+    /// When it goes, as the server last said.
+    pub expires_at: UnixSeconds,
+    /// Whether a read moves the expiry on.
+    pub slides: bool,
+    /// Burn after reading.
+    pub burn: bool,
+    /// Password.
+    pub password: bool,
+    /// Whether the link has a key.
+    pub encrypted: bool,
+}
+
+impl Entry {
+    /// The line's JSON; `list --json` shows it without the token.
+    pub fn json(&self) -> Value {
+        serde_json::json!({
+            "id": self.id.as_str(),
+            "server": self.server.to_string(),
+            "url": self.url,
+            "delete_token": self.delete_token,
+            "created_at": self.created_at,
+            "expires_at": self.expires_at,
+            "slides": self.slides,
+            "burn_after_read": self.burn,
+            "password_protected": self.password,
+            "encrypted": self.encrypted,
+        })
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let json: Value = serde_json::from_str(line).ok()?;
+        let text = |name: &str| json.get(name)?.as_str();
+        let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or(false);
+        Some(Self {
+            id: text("id")?.parse().ok()?,
+            server: ServerUrl::parse(text("server")?).ok()?,
+            url: text("url")?.to_owned(),
+            delete_token: text("delete_token")?.to_owned(),
+            created_at: json.get("created_at")?.as_u64()?,
+            expires_at: json.get("expires_at")?.as_u64()?,
+            slides: flag("slides"),
+            burn: flag("burn_after_read"),
+            password: flag("password_protected"),
+            encrypted: flag("encrypted"),
+        })
+    }
+
+    fn is_worth_keeping(&self, now: UnixSeconds) -> bool {
+        let slack = if self.slides { KEPT_SECONDS } else { 0 };
+        now < self.expires_at.saturating_add(slack)
+    }
+}
+
+/// What the history holds.
+#[derive(Default)]
+pub struct Entries {
+    /// The pastes, oldest first.
+    pub entries: Vec<Entry>,
+    /// Lines nobody understands.
+    pub damaged: usize,
+}
+
+/// The file; `None` when it is switched off.
+pub struct History(Option<PathBuf>);
+
+impl History {
+    /// The history in this file, or none.
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self(path)
+    }
+
+    /// Adds a paste, and drops what has gone.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn add(&self, entry: &Entry, now: UnixSeconds) -> io::Result<()> {
+        let line = format!("{}\n", entry.json());
+        self.rewrite(true, |known| known.is_worth_keeping(now), &line)
+    }
+
+    /// Forgets a paste.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn remove(&self, server: &ServerUrl, id: &Id) -> io::Result<()> {
+        self.rewrite(false, |known| known.id != *id || known.server != *server, "")
+    }
+
+    /// Everything noted.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn read(&self) -> io::Result<Entries> {
+        let Some(path) = &self.0 else { return Ok(Entries::default()) };
+        match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Entries::default()),
+            file => {
+                let mut all = Entries::default();
+                for line in text(&mut file?)?.lines().filter(|line| !line.trim().is_empty()) {
+                    match Entry::parse(line) {
+                        Some(entry) => all.entries.push(entry),
+                        None => all.damaged += 1,
+                    }
+                }
+                Ok(all)
+            }
+        }
+    }
+
+    /// Under a lock: appends, and if any entry is to go, writes the file anew. The lock is on a file of its own, because
+    /// the history is replaced as a whole.
+    fn rewrite(&self, create: bool, keep: impl Fn(&Entry) -> bool, added: &str) -> io::Result<()> {
+        let Some(path) = &self.0 else { return Ok(()) };
+        let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
+        if !create && !path.exists() {
+            return Ok(());
+        }
+        create_private_folder(folder)?;
+        let private = |path: PathBuf| OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+        let lock = private(folder.join("history.lock"))?;
+        lock.lock()?;
+        let mut file = private(path.clone())?;
+        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        let old = text(&mut file)?;
+        // A line cut short by a full disk must not swallow the next.
+        let separator = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+        let is_kept = |line: &&str| Entry::parse(line).is_none_or(|entry| keep(&entry));
+        if old.lines().all(|line| is_kept(&line)) {
+            return file.write_all(format!("{separator}{added}").as_bytes());
+        }
+        let mut new = tempfile::NamedTempFile::new_in(folder)?;
+        for line in old.lines().filter(is_kept) {
+            writeln!(new, "{line}")?;
+        }
+        new.write_all(added.as_bytes())?;
+        new.persist(path).map(drop).map_err(|error| error.error)
+    }
+}
+
+fn text(file: &mut File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::other("the history is too large; remove it"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, expires_at: UnixSeconds) -> Entry {
+        Entry {
+            id: id.parse().unwrap(),
+            server: ServerUrl::parse("http://localhost:5000").unwrap(),
+            url: format!("http://localhost:5000/{id}"),
+            delete_token: "aa".into(),
+            created_at: 1,
+            expires_at,
+            slides: false,
+            burn: false,
+            password: false,
+            encrypted: true,
+        }
+    }
+
+    #[test]
+    fn entries_come_back_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/history.jsonl");
+        let history = History::new(Some(path.clone()));
+        assert!(history.read().unwrap().entries.is_empty());
+        history.add(&entry("aaaa", 100), 10).unwrap();
+        history.add(&entry("bbbb", 1000), 10).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(history.read().unwrap().entries, [entry("aaaa", 100), entry("bbbb", 1000)]);
+        history.add(&entry("cccc", 1000), 100).unwrap();
+        assert_eq!(history.read().unwrap().entries, [entry("bbbb", 1000), entry("cccc", 1000)]);
+        history.remove(&entry("bbbb", 0).server, &entry("bbbb", 0).id).unwrap();
+        assert_eq!(history.read().unwrap().entries, [entry("cccc", 1000)]);
+    }
+
+    #[test]
+    fn damaged_lines_are_counted_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        std::fs::write(&path, b"nonsense\n\xff\xfe\n{\"id\":\"zz\"}\n{\"id\":\"cut").unwrap();
+        let history = History::new(Some(path.clone()));
+        history.add(&entry("aaaa", 100), 10).unwrap();
+        history.add(&entry("bbbb", 1000), 200).unwrap();
+        let all = history.read().unwrap();
+        assert_eq!((all.entries.len(), all.damaged), (1, 4));
+    }
+
+    #[test]
+    fn many_writers_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let history = History::new(Some(path.clone()));
+                scope.spawn(move || {
+                    for number in 0..20 {
+                        // Every other one is gone already, so that the file is written anew all the time.
+                        let expires_at = if number % 2 == 0 { 100 } else { 5 };
+                        history.add(&entry(&format!("{writer:04x}{number:04x}"), expires_at), 10).unwrap();
+                    }
+                });
+            }
+        });
+        let entries = History::new(Some(path)).read().unwrap().entries;
+        assert_eq!(entries.iter().filter(|entry| entry.expires_at == 100).count(), 80);
+    }
+}

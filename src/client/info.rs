@@ -1,0 +1,48 @@
+//! `fpaste info`: what the server is and allows.
+//!
+//! Invariant: what the server did not say is left out. Must never show its text uncleaned.
+
+use super::Session;
+use super::failure::Failure;
+use super::transport::Call;
+use super::ui::{clean, human_bytes, human_seconds, write_stdout, write_table};
+use serde_json::Value;
+use ureq::http::Method;
+use zeroize::Zeroizing;
+
+/// Shows the server's description of itself.
+///
+/// # Errors
+/// When it cannot be reached, or is something else.
+pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
+    let server = &session.settings.server;
+    let call = Call {
+        headers: vec![("Accept", Zeroizing::new("application/json".into()))],
+        ..Call::new(Method::GET, server, "/", true)
+    };
+    let info = session.transport.send(&call)?.expect(200)?.json()?;
+    if json {
+        return write_stdout(format!("{info}\n").as_bytes());
+    }
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(clean);
+    let limit = |name: &str| info.get("limits")?.get(name)?.as_u64();
+    let mut lines = vec![("server", server.to_string())];
+    if let (Some(name), Some(version)) = (text(info.get("name")), text(info.get("version"))) {
+        lines.push(("software", format!("{name} {version}")));
+    }
+    let is_known = info.get("authenticated").and_then(Value::as_bool).unwrap_or(false);
+    lines.push(("you are", if is_known { "known by your certificate" } else { "anonymous" }.into()));
+    if let Some(bytes) = limit(if is_known { "max_auth" } else { "max_anon" }) {
+        lines.push(("largest", human_bytes(bytes)));
+    }
+    if let Some(seconds) = limit("expiry") {
+        lines.push(("expires", format!("{} after the last read", human_seconds(seconds))));
+    }
+    if let Some(seconds) = limit("max_expiry") {
+        lines.push(("at most", format!("{} with --expiry", human_seconds(seconds))));
+    }
+    if let Some(difficulty) = info.get("pow").and_then(|pow| pow.get("difficulty")?.as_u64()) {
+        lines.push(("work", if difficulty == 0 { "none".into() } else { format!("{difficulty} bits a paste") }));
+    }
+    write_table(&lines)
+}

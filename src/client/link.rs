@@ -1,0 +1,183 @@
+//! Addresses: of a server, and of a paste on it with its key.
+//!
+//! Invariant: two ways to write the same server are equal. Must never show a key in a `Debug` output or an error.
+
+use super::failure::Failure;
+use crate::e2e::Key;
+use crate::paste::Id;
+use std::fmt;
+use std::net::IpAddr;
+use ureq::http::Uri;
+
+/// The base URL of a server: scheme, host, port, and the path its routes live under; no slash at the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl {
+    text: String,
+    host: String,
+}
+
+impl ServerUrl {
+    /// Reads a base URL.
+    ///
+    /// # Errors
+    /// A usage failure that says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        // What is no URL is not repeated: it might hold a key or a password.
+        let bad = |why: &str| Failure::usage(format!("a server is an address like https://paste.example.org: {why}"));
+        let uri: Uri = text.parse().map_err(|_| bad("this is none"))?;
+        let is_https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(_) => return Err(bad("http and https are known")),
+            None => return Err(bad("it begins with http:// or https://")),
+        };
+        let authority = uri.authority().ok_or_else(|| bad("the host is missing"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("a user name or password in it is not supported"));
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return Err(bad("it has no query and no fragment"));
+        }
+        let host = authority.host().to_ascii_lowercase();
+        if host.is_empty() {
+            return Err(bad("the host is missing"));
+        }
+        let port = authority.port_u16();
+        // A port that is no number is dropped without a word.
+        if port.is_none() && authority.as_str().len() != host.len() {
+            return Err(bad("the port is not a number up to 65535"));
+        }
+        let (scheme, default_port) = if is_https { ("https", 443) } else { ("http", 80) };
+        let port = port.filter(|port| *port != default_port).map_or(String::new(), |port| format!(":{port}"));
+        let path = uri.path().trim_end_matches('/');
+        Ok(Self { text: format!("{scheme}://{host}{port}{path}"), host })
+    }
+
+    /// The URL of a path below it, which begins with a slash.
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.text)
+    }
+
+    /// Whether it is this very machine, where nobody listens in between.
+    pub fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        self.host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A paste somebody named: by its URL, or by its ID on the configured server.
+pub struct Target {
+    /// The server a URL names.
+    pub server: Option<ServerUrl>,
+    /// The paste.
+    pub id: Id,
+    /// The key of the fragment.
+    pub key: Option<Key>,
+}
+
+impl Target {
+    /// Reads `URL`, `URL/raw` or `ID`, each with or without `#key`.
+    ///
+    /// # Errors
+    /// A usage failure; a fragment that is no key is one too.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let (address, fragment) = match text.trim().split_once('#') {
+            Some((address, fragment)) => (address, Some(fragment)),
+            None => (text.trim(), None),
+        };
+        let key = match fragment {
+            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(|| {
+                Failure::usage("what follows the # is no key: the link is damaged or incomplete")
+                    .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
+            })?),
+            None => None,
+        };
+        let no_paste = || Failure::usage("this names no paste").hint("use the link, or its ID: 4 to 64 hex digits");
+        let Some((server, id)) = address.strip_suffix("/raw").unwrap_or(address).rsplit_once('/') else {
+            return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste())?, key });
+        };
+        let server = ServerUrl::parse(server)?;
+        Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste())?, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAGMENT: &str = "qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8";
+
+    #[test]
+    fn the_same_server_in_several_spellings() {
+        let base = ServerUrl::parse("https://paste.example.org").unwrap();
+        for text in ["https://paste.example.org/", "HTTPS://Paste.Example.ORG:443", "https://paste.example.org//"] {
+            assert_eq!(ServerUrl::parse(text).unwrap(), base, "{text}");
+        }
+        for text in ["https://paste.example.org:444", "http://paste.example.org", "https://paste.example.org/p"] {
+            assert_ne!(ServerUrl::parse(text).unwrap(), base, "{text}");
+        }
+        assert_eq!(ServerUrl::parse("http://[::1]:5000/p/").unwrap().join("/abcd"), "http://[::1]:5000/p/abcd");
+    }
+
+    #[test]
+    fn what_is_no_server() {
+        for text in [
+            "",
+            "paste.example.org",
+            "localhost:5000",
+            "ftp://x",
+            "https://",
+            "https://u:p@x",
+            "https://x?q",
+            "https://x#f",
+            "http://x:99999",
+            "http://x:",
+            "http:///x",
+            "http://ex ample",
+        ] {
+            assert!(ServerUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_recognised() {
+        for (text, expected) in [
+            ("http://localhost:5000", true),
+            ("http://127.0.0.1", true),
+            ("http://127.9.9.9:1", true),
+            ("http://[::1]:5000", true),
+            ("http://localhost.example.org", false),
+            ("http://192.0.2.1", false),
+        ] {
+            assert_eq!(ServerUrl::parse(text).unwrap().is_loopback(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_name_a_paste() {
+        for (text, server) in [
+            ("abcd1234".to_owned(), None),
+            ("ABCD1234".to_owned(), None),
+            (format!("abcd1234#{FRAGMENT}"), None),
+            ("https://x/p/abcd1234".to_owned(), Some("https://x/p")),
+            ("https://x/abcd1234/raw".to_owned(), Some("https://x")),
+            (format!("https://x/abcd1234/raw#{FRAGMENT}\n"), Some("https://x")),
+        ] {
+            let target = Target::parse(&text).unwrap();
+            assert_eq!(target.id.as_str(), "abcd1234", "{text}");
+            assert_eq!(target.server.map(|server| server.to_string()).as_deref(), server, "{text}");
+            assert_eq!(target.key.is_some(), text.contains('#'), "{text}");
+        }
+        for text in
+            ["", "abc", "xyz12345", "https://x/", "https://x/abcd1234/more", "abcd1234#", "abcd1234#short", "/abcd"]
+        {
+            assert!(Target::parse(text).is_err(), "{text}");
+        }
+    }
+}

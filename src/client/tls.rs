@@ -1,0 +1,187 @@
+//! TLS: whom we believe, and whom we say we are.
+//!
+//! Invariant: a certificate, key or authority file that cannot be used is a usage failure that names it, before
+//! anything is sent. Must never switch verification off, and never show a byte of a key.
+
+use super::config::{Identity, Settings};
+use super::failure::{Exit, Failure};
+use super::ui::Ui;
+use aws_lc_rs::{agreement, rand};
+use rustls::crypto::{ActiveKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, aws_lc_rs as provider};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, NamedGroup, RootCertStore};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use zeroize::Zeroizing;
+
+/// Largest certificate, key or authority file read; a bundle of all public authorities has 250 kB.
+const MAX_PEM_BYTES: u64 = 4 << 20;
+
+/// The TLS settings for our server, with our certificate, or for any other, without.
+///
+/// # Errors
+/// A usage failure that names the file that cannot be used.
+pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<TlsConfig, Failure> {
+    let crypto = Arc::new(crypto_provider());
+    // The person's authority alone is believed about the person's server; others may have public certificates.
+    let mut roots = match &settings.ca_cert {
+        Some(path) => authorities(path)?,
+        None => Vec::new(),
+    };
+    if roots.is_empty() || !is_ours {
+        let system = rustls_native_certs::load_native_certs();
+        ui.trace(|| format!("{} authorities from the system", system.certs.len()));
+        roots.extend(system.certs);
+    }
+    let roots: Vec<Certificate<'static>> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let identity = match &settings.identity {
+        Some(identity) if is_ours => Some(client_cert(identity, &crypto, ui)?),
+        _ => None,
+    };
+    let builder = TlsConfig::builder().root_certs(if roots.is_empty() {
+        // A machine or container without any has the bundled ones.
+        RootCerts::WebPki
+    } else {
+        RootCerts::new_with_certs(&roots)
+    });
+    Ok(builder.client_cert(identity).unversioned_rustls_crypto_provider(crypto).build())
+}
+
+/// aws-lc's groups and P-521.
+fn crypto_provider() -> CryptoProvider {
+    let mut crypto = provider::default_provider();
+    crypto.kx_groups.push(&P521);
+    crypto
+}
+
+/// The certificates of a PEM file, each of them usable.
+fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let unusable = |why: &str| Failure::usage(format!("{what} {}: {why}", path.display()));
+    let pem = read_pem(path, what)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|_| unusable("the PEM text is damaged"))?;
+    if found.is_empty() { Err(unusable("there is no certificate in it (PEM is expected)")) } else { Ok(found) }
+}
+
+fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let found = certificates(path, "the CA file")?;
+    for (number, der) in (1..).zip(&found) {
+        // rustls drops what it does not understand without a word.
+        RootCertStore::empty().add(der.clone()).map_err(|error| {
+            Failure::usage(format!("the CA file {}: certificate {number} cannot be used: {error}", path.display()))
+        })?;
+    }
+    Ok(found)
+}
+
+fn read_pem(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let unreadable = |error: io::Error| Failure::usage(format!("cannot read {what} {}: {error}", path.display()));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() || metadata.len() > MAX_PEM_BYTES {
+        return Err(Failure::usage(format!("{what} {}: this is not a PEM file", path.display())));
+    }
+    fs::read(path).map(Zeroizing::new).map_err(unreadable)
+}
+
+fn client_cert(identity: &Identity, crypto: &CryptoProvider, ui: &Ui) -> Result<ClientCert, Failure> {
+    let chain = certificates(&identity.cert, "the client certificate")?;
+    let pem = read_pem(&identity.key, "the client key")?;
+    let key = private_key(&pem, &identity.key, ui)?;
+    // ureq panics on a pair that does not fit.
+    CertifiedKey::from_der(chain.clone(), key, crypto).map_err(|error| {
+        let (cert, key) = (identity.cert.display(), identity.key.display());
+        Failure::usage(match error {
+            rustls::Error::InconsistentKeys(_) => format!("the client key {key} does not belong to {cert}"),
+            error => format!("the client key {key} cannot be used: {error}"),
+        })
+    })?;
+    let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let key = PrivateKey::from_pem(&pem).map_err(|error| Failure::usage(format!("the client key: {error}")))?;
+    Ok(ClientCert::new_with_certs(&chain, key))
+}
+
+fn private_key(pem: &[u8], path: &Path, ui: &Ui) -> Result<PrivateKeyDer<'static>, Failure> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
+        ui.warning(&format!("others can read the client key; chmod 600 {}", path.display()));
+    }
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        let text = String::from_utf8_lossy(pem);
+        if text.contains("ENCRYPTED") {
+            return Failure::usage(format!("the client key {} is encrypted", path.display()))
+                .hint("openssl pkey -in KEY -out PLAIN_KEY removes its passphrase");
+        }
+        Failure::usage(format!("the client key {}: there is no private key in it (PEM is expected)", path.display()))
+    })
+}
+
+/// What a TLS failure means, and what to do.
+pub fn explain(error: &rustls::Error) -> Failure {
+    let failed = |message: String| Failure::new(Exit::Network, message);
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            failed("the server's certificate is signed by nobody this machine trusts".into())
+                .hint("if it is your own authority, set ca_cert to its certificate")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            failed("the server uses an authority's certificate as its own".into())
+                .hint("make it without CA:TRUE (basicConstraints=CA:FALSE), or sign one with the authority")
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            failed("the server's certificate has expired".into()).hint("check this machine's clock, too")
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => failed("the server's certificate is for another name".into()),
+        rustls::Error::AlertReceived(alert) => failed(format!("the server refused the TLS connection ({alert:?})"))
+            .hint("if it asks for a client certificate, check client_cert and client_key"),
+        rustls::Error::InvalidMessage(_) => failed("this is not TLS".into()).hint("perhaps it is http://"),
+        error => failed(format!("TLS failed: {error}")),
+    }
+}
+
+/// ECDH over P-521 (RFC 8422 section 5.4).
+#[derive(Debug)]
+struct P521;
+
+struct P521Exchange {
+    ours: agreement::EphemeralPrivateKey,
+    public: agreement::PublicKey,
+}
+
+impl SupportedKxGroup for P521 {
+    fn start(&self) -> Result<Box<dyn ActiveKeyExchange>, rustls::Error> {
+        let failed = |_| rustls::Error::FailedToGetRandomBytes;
+        let ours = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P521, &rand::SystemRandom::new());
+        let ours = ours.map_err(failed)?;
+        let public = ours.compute_public_key().map_err(failed)?;
+        Ok(Box::new(P521Exchange { ours, public }))
+    }
+
+    fn name(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}
+
+impl ActiveKeyExchange for P521Exchange {
+    fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, rustls::Error> {
+        let invalid = rustls::Error::PeerMisbehaved(rustls::PeerMisbehaved::InvalidKeyShare);
+        let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P521, peer);
+        agreement::agree_ephemeral(self.ours, peer, invalid, |secret| Ok(SharedSecret::from(secret)))
+    }
+
+    fn pub_key(&self) -> &[u8] {
+        self.public.as_ref()
+    }
+
+    fn group(&self) -> NamedGroup {
+        NamedGroup::secp521r1
+    }
+}

@@ -1,0 +1,389 @@
+//! HTTP: the only module that talks to a server, and the only one that decides which server sees a credential.
+//!
+//! Invariant: the certificate, the fingerprint and headers with secrets go to the server they are meant for and never
+//! along a redirect elsewhere; nothing secret goes to a distant server in the clear with a certificate configured.
+//! Must never follow a redirect from https to http, wait without a limit, or read an answer without one.
+
+use super::config::Settings;
+use super::failure::{Exit, Failure};
+use super::link::ServerUrl;
+use super::tls;
+use super::ui::{Meter, Ui, clean};
+use std::cell::OnceCell;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Read};
+use std::time::Duration;
+use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
+use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
+use zeroize::Zeroizing;
+
+/// Time for a name, and for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Silence after which a transfer is given up.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A longer wait than this is left to the person.
+const MAX_RETRY_AFTER_SECONDS: u64 = 10;
+/// Redirects followed.
+const MAX_REDIRECTS: usize = 5;
+/// Bodies from this size on ask before they are sent, so that a refusal costs no upload.
+const EXPECT_BYTES: usize = 1 << 20;
+/// Largest answer that is not content.
+const MAX_ANSWER_BYTES: u64 = 1 << 20;
+/// Largest content: what a server can be set to hold.
+pub const MAX_CONTENT_BYTES: u64 = (4 << 30) + 64;
+
+/// A request.
+pub struct Call<'a> {
+    /// GET, POST or DELETE.
+    pub method: Method,
+    /// The server.
+    pub server: &'a ServerUrl,
+    /// The path below the server's base, with its slash.
+    pub path: String,
+    /// Whether the server may see our certificate and fingerprint.
+    pub is_ours: bool,
+    /// Headers; for this server's eyes alone.
+    pub headers: Vec<(&'static str, Zeroizing<String>)>,
+    /// What is sent.
+    pub body: &'a [u8],
+    /// Whether the answer is content: then it may be large.
+    pub wants_content: bool,
+}
+
+impl<'a> Call<'a> {
+    /// A request without headers or body.
+    pub fn new(method: Method, server: &'a ServerUrl, path: impl Into<String>, is_ours: bool) -> Self {
+        Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: &[], wants_content: false }
+    }
+}
+
+/// An answer.
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    headers: HeaderMap,
+    /// What came.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The answer if it has this status, else the server's refusal.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn expect(self, status: u16) -> Result<Self, Failure> {
+        if self.status == status { Ok(self) } else { Err(Failure::refused(self.status, &self.body)) }
+    }
+
+    /// The body as a JSON object.
+    ///
+    /// # Errors
+    /// When it is none: then this is no flaskpaste server.
+    pub fn json(&self) -> Result<serde_json::Value, Failure> {
+        let json = serde_json::from_slice(&self.body).ok().filter(serde_json::Value::is_object);
+        json.ok_or_else(|| {
+            Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
+                .hint("check the server's address; fpaste -v shows what was asked")
+        })
+    }
+}
+
+/// The way to the servers.
+pub struct Transport<'a> {
+    settings: &'a Settings,
+    ui: &'a Ui,
+    plain: OnceCell<Agent>,
+    ours: OnceCell<Agent>,
+    others: OnceCell<Agent>,
+}
+
+impl<'a> Transport<'a> {
+    /// Nothing is read or connected before the first request.
+    pub fn new(settings: &'a Settings, ui: &'a Ui) -> Self {
+        Self { settings, ui, plain: OnceCell::new(), ours: OnceCell::new(), others: OnceCell::new() }
+    }
+
+    /// Sends a request and takes the whole answer. GET follows redirects, without credentials once it leaves the
+    /// server. A server that asks to come back within ten seconds is asked once more.
+    ///
+    /// # Errors
+    /// Network and TLS failures, and wrong certificate files. A refusal is an answer.
+    pub fn send(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let answer = self.follow(call)?;
+        let wait = answer.header("Retry-After").and_then(|text| text.parse().ok());
+        match (answer.status, wait) {
+            (429 | 503, Some(seconds)) if seconds <= MAX_RETRY_AFTER_SECONDS => {
+                self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
+                std::thread::sleep(Duration::from_secs(seconds));
+                self.follow(call)
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn follow(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let mut url = call.server.join(&call.path);
+        let mut is_home = true;
+        for _ in 0..=MAX_REDIRECTS {
+            let answer = self.once(call, &url, is_home)?;
+            let Some(location) = redirect(&answer) else { return Ok(answer) };
+            let next = resolve(&url, location).ok_or_else(|| {
+                Failure::new(Exit::Other, format!("the server redirects to {}, which is no address", clean(location)))
+            })?;
+            if call.method != Method::GET {
+                return Err(Failure::new(Exit::Other, format!("the server redirects to {next}"))
+                    .hint("use that address with -s, if you trust it"));
+            }
+            if url.starts_with("https:") && next.starts_with("http:") {
+                return Err(Failure::new(Exit::Network, "the server redirects from https to http; not followed"));
+            }
+            self.ui.trace(|| format!("redirected to {next}"));
+            is_home = is_home && next.starts_with(&call.server.join("/"));
+            url = next;
+        }
+        Err(Failure::new(Exit::Network, "the server redirects in circles"))
+    }
+
+    /// One request to one address. Away from home no header of ours goes along.
+    fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Answer, Failure> {
+        let is_ours = call.is_ours && is_home;
+        let is_https = url.starts_with("https:");
+        if is_ours && !is_https && self.settings.identity.is_some() && !call.server.is_loopback() {
+            return Err(Failure::usage(format!(
+                "{} is not encrypted, and a client certificate is configured",
+                call.server
+            ))
+            .hint("use https://, or unset client_cert for this server"));
+        }
+        let agent = self.agent(is_https, is_ours)?;
+        let mut request = Request::builder().method(call.method.clone()).uri(url);
+        if is_home {
+            for (name, value) in &call.headers {
+                request = request.header(*name, value.as_str());
+            }
+        }
+        if let Some(fingerprint) = self.settings.cert_sha1.as_ref().filter(|_| is_ours) {
+            request = request.header("X-SSL-Client-SHA1", fingerprint.as_str());
+        }
+        let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+        let proxy = proxy(is_https, &host, |name| std::env::var_os(name))?;
+        let response = if call.method == Method::POST {
+            request = request.header("Content-Length", call.body.len());
+            if call.body.len() >= EXPECT_BYTES {
+                request = request.header("Expect", "100-continue");
+            }
+            let meter = self.ui.meter("uploading", Some(call.body.len() as u64));
+            let mut upload = Metered { inner: call.body, meter };
+            run(agent, request, SendBody::from_reader(&mut upload), proxy)
+        } else {
+            run(agent, request, (), proxy)
+        };
+        let response = response.map_err(|error| explain(error, url))?;
+        let status = response.status().as_u16();
+        self.ui.trace(|| format!("{} {url}: {status}", call.method));
+        let limit = if call.wants_content && status == 200 { MAX_CONTENT_BYTES } else { MAX_ANSWER_BYTES };
+        let headers = response.headers().clone();
+        let body = self.read_body(response, limit, url)?;
+        Ok(Answer { status, headers, body })
+    }
+
+    fn read_body(&self, response: Response<Body>, limit: u64, url: &str) -> Result<Vec<u8>, Failure> {
+        let too_large = || Failure::new(Exit::Other, "the answer is larger than any paste can be");
+        let length = response.headers().get("Content-Length").and_then(|value| value.to_str().ok()?.parse().ok());
+        let expected: usize = length.unwrap_or(0u64).try_into().unwrap_or(usize::MAX);
+        if expected as u64 > limit {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::new();
+        // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
+        bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
+        let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let mut reader = Metered { inner: &mut reader, meter: self.ui.meter("downloading", length) };
+        let read = reader.by_ref().take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|error| explain(error.into(), url))?;
+        if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+    }
+
+    fn agent(&self, is_https: bool, is_ours: bool) -> Result<&Agent, Failure> {
+        let cell = match (is_https, is_ours) {
+            (false, _) => &self.plain,
+            (true, true) => &self.ours,
+            (true, false) => &self.others,
+        };
+        if cell.get().is_none() {
+            let mut config = Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .proxy(None)
+                .user_agent(concat!("fpaste/", env!("CARGO_PKG_VERSION")))
+                .timeout_resolve(Some(CONNECT_TIMEOUT))
+                .timeout_connect(Some(CONNECT_TIMEOUT))
+                .timeout_per_read(Some(SILENCE_TIMEOUT))
+                .timeout_per_write(Some(SILENCE_TIMEOUT));
+            if is_https {
+                config = config.tls_config(tls::config(self.settings, is_ours, self.ui)?);
+            }
+            let _ = cell.set(config.build().new_agent());
+        }
+        cell.get().ok_or_else(|| Failure::new(Exit::Other, "no HTTP agent"))
+    }
+}
+
+fn run(
+    agent: &Agent,
+    request: request::Builder,
+    body: impl AsSendBody,
+    proxy: Option<Proxy>,
+) -> Result<Response<Body>, ureq::Error> {
+    agent.run(agent.configure_request(request.body(body)?).proxy(proxy).build())
+}
+
+/// Reads on, and tells the meter.
+struct Metered<R> {
+    inner: R,
+    meter: Meter,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.meter.advance(read as u64);
+        Ok(read)
+    }
+}
+
+fn redirect(answer: &Answer) -> Option<&str> {
+    matches!(answer.status, 301 | 302 | 303 | 307 | 308).then(|| answer.header("Location")).flatten()
+}
+
+/// The absolute URL a `Location` means (RFC 9110 section 10.2.2); relative paths, which nobody sends, are not known.
+fn resolve(url: &str, location: &str) -> Option<String> {
+    let location = location.split('#').next().unwrap_or_default();
+    if location.starts_with('/') && !location.starts_with("//") {
+        let uri: Uri = url.parse().ok()?;
+        return Some(format!("{}://{}{location}", uri.scheme_str()?, uri.authority()?));
+    }
+    let uri: Uri = location.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    (is_web && uri.host().is_some() && !location.contains('@')).then(|| location.to_owned())
+}
+
+/// The proxy the environment names for a host, as curl reads it: `https_proxy` for https, `http_proxy` for http (in
+/// lower case only: a CGI program's `HTTP_PROXY` comes from the client), `all_proxy` for both, none for this machine.
+fn proxy(is_https: bool, host: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Proxy>, Failure> {
+    let names: &[&str] = if is_https {
+        &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+    } else {
+        &["http_proxy", "all_proxy", "ALL_PROXY"]
+    };
+    let text = |name: &str| variable(name).filter(|value| !value.is_empty())?.into_string().ok();
+    let Some((name, address)) = names.iter().find_map(|name| text(name).map(|value| (name, value))) else {
+        return Ok(None);
+    };
+    let exceptions = text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default();
+    if is_local(host) || exceptions.split(',').any(|exception| is_exception(exception.trim(), host)) {
+        return Ok(None);
+    }
+    let proxy = Proxy::new(&address).map_err(|_| Failure::usage(format!("{name} is not the address of a proxy")))?;
+    if is_https_proxy(&address) {
+        return Err(Failure::usage(format!("{name}: proxies are spoken to by http://, not https://")));
+    }
+    Ok(Some(proxy))
+}
+
+/// Over TLS to the proxy itself our certificate would be shown to it.
+fn is_https_proxy(address: &str) -> bool {
+    address.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+}
+
+fn is_local(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether an entry of `no_proxy` is this host or a domain above it.
+fn is_exception(entry: &str, host: &str) -> bool {
+    let domain = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
+    let host = host.to_ascii_lowercase();
+    entry == "*" || !domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}")))
+}
+
+/// What a failed request means, and what to do.
+fn explain(error: ureq::Error, url: &str) -> Failure {
+    let uri: Option<Uri> = url.parse().ok();
+    let place = uri.as_ref().and_then(Uri::authority).map_or("the server", |authority| authority.as_str());
+    let failed = |why: &str| Failure::new(Exit::Network, format!("{place}: {why}"));
+    match error {
+        ureq::Error::Rustls(error) => named(tls::explain(&error), place),
+        ureq::Error::HostNotFound => failed("there is no such host").hint("check the address and the network"),
+        ureq::Error::Timeout(timeout) => failed(&format!("no answer in time ({timeout})")).hint("try again later"),
+        ureq::Error::Tls(why) => failed(why),
+        ureq::Error::Io(error) => {
+            if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                return named(tls::explain(error), place);
+            }
+            match error.kind() {
+                ErrorKind::ConnectionRefused => {
+                    failed("nobody listens there").hint("is the server running? -s URL names another")
+                }
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+                    failed("the connection ended too early").hint("try again")
+                }
+                ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("no answer in time").hint("try again later"),
+                _ if error.to_string().contains("lookup") => {
+                    failed("there is no such host").hint("check the address and the network")
+                }
+                _ => failed(&error.to_string()),
+            }
+        }
+        ureq::Error::Protocol(_) => failed("this is not HTTP, or a damaged answer").hint("check the address"),
+        ureq::Error::ConnectProxyFailed(why) => failed(&format!("the proxy refused: {why}")),
+        error => failed(&error.to_string()),
+    }
+}
+
+fn named(failure: Failure, place: &str) -> Failure {
+    Failure { message: format!("{place}: {}", failure.message), ..failure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_as_curl_reads_them() {
+        let chosen = |is_https: bool, host: &str, variables: &[(&str, &str)]| {
+            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
+            proxy(is_https, host, variable).unwrap().map(|proxy| proxy.host().to_owned())
+        };
+        let both =
+            [("https_proxy", "http://s:1"), ("http_proxy", "http://p:1"), ("NO_PROXY", "in.example, .b.example")];
+        assert_eq!(chosen(true, "a.example", &both).as_deref(), Some("s"));
+        assert_eq!(chosen(false, "a.example", &both).as_deref(), Some("p"));
+        for host in ["localhost", "127.0.0.1", "[::1]", "in.example", "x.in.example", "b.example", "x.b.example"] {
+            assert_eq!(chosen(true, host, &both), None, "{host}");
+        }
+        assert_eq!(chosen(true, "inn.example", &both).as_deref(), Some("s"));
+        assert_eq!(chosen(false, "a.example", &[("HTTP_PROXY", "http://p:1")]), None);
+        assert_eq!(chosen(false, "a.example", &[("ALL_PROXY", "http://p:1")]).as_deref(), Some("p"));
+        let tls = |_: &str| Some(OsString::from("https://p:1"));
+        assert!(proxy(true, "a.example", tls).is_err());
+    }
+
+    #[test]
+    fn redirects_lead_somewhere() {
+        let url = "https://a.example/p/abcd";
+        assert_eq!(resolve(url, "/x").as_deref(), Some("https://a.example/x"));
+        assert_eq!(resolve(url, "http://b.example/x#y").as_deref(), Some("http://b.example/x"));
+        for location in ["//b.example/x", "x", "ftp://b.example/", "https://u:p@b.example/", ""] {
+            assert_eq!(resolve(url, location), None, "{location}");
+        }
+    }
+}

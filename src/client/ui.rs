@@ -1,0 +1,241 @@
+//! The terminal: messages, prompts, progress, and what may be shown on it.
+//!
+//! Invariant: stdout carries results alone, everything else goes to stderr, and progress only to a terminal. Must
+//! never show a control character that came from a server, nor echo a password.
+
+use super::failure::Failure;
+use super::interrupt::Interrupt;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// Work that is done sooner shows no progress.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// What is known of the terminal.
+pub struct Ui {
+    stderr_is_terminal: bool,
+    colour: bool,
+    verbose: bool,
+}
+
+impl Ui {
+    /// Looks at the terminal. `NO_COLOR` (no-color.org) counts when it is not empty.
+    pub fn new(verbose: bool) -> Self {
+        let stderr_is_terminal = io::stderr().is_terminal();
+        let colour = stderr_is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { stderr_is_terminal, colour, verbose }
+    }
+
+    /// Whether a person watches stderr.
+    pub fn is_watched(&self) -> bool {
+        self.stderr_is_terminal
+    }
+
+    /// Says why the program ends.
+    pub fn failure(&self, failure: &Failure) {
+        self.line("31", "error", &failure.message);
+        if let Some(hint) = &failure.hint {
+            self.line("36", "hint", hint);
+        }
+    }
+
+    /// Says what went wrong without ending anything.
+    pub fn warning(&self, text: &str) {
+        self.line("33", "warning", text);
+    }
+
+    /// Says something to a person; nothing in a script.
+    pub fn note(&self, text: &str) {
+        if self.stderr_is_terminal || self.verbose {
+            self.line("36", "note", text);
+        }
+    }
+
+    /// Says what is being done, with `-v`.
+    pub fn trace(&self, text: impl FnOnce() -> String) {
+        if self.verbose {
+            self.print(&format!("fpaste: {}\n", clean(&text())));
+        }
+    }
+
+    fn line(&self, colour: &str, label: &str, text: &str) {
+        let text = clean(text);
+        self.print(&if self.colour {
+            format!("fpaste: \x1b[{colour}m{label}:\x1b[0m {text}\n")
+        } else {
+            format!("fpaste: {label}: {text}\n")
+        });
+    }
+
+    /// Writes to stderr as it is. If that fails there is nobody left to tell.
+    pub fn print(&self, text: &str) {
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    /// A progress display over so many steps; it appears only on a terminal and if the work takes a moment. Without a
+    /// total, a number that goes up.
+    pub fn meter(&self, label: &'static str, total: Option<u64>) -> Meter {
+        Meter { label, total, done: 0, started: Instant::now(), shown: self.stderr_is_terminal, bar: None }
+    }
+}
+
+/// Progress of one piece of work.
+pub struct Meter {
+    label: &'static str,
+    total: Option<u64>,
+    done: u64,
+    started: Instant,
+    shown: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Meter {
+    /// Some bytes more are done.
+    pub fn advance(&mut self, bytes: u64) {
+        self.done += bytes;
+        if self.shown && self.started.elapsed() > PATIENCE {
+            let (label, total) = (self.label, self.total);
+            let bar = self.bar.get_or_insert_with(|| match total {
+                Some(total) => styled(
+                    ProgressBar::new(total),
+                    "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+                    label,
+                ),
+                None => styled(ProgressBar::no_length(), "{msg} {bytes} {bytes_per_sec} {elapsed}", label),
+            });
+            bar.set_position(self.done);
+        }
+    }
+
+    /// Shows that the work goes on, though nobody knows how long.
+    pub fn tick(&mut self) {
+        if self.shown && self.started.elapsed() > PATIENCE {
+            let label = self.label;
+            let bar =
+                self.bar.get_or_insert_with(|| styled(ProgressBar::no_length(), "{spinner} {msg} {elapsed}", label));
+            bar.tick();
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn styled(bar: ProgressBar, template: &str, label: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style.progress_chars("##-")).with_message(label)
+}
+
+/// Asks for a password on the terminal, though stdin be data.
+///
+/// # Errors
+/// A usage failure without a terminal, or for an empty answer.
+pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
+    let no_terminal = |error: io::Error| {
+        Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
+            .hint("set FPASTE_PASSWORD, or use --password-file")
+    };
+    let _restored = interrupt.restoring_terminal();
+    let password = rpassword::prompt_password("Password: ").map(Zeroizing::new).map_err(no_terminal)?;
+    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
+}
+
+/// Writes a result to stdout; a reader that has had enough is no failure.
+///
+/// # Errors
+/// When stdout cannot be written for another reason, a full disk for example.
+pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(super::failure::Exit::Other, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes names and values to stdout, a line each.
+///
+/// # Errors
+/// As [`write_stdout`].
+pub fn write_table(lines: &[(&str, String)]) -> Result<(), Failure> {
+    let line = |(name, value): &(&str, String)| format!("{name:<10}{value}\n");
+    write_stdout(lines.iter().map(line).collect::<Vec<_>>().concat().as_bytes())
+}
+
+/// Whether a character would be obeyed by a terminal instead of shown: controls, and marks that reorder text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// One line of text that a terminal only shows. Line breaks become spaces.
+pub fn clean(text: &str) -> String {
+    let one_line = text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
+    one_line.filter(|c| !is_unsafe(*c)).collect()
+}
+
+/// Text of several lines that a terminal only shows, and how many characters were left out.
+pub fn clean_text(text: &str) -> (String, usize) {
+    let mut left_out = 0;
+    let unix = text.replace("\r\n", "\n");
+    let cleaned = unix
+        .chars()
+        .filter(|c| {
+            let shown = matches!(c, '\n' | '\t') || !is_unsafe(*c);
+            left_out += usize::from(!shown);
+            shown
+        })
+        .collect();
+    (cleaned, left_out)
+}
+
+/// A size for people: `512 B`, `3.0 MiB`.
+pub fn human_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A duration for people, in its two largest units: `4d 23h`, `59s`.
+pub fn human_seconds(seconds: u64) -> String {
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in units {
+        if rest >= size {
+            parts.push(format!("{}{name}", rest / size));
+            rest %= size;
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "0s".into() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_unsafe_reaches_a_terminal() {
+        assert_eq!(clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"), "a]0;xb c31md");
+        assert_eq!(clean_text("a\r\nb\tc\x1b[2J\u{85}"), ("a\nb\tc[2J".into(), 2));
+        assert_eq!(clean("ünïcödé 🙂"), "ünïcödé 🙂");
+    }
+
+    #[test]
+    fn durations_for_people() {
+        let cases = [(0, "0s"), (59, "59s"), (60, "1m"), (3661, "1h 1m"), (432_000, "5d"), (86_401, "1d")];
+        for (seconds, text) in cases {
+            assert_eq!(human_seconds(seconds), text, "{seconds}");
+        }
+    }
+}
