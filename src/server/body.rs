@@ -9,7 +9,8 @@ use super::connection::HEAD_TIMEOUT;
 use super::head::Head;
 use super::sys;
 use crate::http::Framing;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::Instant;
 
 /// Bodies up to this size tiny_http reads together with the head, when nobody waits for `100 Continue`.
@@ -31,6 +32,8 @@ pub(super) struct WireBody<'a, 'b> {
     max_bytes: u64,
     /// Whether the last chunk was seen before tiny_http read anything.
     seen_whole: bool,
+    /// Whether we have said `100 Continue` ourselves: then tiny_http never sees this request.
+    is_direct: bool,
     ended: bool,
 }
 
@@ -41,13 +44,23 @@ impl<'a, 'b> WireBody<'a, 'b> {
             Framing::Length(length) => Some(length),
             Framing::Chunked => None,
         };
-        Self { accepted, look, head, wire: None, missing, max_bytes, seen_whole: false, ended: missing == Some(0) }
+        Self {
+            accepted,
+            look,
+            head,
+            wire: None,
+            missing,
+            max_bytes,
+            seen_whole: false,
+            is_direct: false,
+            ended: missing == Some(0),
+        }
     }
 
     /// tiny_http's request, if it was pulled or had no body, and whether nothing of it is left on the wire. The request
     /// must not be dropped while something is: tiny_http would read all of it first.
     pub(super) fn finish(mut self) -> (Option<tiny_http::Request>, bool) {
-        if self.ended && self.wire.is_none() {
+        if self.ended && self.wire.is_none() && !self.is_direct {
             self.wire = self.accepted.next_request();
         }
         (self.wire, self.ended)
@@ -70,6 +83,19 @@ impl<'a, 'b> WireBody<'a, 'b> {
             self.wire = self.accepted.next_request();
         }
         self.wire.as_mut().ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Reads a body of known length whose sender waits for `100 Continue`. tiny_http's has a `Content-Length`, which RFC
+    /// 9110 section 8.6 forbids and strict clients refuse, so ours goes out instead; the connection then ends with
+    /// this request, because tiny_http knows nothing of it.
+    fn read_directly(&mut self, buffer: &mut [u8], missing: u64) -> io::Result<usize> {
+        let mut socket: &TcpStream = self.accepted.socket()?;
+        if !self.is_direct {
+            io::copy(&mut socket.take(self.head.bytes as u64), &mut io::sink())?;
+            socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.is_direct = true;
+        }
+        socket.take(missing).read(buffer)
     }
 
     /// Waits until what lies on the socket behind the head is whole, or too much to be called small; which of the two.
@@ -101,7 +127,10 @@ impl Read for WireBody<'_, '_> {
         if buffer.is_empty() || self.missing == Some(0) {
             return Ok(0);
         }
-        let read = self.pull()?.as_reader().read(buffer)?;
+        let read = match self.missing {
+            Some(missing) if self.head.expects_continue => self.read_directly(buffer, missing)?,
+            _ => self.pull()?.as_reader().read(buffer)?,
+        };
         match &mut self.missing {
             Some(_) if read == 0 => return Err(ErrorKind::UnexpectedEof.into()),
             Some(missing) => {

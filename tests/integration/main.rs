@@ -10,10 +10,14 @@
     reason = "a test that meets the unexpected should panic, and say so"
 )]
 
+#[cfg(feature = "client")]
+mod client_harness;
 mod harness;
 mod http_client;
 mod response;
 
+#[cfg(feature = "client")]
+mod client;
 mod concurrency;
 mod create;
 mod create_limits;

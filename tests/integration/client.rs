@@ -1,0 +1,310 @@
+//! fpaste's commands and exit codes, against a real server.
+
+use crate::client_harness::Client;
+use crate::harness::Server;
+use std::os::unix::fs::PermissionsExt;
+
+/// Behind the `#` of a link.
+fn key_of(link: &str) -> &str {
+    link.split_once('#').expect("a link with a key").1
+}
+
+/// The link without its key.
+fn bare(link: &str) -> &str {
+    link.split('#').next().unwrap()
+}
+
+fn id_of(link: &str) -> &str {
+    bare(link).rsplit('/').next().unwrap()
+}
+
+#[test]
+fn what_goes_in_comes_out_and_the_server_never_sees_it() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for content in [b"a secret\n".to_vec(), vec![0], (0..=255).collect(), vec![b'x'; 3_000_000]] {
+        let link = client.create(&content, &[]);
+        assert_eq!(key_of(&link).len(), 43, "{link}");
+        assert_eq!(client.run(&["get", &link]).succeeded().stdout, content);
+        let stored = server.get(&format!("/{}/raw", id_of(&link))).expect_status(200).body;
+        assert_eq!(stored.len(), content.len() + 28);
+        assert!(content.len() < 9 || !stored.windows(9).any(|window| window == &content[..9]));
+        assert!(!server.log().contains(key_of(&link)));
+    }
+}
+
+#[test]
+fn every_way_to_name_a_paste_works() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    let (key, id) = (key_of(&link), id_of(&link));
+    for name in [link.clone(), format!("{}/raw#{key}", bare(&link)), format!("{id}#{key}")] {
+        assert_eq!(client.run(&["get", &name]).succeeded().text(), "x", "{name}");
+    }
+    assert_eq!(client.pipe(format!("{link}\n"), &["get", "-"]).succeeded().text(), "x");
+    // Without the key it is what the server has.
+    assert_eq!(client.run(&["get", id]).succeeded().stdout.len(), 29);
+}
+
+#[test]
+fn create_prints_what_was_asked_for() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let base = format!("http://{}", server.authority());
+    assert!(client.create("a", &[]).starts_with(&base));
+    let raw = client.create("b", &["-r"]);
+    assert!(bare(&raw).ends_with("/raw") && key_of(&raw).len() == 43, "{raw}");
+    assert_eq!(client.run(&["get", &raw]).succeeded().text(), "b");
+    let quiet = client.pipe("c", &["-q"]).succeeded();
+    assert!(quiet.stderr.is_empty());
+    assert_eq!(client.run(&["get", &quiet.line()]).succeeded().text(), "c");
+    let json = client.pipe("d", &["-j", "-b"]).succeeded().json();
+    assert_eq!((&json["burn_after_read"], &json["size"]), (&true.into(), &29.into()));
+    assert_eq!(client.run(&["get", json["link"].as_str().unwrap()]).succeeded().text(), "d");
+    let qr = client.pipe("e", &["--qr"]).succeeded();
+    assert!(qr.line().starts_with(&base) && qr.stderr.contains('█'), "{}", qr.stderr);
+}
+
+#[test]
+fn the_public_url_is_what_is_printed() {
+    let server =
+        Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example.org"), ("FLASKPASTE_URL_PREFIX", "/p")]);
+    let client = Client::with_url(&format!("http://{}/p/", server.authority()));
+    let link = client.create("x", &[]);
+    assert!(link.starts_with("https://paste.example.org/p/"), "{link}");
+    let id = format!("{}#{}", id_of(&link), key_of(&link));
+    assert_eq!(client.run(&["get", &id]).succeeded().text(), "x");
+}
+
+#[test]
+fn plain_pastes_keep_their_type() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("a,b\n", &["-E", "-t", "text/csv"]);
+    assert!(!link.contains('#'));
+    server.get(&format!("/{}/raw", id_of(&link))).expect_status(200).expect_header("Content-Type", "text/csv");
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "a,b\n");
+    assert!(client.pipe("{}", &["-E", "-t", "application/json"]).failed(2).contains("hint: leave --type away"));
+    let json = client.create(r#"{"content":"no"}"#, &["-E"]);
+    assert_eq!(client.run(&["get", &json]).succeeded().text(), r#"{"content":"no"}"#);
+}
+
+#[test]
+fn one_reader_wins_a_burn_paste() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("once", &["-b"]);
+    // What cannot succeed does not take it.
+    client.run(&["get", &link[..link.len() - 1]]).failed(2);
+    client.run(&["get", &link, "-o", "no/such/folder/file"]).failed(2);
+    client.run(&["get", &link, "-o", "."]).failed(2);
+    assert!(client.run(&["get", "-m", &link]).succeeded().text().contains("burns     yes"));
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "once");
+    assert!(client.run(&["get", &link]).failed(3).contains("hint: "));
+}
+
+#[test]
+fn passwords_come_from_the_environment_or_a_file() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for password in ["correct horse", "pässwörd 🔑", " blank at the ends "] {
+        client.file("password", format!("{password}\nsecond line\n"));
+        let link = client.create("x", &["--password-file", "password"]);
+        assert_eq!(client.with("FPASTE_PASSWORD", password).run(&["get", "-p", &link]).succeeded().text(), "x");
+        assert!(client.run(&["get", &link]).failed(4).contains("hint: use -p"));
+        client.with("FPASTE_PASSWORD", "wrong").run(&["get", "-p", &link]).failed(4);
+        assert!(!std::fs::read_to_string(client.history()).unwrap().contains(password));
+    }
+    // Nobody to ask, and nothing to take.
+    client.pipe("x", &["-p"]).failed(2);
+    client.file("empty", "\n");
+    client.pipe("x", &["--password-file", "empty"]).failed(2);
+    client.pipe("x", &["--password-file", "missing"]).failed(2);
+}
+
+#[test]
+fn lifetimes_reach_the_server() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for (text, seconds) in [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("99999d", 2_592_000)] {
+        let run = client.pipe("x", &["-j", "-x", text]).succeeded();
+        let json = run.json();
+        let lifetime = json["expires_at"].as_u64().unwrap() - json["created_at"].as_u64().unwrap();
+        assert_eq!(lifetime, seconds, "{text}");
+    }
+    client.pipe("x", &["-x", "0"]).failed(2);
+}
+
+#[test]
+fn delete_uses_the_history_and_forgets() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let links: Vec<String> = (0..3).map(|n| client.create(format!("{n}"), &[])).collect();
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json().as_array().unwrap().len(), 3);
+    let run = client.run(&["delete", &links[0], id_of(&links[1])]).succeeded();
+    assert_eq!(run.text(), format!("deleted {}\ndeleted {}\n", id_of(&links[0]), id_of(&links[1])));
+    client.run(&["get", &links[0]]).failed(3);
+    let left = client.run(&["list", "--json"]).succeeded().json();
+    assert_eq!(left[0]["id"].as_str(), Some(id_of(&links[2])));
+    assert!(left[0].get("delete_token").is_none());
+    // Somebody else has no token.
+    assert!(Client::new(&server).run(&["delete", &links[2]]).failed(4).contains("history"));
+    // The first failure decides, and the others are tried all the same.
+    let run = client.run(&["delete", "abcd1234", &links[2]]);
+    assert_eq!((run.code, run.text()), (Some(4), format!("deleted {}\n", id_of(&links[2]))));
+}
+
+#[test]
+fn an_owner_deletes_without_a_history() {
+    let server = Server::start(&[]);
+    let owner = "ab".repeat(20);
+    let client = Client::new(&server).with("FLASKPASTE_CERT_SHA1", &owner);
+    let link = client.create("x", &[]);
+    let elsewhere = Client::new(&server).with("FLASKPASTE_CERT_SHA1", &owner);
+    assert!(elsewhere.run(&["info"]).succeeded().text().contains("known by your certificate"));
+    assert!(elsewhere.run(&["get", "-m", &link]).succeeded().text().contains(&owner));
+    elsewhere.run(&["delete", &link]).succeeded();
+    Client::new(&server).with("FLASKPASTE_CERT_SHA1", "12:34").run(&["info"]).failed(2);
+}
+
+#[test]
+fn the_history_is_private_and_never_costs_the_url() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    let mode = std::fs::metadata(client.history()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = std::fs::read_to_string(client.history()).unwrap();
+    assert!(text.contains(id_of(&link)) && !text.contains(key_of(&link)), "{text}");
+    // Damaged: a warning, and the rest is there.
+    std::fs::write(client.history(), format!("nonsense\n{text}")).unwrap();
+    let run = client.run(&["list"]).succeeded();
+    assert!(run.stderr.contains("warning") && run.text().contains(id_of(&link)), "{}", run.stderr);
+    // A folder in its place: nothing can be written, and the link is printed all the same.
+    std::fs::remove_file(client.history()).unwrap();
+    std::fs::create_dir(client.history()).unwrap();
+    let run = client.pipe("y", &["-"]).succeeded();
+    assert!(run.line().contains('#') && run.stderr.contains("warning"), "{}", run.stderr);
+    // Off.
+    let quiet = Client::new(&server);
+    quiet.configure("history = off\n");
+    quiet.create("z", &[]);
+    assert!(!quiet.history().exists());
+}
+
+#[test]
+fn refusals_have_their_exit_codes() {
+    let server = Server::start(&[
+        ("FLASKPASTE_MAX_ANON", "1000"),
+        ("FLASKPASTE_DEDUP_MAX", "1"),
+        ("FLASKPASTE_MIN_ENTROPY", "4"),
+    ]);
+    let client = Client::new(&server);
+    assert!(client.pipe(vec![1; 2000], &["-"]).failed(5).contains("hint: "));
+    // Large input is held against the limit before it is read to its end.
+    client.pipe(vec![1; 20_000_000], &["-"]).failed(5);
+    client.pipe("a".repeat(500), &["-E"]).failed(5);
+    client.pipe("same", &["-E"]).succeeded();
+    client.pipe("same", &["-E"]).failed(6);
+    client.run(&["get", "abcd1234"]).failed(3);
+    client.run(&["-s", "http://127.0.0.1:1", "info"]).failed(7);
+    client.run(&["-s", "http://no.such.host.invalid", "info"]).failed(7);
+}
+
+#[test]
+fn a_wrong_key_and_a_truncated_upload_release_nothing() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let (link, other) = (client.create("x".repeat(1000), &[]), client.create("y", &[]));
+    let wrong = format!("{}#{}", bare(&link), key_of(&other));
+    assert!(client.run(&["get", &wrong]).failed(8).contains("hint: "));
+    client.run(&["get", &wrong, "-o", "out"]).failed(8);
+    for length in [0, 27, 500] {
+        let stored = server.get(&format!("/{}/raw", id_of(&link))).expect_status(200).body;
+        let cut = server.paste([&stored[..length], b"!"].concat());
+        client.run(&["get", "-o", "out", &format!("{}#{}", cut.id, key_of(&link))]).failed(8);
+    }
+    // The list of the home shows no trace of a half-written file.
+    let names: Vec<_> =
+        std::fs::read_dir(client.home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name.to_str().unwrap() == ".local"), "{names:?}");
+}
+
+#[test]
+fn output_is_whole_or_not_there() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("content", &[]);
+    let old = client.file("old", "old");
+    std::fs::set_permissions(&old, PermissionsExt::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(&old, client.home.join("link")).unwrap();
+    client.run(&["get", "-o", "link", &link]).succeeded();
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "content");
+    assert_eq!(std::fs::metadata(&old).unwrap().permissions().mode() & 0o777, 0o640);
+    assert!(client.home.join("link").is_symlink());
+    client.run(&["get", "-o", "old", "abcd1234"]).failed(3);
+    assert_eq!(std::fs::read_to_string(&old).unwrap(), "content");
+    assert_eq!(client.run(&["get", "-o", "-", &link]).succeeded().text(), "content");
+    client.run(&["get", "-o", "/dev/null", &link]).succeeded();
+}
+
+#[test]
+fn bad_input_gets_one_clear_error() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("empty", "");
+    for (arguments, named) in [
+        (&["nosuchfile"][..], "there is no file nosuchfile"),
+        (&["create", "."], "is a directory"),
+        (&["empty"], "is empty"),
+        (&["-"], "is empty"),
+        (&["get", "not-a-paste"], "names no paste"),
+        (&["get", "abcd1234#short"], "no key"),
+        (&["get", "ftp://x/abcd1234"], "https://"),
+        (&["-s", "nonsense", "info"], "https://"),
+        (&["frobnicate", "it"], "no command"),
+        (&["--frobnicate"], "no option --frobnicate"),
+    ] {
+        let stderr = client.run(arguments).failed(2);
+        assert!(stderr.contains(named), "{arguments:?}: {stderr}");
+    }
+    client.configure("sever = x\n");
+    assert!(client.run(&["info"]).failed(2).contains("line 1: unknown key \"sever\""));
+    client.configure("");
+    std::fs::remove_file(client.home.join(".config/fpaste/config")).unwrap();
+    std::fs::create_dir(client.home.join(".config/fpaste/config")).unwrap();
+    assert!(client.run(&["info"]).failed(2).contains("is not a file"));
+}
+
+#[test]
+fn proof_of_work_is_solved() {
+    let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "14"), ("FLASK_ENV", "production")]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
+}
+
+#[test]
+fn info_tells_the_limits() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    assert!(client.run(&["info"]).succeeded().text().contains("3.00 MiB"));
+    assert_eq!(client.run(&["info", "--json"]).succeeded().json()["name"], "FlaskPaste");
+}
+
+#[test]
+fn localhost_reaches_a_server_on_ipv4_alone() {
+    let server = Server::start(&[]);
+    let port = server.authority().rsplit(':').next().unwrap().to_owned();
+    let client = Client::with_url(&format!("http://localhost:{port}"));
+    assert!(client.create("x", &[]).starts_with(&format!("http://localhost:{port}/")));
+}
+
+#[test]
+fn the_server_hands_out_the_client() {
+    // It lies beside the server's.
+    let server = Server::start(&[]);
+    let binary = server.get("/client").expect_status(200).body;
+    assert_eq!(binary, std::fs::read(env!("CARGO_BIN_EXE_fpaste")).unwrap());
+}

@@ -1,0 +1,163 @@
+//! Runs the real `fpaste` in a home of its own.
+//!
+//! Invariant: nothing of the machine's configuration, history or proxies reaches it, and no run outlives its test.
+
+use crate::harness::{Folder, SOON, Server};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A person's home, and the server they use.
+pub struct Client {
+    pub home: Arc<Folder>,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run came to.
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    shown: String,
+}
+
+impl Client {
+    /// A new home, with this server in the environment.
+    pub fn new(server: &Server) -> Self {
+        Self::with_url(&format!("http://{}", server.authority()))
+    }
+
+    /// A new home, with a server at this address.
+    pub fn with_url(url: &str) -> Self {
+        Self { home: Arc::new(Folder::new()), variables: vec![("FLASKPASTE_SERVER".into(), url.into())] }
+    }
+
+    /// The same home with one variable besides or instead; an empty value counts as unset.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let mut variables = self.variables.clone();
+        variables.retain(|(known, _)| known != name);
+        variables.push((name.into(), value.into()));
+        Self { home: Arc::clone(&self.home), variables }
+    }
+
+    /// Writes `~/.config/fpaste/config`.
+    pub fn configure(&self, text: &str) {
+        std::fs::create_dir_all(self.home.join(".config/fpaste")).unwrap();
+        std::fs::write(self.home.join(".config/fpaste/config"), text).unwrap();
+    }
+
+    /// Writes a file into the home, and returns its path.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        std::fs::write(self.home.join(name), content).unwrap();
+        self.home.join(name)
+    }
+
+    pub fn history(&self) -> PathBuf {
+        self.home.join(".local/state/fpaste/history.jsonl")
+    }
+
+    /// The command, not yet started; its working folder is the home.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fpaste"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.home.path());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.home.path()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it with nothing on stdin.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        finish(self.command(arguments).spawn().unwrap(), arguments)
+    }
+
+    /// Runs it with this on stdin.
+    #[track_caller]
+    pub fn pipe(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, input) = (child.stdin.take().unwrap(), input.as_ref().to_vec());
+        // It may end without reading all.
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let run = finish(child, arguments);
+        writer.join().unwrap();
+        run
+    }
+
+    /// Creates a paste and returns its link.
+    #[track_caller]
+    pub fn create(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> String {
+        let arguments: Vec<&str> = [&["create", "-"], arguments].concat();
+        self.pipe(input, &arguments).succeeded().line()
+    }
+}
+
+#[track_caller]
+fn finish(mut child: Child, arguments: &[&str]) -> Run {
+    let deadline = Instant::now() + SOON;
+    // Read while it runs: a full pipe would stop it.
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("fpaste {arguments:?} did not end");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let code = child.wait().unwrap().code();
+    let stdout = stdout.join().unwrap();
+    let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
+    let shown = format!("fpaste {arguments:?}: {code:?}\n{}\n{stderr}", String::from_utf8_lossy(&stdout));
+    Run { code, stdout, stderr, shown }
+}
+
+fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes).unwrap();
+        }
+        bytes
+    })
+}
+
+impl Run {
+    /// The run, which has to have ended with 0.
+    #[track_caller]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.shown);
+        self
+    }
+
+    /// The run, which has to have failed with this code, one `error:` line and at most one `hint:`, and nothing on
+    /// stdout; its stderr.
+    #[track_caller]
+    pub fn failed(self, code: i32) -> String {
+        assert_eq!(self.code, Some(code), "{}", self.shown);
+        let count = |label: &str| self.stderr.lines().filter(|line| line.starts_with(label)).count();
+        assert_eq!(count("fpaste: error: "), 1, "{}", self.shown);
+        assert!(count("fpaste: hint: ") <= 1, "{}", self.shown);
+        assert!(self.stdout.is_empty(), "{}", self.shown);
+        self.stderr
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.stdout.clone()).unwrap()
+    }
+
+    /// Its one line.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        let text = self.text();
+        assert_eq!((text.lines().count(), text.ends_with('\n')), (1, true), "{}", self.shown);
+        text.trim_end().to_owned()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.shown))
+    }
+}
