@@ -18,6 +18,10 @@ mod response;
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod client_network;
+#[cfg(feature = "client")]
+mod client_terminal;
 mod concurrency;
 mod create;
 mod create_limits;

@@ -1,0 +1,305 @@
+//! fpaste against servers that are foreign, slow, broken or hostile.
+
+use crate::client_harness::Client;
+use crate::harness::{Folder, SOON, Server, wait_until};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Child;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A server that records what it is sent and answers as the test says: a function of the request's first line.
+struct Stub {
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stub {
+    fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let recorded = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            let mut held = Vec::new();
+            for mut socket in listener.incoming().flatten() {
+                while let Some(head) = read_request(&mut socket) {
+                    let reply = answer(head.lines().next().unwrap());
+                    recorded.lock().unwrap().push(head);
+                    let _ = socket.write_all(&reply);
+                    if !reply.windows(18).any(|window| window == b"Connection: close\r") {
+                        continue;
+                    }
+                    break;
+                }
+                // A body that is promised and never comes.
+                held.push(socket);
+            }
+        });
+        Self { url, heads }
+    }
+
+    fn heads(&self) -> String {
+        self.heads.lock().unwrap().join("\n").to_ascii_lowercase()
+    }
+}
+
+/// One request's head; its body is read and dropped.
+fn read_request(socket: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        if socket.read(&mut byte).ok()? == 0 {
+            return None;
+        }
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    std::io::copy(&mut socket.take(length.unwrap_or(0)), &mut std::io::sink()).ok()?;
+    Some(head)
+}
+
+fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+const CREATED: &str =
+    r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"the-token","created_at":1,"expires_at":99999999999}"#;
+
+/// What a server without proof of work says.
+fn accepting(line: &str) -> Vec<u8> {
+    match line {
+        line if line.starts_with("POST") => reply("201 Created", "", CREATED),
+        line if line.contains("/challenge") => reply("200 OK", "", r#"{"enabled":false,"difficulty":0}"#),
+        line if line.starts_with("DELETE") => reply("200 OK", "", "{}"),
+        _ => reply("200 OK", "", "content"),
+    }
+}
+
+#[test]
+fn credentials_go_to_the_configured_server_on_every_request() {
+    let (ours, foreign) = (Stub::new(accepting), Stub::new(accepting));
+    let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
+    client.pipe("x", &[]).succeeded();
+    let count = ours.heads().matches("x-ssl-client-sha1: abab").count();
+    assert_eq!(count, ours.heads.lock().unwrap().len(), "{}", ours.heads());
+    // The same ID on another server is another paste.
+    let url = format!("{}/abcd1234", foreign.url);
+    client.run(&["get", &url]).succeeded();
+    client.run(&["delete", &url]).succeeded();
+    assert!(
+        !foreign.heads().contains("x-ssl-client-sha1") && !foreign.heads().contains("token"),
+        "{}",
+        foreign.heads()
+    );
+    // The server a paste was created on gets its token though another is configured now.
+    let moved = client.with("FLASKPASTE_SERVER", &foreign.url);
+    moved.run(&["delete", &format!("{}/abcd1234", ours.url)]).succeeded();
+    assert!(ours.heads().contains("x-delete-token: the-token"), "{}", ours.heads());
+}
+
+#[test]
+fn a_redirect_takes_no_credential_along() {
+    let elsewhere = Stub::new(accepting);
+    let location = format!("Location: {}/abcd1234/raw\r\n", elsewhere.url);
+    let ours = Stub::new(move |line| match line {
+        line if line.starts_with("GET /here") => reply("302 Found", "Location: /abcd1234\r\n", ""),
+        line if line.contains("/challenge") => accepting(line),
+        _ => reply("301 Moved Permanently", &location, ""),
+    });
+    let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
+    client.file("password", "hunter2\n");
+    let run = client.run(&["get", "--password-file", "password", "abcd1234"]).succeeded();
+    assert_eq!(run.text(), "content");
+    assert!(ours.heads().contains("hunter2") && ours.heads().contains("abab"), "{}", ours.heads());
+    let seen = elsewhere.heads();
+    assert!(!seen.contains("hunter2") && !seen.contains("x-ssl") && seen.contains("get /abcd1234/raw"), "{seen}");
+    // A paste or a deletion is not sent elsewhere at all.
+    assert!(client.pipe("x", &[]).failed(1).contains("hint: use that address with -s"));
+    client.run(&["delete", "abcd1234"]).failed(1);
+    assert!(!elsewhere.heads().contains("post") && !elsewhere.heads().contains("delete"));
+}
+
+#[test]
+fn circles_end() {
+    let ours = Stub::new(|_| reply("302 Found", "Location: /abcd1234\r\n", ""));
+    assert!(Client::with_url(&ours.url).run(&["get", "abcd1234"]).failed(7).contains("circles"));
+}
+
+#[test]
+fn a_download_that_breaks_off_leaves_nothing() {
+    let cut = Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec());
+    // The stub holds its sockets; this one ends them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            read_request(&mut socket);
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf");
+        }
+    });
+    let client = Client::with_url(&url);
+    assert!(client.run(&["get", "-o", "out", "abcd1234"]).failed(7).contains("ended too early"));
+    assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
+    // Interrupted while it waits: the same.
+    let client = Client::with_url(&cut.url);
+    let mut child = client.command(&["get", "-o", "out", "abcd1234"]).spawn().unwrap();
+    wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
+    assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 1, "the unfinished file");
+    interrupt(&child, "INT");
+    assert_eq!(wait(&mut child), Some(130));
+    assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
+}
+
+fn interrupt(child: &Child, signal: &str) {
+    let kill = format!("kill -{signal} {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+fn wait(child: &mut Child) -> Option<i32> {
+    let mut status = None;
+    wait_until("fpaste has ended", SOON, || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap().code()
+}
+
+#[test]
+fn proof_of_work_is_interrupted_at_once() {
+    let puzzle =
+        r#"{"enabled":true,"nonce":"00","difficulty":40,"expires":99999999999,"token":"t","algorithm":"sha256"}"#;
+    let server = Stub::new(|_| reply("200 OK", "", puzzle));
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let client = Client::with_url(&server.url);
+        let input = client.file("input", "x");
+        let before = server.heads.lock().unwrap().len();
+        let mut child = client.command(&[input.to_str().unwrap()]).spawn().unwrap();
+        wait_until("the puzzle was asked for", SOON, || server.heads.lock().unwrap().len() > before);
+        interrupt(&child, signal);
+        let started = Instant::now();
+        assert_eq!(wait(&mut child), Some(code));
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    }
+    let impossible = Stub::new(|_| reply("200 OK", "", &puzzle.replace("40", "64")));
+    assert!(Client::with_url(&impossible.url).pipe("x", &[]).failed(1).contains("64 bits"));
+}
+
+#[test]
+fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
+    let busy = Mutex::new(1);
+    let server = Stub::new(move |line| {
+        let mut left = busy.lock().unwrap();
+        if line.starts_with("POST") && *left > 0 {
+            *left -= 1;
+            return reply("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"error":"Busy.","code":"busy"}"#);
+        }
+        accepting(line)
+    });
+    Client::with_url(&server.url).pipe("x", &[]).succeeded();
+    let always = Stub::new(|_| reply("503 Service Unavailable", "Retry-After: 0\r\n", ""));
+    Client::with_url(&always.url).run(&["info"]).failed(6);
+    assert_eq!(always.heads.lock().unwrap().len(), 2);
+    let later = Stub::new(|_| reply("429 Too Many Requests", "Retry-After: 3600\r\n", ""));
+    Client::with_url(&later.url).run(&["info"]).failed(6);
+    assert_eq!(later.heads.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_hostile_server_gets_nothing_onto_the_terminal() {
+    let server = Stub::new(|_| {
+        reply(
+            "400 Bad Request",
+            "",
+            "{\"error\":\"a\\u001b]0;owned\\u0007b\\nfpaste: error: c\",\"hint\":\"\\u009b2J\\u202ed\"}",
+        )
+    });
+    let stderr = Client::with_url(&server.url).run(&["info"]).failed(1);
+    assert!(stderr.contains("a]0;ownedb fpaste: error: c") && stderr.contains("hint: 2Jd\n"), "{stderr:?}");
+    assert!(stderr.chars().all(|c| c == '\n' || !c.is_control()), "{stderr:?}");
+}
+
+#[test]
+fn what_is_no_flaskpaste_server_is_said_to_be_none() {
+    for body in ["", "<html>", "[]", "{}", r#"{"id":"nonsense"}"#] {
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", body),
+            line => accepting(line),
+        });
+        Client::with_url(&server.url).pipe("x", &[]).failed(1);
+    }
+    let noise = Stub::new(|_| b"SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n".to_vec());
+    Client::with_url(&noise.url).run(&["info"]).failed(7);
+}
+
+#[test]
+fn an_absolute_url_for_another_paste_is_not_believed() {
+    let lying = CREATED.replace("/abcd1234\"", "https://evil.example/ffff0000\"");
+    let server = Stub::new(move |line| match line {
+        line if line.starts_with("POST") => reply("201 Created", "", &lying),
+        line => accepting(line),
+    });
+    let client = Client::with_url(&server.url);
+    assert!(client.create("x", &[]).starts_with(&format!("{}/abcd1234#", server.url)));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create(vec![b'x'; 3_000_000], &[]);
+    for arguments in [&["get", &link][..], &["--help"], &["list"], &["completions", "zsh"]] {
+        let mut child = client.command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(wait(&mut child), Some(0), "{arguments:?}");
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!(stderr, "", "{arguments:?}");
+    }
+}
+
+/// A full disk must not cost the link, and a file is not half written.
+#[test]
+fn a_full_disk_is_said_and_leaves_the_old_file() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    let full = client.command(&["get", &link]).stdout(std::fs::File::create("/dev/full").unwrap()).output().unwrap();
+    assert_eq!(full.status.code(), Some(1));
+    assert!(String::from_utf8(full.stderr).unwrap().contains("cannot write to standard output"));
+}
+
+/// The format, checked against Python's cryptography in both directions.
+#[test]
+fn an_independent_implementation_reads_and_writes_the_same() {
+    let Some(tool) = std::env::var_os("SCHEMATHESIS") else {
+        assert!(std::env::var_os("CI").is_none(), "SCHEMATHESIS is not set");
+        eprintln!("SKIPPED: interop with Python's cryptography; SCHEMATHESIS names a program in a venv that has it");
+        return;
+    };
+    let python = std::path::Path::new(&tool).with_file_name("python");
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let folder = Folder::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py");
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut command = std::process::Command::new(&python);
+        command.arg(script).args(arguments).current_dir(folder.path());
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        output.stdout
+    };
+    let content: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+    let link = client.create(&content, &[]);
+    let (url, key) = link.split_once('#').unwrap();
+    let id = url.rsplit('/').next().unwrap();
+    let stored = server.get(&format!("/{id}/raw")).expect_status(200).body;
+    assert_eq!(run(&["open", key], &stored), content);
+    let sealed = run(&["seal", key], &content);
+    let paste = server.request("POST", "/").header("Content-Type", "application/octet-stream").body(sealed).created();
+    assert_eq!(client.run(&["get", &format!("{}#{key}", paste.id)]).succeeded().stdout, content);
+}

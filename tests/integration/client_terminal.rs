@@ -1,0 +1,137 @@
+//! fpaste on a terminal: prompts, what may be shown, interruption. The terminal is a real one, made by script(1).
+
+use crate::client_harness::Client;
+use crate::harness::{SOON, Server, wait_until};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A shell command on a terminal of its own, with `$FPASTE` as the program.
+struct Terminal {
+    child: Child,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    fn run(client: &Client, line: &str) -> Self {
+        let inner = client.command(&[]);
+        let mut command = Command::new("script");
+        command.args(["-qec", line, "/dev/null"]).env_clear().current_dir(client.home.path());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("FPASTE", env!("CARGO_BIN_EXE_fpaste")).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let (mut stdout, screen) = (child.stdout.take().unwrap(), Arc::clone(&shown));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read @ 1..) = stdout.read(&mut buffer) {
+                screen.lock().unwrap().extend_from_slice(&buffer[..read]);
+            }
+        });
+        Self { child, shown }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
+    fn type_after(&mut self, prompt: &str, keys: &str) {
+        wait_until(&format!("{prompt} is shown"), SOON, || self.text().contains(prompt));
+        self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Its exit code, and everything shown.
+    fn end(mut self) -> (i32, String) {
+        let mut status = None;
+        wait_until("the command has ended", SOON, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        (status.unwrap().code().unwrap(), self.text())
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
+    terminal.type_after("Password: ", "hunter2\n");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 0, "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let link = std::fs::read_to_string(client.home.join("link")).unwrap();
+    // Reading asks by itself when somebody is there.
+    let mut terminal = Terminal::run(&client, &format!("$FPASTE get '{}'", link.trim()));
+    terminal.type_after("Password: ", "hunter2\n");
+    let (code, shown) = terminal.end();
+    assert_eq!((code, shown.contains("data\r\n")), (0, true), "{shown}");
+    let mut terminal = Terminal::run(&client, &format!("$FPASTE get '{}'", link.trim()));
+    terminal.type_after("Password: ", "wrong\n");
+    assert_eq!(terminal.end().0, 4);
+}
+
+#[test]
+fn an_interrupted_prompt_gives_the_terminal_back() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("x", "x");
+    for keys in ["\x03", ""] {
+        let line = "$FPASTE x -p & wait $!; code=$?; stty -a; exit $code";
+        let line = if keys.is_empty() {
+            "(while ! pkill -TERM -P $$ -x fpaste; do sleep 0.05; done) & $FPASTE x -p; code=$?; stty -a; exit $code"
+        } else {
+            &line.replace(" & wait $!", "")
+        };
+        let mut terminal = Terminal::run(&client, line);
+        if !keys.is_empty() {
+            terminal.type_after("Password: ", keys);
+        }
+        let (code, shown) = terminal.end();
+        assert_eq!(code, if keys.is_empty() { 143 } else { 130 }, "{shown}");
+        assert!(shown.contains(" echo ") && shown.contains(" icanon "), "{shown}");
+    }
+}
+
+#[test]
+fn binary_is_not_shown_and_a_burned_one_is_kept() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let content: Vec<u8> = (0..=255).collect();
+    let link = client.create(&content, &[]);
+    let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
+    assert!(code == 1 && shown.contains("error: the content is binary"), "{code} {shown}");
+    assert_eq!(Terminal::run(&client, &format!("$FPASTE get -o - '{link}'")).end().0, 0);
+    let link = client.create(&content, &["-b"]);
+    let (code, shown) = Terminal::run(&client, &format!("$FPASTE get '{link}'")).end();
+    assert!(code == 1 && shown.contains("it is kept in "), "{code} {shown}");
+    let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
+    assert_eq!(std::fs::read(client.home.join(&format!("fpaste-{id}"))).unwrap(), content);
+}
+
+#[test]
+fn a_terminal_is_only_shown_what_it_does_not_obey() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("a\x1b]0;owned\x07b\u{202e}c\tdé", &[]);
+    let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
+    assert_eq!(code, 0);
+    assert!(shown.starts_with("a]0;ownedbc\tdé\r\n") && shown.contains("3 control characters"), "{shown:?}");
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    let (_, coloured) = Terminal::run(&client, "$FPASTE info").end();
+    assert!(coloured.contains("\x1b[31merror:\x1b[0m"), "{coloured:?}");
+    let (_, plain) = Terminal::run(&client, "NO_COLOR=1 $FPASTE info").end();
+    assert!(plain.contains("fpaste: error: ") && !plain.contains('\x1b'), "{plain:?}");
+    assert!(!client.run(&["info"]).failed(7).contains('\x1b'));
+}
+
+#[test]
+fn alone_on_a_terminal_it_says_what_to_do() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    let (code, shown) = Terminal::run(&client, "$FPASTE").end();
+    assert!(code == 2 && shown.contains("nothing to upload") && shown.contains("fpaste FILE"), "{shown}");
+}
