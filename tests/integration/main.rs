@@ -22,6 +22,8 @@ mod client;
 mod client_network;
 #[cfg(feature = "client")]
 mod client_terminal;
+#[cfg(feature = "client")]
+mod client_tls;
 mod concurrency;
 mod create;
 mod create_limits;
@@ -34,6 +36,8 @@ mod fuzz;
 mod http;
 mod imports;
 mod mime;
+#[cfg(feature = "client")]
+mod nginx;
 mod pow;
 mod read;
 mod read_access;

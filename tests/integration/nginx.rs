@@ -1,0 +1,145 @@
+//! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
+//! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
+
+use crate::harness::{Folder, SOON, Server};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What nginx tells the server, so that it is believed.
+pub const PROXY_SECRET: &str = "between-the-two-of-them";
+
+/// The program, also where an ordinary person's `PATH` does not lead.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin", "/sbin"]).map(PathBuf::from);
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// Whether the tools are there; if not, says that a test is skipped.
+pub fn is_available() -> bool {
+    let missing: Vec<&str> = ["nginx", "openssl"].into_iter().filter(|name| find(name).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(std::env::var_os("CI").is_none(), "{missing:?} must be installed here");
+    eprintln!("SKIPPED: a test through nginx; install {missing:?}");
+    false
+}
+
+/// Runs openssl in a folder; its stdout.
+#[track_caller]
+pub fn openssl(folder: &Path, arguments: &str) -> String {
+    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Makes `ca.crt` and `ca.key`, a made-up authority.
+pub fn make_authority(folder: &Path) {
+    openssl(
+        folder,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -subj /CN=made-up-CA -days 2",
+    );
+}
+
+/// Makes `NAME.crt` and `NAME.key`, signed by the authority, for some subject alternative names and days.
+pub fn make_server_certificate(folder: &Path, name: &str, alternatives: &str, days: i32) {
+    openssl(
+        folder,
+        &format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+        ),
+    );
+    let extensions = format!("basicConstraints=CA:FALSE\nsubjectAltName={alternatives}\n");
+    std::fs::write(folder.join(format!("{name}.ext")), extensions).unwrap();
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out {name}.crt -days {days} -extfile {name}.ext"
+        ),
+    );
+}
+
+/// A running nginx.
+pub struct Nginx {
+    child: Child,
+    ports: Vec<u16>,
+    _folder: Folder,
+}
+
+impl Nginx {
+    /// Starts it in a folder that holds `ca.crt`, the certificates and keys; a server block a port, each with a certificate by its name
+    /// and some directives.
+    #[track_caller]
+    pub fn start(folder: Folder, server: &Server, blocks: &[(&str, &str)]) -> Self {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let ports = free_ports(blocks.len());
+            write_configuration(&folder, server, blocks, &ports);
+            let mut command = Command::new(find("nginx").unwrap());
+            command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
+            let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            // Ends by itself when somebody else was faster to take a port.
+            while child.try_wait().unwrap().is_none() {
+                if ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+                    return Self { child, ports, _folder: folder };
+                }
+                assert!(Instant::now() < deadline, "nginx does not listen");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
+            assert!(log.contains("Address already in use") && Instant::now() < deadline, "nginx: {log}");
+        }
+    }
+
+    /// `https://127.0.0.1:PORT` of a block.
+    pub fn url(&self, block: usize) -> String {
+        format!("https://127.0.0.1:{}", self.ports[block])
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Its workers go with it on TERM, and would outlive it on KILL.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)], ports: &[u16]) {
+    let servers: String = blocks
+        .iter()
+        .zip(ports)
+        .map(|((certificate, directives), port)| {
+            format!(
+                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}.crt; ssl_certificate_key {certificate}.key; {directives}
+                 client_max_body_size 60m;
+                 location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Host $host:{port};
+                 proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr;
+                 proxy_set_header X-SSL-Client-SHA1 $ssl_client_fingerprint; proxy_set_header X-Proxy-Secret \"{PROXY_SECRET}\"; }} }}\n",
+                server.authority()
+            )
+        })
+        .collect();
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {};\n", folder.join(name).display()))
+        .collect();
+    // As root, nginx gives its workers to another user, who may not look into the folder.
+    let user = if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
+        "user root;\n"
+    } else {
+        ""
+    };
+    let text = format!(
+        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{servers}}}\n"
+    );
+    std::fs::write(folder.join("nginx.conf"), text).unwrap();
+}
