@@ -26,6 +26,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import client
+
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
 WORK = ROOT / "target" / "bench"
@@ -426,6 +428,8 @@ def run(stack, options):
             note(f"32 uploads and 8 downloads of {size // MIB} MiB at once")
             peak = peak_under_transfers(ours, size, headers)
             add_limit(f"peak, 32 uploads and 8 downloads of {size // MIB} MiB", peak, "MiB", 200)
+        note("fpaste")
+        table.extend(client.measure(binary.with_name("fpaste"), ours.port, folder))
 
 
 def main():

@@ -114,7 +114,7 @@ fn free_ports(count: usize) -> Vec<u16> {
 }
 
 fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)], ports: &[u16]) {
-    let servers: String = blocks
+    let servers: Vec<String> = blocks
         .iter()
         .zip(ports)
         .map(|((certificate, directives), port)| {
@@ -128,7 +128,7 @@ fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)]
             )
         })
         .collect();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+    let temporary: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|name| format!("{name}_temp_path {};\n", folder.join(name).display()))
         .collect();
@@ -139,7 +139,9 @@ fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)]
         ""
     };
     let text = format!(
-        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{servers}}}\n"
+        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{}{}}}\n",
+        temporary.concat(),
+        servers.concat()
     );
     std::fs::write(folder.join("nginx.conf"), text).unwrap();
 }
