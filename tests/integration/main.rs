@@ -19,6 +19,8 @@ mod response;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
+mod client_documents;
+#[cfg(feature = "client")]
 mod client_network;
 #[cfg(feature = "client")]
 mod client_terminal;
