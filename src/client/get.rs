@@ -44,8 +44,12 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
             Failure::new(Exit::Decryption, "the content does not belong to this key, or was changed on its way")
                 .hint("check that the link is complete; nothing was written")
         })?;
-    } else if located.entry.is_some_and(|entry| entry.encrypted) {
+    } else if located.entry.as_ref().is_some_and(|entry| entry.encrypted) {
         session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+    }
+    if let Some(entry) = located.entry.filter(|_| is_burned) {
+        // It is gone; a history that cannot be written is no reason to withhold the content.
+        let _ = session.history.remove(&entry.server, &entry.id);
     }
     sink.write(&content, session).or_else(
         |failure| {

@@ -102,6 +102,7 @@ fn one_reader_wins_a_burn_paste() {
     assert!(client.run(&["get", "-m", &link]).succeeded().text().contains("burns     yes"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "once");
     assert!(client.run(&["get", &link]).failed(3).contains("hint: "));
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json(), serde_json::json!([]));
 }
 
 #[test]
