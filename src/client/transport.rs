@@ -265,13 +265,18 @@ fn redirect(answer: &Answer) -> Option<&str> {
 /// The absolute URL a `Location` means (RFC 9110 section 10.2.2); relative paths, which nobody sends, are not known.
 fn resolve(url: &str, location: &str) -> Option<String> {
     let location = location.split('#').next().unwrap_or_default();
-    if location.starts_with('/') && !location.starts_with("//") {
-        let uri: Uri = url.parse().ok()?;
-        return Some(format!("{}://{}{location}", uri.scheme_str()?, uri.authority()?));
-    }
-    let uri: Uri = location.parse().ok()?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    (is_web && uri.host().is_some() && !location.contains('@')).then(|| location.to_owned())
+    let from: Uri = url.parse().ok()?;
+    let to: Uri = location.parse().ok()?;
+    let (scheme, authority) = match (to.scheme_str(), to.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) => (scheme, authority),
+        (None, None) if location.starts_with('/') && !location.starts_with("//") => {
+            (from.scheme_str()?, from.authority()?)
+        }
+        _ => return None,
+    };
+    // Put together anew: `HTTP://` would not be seen to be http.
+    let path = to.path_and_query().map_or("/", |path| path.as_str());
+    (!authority.as_str().contains('@')).then(|| format!("{scheme}://{authority}{path}"))
 }
 
 /// The proxy the environment names for a host, as curl reads it: `https_proxy` for https, `http_proxy` for http (in
@@ -382,6 +387,7 @@ mod tests {
         let url = "https://a.example/p/abcd";
         assert_eq!(resolve(url, "/x").as_deref(), Some("https://a.example/x"));
         assert_eq!(resolve(url, "http://b.example/x#y").as_deref(), Some("http://b.example/x"));
+        assert_eq!(resolve(url, "HTTP://b.example").as_deref(), Some("http://b.example/"));
         for location in ["//b.example/x", "x", "ftp://b.example/", "https://u:p@b.example/", ""] {
             assert_eq!(resolve(url, location), None, "{location}");
         }

@@ -143,7 +143,14 @@ pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure>
             .hint("set FPASTE_PASSWORD, or use --password-file")
     };
     let _restored = interrupt.restoring_terminal();
-    let password = rpassword::prompt_password("Password: ").map(Zeroizing::new).map_err(no_terminal)?;
+    let answer = rpassword::prompt_password("Password: ").map(Zeroizing::new);
+    if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+        // Ctrl-C: rpassword has raised SIGINT, and the thread that handles it ends the program at any moment.
+        loop {
+            std::thread::park();
+        }
+    }
+    let password = answer.map_err(no_terminal)?;
     if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
 }
 

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A server that records what it is sent and answers as the test says: a function of the request's first line.
-struct Stub {
-    url: String,
+pub struct Stub {
+    pub url: String,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stub {
-    fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+    pub fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -39,7 +39,7 @@ impl Stub {
         Self { url, heads }
     }
 
-    fn heads(&self) -> String {
+    pub fn heads(&self) -> String {
         self.heads.lock().unwrap().join("\n").to_ascii_lowercase()
     }
 }
@@ -60,7 +60,7 @@ fn read_request(socket: &mut TcpStream) -> Option<String> {
     Some(head)
 }
 
-fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
+pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
@@ -302,4 +302,22 @@ fn an_independent_implementation_reads_and_writes_the_same() {
     let sealed = run(&["seal", key], &content);
     let paste = server.request("POST", "/").header("Content-Type", "application/octet-stream").body(sealed).created();
     assert_eq!(client.run(&["get", &format!("{}#{key}", paste.id)]).succeeded().stdout, content);
+}
+
+#[test]
+fn a_proxy_carries_what_is_not_for_this_machine() {
+    // Everything is tunnelled: a proxy learns where to and no more.
+    let proxy = Stub::new(|_| reply("403 Forbidden", "", "not this one"));
+    let client = Client::with_url("https://paste.invalid").with("https_proxy", &proxy.url);
+    assert!(client.run(&["info"]).failed(7).contains("proxy"));
+    assert!(proxy.heads().contains("connect paste.invalid:443"), "{}", proxy.heads());
+    client.with("NO_PROXY", ".invalid").run(&["info"]).failed(7);
+    assert_eq!(proxy.heads.lock().unwrap().len(), 1);
+    let here = Server::start(&[]);
+    let client = Client::new(&here).with("http_proxy", &proxy.url).with("ALL_PROXY", &proxy.url);
+    client.run(&["info"]).succeeded();
+    assert_eq!(proxy.heads.lock().unwrap().len(), 1);
+    let client = Client::with_url("http://paste.invalid").with("http_proxy", &proxy.url);
+    client.run(&["info"]).failed(7);
+    assert!(proxy.heads().contains("connect paste.invalid:80"), "{}", proxy.heads());
 }

@@ -1,6 +1,7 @@
 //! fpaste on a terminal: prompts, what may be shown, interruption. The terminal is a real one, made by script(1).
 
 use crate::client_harness::Client;
+use crate::client_network::{Stub, reply};
 use crate::harness::{SOON, Server, wait_until};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -91,6 +92,22 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
         assert_eq!(code, if keys.is_empty() { 143 } else { 130 }, "{shown}");
         assert!(shown.contains(" echo ") && shown.contains(" icanon "), "{shown}");
     }
+}
+
+#[test]
+fn long_work_shows_progress_on_a_terminal_alone() {
+    let puzzle = r#"{"enabled":true,"nonce":"00","difficulty":40,"token":"t"}"#;
+    let server = Stub::new(move |_| reply("200 OK", "", puzzle));
+    let client = Client::with_url(&server.url);
+    client.file("x", "x");
+    let mut terminal = Terminal::run(&client, "$FPASTE x");
+    terminal.type_after("proof of work", "\x03");
+    assert_eq!(terminal.end().0, 130);
+    let mut terminal = Terminal::run(&client, "$FPASTE x 2> errors; code=$?; cat errors; exit $code");
+    wait_until("the puzzle was asked for", SOON, || server.heads().matches("get /challenge").count() == 2);
+    terminal.type_after("", "\x03");
+    let (code, shown) = terminal.end();
+    assert!(code == 130 && !shown.contains("proof of work"), "{shown}");
 }
 
 #[test]
