@@ -5,6 +5,7 @@
 
 pub mod args;
 mod cert;
+pub mod command;
 mod completions;
 mod config;
 mod create;
@@ -17,13 +18,14 @@ mod info;
 pub mod interrupt;
 mod link;
 mod list;
+mod localhost;
 mod password;
 mod solve;
 mod tls;
 mod transport;
 pub mod ui;
 
-use args::{Command, Invocation};
+use command::{Command, Invocation};
 use config::{Folders, Settings};
 use failure::Failure;
 use history::{Entry, History};

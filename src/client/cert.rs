@@ -3,7 +3,7 @@
 //! Invariant: the key file is for its owner alone (0600) from its first byte, and nothing is overwritten without
 //! `--force`. Must never print the key.
 
-use super::args::{Cert, KeyKind};
+use super::command::{Cert, KeyKind};
 use super::config::{self, Folders, create_private_folder};
 use super::failure::{Exit, Failure};
 use super::ui::{Ui, write_stdout};

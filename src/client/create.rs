@@ -3,7 +3,7 @@
 //! Invariant: stdout gets the link alone, and gets it before anything else can fail. Must never send content before
 //! it is encrypted, unless that was asked for, nor hold it twice.
 
-use super::args::{Create, Form, Input};
+use super::command::{Create, Form, Input};
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};

@@ -3,7 +3,7 @@
 //! Invariant: nothing is written unless the tag verified, and a file appears whole or not at all. What may go wrong
 //! with the target is tried before a burn paste is taken. Must never send a terminal what is not text.
 
-use super::args::{Get, Output, PasswordSource};
+use super::command::{Get, Output, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::link::Target;
 use super::transport::{Answer, Call};

@@ -3,7 +3,7 @@
 //! Invariant: the exit code is 130 and 143, as shells count it, the terminal echoes again, and an unfinished file is gone.
 //! Must never wait for the network or the proof of work.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::File;
@@ -16,6 +16,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Pending {
     unfinished_file: Option<PathBuf>,
     terminal: Option<(File, Termios)>,
+}
+
+impl Pending {
+    fn restore_terminal(&mut self) {
+        if let Some((terminal, settings)) = self.terminal.take() {
+            let _ = tcsetattr(terminal, OptionalActions::Now, &settings);
+        }
+    }
 }
 
 /// The handler, and what it is to put right.
@@ -45,9 +53,7 @@ impl Interrupt {
         if let Some(path) = pending.unfinished_file.take() {
             let _ = std::fs::remove_file(path);
         }
-        if let Some((terminal, settings)) = pending.terminal.take() {
-            let _ = tcsetattr(terminal, OptionalActions::Now, &settings);
-        }
+        pending.restore_terminal();
     }
 
     /// Removes this file if the program is interrupted while the guard lives.
@@ -56,16 +62,22 @@ impl Interrupt {
         Guard(self, |pending| pending.unfinished_file = None)
     }
 
-    /// Gives the terminal its settings back if the program is interrupted while the guard lives.
-    pub fn restoring_terminal(&self) -> Guard<'_> {
-        let terminal = File::open("/dev/tty").ok();
-        let settings = terminal.and_then(|terminal| tcgetattr(&terminal).ok().map(|settings| (terminal, settings)));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).terminal = settings;
-        Guard(self, |pending| pending.terminal = None)
+    /// Turns the terminal's echo off while the guard lives, and on again if the program is interrupted. Before the
+    /// prompt is shown, so that a password pasted at once is not seen either.
+    pub fn hiding_keys(&self) -> Guard<'_> {
+        let hidden = File::open("/dev/tty").ok().and_then(|terminal| {
+            let settings = tcgetattr(&terminal).ok()?;
+            let mut silent = settings.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
+            Some((terminal, settings))
+        });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).terminal = hidden;
+        Guard(self, Pending::restore_terminal)
     }
 }
 
-/// While it lives, an interruption puts something right.
+/// While it lives, an interruption puts something right; so does its end, where there is something to put right.
 pub struct Guard<'a>(&'a Interrupt, fn(&mut Pending));
 
 impl Drop for Guard<'_> {

@@ -4,7 +4,7 @@
 //! or kept.
 
 use super::Session;
-use super::args::PasswordSource;
+use super::command::PasswordSource;
 use super::failure::Failure;
 use super::ui::ask_password;
 use base64::Engine;

@@ -7,6 +7,7 @@
 use super::config::Settings;
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
+use super::localhost::LocalhostResolver;
 use super::tls;
 use super::ui::{Meter, Ui, clean};
 use std::cell::OnceCell;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 use zeroize::Zeroizing;
 
@@ -229,7 +231,8 @@ impl<'a> Transport<'a> {
             if is_https {
                 config = config.tls_config(tls::config(self.settings, is_ours, self.ui)?);
             }
-            let _ = cell.set(config.build().new_agent());
+            let agent = Agent::with_parts(config.build(), DefaultConnector::default(), LocalhostResolver::default());
+            let _ = cell.set(agent);
         }
         cell.get().ok_or_else(|| Failure::new(Exit::Other, "no HTTP agent"))
     }

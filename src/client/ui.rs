@@ -142,7 +142,7 @@ pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure>
         Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
             .hint("set FPASTE_PASSWORD, or use --password-file")
     };
-    let _restored = interrupt.restoring_terminal();
+    let _hidden = interrupt.hiding_keys();
     let answer = rpassword::prompt_password("Password: ").map(Zeroizing::new);
     if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
         // Ctrl-C: rpassword has raised SIGINT, and the thread that handles it ends the program at any moment.

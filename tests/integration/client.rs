@@ -295,11 +295,14 @@ fn info_tells_the_limits() {
 }
 
 #[test]
-fn localhost_reaches_a_server_on_ipv4_alone() {
+fn localhost_reaches_a_server_on_one_address_alone() {
     let server = Server::start(&[]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let client = Client::with_url(&format!("http://localhost:{port}"));
     assert!(client.create("x", &[]).starts_with(&format!("http://localhost:{port}/")));
+    let elsewhere = Server::start(&[("FLASKPASTE_BIND", "[::1]:0")]);
+    let port = elsewhere.authority().rsplit(':').next().unwrap().to_owned();
+    Client::with_url(&format!("http://localhost:{port}")).create("x", &[]);
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! The commands, as the command line gives them: what the other modules work from.
+//!
+//! Invariant: a value makes sense as it stands; [`super::args`] refuses what does not. Must never hold a password.
+
+use std::path::PathBuf;
+
+/// What to do, and the options every command has.
+#[derive(Debug)]
+pub struct Invocation {
+    /// What to do.
+    pub command: Command,
+    /// `--server`
+    pub server: Option<String>,
+    /// `--verbose`
+    pub verbose: bool,
+}
+
+/// A command with its options.
+#[derive(Debug)]
+pub enum Command {
+    /// Show this text.
+    Help(String),
+    /// Show the version.
+    Version,
+    /// Upload.
+    Create(Create),
+    /// Download.
+    Get(Get),
+    /// Delete these.
+    Delete(Vec<String>),
+    /// List the history.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Describe the server.
+    Info {
+        /// As JSON.
+        json: bool,
+    },
+    /// Make a certificate.
+    Cert(Cert),
+    /// Print a completion script.
+    Completions(String),
+}
+
+/// Where content comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Where a password comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum PasswordSource {
+    /// There is none.
+    None,
+    /// The environment, else a prompt.
+    Ask,
+    /// A file's first line.
+    File(PathBuf),
+}
+
+/// What is printed of a new paste.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The link.
+    Link,
+    /// The link to the content.
+    Raw,
+    /// `ID#KEY`.
+    Id,
+    /// The server's answer with the link.
+    Json,
+}
+
+/// `create`
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own; none excludes another")]
+pub struct Create {
+    /// What to upload.
+    pub input: Input,
+    /// Whether to encrypt.
+    pub encrypt: bool,
+    /// Burn after reading.
+    pub burn: bool,
+    /// Lifetime.
+    pub expiry_seconds: Option<u64>,
+    /// Password.
+    pub password: PasswordSource,
+    /// MIME type of plain content.
+    pub mime_type: Option<String>,
+    /// What to print.
+    pub form: Form,
+    /// Copy the link.
+    pub clipboard: bool,
+    /// Draw the link.
+    pub qr: bool,
+}
+
+/// Where content goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Stdout, unless it is binary and stdout a terminal.
+    Default,
+    /// Stdout, whatever it is.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// `get`
+#[derive(Debug)]
+pub struct Get {
+    /// URL or ID, or `-` for a link on stdin.
+    pub target: String,
+    /// Metadata alone.
+    pub meta: bool,
+    /// As JSON.
+    pub json: bool,
+    /// Where to.
+    pub output: Output,
+    /// Password.
+    pub password: PasswordSource,
+}
+
+/// The kind of key of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// NIST P-521.
+    P521,
+    /// RSA of this many bits.
+    Rsa(u32),
+}
+
+/// `cert`
+#[derive(Debug)]
+pub struct Cert {
+    /// Algorithm and size.
+    pub kind: KeyKind,
+    /// Validity.
+    pub days: u32,
+    /// Common name.
+    pub name: Option<String>,
+    /// Folder.
+    pub folder: Option<PathBuf>,
+    /// Enter it in the configuration.
+    pub configure: bool,
+    /// Overwrite.
+    pub force: bool,
+}
