@@ -48,6 +48,12 @@ def timed(argv, environment, stdin=None):
     return time.perf_counter() - started
 
 
+def peak_mib(argv, environment):
+    """The most memory a command held."""
+    process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return os.wait4(process.pid, 0)[2].ru_maxrss / 1024
+
+
 def hash_rates(binary, environment):
     """Hashes a second of fpaste on all cores and of a Python loop on one."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Puzzles)
@@ -96,4 +102,7 @@ def measure(binary, port, folder):
             curl.append(size / MIB / timed(argv, environment))
     compared = f" (curl, not encrypted: {statistics.median(curl):.0f})" if curl else ""
     add("encrypt and upload 48 MiB", statistics.median(upload), f"MiB/s{compared}")
+    large.write_bytes(os.urandom(size))
+    peak = peak_mib([binary, "-q", str(large)], environment)
+    add("its memory at most", peak, f"MiB   ≤ {3 * size // MIB} {'ok' if peak <= 3 * size / MIB else 'MISSED'}")
     return lines

@@ -3,8 +3,6 @@
 //! Invariant: a type that leaves this module is short printable ASCII without quotes, and what [`served`] returns is
 //! nothing a browser would execute. Must never look at more than the first [`SNIFF_BYTES`] of a content.
 
-use std::borrow::Cow;
-
 /// Leading bytes that detection looks at; tar's magic is the farthest, at 257.
 pub const SNIFF_BYTES: usize = 512;
 
@@ -155,8 +153,8 @@ pub fn sanitise(sent: Option<&str>) -> Option<String> {
 }
 
 /// The type that is sent for a stored one: the same, or text where a browser would execute it.
-pub fn served(stored: &str) -> Cow<'_, str> {
-    if is_active(essence(stored)) { Cow::Borrowed(TEXT) } else { Cow::Borrowed(stored) }
+pub fn served(stored: &str) -> &str {
+    if is_active(essence(stored)) { TEXT } else { stored }
 }
 
 /// Whether a browser may show content of this served type in its own window.
@@ -387,7 +385,7 @@ mod tests {
         ];
         for stored in active {
             assert_eq!(served(stored), TEXT, "{stored}");
-            assert!(is_inline(&served(stored)) && extension(&served(stored)) == "txt");
+            assert!(is_inline(served(stored)) && extension(served(stored)) == "txt");
         }
         for stored in ["text/plain; charset=utf-8", "image/png", "application/json", "application/pdf", "text/csv"] {
             assert_eq!(served(stored), stored);

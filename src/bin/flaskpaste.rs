@@ -12,7 +12,7 @@ use flaskpaste::store::{Limits, Location, Role, Stats, Store};
 use lexopt::prelude::{Long, Short, Value};
 use std::error::Error;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -193,31 +193,30 @@ fn stats(stats: &Stats, json: bool) -> Outcome {
 fn health(config: &Config) -> Outcome {
     const TIMEOUT: Duration = Duration::from_secs(5);
     let request = format!("GET {}/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", config.url_prefix);
-    let mut answer = String::new();
     let asked = match &config.bind {
         Bind::Tcp(address) => {
             let mut address = *address;
             if address.ip().is_unspecified() {
-                address.set_ip(if address.is_ipv4() {
-                    [127, 0, 0, 1].into()
-                } else {
-                    std::net::Ipv6Addr::LOCALHOST.into()
-                });
+                let loopback = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+                address.set_ip(if address.is_ipv4() { loopback.0 } else { loopback.1 });
             }
-            TcpStream::connect_timeout(&address, TIMEOUT).and_then(|mut socket| {
-                socket.set_read_timeout(Some(TIMEOUT))?;
-                socket.write_all(request.as_bytes())?;
-                socket.read_to_string(&mut answer)
-            })
+            TcpStream::connect_timeout(&address, TIMEOUT)
+                .and_then(|socket| socket.set_read_timeout(Some(TIMEOUT)).map(|()| socket))
+                .and_then(|socket| ask(socket, &request))
         }
-        Bind::Unix(path) => UnixStream::connect(path).and_then(|mut socket| {
-            socket.set_read_timeout(Some(TIMEOUT))?;
-            socket.write_all(request.as_bytes())?;
-            socket.read_to_string(&mut answer)
-        }),
+        Bind::Unix(path) => UnixStream::connect(path)
+            .and_then(|socket| socket.set_read_timeout(Some(TIMEOUT)).map(|()| socket))
+            .and_then(|socket| ask(socket, &request)),
     };
-    asked.map_err(|error| format!("the server does not answer: {error}"))?;
+    let answer = asked.map_err(|error| format!("the server does not answer: {error}"))?;
     if answer.starts_with("HTTP/1.1 200 ") { print("healthy\n") } else { Err("the server is unhealthy".into()) }
+}
+
+fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<String> {
+    let mut answer = String::new();
+    socket.write_all(request.as_bytes())?;
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn version() -> String {

@@ -1,9 +1,11 @@
 //! `POST /`: a paste comes in.
 //!
 //! Invariant: nothing is stored unless everything about the request is right, and a 201 is on the disk. What can be
-//! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`].
+//! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`], but for
+//! one JSON body at a time, which is parsed where it lies.
 
 use super::json_body::JsonBody;
+use super::mark;
 use crate::admission;
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -166,12 +168,6 @@ fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Conte
 fn hash_password(app: &App, password: &str) -> Result<PasswordHash, ApiError> {
     let hashed = app.passwords.hash(|| PasswordHash::new(password.as_bytes(), PBKDF2_ITERATIONS));
     hashed.map_err(|_| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
-}
-
-fn mark(answer: &mut serde_json::Value, name: &str, value: Option<serde_json::Value>) {
-    if let (Some(fields), Some(value)) = (answer.as_object_mut(), value) {
-        fields.insert(name.into(), value);
-    }
 }
 
 /// The 201: JSON, or the bare URL for who asks for text.

@@ -3,6 +3,7 @@
 //! Invariant: what never existed, expired, burned or was deleted is one and the same 404; a burn paste's content goes
 //! to exactly one GET; HEAD and metadata change nothing but, for GET, the inactivity clock.
 
+use super::mark;
 use crate::admission::{self, Turned};
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -28,18 +29,10 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
         "expires_at": expiry.at(),
         "raw": format!("{}/{id}/raw", app.config().base_url()),
     });
-    if let Some(fields) = answer.as_object_mut() {
-        if paste.burn {
-            fields.insert("burn_after_read".into(), true.into());
-        }
-        if paste.password.is_some() {
-            fields.insert("password_protected".into(), true.into());
-        }
-        if let Some(owner) = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner))
-        {
-            fields.insert("owner".into(), Fingerprint::as_str(&owner).into());
-        }
-    }
+    let owner = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner));
+    mark(&mut answer, "burn_after_read", paste.burn.then_some(json!(true)));
+    mark(&mut answer, "password_protected", paste.password.is_some().then_some(json!(true)));
+    mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
     Ok(Reply::json(200, &answer))
 }
 
@@ -98,10 +91,10 @@ fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiErr
 
 fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let served = mime::served(&paste.mime_type);
-    let disposition = if mime::is_inline(&served) { "inline" } else { "attachment" };
-    let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(&served));
+    let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
+    let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
     let reply = Reply { status, headers: Vec::new(), body, sandbox: true };
-    reply.with("Content-Type", served.into_owned()).with("Content-Disposition", name)
+    reply.with("Content-Type", served).with("Content-Disposition", name)
 }
 
 /// Lets a protected paste be read only with its password.

@@ -128,9 +128,7 @@ impl Accepted<'_> {
     pub(super) fn socket(&self) -> io::Result<&Arc<TcpStream>> {
         self.socket.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
-}
 
-impl Accepted<'_> {
     /// Waits for at least one byte more than the `seen` ones that lie unread on the socket, and looks at all there are;
     /// how many. `None` when no more will come.
     pub(super) fn peek_beyond(&self, seen: usize, look: &mut Vec<u8>) -> io::Result<Option<usize>> {

@@ -117,7 +117,8 @@ impl<'a> Connection<'a> {
         let (mut nobody, framing) = (io::empty(), head.framing);
         let method = Method::from(head.method.as_str());
         let mut request = Request { method, path, query, headers: &head.fields, peer, framing, body: &mut nobody };
-        let max_bytes = self.app.max_body_bytes(&request);
+        // Only chunks, which announce no length, have to be held against it as they come.
+        let max_bytes = if framing == Framing::Chunked { self.app.max_body_bytes(&request) } else { 0 };
         let mut body = WireBody::new(&mut self.accepted, &mut self.look, head, max_bytes);
         request.body = &mut body;
         let request_id = App::request_id(&request);

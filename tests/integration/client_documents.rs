@@ -83,6 +83,7 @@ fn completions_know_every_command_and_option() {
             }
         }
         let Ok(mut child) = Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+            assert!(std::env::var_os("CI").is_none(), "{shell} must be installed here");
             eprintln!("SKIPPED: whether {shell} can read its completions; it is not installed");
             continue;
         };
