@@ -3,12 +3,13 @@
 //! Invariant: what comes out is complete and consistent; what cannot be is a usage failure before anything is done.
 //! Must never read the configuration, the environment or a file, and never repeat a link in an error: it has a key.
 
-use super::command::{Cert, Command, Create, Form, Get, Input, Invocation, KeyKind, Output, PasswordSource};
+use super::command::{Cert, Command, Create, Form, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource};
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// The options given, and the operands, before they are put together.
 struct Given {
@@ -136,7 +137,7 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
         None | Some(Name::Create) => Command::Create(create(given)?),
         Some(Name::Get) => Command::Get(get(given)?),
         Some(Name::Delete) => {
-            let targets: Result<Vec<String>, Failure> = given.operands.iter().map(target).collect();
+            let targets: Result<Vec<Link>, Failure> = given.operands.iter().map(target).collect();
             let targets = targets?;
             if targets.is_empty() {
                 return Err(Failure::usage("which paste? delete takes URLs or IDs").hint("fpaste list shows yours"));
@@ -251,8 +252,9 @@ fn get(given: &Given) -> Result<Get, Failure> {
     Ok(Get { target: target(operand)?, meta, json: given.has("json"), output, password: given.password()? })
 }
 
-fn target(operand: &OsString) -> Result<String, Failure> {
-    operand.to_str().map(str::to_owned).ok_or_else(|| Failure::usage("a URL or ID is plain text"))
+fn target(operand: &OsString) -> Result<Link, Failure> {
+    let text = operand.to_str().ok_or_else(|| Failure::usage("a URL or ID is plain text"))?;
+    Ok(Link(Zeroizing::new(text.to_owned())))
 }
 
 fn cert(given: &Given) -> Result<Cert, Failure> {
@@ -372,6 +374,8 @@ mod tests {
             let failure = parsed(line).unwrap_err();
             assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
         }
+        let command = parsed("get http://x/abcd#SECRET").unwrap();
+        assert!(!format!("{command:?}").contains("SECRET"), "{command:?}");
     }
 
     #[test]

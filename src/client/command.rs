@@ -2,7 +2,18 @@
 //!
 //! Invariant: a value makes sense as it stands; [`super::args`] refuses what does not. Must never hold a password.
 
+use std::fmt;
 use std::path::PathBuf;
+use zeroize::Zeroizing;
+
+/// A link as it was typed. It may hold a key: it is wiped, and shown without what follows the `#`.
+pub struct Link(pub Zeroizing<String>);
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.split('#').next().unwrap_or_default())
+    }
+}
 
 /// What to do, and the options every command has.
 #[derive(Debug)]
@@ -27,7 +38,7 @@ pub enum Command {
     /// Download.
     Get(Get),
     /// Delete these.
-    Delete(Vec<String>),
+    Delete(Vec<Link>),
     /// List the history.
     List {
         /// As JSON.
@@ -116,7 +127,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Get {
     /// URL or ID, or `-` for a link on stdin.
-    pub target: String,
+    pub target: Link,
     /// Metadata alone.
     pub meta: bool,
     /// As JSON.

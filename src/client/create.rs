@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
-use super::ui::{clean, human_bytes, human_seconds, write_stdout};
+use super::ui::{clean, human_bytes, human_seconds, write_json, write_stdout};
 use super::{Session, password, solve};
 use crate::clock::unix_now;
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
@@ -194,19 +194,18 @@ impl Created {
 fn report(options: &Create, session: &Session<'_>, paste: &Created, key: Option<&Key>) -> Result<(), Failure> {
     let fragment = key.map_or_else(Zeroizing::default, |key| Zeroizing::new(format!("#{}", key.fragment().as_str())));
     let link = Zeroizing::new(format!("{}{}", paste.link, fragment.as_str()));
-    let printed = Zeroizing::new(match options.form {
-        Form::Link => format!("{}\n", link.as_str()),
-        Form::Raw => format!("{}/raw{}\n", paste.link, fragment.as_str()),
-        Form::Id => format!("{}{}\n", paste.id, fragment.as_str()),
+    let outcome = match options.form {
+        Form::Link => print_line(&[&link]),
+        Form::Raw => print_line(&[&paste.link, "/raw", &fragment]),
+        Form::Id => print_line(&[paste.id.as_str(), &fragment]),
         Form::Json => {
             let mut json = paste.json.clone();
             if let Some(fields) = json.as_object_mut() {
                 fields.insert("link".into(), link.as_str().into());
             }
-            format!("{json}\n")
+            write_json(&json)
         }
-    });
-    let outcome = write_stdout(printed.as_bytes());
+    };
     remember(options, session, paste);
     outcome?;
     if options.qr {
@@ -219,6 +218,10 @@ fn report(options: &Create, session: &Session<'_>, paste: &Created, key: Option<
         say_what_was_made(options, session, paste);
     }
     Ok(())
+}
+
+fn print_line(parts: &[&str]) -> Result<(), Failure> {
+    write_stdout(Zeroizing::new(format!("{}\n", parts.concat())).as_bytes())
 }
 
 fn remember(options: &Create, session: &Session<'_>, paste: &Created) {

@@ -4,6 +4,7 @@
 //! from alone.
 
 use super::Session;
+use super::command::Link;
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::Target;
@@ -16,9 +17,9 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// The first refusal; the others are shown as they come.
-pub fn run(targets: &[String], session: &Session<'_>) -> Result<(), Failure> {
+pub fn run(targets: &[Link], session: &Session<'_>) -> Result<(), Failure> {
     // All are looked at before any is deleted: a slip of the pen should not cost half of them.
-    let targets: Vec<Target> = targets.iter().map(|text| Target::parse(text)).collect::<Result<_, _>>()?;
+    let targets: Vec<Target> = targets.iter().map(|link| Target::parse(&link.0)).collect::<Result<_, _>>()?;
     let known = session.known();
     let mut first_failure = None;
     for target in &targets {

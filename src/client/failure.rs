@@ -6,6 +6,9 @@
 use super::ui::clean;
 use serde_json::Value;
 
+/// More of a server's message than this is no message.
+const MAX_SHOWN_CHARS: usize = 500;
+
 /// The documented exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -60,7 +63,8 @@ impl Failure {
     /// A server's refusal: its status, and its JSON if it sent any.
     pub fn refused(status: u16, body: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |name: &str| json.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
+        let shown = |text: &str| clean(text).chars().take(MAX_SHOWN_CHARS).collect::<String>();
+        let text = |name: &str| json.get(name).and_then(Value::as_str).map(shown).filter(|text| !text.is_empty());
         let code = text("code").unwrap_or_default();
         let message = match text("error") {
             Some(error) => error.trim_end_matches('.').to_owned(),

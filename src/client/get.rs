@@ -7,7 +7,7 @@ use super::command::{Get, Output, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::link::Target;
 use super::transport::{Answer, Call};
-use super::ui::{ask_password, clean, clean_text, human_bytes, human_seconds, write_stdout, write_table};
+use super::ui::{ask_password, clean, clean_text, human_bytes, human_seconds, write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{rfc3339, unix_now};
 use crate::e2e;
@@ -28,8 +28,10 @@ const MAX_LINK_BYTES: u64 = 4096;
 /// # Errors
 /// Whatever stands between the person and the content.
 pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
-    let target =
-        if options.target == "-" { Target::parse(&link_from_stdin()?)? } else { Target::parse(&options.target)? };
+    let target = match options.target.0.as_str() {
+        "-" => Target::parse(&link_from_stdin()?)?,
+        link => Target::parse(link)?,
+    };
     let located = session.locate(&target, &session.known());
     if options.meta {
         return show_metadata(options.json, session, &target, &located);
@@ -72,7 +74,7 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     };
     let paste = session.transport.send(&call)?.expect(200)?.json()?;
     if json {
-        return write_stdout(format!("{paste}\n").as_bytes());
+        return write_json(&paste);
     }
     let now = unix_now();
     let number = |name: &str| paste.get(name).and_then(Value::as_u64);

@@ -5,7 +5,7 @@
 use super::Session;
 use super::failure::Failure;
 use super::transport::Call;
-use super::ui::{clean, human_bytes, human_seconds, write_stdout, write_table};
+use super::ui::{clean, human_bytes, human_seconds, write_json, write_table};
 use serde_json::Value;
 use ureq::http::Method;
 use zeroize::Zeroizing;
@@ -22,7 +22,7 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     };
     let info = session.transport.send(&call)?.expect(200)?.json()?;
     if json {
-        return write_stdout(format!("{info}\n").as_bytes());
+        return write_json(&info);
     }
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(clean);
     let limit = |name: &str| info.get("limits")?.get(name)?.as_u64();

@@ -4,7 +4,7 @@
 
 use super::Session;
 use super::failure::Failure;
-use super::ui::{human_seconds, write_stdout};
+use super::ui::{human_seconds, write_json, write_stdout};
 use crate::clock::unix_now;
 use serde_json::Value;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
                 json
             })
             .collect();
-        return write_stdout(format!("{}\n", Value::from(all)).as_bytes());
+        return write_json(&Value::from(all));
     }
     if entries.is_empty() {
         session.ui.note("nothing this machine created is still there");

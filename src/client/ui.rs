@@ -6,6 +6,8 @@
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -166,6 +168,23 @@ pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Writes JSON to stdout, a line. What a terminal would obey is escaped, as JSON allows for every character.
+///
+/// # Errors
+/// As [`write_stdout`].
+pub fn write_json(json: &Value) -> Result<(), Failure> {
+    let mut line = Zeroizing::new(String::new());
+    for c in Zeroizing::new(json.to_string()).chars() {
+        if is_unsafe(c) {
+            let _ = write!(line, "\\u{:04x}", u32::from(c));
+        } else {
+            line.push(c);
+        }
+    }
+    line.push('\n');
+    write_stdout(line.as_bytes())
 }
 
 /// Writes names and values to stdout, a line each.
