@@ -125,7 +125,7 @@ fn open(path: &Path) -> Result<File, Failure> {
 /// The largest content this server takes from us. One that does not say is asked by uploading.
 fn allowed_bytes(session: &Session<'_>) -> u64 {
     let call = Call::new(Method::GET, &session.settings.server, "/", true);
-    let info = session.transport.send(&call).and_then(|answer| answer.expect(200)).and_then(|answer| answer.json());
+    let info = session.transport.send(&call).and_then(Answer::of_any_server);
     let limit = info.ok().and_then(|info| {
         let name = if info.get("authenticated")?.as_bool()? { "max_auth" } else { "max_anon" };
         info.get("limits")?.get(name)?.as_u64()
@@ -145,7 +145,7 @@ fn check_size(size: u64, limit: u64) -> Result<(), Failure> {
 /// The headers that pay for a paste, if the server asks for a payment.
 fn proof_of_work(session: &Session<'_>) -> Result<Vec<password::Header>, Failure> {
     let call = Call::new(Method::GET, &session.settings.server, "/challenge", true);
-    let challenge = session.transport.send(&call)?.expect(200)?.json()?;
+    let challenge = session.transport.send(&call)?.of_any_server()?;
     if challenge.get("enabled").and_then(Value::as_bool) != Some(true) {
         return Ok(Vec::new());
     }

@@ -20,7 +20,7 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
         headers: vec![("Accept", Zeroizing::new("application/json".into()))],
         ..Call::new(Method::GET, server, "/", true)
     };
-    let info = session.transport.send(&call)?.expect(200)?.json()?;
+    let info = session.transport.send(&call)?.of_any_server()?;
     if json {
         return write_json(&info);
     }

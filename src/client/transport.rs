@@ -88,11 +88,21 @@ impl Answer {
     /// When it is none: then this is no flaskpaste server.
     pub fn json(&self) -> Result<serde_json::Value, Failure> {
         let json = serde_json::from_slice(&self.body).ok().filter(serde_json::Value::is_object);
-        json.ok_or_else(|| {
-            Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
-                .hint("check the server's address; fpaste -v shows what was asked")
-        })
+        json.ok_or_else(not_flaskpaste)
     }
+
+    /// The JSON of a route that every flaskpaste server has.
+    ///
+    /// # Errors
+    /// The refusal, or that this is no flaskpaste server.
+    pub fn of_any_server(self) -> Result<serde_json::Value, Failure> {
+        if self.status == 404 { Err(not_flaskpaste()) } else { self.expect(200)?.json() }
+    }
+}
+
+fn not_flaskpaste() -> Failure {
+    Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
+        .hint("check the server's address, with its path if it has one; fpaste -v shows what was asked")
 }
 
 /// The way to the servers.

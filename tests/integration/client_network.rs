@@ -232,6 +232,11 @@ fn what_is_no_flaskpaste_server_is_said_to_be_none() {
         });
         Client::with_url(&server.url).pipe("x", &[]).failed(1);
     }
+    let elsewhere = Stub::new(|_| reply("404 Not Found", "", "<html>"));
+    for arguments in [&["info"][..], &["create", "-"]] {
+        let stderr = Client::with_url(&elsewhere.url).pipe("x", arguments).failed(1);
+        assert!(stderr.contains("not what a flaskpaste server sends"), "{stderr}");
+    }
     let noise = Stub::new(|_| b"SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n".to_vec());
     Client::with_url(&noise.url).run(&["info"]).failed(7);
 }
