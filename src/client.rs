@@ -21,6 +21,7 @@ mod list;
 mod localhost;
 mod password;
 mod solve;
+mod text;
 mod tls;
 mod transport;
 pub mod ui;

@@ -3,7 +3,7 @@
 //! Invariant: every failure ends the program with one of the documented exit codes. Must never carry a key, a password
 //! or a token, and never text from a server that has not been cleaned.
 
-use super::ui::clean;
+use super::text::clean;
 use serde_json::Value;
 
 /// More of a server's message than this is no message.

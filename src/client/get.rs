@@ -6,8 +6,9 @@
 use super::command::{Get, Output, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::link::Target;
+use super::text::{clean, clean_text, human_bytes, human_seconds};
 use super::transport::{Answer, Call};
-use super::ui::{ask_password, clean, clean_text, human_bytes, human_seconds, write_json, write_stdout, write_table};
+use super::ui::{ask_password, write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{rfc3339, unix_now};
 use crate::e2e;

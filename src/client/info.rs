@@ -4,8 +4,9 @@
 
 use super::Session;
 use super::failure::Failure;
+use super::text::{clean, human_bytes, human_seconds};
 use super::transport::Call;
-use super::ui::{clean, human_bytes, human_seconds, write_json, write_table};
+use super::ui::{write_json, write_table};
 use serde_json::Value;
 use ureq::http::Method;
 use zeroize::Zeroizing;

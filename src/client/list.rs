@@ -4,7 +4,8 @@
 
 use super::Session;
 use super::failure::Failure;
-use super::ui::{human_seconds, write_json, write_stdout};
+use super::text::human_seconds;
+use super::ui::{write_json, write_stdout};
 use crate::clock::unix_now;
 use serde_json::Value;
 use std::fmt::Write;

@@ -5,6 +5,7 @@
 
 use super::failure::Failure;
 use super::interrupt::Interrupt;
+use super::text::{clean, is_unsafe};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -194,74 +195,4 @@ pub fn write_json(json: &Value) -> Result<(), Failure> {
 pub fn write_table(lines: &[(&str, String)]) -> Result<(), Failure> {
     let line = |(name, value): &(&str, String)| format!("{name:<10}{value}\n");
     write_stdout(lines.iter().map(line).collect::<Vec<_>>().concat().as_bytes())
-}
-
-/// Whether a character would be obeyed by a terminal instead of shown: controls, and marks that reorder text.
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// One line of text that a terminal only shows. Line breaks become spaces.
-pub fn clean(text: &str) -> String {
-    let one_line = text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
-    one_line.filter(|c| !is_unsafe(*c)).collect()
-}
-
-/// Text of several lines that a terminal only shows, and how many characters were left out.
-pub fn clean_text(text: &str) -> (String, usize) {
-    let mut left_out = 0;
-    let unix = text.replace("\r\n", "\n");
-    let cleaned = unix
-        .chars()
-        .filter(|c| {
-            let shown = matches!(c, '\n' | '\t') || !is_unsafe(*c);
-            left_out += usize::from(!shown);
-            shown
-        })
-        .collect();
-    (cleaned, left_out)
-}
-
-/// A size for people: `512 B`, `3.0 MiB`.
-pub fn human_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
-}
-
-/// A duration for people, in its two largest units: `4d 23h`, `59s`.
-pub fn human_seconds(seconds: u64) -> String {
-    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (size, name) in units {
-        if rest >= size {
-            parts.push(format!("{}{name}", rest / size));
-            rest %= size;
-        } else if !parts.is_empty() {
-            break;
-        }
-        if parts.len() == 2 {
-            break;
-        }
-    }
-    if parts.is_empty() { "0s".into() } else { parts.join(" ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_unsafe_reaches_a_terminal() {
-        assert_eq!(clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"), "a]0;xb c31md");
-        assert_eq!(clean_text("a\r\nb\tc\x1b[2J\u{85}"), ("a\nb\tc[2J".into(), 2));
-        assert_eq!(clean("ünïcödé 🙂"), "ünïcödé 🙂");
-    }
-
-    #[test]
-    fn durations_for_people() {
-        let cases = [(0, "0s"), (59, "59s"), (60, "1m"), (3661, "1h 1m"), (432_000, "5d"), (86_401, "1d")];
-        for (seconds, text) in cases {
-            assert_eq!(human_seconds(seconds), text, "{seconds}");
-        }
-    }
 }

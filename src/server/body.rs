@@ -5,8 +5,7 @@
 //! whatever is wrong with it, untouched on the socket.
 
 use super::accept::Accepted;
-use super::connection::HEAD_TIMEOUT;
-use super::head::Head;
+use super::head::{HEAD_TIMEOUT, Head};
 use super::sys;
 use crate::http::Framing;
 use std::io::{self, ErrorKind, Read, Write};

@@ -6,7 +6,7 @@
 
 use super::accept::Accepted;
 use super::body::WireBody;
-use super::head::{self, Head, MAX_HEAD_BYTES, Scan};
+use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
 use super::{Worker, sys};
 use crate::app::{App, Handled};
 use crate::clock::unix_now;
@@ -19,8 +19,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a head, or a small body, may take from its first byte to its last.
-pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes looked at first; nearly every head is shorter.
 const FIRST_LOOK_BYTES: usize = 2048;
 /// Size of the buffer large content goes out through.

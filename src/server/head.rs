@@ -6,7 +6,10 @@
 //! Must never do I/O: it is a pure function of bytes.
 
 use crate::http::Framing;
+use std::time::Duration;
 
+/// How long a head, or a small body, may take from its first byte to its last.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest head, request line and all header fields together, in bytes.
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
 /// Most header fields.
