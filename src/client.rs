@@ -69,8 +69,9 @@ impl Session<'_> {
             let link = server.join(&format!("/{}", target.id));
             known.iter().rev().find(|entry| entry.id == target.id && (entry.server == *server || entry.url == link))
         };
-        // A bare ID may have been created on another server than today's.
-        let anywhere = || known.iter().rev().find(|entry| entry.id == target.id);
+        // A bare ID may have been created on another server than today's, unless the person says which is meant.
+        let may_be_elsewhere = |entry: &&Entry| entry.id == target.id && !self.settings.server_is_chosen;
+        let anywhere = || known.iter().rev().find(may_be_elsewhere);
         let entry = match &target.server {
             Some(server) => on(server),
             None => on(&self.settings.server).or_else(anywhere),

@@ -246,6 +246,7 @@ fn get(given: &Given) -> Result<Get, Failure> {
     }
     let output = match given.value("output") {
         None => Output::Default,
+        Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
         Some(path) if path == "-" => Output::Stdout,
         Some(path) => Output::File(path.into()),
     };

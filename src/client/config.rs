@@ -81,6 +81,8 @@ pub struct Identity {
 pub struct Settings {
     /// The server.
     pub server: ServerUrl,
+    /// Whether `--server` named it, for this command: then nothing else does.
+    pub server_is_chosen: bool,
     /// The fingerprint to claim; only a server that trusts us believes it.
     pub cert_sha1: Option<Fingerprint>,
     /// The certificate to show.
@@ -129,6 +131,7 @@ impl Settings {
             Some(below) => folders.home.join(below),
             None => setting.folder.join(setting.value),
         };
+        let server_is_chosen = server.is_some();
         let server = match (server, lookup("server")?) {
             (Some(text), _) => ServerUrl::parse(text)?,
             (None, Some(setting)) => ServerUrl::parse(&setting.value).map_err(|f| setting.bad(&f.message))?,
@@ -155,6 +158,7 @@ impl Settings {
         };
         Ok(Self {
             server,
+            server_is_chosen,
             cert_sha1: lookup("cert_sha1")?.map(fingerprint).transpose()?,
             identity,
             ca_cert: lookup("ca_cert")?.map(path),

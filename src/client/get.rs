@@ -150,7 +150,10 @@ impl Sink {
             .prefix(".fpaste-")
             .permissions(fs::Permissions::from_mode(mode))
             .tempfile_in(folder)
-            .map_err(|error| unwritable(&io::Error::from(error.kind())))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => unwritable(&"there is no such folder"),
+                kind => unwritable(&kind),
+            })?;
         Ok(Self::File { unfinished, path })
     }
 

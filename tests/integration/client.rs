@@ -43,6 +43,11 @@ fn every_way_to_name_a_paste_works() {
         assert_eq!(client.run(&["get", &name]).succeeded().text(), "x", "{name}");
     }
     assert_eq!(client.pipe(format!("{link}\n"), &["get", "-"]).succeeded().text(), "x");
+    // A bare ID is looked for where it was made, but --server says which server is meant.
+    let name = format!("{id}#{key}");
+    let moved = client.with("FLASKPASTE_SERVER", "http://127.0.0.1:1");
+    assert_eq!(moved.run(&["get", &name]).succeeded().text(), "x");
+    moved.run(&["get", &name, "-s", "http://127.0.0.1:1"]).failed(7);
     // Without the key it is what the server has.
     assert_eq!(client.run(&["get", id]).succeeded().stdout.len(), 29);
 }
@@ -97,7 +102,8 @@ fn one_reader_wins_a_burn_paste() {
     let link = client.create("once", &["-b"]);
     // What cannot succeed does not take it.
     client.run(&["get", &link[..link.len() - 1]]).failed(2);
-    client.run(&["get", &link, "-o", "no/such/folder/file"]).failed(2);
+    assert!(client.run(&["get", &link, "-o", "no/such/folder/file"]).failed(2).contains("there is no such folder"));
+    client.run(&["get", &link, "-o", ""]).failed(2);
     client.run(&["get", &link, "-o", "."]).failed(2);
     assert!(client.run(&["get", "-m", &link]).succeeded().text().contains("burns     yes"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "once");
