@@ -70,6 +70,15 @@ impl App {
         &self.store
     }
 
+    /// Whether the database answers; if not, the log says why.
+    pub fn is_healthy(&self) -> bool {
+        let health = self.store.health();
+        if let Err(error) = &health {
+            log::message(&format!("the database does not answer: {error}"));
+        }
+        health.is_ok()
+    }
+
     /// The key that signs proof-of-work tokens.
     pub(crate) fn pow_secret(&self) -> &[u8] {
         &self.pow_secret

@@ -11,9 +11,11 @@ mod connection;
 mod head;
 mod listen;
 mod sys;
+mod systemd;
 
 pub use listen::{Bound, bind};
 pub use sys::{StopSignals, raise_descriptor_limit};
+pub use systemd::{notify, start_watchdog};
 
 use crate::app::App;
 use crate::log;
@@ -30,6 +32,9 @@ use std::time::{Duration, Instant};
 const STACK_BYTES: usize = 256 << 10;
 /// How long a stopping server lets requests in flight finish.
 const STOP_GRACE: Duration = Duration::from_secs(10);
+/// How long a connection that has been accepted may take to send its first request while the server stops: whoever
+/// connected before the stop is answered.
+const FRESH_GRACE: Duration = Duration::from_secs(1);
 /// How long a worker pauses after `accept` failed, as it does without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -45,8 +50,15 @@ struct Pool {
 /// What others may know of one worker: the connection it waits on.
 #[derive(Default)]
 struct Worker {
-    /// Set while the connection is idle, between requests; taken while it is busy.
-    idle: Mutex<Option<Arc<TcpStream>>>,
+    /// Set while the connection waits for a request; taken while it is busy.
+    idle: Mutex<Option<Idle>>,
+}
+
+/// A connection that waits for a request.
+struct Idle {
+    socket: Arc<TcpStream>,
+    /// It has not had one yet.
+    is_fresh: bool,
 }
 
 /// A running server.
@@ -62,7 +74,7 @@ impl Server {
     pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let threads = app.config().threads;
         let pool = Arc::new(Pool {
-            acceptor: Acceptor::new(bound.into_listener())?,
+            acceptor: Acceptor::new(bound.into_endpoints())?,
             app,
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(0),
@@ -84,35 +96,32 @@ impl Server {
     /// Stops accepting, lets what is in flight finish, and returns when it has or the grace is over.
     pub fn stop(&self) {
         self.pool.stopping.store(true, Ordering::SeqCst);
-        if let Err(error) = listen::shut_down(self.pool.acceptor.listener()) {
-            log::message(&format!("cannot close the listener: {error}"));
-        }
-        for worker in &self.pool.workers {
-            worker.cut_if_idle();
-        }
-        let deadline = Instant::now() + STOP_GRACE;
-        while self.pool.running.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        self.pool.acceptor.stop();
+        let started = Instant::now();
+        while self.pool.running.load(Ordering::SeqCst) > 0 && started.elapsed() < STOP_GRACE {
+            let fresh_too = started.elapsed() > FRESH_GRACE;
+            self.pool.workers.iter().for_each(|worker| worker.cut_if_idle(fresh_too));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
 impl Worker {
-    fn set_idle(&self, socket: &Arc<TcpStream>) {
-        *self.lock() = Some(Arc::clone(socket));
+    fn set_idle(&self, socket: &Arc<TcpStream>, is_fresh: bool) {
+        *self.lock() = Some(Idle { socket: Arc::clone(socket), is_fresh });
     }
 
     fn set_busy(&self) {
         *self.lock() = None;
     }
 
-    fn cut_if_idle(&self) {
-        if let Some(socket) = self.lock().as_ref() {
-            let _ = socket.shutdown(Shutdown::Read);
+    fn cut_if_idle(&self, fresh_too: bool) {
+        if let Some(idle) = self.lock().as_ref().filter(|idle| fresh_too || !idle.is_fresh) {
+            let _ = idle.socket.shutdown(Shutdown::Read);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<TcpStream>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,7 +146,7 @@ impl Pool {
     fn serve_one(&self, worker: &Worker) {
         match self.acceptor.accept() {
             Ok(accepted) => Connection::new(&self.app, accepted, worker, &self.stopping).serve(),
-            // The receive timeout on the listener; and peers that hang up before they are accepted.
+            // Another process was faster, or the peer has hung up before it was accepted.
             Err(error)
                 if matches!(
                     error.kind(),

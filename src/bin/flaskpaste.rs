@@ -114,13 +114,23 @@ fn serve(config: Config) -> Outcome {
     server::raise_descriptor_limit()?;
     let store = open(&config, Role::Server)?;
     let bound = server::bind(&config.bind)?;
-    let address = bound.address().to_owned();
+    let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
+    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
     let log = Log::start(config.log)?;
     let app = Arc::new(App::new(config, store, log)?);
     let server = Server::start(Arc::clone(&app), bound)?;
-    log::message(&format!("{} listening on {address}", env!("CARGO_PKG_VERSION")));
+    for address in &addresses {
+        log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
+    }
+    server::notify(&format!("READY=1\nSTATUS=listening on {}", addresses.join(", ")));
+    let watched = Arc::clone(&app);
+    // Whether the database is well is told by /health and the log; what a restart mends is a server that hangs.
+    server::start_watchdog(move || {
+        watched.is_healthy();
+    })?;
     signals.wait();
     log::message("stopping");
+    server::notify("STOPPING=1");
     server.stop();
     app.flush_log();
     Ok(())

@@ -72,12 +72,10 @@ pub fn index(app: &App, request: &Request<'_>) -> Reply {
 
 /// `GET /health`
 pub fn health(app: &App) -> Reply {
-    match app.store().health() {
-        Ok(()) => Reply::json(200, &json!({ "status": "healthy", "database": "ok" })),
-        Err(error) => {
-            crate::log::message(&format!("the database does not answer: {error}"));
-            Reply::json(503, &json!({ "status": "unhealthy", "database": "error" }))
-        }
+    if app.is_healthy() {
+        Reply::json(200, &json!({ "status": "healthy", "database": "ok" }))
+    } else {
+        Reply::json(503, &json!({ "status": "unhealthy", "database": "error" }))
     }
 }
 

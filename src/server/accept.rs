@@ -7,11 +7,13 @@
 //! open and one that is not belongs to the newest connection. Must never open stream sockets anywhere else while the
 //! pool runs.
 
+use super::listen::Endpoint;
 use super::sys;
 use crate::http::Peer;
+use crate::log;
 use std::io;
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tiny_http::{Listener, Request, Server, SslContextWrap};
@@ -19,12 +21,16 @@ use tiny_http::{Listener, Request, Server, SslContextWrap};
 /// How often an incomplete request on a Unix socket is looked at again.
 const UNIX_POLL: std::time::Duration = std::time::Duration::from_millis(2);
 
-/// The listener, and the book of the connections it gave.
+/// The sockets that are listened on, and the book of the connections they gave.
 pub(super) struct Acceptor {
-    listener: Listener,
+    endpoints: Vec<Endpoint>,
     no_tls: SslContextWrap,
-    /// One thread waits in `accept`, the others for their turn: no thundering herd, and one new connection at a time.
-    turn: Mutex<()>,
+    /// One thread waits for a connection, the others for their turn: no thundering herd, and one new connection at a
+    /// time. Holds the endpoint that is looked at first next time, so that a busy one does not starve the others.
+    turn: Mutex<usize>,
+    /// Ends when its writer is dropped, which wakes whoever waits for a connection.
+    stopped: io::PipeReader,
+    stop: Mutex<Option<io::PipeWriter>>,
     /// By descriptor number: whether it is known.
     book: Mutex<Vec<bool>>,
 }
@@ -42,12 +48,15 @@ pub(super) struct Accepted<'a> {
 }
 
 impl Acceptor {
-    /// Takes over a listener.
-    pub(super) fn new(listener: Listener) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    /// Takes over the sockets.
+    pub(super) fn new(endpoints: Vec<Endpoint>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let (stopped, stop) = io::pipe()?;
         let acceptor = Self {
-            listener,
+            endpoints,
             no_tls: SslContextWrap::build_ssl_capabilities(None)?,
-            turn: Mutex::new(()),
+            turn: Mutex::default(),
+            stopped,
+            stop: Mutex::new(Some(stop)),
             book: Mutex::default(),
         };
         // Whatever stream sockets we were started with, such as a journal on stderr, are not ours to serve.
@@ -58,19 +67,26 @@ impl Acceptor {
         Ok(acceptor)
     }
 
-    /// The listener, to be shut down.
-    pub(super) fn listener(&self) -> &Listener {
-        &self.listener
+    /// Lets no further connection in, and wakes whoever waits for one.
+    pub(super) fn stop(&self) {
+        for endpoint in &self.endpoints {
+            if let Err(error) = endpoint.close() {
+                log::message(&format!("cannot close the listener: {error}"));
+            }
+        }
+        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// What `accept` said; out of descriptors, the connection is lost and the caller should pause.
+    /// What `accept` said, `WouldBlock` where another process was faster; out of descriptors, the connection is lost and
+    /// the caller should pause.
     pub(super) fn accept(&self) -> io::Result<Accepted<'_>> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = self.wait(&mut turn)?;
         // tiny_http duplicates the socket and panics when that fails.
-        let accepted = catch_unwind(AssertUnwindSafe(|| Server::accept_connection(&self.listener, &self.no_tls)));
+        let accepted = catch_unwind(AssertUnwindSafe(|| Server::accept_connection(listener, &self.no_tls)));
         let connection = accepted.map_err(|_| io::Error::from_raw_os_error(libc::EMFILE))??;
         let mut connection = connection.ok_or_else(|| io::Error::other("no connection"))?;
         let mut book = self.book();
@@ -90,7 +106,7 @@ impl Acceptor {
         for fd in &known {
             note(&mut book, *fd, true);
         }
-        let peer = match self.listener {
+        let peer = match listener {
             Listener::Unix(_) => Ok(Peer::Unix),
             Listener::Tcp(_) => socket.peer_addr().map(|address| Peer::Ip(address.ip())),
         };
@@ -106,6 +122,18 @@ impl Acceptor {
         };
         accepted.peer = peer?;
         Ok(accepted)
+    }
+
+    /// Waits until a connection can be accepted, and from where.
+    fn wait(&self, first: &mut usize) -> io::Result<&Listener> {
+        let mut descriptors: Vec<_> = self.endpoints.iter().map(|endpoint| endpoint.listener().as_fd()).collect();
+        descriptors.push(self.stopped.as_fd());
+        let ready = sys::wait_for_any(&descriptors)?;
+        let count = self.endpoints.len();
+        let next = (0..count).map(|step| (*first + step) % count).find(|at| ready.get(*at) == Some(&true));
+        let endpoint = next.and_then(|at| self.endpoints.get(at)).filter(|_| ready.last() == Some(&false));
+        *first = next.map_or(0, |at| at + 1);
+        endpoint.map(Endpoint::listener).ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     fn book(&self) -> MutexGuard<'_, Vec<bool>> {

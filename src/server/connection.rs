@@ -7,7 +7,7 @@
 use super::accept::Accepted;
 use super::body::WireBody;
 use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
-use super::{Worker, sys};
+use super::{FRESH_GRACE, Worker, sys};
 use crate::app::{App, Handled};
 use crate::clock::unix_now;
 use crate::error::ApiError;
@@ -76,11 +76,12 @@ impl<'a> Connection<'a> {
     /// Waits until the next request's head is whole, leaving it on the socket.
     fn await_head(&mut self) -> io::Result<Awaited> {
         let socket = self.accepted.socket()?;
-        self.worker.set_idle(socket);
+        let is_fresh = self.answered_bytes == 0;
+        self.worker.set_idle(socket, is_fresh);
         self.look.resize(FIRST_LOOK_BYTES, 0);
         if self.stopping.load(Ordering::SeqCst) {
-            // What has arrived is answered; nothing more is waited for.
-            socket.set_read_timeout(Some(Duration::from_millis(1)))?;
+            // What has arrived is answered, and whoever has just connected; nothing more is waited for.
+            socket.set_read_timeout(Some(if is_fresh { FRESH_GRACE } else { Duration::from_millis(1) }))?;
         }
         let mut seen = match sys::peek(socket, &mut self.look) {
             Ok(0) | Err(_) => return Ok(Awaited::Over),

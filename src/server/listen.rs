@@ -1,8 +1,9 @@
-//! The listening socket: made, given the options that accepted sockets inherit, and shut down.
+//! The listening sockets: made or taken over, given the options that accepted sockets inherit, and closed.
 //!
-//! Invariant: a Unix socket somebody listens on is never taken away from them. Must never leave a socket file behind
-//! that was ours.
+//! Invariant: a Unix socket somebody listens on is never taken away from them, and a socket of the service manager's
+//! survives us. Must never leave a socket file behind that was ours.
 
+use super::{sys, systemd};
 use crate::config::Bind;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -17,52 +18,102 @@ use tiny_http::Listener;
 /// How long a peer may be silent while we wait for it, or take nothing while we send.
 const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A listening socket.
-pub struct Bound {
+/// One socket that is listened on.
+pub(super) struct Endpoint {
     listener: Listener,
     address: String,
+    /// The service manager's: it goes on listening when we stop.
+    is_given: bool,
 }
+
+/// The sockets the server listens on.
+pub struct Bound(Vec<Endpoint>);
 
 impl Bound {
-    /// Where it listens, as a URL or as `unix:/path`.
-    pub fn address(&self) -> &str {
-        &self.address
+    /// Where it listens, as URLs or as `unix:/path`.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|endpoint| endpoint.address.as_str())
     }
 
-    pub(super) fn into_listener(self) -> Listener {
-        self.listener
+    /// Whether the sockets are the service manager's, and the setting was not looked at.
+    pub fn is_given(&self) -> bool {
+        self.0.iter().any(|endpoint| endpoint.is_given)
+    }
+
+    pub(super) fn into_endpoints(self) -> Vec<Endpoint> {
+        self.0
     }
 }
 
-/// Listens where the setting says.
+/// Takes the sockets the service manager hands over; where there is none, listens where the setting says.
 ///
 /// # Errors
 /// A line for the operator that names the address.
 pub fn bind(bind: &Bind) -> Result<Bound, String> {
-    let bound = match bind {
-        Bind::Tcp(address) => TcpListener::bind(address).and_then(|listener| {
-            let address = format!("http://{}", listener.local_addr()?);
-            Ok(Bound { listener: Listener::Tcp(listener), address })
-        }),
-        Bind::Unix(path) => bind_unix(path).map(|listener| {
-            let address = format!("unix:{}", path.display());
-            Bound { listener: Listener::Unix(listener), address }
-        }),
+    let given = systemd::given_sockets()?;
+    if given.is_empty() {
+        return Ok(Bound(vec![bind_own(bind)?]));
+    }
+    let take =
+        |fd| Endpoint::take(fd).map_err(|error| format!("cannot listen on the service manager's socket: {error}"));
+    given.into_iter().map(take).collect::<Result<_, _>>().map(Bound)
+}
+
+fn bind_own(bind: &Bind) -> Result<Endpoint, String> {
+    let (bound, place) = match bind {
+        Bind::Tcp(address) => (TcpListener::bind(address).map(Listener::Tcp), address.to_string()),
+        Bind::Unix(path) => (bind_unix(path).map(Listener::Unix), format!("unix:{}", path.display())),
     };
-    let place = match bind {
-        Bind::Tcp(address) => address.to_string(),
-        Bind::Unix(path) => format!("unix:{}", path.display()),
-    };
-    let explain = |error: io::Error| {
+    bound.and_then(|listener| Endpoint::new(listener, false)).map_err(|error| {
         let cause = match error.kind() {
             ErrorKind::AddrInUse => "something else listens there".to_owned(),
             _ => error.to_string(),
         };
         format!("cannot listen on {place}: {cause}; stop it or set FLASKPASTE_BIND")
-    };
-    let bound = bound.map_err(explain)?;
-    set_inherited_options(&bound.listener).map_err(explain)?;
-    Ok(bound)
+    })
+}
+
+impl Endpoint {
+    fn take(fd: OwnedFd) -> io::Result<Self> {
+        let listener = if sys::is_unix(&fd) { Listener::Unix(fd.into()) } else { Listener::Tcp(fd.into()) };
+        Self::new(listener, true)
+    }
+
+    fn new(listener: Listener, is_given: bool) -> io::Result<Self> {
+        set_inherited_options(&listener)?;
+        let address = match &listener {
+            Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                format!("http://{}", listener.local_addr()?)
+            }
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let address = listener.local_addr()?;
+                format!("unix:{}", address.as_pathname().unwrap_or(Path::new("(unnamed)")).display())
+            }
+        };
+        Ok(Self { listener, address, is_given })
+    }
+
+    /// What to accept from. Never blocks: several processes may listen on the same socket.
+    pub(super) fn listener(&self) -> &Listener {
+        &self.listener
+    }
+
+    /// Lets no further connection in; those that wait on a socket of the service manager's are its next server's.
+    pub(super) fn close(&self) -> io::Result<()> {
+        if self.is_given {
+            return Ok(());
+        }
+        if let Listener::Unix(listener) = &self.listener {
+            let address = listener.local_addr()?;
+            if let Some(path) = address.as_pathname() {
+                fs::remove_file(path)?;
+            }
+        }
+        let socket: OwnedFd = self.listener.as_fd().try_clone_to_owned()?;
+        TcpStream::from(socket).shutdown(Shutdown::Both)
+    }
 }
 
 /// On Linux an accepted socket starts with the options of its listener: one call here instead of three for every
@@ -92,18 +143,6 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Wakes whoever waits in `accept`, and lets no further connection in.
-pub(super) fn shut_down(listener: &Listener) -> io::Result<()> {
-    if let Listener::Unix(listener) = listener {
-        let address = listener.local_addr()?;
-        if let Some(path) = address.as_pathname() {
-            fs::remove_file(path)?;
-        }
-    }
-    let socket: OwnedFd = listener.as_fd().try_clone_to_owned()?;
-    TcpStream::from(socket).shutdown(Shutdown::Both)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,9 +165,10 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_the_options() {
-        let bound = bind(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
-        let Listener::Tcp(listener) = bound.into_listener() else { panic!("not TCP") };
+        let endpoint = bind_own(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+        let Listener::Tcp(listener) = endpoint.listener() else { panic!("not TCP") };
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        sys::wait_for_any(&[listener.as_fd()]).unwrap();
         let (socket, _) = listener.accept().unwrap();
         assert!(socket.nodelay().unwrap());
         assert_eq!(socket.read_timeout().unwrap(), Some(PEER_TIMEOUT));

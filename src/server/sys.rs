@@ -19,21 +19,49 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 /// Whether a descriptor number is a connected stream socket right now: not a file, not a listener.
 pub(super) fn is_connection(fd: RawFd) -> bool {
-    let option = |name| {
-        let mut value: libc::c_int = -1;
-        let mut length: libc::socklen_t = 4;
-        // SAFETY: the kernel writes at most `length` bytes into `value`, which is that large; any number is
-        // allowed as a descriptor, a wrong one gives EBADF or ENOTSOCK.
-        let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
-        check(result).ok().map(|_| value)
-    };
-    option(libc::SO_ACCEPTCONN) == Some(0) && option(libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+    socket_option(fd, libc::SO_ACCEPTCONN) == Some(0) && socket_option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+}
+
+/// Whether a descriptor number is a stream socket that listens.
+pub(super) fn is_listener(fd: RawFd) -> bool {
+    socket_option(fd, libc::SO_ACCEPTCONN) == Some(1) && socket_option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+}
+
+/// Whether a socket is a Unix one, and not TCP.
+pub(super) fn is_unix(socket: &impl AsRawFd) -> bool {
+    socket_option(socket.as_raw_fd(), libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+}
+
+/// A numeric option of whatever a descriptor number stands for; `None` when that is no socket.
+fn socket_option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = -1;
+    let mut length: libc::socklen_t = 4;
+    // SAFETY: the kernel writes at most `length` bytes into `value`, which is that large; any number is allowed as a
+    // descriptor, a wrong one gives EBADF or ENOTSOCK.
+    let result = unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+    check(result).ok().map(|_| value)
+}
+
+/// Waits until one of these descriptors has something to say, and tells which, as one flag each.
+pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+    let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut polled: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
+    let count = libc::nfds_t::try_from(polled.len()).map_err(io::Error::other)?;
+    loop {
+        // SAFETY: the kernel reads and writes `count` entries, which `polled` has; the descriptors are borrowed, so open.
+        match check(unsafe { libc::poll(polled.as_mut_ptr(), count, -1) }) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(_) => return Ok(polled.iter().map(|entry| entry.revents != 0).collect()),
+        }
+    }
 }
 
 /// A handle of our own on the socket behind a descriptor number that someone else keeps open.
 pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the caller has just seen the descriptor open (`is_connection`) under the lock that also guards its
-    // closing, so it stays open for this call; the borrow ends with it.
+    // SAFETY: the caller has just seen the descriptor open, and it stays open for this call: a connection because of
+    // the lock that also guards its closing, a socket of the service manager because nobody closes it. The borrow ends
+    // with the call.
     unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
 
@@ -151,6 +179,19 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpListener};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn whoever_has_something_to_say_is_told_apart() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let both = [listener.as_fd(), reader.as_fd()];
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(wait_for_any(&both).unwrap(), [true, false]);
+        drop(writer);
+        assert_eq!(wait_for_any(&both).unwrap(), [true, true], "the end of a pipe is news too");
+    }
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -189,6 +230,8 @@ mod tests {
         let (client, _server) = pair();
         assert!(is_connection(client.as_raw_fd()));
         assert!(!is_connection(listener.as_raw_fd()) && !is_connection(file.as_raw_fd()) && !is_connection(-1));
+        assert!(is_listener(listener.as_raw_fd()) && !is_listener(client.as_raw_fd()) && !is_listener(-1));
+        assert!(is_unix(&UnixStream::pair().unwrap().0) && !is_unix(&client));
         let copy = TcpStream::from(duplicate(client.as_raw_fd()).unwrap());
         assert_eq!(copy.local_addr().unwrap(), client.local_addr().unwrap());
     }

@@ -6,6 +6,7 @@
 use crate::http_client::{Connection, Peer, Request};
 use crate::response::{Log, Response};
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
@@ -59,7 +60,10 @@ impl Drop for Folder {
 
 /// The program with nothing in its environment but `PATH`, `HOME` and these variables.
 pub fn program(home: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_flaskpaste"));
+    bare(Command::new(env!("CARGO_BIN_EXE_flaskpaste")), home, variables)
+}
+
+fn bare(mut command: Command, home: &Path, variables: &[(&str, &str)]) -> Command {
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
     command.current_dir(home).envs(variables.iter().copied()).stdin(Stdio::null());
     command
@@ -92,9 +96,36 @@ pub fn refusal(home: &Path, variables: &[(&str, &str)], arguments: &[&str], exit
     stderr
 }
 
+/// How a server is started: by itself, unless told otherwise.
+#[derive(Default)]
+pub struct Launcher {
+    /// The program, and its arguments, that becomes the server in the end.
+    pub words: Vec<String>,
+    /// Listening sockets it is handed as a service manager would.
+    pub sockets: Vec<OwnedFd>,
+}
+
+impl Launcher {
+    /// One that hands over one or two listening sockets.
+    pub fn with_sockets(sockets: impl IntoIterator<Item = OwnedFd>) -> Self {
+        // They arrive as the standard input and output, the only descriptors a child can be given in safe code.
+        let script = "exec 3<&0 4<&1 </dev/null >/dev/null; export LISTEN_PID=$$; exec \"$0\"";
+        Self { words: ["sh", "-c", script].map(str::to_owned).to_vec(), sockets: sockets.into_iter().collect() }
+    }
+
+    fn command(&self) -> Command {
+        let server = env!("CARGO_BIN_EXE_flaskpaste");
+        let Some((program, arguments)) = self.words.split_first() else { return Command::new(server) };
+        let mut command = Command::new(program);
+        command.args(arguments).arg(server);
+        command
+    }
+}
+
 /// A running server.
 pub struct Server {
     child: Child,
+    launcher: Launcher,
     folder: Arc<Folder>,
     variables: Vec<(String, String)>,
     peer: Peer,
@@ -112,6 +143,12 @@ impl Server {
     /// The same in a given folder.
     #[track_caller]
     pub fn start_in(folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Launcher::default(), folder, variables)
+    }
+
+    /// The same by a launcher.
+    #[track_caller]
+    pub fn start_by(launcher: Launcher, folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
         let database = folder.join("pastes.db");
         let mut all: Vec<(String, String)> = [
             ("FLASK_ENV", "development"),
@@ -125,8 +162,8 @@ impl Server {
             all.retain(|(known, _)| known != name);
             all.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let (child, peer, log) = spawn(&folder, &all);
-        Self { child, folder, variables: all, peer, log }
+        let (child, peer, log) = spawn(&launcher, &folder, &all);
+        Self { child, launcher, folder, variables: all, peer, log }
     }
 
     pub fn folder(&self) -> &Folder {
@@ -183,7 +220,7 @@ impl Server {
     /// Starts the stopped server again on the same folder.
     #[track_caller]
     pub fn restart(&mut self) {
-        let (child, peer, log) = spawn(&self.folder, &self.variables);
+        let (child, peer, log) = spawn(&self.launcher, &self.folder, &self.variables);
         (self.child, self.peer, self.log) = (child, peer, log);
     }
 
@@ -288,9 +325,17 @@ impl Paste {
 }
 
 #[track_caller]
-fn spawn(folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log) {
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let mut child = program(folder.path(), &variables).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log) {
+    let mut variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let count = launcher.sockets.len().to_string();
+    if !launcher.sockets.is_empty() {
+        variables.push(("LISTEN_FDS", &count));
+    }
+    let mut sockets = launcher.sockets.iter().map(|socket| Stdio::from(socket.try_clone().unwrap()));
+    let (stdin, stdout) = (sockets.next().unwrap_or(Stdio::null()), sockets.next().unwrap_or(Stdio::null()));
+    let mut command = bare(launcher.command(), folder.path(), &variables);
+    let mut child = command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
     let log = Log::default();
     let (stderr, lines) = (child.stderr.take().unwrap(), log.clone());
     let (announce, announced) = std::sync::mpsc::channel();
@@ -300,7 +345,7 @@ fn spawn(folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log) 
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line).into_owned();
             if let Some((_, address)) = text.split_once("listening on ") {
-                let _ = announce.send(address.trim().to_owned());
+                let _ = announce.send(address.split_whitespace().next().unwrap_or_default().to_owned());
             }
             lines.push(&text);
             line.clear();

@@ -46,3 +46,4 @@ mod read_access;
 mod schemathesis;
 mod startup;
 mod startup_refusals;
+mod systemd;
