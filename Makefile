@@ -3,6 +3,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
+STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test check bench static docs clean
@@ -36,13 +37,14 @@ bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 # The target is named so that the flag reaches the binary and not the build scripts.
-static: export RUSTFLAGS = -C target-feature=+crt-static
-static: ## build fully static binaries with the stock toolchain
-	$(CARGO) build --release $(SERVER) --target $(STATIC_TARGET)
-	$(CARGO) build --release $(CLIENT) --target $(STATIC_TARGET)
-	@cd target/$(STATIC_TARGET)/release && for program in flaskpaste fpaste; do \
-		file $$program | grep -E 'static(-pie|ally)' || { echo "$$program is not static" >&2; exit 1; }; done
-	@cd target/$(STATIC_TARGET)/release && ls -l flaskpaste fpaste
+STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'
+
+static: ## build fully static binaries with the stock toolchain, in target/TRIPLE/release
+	$(CARGO) build --release $(SERVER) $(STATIC)
+	$(CARGO) build --release $(CLIENT) $(STATIC)
+	@for program in flaskpaste fpaste; do \
+		! readelf -lW $(STATIC_BUILT)/$$program | grep INTERP || { echo "$$program is not static" >&2; exit 1; }; done
+	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
 docs: ## render the settings table into the README
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored

@@ -18,7 +18,7 @@ mod info;
 pub mod interrupt;
 mod link;
 mod list;
-mod localhost;
+mod names;
 mod password;
 mod solve;
 mod text;

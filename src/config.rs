@@ -469,6 +469,7 @@ mod tests {
             ("FLASKPASTE_PUBLIC_URL", "https://x:0"),
             ("FLASKPASTE_PUBLIC_URL", "https://a@b"),
             ("FLASKPASTE_BIND", "5000"),
+            ("FLASKPASTE_BIND", "example.org:5000"),
             ("FLASKPASTE_BIND", "unix:relative"),
             ("FLASKPASTE_WEB", "yes"),
             ("FLASKPASTE_LOG", "xml"),
@@ -517,6 +518,8 @@ mod tests {
             read(&[("FLASKPASTE_PUBLIC_URL", "https://p.example:8443/")]).unwrap().public_url,
             "https://p.example:8443"
         );
+        let local = Bind::Tcp(([127, 0, 0, 1], 5000).into());
+        assert_eq!(read(&[("FLASKPASTE_BIND", "localhost:5000")]).unwrap().bind, local);
         assert_eq!(read(&[("FLASKPASTE_BIND", "unix:/run/p.sock")]).unwrap().bind, Bind::Unix("/run/p.sock".into()));
         assert!(is_authority("[::1]:5000") && is_authority("localhost") && is_authority("127.0.0.1:80"));
         assert!(!is_authority("a b") && !is_authority("[::1") && !is_authority("x:99999") && !is_authority(""));

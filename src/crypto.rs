@@ -39,7 +39,8 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 /// When the system has no entropy source, which ends the request and not the process.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| io::Error::other(format!("the system gives no random numbers: {error}")))?;
     Ok(bytes)
 }
 

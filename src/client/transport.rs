@@ -7,7 +7,7 @@
 use super::config::Settings;
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
-use super::localhost::LocalhostResolver;
+use super::names::Names;
 use super::text::clean;
 use super::tls;
 use super::ui::{Meter, Ui};
@@ -242,7 +242,7 @@ impl<'a> Transport<'a> {
             if is_https {
                 config = config.tls_config(tls::config(self.settings, is_ours, self.ui)?);
             }
-            let agent = Agent::with_parts(config.build(), DefaultConnector::default(), LocalhostResolver::default());
+            let agent = Agent::with_parts(config.build(), DefaultConnector::default(), Names::new());
             let _ = cell.set(agent);
         }
         cell.get().ok_or_else(|| Failure::new(Exit::Other, "no HTTP agent"))

@@ -1,10 +1,9 @@
 //! The values of settings: each parser returns the value, or what would have been valid.
 //!
 //! Invariant: strict and total: no sign, no blank, no other script's digits, and every refusal completes the sentence
-//! that begins with the variable's name. Must never look anything up but a host name to bind to.
+//! that begins with the variable's name. Must never look anything up.
 
 use super::Bind;
-use std::net::ToSocketAddrs;
 
 /// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
@@ -30,11 +29,10 @@ pub(super) fn bind(text: &str) -> Result<Bind, String> {
         }
         return Ok(Bind::Unix(path.into()));
     }
-    text.to_socket_addrs()
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .map(Bind::Tcp)
-        .ok_or_else(|| "must be address:port, [::1]:port or unix:/path".into())
+    // No name is looked up: the static server would need libraries for that.
+    let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address = local.as_deref().unwrap_or(text).parse();
+    address.map(Bind::Tcp).map_err(|_| "must be address:port, [::1]:port or unix:/path".into())
 }
 
 /// `/segments` of unreserved characters (RFC 3986 section 2.3); a slash at the end is forgiven.

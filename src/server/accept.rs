@@ -18,6 +18,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tiny_http::{Listener, Request, Server, SslContextWrap};
 
+/// Descriptors below this number may have been left open by whoever started us.
+const INHERITED_FDS: RawFd = 1024;
 /// How often an incomplete request on a Unix socket is looked at again.
 const UNIX_POLL: std::time::Duration = std::time::Duration::from_millis(2);
 
@@ -60,10 +62,9 @@ impl Acceptor {
             book: Mutex::default(),
         };
         // Whatever stream sockets we were started with, such as a journal on stderr, are not ours to serve.
-        for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-            let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            fd.filter(|fd| sys::is_connection(*fd)).into_iter().for_each(|fd| note(&mut acceptor.book(), fd, true));
-        }
+        let mut book = acceptor.book();
+        (0..INHERITED_FDS).filter(|fd| sys::is_connection(*fd)).for_each(|fd| note(&mut book, fd, true));
+        drop(book);
         Ok(acceptor)
     }
 

@@ -13,6 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Says that a test is skipped because something is missing; with `CI` set that is a failure.
+#[track_caller]
+pub fn skip(test: &str, missing: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{test}: there must be {missing} here");
+    eprintln!("SKIPPED: {test}; it needs {missing}");
+}
+
+/// Whether a command succeeds: a look at what this machine can do.
+pub fn works(command: &str) -> bool {
+    Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+}
+
 /// How long anything may take that should happen at once, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(30);
 
@@ -96,13 +108,20 @@ pub fn refusal(home: &Path, variables: &[(&str, &str)], arguments: &[&str], exit
     stderr
 }
 
-/// How a server is started: by itself, unless told otherwise.
-#[derive(Default)]
+/// How a server is started.
 pub struct Launcher {
-    /// The program, and its arguments, that becomes the server in the end.
+    /// A program, and its arguments, that becomes the server in the end; none: it is started by itself.
     pub words: Vec<String>,
+    /// The server, as `words` find it.
+    pub server: PathBuf,
     /// Listening sockets it is handed as a service manager would.
     pub sockets: Vec<OwnedFd>,
+}
+
+impl Default for Launcher {
+    fn default() -> Self {
+        Self { words: Vec::new(), server: env!("CARGO_BIN_EXE_flaskpaste").into(), sockets: Vec::new() }
+    }
 }
 
 impl Launcher {
@@ -110,14 +129,14 @@ impl Launcher {
     pub fn with_sockets(sockets: impl IntoIterator<Item = OwnedFd>) -> Self {
         // They arrive as the standard input and output, the only descriptors a child can be given in safe code.
         let script = "exec 3<&0 4<&1 </dev/null >/dev/null; export LISTEN_PID=$$; exec \"$0\"";
-        Self { words: ["sh", "-c", script].map(str::to_owned).to_vec(), sockets: sockets.into_iter().collect() }
+        let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+        Self { words, sockets: sockets.into_iter().collect(), ..Self::default() }
     }
 
     fn command(&self) -> Command {
-        let server = env!("CARGO_BIN_EXE_flaskpaste");
-        let Some((program, arguments)) = self.words.split_first() else { return Command::new(server) };
+        let Some((program, arguments)) = self.words.split_first() else { return Command::new(&self.server) };
         let mut command = Command::new(program);
-        command.args(arguments).arg(server);
+        command.args(arguments).arg(&self.server);
         command
     }
 }
@@ -184,11 +203,16 @@ impl Server {
         self.log.text()
     }
 
+    /// A field of `/proc/PID/status`.
+    pub fn status(&self, field: &str) -> String {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.expect("no such line in /proc/PID/status").trim().to_owned()
+    }
+
     /// Memory the process holds, in KiB (`VmRSS` and the like).
     pub fn status_kib(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("no such line in /proc/PID/status");
-        line.trim_matches([':', ' ', '\t', 'k', 'B']).trim().parse().unwrap()
+        self.status(field).trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Runs a subcommand with this server's environment.

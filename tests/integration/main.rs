@@ -30,6 +30,7 @@ mod concurrency;
 mod create;
 mod create_limits;
 mod delete;
+mod deployment;
 mod documents;
 mod durability;
 mod framing;

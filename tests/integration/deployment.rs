@@ -1,0 +1,126 @@
+//! The programs as they are deployed: without privileges, on a read-only root, statically linked in an empty one.
+
+use crate::harness::{Folder, Launcher, Server, skip, works};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+/// The user an administrator would take, where the tests run as root.
+const NOBODY: u32 = 65534;
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+#[test]
+fn an_unprivileged_user_and_a_read_only_root_are_enough() {
+    let folder = Arc::new(Folder::new());
+    let data = folder.join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    // Where anybody may look, unlike the folder it was built in perhaps.
+    let server = folder.join("flaskpaste");
+    fs::copy(env!("CARGO_BIN_EXE_flaskpaste"), &server).unwrap();
+    // Root makes the view of the file system by itself, and then becomes nobody; others need a user namespace for it.
+    let (namespace, become_nobody) = if is_root() {
+        std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
+        let drop = "--clear-groups --no-new-privs --bounding-set -all";
+        ("-m", format!("setpriv --reuid {NOBODY} --regid {NOBODY} {drop}"))
+    } else {
+        ("-rm", String::new())
+    };
+    let script = format!(
+        "mount --make-rprivate / && mount --bind {0} {0} && mount -o remount,bind,ro / &&
+         {{ ! mountpoint -q {1} || mount -o remount,bind,ro {1}; }} && ! touch {1}/x 2>/dev/null && exec {become_nobody} \"$0\"",
+        data.display(),
+        std::env::temp_dir().display(),
+    );
+    let words: Vec<String> = ["unshare", namespace, "sh", "-c", &script].map(str::to_owned).to_vec();
+    if !Command::new(&words[0]).args(&words[1..]).arg("true").status().unwrap().success() {
+        return skip("a server on a read-only root", "the right to mount in a namespace of one's own (unshare)");
+    }
+    let launcher = Launcher { words, server, ..Launcher::default() };
+    let database = data.join("pastes.db");
+    let mut server = Server::start_by(launcher, folder, &[("FLASKPASTE_DB", database.to_str().unwrap())]);
+    if is_root() {
+        assert!(server.status("Uid").split_whitespace().all(|uid| uid == NOBODY.to_string()));
+    }
+    assert!(server.status("CapPrm").chars().all(|digit| digit == '0') || !is_root());
+    let small = server.paste("small");
+    let large = server.paste(vec![b'x'; 2 << 20]);
+    server.get(&small.raw()).expect_body("small");
+    server.get(&large.raw()).expect_body(vec![b'x'; 2 << 20]);
+    server.request("DELETE", &small.path()).header("X-Delete-Token", &small.delete_token).send().expect_status(200);
+    server.crash_and_restart();
+    server.get(&large.raw()).expect_status(200);
+    server.stop();
+}
+
+/// The static programs, if they have been built.
+fn static_programs() -> Option<[PathBuf; 2]> {
+    let release = format!("target/{}-unknown-linux-gnu/release", std::env::consts::ARCH);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(release);
+    let programs = ["flaskpaste", "fpaste"].map(|name| folder.join(name));
+    programs.iter().all(|program| program.is_file()).then_some(programs)
+}
+
+#[test]
+fn the_static_programs_are_static_stripped_and_small() {
+    let Some(programs) = static_programs() else { return skip("the static programs", "what `make static` builds") };
+    for (program, most_bytes) in programs.iter().zip([4 << 20, 8 << 20]) {
+        let output = Command::new("readelf").args(["-lSdW"]).arg(program).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains("LOAD"), "{text}");
+        for trace in ["INTERP", "NEEDED", ".symtab", ".debug_info"] {
+            assert!(!text.contains(trace), "{}: {trace}", program.display());
+        }
+        let size = fs::metadata(program).unwrap().len();
+        assert!(size <= most_bytes, "{}: {size} bytes", program.display());
+    }
+}
+
+#[test]
+fn the_static_programs_need_nothing_but_themselves() {
+    let Some([server, client]) = static_programs() else {
+        return skip("the static programs in an empty root", "what `make static` builds");
+    };
+    if !works("unshare -r chroot / true && strace -V") {
+        return skip(
+            "the static programs in an empty root",
+            "strace, and the right to chroot in a namespace (unshare)",
+        );
+    }
+    let root = Arc::new(Folder::new());
+    for (program, name) in [(server, "flaskpaste"), (client, "fpaste")] {
+        fs::copy(program, root.join(name)).unwrap();
+    }
+    for folder in ["data", "etc", "home"] {
+        fs::create_dir(root.join(folder)).unwrap();
+    }
+    // What would make a static glibc look for libraries.
+    fs::write(root.join("etc/nsswitch.conf"), "hosts: mymachines mdns4_minimal resolve files dns\n").unwrap();
+    fs::write(root.join("etc/hosts"), "127.0.0.1 paste.example\n").unwrap();
+    let words = ["unshare", "-r", "chroot"].into_iter().chain(root.path().to_str());
+    let words: Vec<String> = words.map(str::to_owned).collect();
+    let launcher = Launcher { words: words.clone(), server: "/flaskpaste".into(), ..Launcher::default() };
+    let server = Server::start_by(launcher, Arc::clone(&root), &[("FLASKPASTE_DB", "/data/pastes.db")]);
+    let port = server.authority().rsplit_once(':').unwrap().1.to_owned();
+    let run = |url: &str, arguments: &[&str]| -> String {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o"]).arg(root.join("trace")).args(["-e", "trace=execve,open,openat"]).args(&words);
+        command.arg("/fpaste").args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        let output = command.env("HOME", "/home").env("FLASKPASTE_SERVER", url).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        // Behind unshare and chroot, which are programs of the system's.
+        let trace = fs::read_to_string(root.join("trace")).unwrap();
+        let own = trace.split_once("execve(\"/fpaste\"").expect("fpaste was not started").1.to_owned();
+        assert!(!own.contains(".so"), "a library was looked for: {own}");
+        own
+    };
+    let opened = run(&format!("http://paste.example:{port}"), &["info"]);
+    assert!(opened.contains("/etc/hosts"), "{opened}");
+    // The TLS library wants nothing either.
+    run("http://127.0.0.1:1", &["cert", "-c", "secp256r1"]);
+}
