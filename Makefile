@@ -6,10 +6,10 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench static docs clean
+.PHONY: help run build test check bench static dist install install-server install-client uninstall docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on 127.0.0.1:5000
 	./target/release/flaskpaste
@@ -46,7 +46,68 @@ static: ## build fully static binaries with the stock toolchain, in target/TRIPL
 		! readelf -lW $(STATIC_BUILT)/$$program | grep INTERP || { echo "$$program is not static" >&2; exit 1; }; done
 	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
-docs: ## render the settings table into the README
+# Where things go. DESTDIR is put before each path, for packages.
+PREFIX ?= /usr/local
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+# Where the programs come from: after `make static`, target/TRIPLE/release.
+BUILT ?= target/release
+
+BIN := $(DESTDIR)$(PREFIX)/bin
+DOC := $(DESTDIR)$(PREFIX)/share/doc/flaskpaste
+SHARE := $(DESTDIR)$(PREFIX)/share
+MAN := $(DESTDIR)$(MANDIR)
+UNITS := $(DESTDIR)$(UNITDIR)
+EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
+	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf
+
+# Installing builds nothing, so that nothing is built as root.
+built = @test -x $(BUILT)/$(1) || { echo "there is no $(BUILT)/$(1): make build, or make static and BUILT=$(STATIC_BUILT)" >&2; exit 1; }
+
+install: install-server install-client ## install both programs: DESTDIR, PREFIX, MANDIR, UNITDIR, BUILT
+
+install-server: ## install the server, its man page, systemd units and examples
+	$(call built,flaskpaste)
+	install -d "$(BIN)" "$(MAN)/man8" "$(UNITS)" "$(DOC)"
+	install -m 755 $(BUILT)/flaskpaste "$(BIN)/flaskpaste"
+	sed 's|/usr/local/|$(PREFIX)/|' man/flaskpaste.8 > "$(MAN)/man8/flaskpaste.8"
+	sed 's|/usr/local/|$(PREFIX)/|' contrib/systemd/flaskpaste.service > "$(UNITS)/flaskpaste.service"
+	install -m 644 contrib/systemd/flaskpaste.socket "$(UNITS)/flaskpaste.socket"
+	install -m 644 $(EXAMPLES) "$(DOC)"
+	chmod 644 "$(MAN)/man8/flaskpaste.8" "$(UNITS)/flaskpaste.service"
+
+install-client: ## install the client, its man page and completions
+	$(call built,fpaste)
+	install -d "$(BIN)" "$(MAN)/man1" "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
+		"$(SHARE)/fish/vendor_completions.d"
+	install -m 755 $(BUILT)/fpaste "$(BIN)/fpaste"
+	install -m 644 man/fpaste.1 "$(MAN)/man1/fpaste.1"
+	$(BUILT)/fpaste completions bash > "$(SHARE)/bash-completion/completions/fpaste"
+	$(BUILT)/fpaste completions zsh > "$(SHARE)/zsh/site-functions/_fpaste"
+	$(BUILT)/fpaste completions fish > "$(SHARE)/fish/vendor_completions.d/fpaste.fish"
+	chmod 644 "$(SHARE)/bash-completion/completions/fpaste" "$(SHARE)/zsh/site-functions/_fpaste" \
+		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
+
+uninstall: ## remove what install installed; settings and pastes stay
+	rm -f "$(BIN)/flaskpaste" "$(BIN)/fpaste" "$(MAN)/man8/flaskpaste.8" "$(MAN)/man1/fpaste.1" \
+		"$(UNITS)/flaskpaste.service" "$(UNITS)/flaskpaste.socket" \
+		"$(SHARE)/bash-completion/completions/fpaste" "$(SHARE)/zsh/site-functions/_fpaste" \
+		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
+	cd "$(DOC)" 2>/dev/null && rm -f $(notdir $(EXAMPLES)) && rmdir "$(DOC)" || true
+
+DIST := flaskpaste-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell uname -m)-linux
+STAGE := target/dist/stage
+
+dist: static ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz, for /usr/local
+	rm -rf target/dist
+	$(MAKE) install BUILT=$(STATIC_BUILT) DESTDIR=$(STAGE) PREFIX=/usr/local
+	cp README.md CHANGELOG.md LICENSE $(STAGE)/usr/local/share/doc/flaskpaste/
+	tar -C $(STAGE)/usr/local --transform 's|^\.|$(DIST)|' --sort=name --owner=0 --group=0 --numeric-owner \
+		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > target/dist/$(DIST).tar.gz
+	rm -rf $(STAGE)
+	cd target/dist && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+
+docs: ## render the settings into the README, the man page and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored
 
 clean: ## remove what was built

@@ -3,15 +3,19 @@
 //! Invariant: a [`Config`] that exists is valid; an unknown or invalid variable stops the start with one line
 //! that names it. Must never print the value of a secret, and must never read anything but what it is given.
 
+mod render;
+mod table;
 mod values;
 
+pub use render::{settings_env, settings_man, settings_markdown, settings_text};
+pub use table::{SETTINGS, Setting};
 pub use values::is_authority;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use values::{bind, flag, public_url, url_prefix, whole};
+use table::Draft;
 
 /// What kind of deployment this is (`FLASK_ENV`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,172 +133,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
-struct Draft {
-    config: Config,
-    pow_difficulty: Option<u8>,
-    log: Option<LogFormat>,
-}
-
-/// One row of the settings table.
-pub struct Setting {
-    /// Name of the environment variable.
-    pub name: &'static str,
-    /// Default as the documentation shows it.
-    pub default: &'static str,
-    /// Meaning and unit, for `--help`, the man page and the README.
-    pub meaning: &'static str,
-    /// Stores a value, or says what would have been valid.
-    apply: fn(&mut Draft, &str) -> Result<(), String>,
-}
-
-/// Shorthand for a row; the table below is the only place that uses it.
-const fn row(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    apply: fn(&mut Draft, &str) -> Result<(), String>,
-) -> Setting {
-    Setting { name, default, meaning, apply }
-}
-
-/// Longest time a setting may name: a hundred years. Keeps every sum of times far from overflow.
-const MAX_SECONDS: u64 = 100 * 365 * 86_400;
-/// Largest size a setting may name: 1 TiB.
-const MAX_BYTES: u64 = 1 << 40;
-/// Largest paste: the store numbers its pieces of 64 KiB with 16 bits (`store/001_initial.sql`); one more would be
-/// the first of the next paste.
-const MAX_PASTE_BYTES: u64 = 4 << 30;
-
-/// Every setting. To add one: one row here, one field in [`Config`], and its use.
-pub const SETTINGS: &[Setting] = &[
-    row(
-        "FLASK_ENV",
-        "development",
-        "development, production, or testing (database in memory, proof of work off)",
-        |d, v| {
-            d.config.mode = match v {
-                "development" => Mode::Development,
-                "production" => Mode::Production,
-                "testing" => Mode::Testing,
-                _ => return Err("must be development, production or testing".into()),
-            };
-            Ok(())
-        },
-    ),
-    row("FLASKPASTE_DB", "./data/pastes.db", "path of the SQLite database; its folder is made", |d, v| {
-        d.config.db_path = v.into();
-        Ok(())
-    }),
-    row("FLASKPASTE_ID_LENGTH", "12", "hex digits of new paste ids, 8 to 64", |d, v| {
-        set(&mut d.config.id_length, whole(v, 8, 64))
-    }),
-    row("FLASKPASTE_MAX_ANON", "3145728", "largest paste of an anonymous client, in bytes", |d, v| {
-        set(&mut d.config.max_anon_bytes, whole(v, 1, MAX_PASTE_BYTES))
-    }),
-    row("FLASKPASTE_MAX_AUTH", "52428800", "largest paste of a client with a certificate, in bytes", |d, v| {
-        set(&mut d.config.max_auth_bytes, whole(v, 1, MAX_PASTE_BYTES))
-    }),
-    row("FLASKPASTE_EXPIRY", "432000", "seconds without a read after which a paste expires", |d, v| {
-        set(&mut d.config.expiry_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_MAX_EXPIRY", "2592000", "longest expiry a client may ask for, in seconds", |d, v| {
-        set(&mut d.config.max_expiry_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_DEDUP_WINDOW", "3600", "seconds over which identical submissions are counted", |d, v| {
-        set(&mut d.config.dedup_window_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_DEDUP_MAX", "3", "identical submissions accepted per window; 0 = no limit", |d, v| {
-        set(&mut d.config.dedup_max, whole(v, 0, 1_000_000))
-    }),
-    row(
-        "FLASKPASTE_PROXY_SECRET",
-        "(empty)",
-        "the proxy's X-Proxy-Secret; unset, client certificates are believed from loopback and Unix peers",
-        |d, v| {
-            if !v.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err("must be printable ASCII without spaces, since it travels in a header".into());
-            }
-            d.config.proxy_secret = Secret(v.into());
-            Ok(())
-        },
-    ),
-    row("FLASKPASTE_POW_DIFFICULTY", "20", "proof of work for a paste, in leading zero bits; 0 = off", |d, v| {
-        d.pow_difficulty = Some(whole(v, 0, 64)?);
-        Ok(())
-    }),
-    row("FLASKPASTE_POW_TTL", "300", "seconds a proof-of-work token stays valid", |d, v| {
-        set(&mut d.config.pow_ttl_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row(
-        "FLASKPASTE_POW_SECRET",
-        "(auto)",
-        "key that signs the tokens; unset, made once and kept in the database",
-        |d, v| {
-            d.config.pow_secret = Secret(v.into());
-            Ok(())
-        },
-    ),
-    row("FLASKPASTE_URL_PREFIX", "(empty)", "path under which every route lives, e.g. /paste", |d, v| {
-        set(&mut d.config.url_prefix, url_prefix(v))
-    }),
-    row(
-        "FLASKPASTE_MIN_ENTROPY",
-        "0",
-        "least Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 asks for encryption",
-        |d, v| {
-            d.config.min_entropy_bits = match v.parse::<f64>() {
-                Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
-                _ => return Err("must be a number from 0 to 8".into()),
-            };
-            Ok(())
-        },
-    ),
-    row("FLASKPASTE_MIN_ENTROPY_SIZE", "256", "bytes below which entropy is not looked at", |d, v| {
-        set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES))
-    }),
-    row("FLASKPASTE_BIND", "127.0.0.1:5000", "address:port, [::1]:port or unix:/path to listen on", |d, v| {
-        set(&mut d.config.bind, bind(v))
-    }),
-    row("FLASKPASTE_THREADS", "256", "size of the pool: connections served at a time", |d, v| {
-        set(&mut d.config.threads, whole(v, 1, 4096))
-    }),
-    row(
-        "FLASKPASTE_PUBLIC_URL",
-        "(empty)",
-        "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org",
-        |d, v| set(&mut d.config.public_url, public_url(v)),
-    ),
-    row(
-        "FLASKPASTE_CLIENT_DIR",
-        "beside the server",
-        "folder where /client finds fpaste and fpaste-<triple>",
-        |d, v| {
-            d.config.client_dir = Some(v.into());
-            Ok(())
-        },
-    ),
-    row(
-        "FLASKPASTE_MAX_DB_SIZE",
-        "0",
-        "bytes in use in the database past which new pastes get 507; 0 = no limit",
-        |d, v| set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1)),
-    ),
-    row("FLASKPASTE_WEB", "1", "0: no pages for browsers", |d, v| set(&mut d.config.web, flag(v))),
-    row("FLASKPASTE_METRICS", "0", "1: GET /metrics answers with Prometheus text", |d, v| {
-        set(&mut d.config.metrics, flag(v))
-    }),
-    row("FLASKPASTE_LOG", "text; json in production", "request log on stderr: text, json or off", |d, v| {
-        d.log = Some(match v {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            "off" => LogFormat::Off,
-            _ => return Err("must be text, json or off".into()),
-        });
-        Ok(())
-    }),
-];
-
 /// The client's variables: they begin with the same letters and are none of the server's business.
 const CLIENT_VARIABLES: &[&str] = &[
     "FLASKPASTE_SERVER",
@@ -377,25 +215,6 @@ impl Default for Config {
             log: LogFormat::Text,
         }
     }
-}
-
-/// The settings as aligned text, for `--help`.
-pub fn settings_text() -> String {
-    let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-    SETTINGS
-        .iter()
-        .fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
-}
-
-/// The settings as a Markdown table, as the README carries it.
-pub fn settings_markdown() -> String {
-    let head = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
-    SETTINGS.iter().fold(head, |text, s| text + &format!("| `{}` | `{}` | {} |\n", s.name, s.default, s.meaning))
-}
-
-fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {
-    *field = value?;
-    Ok(())
 }
 
 /// The line for an unknown variable, with the nearest known name where one is near.

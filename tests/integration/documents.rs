@@ -1,11 +1,14 @@
 //! The documents say what the program does: README, docs/api.md and docs/openapi.json against the tables they come
-//! from and against each other.
+//! from and against each other, and the man pages.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use flaskpaste::config::settings_markdown;
+use flaskpaste::config::{settings_env, settings_man, settings_markdown};
+
+use crate::harness::{Folder, run, skip, works};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -15,23 +18,69 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The README with the settings table rendered anew between its marks.
-fn readme_with_settings() -> String {
-    let readme = read("README.md");
-    let (before, rest) = readme.split_once("<!-- settings -->\n").expect("the mark before the table");
-    let (_, after) = rest.split_once("<!-- /settings -->").expect("the mark behind the table");
-    format!("{before}<!-- settings -->\n{}<!-- /settings -->{after}", settings_markdown())
+/// What is rendered from the table of settings: file, the lines around the place, and what belongs there.
+fn rendered() -> [(&'static str, &'static str, &'static str, String); 3] {
+    [
+        ("README.md", "<!-- settings -->\n", "<!-- /settings -->\n", settings_markdown()),
+        ("man/flaskpaste.8", ".\\\" settings\n", ".\\\" /settings\n", settings_man()),
+        ("contrib/flaskpaste.env", "# Settings:\n", "\n# End of the settings.\n", settings_env()),
+    ]
+}
+
+/// A file with its settings rendered anew.
+fn with_settings(file: &str, begin: &str, end: &str, settings: &str) -> String {
+    let text = read(file);
+    let (before, rest) = text.split_once(begin).expect("the mark before the settings");
+    let (_, after) = rest.split_once(end).expect("the mark behind the settings");
+    format!("{before}{begin}{settings}{end}{after}")
 }
 
 #[test]
-fn the_readme_has_the_settings_of_the_program() {
-    assert!(read("README.md") == readme_with_settings(), "run `make docs` to render the settings table anew");
+fn the_documents_have_the_settings_of_the_program() {
+    for (file, begin, end, settings) in rendered() {
+        let expected = with_settings(file, begin, end, &settings);
+        assert!(read(file) == expected, "{file}: run `make docs` to render the settings anew");
+    }
 }
 
 #[test]
-#[ignore = "writes the README; `make docs` runs it"]
+#[ignore = "writes the documents; `make docs` runs it"]
 fn render() {
-    fs::write(path("README.md"), readme_with_settings()).unwrap();
+    for (file, begin, end, settings) in rendered() {
+        fs::write(path(file), with_settings(file, begin, end, &settings)).unwrap();
+    }
+}
+
+#[test]
+fn the_man_pages_are_well_formed() {
+    if !works("command -v mandoc") {
+        return skip("the form of the man pages", "mandoc");
+    }
+    for page in ["man/flaskpaste.8", "man/fpaste.1"] {
+        let output = Command::new("mandoc").args(["-Tlint", "-W", "warning"]).arg(path(page)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn the_man_page_has_every_command_and_exit_code() {
+    let page = read("man/flaskpaste.8");
+    let folder = Folder::new();
+    let help = String::from_utf8(run(folder.path(), &[], &["--help"]).stdout).unwrap();
+    let usage = help.lines().skip(1).take_while(|line| !line.starts_with("settings"));
+    let usage = usage.filter_map(|line| line.trim_start_matches("usage:").trim().strip_prefix("flaskpaste "));
+    let commands: BTreeSet<&str> = usage.filter_map(|line| line.split([' ', '|']).next()).collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands.iter().filter(|command| !command.is_empty()) {
+        let item = match command.strip_prefix("--") {
+            Some(option) => format!("Fl \\-{option}"),
+            None => format!(".It Cm {command}"),
+        };
+        assert!(page.contains(&item), "{item} of `{command}`");
+    }
+    for code in [0, 1, 2] {
+        assert!(page.lines().any(|line| line == format!(".It {code}")), "{code}");
+    }
 }
 
 fn openapi() -> serde_json::Value {

@@ -38,10 +38,14 @@ mod full_disk;
 mod fuzz;
 mod http;
 mod imports;
+#[cfg(feature = "client")]
+mod install;
 mod mime;
 #[cfg(feature = "client")]
 mod nginx;
 mod pow;
+#[cfg(feature = "client")]
+mod proxies;
 mod read;
 mod read_access;
 mod schemathesis;

@@ -1,7 +1,7 @@
 //! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
 //! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
 
-use crate::harness::{Folder, SOON, Server};
+use crate::harness::{Folder, SOON, Server, skip};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,21 +11,24 @@ use std::time::{Duration, Instant};
 pub const PROXY_SECRET: &str = "between-the-two-of-them";
 
 /// The program, also where an ordinary person's `PATH` does not lead.
-fn find(name: &str) -> Option<PathBuf> {
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default();
     let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin", "/sbin"]).map(PathBuf::from);
     folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
-/// Whether the tools are there; if not, says that a test is skipped.
-pub fn is_available() -> bool {
-    let missing: Vec<&str> = ["nginx", "openssl"].into_iter().filter(|name| find(name).is_none()).collect();
-    if missing.is_empty() {
-        return true;
+/// Whether these tools are there; if not, says that a test is skipped.
+pub fn has(tools: &[&str]) -> bool {
+    let missing: Vec<&str> = tools.iter().copied().filter(|name| find(name).is_none()).collect();
+    if !missing.is_empty() {
+        skip("a test through a proxy", &missing.join(" and "));
     }
-    assert!(std::env::var_os("CI").is_none(), "{missing:?} must be installed here");
-    eprintln!("SKIPPED: a test through nginx; install {missing:?}");
-    false
+    missing.is_empty()
+}
+
+/// Whether nginx is there, with what its tests need.
+pub fn is_available() -> bool {
+    has(&["nginx", "openssl"])
 }
 
 /// Runs openssl in a folder; its stdout.
@@ -70,14 +73,21 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it in a folder that holds `ca.crt`, the certificates and keys; a server block a port, each with a certificate by its name
-    /// and some directives.
+    /// Starts it in a folder that holds `ca.crt`, the certificates and keys; a server block a port, each with a
+    /// certificate by its name and some directives.
     #[track_caller]
     pub fn start(folder: Folder, server: &Server, blocks: &[(&str, &str)]) -> Self {
+        let authority = server.authority();
+        Self::start_with(folder, blocks.len(), |ports| server_blocks(&authority, blocks, ports))
+    }
+
+    /// Starts it on some ports, with what its `http` block shall hold.
+    #[track_caller]
+    pub fn start_with(folder: Folder, ports: usize, configuration: impl Fn(&[u16]) -> String) -> Self {
         let deadline = Instant::now() + SOON;
         loop {
-            let ports = free_ports(blocks.len());
-            write_configuration(&folder, server, blocks, &ports);
+            let ports = free_ports(ports);
+            write_configuration(&folder, &configuration(&ports));
             let mut command = Command::new(find("nginx").unwrap());
             command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -108,26 +118,25 @@ impl Drop for Nginx {
     }
 }
 
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let listeners: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
-fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)], ports: &[u16]) {
-    let servers: Vec<String> = blocks
-        .iter()
-        .zip(ports)
-        .map(|((certificate, directives), port)| {
-            format!(
-                "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}.crt; ssl_certificate_key {certificate}.key; {directives}
-                 client_max_body_size 60m;
-                 location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_set_header Host $host:{port};
-                 proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr;
-                 proxy_set_header X-SSL-Client-SHA1 $ssl_client_fingerprint; proxy_set_header X-Proxy-Secret \"{PROXY_SECRET}\"; }} }}\n",
-                server.authority()
-            )
-        })
-        .collect();
+fn server_blocks(authority: &str, blocks: &[(&str, &str)], ports: &[u16]) -> String {
+    let block = |((certificate, directives), port): (&(&str, &str), &u16)| {
+        format!(
+            "server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}.crt; ssl_certificate_key {certificate}.key; {directives}
+             client_max_body_size 60m;
+             location / {{ proxy_pass http://{authority}; proxy_http_version 1.1; proxy_set_header Host $http_host;
+             proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-For $remote_addr;
+             proxy_set_header X-SSL-Client-SHA1 $ssl_client_fingerprint; proxy_set_header X-Proxy-Secret \"{PROXY_SECRET}\"; }} }}\n"
+        )
+    };
+    blocks.iter().zip(ports).map(block).collect()
+}
+
+fn write_configuration(folder: &Folder, http: &str) {
     let temporary: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .iter()
         .map(|name| format!("{name}_temp_path {};\n", folder.join(name).display()))
@@ -139,9 +148,8 @@ fn write_configuration(folder: &Folder, server: &Server, blocks: &[(&str, &str)]
         ""
     };
     let text = format!(
-        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{}{}}}\n",
+        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{}{http}}}\n",
         temporary.concat(),
-        servers.concat()
     );
     std::fs::write(folder.join("nginx.conf"), text).unwrap();
 }

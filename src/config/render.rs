@@ -1,0 +1,37 @@
+//! The table of settings as text: for `--help`, the README, the man page and the example environment file.
+//!
+//! Invariant: each form has every setting, in the order of the table. Must never show anything but the table.
+
+use super::table::SETTINGS;
+
+/// The settings as aligned text, for `--help`.
+pub fn settings_text() -> String {
+    let width = SETTINGS.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+    SETTINGS
+        .iter()
+        .fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
+}
+
+/// The settings as a Markdown table, as the README carries it.
+pub fn settings_markdown() -> String {
+    let head = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
+    SETTINGS.iter().fold(head, |text, s| text + &format!("| `{}` | `{}` | {} |\n", s.name, s.default, s.meaning))
+}
+
+/// The settings as a list in mdoc(7), as man/flaskpaste.8 carries it.
+pub fn settings_man() -> String {
+    let escape = |text: &str| text.replace('-', "\\-").replace("e.g. ", "e.g.\\& ");
+    SETTINGS.iter().fold(String::new(), |text, s| {
+        let (meaning, default) = (escape(s.meaning), escape(s.default.trim_matches(['(', ')'])));
+        text + &format!(".It Ev {}\n{meaning}.\n.Bq Li {default}\n", s.name)
+    })
+}
+
+/// The settings as an example of an environment file, each with its default and none of them set.
+pub fn settings_env() -> String {
+    SETTINGS.iter().fold(String::new(), |text, s| {
+        let default = if s.default.contains(['(', ' ', ';']) { "" } else { s.default };
+        let note = if default.is_empty() { format!(" [{}]", s.default) } else { String::new() };
+        text + &format!("\n# {}{note}\n#{}={default}\n", s.meaning, s.name)
+    })
+}

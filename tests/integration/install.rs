@@ -1,0 +1,208 @@
+//! `make install` and what it installs: files, systemd units, the log filter; and all of it under a real systemd.
+
+use crate::harness::{Folder, SOON, Server, run, skip, wait_until, works};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Where the programs under test lie, as `make install` finds them.
+fn built() -> &'static str {
+    env!("CARGO_BIN_EXE_flaskpaste").strip_suffix("/flaskpaste").unwrap()
+}
+
+fn make(target: &str, variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new("make");
+    command.arg("--silent").arg("--directory").arg(env!("CARGO_MANIFEST_DIR")).arg(target);
+    // A `make test` that runs this one must not hand its own settings down.
+    command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
+    command.args(variables.iter().map(|(name, value)| format!("{name}={value}"))).output().unwrap()
+}
+
+#[track_caller]
+fn expect_made(target: &str, variables: &[(&str, &str)]) {
+    let output = make(target, variables);
+    assert!(output.status.success(), "make {target}: {output:?}");
+}
+
+/// Every file below a folder, with its permissions.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path).iter().map(|file| format!("{}/{file}", entry.file_name().to_str().unwrap())));
+        } else {
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            found.insert(format!("{} {mode:o}", entry.file_name().to_str().unwrap()));
+        }
+    }
+    found
+}
+
+const SERVER_FILES: &[&str] = &[
+    "opt/bin/flaskpaste 755",
+    "man/man8/flaskpaste.8 644",
+    "units/flaskpaste.service 644",
+    "units/flaskpaste.socket 644",
+    "opt/share/doc/flaskpaste/Caddyfile 644",
+    "opt/share/doc/flaskpaste/flaskpaste-filter.conf 644",
+    "opt/share/doc/flaskpaste/flaskpaste-jail.conf 644",
+    "opt/share/doc/flaskpaste/flaskpaste-proxy.conf 644",
+    "opt/share/doc/flaskpaste/flaskpaste.conf 644",
+    "opt/share/doc/flaskpaste/flaskpaste.env 644",
+];
+const CLIENT_FILES: &[&str] = &[
+    "opt/bin/fpaste 755",
+    "man/man1/fpaste.1 644",
+    "opt/share/bash-completion/completions/fpaste 644",
+    "opt/share/zsh/site-functions/_fpaste 644",
+    "opt/share/fish/vendor_completions.d/fpaste.fish 644",
+];
+
+#[test]
+fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
+    let folder = Folder::new();
+    // Packagers' build folders have spaces in them, sometimes.
+    let root = folder.join("the root");
+    let variables = [
+        ("DESTDIR", root.to_str().unwrap()),
+        ("PREFIX", "/opt"),
+        ("MANDIR", "/man"),
+        ("UNITDIR", "/units"),
+        ("BUILT", built()),
+    ];
+    let expected = |lists: &[&[&str]]| -> BTreeSet<String> { lists.concat().into_iter().map(str::to_owned).collect() };
+    expect_made("install-server", &variables);
+    assert_eq!(files(&root), expected(&[SERVER_FILES]));
+    expect_made("uninstall", &variables);
+    assert_eq!(files(&root), BTreeSet::new());
+    expect_made("install-client", &variables);
+    assert_eq!(files(&root), expected(&[CLIENT_FILES]));
+    // Twice, over what is there.
+    expect_made("install", &variables);
+    expect_made("install", &variables);
+    assert_eq!(files(&root), expected(&[SERVER_FILES, CLIENT_FILES]));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    assert!(read("units/flaskpaste.service").contains("\nExecStart=/opt/bin/flaskpaste\n"));
+    for installed in ["units/flaskpaste.service", "man/man8/flaskpaste.8"] {
+        assert!(!read(installed).contains("/usr/local"), "{installed}");
+    }
+    let version = Command::new(root.join("opt/bin/fpaste")).arg("--version").output().unwrap();
+    assert!(version.status.success() && version.stdout.starts_with(b"fpaste "));
+    // What is not ours stays.
+    fs::write(root.join("opt/share/doc/flaskpaste/notes"), "mine").unwrap();
+    expect_made("uninstall", &variables);
+    assert_eq!(files(&root), expected(&[&["opt/share/doc/flaskpaste/notes 644"]]));
+}
+
+#[test]
+fn nothing_is_built_while_installing() {
+    let folder = Folder::new();
+    let output = make("install", &[("DESTDIR", folder.path().to_str().unwrap()), ("BUILT", "/nonexistent")]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && stderr.contains("there is no /nonexistent/flaskpaste: make build"), "{stderr}");
+    assert_eq!(files(folder.path()), BTreeSet::new());
+}
+
+#[test]
+fn the_units_are_clean_and_hardened() {
+    if !works("command -v systemd-analyze") {
+        return skip("the check of the systemd units", "systemd-analyze");
+    }
+    let folder = Folder::new();
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    expect_made("install-server", &[("PREFIX", &at("opt")), ("UNITDIR", &at("units")), ("BUILT", built())]);
+    let analyze = |arguments: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        // The manual is where systemd looks for it only once it is installed for real.
+        command.args(arguments).args([at("units/flaskpaste.service"), at("units/flaskpaste.socket")]);
+        let output = command.env("SYSTEMD_LOG_LEVEL", "warning").output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (is_clean, stdout, stderr) = analyze(&["verify", "--man=no"]);
+    assert!(is_clean && stdout.is_empty() && stderr.is_empty(), "{stdout}{stderr}");
+    let output = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager", "--threshold=15"])
+        .arg(at("units/flaskpaste.service"))
+        .output()
+        .unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && table.contains("Overall exposure level"), "more than 1.5: {table}");
+}
+
+#[test]
+fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
+    if !works("command -v fail2ban-regex") {
+        return skip("the filter for fail2ban", "fail2ban");
+    }
+    for format in ["text", "json"] {
+        let server = Server::start(&[("FLASKPASTE_LOG", format)]);
+        let paste = server.post("x").header("X-Paste-Password", "right").created();
+        let guess = server.request("GET", &paste.raw()).header("X-Paste-Password", "wrong");
+        guess.header("X-Forwarded-For", "192.0.2.1").header("X-Request-ID", "192.0.2.9").send().expect_status(403);
+        let scan = server.request("GET", "/abcdef012345?x=\"client\":\"192.0.2.8\"");
+        scan.header("X-Forwarded-For", "2001:db8::2").send().expect_status(404);
+        server.request("GET", &paste.path()).header("X-Forwarded-For", "192.0.2.3").send().expect_status(200);
+        let all = ["192.0.2.1", "2001:db8::2", "192.0.2.3"];
+        wait_until("all is in the log", SOON, || all.iter().all(|client| server.log().contains(client)));
+        let log = server.folder().join("log");
+        // As a file has it, and as the journal hands it on.
+        let journal: Vec<String> = server.log().lines().map(|line| format!("host flaskpaste[7]: {line}")).collect();
+        for (text, place) in [(server.log(), "a file"), (journal.join("\n"), "the journal")] {
+            fs::write(&log, text).unwrap();
+            let mut command = Command::new("fail2ban-regex");
+            command.args(["--out", "ip"]).arg(&log);
+            let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/fail2ban/flaskpaste-filter.conf");
+            let output = command.arg(filter).output().unwrap();
+            let found = String::from_utf8(output.stdout).unwrap();
+            let found: Vec<&str> = found.lines().collect();
+            assert_eq!(found, ["192.0.2.1", "2001:db8::2"], "{format} in {place}: {}", server.log());
+        }
+    }
+}
+
+#[test]
+fn under_a_real_systemd_it_does_what_the_manual_says() {
+    let namespaces = "unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net";
+    if !works(&format!("test -x /lib/systemd/systemd && command -v curl && test \"$(id -u)\" = 0 && {namespaces} true"))
+    {
+        return skip("the service under a real systemd", "systemd, curl and a root who may make namespaces");
+    }
+    let folder = Folder::new();
+    let (stage, result) = (folder.join("stage"), folder.join("result"));
+    fs::create_dir(&result).unwrap();
+    expect_made("install", &[("DESTDIR", stage.to_str().unwrap()), ("BUILT", built())]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systemd/boot.sh");
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "120"]).args(namespaces.split(' ')).arg("sh").arg(script).arg(&stage).arg(&result);
+    let output = command.output().unwrap();
+    let told = fs::read_to_string(result.join("output")).unwrap_or_default();
+    assert!(told.trim_end().ends_with("passed"), "{told}\n{output:?}");
+}
+
+#[test]
+fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
+    let mut server = Server::start(&[]);
+    let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
+    let backup = server.folder().join("backup.db");
+    assert!(server.run(&["backup", backup.to_str().unwrap()]).status.success());
+    server.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token).send().expect_status(200);
+    let newer = server.paste("newer");
+    server.stop();
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", server.database().display()));
+    }
+    fs::copy(&backup, server.database()).unwrap();
+    server.restart();
+    server.get(&kept.raw()).expect_body("kept");
+    server.get(&deleted.raw()).expect_body("deleted later");
+    server.get(&newer.raw()).expect_code(404, "not_found");
+    server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
+    // The backup itself is a database one can look at.
+    let variables = [("FLASKPASTE_DB", backup.to_str().unwrap())];
+    let stats = run(server.folder().path(), &variables, &["stats", "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+    assert_eq!(stats["pastes"], 2);
+}

@@ -1,0 +1,277 @@
+//! The example configurations in contrib/, before a real server: nginx and Caddy with a made-up authority.
+
+use crate::client_harness::Client;
+use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The limits the examples speak of.
+const MAX_AUTH: usize = 52_428_800;
+
+fn contrib(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)).unwrap()
+}
+
+/// A text with exactly one place changed: an example that no longer has it fails.
+#[track_caller]
+fn change(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
+    text.replace(from, to)
+}
+
+fn server(variables: &[(&str, &str)]) -> Server {
+    Server::start(&[&[("FLASKPASTE_PROXY_SECRET", PROXY_SECRET)], variables].concat())
+}
+
+/// A folder with an authority, a server certificate, one of a person the authority knows, and a stranger's.
+fn certificates() -> Folder {
+    let folder = Folder::new();
+    make_authority(folder.path());
+    make_server_certificate(folder.path(), "server", "DNS:localhost", 2);
+    make_server_certificate(folder.path(), "known", "DNS:known", 2);
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(
+        folder.path(),
+        &format!("req -x509 {key} -keyout stranger.key -out stranger.crt -subj /CN=stranger -days 2"),
+    );
+    folder
+}
+
+/// nginx with the shipped files, where only names, paths and ports are changed, and what `edit` changes besides.
+fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String) -> Nginx {
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let proxy = change(&contrib("nginx/flaskpaste-proxy.conf"), "CHANGE-ME", PROXY_SECRET);
+    fs::write(folder.join("flaskpaste-proxy.conf"), proxy).unwrap();
+    let mut text = contrib("nginx/flaskpaste.conf");
+    for (from, to) in [
+        ("server 127.0.0.1:5000;", format!("server {};", server.authority())),
+        ("/etc/nginx/snippets/flaskpaste-proxy.conf", at("flaskpaste-proxy.conf")),
+        ("/etc/letsencrypt/live/paste.example.org/fullchain.pem", at("server.crt")),
+        ("/etc/letsencrypt/live/paste.example.org/privkey.pem", at("server.key")),
+        ("/etc/nginx/authority.crt", at("ca.crt")),
+        // Only one family, on ports nobody else uses.
+        ("    listen [::]:80;\n", String::new()),
+        ("    listen [::]:443 ssl;\n", String::new()),
+    ] {
+        text = change(&text, from, &to);
+    }
+    let text = edit(text.replace("paste.example.org", "localhost"));
+    Nginx::start_with(folder, 2, |ports| {
+        let text = change(&text, "listen 80;", &format!("listen 127.0.0.1:{};", ports[0]));
+        change(&text, "listen 443 ssl;", &format!("listen 127.0.0.1:{} ssl;", ports[1]))
+    })
+}
+
+/// A person who trusts the authority, with a certificate of theirs, at a URL.
+struct People<'a> {
+    folder: &'a Path,
+    url: String,
+}
+
+impl People<'_> {
+    fn anonymous(&self) -> Client {
+        Client::with_url(&self.url).with("FLASKPASTE_CA_CERT", self.folder.join("ca.crt").to_str().unwrap())
+    }
+
+    fn certified(&self, name: &str) -> Client {
+        let file = |kind: &str| self.folder.join(format!("{name}.{kind}")).to_str().unwrap().to_owned();
+        self.anonymous().with("FLASKPASTE_CLIENT_CERT", &file("crt")).with("FLASKPASTE_CLIENT_KEY", &file("key"))
+    }
+
+    /// curl's answer: the body, and the status behind it.
+    fn curl(&self, path: &str, arguments: &[&str]) -> (String, String) {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "60", "-w", "\n%{http_code}", "--cacert"]).arg(self.folder.join("ca.crt"));
+        let output = command.args(arguments).arg(format!("{}{path}", self.url)).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
+        (body.to_owned(), status.to_owned())
+    }
+}
+
+fn is_known(person: &Client) -> bool {
+    person.run(&["info"]).succeeded().text().contains("known by your certificate")
+}
+
+#[test]
+fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
+    if !nginx::has(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let (server, folder) = (server(&[]), certificates());
+    let path = folder.path().to_owned();
+    let nginx = start_nginx(&server, folder, |text| text);
+    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    let fingerprint = |name: &str| {
+        let text = openssl(&path, &format!("x509 -in {name}.crt -noout -fingerprint -sha1"));
+        text.trim().split_once('=').unwrap().1.to_owned()
+    };
+
+    let (owner, stranger, anonymous) = (people.certified("known"), people.certified("stranger"), people.anonymous());
+    assert!(is_known(&owner) && is_known(&stranger) && !is_known(&anonymous));
+    let link = owner.create("mine", &[]);
+    let id = link.rsplit_once('/').unwrap().1.split_once('#').unwrap().0.to_owned();
+    assert!(link.starts_with(&people.url), "the link names the proxy: {link}");
+    assert_eq!(anonymous.run(&["get", &link]).succeeded().text(), "mine");
+
+    // A foreign certificate, and whoever only says that they are the owner, are told no.
+    stranger.run(&["delete", &id]).failed(4);
+    let liar = anonymous.with("FLASKPASTE_CERT_SHA1", &fingerprint("known").replace(':', "").to_lowercase());
+    assert!(!is_known(&liar));
+    liar.run(&["delete", &id]).failed(4);
+    let spoofed = [format!("X-SSL-Client-SHA1: {}", fingerprint("known")), format!("X-Proxy-Secret: {PROXY_SECRET}")];
+    let (body, status) = people.curl(&format!("/{id}"), &["-X", "DELETE", "-H", &spoofed[0], "-H", &spoofed[1]]);
+    assert!(status == "401" && body.contains("auth_required"), "{status} {body}");
+    // Twice, and in other spellings.
+    let (body, _) =
+        people.curl("/", &["-H", &spoofed[0], "-H", &spoofed[0].to_lowercase(), "-H", "x_ssl_client_sha1: a"]);
+    assert!(body.contains("\"authenticated\":false"), "{body}");
+    // The address of the client is the proxy's word too.
+    people.curl("/robots.txt", &["-H", "X-Forwarded-For: 192.0.2.9"]);
+    wait_until("the request is in the log", SOON, || server.log().contains("/robots.txt"));
+    assert!(!server.log().contains("192.0.2.9"), "{}", server.log());
+    owner.run(&["delete", &id]).succeeded();
+    anonymous.run(&["get", &link]).failed(3);
+}
+
+#[test]
+fn nginx_sends_plain_http_to_https() {
+    if !nginx::has(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let (server, folder) = (server(&[]), certificates());
+    let path = folder.path().to_owned();
+    let nginx = start_nginx(&server, folder, |text| text);
+    let people = People { folder: &path, url: nginx.url(0).replace("https://127.0.0.1", "http://localhost") };
+    let (headers, status) = people.curl("/abcd", &["-o", "/dev/null", "-D", "-"]);
+    assert!(status == "301" && headers.contains("Location: https://localhost/abcd"), "{headers}");
+}
+
+#[test]
+fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
+    if !nginx::has(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let (server, folder) = (server(&[]), certificates());
+    let path = folder.path().to_owned();
+    let nginx = start_nginx(&server, folder, |text| text);
+    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    let file = path.join("large");
+    fs::write(&file, vec![b'x'; MAX_AUTH]).unwrap();
+    let data = format!("@{}", file.display());
+    let certificate =
+        ["--cert", path.join("known.crt").to_str().unwrap(), "--key", path.join("known.key").to_str().unwrap()]
+            .map(str::to_owned);
+    let upload: Vec<&str> = certificate.iter().map(String::as_str).chain(["--data-binary", &data]).collect();
+    let (body, status) = people.curl("/", &upload);
+    assert!(status == "201" && body.contains(&format!("\"size\":{MAX_AUTH}")), "{status} {body}");
+    let created: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let copy = path.join("copy");
+    people.curl(created["raw"].as_str().unwrap(), &["-o", copy.to_str().unwrap()]);
+    assert!(fs::read(&copy).unwrap() == fs::read(&file).unwrap());
+    // Without the certificate the server refuses it, and the refusal arrives through nginx.
+    let (body, status) = people.curl("/", &["--data-binary", &data]);
+    assert!(status == "413" && body.contains("\"authenticated\":false"), "{status} {body}");
+    // One byte more, and nginx does, in the same words.
+    fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
+    let (body, status) = people.curl("/", &upload);
+    let refusal: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (status.as_str(), &refusal["code"], &refusal["max_size"]),
+        ("413", &"too_large".into(), &MAX_AUTH.into())
+    );
+    people.certified("known").pipe(fs::read(&file).unwrap(), &["-E"]).failed(5);
+}
+
+#[test]
+fn nginx_can_ask_for_certificates_of_an_authority_alone() {
+    if !nginx::is_available() {
+        return;
+    }
+    let (server, folder) = (server(&[]), certificates());
+    let path = folder.path().to_owned();
+    let nginx = start_nginx(&server, folder, |text| {
+        let text = change(&text, "    default $ssl_client_fingerprint;\n", "");
+        let text = change(&text, "    #SUCCESS ", "    SUCCESS ");
+        let text = change(&text, "    #default ", "    default ");
+        change(&text, "    #ssl_client_certificate ", "    ssl_client_certificate ")
+    });
+    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    assert!(is_known(&people.certified("known")));
+    // The stranger is served, as anybody.
+    assert!(!is_known(&people.certified("stranger")));
+    assert!(!is_known(&people.anonymous()));
+}
+
+#[test]
+fn nginx_serves_under_a_prefix_beside_other_things() {
+    if !nginx::has(&["nginx", "openssl", "curl"]) {
+        return;
+    }
+    let (server, folder) = (server(&[("FLASKPASTE_URL_PREFIX", "/paste")]), certificates());
+    let path = folder.path().to_owned();
+    let nginx = start_nginx(&server, folder, |text| {
+        change(&text, "    location / {", "    location = /other { return 200 other; }\n    location /paste {")
+    });
+    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    assert_eq!(people.curl("/other", &[]), ("other".into(), "200".into()));
+    assert_eq!(people.curl("/paste/health", &[]).1, "200");
+    let below = People { folder: &path, url: format!("{}/paste", people.url) };
+    let owner = below.certified("known");
+    let link = owner.create("below", &[]);
+    assert!(link.starts_with(&format!("{}/", below.url)), "{link}");
+    assert_eq!(below.anonymous().run(&["get", &link]).succeeded().text(), "below");
+    owner.run(&["delete", &link]).succeeded();
+}
+
+/// Caddy, ended on drop.
+struct Caddy(Child);
+
+impl Drop for Caddy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn caddy_passes_the_secret_and_no_fingerprint() {
+    if !nginx::has(&["caddy", "openssl", "curl"]) {
+        return;
+    }
+    let (server, folder) = (server(&[]), certificates());
+    let port = nginx::free_ports(1)[0];
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let site = format!("https://localhost:{port} {{\n\ttls {} {}", at("server.crt"), at("server.key"));
+    let text = change(&contrib("caddy/Caddyfile"), "paste.example.org {", &site);
+    let text = change(&text, "127.0.0.1:5000", &server.authority());
+    fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}"))
+        .unwrap();
+    let mut command = Command::new(nginx::find("caddy").unwrap());
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(folder.join("Caddyfile"))
+        .env("HOME", folder.path());
+    command.env("XDG_DATA_HOME", folder.path()).env("FLASKPASTE_PROXY_SECRET", PROXY_SECRET);
+    let mut caddy = Caddy(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    wait_until("Caddy listens", SOON, || {
+        assert!(caddy.0.try_wait().unwrap().is_none(), "Caddy has ended");
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let people = People { folder: folder.path(), url: format!("https://localhost:{port}") };
+    let person = people.anonymous();
+    let link = person.create("through Caddy", &[]);
+    assert!(link.starts_with(&people.url), "the proxy is believed about https: {link}");
+    assert_eq!(person.run(&["get", &link]).succeeded().text(), "through Caddy");
+    person.run(&["delete", &link]).succeeded();
+    let fingerprint = format!("X-SSL-Client-SHA1: {}", "a".repeat(40));
+    let (body, _) = people.curl("/", &["-H", &fingerprint, "-H", "X-Proxy-Secret: guess"]);
+    assert!(body.contains("\"authenticated\":false"), "{body}");
+    let file = folder.join("large");
+    fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
+    assert_eq!(people.curl("/", &["--data-binary", &format!("@{}", file.display())]).1, "413");
+}
