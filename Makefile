@@ -6,7 +6,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench static dist install install-server install-client uninstall docs clean
+.PHONY: help run build test check bench static dist container install install-server install-client uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -106,6 +106,14 @@ dist: static ## static binaries and all that belongs to them, as target/dist/NAM
 		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > target/dist/$(DIST).tar.gz
 	rm -rf $(STAGE)
 	cd target/dist && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+
+CONTAINER ?= podman build --format docker
+
+container: static ## build the container image flaskpaste (CONTAINER="docker build" for Docker)
+	rm -rf target/container
+	install -d target/container/data
+	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste target/container
+	$(CONTAINER) -f contrib/Containerfile -t flaskpaste target/container
 
 docs: ## render the settings into the README, the man page and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored

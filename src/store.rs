@@ -165,6 +165,8 @@ pub struct Stats {
     pub expired: u64,
     /// Size of the database file in bytes, free pages included.
     pub database_bytes: u64,
+    /// Size of the database's files together, its log included; 0 in memory.
+    pub disk_bytes: u64,
     /// Bytes of the database in use, which the quota counts.
     pub used_bytes: u64,
 }
@@ -330,7 +332,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
-        self.readers.with(|connection| stats(connection, now))
+        let stats = self.readers.with(|connection| stats(connection, now))?;
+        Ok(Stats { disk_bytes: self.location.disk_bytes(), ..stats })
     }
 
     /// Deletes what has expired, for `flaskpaste purge`; how many pastes.

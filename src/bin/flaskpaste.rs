@@ -180,23 +180,30 @@ fn stats(stats: &Stats, json: bool) -> Outcome {
                 "oldest_created_at": stats.oldest_created_at,
                 "expired": stats.expired,
                 "database_bytes": stats.database_bytes,
+                "disk_bytes": stats.disk_bytes,
                 "used_bytes": stats.used_bytes,
             })
         ));
     }
     let oldest = stats.oldest_created_at.map_or_else(|| "none".into(), rfc3339);
+    let (content, database) = (human_bytes(stats.content_bytes), human_bytes(stats.database_bytes));
+    let (used, disk) = (human_bytes(stats.used_bytes), human_bytes(stats.disk_bytes));
     print(&format!(
-        "pastes              {}\ncontent             {} bytes\nburn after read     {}\npassword protected  {}\n\
-         owned               {}\noldest              {oldest}\nexpired, to purge   {}\ndatabase            {} bytes, {} in use\n",
-        stats.pastes,
-        stats.content_bytes,
-        stats.burn,
-        stats.password_protected,
-        stats.owned,
-        stats.expired,
-        stats.database_bytes,
-        stats.used_bytes,
+        "pastes              {}\ncontent             {content}\nburn after read     {}\npassword protected  {}\n\
+         owned               {}\noldest              {oldest}\nexpired, to purge   {}\n\
+         database            {database}, {used} of it in use\non disk, with log    {disk}\n",
+        stats.pastes, stats.burn, stats.password_protected, stats.owned, stats.expired,
     ))
+}
+
+/// A size for people: `512 bytes`, `3.0 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+fn human_bytes(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => format!("{:.1} {unit}", bytes as f64 / f64::from(1 << shift)),
+        None => format!("{bytes} bytes"),
+    }
 }
 
 /// Asks the running server's `/health`.

@@ -177,6 +177,7 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     gauge("pastes", "Pastes that have not expired.", stats.pastes);
     gauge("content_bytes", "Bytes of content in them.", stats.content_bytes);
     gauge("database_bytes", "Size of the database file.", stats.database_bytes);
+    gauge("database_disk_bytes", "Size of the database's files, its log included.", stats.disk_bytes);
     gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
     gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
     text.push_str(

@@ -190,6 +190,7 @@ pub(super) fn stats(connection: &Connection, now: UnixSeconds) -> Result<Stats, 
             oldest_created_at: row.get(5)?,
             expired: row.get(6)?,
             database_bytes: pages * page_bytes,
+            disk_bytes: 0,
             used_bytes,
         })
     })?)

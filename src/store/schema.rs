@@ -52,6 +52,17 @@ impl Location {
         }
     }
 
+    /// Size of the database's files together, its log included; 0 in memory.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        let Self::File(path) = self else { return 0 };
+        let size = |suffix: &str| {
+            let mut name = path.clone().into_os_string();
+            name.push(suffix);
+            std::fs::metadata(name).map_or(0, |metadata| metadata.len())
+        };
+        ["", "-wal", "-shm"].into_iter().map(size).sum()
+    }
+
     /// Opens a connection with the settings every connection has.
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,4 +1,5 @@
-//! The programs as they are deployed: without privileges, on a read-only root, statically linked in an empty one.
+//! The programs as they are deployed: without privileges, on a read-only root, statically linked in an empty one, and in a
+//! container.
 
 use crate::harness::{Folder, Launcher, Server, skip, works};
 use std::fs;
@@ -123,4 +124,21 @@ fn the_static_programs_need_nothing_but_themselves() {
     assert!(opened.contains("/etc/hosts"), "{opened}");
     // The TLS library wants nothing either.
     run("http://127.0.0.1:1", &["cert", "-c", "secp256r1"]);
+}
+
+#[test]
+fn the_container_holds_the_programs_and_serves() {
+    if static_programs().is_none() {
+        return skip("the container", "what `make static` builds");
+    }
+    if !works("PATH=$PATH:/usr/sbin; command -v buildah && command -v curl && command -v ip && unshare --net true") {
+        return skip("the container", "buildah, curl, ip and a root who may make namespaces");
+    }
+    let folder = Folder::new();
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "120", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args(["sh", "tests/container.sh"]).arg(folder.path()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = command.env_remove("MAKEFLAGS").env_remove("MFLAGS").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.trim_end().ends_with("passed"), "{output:?}");
 }

@@ -3,6 +3,7 @@
 # file system, and runs scenario.sh in it. Run as root: unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net
 # boot.sh STAGE RESULT; STAGE is what `make install DESTDIR=STAGE` made, RESULT a folder for what the scenario prints.
 set -eu
+PATH=$PATH:/usr/sbin:/sbin
 stage=$(realpath "$1") result=$(realpath "$2") here=$(dirname "$(realpath "$0")")
 
 mount --make-rprivate /

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Builds the container image with buildah, in a folder of its own, runs it and looks at it from inside and outside.
+# Run as root in a network namespace: unshare --net container.sh FOLDER. Ends with the word "passed".
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+store=$1
+buildah="buildah --storage-driver vfs --root $store/root --runroot $store/run"
+fail() { echo "FAILED: $*"; exit 1; }
+ip link set lo up
+
+# `static` counts as made: the caller has seen to it.
+make --silent -o static container CONTAINER="$buildah bud --isolation chroot --format docker"
+$buildah inspect --type image --format '{{.Docker.Config.Healthcheck.Test}} {{.Docker.Config.User}} {{.Docker.Config.Volumes}}' flaskpaste \
+    | grep -qF '[CMD /flaskpaste health] 65532:65532 map[/data:{}]' || fail "the image is not what the Containerfile says"
+
+container=$($buildah from flaskpaste)
+$buildah run --isolation chroot "$container" -- /flaskpaste 2> "$store/log" &
+ask() { $buildah run --isolation chroot "$container" -- /flaskpaste "$@"; }
+tries=100
+until ask health > /dev/null 2>&1; do
+    tries=$((tries - 1))
+    test $tries -gt 0 || { cat "$store/log"; fail "it does not become healthy"; }
+    sleep 0.1
+done
+curl -sS --fail http://127.0.0.1:5000/client | cmp - target/container/fpaste
+link=$(echo kept | HOME=$store target/container/fpaste -s http://127.0.0.1:5000)
+test "$(HOME=$store target/container/fpaste get "$link")" = kept
+ask stats | grep -q '^pastes  *1$'
+ask backup /data/backup.db
+server=$(pgrep -x flaskpaste)
+for uid in $(sed -n 's/^Uid:[[:space:]]*//p' "/proc/$server/status"); do test "$uid" = 65532 || fail "it runs as $uid"; done
+test "$(grep -c '\.so' "/proc/$server/maps")" = 0 || fail "it has loaded libraries"
+kill -TERM "$server"
+wait
+grep -q stopping "$store/log"
+echo passed
