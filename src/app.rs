@@ -147,8 +147,10 @@ impl App {
         self.log.request(entry);
     }
 
-    /// Writes out what the log still holds.
-    pub fn flush_log(&self) {
+    /// Writes out what store and log still hold in memory, at the end of the program: requests that are still being
+    /// answered keep the rest of it.
+    pub fn close(&self) {
+        self.store.close();
         self.log.flush();
     }
 

@@ -327,6 +327,11 @@ impl Store {
         result
     }
 
+    /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
     /// Figures about the database.
     ///
     /// # Errors

@@ -132,7 +132,7 @@ fn serve(config: Config) -> Outcome {
     log::message("stopping");
     server::notify("STOPPING=1");
     server.stop();
-    app.flush_log();
+    app.close();
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use super::StoreError;
 use super::housekeeping::Housekeeper;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,10 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A handle on the writing thread.
 pub struct Writer {
+    jobs: Sender<Box<dyn Job>>,
+    closing: Arc<AtomicBool>,
     /// `None` once closed.
-    jobs: Option<Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// One change, waiting for its transaction. A trait only to forget the type of its result.
@@ -66,11 +69,13 @@ impl Writer {
     /// When the system refuses another thread.
     pub(super) fn start(connection: Connection, housekeeper: Housekeeper) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel();
+        let closing = Arc::<AtomicBool>::default();
+        let is_closing = Arc::clone(&closing);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &queue, housekeeper))
+            .spawn(move || run(&connection, &queue, &is_closing, housekeeper))
             .map_err(|error| StoreError::Failed(format!("cannot start the writer thread: {error}")))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs, closing, thread: Mutex::new(Some(thread)) })
     }
 
     /// Has `work` done in the next transaction and waits until it is on the disk. `bytes` is the content it writes.
@@ -85,26 +90,36 @@ impl Writer {
         let stopped = || StoreError::Failed("the writer thread has stopped".into());
         let (reply, answer) = mpsc::sync_channel(1);
         let job = Box::new(Pending { bytes, work, result: None, reply });
-        self.jobs.as_ref().ok_or_else(stopped)?.send(job).map_err(|_| stopped())?;
+        self.jobs.send(job).map_err(|_| stopped())?;
         answer.recv().map_err(|_| stopped())?
     }
 }
 
-impl Drop for Writer {
-    /// Lets the thread finish what waits, flush and close.
-    fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+impl Writer {
+    /// Lets the thread finish what waits, flush and close, and waits for it. Later writes fail.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        // Wakes it; it may have gone already.
+        let _ = self.write(0, |_| Ok(()));
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// The thread: batches of jobs, and housekeeping once a second whatever the load.
-fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, mut housekeeper: Housekeeper) {
+fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, closing: &AtomicBool, mut housekeeper: Housekeeper) {
     let mut due = Instant::now();
     loop {
-        let idle = due.saturating_duration_since(Instant::now());
+        let is_closing = closing.load(Ordering::SeqCst);
+        let idle = if is_closing { Duration::ZERO } else { due.saturating_duration_since(Instant::now()) };
         match queue.recv_timeout(idle) {
             Ok(first) => {
                 let batch = collect(first, queue);
@@ -113,6 +128,7 @@ fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, mut housekeeper:
                     roll_back(connection);
                 }
             }
+            Err(RecvTimeoutError::Timeout) if is_closing => break,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }

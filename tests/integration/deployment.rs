@@ -1,7 +1,7 @@
 //! The programs as they are deployed: without privileges, on a read-only root, statically linked in an empty one, and in a
 //! container.
 
-use crate::harness::{Folder, Launcher, Server, skip, works};
+use crate::harness::{Folder, Launcher, Server, search_path, skip, works};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ fn the_static_programs_need_nothing_but_themselves() {
     let run = |url: &str, arguments: &[&str]| -> String {
         let mut command = Command::new("strace");
         command.args(["-f", "-o"]).arg(root.join("trace")).args(["-e", "trace=execve,open,openat"]).args(&words);
-        command.arg("/fpaste").args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.arg("/fpaste").args(arguments).env_clear().env("PATH", search_path());
         let output = command.env("HOME", "/home").env("FLASKPASTE_SERVER", url).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         // Behind unshare and chroot, which are programs of the system's.
@@ -131,7 +131,7 @@ fn the_container_holds_the_programs_and_serves() {
     if static_programs().is_none() {
         return skip("the container", "what `make static` builds");
     }
-    if !works("PATH=$PATH:/usr/sbin; command -v buildah && command -v curl && command -v ip && unshare --net true") {
+    if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
         return skip("the container", "buildah, curl, ip and a root who may make namespaces");
     }
     let folder = Folder::new();

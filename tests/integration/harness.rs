@@ -20,9 +20,21 @@ pub fn skip(test: &str, missing: &str) {
     eprintln!("SKIPPED: {test}; it needs {missing}");
 }
 
+/// Where programs are looked for: also where an ordinary person's `PATH` does not lead.
+pub fn search_path() -> String {
+    format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
 /// Whether a command succeeds: a look at what this machine can do.
 pub fn works(command: &str) -> bool {
-    Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    Command::new("sh")
+        .args(["-c", command])
+        .env("PATH", search_path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// How long anything may take that should happen at once, on a machine that is busy with other tests.
@@ -76,7 +88,7 @@ pub fn program(home: &Path, variables: &[(&str, &str)]) -> Command {
 }
 
 fn bare(mut command: Command, home: &Path, variables: &[(&str, &str)]) -> Command {
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
+    command.env_clear().env("PATH", search_path()).env("HOME", home);
     command.current_dir(home).envs(variables.iter().copied()).stdin(Stdio::null());
     command
 }

@@ -1,7 +1,7 @@
 //! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
 //! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
 
-use crate::harness::{Folder, SOON, Server, skip};
+use crate::harness::{Folder, SOON, Server, search_path, skip};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 /// What nginx tells the server, so that it is believed.
 pub const PROXY_SECRET: &str = "between-the-two-of-them";
 
-/// The program, also where an ordinary person's `PATH` does not lead.
+/// Where a program is.
 pub fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin", "/sbin"]).map(PathBuf::from);
-    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
+    search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
 }
 
 /// Whether these tools are there; if not, says that a test is skipped.

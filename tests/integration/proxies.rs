@@ -81,14 +81,13 @@ impl People<'_> {
         self.anonymous().with("FLASKPASTE_CLIENT_CERT", &file("crt")).with("FLASKPASTE_CLIENT_KEY", &file("key"))
     }
 
-    /// curl's answer: the body, and the status behind it.
+    /// curl's answer: the body, and the status behind it. Caddy cuts the body of some refusals short.
     fn curl(&self, path: &str, arguments: &[&str]) -> (String, String) {
         let mut command = Command::new("curl");
         command.args(["-sS", "--max-time", "60", "-w", "\n%{http_code}", "--cacert"]).arg(self.folder.join("ca.crt"));
         let output = command.args(arguments).arg(format!("{}{path}", self.url)).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, status) = text.rsplit_once('\n').unwrap();
-        assert!(output.status.success(), "{text} {}", String::from_utf8_lossy(&output.stderr));
         (body.to_owned(), status.to_owned())
     }
 }

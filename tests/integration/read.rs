@@ -185,7 +185,8 @@ fn a_custom_expiry_is_not_moved_by_reading() {
 
 #[test]
 fn a_moved_clock_survives_an_orderly_restart() {
-    let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "20")]);
+    // With a watchdog's thread, which still holds the store at the end.
+    let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "20"), ("WATCHDOG_USEC", "60000000")]);
     let paste = server.paste("kept");
     let first = server.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
     wait_until("the clock has moved", SOON, || {
