@@ -8,10 +8,12 @@
 mod accept;
 mod body;
 mod connection;
+mod guard;
 mod head;
 mod listen;
 mod sys;
 mod systemd;
+mod worker;
 
 pub use listen::{Bound, bind};
 pub use sys::{StopSignals, raise_descriptor_limit};
@@ -22,11 +24,11 @@ use crate::log;
 use accept::Acceptor;
 use connection::Connection;
 use std::io::ErrorKind;
-use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use worker::{Phase, Worker};
 
 /// Stack of a worker. Its deepest paths, SQLite and JSON, take a tenth of it; only touched pages cost memory.
 const STACK_BYTES: usize = 256 << 10;
@@ -45,20 +47,6 @@ struct Pool {
     stopping: AtomicBool,
     running: AtomicUsize,
     workers: Vec<Worker>,
-}
-
-/// What others may know of one worker: the connection it waits on.
-#[derive(Default)]
-struct Worker {
-    /// Set while the connection waits for a request; taken while it is busy.
-    idle: Mutex<Option<Idle>>,
-}
-
-/// A connection that waits for a request.
-struct Idle {
-    socket: Arc<TcpStream>,
-    /// It has not had one yet.
-    is_fresh: bool,
 }
 
 /// A running server.
@@ -90,6 +78,7 @@ impl Server {
                 }
             })?;
         }
+        guard::start(Arc::clone(&pool))?;
         Ok(Self { pool })
     }
 
@@ -100,29 +89,15 @@ impl Server {
         let started = Instant::now();
         while self.pool.running.load(Ordering::SeqCst) > 0 && started.elapsed() < STOP_GRACE {
             let fresh_too = started.elapsed() > FRESH_GRACE;
-            self.pool.workers.iter().for_each(|worker| worker.cut_if_idle(fresh_too));
+            for worker in &self.pool.workers {
+                worker.look(|served| match served.phase {
+                    Phase::Idle => served.cut(),
+                    Phase::Fresh if fresh_too => served.cut(),
+                    _ => {}
+                });
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
-    }
-}
-
-impl Worker {
-    fn set_idle(&self, socket: &Arc<TcpStream>, is_fresh: bool) {
-        *self.lock() = Some(Idle { socket: Arc::clone(socket), is_fresh });
-    }
-
-    fn set_busy(&self) {
-        *self.lock() = None;
-    }
-
-    fn cut_if_idle(&self, fresh_too: bool) {
-        if let Some(idle) = self.lock().as_ref().filter(|idle| fresh_too || !idle.is_fresh) {
-            let _ = idle.socket.shutdown(Shutdown::Read);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

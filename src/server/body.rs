@@ -7,6 +7,7 @@
 use super::accept::Accepted;
 use super::head::{HEAD_TIMEOUT, Head};
 use super::sys;
+use super::worker::{Phase, Worker};
 use crate::http::Framing;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -21,6 +22,8 @@ const SMALL_CHUNKED_BYTES: usize = 16 << 10;
 /// The body of one request.
 pub(super) struct WireBody<'a, 'b> {
     accepted: &'a mut Accepted<'b>,
+    /// Is told whom it waits for.
+    worker: &'a Worker,
     /// Where bytes are looked at before tiny_http reads them.
     look: &'a mut Vec<u8>,
     head: &'a Head,
@@ -37,7 +40,13 @@ pub(super) struct WireBody<'a, 'b> {
 }
 
 impl<'a, 'b> WireBody<'a, 'b> {
-    pub(super) fn new(accepted: &'a mut Accepted<'b>, look: &'a mut Vec<u8>, head: &'a Head, max_bytes: u64) -> Self {
+    pub(super) fn new(
+        accepted: &'a mut Accepted<'b>,
+        worker: &'a Worker,
+        look: &'a mut Vec<u8>,
+        head: &'a Head,
+        max_bytes: u64,
+    ) -> Self {
         let missing = match head.framing {
             Framing::None => Some(0),
             Framing::Length(length) => Some(length),
@@ -45,6 +54,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
         };
         Self {
             accepted,
+            worker,
             look,
             head,
             wire: None,
@@ -126,10 +136,13 @@ impl Read for WireBody<'_, '_> {
         if buffer.is_empty() || self.missing == Some(0) {
             return Ok(0);
         }
+        self.worker.set_phase(Phase::Receiving);
         let read = match self.missing {
-            Some(missing) if self.head.expects_continue => self.read_directly(buffer, missing)?,
-            _ => self.pull()?.as_reader().read(buffer)?,
+            Some(missing) if self.head.expects_continue => self.read_directly(buffer, missing),
+            _ => self.pull().and_then(|request| request.as_reader().read(buffer)),
         };
+        self.worker.set_phase(Phase::Working);
+        let read = read?;
         match &mut self.missing {
             Some(_) if read == 0 => return Err(ErrorKind::UnexpectedEof.into()),
             Some(missing) => {

@@ -7,7 +7,8 @@
 use super::accept::Accepted;
 use super::body::WireBody;
 use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
-use super::{FRESH_GRACE, Worker, sys};
+use super::worker::{Phase, Worker};
+use super::{FRESH_GRACE, sys};
 use crate::app::{App, Handled};
 use crate::clock::unix_now;
 use crate::error::ApiError;
@@ -60,6 +61,7 @@ impl<'a> Connection<'a> {
     }
 
     fn answer_requests(&mut self) -> io::Result<()> {
+        self.worker.begin(self.accepted.socket()?);
         loop {
             match self.await_head()? {
                 Awaited::Over => return Ok(()),
@@ -77,7 +79,7 @@ impl<'a> Connection<'a> {
     fn await_head(&mut self) -> io::Result<Awaited> {
         let socket = self.accepted.socket()?;
         let is_fresh = self.answered_bytes == 0;
-        self.worker.set_idle(socket, is_fresh);
+        self.worker.set_phase(if is_fresh { Phase::Fresh } else { Phase::Idle });
         self.look.resize(FIRST_LOOK_BYTES, 0);
         if self.stopping.load(Ordering::SeqCst) {
             // What has arrived is answered, and whoever has just connected; nothing more is waited for.
@@ -93,17 +95,20 @@ impl<'a> Connection<'a> {
                 Scan::Whole(mut head) => {
                     // A peer that has already sent its next request does not wait for answers: this is its last here.
                     head.keep_alive &= head.length_on_wire().is_none_or(|bytes| seen as u64 <= bytes);
-                    self.worker.set_busy();
+                    self.worker.set_phase(Phase::Working);
                     return Ok(Awaited::Head(Box::new(head)));
                 }
                 Scan::Refused(reason) => return Ok(Awaited::Refused(reason)),
                 Scan::Partial if Instant::now() >= deadline => {
                     return Ok(Awaited::Refused("The headers took longer than 15 seconds."));
                 }
-                Scan::Partial => match self.accepted.peek_beyond(seen, &mut self.look)? {
-                    Some(more) => seen = more,
-                    None => return Ok(Awaited::Over),
-                },
+                Scan::Partial => {
+                    self.worker.set_phase(Phase::Receiving);
+                    match self.accepted.peek_beyond(seen, &mut self.look)? {
+                        Some(more) => seen = more,
+                        None => return Ok(Awaited::Over),
+                    }
+                }
             }
         }
     }
@@ -118,7 +123,7 @@ impl<'a> Connection<'a> {
         let mut request = Request { method, path, query, headers: &head.fields, peer, framing, body: &mut nobody };
         // Only chunks, which announce no length, have to be held against it as they come.
         let max_bytes = if framing == Framing::Chunked { self.app.max_body_bytes(&request) } else { 0 };
-        let mut body = WireBody::new(&mut self.accepted, &mut self.look, head, max_bytes);
+        let mut body = WireBody::new(&mut self.accepted, self.worker, &mut self.look, head, max_bytes);
         request.body = &mut body;
         let request_id = App::request_id(&request);
         let Handled { mut reply, client } = handle(self.app, &mut request, &request_id);
@@ -129,6 +134,7 @@ impl<'a> Connection<'a> {
         let keep_alive =
             head.keep_alive && is_read && wire.is_some() && countable && !self.stopping.load(Ordering::SeqCst);
         let socket = self.accepted.socket()?;
+        self.worker.set_phase(Phase::Sending);
         let written = write_reply(socket, &mut reply, &request_id, keep_alive, head.method == "HEAD");
         self.app.log_request(&Entry {
             at: unix_now(),
@@ -153,7 +159,7 @@ impl<'a> Connection<'a> {
 
     /// Answers what is not acceptable as a request, and closes.
     fn refuse(&mut self, reason: &'static str) -> io::Result<()> {
-        self.worker.set_busy();
+        self.worker.set_phase(Phase::Sending);
         let started = Instant::now();
         let request_id = App::new_request_id();
         let mut reply = App::refusal(&ApiError::BadRequest(reason), &request_id);
@@ -177,14 +183,14 @@ impl<'a> Connection<'a> {
     /// would not be where we look for it.
     fn has_read_ahead(&self) -> io::Result<bool> {
         let socket = self.accepted.socket()?;
-        let mut received = sys::bytes_received(socket)?;
+        let mut received = sys::tcp_counters(socket)?.received;
         if received == self.answered_bytes {
             return Ok(false);
         }
         // Between two equal readings nothing has arrived, and what was unread in between was exactly that.
         for _ in 0..4 {
             let unread = sys::bytes_unread(socket)?;
-            let again = sys::bytes_received(socket)?;
+            let again = sys::tcp_counters(socket)?.received;
             if received == again {
                 return Ok(received != self.answered_bytes + unread);
             }
@@ -196,6 +202,7 @@ impl<'a> Connection<'a> {
     /// Ends our side and takes what still comes, for a bounded moment: a socket closed over unread bytes resets, and
     /// a reset can overtake the answer.
     fn linger(&mut self) -> io::Result<()> {
+        self.worker.set_phase(Phase::Draining);
         let mut socket: &TcpStream = self.accepted.socket()?;
         socket.shutdown(Shutdown::Write)?;
         socket.set_read_timeout(Some(LINGER_SILENCE))?;
@@ -208,8 +215,8 @@ impl<'a> Connection<'a> {
 
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
-        // The idle list must not keep the socket open beyond its line in the acceptor's book.
-        self.worker.set_busy();
+        // The socket must not stay open beyond its line in the acceptor's book.
+        self.worker.end();
     }
 }
 

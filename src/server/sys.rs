@@ -9,9 +9,9 @@ use std::mem::{MaybeUninit, size_of};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Offset of `tcpi_bytes_received` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h, since Linux 4.1):
-/// eight bytes, 24 words of four, then `pacing_rate`, `max_pacing_rate` and `bytes_acked`.
-const BYTES_RECEIVED_OFFSET: usize = 8 + 24 * 4 + 3 * 8;
+/// Offset of `tcpi_bytes_acked` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h, since Linux 4.1): eight
+/// bytes, 24 words of four, then `pacing_rate` and `max_pacing_rate`. Behind it comes `tcpi_bytes_received`.
+const BYTES_ACKED_OFFSET: usize = 8 + 24 * 4 + 2 * 8;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -103,9 +103,18 @@ fn recv(socket: &TcpStream, buffer: &mut [u8], flags: libc::c_int) -> io::Result
     }
 }
 
-/// Bytes a TCP peer has sent on this connection so far, those nobody has read yet included.
-pub(super) fn bytes_received(socket: &TcpStream) -> io::Result<u64> {
-    let mut info = [0u8; BYTES_RECEIVED_OFFSET + size_of::<u64>()];
+/// What the kernel counts on a TCP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TcpCounters {
+    /// Bytes the peer has acknowledged.
+    pub(super) acknowledged: u64,
+    /// Bytes the peer has sent, those nobody has read yet included.
+    pub(super) received: u64,
+}
+
+/// The counters of a TCP connection.
+pub(super) fn tcp_counters(socket: &TcpStream) -> io::Result<TcpCounters> {
+    let mut info = [0u8; BYTES_ACKED_OFFSET + 2 * size_of::<u64>()];
     let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
     // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
     let result = unsafe {
@@ -113,8 +122,12 @@ pub(super) fn bytes_received(socket: &TcpStream) -> io::Result<u64> {
         libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
     };
     check(result)?;
-    let field = info.last_chunk::<8>().filter(|_| length as usize == info.len());
-    field.map(|bytes| u64::from_ne_bytes(*bytes)).ok_or_else(|| io::Error::other("TCP_INFO is too short"))
+    let fields = info.last_chunk::<16>().filter(|_| length as usize == info.len());
+    let (acknowledged, received) = fields
+        .and_then(|fields| fields.split_first_chunk::<8>())
+        .ok_or_else(|| io::Error::other("TCP_INFO is too short"))?;
+    let received = received.first_chunk::<8>().ok_or_else(|| io::Error::other("TCP_INFO is too short"))?;
+    Ok(TcpCounters { acknowledged: u64::from_ne_bytes(*acknowledged), received: u64::from_ne_bytes(*received) })
 }
 
 /// Bytes that have arrived and nobody has read yet.
@@ -205,10 +218,14 @@ mod tests {
         client.write_all(b"hello").unwrap();
         let mut buffer = [0; 5];
         assert_eq!(peek_until_full(&server, &mut buffer).unwrap(), 5);
-        assert_eq!((bytes_received(&server).unwrap(), bytes_unread(&server).unwrap()), (5, 5));
+        assert_eq!((tcp_counters(&server).unwrap().received, bytes_unread(&server).unwrap()), (5, 5));
         server.read_exact(&mut buffer).unwrap();
-        assert_eq!((bytes_received(&server).unwrap(), bytes_unread(&server).unwrap()), (5, 0));
+        assert_eq!((tcp_counters(&server).unwrap().received, bytes_unread(&server).unwrap()), (5, 0));
         assert_eq!(&buffer, b"hello");
+        client.write_all(b"!").unwrap();
+        assert_eq!(peek_until_full(&server, &mut [0]).unwrap(), 1);
+        // The handshake's SYN counts as one.
+        assert_eq!(tcp_counters(&client).unwrap().acknowledged, 7);
     }
 
     #[test]
