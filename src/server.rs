@@ -32,6 +32,8 @@ use worker::{Phase, Worker};
 
 /// Stack of a worker. Its deepest paths, SQLite and JSON, take a tenth of it; only touched pages cost memory.
 const STACK_BYTES: usize = 256 << 10;
+/// Descriptors beyond those of connections: SQLite opens some of its files when it needs them.
+const SPARE_DESCRIPTORS: u64 = 32;
 /// How long a stopping server lets requests in flight finish.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long a connection that has been accepted may take to send its first request while the server stops: whoever
@@ -60,9 +62,16 @@ impl Server {
     /// # Errors
     /// When the system refuses the threads.
     pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let threads = app.config().threads;
+        let acceptor = Acceptor::new(bound.into_endpoints())?;
+        let threads = app.config().threads.min(affordable_connections(&acceptor)?);
+        if threads < app.config().threads {
+            log::message(&format!(
+                "the limit of descriptors is enough for {threads} threads, not for FLASKPASTE_THREADS={}",
+                app.config().threads
+            ));
+        }
         let pool = Arc::new(Pool {
-            acceptor: Acceptor::new(bound.into_endpoints())?,
+            acceptor,
             app,
             stopping: AtomicBool::new(false),
             running: AtomicUsize::new(0),
@@ -99,6 +108,12 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Connections there are descriptors for: two of tiny_http's, one of ours, and a spool file each.
+fn affordable_connections(acceptor: &Acceptor) -> std::io::Result<usize> {
+    let free = sys::descriptor_limit()?.saturating_sub(acceptor.descriptors_open() + SPARE_DESCRIPTORS);
+    Ok(usize::try_from(free / 4).unwrap_or(usize::MAX).max(1))
 }
 
 impl Pool {

@@ -68,6 +68,11 @@ impl Acceptor {
         Ok(acceptor)
     }
 
+    /// How many descriptors the process had open when this was made: the kernel gives the lowest free number.
+    pub(super) fn descriptors_open(&self) -> u64 {
+        u64::try_from(self.stopped.as_raw_fd()).unwrap_or(0)
+    }
+
     /// Lets no further connection in, and wakes whoever waits for one.
     pub(super) fn stop(&self) {
         for endpoint in &self.endpoints {

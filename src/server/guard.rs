@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(15);
 /// How often the guard looks, ordinarily.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// How often it looks while the pool is pressed: whoever connects now waits for a thread.
-const PRESSED_INTERVAL: Duration = Duration::from_millis(50);
+const PRESSED_INTERVAL: Duration = Duration::from_millis(25);
 /// A connection without progress for less than this stays even then: a request that was on its way arrives within it.
 const PRESSED_WINDOW: Duration = Duration::from_millis(100);
 
@@ -74,11 +74,14 @@ fn judge(history: &History, now: Instant, pressed_since: Option<Instant>) -> Ver
     if !is_ours && (is_stalled || is_in_the_way) { Verdict::Close } else { Verdict::Keep }
 }
 
-/// While at least four fifths of the pool are taken: the time since which the quarter of them with the oldest progress
-/// had none.
+/// Whether at least four fifths of the pool are taken.
+fn is_pressed(histories: &[Option<History>]) -> bool {
+    histories.iter().flatten().count() * 5 >= histories.len() * 4
+}
+
+/// Under pressure: the time since which the quarter of the pool with the oldest progress had none.
 fn pressed_since(histories: &[Option<History>], now: Instant) -> Option<Instant> {
-    let workers = histories.len();
-    if histories.iter().flatten().count() * 5 < workers * 4 {
+    if !is_pressed(histories) {
         return None;
     }
     let waiting = histories.iter().flatten().filter(|history| history.sample.phase != Phase::Working);
@@ -87,7 +90,7 @@ fn pressed_since(histories: &[Option<History>], now: Instant) -> Option<Instant>
         .filter(|at| now.saturating_duration_since(*at) >= PRESSED_WINDOW)
         .collect();
     stalled.sort_unstable();
-    let quarter = workers.div_ceil(4).min(stalled.len());
+    let quarter = histories.len().div_ceil(4).min(stalled.len());
     stalled.get(quarter.checked_sub(1)?).copied()
 }
 
@@ -109,7 +112,7 @@ fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) ->
         *history = worker.look(sample).flatten().map(|sample| remember(*history, sample, now));
     }
     let pressed_since = pressed_since(histories, now);
-    for (worker, history) in workers.iter().zip(histories) {
+    for (worker, history) in workers.iter().zip(histories.iter()) {
         if let Some(history) = history.filter(|history| judge(history, now, pressed_since) == Verdict::Close) {
             // Unless it has come on in the meantime.
             let sample = history.sample;
@@ -120,7 +123,7 @@ fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) ->
             });
         }
     }
-    pressed_since.is_some()
+    is_pressed(histories)
 }
 
 /// `None` for a peer on a Unix socket, which has no counters: it is the proxy, and trusted.
@@ -221,8 +224,10 @@ mod tests {
         histories[6] = None;
         histories[7] = None;
         assert_eq!(closed(&histories), [0; 0]);
-        // All have just come on.
+        assert!(!is_pressed(&histories));
+        // All have just come on: none goes yet, but the guard has to look again soon.
         let lively = vec![Some(History { sample: RECEIVING, progress_at: now }); 8];
         assert_eq!(closed(&lively), [0; 0]);
+        assert!(is_pressed(&lively));
     }
 }

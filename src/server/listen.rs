@@ -18,6 +18,10 @@ use tiny_http::Listener;
 /// How long a peer may be silent while we wait for it, or take nothing while we send.
 const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Connections that may wait for a worker: a crowd that connects at once is served in turn. The system's own limit
+/// (`net.core.somaxconn`) may be lower; the library's default is 128.
+const BACKLOG: i32 = 4096;
+
 /// One socket that is listened on.
 pub(super) struct Endpoint {
     listener: Listener,
@@ -64,7 +68,8 @@ fn bind_own(bind: &Bind) -> Result<Endpoint, String> {
         Bind::Tcp(address) => (TcpListener::bind(address).map(Listener::Tcp), address.to_string()),
         Bind::Unix(path) => (bind_unix(path).map(Listener::Unix), format!("unix:{}", path.display())),
     };
-    bound.and_then(|listener| Endpoint::new(listener, false)).map_err(|error| {
+    let listen = |listener| sys::set_backlog(&listener, BACKLOG).and_then(|()| Endpoint::new(listener, false));
+    bound.and_then(listen).map_err(|error| {
         let cause = match error.kind() {
             ErrorKind::AddrInUse => "something else listens there".to_owned(),
             _ => error.to_string(),

@@ -42,6 +42,13 @@ fn socket_option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
     check(result).ok().map(|_| value)
 }
 
+/// Sets how many connections may wait to be accepted. Beyond it the kernel drops a peer's first packet, and the peer
+/// waits a second before it tries again.
+pub(super) fn set_backlog(listener: &impl AsRawFd, connections: libc::c_int) -> io::Result<()> {
+    // SAFETY: the call takes numbers only; listening again on a listening socket changes its backlog (listen(2)).
+    check(unsafe { libc::listen(listener.as_raw_fd(), connections) }).map(|_| ())
+}
+
 /// Waits until one of these descriptors has something to say, and tells which, as one flag each.
 pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
     let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
@@ -138,21 +145,29 @@ pub(super) fn bytes_unread(socket: &TcpStream) -> io::Result<u64> {
     u64::try_from(unread).map_err(io::Error::other)
 }
 
-/// Raises the soft limit of open descriptors to the hard one; what it is afterwards.
+/// How many descriptors this process may have open.
+pub(super) fn descriptor_limit() -> io::Result<u64> {
+    limits().map(|limit| limit.rlim_cur)
+}
+
+/// Raises the soft limit of open descriptors to the hard one.
 ///
 /// # Errors
 /// When the system refuses.
-pub fn raise_descriptor_limit() -> io::Result<u64> {
-    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: getrlimit fills the struct it is given, or fails; it is read only after success.
-    let mut limit = unsafe {
-        check(libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()))?;
-        limit.assume_init()
-    };
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let mut limit = limits()?;
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: setrlimit reads the struct, which is initialised.
-    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
-    Ok(limit.rlim_cur)
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(|_| ())
+}
+
+fn limits() -> io::Result<libc::rlimit> {
+    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
+    // SAFETY: getrlimit fills the struct it is given, or fails; it is read only after success.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()))?;
+        Ok(limit.assume_init())
+    }
 }
 
 /// The signals that end the server, held back from every thread so that one can wait for them.

@@ -140,3 +140,18 @@ fn both_descriptions_have_the_same_codes() {
         .collect();
     assert_eq!(documented, described_codes());
 }
+
+#[test]
+fn the_tests_named_in_the_threat_model_exist() {
+    let document = read("docs/reliability.md");
+    let is_test_name =
+        |word: &&str| word.matches('_').count() >= 2 && word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    let named: BTreeSet<&str> = document.split('`').skip(1).step_by(2).filter(is_test_name).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let sources =
+        fs::read_dir(path("tests/integration")).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let sources = sources.collect::<Vec<_>>().concat();
+    for name in named {
+        assert!(sources.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
+    }
+}

@@ -36,6 +36,7 @@ mod durability;
 mod framing;
 mod full_disk;
 mod fuzz;
+mod guard;
 mod http;
 mod imports;
 #[cfg(feature = "client")]

@@ -1,0 +1,91 @@
+//! Crowds that only keep the server's threads busy do not keep others out. Each crowd is large enough that without the
+//! guard the pool would be taken for longer than a test waits.
+
+use crate::harness::{Folder, Launcher, SOON, Server, skip, wait_until, works};
+use crate::http_client::Connection;
+use std::sync::Arc;
+
+/// Connections in a crowd: five for each thread, and each would be waited for fifteen seconds.
+const CROWD: usize = 40;
+
+fn server() -> Server {
+    Server::start(&[("FLASKPASTE_THREADS", "8")])
+}
+
+/// A crowd that has sent this and says no more.
+fn crowd(server: &Server, bytes: &[u8]) -> Vec<Connection> {
+    let one = |_| {
+        let mut connection = server.connect();
+        connection.send(bytes);
+        connection
+    };
+    (0..CROWD).map(one).collect()
+}
+
+#[test]
+fn idle_connections_make_way() {
+    let server = server();
+    let crowd = crowd(&server, b"");
+    server.expect_alive();
+    drop(crowd);
+}
+
+#[test]
+fn kept_alive_connections_make_way() {
+    let server = server();
+    let one = |_| {
+        let mut connection = server.connect();
+        server.request("GET", "/health").send_on(&mut connection).expect_status(200);
+        connection
+    };
+    let crowd: Vec<Connection> = (0..CROWD).map(one).collect();
+    server.expect_alive();
+    drop(crowd);
+}
+
+#[test]
+fn unfinished_heads_make_way() {
+    let server = server();
+    let crowd = crowd(&server, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
+    server.expect_alive();
+    drop(crowd);
+}
+
+#[test]
+fn unfinished_bodies_make_way_and_are_told_so() {
+    let server = server();
+    let mut crowd = crowd(&server, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
+    server.expect_alive();
+    // The first have gone by now, each with an answer.
+    let response = crowd[0].read_response("an unfinished body", false).expect("no answer");
+    response.expect_code(400, "bad_request");
+}
+
+#[test]
+fn readers_that_do_not_read_make_way() {
+    let server = server();
+    let paste = server.paste(vec![b'x'; 3 << 20]);
+    let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());
+    let crowd = crowd(&server, request.as_bytes());
+    server.expect_alive();
+    drop(crowd);
+}
+
+#[test]
+fn few_descriptors_mean_a_small_pool_and_no_lost_connections() {
+    if !works("command -v prlimit") {
+        return skip("a server with few descriptors", "prlimit");
+    }
+    let words = ["prlimit", "--nofile=160:160"].map(str::to_owned).to_vec();
+    let launcher = Launcher { words, ..Launcher::default() };
+    let server = Server::start_by(launcher, Arc::new(Folder::new()), &[]);
+    wait_until("the log says how many there are", SOON, || {
+        server.log().contains("the limit of descriptors is enough for")
+    });
+    let crowd: Vec<Connection> = (0..100).map(|_| server.connect()).collect();
+    server.expect_alive();
+    let large = server.paste(vec![b'x'; 2 << 20]);
+    server.get(&large.raw()).expect_body(vec![b'x'; 2 << 20]);
+    assert!(!server.log().contains("cannot accept"), "{}", server.log());
+    drop(crowd);
+}
