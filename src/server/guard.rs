@@ -66,22 +66,31 @@ fn is_progress(before: &Sample, after: &Sample) -> bool {
         || moved >= PROGRESS_BYTES
 }
 
-/// The rule. Under pressure, connections without progress since `pressed_since` go.
-fn judge(history: &History, now: Instant, pressed_since: Option<Instant>) -> Verdict {
-    let is_ours = history.sample.phase == Phase::Working;
+/// How the pool is pressed: who has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pressure {
+    /// Those without progress since then: the quarter of the pool with the oldest progress.
+    stalled_since: Option<Instant>,
+}
+
+/// The rule.
+fn judge(history: &History, now: Instant, pressure: Option<Pressure>) -> Verdict {
+    let sample = &history.sample;
+    if sample.phase == Phase::Working {
+        return Verdict::Keep;
+    }
     let is_stalled = now.saturating_duration_since(history.progress_at) >= WINDOW;
-    let is_in_the_way = pressed_since.is_some_and(|since| history.progress_at <= since);
-    if !is_ours && (is_stalled || is_in_the_way) { Verdict::Close } else { Verdict::Keep }
+    let is_in_the_way = pressure.is_some_and(|pressure| {
+        // The kernel has waited for its first byte in vain before it came to us (`TCP_DEFER_ACCEPT`).
+        let is_silent = sample.phase == Phase::Fresh && sample.received == 0;
+        is_silent || pressure.stalled_since.is_some_and(|since| history.progress_at <= since)
+    });
+    if is_stalled || is_in_the_way { Verdict::Close } else { Verdict::Keep }
 }
 
-/// Whether at least four fifths of the pool are taken.
-fn is_pressed(histories: &[Option<History>]) -> bool {
-    histories.iter().flatten().count() * 5 >= histories.len() * 4
-}
-
-/// Under pressure: the time since which the quarter of the pool with the oldest progress had none.
-fn pressed_since(histories: &[Option<History>], now: Instant) -> Option<Instant> {
-    if !is_pressed(histories) {
+/// The pressure on the pool: none while less than four fifths of it are taken.
+fn pressure(histories: &[Option<History>], now: Instant) -> Option<Pressure> {
+    if histories.iter().flatten().count() * 5 < histories.len() * 4 {
         return None;
     }
     let waiting = histories.iter().flatten().filter(|history| history.sample.phase != Phase::Working);
@@ -91,7 +100,8 @@ fn pressed_since(histories: &[Option<History>], now: Instant) -> Option<Instant>
         .collect();
     stalled.sort_unstable();
     let quarter = histories.len().div_ceil(4).min(stalled.len());
-    stalled.get(quarter.checked_sub(1)?).copied()
+    let stalled_since = quarter.checked_sub(1).and_then(|last| stalled.get(last)).copied();
+    Some(Pressure { stalled_since })
 }
 
 /// Starts the guard of a pool.
@@ -111,9 +121,9 @@ fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) ->
     for (worker, history) in workers.iter().zip(histories.iter_mut()) {
         *history = worker.look(sample).flatten().map(|sample| remember(*history, sample, now));
     }
-    let pressed_since = pressed_since(histories, now);
+    let pressure = pressure(histories, now);
     for (worker, history) in workers.iter().zip(histories.iter()) {
-        if let Some(history) = history.filter(|history| judge(history, now, pressed_since) == Verdict::Close) {
+        if let Some(history) = history.filter(|history| judge(history, now, pressure) == Verdict::Close) {
             // Unless it has come on in the meantime.
             let sample = history.sample;
             worker.look(|served| {
@@ -123,7 +133,7 @@ fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) ->
             });
         }
     }
-    is_pressed(histories)
+    pressure.is_some()
 }
 
 /// `None` for a peer on a Unix socket, which has no counters: it is the proxy, and trusted.
@@ -186,7 +196,7 @@ mod tests {
         assert_eq!(verdict(&dribble(Sample { phase: Phase::Working, ..RECEIVING }, 0, 0)), Verdict::Keep);
         let now = Instant::now();
         let history = History { sample: Sample { phase: Phase::Working, ..RECEIVING }, progress_at: now };
-        assert_eq!(judge(&history, now + seconds(99), Some(now)), Verdict::Keep);
+        assert_eq!(judge(&history, now + seconds(99), Some(Pressure { stalled_since: Some(now) })), Verdict::Keep);
     }
 
     #[test]
@@ -212,8 +222,8 @@ mod tests {
         let mut histories: Vec<Option<History>> =
             (0..8).map(|n| Some(History { sample: RECEIVING, progress_at: start + seconds(n) })).collect();
         let closed = |histories: &[Option<History>]| -> Vec<usize> {
-            let since = pressed_since(histories, now);
-            let close = |history: &Option<History>| history.is_some_and(|h| judge(&h, now, since) == Verdict::Close);
+            let pressure = pressure(histories, now);
+            let close = |history: &Option<History>| history.is_some_and(|h| judge(&h, now, pressure) == Verdict::Close);
             (0..histories.len()).filter(|at| close(&histories[*at])).collect()
         };
         assert_eq!(closed(&histories), [0, 1]);
@@ -224,10 +234,14 @@ mod tests {
         histories[6] = None;
         histories[7] = None;
         assert_eq!(closed(&histories), [0; 0]);
-        assert!(!is_pressed(&histories));
+        assert_eq!(pressure(&histories, now), None);
         // All have just come on: none goes yet, but the guard has to look again soon.
         let lively = vec![Some(History { sample: RECEIVING, progress_at: now }); 8];
         assert_eq!(closed(&lively), [0; 0]);
-        assert!(is_pressed(&lively));
+        assert!(pressure(&lively, now).is_some());
+        // One that has never said anything.
+        let mut lively = lively;
+        lively[3].as_mut().unwrap().sample = Sample { phase: Phase::Fresh, received: 0, ..RECEIVING };
+        assert_eq!(closed(&lively), [3]);
     }
 }

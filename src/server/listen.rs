@@ -22,6 +22,9 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 /// (`net.core.somaxconn`) may be lower; the library's default is 128.
 const BACKLOG: i32 = 4096;
 
+/// How long the kernel keeps a connection that says nothing, before a worker has to.
+const DEFER_SECONDS: i32 = 5;
+
 /// One socket that is listened on.
 pub(super) struct Endpoint {
     listener: Listener,
@@ -121,12 +124,13 @@ impl Endpoint {
     }
 }
 
-/// On Linux an accepted socket starts with the options of its listener: one call here instead of three for every
+/// On Linux an accepted socket starts with the options of its listener: one call here instead of several for every
 /// connection. Without `TCP_NODELAY` a kept-alive reply over one segment waits 40 ms for the peer's delayed ACK.
 fn set_inherited_options(listener: &Listener) -> io::Result<()> {
     let socket = TcpStream::from(listener.as_fd().try_clone_to_owned()?);
     if matches!(listener, Listener::Tcp(_)) {
         socket.set_nodelay(true)?;
+        sys::defer_accept(&socket, DEFER_SECONDS)?;
     }
     socket.set_read_timeout(Some(PEER_TIMEOUT))?;
     socket.set_write_timeout(Some(PEER_TIMEOUT))

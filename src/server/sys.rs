@@ -49,6 +49,17 @@ pub(super) fn set_backlog(listener: &impl AsRawFd, connections: libc::c_int) -> 
     check(unsafe { libc::listen(listener.as_raw_fd(), connections) }).map(|_| ())
 }
 
+/// Has the kernel keep connections to itself until their first byte, for about this long (`TCP_DEFER_ACCEPT`, tcp(7)).
+pub(super) fn defer_accept(listener: &impl AsRawFd, seconds: libc::c_int) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(io::Error::other)?;
+    // SAFETY: the kernel reads `length` bytes of `seconds`, which is that large.
+    let result = unsafe {
+        let value = (&raw const seconds).cast();
+        libc::setsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, value, length)
+    };
+    check(result).map(|_| ())
+}
+
 /// Waits until one of these descriptors has something to say, and tells which, as one flag each.
 pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
     let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
