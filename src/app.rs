@@ -11,6 +11,7 @@ use crate::http::{self, Peer, Reply, Request};
 use crate::log::{self, Entry, Log};
 use crate::routes;
 use crate::store::{Store, StoreError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -28,14 +29,6 @@ pub struct App {
     /// Replies by the first digit of their status, for the metrics.
     replies: [AtomicU64; 6],
     started: Instant,
-}
-
-/// An answered request.
-pub struct Handled {
-    /// What to send.
-    pub reply: Reply,
-    /// Who asked, for the log.
-    pub client: String,
 }
 
 impl App {
@@ -94,9 +87,12 @@ impl App {
         self.replies.iter().enumerate().skip(1).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
     }
 
-    /// Answers a request.
+    /// Answers a request; a panic becomes an internal error of this request alone.
     pub fn handle(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
-        routes::dispatch(self, request, now).unwrap_or_else(|error| {
+        let answered = catch_unwind(AssertUnwindSafe(|| routes::dispatch(self, request, now)));
+        // The panic hook has told the rest.
+        let answered = answered.unwrap_or_else(|_| Err(ApiError::Internal("it panicked".into())));
+        answered.unwrap_or_else(|error| {
             if let ApiError::Internal(cause) = &error {
                 log::message(&format!("request {request_id} failed: {cause}"));
             }
@@ -181,5 +177,44 @@ impl From<StoreError> for ApiError {
             StoreError::Full => Self::StorageFull,
             StoreError::Failed(cause) => Self::Internal(cause),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::LogFormat;
+    use crate::http::{Framing, Method};
+    use crate::store::{Limits, Location, Role};
+    use std::io::{self, Read};
+
+    /// A body whose reader has a bug.
+    struct Bomb;
+
+    impl Read for Bomb {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("a bug in a handler")
+        }
+    }
+
+    fn answer(app: &App, method: Method, path: &str, body: &mut dyn Read) -> Reply {
+        let framing = if method == Method::Post { Framing::Length(5) } else { Framing::None };
+        let headers = vec![("Content-Length".to_owned(), "5".to_owned())];
+        let mut request = Request { method, path, query: "", headers: &headers, peer: Peer::Unix, framing, body };
+        app.handle(&mut request, "r1", 1_800_000_000)
+    }
+
+    #[test]
+    fn a_panic_costs_its_request_alone() {
+        let limits =
+            Limits { max_db_bytes: 0, dedup_max: 3, dedup_window_seconds: 3600, expiry_seconds: 3600, id_length: 12 };
+        let store = Store::open(&Location::memory().unwrap(), limits, Role::Server).unwrap();
+        let config = Config { pow_difficulty: 0, ..Config::default() };
+        let app = App::new(config, store, Log::start(LogFormat::Off).unwrap()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(answer(&app, Method::Post, "/", &mut Bomb).status, 500);
+        }
+        assert_eq!(answer(&app, Method::Post, "/", &mut &b"hello"[..]).status, 201);
+        assert_eq!(answer(&app, Method::Get, "/health", &mut io::empty()).status, 200);
     }
 }

@@ -81,10 +81,13 @@ impl Server {
             let pool = Arc::clone(&pool);
             pool.running.fetch_add(1, Ordering::SeqCst);
             let name = format!("worker-{number}");
-            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(move || {
+            let work = move || {
                 if let Some(worker) = pool.workers.get(number) {
                     pool.work(worker);
                 }
+            };
+            std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(work).map_err(|error| {
+                format!("cannot start {threads} threads: {error}; raise the limit of tasks or lower FLASKPASTE_THREADS")
             })?;
         }
         guard::start(Arc::clone(&pool))?;

@@ -4,6 +4,7 @@
 //! gone from every file within seconds. Must never know HTTP, and never hold a transaction while a peer drains.
 
 mod disk;
+mod files;
 mod housekeeping;
 mod queries;
 mod readers;
@@ -16,6 +17,7 @@ use crate::clock::UnixSeconds;
 use crate::crypto::{self, PasswordHash, Sha256Digest};
 use crate::paste::{Expiry, Fingerprint, Id, Paste};
 use crate::spool::{Content, unnamed_file};
+use files::Files;
 use housekeeping::{Housekeeper, InactivityClock};
 use queries::{FIND, OPEN, burn, create, delete_by_key, read_paste, stats};
 use readers::{PieceReader, Readers};
@@ -174,6 +176,7 @@ pub struct Stats {
 /// The database, open: one writing thread, a few reading connections.
 pub struct Store {
     location: Location,
+    files: Files,
     folder: PathBuf,
     limits: Limits,
     /// Dropped before the readers: the writer's last checkpoint empties the WAL.
@@ -194,8 +197,19 @@ impl Store {
         let clock = Arc::new(InactivityClock::default());
         let erased = Arc::new(AtomicBool::new(true));
         let housekeeper = Housekeeper::new(role, Arc::clone(&clock), Arc::clone(&erased), limits.dedup_window_seconds);
-        let writer = Writer::start(connection, housekeeper)?;
-        Ok(Self { location: location.clone(), folder: location.folder(), limits, writer, readers, clock, erased })
+        // The log exists from the first look at the database on.
+        let files = Files::note(location)?;
+        let writer = Writer::start(connection, files.clone(), housekeeper)?;
+        Ok(Self {
+            location: location.clone(),
+            files,
+            folder: location.folder(),
+            limits,
+            writer,
+            readers,
+            clock,
+            erased,
+        })
     }
 
     /// The folder for spool files.
@@ -213,11 +227,12 @@ impl Store {
         })
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, from the files that were opened.
     ///
     /// # Errors
     /// When it does not.
     pub fn health(&self) -> Result<(), StoreError> {
+        self.files.check()?;
         self.readers.with(|connection| {
             Ok(connection.prepare_cached("SELECT count(*) FROM setting")?.query_row([], |_| Ok(()))?)
         })

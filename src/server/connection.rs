@@ -9,14 +9,13 @@ use super::body::WireBody;
 use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
 use super::worker::{Phase, Worker};
 use super::{FRESH_GRACE, sys};
-use crate::app::{App, Handled};
+use crate::app::App;
 use crate::clock::unix_now;
 use crate::error::ApiError;
 use crate::http::{Body, Framing, Method, Peer, Reply, Request};
-use crate::log::{self, Entry};
+use crate::log::Entry;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -126,7 +125,8 @@ impl<'a> Connection<'a> {
         let mut body = WireBody::new(&mut self.accepted, self.worker, &mut self.look, head, max_bytes);
         request.body = &mut body;
         let request_id = App::request_id(&request);
-        let Handled { mut reply, client } = handle(self.app, &mut request, &request_id);
+        let client = self.app.client_name(&request);
+        let mut reply = self.app.handle(&mut request, &request_id, unix_now());
         let (wire, is_read) = body.finish();
         // After chunks nobody knows how many bytes the request took, and on a Unix socket nobody can count them:
         // what tiny_http may have read beyond it could not be told.
@@ -218,18 +218,6 @@ impl Drop for Connection<'_> {
         // The socket must not stay open beyond its line in the acceptor's book.
         self.worker.end();
     }
-}
-
-/// Has the app answer; a panic becomes an internal error of this request alone.
-fn handle(app: &App, request: &mut Request<'_>, request_id: &str) -> Handled {
-    let client = app.client_name(request);
-    let handled = catch_unwind(AssertUnwindSafe(|| app.handle(request, request_id, unix_now())));
-    let reply = handled.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        log::message(&format!("request {request_id} panicked: {}", text.unwrap_or("no message")));
-        App::refusal(&ApiError::Internal(String::new()), request_id)
-    });
-    Handled { reply, client }
 }
 
 /// Writes a reply; how many bytes of content went out. Small ones leave in one write, head and all.

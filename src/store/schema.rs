@@ -52,14 +52,26 @@ impl Location {
         }
     }
 
+    /// The database's log beside it; meaningless in memory.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.beside("-wal")
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = match self {
+            Self::File(path) => path.clone().into_os_string(),
+            Self::Memory(name) => name.clone().into(),
+        };
+        name.push(suffix);
+        name.into()
+    }
+
     /// Size of the database's files together, its log included; 0 in memory.
     pub(super) fn disk_bytes(&self) -> u64 {
-        let Self::File(path) = self else { return 0 };
-        let size = |suffix: &str| {
-            let mut name = path.clone().into_os_string();
-            name.push(suffix);
-            std::fs::metadata(name).map_or(0, |metadata| metadata.len())
-        };
+        if matches!(self, Self::Memory(_)) {
+            return 0;
+        }
+        let size = |suffix| std::fs::metadata(self.beside(suffix)).map_or(0, |metadata| metadata.len());
         ["", "-wal", "-shm"].into_iter().map(size).sum()
     }
 
@@ -129,8 +141,7 @@ fn prepare_file(path: &Path) -> Result<(), StoreError> {
     let mut header = Vec::new();
     (&mut file).take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
     // After a crash in the middle of a checkpoint the pages the file lacks are in the WAL; SQLite recovers them.
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
+    let wal = Location::File(path.into()).log_path();
     let has_wal = std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0);
     let file_bytes = if has_wal { u64::MAX } else { file.metadata().map_err(|error| denied(&error))?.len() };
     check_header(&header, file_bytes).map_err(refuse)

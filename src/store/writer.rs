@@ -4,6 +4,7 @@
 //! gets an error has none. Must never wait for anything but the disk: jobs hold no lock and do no I/O to a peer.
 
 use super::StoreError;
+use super::files::Files;
 use super::housekeeping::Housekeeper;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,13 +68,13 @@ impl Writer {
     ///
     /// # Errors
     /// When the system refuses another thread.
-    pub(super) fn start(connection: Connection, housekeeper: Housekeeper) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, files: Files, housekeeper: Housekeeper) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel();
         let closing = Arc::<AtomicBool>::default();
         let is_closing = Arc::clone(&closing);
         let thread = std::thread::Builder::new()
             .name("writer".into())
-            .spawn(move || run(&connection, &queue, &is_closing, housekeeper))
+            .spawn(move || run(&connection, &files, &queue, &is_closing, housekeeper))
             .map_err(|error| StoreError::Failed(format!("cannot start the writer thread: {error}")))?;
         Ok(Self { jobs, closing, thread: Mutex::new(Some(thread)) })
     }
@@ -115,7 +116,13 @@ impl Drop for Writer {
 }
 
 /// The thread: batches of jobs, and housekeeping once a second whatever the load.
-fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, closing: &AtomicBool, mut housekeeper: Housekeeper) {
+fn run(
+    connection: &Connection,
+    files: &Files,
+    queue: &Receiver<Box<dyn Job>>,
+    closing: &AtomicBool,
+    mut housekeeper: Housekeeper,
+) {
     let mut due = Instant::now();
     loop {
         let is_closing = closing.load(Ordering::SeqCst);
@@ -123,6 +130,12 @@ fn run(connection: &Connection, queue: &Receiver<Box<dyn Job>>, closing: &Atomic
         match queue.recv_timeout(idle) {
             Ok(first) => {
                 let batch = collect(first, queue);
+                if let Err(error) = files.check() {
+                    for job in batch {
+                        job.reply(Err(error.clone()));
+                    }
+                    continue;
+                }
                 // A panic here is a bug in one job; the others' callers are told, and the thread lives on.
                 if catch_unwind(AssertUnwindSafe(|| commit_batch(connection, batch))).is_err() {
                     roll_back(connection);

@@ -33,6 +33,7 @@ mod delete;
 mod deployment;
 mod documents;
 mod durability;
+mod faults;
 mod framing;
 mod full_disk;
 mod fuzz;
