@@ -6,7 +6,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench attack static dist container install install-server install-client uninstall docs clean
+.PHONY: help run build test check bench attack soak static dist container install install-server install-client uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
 
 attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)
 	$(PYTHON) tests/attack/attack.py target/release/flaskpaste $(ATTACKS)
+
+soak: build ## minutes of mixed load, burn races and kills under writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
+	$(PYTHON) tests/attack/soak.py target/release/flaskpaste
 
 # The target is named so that the flag reaches the binary and not the build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'

@@ -53,13 +53,19 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        environment = {
+        self.environment = {
             "FLASKPASTE_BIND": f"127.0.0.1:{self.port}",
             "FLASKPASTE_DB": self.folder + "/pastes.db",
             "PATH": os.environ["PATH"],
+            **{name: value for name, value in os.environ.items() if name == "FLASKPASTE_DEDUP_MAX"},
         }
+        self.program, self.limit = program, limit
         self.log = open(self.folder + "/log", "wb")
-        self.child = subprocess.Popen([program], env=environment, stderr=self.log, preexec_fn=limit)
+        self.start_again()
+
+    def start_again(self):
+        """Starts the program, and waits until it takes pastes."""
+        self.child = subprocess.Popen([self.program], env=self.environment, stderr=self.log, preexec_fn=self.limit)
         deadline = time.monotonic() + 10
         while True:
             try:
