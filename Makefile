@@ -6,7 +6,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench attack soak static dist container install install-server install-client uninstall docs clean
+.PHONY: help run build test check bench attack soak fuzz sanitize static dist container install install-server install-client uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,21 @@ attack: build ## attack a server on a bare port and measure what others notice (
 
 soak: build ## minutes of mixed load, burn races and kills under writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
 	$(PYTHON) tests/attack/soak.py target/release/flaskpaste
+
+FUZZ_SECONDS ?= 60
+FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target $(STATIC_TARGET)
+
+fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS (needs cargo-fuzz and the nightly toolchain)
+	for target in $$(ls tests/fuzz/seeds); do mkdir -p tests/fuzz/corpus/$$target; \
+		$(FUZZ) $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -print_final_stats=1 || exit 1; done
+
+sanitize: ## the unit tests under AddressSanitizer (nightly) and valgrind: all modules with unsafe code are among them
+	RUSTFLAGS="-Zsanitizer=address" $(CARGO) +nightly test --locked --features client --lib --target $(STATIC_TARGET) \
+		--target-dir target/sanitize
+	$(CARGO) test --locked --features client --lib --no-run
+	valgrind --quiet --error-exitcode=1 --leak-check=no \
+		$$(ls -t target/debug/deps/flaskpaste-* | grep -v '\.d$$' | head -1) --test-threads=1 server:: store:: client::
 
 # The target is named so that the flag reaches the binary and not the build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'

@@ -16,7 +16,7 @@ mod get;
 mod history;
 mod info;
 pub mod interrupt;
-mod link;
+pub mod link;
 mod list;
 mod names;
 mod password;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 pub mod create;
 pub mod delete;
-mod json_body;
+pub mod json_body;
 pub mod read;
 pub mod service;
 

@@ -9,7 +9,7 @@ mod accept;
 mod body;
 mod connection;
 mod guard;
-mod head;
+pub mod head;
 mod listen;
 mod sys;
 mod systemd;

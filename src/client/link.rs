@@ -6,7 +6,7 @@ use super::failure::Failure;
 use crate::e2e::Key;
 use crate::paste::Id;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use ureq::http::Uri;
 
 /// The base URL of a server: scheme, host, port, and the path its routes live under; no slash at the end.
@@ -42,6 +42,9 @@ impl ServerUrl {
         if host.is_empty() {
             return Err(bad("the host is missing"));
         }
+        if !is_host(&host) {
+            return Err(bad("the host is no name and no address"));
+        }
         let port = authority.port_u16();
         // A port that is no number is dropped without a word.
         if port.is_none() && authority.as_str().len() != host.len() {
@@ -62,6 +65,14 @@ impl ServerUrl {
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         self.host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+/// Whether this is a name of letters, digits and `-._`, an IPv4 address, or an IPv6 one in brackets.
+fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
     }
 }
 
@@ -140,6 +151,9 @@ mod tests {
             "http://x:",
             "http:///x",
             "http://ex ample",
+            "http://x[:5000/p",
+            "http://[::g]",
+            "http://a;b",
         ] {
             assert!(ServerUrl::parse(text).is_err(), "{text}");
         }

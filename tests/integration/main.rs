@@ -37,6 +37,8 @@ mod faults;
 mod framing;
 mod full_disk;
 mod fuzz;
+#[cfg(feature = "client")]
+mod fuzz_targets;
 mod guard;
 mod http;
 mod imports;

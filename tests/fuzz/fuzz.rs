@@ -1,0 +1,9 @@
+//! A fuzz target, chosen by the name of the program.
+#![no_main]
+
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mine = targets::TARGETS.iter().find(|(name, _)| *name == env!("CARGO_BIN_NAME"));
+    mine.expect("no such target").1(data);
+});
