@@ -155,6 +155,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn a_live_unix_socket_is_not_stolen_and_a_stale_one_is_replaced() {
@@ -176,7 +177,9 @@ mod tests {
     fn accepted_sockets_inherit_the_options() {
         let endpoint = bind_own(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         let Listener::Tcp(listener) = endpoint.listener() else { panic!("not TCP") };
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        // Until then the kernel keeps it.
+        client.write_all(b"x").unwrap();
         sys::wait_for_any(&[listener.as_fd()]).unwrap();
         let (socket, _) = listener.accept().unwrap();
         assert!(socket.nodelay().unwrap());
