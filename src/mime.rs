@@ -108,9 +108,6 @@ const INLINE: &[&str] = &[
 
 /// Types a browser executes, or renders with what is in them executed, beside those [`is_active`] knows by their form.
 const ACTIVE: &[&str] = &[
-    "text/html",
-    "text/xml",
-    "application/xml",
     "text/xsl",
     "text/css",
     "text/vbscript",
@@ -174,7 +171,8 @@ fn essence(mime_type: &str) -> &str {
 fn is_active(essence: &str) -> bool {
     // JavaScript has had a dozen names (RFC 9239 section 6), and XML may carry XHTML and SVG under any of its own.
     let is_script = ["javascript", "ecmascript", "jscript", "livescript"].iter().any(|name| essence.contains(name));
-    let is_markup = essence.ends_with("+xml") || essence.contains("html") || essence.starts_with("multipart/");
+    let is_xml = essence.ends_with("+xml") || essence.ends_with("/xml");
+    let is_markup = is_xml || essence.contains("html") || essence.starts_with("multipart/");
     is_script || is_markup || ACTIVE.contains(&essence)
 }
 
@@ -367,6 +365,7 @@ mod tests {
             "text/html; charset=iso-8859-1",
             "application/xhtml+xml",
             "image/svg+xml",
+            "other/xml",
             "text/xml",
             "application/xml",
             "application/rss+xml",

@@ -5,7 +5,7 @@ use crate::harness::{Folder, SOON, Server, wait_until};
 use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
 use std::fs;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// The limits the examples speak of.
@@ -40,6 +40,18 @@ fn certificates() -> Folder {
     folder
 }
 
+/// A server behind nginx, and people who reach it there; `None` where nginx is missing, which is said.
+fn behind_nginx(variables: &[(&str, &str)], edit: impl Fn(String) -> String) -> Option<(Server, Nginx, People)> {
+    if !nginx::has(&["nginx", "openssl", "curl"]) {
+        return None;
+    }
+    let (server, certificates) = (server(variables), certificates());
+    let folder = certificates.path().to_owned();
+    let nginx = start_nginx(&server, certificates, edit);
+    let url = nginx.url(1).replace("127.0.0.1", "localhost");
+    Some((server, nginx, People { folder, url }))
+}
+
 /// nginx with the shipped files, where only names, paths and ports are changed, and what `edit` changes besides.
 fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String) -> Nginx {
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -66,12 +78,12 @@ fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String)
 }
 
 /// A person who trusts the authority, with a certificate of theirs, at a URL.
-struct People<'a> {
-    folder: &'a Path,
+struct People {
+    folder: PathBuf,
     url: String,
 }
 
-impl People<'_> {
+impl People {
     fn anonymous(&self) -> Client {
         Client::with_url(&self.url).with("FLASKPASTE_CA_CERT", self.folder.join("ca.crt").to_str().unwrap())
     }
@@ -98,15 +110,9 @@ fn is_known(person: &Client) -> bool {
 
 #[test]
 fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
-    if !nginx::has(&["nginx", "openssl", "curl"]) {
-        return;
-    }
-    let (server, folder) = (server(&[]), certificates());
-    let path = folder.path().to_owned();
-    let nginx = start_nginx(&server, folder, |text| text);
-    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    let Some((server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let fingerprint = |name: &str| {
-        let text = openssl(&path, &format!("x509 -in {name}.crt -noout -fingerprint -sha1"));
+        let text = openssl(&people.folder, &format!("x509 -in {name}.crt -noout -fingerprint -sha1"));
         text.trim().split_once('=').unwrap().1.to_owned()
     };
 
@@ -139,26 +145,16 @@ fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
 
 #[test]
 fn nginx_sends_plain_http_to_https() {
-    if !nginx::has(&["nginx", "openssl", "curl"]) {
-        return;
-    }
-    let (server, folder) = (server(&[]), certificates());
-    let path = folder.path().to_owned();
-    let nginx = start_nginx(&server, folder, |text| text);
-    let people = People { folder: &path, url: nginx.url(0).replace("https://127.0.0.1", "http://localhost") };
+    let Some((_server, nginx, mut people)) = behind_nginx(&[], |text| text) else { return };
+    people.url = nginx.url(0).replace("https://127.0.0.1", "http://localhost");
     let (headers, status) = people.curl("/abcd", &["-o", "/dev/null", "-D", "-"]);
     assert!(status == "301" && headers.contains("Location: https://localhost/abcd"), "{headers}");
 }
 
 #[test]
 fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
-    if !nginx::has(&["nginx", "openssl", "curl"]) {
-        return;
-    }
-    let (server, folder) = (server(&[]), certificates());
-    let path = folder.path().to_owned();
-    let nginx = start_nginx(&server, folder, |text| text);
-    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
+    let path = &people.folder;
     let file = path.join("large");
     fs::write(&file, vec![b'x'; MAX_AUTH]).unwrap();
     let data = format!("@{}", file.display());
@@ -188,18 +184,13 @@ fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
 
 #[test]
 fn nginx_can_ask_for_certificates_of_an_authority_alone() {
-    if !nginx::is_available() {
-        return;
-    }
-    let (server, folder) = (server(&[]), certificates());
-    let path = folder.path().to_owned();
-    let nginx = start_nginx(&server, folder, |text| {
+    let edit = |text: String| {
         let text = change(&text, "    default $ssl_client_fingerprint;\n", "");
         let text = change(&text, "    #SUCCESS ", "    SUCCESS ");
         let text = change(&text, "    #default ", "    default ");
         change(&text, "    #ssl_client_certificate ", "    ssl_client_certificate ")
-    });
-    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    };
+    let Some((_server, _nginx, people)) = behind_nginx(&[], edit) else { return };
     assert!(is_known(&people.certified("known")));
     // The stranger is served, as anybody.
     assert!(!is_known(&people.certified("stranger")));
@@ -208,18 +199,13 @@ fn nginx_can_ask_for_certificates_of_an_authority_alone() {
 
 #[test]
 fn nginx_serves_under_a_prefix_beside_other_things() {
-    if !nginx::has(&["nginx", "openssl", "curl"]) {
-        return;
-    }
-    let (server, folder) = (server(&[("FLASKPASTE_URL_PREFIX", "/paste")]), certificates());
-    let path = folder.path().to_owned();
-    let nginx = start_nginx(&server, folder, |text| {
+    let edit = |text: String| {
         change(&text, "    location / {", "    location = /other { return 200 other; }\n    location /paste {")
-    });
-    let people = People { folder: &path, url: nginx.url(1).replace("127.0.0.1", "localhost") };
+    };
+    let Some((_server, _nginx, people)) = behind_nginx(&[("FLASKPASTE_URL_PREFIX", "/paste")], edit) else { return };
     assert_eq!(people.curl("/other", &[]), ("other".into(), "200".into()));
     assert_eq!(people.curl("/paste/health", &[]).1, "200");
-    let below = People { folder: &path, url: format!("{}/paste", people.url) };
+    let below = People { folder: people.folder.clone(), url: format!("{}/paste", people.url) };
     let owner = below.certified("known");
     let link = owner.create("below", &[]);
     assert!(link.starts_with(&format!("{}/", below.url)), "{link}");
@@ -261,7 +247,7 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
         assert!(caddy.0.try_wait().unwrap().is_none(), "Caddy has ended");
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
-    let people = People { folder: folder.path(), url: format!("https://localhost:{port}") };
+    let people = People { folder: folder.path().to_owned(), url: format!("https://localhost:{port}") };
     let person = people.anonymous();
     let link = person.create("through Caddy", &[]);
     assert!(link.starts_with(&people.url), "the proxy is believed about https: {link}");
