@@ -47,6 +47,8 @@ struct Pool {
     app: Arc<App>,
     acceptor: Acceptor,
     stopping: AtomicBool,
+    /// The guard's word: nearly all workers are taken.
+    pressed: AtomicBool,
     running: AtomicUsize,
     workers: Vec<Worker>,
 }
@@ -74,6 +76,7 @@ impl Server {
             acceptor,
             app,
             stopping: AtomicBool::new(false),
+            pressed: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             workers: (0..threads).map(|_| Worker::default()).collect(),
         });
@@ -124,6 +127,10 @@ impl Pool {
         self.stopping.load(Ordering::SeqCst)
     }
 
+    fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::Relaxed)
+    }
+
     /// One worker: connection after connection, until the server stops.
     fn work(&self, worker: &Worker) {
         while !self.is_stopping() {
@@ -138,7 +145,7 @@ impl Pool {
     /// Accepts one connection and answers its requests.
     fn serve_one(&self, worker: &Worker) {
         match self.acceptor.accept() {
-            Ok(accepted) => Connection::new(&self.app, accepted, worker, &self.stopping).serve(),
+            Ok(accepted) => Connection::new(self, worker, accepted).serve(),
             // Another process was faster, or the peer has hung up before it was accepted.
             Err(error)
                 if matches!(

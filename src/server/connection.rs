@@ -8,7 +8,7 @@ use super::accept::Accepted;
 use super::body::WireBody;
 use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
 use super::worker::{Phase, Worker};
-use super::{FRESH_GRACE, sys};
+use super::{FRESH_GRACE, Pool, sys};
 use crate::app::App;
 use crate::clock::unix_now;
 use crate::error::ApiError;
@@ -16,7 +16,6 @@ use crate::http::{Body, Framing, Method, Peer, Reply, Request};
 use crate::log::Entry;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Bytes looked at first; nearly every head is shorter.
@@ -31,8 +30,8 @@ const LINGER_SILENCE: Duration = Duration::from_millis(500);
 /// A connection being served.
 pub(super) struct Connection<'a> {
     app: &'a App,
+    pool: &'a Pool,
     worker: &'a Worker,
-    stopping: &'a AtomicBool,
     accepted: Accepted<'a>,
     /// Bytes on the wire of the requests answered so far.
     answered_bytes: u64,
@@ -49,8 +48,8 @@ enum Awaited {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(app: &'a App, accepted: Accepted<'a>, worker: &'a Worker, stopping: &'a AtomicBool) -> Self {
-        Self { app, worker, stopping, accepted, answered_bytes: 0, look: Vec::new() }
+    pub(super) fn new(pool: &'a Pool, worker: &'a Worker, accepted: Accepted<'a>) -> Self {
+        Self { app: &pool.app, pool, worker, accepted, answered_bytes: 0, look: Vec::new() }
     }
 
     /// Answers requests until either side has had enough.
@@ -80,7 +79,7 @@ impl<'a> Connection<'a> {
         let is_fresh = self.answered_bytes == 0;
         self.worker.set_phase(if is_fresh { Phase::Fresh } else { Phase::Idle });
         self.look.resize(FIRST_LOOK_BYTES, 0);
-        if self.stopping.load(Ordering::SeqCst) {
+        if self.pool.is_stopping() {
             // What has arrived is answered, and whoever has just connected; nothing more is waited for.
             socket.set_read_timeout(Some(if is_fresh { FRESH_GRACE } else { Duration::from_millis(1) }))?;
         }
@@ -131,8 +130,9 @@ impl<'a> Connection<'a> {
         // After chunks nobody knows how many bytes the request took, and on a Unix socket nobody can count them:
         // what tiny_http may have read beyond it could not be told.
         let countable = head.framing != Framing::Chunked && peer != Peer::Unix;
-        let keep_alive =
-            head.keep_alive && is_read && wire.is_some() && countable && !self.stopping.load(Ordering::SeqCst);
+        let keep_alive = head.keep_alive && is_read && wire.is_some() && countable && !self.pool.is_stopping();
+        // While others wait for a thread, everybody gets one answer for each time they queue.
+        let keep_alive = keep_alive && !self.pool.is_pressed();
         let socket = self.accepted.socket()?;
         self.worker.set_phase(Phase::Sending);
         let written = write_reply(socket, &mut reply, &request_id, keep_alive, head.method == "HEAD");

@@ -7,6 +7,7 @@
 use super::worker::{Phase, Served, Worker};
 use super::{Pool, sys};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// A connection that waits for its peer has to move this many bytes within [`WINDOW`], or complete a reply.
@@ -110,6 +111,7 @@ pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
         let mut histories = vec![None; pool.workers.len()];
         while !pool.is_stopping() {
             let is_pressed = round(&pool.workers, &mut histories, Instant::now());
+            pool.pressed.store(is_pressed, Ordering::Relaxed);
             std::thread::sleep(if is_pressed { PRESSED_INTERVAL } else { INTERVAL });
         }
     };

@@ -247,6 +247,17 @@ async def idle_connections(server):
     await crowd(server, 1500, behave)
 
 
+@attack
+async def restless_connections(server):
+    async def behave(reader, writer, until):
+        while time.monotonic() < until:
+            writer.write(b"GET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"Disallow: /\n")
+            await asyncio.sleep(0.05)
+
+    await crowd(server, 400, behave)
+
+
 def slowly(first):
     async def send(writer, until):
         writer.write(first)

@@ -4,6 +4,8 @@
 use crate::harness::{Folder, Launcher, SOON, Server, skip, wait_until, works};
 use crate::http_client::Connection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Connections in a crowd: five for each thread, and each would be waited for fifteen seconds.
 const CROWD: usize = 40;
@@ -41,6 +43,43 @@ fn kept_alive_connections_make_way() {
     let crowd: Vec<Connection> = (0..CROWD).map(one).collect();
     server.expect_alive();
     drop(crowd);
+}
+
+#[test]
+fn connections_that_never_rest_make_way() {
+    let server = server();
+    let over = AtomicBool::new(false);
+    let restless = || {
+        while !over.load(Ordering::SeqCst) {
+            let mut connection = server.connect();
+            // Until it is closed, which only a pool that is pressed does.
+            while !over.load(Ordering::SeqCst) {
+                let response = server.request("GET", "/robots.txt").send_on(&mut connection).expect_status(200);
+                if response.get("Connection") == Some("close") {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let _end = SetOnDrop(&over);
+        for _ in 0..16 {
+            scope.spawn(restless);
+        }
+        for _ in 0..20 {
+            server.expect_alive();
+        }
+    });
+}
+
+/// Ends the crowd also when the test fails.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]
