@@ -7,10 +7,11 @@ use crate::admission::{self, PasswordGate};
 use crate::clock::UnixSeconds;
 use crate::config::Config;
 use crate::error::ApiError;
-use crate::http::{self, Peer, Reply, Request};
+use crate::http::{self, Method, Peer, Reply, Request};
 use crate::log::{self, Entry, Log};
 use crate::routes;
 use crate::store::{Store, StoreError};
+use crate::web;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,12 +93,25 @@ impl App {
         let answered = catch_unwind(AssertUnwindSafe(|| routes::dispatch(self, request, now)));
         // The panic hook has told the rest.
         let answered = answered.unwrap_or_else(|_| Err(ApiError::Internal("it panicked".into())));
-        answered.unwrap_or_else(|error| {
+        let reply = answered.unwrap_or_else(|error| {
             if let ApiError::Internal(cause) = &error {
                 log::message(&format!("request {request_id} failed: {cause}"));
             }
             Self::refusal(&error, request_id)
-        })
+        });
+        self.negotiate(request, reply)
+    }
+
+    /// The reply as a page, where there is one and a browser asks.
+    fn negotiate(&self, request: &Request<'_>, reply: Reply) -> Reply {
+        let has_page = self.config.web
+            && matches!(request.method, Method::Get | Method::Head)
+            && routes::has_page(request.path, &self.config.url_prefix);
+        if !has_page {
+            return reply;
+        }
+        let reply = reply.with("Vary", "Accept");
+        if request.accepts_html() { web::page(reply, &self.config.url_prefix, &self.base_url(request)) } else { reply }
     }
 
     /// The reply that tells a refusal.
@@ -184,7 +198,7 @@ impl From<StoreError> for ApiError {
 mod tests {
     use super::*;
     use crate::config::LogFormat;
-    use crate::http::{Framing, Method};
+    use crate::http::Framing;
     use crate::store::{Limits, Location, Role};
     use std::io::{self, Read};
 

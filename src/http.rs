@@ -111,6 +111,17 @@ impl Request<'_> {
         first.into_iter().find(|range| matches!(range.as_str(), "text/plain" | "application/json" | "*/*")).as_deref()
             == Some("text/plain")
     }
+
+    /// Whether the sender names `text/html` among what it takes, as browsers do when somebody opens an address; with
+    /// `q=0` it says that it does not (RFC 9110 section 12.4.2).
+    pub fn accepts_html(&self) -> bool {
+        self.header("Accept").unwrap_or_default().split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            is_html && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+        })
+    }
 }
 
 /// The content of a reply.
@@ -147,26 +158,51 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// Content.
     pub body: Body,
-    /// Whether the content is a stranger's: it gets the `sandbox` policy.
-    pub sandbox: bool,
+    /// What a browser may do with it.
+    pub policy: Policy,
+}
+
+/// The `Content-Security-Policy` of a reply, as the contract words it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Nothing: it is for programs.
+    Nothing,
+    /// Nothing, and in an origin of its own: it is a stranger's content.
+    Sandbox,
+    /// What our own pages need: scripts, styles and requests of this origin, pictures out of memory.
+    Page,
+}
+
+impl Policy {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Nothing => "default-src 'none'; frame-ancestors 'none'",
+            Self::Sandbox => "default-src 'none'; frame-ancestors 'none'; sandbox",
+            Self::Page => {
+                "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
+                 connect-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
+                 require-trusted-types-for 'script'"
+            }
+        }
+    }
 }
 
 impl Reply {
     /// A JSON reply.
     pub fn json(status: u16, value: &Value) -> Self {
         let headers = vec![("Content-Type", "application/json".to_owned())];
-        Self { status, headers, body: Body::Bytes(value.to_string().into_bytes()), sandbox: false }
+        Self { status, headers, body: Body::Bytes(value.to_string().into_bytes()), policy: Policy::Nothing }
     }
 
     /// A `text/plain` reply.
     pub fn text(status: u16, text: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
-        Self { status, headers, body: Body::Bytes(text.into()), sandbox: false }
+        Self { status, headers, body: Body::Bytes(text.into()), policy: Policy::Nothing }
     }
 
     /// A reply without content.
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Empty, sandbox: false }
+        Self { status, headers: Vec::new(), body: Body::Empty, policy: Policy::Nothing }
     }
 
     /// The same reply with one more header.
@@ -191,12 +227,7 @@ impl Reply {
         for (name, value) in &self.headers {
             push_header(&mut head, name, value);
         }
-        let policy = if self.sandbox {
-            "default-src 'none'; frame-ancestors 'none'; sandbox"
-        } else {
-            "default-src 'none'; frame-ancestors 'none'"
-        };
-        push_header(&mut head, "Content-Security-Policy", policy);
+        push_header(&mut head, "Content-Security-Policy", self.policy.text());
         head.push_str(ON_EVERY_REPLY);
         head.push_str(if keep_alive { "\r\n" } else { "Connection: close\r\n\r\n" });
         head.into_bytes()
@@ -208,10 +239,10 @@ const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
     Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n\
     Referrer-Policy: no-referrer\r\n\
-    Permissions-Policy: accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+    Permissions-Policy: accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
     clipboard-write=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
     magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), screen-wake-lock=(), serial=(), \
-    usb=(), web-share=(), xr-spatial-tracking=()\r\n\
+    usb=(), xr-spatial-tracking=()\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
     Cache-Control: no-store, no-cache, must-revalidate, private\r\n\
     Pragma: no-cache\r\n\

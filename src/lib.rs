@@ -11,7 +11,8 @@
 //! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
 //! before tiny_http reads it, and answering on the spot. `app` turns one request into one reply: `routes` picks a
 //! handler, `handlers` do what the route is for, `admission` decides who may. `store` is the only one that knows SQL:
-//! one writer that commits for many, readers that do not write, housekeeping that purges and erases.
+//! one writer that commits for many, readers that do not write, housekeeping that purges and erases. `web` dresses the
+//! answers of two routes as pages for browsers; what runs there is in src/web/.
 //!
 //! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
 //! into settings, and one module a command does it, through `client::transport`, which alone speaks HTTP and decides
@@ -53,3 +54,5 @@ pub mod server;
 pub mod spool;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod web;

@@ -11,7 +11,7 @@ use crate::http::{Method, Reply, Request};
 use crate::paste::Id;
 
 /// A path that exists.
-enum Place {
+enum Place<'a> {
     Index,
     Health,
     Challenge,
@@ -19,13 +19,14 @@ enum Place {
     OpenApi,
     Metrics,
     Robots,
+    Static(&'a str),
     Paste(Id),
     Raw(Id),
 }
 
-impl Place {
+impl<'a> Place<'a> {
     /// Finds the place of a path under the prefix.
-    fn find(path: &str, prefix: &str) -> Result<Self, ApiError> {
+    fn find(path: &'a str, prefix: &str) -> Result<Self, ApiError> {
         let rest = path.strip_prefix(prefix).ok_or(ApiError::NoSuchPath)?;
         let segments: Vec<&str> = match rest.strip_prefix('/') {
             Some(rest) => rest.split('/').collect(),
@@ -41,6 +42,7 @@ impl Place {
             ["openapi.json"] => Ok(Self::OpenApi),
             ["metrics"] => Ok(Self::Metrics),
             ["robots.txt"] => Ok(Self::Robots),
+            ["static", name] => Ok(Self::Static(name)),
             [text] => Ok(Self::Paste(id(text)?)),
             [text, "raw"] => Ok(Self::Raw(id(text)?)),
             _ => Err(ApiError::NoSuchPath),
@@ -55,6 +57,12 @@ impl Place {
             _ => "GET, HEAD, OPTIONS",
         }
     }
+}
+
+/// Whether a path has a page for browsers: the index has, and whatever stands where the id of a paste belongs.
+pub fn has_page(path: &str, prefix: &str) -> bool {
+    let is_one_segment = path.strip_prefix(prefix).is_some_and(|rest| !rest.get(1..).unwrap_or_default().contains('/'));
+    is_one_segment && matches!(Place::find(path, prefix), Ok(Place::Index | Place::Paste(_)) | Err(ApiError::InvalidId))
 }
 
 /// Answers a request by its path and method.
@@ -78,6 +86,7 @@ pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Resul
         (Place::OpenApi, _) if read => Ok(service::openapi(app)),
         (Place::Metrics, _) if read => service::metrics(app, now),
         (Place::Robots, _) if read => Ok(service::robots()),
+        (Place::Static(name), _) if read => service::asset(app, name),
         (Place::Paste(id), _) if read => read::metadata(app, request, id, now),
         (Place::Raw(id), _) if read => read::raw(app, request, id, now),
         _ => Err(ApiError::MethodNotAllowed(place.allow())),

@@ -93,13 +93,14 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `URL`, `URL/raw` or `ID`, each with or without `#key`.
+    /// Reads `URL`, `URL/raw` or `ID`, each with or without `#key`; lines, which the server's pages add to the fragment
+    /// (`#key:L10-L20`, `#L10`), are for people and ignored.
     ///
     /// # Errors
     /// A usage failure; a fragment that is no key is one too.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (address, fragment) = match text.trim().split_once('#') {
-            Some((address, fragment)) => (address, Some(fragment)),
+            Some((address, fragment)) => (address, key_of(fragment)),
             None => (text.trim(), None),
         };
         let key = match fragment {
@@ -116,6 +117,24 @@ impl Target {
         let server = ServerUrl::parse(server)?;
         Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste())?, key })
     }
+}
+
+/// The part of a fragment where the key is: all but the lines. Lines alone leave none.
+fn key_of(fragment: &str) -> Option<&str> {
+    match fragment.split_once(':') {
+        Some((key, lines)) if is_lines(lines) => Some(key),
+        None if is_lines(fragment) => None,
+        _ => Some(fragment),
+    }
+}
+
+/// Whether this is `L10` or `L10-L20`.
+fn is_lines(text: &str) -> bool {
+    let is_line = |text: &str| {
+        let digits = text.strip_prefix('L').unwrap_or_default();
+        (1..=9).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.split_once('-').map_or_else(|| is_line(text), |(from, to)| is_line(from) && is_line(to))
 }
 
 #[cfg(test)]
@@ -160,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn lines_in_a_fragment_are_for_people() {
+        for lines in ["L1", "L10-L20"] {
+            assert!(Target::parse(&format!("https://x/abcd1234#{lines}")).unwrap().key.is_none(), "{lines}");
+            assert!(Target::parse(&format!("abcd1234#{FRAGMENT}:{lines}")).unwrap().key.is_some(), "{lines}");
+            assert!(Target::parse(&format!("abcd1234#{}:{lines}", &FRAGMENT[1..])).is_err(), "{lines}");
+        }
+    }
+
+    #[test]
     fn loopback_is_recognised() {
         for (text, expected) in [
             ("http://localhost:5000", true),
@@ -188,9 +216,10 @@ mod tests {
             assert_eq!(target.server.map(|server| server.to_string()).as_deref(), server, "{text}");
             assert_eq!(target.key.is_some(), text.contains('#'), "{text}");
         }
-        for text in
-            ["", "abc", "xyz12345", "https://x/", "https://x/abcd1234/more", "abcd1234#", "abcd1234#short", "/abcd"]
-        {
+        for text in ["abcd1234#", "abcd1234#short", "abcd1234#L", "abcd1234#L1-2", "abcd1234#x:L1", "abcd1234#:"] {
+            assert!(Target::parse(text).is_err(), "{text}");
+        }
+        for text in ["", "abc", "xyz12345", "https://x/", "https://x/abcd1234/more", "/abcd"] {
             assert!(Target::parse(text).is_err(), "{text}");
         }
     }

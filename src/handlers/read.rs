@@ -8,7 +8,7 @@ use crate::admission::{self, Turned};
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
-use crate::http::{self, Body, Method, Reply, Request, Span};
+use crate::http::{self, Body, Method, Policy, Reply, Request, Span};
 use crate::mime;
 use crate::paste::{Fingerprint, Id, Paste};
 use serde_json::json;
@@ -93,7 +93,7 @@ fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let served = mime::served(&paste.mime_type);
     let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
     let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
-    let reply = Reply { status, headers: Vec::new(), body, sandbox: true };
+    let reply = Reply { status, headers: Vec::new(), body, policy: Policy::Sandbox };
     reply.with("Content-Type", served).with("Content-Disposition", name)
 }
 

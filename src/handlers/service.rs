@@ -1,4 +1,5 @@
-//! The routes about the server itself: index, health, challenge, client, API description, metrics, robots.
+//! The routes about the server itself: index, health, challenge, client, API description, metrics, robots, and what
+//! its pages are made of.
 //!
 //! Invariant: none of them names a paste. Must never tell more about the machine than the contract says.
 
@@ -7,8 +8,9 @@ use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::crypto;
 use crate::error::ApiError;
-use crate::http::{Body, Reply, Request};
+use crate::http::{Body, Policy, Reply, Request};
 use crate::pow::Challenge;
+use crate::web;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -131,7 +133,7 @@ pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
         ("Content-Disposition", "attachment; filename=fpaste".to_owned()),
         ("X-Checksum-SHA256", crypto::hex(&hash.finalize())),
     ];
-    Ok(Reply { status: 200, headers, body: Body::Stream(Box::new(file), size), sandbox: false })
+    Ok(Reply { status: 200, headers, body: Body::Stream(Box::new(file), size), policy: Policy::Nothing })
 }
 
 /// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.
@@ -189,6 +191,14 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     let mut reply = Reply::text(200, text);
     reply.headers = vec![("Content-Type", "text/plain; version=0.0.4; charset=utf-8".into())];
     Ok(reply)
+}
+
+/// `GET /static/<name>`: what the pages for browsers are made of.
+///
+/// # Errors
+/// `not_found` for anything else, and while the pages are switched off.
+pub fn asset(app: &App, name: &str) -> Result<Reply, ApiError> {
+    Some(name).filter(|_| app.config().web).and_then(web::asset).ok_or(ApiError::NoSuchPath)
 }
 
 /// `GET /robots.txt`

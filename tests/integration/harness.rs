@@ -25,6 +25,21 @@ pub fn search_path() -> String {
     format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
+/// Where a program is.
+pub fn find(name: &str) -> Option<PathBuf> {
+    search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
+}
+
+/// Whether these programs are there; if not, says that a test is skipped.
+#[track_caller]
+pub fn has(test: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs.iter().copied().filter(|name| find(name).is_none()).collect();
+    if !missing.is_empty() {
+        skip(test, &missing.join(" and "));
+    }
+    missing.is_empty()
+}
+
 /// Whether a command succeeds: a look at what this machine can do.
 pub fn works(command: &str) -> bool {
     Command::new("sh")

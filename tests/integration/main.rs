@@ -11,6 +11,8 @@
 )]
 
 #[cfg(feature = "client")]
+mod browser;
+#[cfg(feature = "client")]
 mod client_harness;
 mod harness;
 mod http_client;
@@ -45,8 +47,11 @@ mod imports;
 #[cfg(feature = "client")]
 mod install;
 mod mime;
+mod negotiation;
 #[cfg(feature = "client")]
 mod nginx;
+#[cfg(feature = "client")]
+mod pages;
 mod pow;
 #[cfg(feature = "client")]
 mod proxies;

@@ -1,32 +1,18 @@
 //! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
 //! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
 
-use crate::harness::{Folder, SOON, Server, search_path, skip};
+use crate::harness::{Folder, SOON, Server, find, has};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What nginx tells the server, so that it is believed.
 pub const PROXY_SECRET: &str = "between-the-two-of-them";
 
-/// Where a program is.
-pub fn find(name: &str) -> Option<PathBuf> {
-    search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
-}
-
-/// Whether these tools are there; if not, says that a test is skipped.
-pub fn has(tools: &[&str]) -> bool {
-    let missing: Vec<&str> = tools.iter().copied().filter(|name| find(name).is_none()).collect();
-    if !missing.is_empty() {
-        skip("a test through a proxy", &missing.join(" and "));
-    }
-    missing.is_empty()
-}
-
 /// Whether nginx is there, with what its tests need.
 pub fn is_available() -> bool {
-    has(&["nginx", "openssl"])
+    has("a test through a proxy", &["nginx", "openssl"])
 }
 
 /// Runs openssl in a folder; its stdout.

@@ -1,7 +1,7 @@
 //! The example configurations in contrib/, before a real server: nginx and Caddy with a made-up authority.
 
 use crate::client_harness::Client;
-use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::harness::{Folder, SOON, Server, find, has, wait_until};
 use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
 use std::fs;
 use std::net::TcpStream;
@@ -42,7 +42,7 @@ fn certificates() -> Folder {
 
 /// A server behind nginx, and people who reach it there; `None` where nginx is missing, which is said.
 fn behind_nginx(variables: &[(&str, &str)], edit: impl Fn(String) -> String) -> Option<(Server, Nginx, People)> {
-    if !nginx::has(&["nginx", "openssl", "curl"]) {
+    if !has("a test through a proxy", &["nginx", "openssl", "curl"]) {
         return None;
     }
     let (server, certificates) = (server(variables), certificates());
@@ -225,7 +225,7 @@ impl Drop for Caddy {
 
 #[test]
 fn caddy_passes_the_secret_and_no_fingerprint() {
-    if !nginx::has(&["caddy", "openssl", "curl"]) {
+    if !has("a test through a proxy", &["caddy", "openssl", "curl"]) {
         return;
     }
     let (server, folder) = (server(&[]), certificates());
@@ -236,7 +236,7 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     let text = change(&text, "127.0.0.1:5000", &server.authority());
     fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}"))
         .unwrap();
-    let mut command = Command::new(nginx::find("caddy").unwrap());
+    let mut command = Command::new(find("caddy").unwrap());
     command
         .args(["run", "--adapter", "caddyfile", "--config"])
         .arg(folder.join("Caddyfile"))

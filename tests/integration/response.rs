@@ -151,6 +151,10 @@ impl Response {
 
     #[track_caller]
     fn check_error(&self, request_id: &str) {
+        if self.get("Content-Type") == Some("text/html; charset=utf-8") {
+            let page = String::from_utf8_lossy(&self.body);
+            return self.expect(page.contains(request_id), "a page that refuses has to name the request");
+        }
         let json = self.json();
         if json["status"] == "unhealthy" {
             return;

@@ -1,0 +1,241 @@
+// The page that creates: text or a file goes out encrypted, a link comes back.
+//
+// Invariant: nothing is sent before the button is pressed, and nothing readable while encryption is on.
+
+import { $, answer, copy, duration, moment, say, show, size, twice } from "./page.js";
+import { Refused, passwordHeader, request } from "./api.js";
+import { encode as encodeQr } from "./qr.js";
+import { solve } from "./solve.js";
+import * as seal from "./seal.js";
+import * as tokens from "./tokens.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const { limits, pow } = answer;
+/** What the Cancel button ends; null while nothing is being sent. */
+let sending = null;
+
+const chosen = () => $("file").files[0] ?? null;
+
+function offerExpiries() {
+  const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
+  const choices = [...common, limits.max_expiry].map((seconds) => new Option(`after ${duration(seconds)}`, seconds));
+  $("expiry").append(new Option(`${duration(limits.expiry)} after it was last read`, ""), ...choices);
+}
+
+/** Shows what will be sent: the text, or the file and a preview if it is a picture. */
+function showChoice() {
+  const file = chosen();
+  const url = $("picture").src;
+  if (url) URL.revokeObjectURL(url);
+  $("picture").removeAttribute("src");
+  $("text").disabled = Boolean(file);
+  show($("remove"), file);
+  show($("preview"), file?.type.startsWith("image/"));
+  if (file?.type.startsWith("image/")) $("picture").src = URL.createObjectURL(file);
+  say($("problem"), "");
+}
+
+/** Takes the first of some files that were dropped or pasted. */
+function take(files) {
+  if (sending) return;
+  const one = new DataTransfer();
+  one.items.add(files[0]);
+  $("file").files = one.files;
+  showChoice();
+  if (files.length > 1) say($("problem"), "A paste holds one file: the first is taken. Put several into an archive.");
+}
+
+function removeFile() {
+  $("file").value = "";
+  showChoice();
+  $("text").focus();
+}
+
+async function content() {
+  const file = chosen();
+  if (!file) return new TextEncoder().encode($("text").value);
+  try {
+    return new Uint8Array(await file.arrayBuffer());
+  } catch {
+    throw new Error("The file cannot be read. Has it been moved or changed? Choose it again.");
+  }
+}
+
+async function checkedContent() {
+  const bytes = await content();
+  if (bytes.length === 0) throw new Error(chosen() ? "The file is empty." : "Write something first, or choose a file.");
+  const room = limits.max_anon - ($("encrypt").checked ? seal.OVERHEAD_BYTES : 0);
+  if (bytes.length > room) throw new Error(`This is ${size(bytes.length)}; the server takes ${size(room)} at most.`);
+  return bytes;
+}
+
+function headers() {
+  // Whatever it is: the server tells pictures and text by their bytes, and would take JSON for instructions.
+  const fields = { "Content-Type": "application/octet-stream" };
+  if ($("expiry").value) fields["X-Expiry"] = $("expiry").value;
+  if ($("burn").checked) fields["X-Burn-After-Read"] = "true";
+  return $("password").value ? { ...fields, ...passwordHeader($("password").value) } : fields;
+}
+
+/** The headers of a solved challenge, where the server asks for one. */
+async function prove(signal) {
+  const challenge = await (await request("GET", "/challenge", { signal })).json();
+  if (!challenge.enabled) return {};
+  const expected = 2 ** challenge.difficulty;
+  show($("progress"), true);
+  $("state").textContent = "Doing the proof of work the server asks for…";
+  const solution = await solve(challenge, (tried) => { $("bar").value = 1 - Math.exp(-tried / expected); }, signal);
+  show($("progress"), false);
+  return { "X-PoW-Token": challenge.token, "X-PoW-Solution": solution };
+}
+
+async function create(signal) {
+  const bytes = await checkedContent();
+  $("state").textContent = "Encrypting…";
+  const sealed = $("encrypt").checked ? await seal.seal(bytes) : null;
+  const fields = { ...headers(), ...(pow.required ? await prove(signal) : {}) };
+  $("state").textContent = "Sending…";
+  const body = sealed?.upload ?? bytes;
+  const created = await (await request("POST", "/", { body, headers: fields, signal })).json();
+  tokens.keep(created.id, created.delete_token, created.expires_at);
+  return { ...created, fragment: sealed?.fragment };
+}
+
+async function send() {
+  if (sending) return;
+  sending = new AbortController();
+  say($("problem"), "");
+  setBusy(true);
+  try {
+    showResult(await create(sending.signal));
+  } catch (error) {
+    if (error.name !== "AbortError") say($("problem"), sentence(error));
+  }
+  sending = null;
+  setBusy(false);
+}
+
+function sentence(error) {
+  if (error instanceof Refused && error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
+  if (error.code === "pow_expired") return "The proof of work took too long. Try again; fpaste in a shell is faster.";
+  return error.message;
+}
+
+function setBusy(busy) {
+  for (const field of $("create").elements) field.disabled = busy && field.id !== "cancel";
+  if (!busy) showOptions();
+  show($("cancel"), busy);
+  show($("progress"), false);
+  $("bar").value = 0;
+  $("state").textContent = "";
+}
+
+/** What cannot be chosen, is not. */
+function showOptions() {
+  $("text").disabled = Boolean(chosen());
+  $("encrypt").disabled = !seal.available;
+}
+
+function showResult(created) {
+  const link = new URL(created.url, location.href).href + (created.fragment ? `#${created.fragment}` : "");
+  $("create").reset();
+  showChoice();
+  $("encrypt").checked = seal.available;
+  $("link").value = link;
+  $("open").href = link;
+  $("about").textContent = created.fragment
+    ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
+    : "Not encrypted: the server can read this paste.";
+  $("facts").textContent = facts(created);
+  $("qr").replaceChildren(...drawQr(link));
+  $("delete").onclick = null;
+  show($("create"), false);
+  show($("result"), true);
+  say($("gone"), "");
+  scrollTo(0, 0);
+  $("done").focus({ preventScroll: true });
+  current = created;
+}
+
+/** The paste that is shown as the result. */
+let current = null;
+
+function facts({ size: bytes, expires_at: expires, burn_after_read: burns, password_protected: locked }) {
+  const ends = burns ? `Gone after the first reading, and at the latest ${moment(expires)}.` : `Expires ${moment(expires)}`
+    + ($("expiry").value ? "." : ", later if somebody reads it.");
+  return [`${size(bytes)}.`, ends, locked ? "Whoever opens it needs the password." : ""].join(" ");
+}
+
+function drawQr(text) {
+  const code = encodeQr(text);
+  if (!code) return [];
+  const svg = document.createElementNS(SVG, "svg");
+  const path = document.createElementNS(SVG, "path");
+  const edge = code.length + 8;
+  svg.setAttribute("viewBox", `0 0 ${edge} ${edge}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", "QR code of the link");
+  const dark = code.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x + 4} ${y + 4}h1v1h-1z` : "")));
+  path.setAttribute("d", dark.join(""));
+  svg.append(path);
+  return [svg];
+}
+
+function copyLink() {
+  const copied = copy($("link").value);
+  if (!copied) $("link").select();
+  $("copied").textContent = copied ? "Copied." : "This browser does not let pages copy: press Ctrl+C.";
+}
+
+async function remove() {
+  try {
+    await request("DELETE", `/${current.id}`, { headers: { "X-Delete-Token": current.delete_token } });
+    tokens.forget(current.id);
+    startAgain();
+    $("state").textContent = "The paste is deleted; its link leads nowhere now.";
+  } catch (error) {
+    say($("gone"), error.message);
+  }
+}
+
+function startAgain() {
+  current = null;
+  $("link").value = "";
+  $("open").removeAttribute("href");
+  $("copied").textContent = "";
+  $("qr").replaceChildren();
+  show($("result"), false);
+  show($("create"), true);
+  $("state").textContent = "";
+  $("text").focus();
+}
+
+function begin() {
+  offerExpiries();
+  $("encrypt").checked = seal.available;
+  show($("insecure"), !seal.available);
+  showChoice();
+  showOptions();
+  $("create").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+  $("text").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) send();
+  });
+  $("file").addEventListener("change", showChoice);
+  $("remove").addEventListener("click", removeFile);
+  $("cancel").addEventListener("click", () => sending?.abort());
+  $("copy").addEventListener("click", copyLink);
+  $("link").addEventListener("focus", () => $("link").select());
+  $("again").addEventListener("click", startAgain);
+  twice($("delete"), "Delete for everybody?", remove);
+  addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    if (event.dataTransfer.files.length === 0) return;
+    event.preventDefault();
+    take(event.dataTransfer.files);
+  });
+  addEventListener("paste", ({ clipboardData }) => {
+    if (clipboardData.files.length > 0 && !clipboardData.types.includes("text/plain")) take(clipboardData.files);
+  });
+}
+
+begin();

@@ -1,0 +1,69 @@
+// What both pages are made with: the server's answer, elements, copying, dates and sizes.
+//
+// Invariant: content reaches the page as text nodes and properties, never as markup.
+
+export const answer = JSON.parse(document.body.dataset.answer);
+export const prefix = document.body.dataset.prefix;
+
+export const $ = (id) => document.getElementById(id);
+
+export const show = (element, visible) => { element.hidden = !visible; };
+
+/** Writes a sentence into an element, which is hidden while there is none. */
+export function say(element, sentence) {
+  element.textContent = sentence;
+  element.hidden = !sentence;
+}
+
+/**
+ * Copies a text; whether that worked. By the old command: the clipboard API is denied to every page of this server, and
+ * is not there at all without https. The command wants something selected; what it copies is up to the listener.
+ */
+export function copy(text) {
+  const focused = document.activeElement;
+  const area = document.createElement("textarea");
+  area.value = "-";
+  area.className = "offscreen";
+  document.body.append(area);
+  area.select();
+  const put = (event) => {
+    event.clipboardData.setData("text/plain", text);
+    event.preventDefault();
+  };
+  document.addEventListener("copy", put);
+  const copied = document.execCommand("copy");
+  document.removeEventListener("copy", put);
+  area.remove();
+  focused?.focus();
+  return copied;
+}
+
+/** A number of bytes, for people. */
+export function size(bytes) {
+  if (bytes < 1024) return bytes === 1 ? "1 byte" : `${bytes} bytes`;
+  return bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+}
+
+/** A number of seconds, for people, in the largest unit that fits. */
+export function duration(seconds) {
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const [unit, length] = units.find(([, length]) => seconds >= length) ?? units[3];
+  const count = Math.round(seconds / length);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+/** A moment in unix seconds, for people. */
+export function moment(unix) {
+  return new Date(unix * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Makes a button ask once more before it does something that cannot be taken back. */
+export function twice(button, question, action) {
+  const name = button.textContent;
+  let asked = false;
+  const reset = () => { asked = false; button.textContent = name; };
+  button.addEventListener("blur", reset);
+  button.addEventListener("click", () => {
+    if (asked) { reset(); action(); } else { asked = true; button.textContent = question; }
+  });
+}

@@ -1,0 +1,248 @@
+// The page of one paste: asks before it burns, asks for what is missing, decrypts, and shows.
+//
+// Invariant: the content of a burn paste is fetched by a press of the button and by nothing else; once fetched, it is
+// kept until it could be shown, because there is no second time.
+
+import { $, answer, copy, duration, moment, say, show, size, twice } from "./page.js";
+import { passwordHeader, request } from "./api.js";
+import { recognise } from "./content.js";
+import * as lines from "./lines.js";
+import * as seal from "./seal.js";
+import * as tokens from "./tokens.js";
+
+const { id, burn_after_read: burns = false, password_protected: locked = false } = answer;
+/** What the server sent; null before. */
+let upload = null;
+/** What is shown, with its address for the download; null before. */
+let shown = null;
+let { key, range } = lines.parseFragment(location.hash.slice(1));
+
+const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
+const MISSING = "This paste looks encrypted, and the link has no key.";
+const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
+const INSECURE = "Browsers decrypt only on pages that came over https. Open this link with https://, or in a shell: "
+  + "fpaste get, with the whole link in quotes.";
+
+/** What is wrong with the key before anything is fetched. */
+function keyProblem() {
+  if (key && !seal.available) return INSECURE;
+  if (key && !seal.isKey(key)) return `${DAMAGED} ${ASK}`;
+  // Who opens it without the key has burned it for nothing.
+  const mayBeSealed = answer.mime_type === "application/octet-stream" && answer.size >= seal.OVERHEAD_BYTES;
+  return burns && !key && mayBeSealed ? `${MISSING} ${ASK}` : "";
+}
+
+function begin() {
+  const problem = keyProblem();
+  if (problem || burns || locked) ask(problem); else load();
+}
+
+/** Shows the form, with the fields that are needed now. */
+function ask(problem) {
+  const isFetched = upload !== null;
+  const needsKey = Boolean(problem) && problem !== INSECURE;
+  const isHopeless = problem === INSECURE;
+  say($("problem"), problem);
+  $("state").textContent = "";
+  show($("gate"), !isHopeless || isFetched);
+  show($("burns"), burns && !isFetched);
+  show($("key-row"), needsKey);
+  show($("password-row"), locked && !isFetched);
+  $("go").textContent = isFetched ? "Decrypt" : burns ? "Open and delete it" : "Open";
+  show($("go"), !isHopeless);
+  $("as-is").textContent = isFetched ? "Show it as it is" : (burns ? "Open and delete it without a key" : "Open it without a key");
+  show($("as-is"), needsKey && (isFetched || !key));
+  const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
+  (field ?? $("go")).focus();
+}
+
+/** Takes the key from the form, where one is asked for; whether there is a good one. */
+function takeKey() {
+  if ($("key-row").hidden) return true;
+  const entered = $("key").value.trim();
+  const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
+  if (!seal.isKey(candidate)) {
+    say($("problem"), `That is no key: it is the 43 letters, digits, - and _ behind the # of the link.`);
+    $("key").focus();
+    return false;
+  }
+  key = candidate;
+  setFragment();
+  return true;
+}
+
+/** Puts key and lines into the address: whoever copies it copies them. */
+function setFragment() {
+  const fragment = [key, range ? lines.formatRange(range) : ""].filter(Boolean).join(":");
+  history.replaceState(null, "", location.pathname + location.search + (fragment ? `#${fragment}` : ""));
+}
+
+/** Fetches the content, which burns what burns, and shows it. */
+async function load() {
+  say($("problem"), "");
+  $("state").textContent = "Fetching…";
+  $("go").disabled = true;
+  try {
+    if (upload === null) {
+      const headers = locked ? passwordHeader($("password").value) : {};
+      const response = await request("GET", `/${id}/raw`, { headers });
+      upload = new Uint8Array(await response.arrayBuffer());
+      $("password").value = "";
+      if (burns) tokens.forget(id);
+    }
+    await present();
+  } catch (error) {
+    fail(error);
+  } finally {
+    $("go").disabled = false;
+  }
+}
+
+function fail(error) {
+  $("state").textContent = "";
+  if (error.status === 404) return end(error.message);
+  const still = burns && upload === null && error.status === 403 ? " The paste is still there." : "";
+  ask("");
+  say($("problem"), error.message + still);
+  if (error.code === "password_wrong") $("password").select();
+}
+
+/** Decrypts what was fetched, if there is a key, and shows it. */
+async function present() {
+  $("state").textContent = key ? "Decrypting…" : "";
+  const plain = key ? await seal.open(upload, key) : upload;
+  if (!plain) {
+    const kept = burns ? " The paste is off the server; this page alone still holds it, so do not close it." : "";
+    return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
+  }
+  const kind = recognise(plain);
+  if (!key && kind.isUnknown && plain.length >= seal.OVERHEAD_BYTES && !shownAsIs) {
+    return ask(seal.available ? `${MISSING} ${ASK}` : INSECURE);
+  }
+  showContent(plain, kind);
+}
+
+/** Whether the reader has said that no key is to be asked for. */
+let shownAsIs = false;
+
+function showAsIs() {
+  shownAsIs = true;
+  key = "";
+  load();
+}
+
+function showContent(bytes, kind) {
+  say($("problem"), "");
+  show($("gate"), false);
+  // Never a type that a browser would run, even when somebody opens the address of the blob.
+  const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
+  forgetContent();
+  shown = { ...kind, bytes, url: URL.createObjectURL(blob) };
+  $("download").href = shown.url;
+  $("download").download = `${id}.${kind.extension}`;
+  const isText = kind.text !== null;
+  for (const tool of ["copy", "wrap", "goto", "text"]) show($(tool), isText);
+  show($("image"), kind.picture);
+  show($("file"), !isText && !kind.picture);
+  if (isText) showText(false);
+  if (kind.picture) $("picture").src = shown.url;
+  show($("content"), true);
+  $("state").textContent = burns ? "The server has deleted this paste. Keep what you need before you leave." : "";
+  if (isText) markLines();
+}
+
+function showText(all) {
+  const count = lines.render($("text"), shown.text, all);
+  if (count.shown === count.all) return say($("rest"), "");
+  say($("rest"), `These are the first ${count.shown} of ${count.all} lines. Copy and Download have all of them. `);
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Show all";
+  button.addEventListener("click", () => { showText(true); markLines(); });
+  $("rest").append(button);
+}
+
+function markLines() {
+  lines.mark($("text"), range);
+  $("lines").value = range ? lines.formatRange(range).replaceAll("L", "") : "";
+}
+
+function chooseLines(chosen) {
+  range = chosen;
+  setFragment();
+  markLines();
+}
+
+function enterLines() {
+  const text = $("lines").value;
+  const chosen = lines.parseRange(text);
+  if (text && !chosen) return;
+  chooseLines(chosen);
+  $("said").textContent = chosen ? "The address now links to these lines." : "";
+}
+
+/** Nothing is left to show: it is gone. */
+function end(sentence) {
+  forgetContent();
+  upload = null;
+  for (const part of ["content", "gate", "delete"]) show($(part), false);
+  $("state").textContent = "";
+  say($("problem"), sentence);
+}
+
+function forgetContent() {
+  if (shown) URL.revokeObjectURL(shown.url);
+  shown = null;
+  $("text").replaceChildren();
+  $("picture").removeAttribute("src");
+}
+
+async function remove() {
+  try {
+    await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": tokens.tokenOf(id) } });
+    tokens.forget(id);
+    end("");
+    $("state").textContent = "The paste is deleted; its link leads nowhere now.";
+  } catch (error) {
+    say($("problem"), error.message);
+  }
+}
+
+function followFragment() {
+  const before = key;
+  ({ key, range } = lines.parseFragment(location.hash.slice(1)));
+  if (key === before) return shown?.text != null && markLines();
+  shownAsIs = false;
+  show($("content"), false);
+  forgetContent();
+  begin();
+}
+
+function showFacts() {
+  const left = answer.expires_at - Date.now() / 1000;
+  const facts = [size(answer.size), `created ${moment(answer.created_at)}`];
+  facts.push(`expires ${moment(answer.expires_at)}${left > 0 ? `, in ${duration(left)}` : ""}`);
+  $("facts").textContent = facts.join(" · ");
+}
+
+$("gate").addEventListener("submit", (event) => { event.preventDefault(); if (takeKey()) load(); });
+$("as-is").addEventListener("click", showAsIs);
+$("copy").addEventListener("click", () => {
+  $("said").textContent = copy(shown.text) ? "Copied." : "This browser does not let pages copy: select the text.";
+});
+$("wrap").addEventListener("click", () => {
+  const wraps = $("text").classList.toggle("wrap");
+  $("wrap").setAttribute("aria-pressed", wraps);
+});
+$("text").addEventListener("click", (event) => {
+  const line = lines.clicked($("text"), event);
+  if (line) chooseLines(event.shiftKey && range ? { from: Math.min(range.from, line), to: Math.max(range.from, line) } : { from: line, to: line });
+});
+$("lines").addEventListener("change", enterLines);
+$("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enterLines(); });
+$("picture").addEventListener("error", () => { show($("image"), false); show($("file"), true); });
+addEventListener("hashchange", followFragment);
+twice($("delete"), "Delete for everybody?", remove);
+show($("delete"), tokens.tokenOf(id));
+showFacts();
+begin();

@@ -1,0 +1,38 @@
+// Proof of work, shared among one worker a core.
+//
+// Invariant: the page stays responsive; when this returns, however, no worker is left.
+
+import { prefix } from "./page.js";
+
+// Trusted Types: the one script that may be run as a worker.
+const solver = `${prefix}/static/solver.js`;
+const policy = globalThis.trustedTypes?.createPolicy("flaskpaste-solver", { createScriptURL: () => solver });
+const solverUrl = policy?.createScriptURL("") ?? solver;
+
+/**
+ * Solves a challenge; its solution. `progress` is called with the hashes tried so far. Throws `signal`'s reason when it
+ * is aborted, and an error when the browser runs no workers.
+ */
+export async function solve(challenge, progress, signal) {
+  const count = Math.min(navigator.hardwareConcurrency || 2, 64);
+  const workers = [];
+  let tried = 0;
+  try {
+    return await new Promise((resolve, reject) => {
+      signal.throwIfAborted();
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      for (let index = 0; index < count; index++) {
+        const worker = new Worker(solverUrl);
+        workers.push(worker);
+        worker.onerror = () => reject(new Error("This browser cannot do the proof of work. Use fpaste in a shell."));
+        worker.onmessage = ({ data }) => {
+          progress(tried += data.tried);
+          if (data.solution) resolve(data.solution);
+        };
+        worker.postMessage({ ...challenge, index, count });
+      }
+    });
+  } finally {
+    for (const worker of workers) worker.terminate();
+  }
+}
