@@ -1,7 +1,7 @@
 // What a paste is, told from its bytes: text, a picture, or a file.
 //
-// Invariant: whatever the sender calls it, only pictures of these few formats are shown as such, and nothing gets a type
-// a browser would run.
+// Invariant: whatever the sender calls it, only pictures of these few formats are shown as such, and nothing gets a
+// type a browser would run.
 
 /** The formats told by their first bytes: extension, picture type if browsers show it, bytes (in Latin-1), place. */
 const FORMATS = [

@@ -3,7 +3,7 @@
 // Invariant: nothing is sent before the button is pressed, and nothing readable while encryption is on.
 
 import { $, answer, copy, duration, moment, say, show, size, twice } from "./page.js";
-import { Refused, passwordHeader, request } from "./api.js";
+import { passwordHeader, request } from "./api.js";
 import { encode as encodeQr } from "./qr.js";
 import { solve } from "./solve.js";
 import * as seal from "./seal.js";
@@ -13,6 +13,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const { limits, pow } = answer;
 /** What the Cancel button ends; null while nothing is being sent. */
 let sending = null;
+/** The paste that is shown as the result; null before. */
+let current = null;
 
 const chosen = () => $("file").files[0] ?? null;
 
@@ -98,7 +100,7 @@ async function create(signal) {
   const body = sealed?.upload ?? bytes;
   const created = await (await request("POST", "/", { body, headers: fields, signal })).json();
   tokens.keep(created.id, created.delete_token, created.expires_at);
-  return { ...created, fragment: sealed?.fragment };
+  return { ...created, fragment: sealed?.fragment, isFixed: "X-Expiry" in fields };
 }
 
 async function send() {
@@ -116,7 +118,7 @@ async function send() {
 }
 
 function sentence(error) {
-  if (error instanceof Refused && error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
+  if (error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
   if (error.code === "pow_expired") return "The proof of work took too long. Try again; fpaste in a shell is faster.";
   return error.message;
 }
@@ -148,7 +150,6 @@ function showResult(created) {
     : "Not encrypted: the server can read this paste.";
   $("facts").textContent = facts(created);
   $("qr").replaceChildren(...drawQr(link));
-  $("delete").onclick = null;
   show($("create"), false);
   show($("result"), true);
   say($("gone"), "");
@@ -157,12 +158,10 @@ function showResult(created) {
   current = created;
 }
 
-/** The paste that is shown as the result. */
-let current = null;
-
-function facts({ size: bytes, expires_at: expires, burn_after_read: burns, password_protected: locked }) {
-  const ends = burns ? `Gone after the first reading, and at the latest ${moment(expires)}.` : `Expires ${moment(expires)}`
-    + ($("expiry").value ? "." : ", later if somebody reads it.");
+function facts({ size: bytes, expires_at: expires, burn_after_read: burns, password_protected: locked, isFixed }) {
+  const end = moment(expires);
+  const ends = burns ? `Gone after the first reading, and at the latest ${end}.`
+    : isFixed ? `Expires ${end}.` : `Expires ${end}, later if somebody reads it.`;
   return [`${size(bytes)}.`, ends, locked ? "Whoever opens it needs the password." : ""].join(" ");
 }
 

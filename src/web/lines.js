@@ -54,7 +54,8 @@ export function mark(place, range) {
 /** The number of the line whose number was clicked; null for a click elsewhere. */
 export function clicked(place, event) {
   const line = event.target.closest?.(".line");
-  if (!line || event.clientX > line.getBoundingClientRect().left + parseFloat(getComputedStyle(line).paddingLeft)) return null;
+  const gutter = line ? parseFloat(getComputedStyle(line).paddingLeft) : 0;
+  if (!line || event.clientX > line.getBoundingClientRect().left + gutter) return null;
   const block = line.parentElement;
   return [...place.children].indexOf(block) * BLOCK + [...block.children].indexOf(line) + 1;
 }

@@ -15,6 +15,10 @@ const { id, burn_after_read: burns = false, password_protected: locked = false }
 let upload = null;
 /** What is shown, with its address for the download; null before. */
 let shown = null;
+/** Whether a request for it is under way: of a burn paste there must never be two. */
+let loading = false;
+/** Whether the reader has said that no key is to be asked for. */
+let shownAsIs = false;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
 const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
@@ -48,9 +52,10 @@ function ask(problem) {
   show($("burns"), burns && !isFetched);
   show($("key-row"), needsKey);
   show($("password-row"), locked && !isFetched);
+  $("password").required = locked && !isFetched;
   $("go").textContent = isFetched ? "Decrypt" : burns ? "Open and delete it" : "Open";
   show($("go"), !isHopeless);
-  $("as-is").textContent = isFetched ? "Show it as it is" : (burns ? "Open and delete it without a key" : "Open it without a key");
+  $("as-is").textContent = isFetched ? "Show it as it is" : "Open and delete it without a key";
   show($("as-is"), needsKey && (isFetched || !key));
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
@@ -79,28 +84,42 @@ function setFragment() {
 
 /** Fetches the content, which burns what burns, and shows it. */
 async function load() {
+  if (loading) return;
+  setLoading(true);
   say($("problem"), "");
-  $("state").textContent = "Fetching…";
-  $("go").disabled = true;
   try {
-    if (upload === null) {
-      const headers = locked ? passwordHeader($("password").value) : {};
-      const response = await request("GET", `/${id}/raw`, { headers });
-      upload = new Uint8Array(await response.arrayBuffer());
-      $("password").value = "";
-      if (burns) tokens.forget(id);
-    }
+    if (upload === null) upload = await fetchContent();
     await present();
   } catch (error) {
     fail(error);
+  }
+  setLoading(false);
+}
+
+function setLoading(now) {
+  loading = now;
+  for (const button of ["go", "as-is"]) $(button).disabled = now;
+}
+
+async function fetchContent() {
+  $("state").textContent = "Fetching…";
+  const headers = locked ? passwordHeader($("password").value) : {};
+  const response = await request("GET", `/${id}/raw`, { headers });
+  if (burns) tokens.forget(id);
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch {
+    const lost = "It is off the server, so ask whoever sent the link to share it anew.";
+    const error = new Error(`The connection broke before all of the paste was here. ${burns ? lost : "Try again."}`);
+    throw Object.assign(error, { isEnd: burns });
   } finally {
-    $("go").disabled = false;
+    $("password").value = "";
   }
 }
 
 function fail(error) {
   $("state").textContent = "";
-  if (error.status === 404) return end(error.message);
+  if (error.status === 404 || error.isEnd) return end(error.message);
   const still = burns && upload === null && error.status === 403 ? " The paste is still there." : "";
   ask("");
   say($("problem"), error.message + still);
@@ -121,9 +140,6 @@ async function present() {
   }
   showContent(plain, kind);
 }
-
-/** Whether the reader has said that no key is to be asked for. */
-let shownAsIs = false;
 
 function showAsIs() {
   shownAsIs = true;
@@ -211,7 +227,12 @@ async function remove() {
 function followFragment() {
   const before = key;
   ({ key, range } = lines.parseFragment(location.hash.slice(1)));
-  if (key === before) return shown?.text != null && markLines();
+  if (key === before) {
+    if (typeof shown?.text === "string") markLines();
+    return;
+  }
+  // What is being fetched is opened with the new key.
+  if (loading) return;
   shownAsIs = false;
   show($("content"), false);
   forgetContent();
@@ -236,7 +257,9 @@ $("wrap").addEventListener("click", () => {
 });
 $("text").addEventListener("click", (event) => {
   const line = lines.clicked($("text"), event);
-  if (line) chooseLines(event.shiftKey && range ? { from: Math.min(range.from, line), to: Math.max(range.from, line) } : { from: line, to: line });
+  if (!line) return;
+  const other = event.shiftKey && range ? range.from : line;
+  chooseLines({ from: Math.min(line, other), to: Math.max(line, other) });
 });
 $("lines").addEventListener("change", enterLines);
 $("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enterLines(); });

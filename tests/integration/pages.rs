@@ -4,6 +4,8 @@ use crate::browser::Browser;
 use crate::client_harness::Client;
 use crate::harness::{Folder, SOON, Server, has, wait_until};
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 /// All that is shown of a text.
@@ -91,9 +93,11 @@ fn the_browser_and_fpaste_read_each_other() {
     browser.click("#again");
     browser.type_into("#text", "not encrypted: é");
     browser.click("#encrypt");
+    browser.run("document.querySelector('#expiry').value = '600'", &[]);
     let link = create(&browser);
     assert!(!link.contains('#'), "{link}");
     assert!(browser.text("#about").contains("Not encrypted"));
+    assert!(!browser.text("#facts").contains("later"), "{}", browser.text("#facts"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "not encrypted: é");
     server.get(&format!("/{}", id_of(&link))).expect_field("mime_type", "text/plain; charset=utf-8");
     browser.expect_clean(&url(&server), &[]);
@@ -115,9 +119,12 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     browser.value("new Promise((resolve) => requestIdleCallback(resolve))");
     assert!(browser.requests().iter().all(|request| !request.contains("/raw")));
     server.head(&format!("/{}/raw", id_of(&link))).expect_status(200);
-    browser.click("#go");
+    // However often it is pressed, there is one request: a second would say that there is no such paste.
+    browser.run("const go = document.querySelector('#go'); go.click(); go.click(); go.form.requestSubmit()", &[]);
     browser.wait_to_see("#text");
     assert_eq!(browser.string(SHOWN), "once\n");
+    let fetched = browser.requests().iter().filter(|request| request.ends_with("/raw")).count();
+    assert_eq!(fetched, 1);
     assert!(browser.text("#state").contains("deleted"));
     client.run(&["get", &link]).failed(3);
     browser.expect_clean(&url(&server), &[]);
@@ -134,6 +141,41 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     browser.wait_for("document.querySelector('#problem').textContent.includes('no such paste')");
     assert!(!browser.sees("#gate"));
     browser.expect_clean(&url(&server), &["status of 404"]);
+}
+
+/// A relay to a server for one GET a connection, which breaks off within the content of a paste; its address.
+fn breaking_relay(server: &Server) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n")
+                && Read::by_ref(&mut peer).take(1).read_to_end(&mut head).is_ok_and(|read| read > 0)
+            {}
+            let head = String::from_utf8(head).unwrap().replace("keep-alive", "close");
+            let mut server = TcpStream::connect(&upstream).unwrap();
+            server.write_all(head.as_bytes()).unwrap();
+            let all = if head.contains("/raw HTTP") { 2000 } else { u64::MAX };
+            let _ = std::io::copy(&mut server.take(all), &mut peer);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_burn_paste_that_breaks_off_is_said_to_be_lost() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let relay = breaking_relay(&server);
+    browser.open(&Client::new(&server).create(vec![7; 100_000], &["--burn"]).replace(&url(&server), &relay));
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    browser.wait_to_see("#problem");
+    let problem = browser.text("#problem");
+    assert!(problem.contains("connection broke") && problem.contains("share it anew"), "{problem}");
+    assert!(!browser.sees("#gate"));
+    browser.expect_clean(&relay, &["ERR_CONTENT_LENGTH_MISMATCH"]);
 }
 
 #[test]
