@@ -100,7 +100,7 @@ async function create(signal) {
   const body = sealed?.upload ?? bytes;
   const created = await (await request("POST", "/", { body, headers: fields, signal })).json();
   tokens.keep(created.id, created.delete_token, created.expires_at);
-  return { ...created, fragment: sealed?.fragment, isFixed: "X-Expiry" in fields };
+  return { ...created, fragment: sealed?.fragment, isFixed: "X-Expiry" in fields, size: bytes.length };
 }
 
 async function send() {
@@ -226,8 +226,15 @@ function begin() {
   $("link").addEventListener("focus", () => $("link").select());
   $("again").addEventListener("click", startAgain);
   twice($("delete"), "Delete for everybody?", remove);
-  addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  const invite = (invited) => document.body.classList.toggle("invited", invited);
+  addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    invite(true);
+  });
+  addEventListener("dragleave", (event) => { if (!event.relatedTarget) invite(false); });
   addEventListener("drop", (event) => {
+    invite(false);
     if (event.dataTransfer.files.length === 0) return;
     event.preventDefault();
     take(event.dataTransfer.files);

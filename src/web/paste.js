@@ -11,6 +11,8 @@ import * as seal from "./seal.js";
 import * as tokens from "./tokens.js";
 
 const { id, burn_after_read: burns = false, password_protected: locked = false } = answer;
+/** Whether it may be encrypted: the server cannot tell, but has not recognised it either. */
+const mayBeSealed = answer.mime_type === "application/octet-stream" && answer.size >= seal.OVERHEAD_BYTES;
 /** What the server sent; null before. */
 let upload = null;
 /** What is shown, with its address for the download; null before. */
@@ -32,7 +34,6 @@ function keyProblem() {
   if (key && !seal.available) return INSECURE;
   if (key && !seal.isKey(key)) return `${DAMAGED} ${ASK}`;
   // Who opens it without the key has burned it for nothing.
-  const mayBeSealed = answer.mime_type === "application/octet-stream" && answer.size >= seal.OVERHEAD_BYTES;
   return burns && !key && mayBeSealed ? `${MISSING} ${ASK}` : "";
 }
 
@@ -135,7 +136,7 @@ async function present() {
     return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
   }
   const kind = recognise(plain);
-  if (!key && kind.isUnknown && plain.length >= seal.OVERHEAD_BYTES && !shownAsIs) {
+  if (!key && kind.isUnknown && mayBeSealed && !shownAsIs) {
     return ask(seal.available ? `${MISSING} ${ASK}` : INSECURE);
   }
   showContent(plain, kind);
@@ -163,6 +164,7 @@ function showContent(bytes, kind) {
   if (isText) showText(false);
   if (kind.picture) $("picture").src = shown.url;
   show($("content"), true);
+  showFacts(bytes.length);
   $("state").textContent = burns ? "The server has deleted this paste. Keep what you need before you leave." : "";
   if (isText) markLines();
 }
@@ -239,9 +241,9 @@ function followFragment() {
   begin();
 }
 
-function showFacts() {
+function showFacts(bytes) {
   const left = answer.expires_at - Date.now() / 1000;
-  const facts = [size(answer.size), `created ${moment(answer.created_at)}`];
+  const facts = [size(bytes), `created ${moment(answer.created_at)}`];
   facts.push(`expires ${moment(answer.expires_at)}${left > 0 ? `, in ${duration(left)}` : ""}`);
   $("facts").textContent = facts.join(" · ");
 }
@@ -267,5 +269,5 @@ $("picture").addEventListener("error", () => { show($("image"), false); show($("
 addEventListener("hashchange", followFragment);
 twice($("delete"), "Delete for everybody?", remove);
 show($("delete"), tokens.tokenOf(id));
-showFacts();
+showFacts(answer.size);
 begin();

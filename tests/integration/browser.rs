@@ -34,19 +34,8 @@ impl Browser {
             return None;
         }
         let profile = Folder::new();
-        let mut driver = Command::new(find("chromedriver").unwrap())
-            .arg("--port=0")
-            .env("HOME", profile.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port =
-            lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        // Read on, lest it stops at a full pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        let mut browser = Self { driver, port: port.expect("chromedriver starts"), session: String::new(), profile };
+        let (driver, port) = start_driver(profile.path());
+        let mut browser = Self { driver, port, session: String::new(), profile };
         let mut all = vec![format!("--user-data-dir={}", browser.profile.path().display())];
         let fixed = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
                      --disable-component-update --disable-sync --window-size=1000,800";
@@ -242,6 +231,30 @@ impl Browser {
         assert!(head[0].starts_with("HTTP/1.1 200"), "{method} {path} {body}: {answer}");
         let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"));
         answer["value"].clone()
+    }
+}
+
+/// A running chromedriver and its port. It wants the same port of IPv4 and IPv6, and ends when somebody has the second.
+fn start_driver(home: &Path) -> (Child, u16) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let mut driver = Command::new(find("chromedriver").unwrap())
+            .arg("--port=0")
+            .env("HOME", home)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port =
+            lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
+        // Read on, lest it stops at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        if let Some(port) = port {
+            return (driver, port);
+        }
+        let status = driver.wait();
+        assert!(Instant::now() < deadline, "chromedriver does not start: {status:?}");
     }
 }
 

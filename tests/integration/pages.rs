@@ -59,7 +59,8 @@ fn a_text_is_created_and_opened_in_a_fresh_profile() {
     assert_eq!(link.split_once('#').unwrap().1.len(), 43, "{link}");
     let stored = server.get(&format!("/{}/raw", id_of(&link)));
     assert_eq!(stored.body.len(), "a secret\nwith <b>two</b> lines\n".len() + 28);
-    assert!(browser.text("#facts").contains("Expires"), "{}", browser.text("#facts"));
+    let facts = browser.text("#facts");
+    assert!(facts.starts_with("31 bytes. Expires") && facts.contains("later if somebody reads it"), "{facts}");
     assert!(browser.requests().iter().all(|request| !request.contains('#')));
     browser.expect_clean(&url(&server), &[]);
     let Some(other) = Browser::start() else { return };
@@ -325,7 +326,10 @@ fn files_are_dropped_and_pasted_and_one_is_sent() {
         for (const text of arguments) files.items.add(new File([text], 'note.txt', { type: 'text/plain' }));";
     let drop =
         "document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }))";
+    browser.run(&format!("{transfer} {}", drop.replace("'drop'", "'dragover'")), &[json!("")]);
+    assert_eq!(browser.value("document.body.className"), "invited");
     browser.run(&format!("{transfer} {drop}"), &[json!("first"), json!("second")]);
+    assert_eq!(browser.value("document.body.className"), "");
     assert!(browser.text("#problem").contains("one file"), "{}", browser.text("#problem"));
     assert_eq!(client.run(&["get", &create(&browser)]).succeeded().text(), "first");
     browser.click("#again");

@@ -1,8 +1,10 @@
 //! The example configurations in contrib/, before a real server: nginx and Caddy with a made-up authority.
 
+use crate::browser::Browser;
 use crate::client_harness::Client;
 use crate::harness::{Folder, SOON, Server, find, has, wait_until};
 use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
+use serde_json::json;
 use std::fs;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -197,12 +199,16 @@ fn nginx_can_ask_for_certificates_of_an_authority_alone() {
     assert!(!is_known(&people.anonymous()));
 }
 
+/// The same under a prefix, beside something else.
+fn behind_nginx_below_a_prefix() -> Option<(Server, Nginx, People)> {
+    behind_nginx(&[("FLASKPASTE_URL_PREFIX", "/paste")], |text| {
+        change(&text, "    location / {", "    location = /other { return 200 other; }\n    location /paste {")
+    })
+}
+
 #[test]
 fn nginx_serves_under_a_prefix_beside_other_things() {
-    let edit = |text: String| {
-        change(&text, "    location / {", "    location = /other { return 200 other; }\n    location /paste {")
-    };
-    let Some((_server, _nginx, people)) = behind_nginx(&[("FLASKPASTE_URL_PREFIX", "/paste")], edit) else { return };
+    let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     assert_eq!(people.curl("/other", &[]), ("other".into(), "200".into()));
     assert_eq!(people.curl("/paste/health", &[]).1, "200");
     let below = People { folder: people.folder.clone(), url: format!("{}/paste", people.url) };
@@ -211,6 +217,34 @@ fn nginx_serves_under_a_prefix_beside_other_things() {
     assert!(link.starts_with(&format!("{}/", below.url)), "{link}");
     assert_eq!(below.anonymous().run(&["get", &link]).succeeded().text(), "below");
     owner.run(&["delete", &link]).succeeded();
+}
+
+#[test]
+fn the_pages_work_through_nginx_below_a_prefix() {
+    let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
+    // The made-up authority is not in the browser's list.
+    let Some(browser) = Browser::start_with(&["--ignore-certificate-errors"], &json!({})) else { return };
+    let url = format!("{}/paste", people.url);
+    browser.open(&url);
+    assert!(
+        browser.text("main").contains(&format!("curl --data-binary @notes.txt {url}/")),
+        "{}",
+        browser.text("main")
+    );
+    browser.type_into("#text", "through a proxy");
+    browser.type_into("#password", "word");
+    browser.click("#send");
+    browser.wait_to_see("#result");
+    let link = browser.string("document.querySelector('#link').value");
+    assert!(link.starts_with(&format!("{url}/")), "{link}");
+    browser.open(&link);
+    browser.wait_to_see("#password");
+    browser.type_into("#password", "word");
+    browser.click("#go");
+    browser.wait_for("document.querySelector('.line')?.textContent === 'through a proxy\\n'");
+    browser.expect_clean(&url, &[]);
+    let reader = people.anonymous().with("FPASTE_PASSWORD", "word");
+    assert_eq!(reader.run(&["get", "-p", &link]).succeeded().text(), "through a proxy");
 }
 
 /// Caddy, ended on drop.
