@@ -31,33 +31,35 @@ const INSECURE = "Browsers decrypt only on pages that came over https. Open this
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
-  if (key && !seal.available) return INSECURE;
-  if (key && !seal.isKey(key)) return `${DAMAGED} ${ASK}`;
   // Who opens it without the key has burned it for nothing.
-  return burns && !key && mayBeSealed ? `${MISSING} ${ASK}` : "";
+  const isMissing = !key && burns && mayBeSealed && !shownAsIs;
+  if ((key || isMissing) && !seal.available) return INSECURE;
+  if (key && !seal.isKey(key)) return `${DAMAGED} ${ASK}`;
+  return isMissing ? `${MISSING} ${ASK}` : "";
 }
 
 function begin() {
   const problem = keyProblem();
-  if (problem || burns || locked) ask(problem); else load();
+  const mustAsk = upload === null && (burns || locked);
+  if (problem || mustAsk) ask(problem); else load();
 }
 
 /** Shows the form, with the fields that are needed now. */
 function ask(problem) {
   const isFetched = upload !== null;
-  const needsKey = Boolean(problem) && problem !== INSECURE;
-  const isHopeless = problem === INSECURE;
+  const canDecrypt = problem !== INSECURE;
+  const canSkip = problem && (isFetched || !key);
   say($("problem"), problem);
   $("state").textContent = "";
-  show($("gate"), !isHopeless || isFetched);
+  show($("gate"), canDecrypt || canSkip);
   show($("burns"), burns && !isFetched);
-  show($("key-row"), needsKey);
+  show($("key-row"), problem && canDecrypt);
   show($("password-row"), locked && !isFetched);
   $("password").required = locked && !isFetched;
   $("go").textContent = isFetched ? "Decrypt" : burns ? "Open and delete it" : "Open";
-  show($("go"), !isHopeless);
+  show($("go"), canDecrypt);
   $("as-is").textContent = isFetched ? "Show it as it is" : "Open and delete it without a key";
-  show($("as-is"), needsKey && (isFetched || !key));
+  show($("as-is"), canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
 }
@@ -68,7 +70,7 @@ function takeKey() {
   const entered = $("key").value.trim();
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
   if (!seal.isKey(candidate)) {
-    say($("problem"), `That is no key: it is the 43 letters, digits, - and _ behind the # of the link.`);
+    say($("problem"), "That is no key: it is the 43 letters, digits, - and _ behind the # of the link.");
     $("key").focus();
     return false;
   }
@@ -129,6 +131,8 @@ function fail(error) {
 
 /** Decrypts what was fetched, if there is a key, and shows it. */
 async function present() {
+  const problem = keyProblem();
+  if (problem) return ask(problem);
   $("state").textContent = key ? "Decrypting…" : "";
   const plain = key ? await seal.open(upload, key) : upload;
   if (!plain) {
@@ -154,14 +158,14 @@ function showContent(bytes, kind) {
   // Never a type that a browser would run, even when somebody opens the address of the blob.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
-  shown = { ...kind, bytes, url: URL.createObjectURL(blob) };
+  shown = { ...kind, url: URL.createObjectURL(blob) };
   $("download").href = shown.url;
   $("download").download = `${id}.${kind.extension}`;
   const isText = kind.text !== null;
   for (const tool of ["copy", "wrap", "goto", "text"]) show($(tool), isText);
   show($("image"), kind.picture);
   show($("file"), !isText && !kind.picture);
-  if (isText) showText(false);
+  if (isText) showText(range?.to > lines.SHOWN_LINES);
   if (kind.picture) $("picture").src = shown.url;
   show($("content"), true);
   showFacts(bytes.length);
@@ -180,27 +184,32 @@ function showText(all) {
   $("rest").append(button);
 }
 
+/** Marks the lines the link names; whether there are such lines. */
 function markLines() {
-  lines.mark($("text"), range);
   $("lines").value = range ? lines.formatRange(range).replaceAll("L", "") : "";
+  return lines.mark($("text"), range);
 }
 
 function chooseLines(chosen) {
   range = chosen;
   setFragment();
-  markLines();
+  return markLines();
 }
 
 function enterLines() {
   const text = $("lines").value;
   const chosen = lines.parseRange(text);
-  if (text && !chosen) return;
-  chooseLines(chosen);
-  $("said").textContent = chosen ? "The address now links to these lines." : "";
+  if (text && !chosen) {
+    $("said").textContent = "Lines are numbers, like 12 or 10-20.";
+    return;
+  }
+  const found = chooseLines(chosen);
+  $("said").textContent = found ? "The address now links to these lines." : chosen ? "There is no such line." : "";
 }
 
-/** Nothing is left to show: it is gone. */
+/** Nothing is left to show, nor to be had: it is gone. */
 function end(sentence) {
+  removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = null;
   for (const part of ["content", "gate", "delete"]) show($(part), false);

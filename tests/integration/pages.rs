@@ -256,6 +256,17 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
             assert_eq!(browser.string(SHOWN), "mended\n");
             assert_eq!(browser.string("location.href"), link);
         }
+        // The key is taken from the address, too, whether the content is still on the server or in this page alone.
+        browser.run("location.hash = 'nonsense'", &[]);
+        browser.wait_to_see("#key");
+        assert!(!browser.sees("#content"));
+        browser.run("location.hash = 'B'.repeat(42) + 'A'", &[]);
+        browser.wait_for("document.querySelector('#problem').textContent.includes('does not open')");
+        browser.run("location.hash = arguments[0]", &[json!(client.create("x", &[]).split_once('#').unwrap().1)]);
+        browser.wait_for("document.querySelector('#problem').textContent.includes('does not open')");
+        browser.value("history.go(-3)");
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), "mended\n");
     }
     browser.expect_clean(&url(&server), &[]);
 }
@@ -513,6 +524,11 @@ fn lines_have_numbers_and_links() {
         browser.type_into("#lines", &format!("12-14{ENTER}"));
         assert!(browser.string("location.hash").ends_with("L12-L14"));
         assert_eq!(browser.string(marked), "line 12\nline 13\nline 14\n");
+        for (entered, said) in [("500", "no such line"), ("x", "like 12")] {
+            browser.run("document.querySelector('#lines').value = ''", &[]);
+            browser.type_into("#lines", &format!("{entered}{ENTER}"));
+            assert!(browser.text("#said").contains(said), "{}", browser.text("#said"));
+        }
     }
     browser.expect_clean(&url(&server), &[]);
 }
@@ -531,6 +547,10 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
     browser.click("#rest button");
     assert_eq!(browser.string(SHOWN), text);
     assert_eq!(pasted(&browser, &server), text.replace('\r', ""));
+    // A link to a line beyond what is shown at once shows it.
+    browser.open(&format!("{}:L29000", client.create(&text, &[])));
+    browser.wait_to_see(".marked");
+    assert_eq!(browser.string("document.querySelector('.marked').textContent"), "29000\r\n");
     browser.expect_clean(&url(&server), &[]);
 }
 
@@ -703,8 +723,15 @@ fn without_https_the_page_says_what_to_do() {
         browser.open(&sealed.replace(&url(&server), &plain));
         browser.wait_for("document.querySelector('#problem').textContent.includes('https://')");
         assert!(browser.text("#problem").contains("fpaste get"));
-        assert!(!browser.sees("#go"));
+        assert!(!browser.sees("#go") && !browser.sees("#gate"));
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
+        // Without a key it cannot be known whether it is encrypted; a burn paste is not touched before that is said.
+        browser.open(sealed.replace(&url(&server), &plain).split('#').next().unwrap());
+        browser.wait_to_see("#as-is");
+        assert!(browser.text("#problem").contains("https://") && !browser.sees("#go"));
+        server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
+        browser.click("#as-is");
+        browser.wait_to_see("#download");
     }
     browser.expect_clean(&plain, &[]);
 }
