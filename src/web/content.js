@@ -33,6 +33,14 @@ export function recognise(bytes) {
   return { text: null, picture, extension, isUnknown: extension === "bin" };
 }
 
+/**
+ * Whether a text has characters that deceive: those that change the direction of writing (CVE-2021-42574), and control
+ * characters, which a terminal obeys when the text is pasted into it.
+ */
+export function deceives(text) {
+  return /[\u202a-\u202e\u2066-\u2069\u0001-\u0008\u000b\u000e-\u001f\u007f-\u009f]/.test(text);
+}
+
 /** The text, if the bytes are UTF-8 without NUL; all of it, a byte order mark too. */
 function decodeText(bytes) {
   if (bytes.includes(0)) return null;

@@ -40,6 +40,7 @@ function showChoice() {
 /** Takes the first of some files that were dropped or pasted. */
 function take(files) {
   if (sending) return;
+  if (current) startAgain();
   const one = new DataTransfer();
   one.items.add(files[0]);
   $("file").files = one.files;
@@ -53,22 +54,20 @@ function removeFile() {
   $("text").focus();
 }
 
+/** The bytes to send, if there are any, and not too many: a file is not read before that is known. */
 async function content() {
   const file = chosen();
-  if (!file) return new TextEncoder().encode($("text").value);
+  const content = file ?? new TextEncoder().encode($("text").value);
+  const length = file ? file.size : content.length;
+  if (length === 0) throw new Error(file ? "The file is empty." : "Write something first, or choose a file.");
+  const room = limits.max_anon - ($("encrypt").checked ? seal.OVERHEAD_BYTES : 0);
+  if (length > room) throw new Error(`This is ${size(length)}; the server takes ${size(room)} at most.`);
+  if (!file) return content;
   try {
     return new Uint8Array(await file.arrayBuffer());
   } catch {
     throw new Error("The file cannot be read. Has it been moved or changed? Choose it again.");
   }
-}
-
-async function checkedContent() {
-  const bytes = await content();
-  if (bytes.length === 0) throw new Error(chosen() ? "The file is empty." : "Write something first, or choose a file.");
-  const room = limits.max_anon - ($("encrypt").checked ? seal.OVERHEAD_BYTES : 0);
-  if (bytes.length > room) throw new Error(`This is ${size(bytes.length)}; the server takes ${size(room)} at most.`);
-  return bytes;
 }
 
 function headers() {
@@ -92,7 +91,7 @@ async function prove(signal) {
 }
 
 async function create(signal) {
-  const bytes = await checkedContent();
+  const bytes = await content();
   $("state").textContent = "Encrypting…";
   const sealed = $("encrypt").checked ? await seal.seal(bytes) : null;
   const fields = { ...headers(), ...(pow.required ? await prove(signal) : {}) };

@@ -44,10 +44,11 @@ export function size(bytes) {
   return bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
 }
 
-/** A number of seconds, for people, in the largest unit that fits. */
+/** A number of seconds, for people, in the largest unit that is not off by more than a twentieth. */
 export function duration(seconds) {
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const [unit, length] = units.find(([, length]) => seconds >= length) ?? units[3];
+  const fits = ([, length]) => Math.abs(Math.round(seconds / length) * length - seconds) <= seconds / 20;
+  const [unit, length] = units.find(fits) ?? units[3];
   const count = Math.round(seconds / length);
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }

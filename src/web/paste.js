@@ -5,7 +5,7 @@
 
 import { $, answer, copy, duration, moment, say, show, size, twice } from "./page.js";
 import { passwordHeader, request } from "./api.js";
-import { recognise } from "./content.js";
+import { deceives, recognise } from "./content.js";
 import * as lines from "./lines.js";
 import * as seal from "./seal.js";
 import * as tokens from "./tokens.js";
@@ -165,6 +165,7 @@ function showContent(bytes, kind) {
   for (const tool of ["copy", "wrap", "goto", "text"]) show($(tool), isText);
   show($("image"), kind.picture);
   show($("file"), !isText && !kind.picture);
+  show($("deceives"), isText && deceives(kind.text));
   if (isText) showText(range?.to > lines.SHOWN_LINES);
   if (kind.picture) $("picture").src = shown.url;
   show($("content"), true);

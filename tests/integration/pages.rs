@@ -343,7 +343,6 @@ fn files_are_dropped_and_pasted_and_one_is_sent() {
     assert_eq!(browser.value("document.body.className"), "");
     assert!(browser.text("#problem").contains("one file"), "{}", browser.text("#problem"));
     assert_eq!(client.run(&["get", &create(&browser)]).succeeded().text(), "first");
-    browser.click("#again");
     let paste = "document.querySelector('#text').dispatchEvent(new ClipboardEvent('paste', { clipboardData: files, bubbles: true }))";
     browser.run(&format!("{transfer} {paste}"), &[json!("pasted")]);
     browser.wait_to_see("#remove");
@@ -366,22 +365,22 @@ fn what_a_stranger_wrote_stays_text() {
         "<iframe srcdoc=\"<script>parent.pwned = 1</script>\"></iframe>{{answer}}",
         "javascript:window.pwned=1",
         "<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><script>window.pwned=1</script></html>",
-        "\u{202e}gnp.txt\u{202c} \u{0}\u{1b}[31m".trim_matches('\u{0}'),
+        "\u{202e}gnp.txt\u{202c} \u{1b}[31m",
     ];
     for probe in probes {
-        let probe = probe.replace('\u{0}', "");
         let typed: Vec<String> = ["text/html", "image/svg+xml", "text/javascript", "image/png"]
             .iter()
             .map(|kind| {
-                let sent = server.post(probe.as_str()).header("Content-Type", *kind);
+                let sent = server.post(probe).header("Content-Type", *kind);
                 let paste = sent.created();
                 format!("{}{}", url(&server), paste.path())
             })
             .collect();
-        for link in typed.iter().take(3).chain([&client.create(&probe, &[])]) {
+        for link in typed.iter().take(3).chain([&client.create(probe, &[])]) {
             browser.open(link);
             browser.wait_to_see("#text");
             assert_eq!(browser.string(SHOWN), format!("{probe}\n"));
+            assert_eq!(browser.sees("#deceives"), probe.contains(['\u{202e}', '\u{1b}']), "{probe:?}");
             assert_eq!(browser.value("[typeof pwned, document.title]"), json!(["undefined", "A paste · flaskpaste"]));
             assert_eq!(browser.value("document.querySelectorAll('#text *:not(.block, .line)').length"), 0);
         }
@@ -764,6 +763,8 @@ fn what_the_server_refuses_is_said() {
         ("FLASKPASTE_MAX_ANON", "2000"),
         ("FLASKPASTE_MIN_ENTROPY", "6"),
         ("FLASKPASTE_DEDUP_MAX", "1"),
+        ("FLASKPASTE_EXPIRY", "5400"),
+        ("FLASKPASTE_MAX_EXPIRY", "129600"),
     ]);
     let Some(browser) = Browser::start() else { return };
     let refused = |browser: &Browser, text: &str, sentence: &str| {
@@ -774,6 +775,10 @@ fn what_the_server_refuses_is_said() {
         assert_eq!(browser.string("document.querySelector('#text').value"), text, "nothing typed is lost");
     };
     browser.open(&url(&server));
+    let expiries = "Array.from(document.querySelector('#expiry').options, (option) => option.text)";
+    let expected =
+        ["90 minutes after it was last read", "after 10 minutes", "after 1 hour", "after 1 day", "after 36 hours"];
+    assert_eq!(browser.value(expiries), json!(expected));
     refused(&browser, "", "Write something");
     refused(&browser, &"x".repeat(1973), "the server takes 1.9 KiB at most");
     browser.run("document.querySelector('#text').value = arguments[0]", &[json!("x".repeat(1972))]);
