@@ -47,7 +47,11 @@ export function mark(place, range) {
     line.classList.add("marked");
   }
   const first = row(place, range.from);
-  first?.scrollIntoView({ block: "center" });
+  if (first) {
+    // Firefox takes for nowhere what is left out of the layout while nobody looks at it.
+    first.parentElement.style.contentVisibility = "visible";
+    first.scrollIntoView({ block: "center" });
+  }
   return Boolean(first);
 }
 

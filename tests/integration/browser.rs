@@ -37,8 +37,9 @@ impl Browser {
         let (driver, port) = start_driver(profile.path());
         let mut browser = Self { driver, port, session: String::new(), profile };
         let mut all = vec![format!("--user-data-dir={}", browser.profile.path().display())];
-        let fixed = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run --disable-background-networking \
-                     --disable-component-update --disable-sync --window-size=1000,800";
+        let fixed = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run \
+                     --disable-background-networking --disable-component-update --disable-sync \
+                     --window-size=1000,800";
         all.extend(fixed.split(' ').chain(arguments.iter().copied()).map(str::to_owned));
         let options = json!({ "binary": find("chromium").unwrap(), "args": all, "prefs": preferences });
         let capabilities =

@@ -533,6 +533,21 @@ fn lines_have_numbers_and_links() {
 }
 
 #[test]
+fn long_lines_wrap_unless_told_not_to() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&Client::new(&server).create("word ".repeat(500), &[]));
+    browser.wait_to_see("#text");
+    let overflow = "(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('#text'))";
+    let pressed = "document.querySelector('#wrap').getAttribute('aria-pressed')";
+    for wraps in [true, false, true] {
+        assert_eq!(browser.value(&format!("[{overflow}, {pressed}]")), json!([!wraps, wraps.to_string()]));
+        browser.click("#wrap");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
 fn a_long_text_is_shown_in_part_and_had_whole() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
