@@ -108,7 +108,10 @@ async function fetchContent() {
   $("state").textContent = "Fetching…";
   const headers = locked ? passwordHeader($("password").value) : {};
   const response = await request("GET", `/${id}/raw`, { headers });
-  if (burns) tokens.forget(id);
+  if (burns) {
+    tokens.forget(id);
+    show($("delete"), false);
+  }
   try {
     return new Uint8Array(await response.arrayBuffer());
   } catch {
@@ -254,7 +257,8 @@ function followFragment() {
 function showFacts(bytes) {
   const left = answer.expires_at - Date.now() / 1000;
   const facts = [size(bytes), `created ${moment(answer.created_at)}`];
-  facts.push(`expires ${moment(answer.expires_at)}${left > 0 ? `, in ${duration(left)}` : ""}`);
+  const isGone = burns && upload !== null;
+  facts.push(isGone ? "burned" : `expires ${moment(answer.expires_at)}${left > 0 ? `, in ${duration(left)}` : ""}`);
   $("facts").textContent = facts.join(" · ");
 }
 

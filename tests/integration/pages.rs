@@ -115,6 +115,7 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     let link = create(&browser);
     browser.open(&link);
     browser.wait_to_see("#go");
+    assert!(browser.sees("#delete") && browser.text("#facts").contains("expires"));
     assert!(browser.text("#burns").contains("burns after reading"), "{}", browser.text("#burns"));
     assert_eq!(browser.text("#go"), "Open and delete it");
     browser.value("new Promise((resolve) => requestIdleCallback(resolve))");
@@ -126,7 +127,8 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     assert_eq!(browser.string(SHOWN), "once\n");
     let fetched = browser.requests().iter().filter(|request| request.ends_with("/raw")).count();
     assert_eq!(fetched, 1);
-    assert!(browser.text("#state").contains("deleted"));
+    assert!(browser.text("#state").contains("deleted") && browser.text("#facts").ends_with("burned"));
+    assert!(!browser.sees("#delete"), "there is nothing left to delete");
     client.run(&["get", &link]).failed(3);
     browser.expect_clean(&url(&server), &[]);
     // Whoever comes later is told; the console has the 404 of the page itself.
