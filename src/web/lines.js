@@ -7,16 +7,16 @@ const BLOCK = 200;
 export const SHOWN_LINES = 20000;
 const SHOWN_LETTERS = 2 << 20;
 
-/** Shows a text; the number of lines shown and of all. */
-export function render(place, text, all = false) {
+/** Shows a text, or the beginning of a long one; the number of lines shown and of all, and whether the last is cut. */
+export function render(place, text, all) {
   const lines = text.split("\n");
   // A newline ends the last line; it does not begin another.
   if (lines.length > 1 && lines.at(-1) === "") lines.pop();
-  let shown = 0;
-  for (let letters = 0; shown < lines.length; shown++) {
-    letters += lines[shown].length;
-    if (!all && shown > 0 && (shown === SHOWN_LINES || letters > SHOWN_LETTERS)) break;
-  }
+  const most = all ? lines.length : Math.min(lines.length, SHOWN_LINES);
+  let [shown, letters] = [0, all ? Infinity : SHOWN_LETTERS];
+  while (shown < most && letters > 0) letters -= lines[shown++].length;
+  const count = { shown, all: lines.length, isCut: letters < 0 };
+  if (count.isCut) lines[shown - 1] = lines[shown - 1].slice(0, letters);
   place.replaceChildren();
   place.style.setProperty("--digits", String(shown).length);
   for (let first = 0; first < shown; first += BLOCK) {
@@ -32,7 +32,7 @@ export function render(place, text, all = false) {
     }
     place.append(block);
   }
-  return { shown, all: lines.length };
+  return count;
 }
 
 const row = (place, number) => place.children[Math.floor((number - 1) / BLOCK)]?.children[(number - 1) % BLOCK];

@@ -179,8 +179,9 @@ function showContent(bytes, kind) {
 
 function showText(all) {
   const count = lines.render($("text"), shown.text, all);
-  if (count.shown === count.all) return say($("rest"), "");
-  say($("rest"), `These are the first ${count.shown} of ${count.all} lines. Copy and Download have all of them. `);
+  if (count.shown === count.all && !count.isCut) return say($("rest"), "");
+  const cut = count.isCut ? ", the last one cut" : "";
+  say($("rest"), `This is the beginning: ${count.shown} of ${count.all} lines${cut}. Copy and Download have all of it. `);
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Show all";

@@ -557,12 +557,23 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
     let text = (1..=30_000).fold(String::new(), |text, number| text + &format!("{number}\r\n"));
     browser.open(&client.create(&text, &[]));
     browser.wait_to_see("#rest");
-    assert!(browser.text("#rest").contains("first 20000 of 30000 lines"), "{}", browser.text("#rest"));
+    assert!(browser.text("#rest").contains("20000 of 30000 lines. Copy"), "{}", browser.text("#rest"));
     browser.click("#copy");
     assert_eq!(browser.text("#said"), "Copied.");
     browser.click("#rest button");
     assert_eq!(browser.string(SHOWN), text);
     assert_eq!(pasted(&browser, &server), text.replace('\r', ""));
+    // One line is cut, too, and nothing is where it fits exactly.
+    for (letters, shown) in [(2 << 20, 2 << 20), ((2 << 20) + 1, 2 << 20)] {
+        browser.open(&client.create("x".repeat(letters), &[]));
+        browser.wait_to_see("#text");
+        assert_eq!(browser.value("document.querySelector('.line').textContent.length"), shown + 1);
+        assert_eq!(browser.sees("#rest"), letters > shown);
+    }
+    assert!(browser.text("#rest").contains("1 of 1 lines, the last one cut"), "{}", browser.text("#rest"));
+    browser.click("#rest button");
+    assert_eq!(browser.value("document.querySelector('.line').textContent.length"), (2 << 20) + 2);
+    assert!(!browser.sees("#rest"));
     // A link to a line beyond what is shown at once shows it.
     browser.open(&format!("{}:L29000", client.create(&text, &[])));
     browser.wait_to_see(".marked");
