@@ -242,6 +242,7 @@ fn start_driver(home: &Path) -> (Child, u16) {
         let mut driver = Command::new(find("chromedriver").unwrap())
             .arg("--port=0")
             .env("HOME", home)
+            .env("TMPDIR", home)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
