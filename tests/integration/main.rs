@@ -52,6 +52,10 @@ mod negotiation;
 mod nginx;
 #[cfg(feature = "client")]
 mod pages;
+#[cfg(feature = "client")]
+mod pages_everybody;
+#[cfg(feature = "client")]
+mod pages_reading;
 mod pow;
 #[cfg(feature = "client")]
 mod proxies;

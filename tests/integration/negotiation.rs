@@ -1,4 +1,4 @@
-//! Who gets a page and who gets JSON, on the wire; what the pages do in a browser is in pages.rs.
+//! Who gets a page and who gets JSON, on the wire; what the pages do in a browser is in pages*.rs.
 
 use crate::harness::Server;
 use crate::http_client::Request;

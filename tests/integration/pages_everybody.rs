@@ -1,0 +1,239 @@
+//! What the pages owe to everybody: nothing a stranger wrote runs, and nobody is left out, be it for want of a mouse,
+//! of sight, of a large screen, of https or of JavaScript.
+
+use crate::browser::Browser;
+use crate::client_harness::Client;
+use crate::harness::Server;
+use crate::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
+use serde_json::json;
+
+/// Keys, as `WebDriver` writes them.
+const TAB: &str = "\u{e004}";
+
+const SPACE: &str = " ";
+
+#[test]
+fn what_a_stranger_wrote_stays_text() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let probes = [
+        "<script>window.pwned = 1; document.title = 'pwned'</script>",
+        "<img src=x onerror=\"window.pwned = 1\"><svg onload='window.pwned = 1'>",
+        "</div></body></html>\"'><script src=//evil.example/x.js></script>",
+        "<iframe srcdoc=\"<script>parent.pwned = 1</script>\"></iframe>{{answer}}",
+        "javascript:window.pwned=1",
+        "<?xml version='1.0'?><html xmlns='http://www.w3.org/1999/xhtml'><script>window.pwned=1</script></html>",
+        "\u{202e}gnp.txt\u{202c} \u{1b}[31m",
+    ];
+    for probe in probes {
+        let typed: Vec<String> = ["text/html", "image/svg+xml", "text/javascript", "image/png"]
+            .iter()
+            .map(|kind| {
+                let sent = server.post(probe).header("Content-Type", *kind);
+                let paste = sent.created();
+                format!("{}{}", url(&server), paste.path())
+            })
+            .collect();
+        for link in typed.iter().take(3).chain([&client.create(probe, &[])]) {
+            browser.open(link);
+            browser.wait_to_see("#text");
+            assert_eq!(browser.string(SHOWN), format!("{probe}\n"));
+            assert_eq!(browser.sees("#deceives"), probe.contains(['\u{202e}', '\u{1b}']), "{probe:?}");
+            assert_eq!(browser.value("[typeof pwned, document.title]"), json!(["undefined", "A paste · flaskpaste"]));
+            assert_eq!(browser.value("document.querySelectorAll('#text *:not(.block, .line)').length"), 0);
+        }
+        // In the address, too.
+        browser.open(&format!("{}#{probe}", typed[0]));
+        browser.wait_to_see("#problem");
+        assert_eq!(browser.string("typeof pwned"), "undefined");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_script_that_got_in_could_not_run() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    let refused = "window.said = [];
+        addEventListener('securitypolicyviolation', (event) => said.push(event.effectiveDirective));
+        const attempt = (action) => { try { action(); } catch (error) { said.push(error.name); } };
+        attempt(() => { document.body.insertAdjacentHTML('beforeend', '<b>x</b>'); });
+        // Later, because what a driver runs may itself evaluate.
+        setTimeout(() => attempt(() => { eval('window.pwned = 1'); }));
+        attempt(() => { document.body.append(Object.assign(document.createElement('script'), { text: 'window.pwned = 1' })); });
+        attempt(() => { new Worker('/static/solver.js?' + 1); });
+        const inline = document.createElement('b');
+        attempt(() => { inline.setAttribute('onclick', 'window.pwned = 1'); });
+        document.body.append(inline);
+        inline.click();
+        const style = document.createElement('style');
+        style.textContent = 'body { display: none }';
+        document.body.append(style);
+        const image = new Image();
+        image.src = 'http://127.0.0.2:1/x.png';";
+    browser.run(refused, &[]);
+    for said in ["TypeError", "EvalError", "require-trusted-types-for", "style-src-elem", "img-src"] {
+        browser.wait_for(&format!("said.includes('{said}')"));
+    }
+    assert_eq!(browser.value("[typeof pwned, document.body.checkVisibility()]"), json!(["undefined", true]));
+}
+
+#[test]
+fn everything_can_be_done_with_the_keyboard() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    // The text has the focus; then file, expiry, password, burn, encryption, and the button.
+    browser.press("typed");
+    browser.press(&TAB.repeat(4));
+    browser.press(SPACE);
+    assert_eq!(browser.value("document.querySelector('#burn').checked"), true);
+    browser.press(&TAB.repeat(2));
+    browser.press(ENTER);
+    browser.wait_to_see("#result");
+    assert_eq!(browser.string("document.activeElement.id"), "done", "a screen reader reads on from the heading");
+    let link = browser.string("document.querySelector('#link').value");
+    browser.open(&link);
+    browser.wait_for("document.activeElement.id === 'go'");
+    browser.press(ENTER);
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "typed\n");
+    browser.expect_clean(&url(&server), &[]);
+}
+
+/// The contrast of two colours (WCAG 2.2, 1.4.3), and what a screen reader finds nothing about.
+const AUDIT: &str = "
+    const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+    const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
+        .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (element) => {
+        for (; element; element = element.parentElement) {
+            const back = parse(getComputedStyle(element).backgroundColor);
+            if (back[3] !== 0) return back;
+        }
+        return [255, 255, 255];
+    };
+    const faults = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !element.checkVisibility() || element.matches('noscript, :disabled')) continue;
+        const [a, b] = [parse(getComputedStyle(element).color), behind(element)].map(luminance).sort((x, y) => y - x);
+        if ((a + 0.05) / (b + 0.05) < 4.5) faults.push(`${element.outerHTML.slice(0, 99)}: contrast ${(a + 0.05) / (b + 0.05)}`);
+    }
+    for (const field of document.querySelectorAll('input, select, textarea')) {
+        if (field.labels.length === 0 || !field.labels[0].textContent.trim()) faults.push(`${field.id} has no label`);
+    }
+    for (const button of document.querySelectorAll('button, a')) {
+        if (button.checkVisibility() && !button.textContent.trim()) faults.push(`${button.id} has no name`);
+    }
+    for (const image of document.images) if (!image.hasAttribute('alt')) faults.push(`${image.src} has no alt`);
+    if (document.querySelectorAll('h1').length !== 1) faults.push('not one h1');
+    if (document.documentElement.scrollWidth > innerWidth) faults.push(`${document.documentElement.scrollWidth} wide`);
+    return faults;";
+
+#[test]
+fn every_state_can_be_read_by_everybody() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
+    let Some(browser) = Browser::start() else { return };
+    let text = "a text\n".repeat(20) + &"long ".repeat(100);
+    let sealed = client.create(&text, &[]);
+    let states = [
+        (url(&server), "#create"),
+        (format!("{}:L2", client.create(&text, &[])), "#text"),
+        (client.create(png(), &[]), "#image"),
+        (client.create("x", &["--burn", "-p"]), "#gate"),
+        (sealed.split('#').next().unwrap().to_owned(), "#key"),
+        (format!("{}/000000000000", url(&server)), "main"),
+    ];
+    for theme in ["light", "dark"] {
+        browser.devtools(
+            "Emulation.setEmulatedMedia",
+            &json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] }),
+        );
+        for width in [1000, 360] {
+            browser.devtools(
+                "Emulation.setDeviceMetricsOverride",
+                &json!({ "width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500 }),
+            );
+            for (address, part) in &states {
+                browser.open(address);
+                browser.wait_to_see(part);
+                assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, {address}");
+            }
+            browser.open(&url(&server));
+            browser.click("#send");
+            assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, an empty text");
+            browser.type_into("#text", "x");
+            browser.run("document.querySelector('#text').value = crypto.randomUUID()", &[]);
+            create(&browser);
+            assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, the link");
+        }
+    }
+    browser.expect_clean(&url(&server), &["status of 404"]);
+}
+
+#[test]
+fn without_https_the_page_says_what_to_do() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let port = server.authority().rsplit(':').next().unwrap().to_owned();
+    let Some(browser) = Browser::start_with(&["--host-resolver-rules=MAP paste.test 127.0.0.1"], &json!({})) else {
+        return;
+    };
+    let plain = format!("http://paste.test:{port}");
+    browser.open(&plain);
+    browser.wait_to_see("#insecure");
+    assert!(browser.text("#insecure").contains("https"));
+    assert_eq!(
+        browser.value("[document.querySelector('#encrypt').checked, document.querySelector('#encrypt').disabled]"),
+        json!([false, true])
+    );
+    browser.type_into("#text", "readable");
+    let link = create(&browser);
+    browser.click("#copy");
+    assert_eq!(browser.text("#copied"), "Copied.");
+    expect_text(&browser, &link, "readable\n");
+    for burn in [&[][..], &["--burn"]] {
+        let sealed = client.create("sealed", burn);
+        browser.open(&sealed.replace(&url(&server), &plain));
+        browser.wait_for("document.querySelector('#problem').textContent.includes('https://')");
+        assert!(browser.text("#problem").contains("fpaste get"));
+        assert!(!browser.sees("#go") && !browser.sees("#gate"));
+        server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
+        // Without a key it cannot be known whether it is encrypted; a burn paste is not touched before that is said.
+        browser.open(sealed.replace(&url(&server), &plain).split('#').next().unwrap());
+        browser.wait_to_see("#as-is");
+        assert!(browser.text("#problem").contains("https://") && !browser.sees("#go"));
+        server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
+        browser.click("#as-is");
+        browser.wait_to_see("#download");
+    }
+    browser.expect_clean(&plain, &[]);
+}
+
+#[test]
+fn without_javascript_the_pages_explain_the_shell() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let preferences = json!({ "profile.managed_default_content_settings.javascript": 2 });
+    let Some(browser) = Browser::start_with(&[], &preferences) else { return };
+    browser.open(&url(&server));
+    let page = browser.text("main");
+    for word in ["JavaScript", "fpaste", "curl --data-binary", &url(&server)] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    assert!(!page.contains("Create the link") && !page.contains("https://"), "{page}");
+    let link = client.create("x", &["--burn"]);
+    browser.open(&link);
+    let page = browser.text("main");
+    for word in ["JavaScript", "fpaste get", "curl", id_of(&link), "burns"] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    server.head(&format!("/{}/raw", id_of(&link))).expect_status(200);
+    browser.expect_clean(&url(&server), &[]);
+}

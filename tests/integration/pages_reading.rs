@@ -1,0 +1,325 @@
+//! The page of a paste in a real browser: what a person who opens a link goes through.
+
+use crate::browser::Browser;
+use crate::client_harness::Client;
+use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::pages::{ENTER, SHOWN, create, expect_text, id_of, pasted, png, url};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+#[test]
+fn a_burn_paste_is_fetched_by_a_click_alone() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    browser.type_into("#text", "once");
+    browser.click("#burn");
+    let link = create(&browser);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    assert!(browser.sees("#delete") && browser.text("#facts").contains("expires"));
+    assert!(browser.text("#burns").contains("burns after reading"), "{}", browser.text("#burns"));
+    assert_eq!(browser.text("#go"), "Open and delete it");
+    browser.value("new Promise((resolve) => requestIdleCallback(resolve))");
+    assert!(browser.requests().iter().all(|request| !request.contains("/raw")));
+    server.head(&format!("/{}/raw", id_of(&link))).expect_status(200);
+    // However often it is pressed, there is one request: a second would say that there is no such paste.
+    browser.run("const go = document.querySelector('#go'); go.click(); go.click(); go.form.requestSubmit()", &[]);
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "once\n");
+    let fetched = browser.requests().iter().filter(|request| request.ends_with("/raw")).count();
+    assert_eq!(fetched, 1);
+    assert!(browser.text("#state").contains("deleted") && browser.text("#facts").ends_with("burned"));
+    assert!(!browser.sees("#delete"), "there is nothing left to delete");
+    client.run(&["get", &link]).failed(3);
+    browser.expect_clean(&url(&server), &[]);
+    // Whoever comes later is told; the console has the 404 of the page itself.
+    browser.open(&link);
+    assert!(browser.text("main").contains("There is no such paste."), "{}", browser.text("main"));
+    browser.expect_clean(&url(&server), &["status of 404"]);
+    // So is who had the page open before.
+    let link = client.create("twice?", &["--burn"]);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    client.run(&["get", &link]).succeeded();
+    browser.click("#go");
+    browser.wait_for("document.querySelector('#problem').textContent.includes('no such paste')");
+    assert!(!browser.sees("#gate"));
+    browser.expect_clean(&url(&server), &["status of 404"]);
+}
+
+/// A relay to a server for one GET a connection, which breaks off within the content of a paste; its address.
+fn breaking_relay(server: &Server) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n")
+                && Read::by_ref(&mut peer).take(1).read_to_end(&mut head).is_ok_and(|read| read > 0)
+            {}
+            let head = String::from_utf8(head).unwrap().replace("keep-alive", "close");
+            let mut server = TcpStream::connect(&upstream).unwrap();
+            server.write_all(head.as_bytes()).unwrap();
+            let all = if head.contains("/raw HTTP") { 2000 } else { u64::MAX };
+            let _ = std::io::copy(&mut server.take(all), &mut peer);
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn a_burn_paste_that_breaks_off_is_said_to_be_lost() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let relay = breaking_relay(&server);
+    browser.open(&Client::new(&server).create(vec![7; 100_000], &["--burn"]).replace(&url(&server), &relay));
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    browser.wait_to_see("#problem");
+    let problem = browser.text("#problem");
+    assert!(problem.contains("connection broke") && problem.contains("share it anew"), "{problem}");
+    assert!(!browser.sees("#gate"));
+    browser.expect_clean(&relay, &["ERR_CONTENT_LENGTH_MISMATCH"]);
+}
+
+#[test]
+fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server).with("FPASTE_PASSWORD", "pässwörd 密");
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    browser.type_into("#text", "locked");
+    browser.type_into("#password", "pässwörd 密");
+    browser.click("#burn");
+    let link = create(&browser);
+    browser.open(&link);
+    browser.wait_to_see("#password");
+    browser.press("wrong");
+    browser.press(ENTER);
+    browser.wait_to_see("#problem");
+    let problem = browser.text("#problem");
+    assert!(problem.contains("password is wrong") && problem.contains("still there"), "{problem}");
+    browser.press("pässwörd 密");
+    browser.press(ENTER);
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "locked\n");
+    browser.expect_clean(&url(&server), &["status of 403"]);
+
+    // Both ways with fpaste, encrypted and not.
+    for options in [&["-p"][..], &["-p", "-E"]] {
+        browser.open(&client.create("from a shell", options));
+        browser.wait_to_see("#password");
+        browser.type_into("#password", "pässwörd 密");
+        browser.click("#go");
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), "from a shell\n");
+    }
+    browser.open(&url(&server));
+    browser.type_into("#text", "to a shell");
+    browser.type_into("#password", "pässwörd 密");
+    let link = create(&browser);
+    assert_eq!(client.run(&["get", "-p", &link]).succeeded().text(), "to a shell");
+    browser.expect_clean(&url(&server), &[]);
+}
+
+/// A link as somebody sent it, from its address and key.
+type Mistake = fn(&str, &str) -> String;
+
+#[test]
+fn a_missing_damaged_or_wrong_key_can_be_mended() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    for burn in [&[][..], &["--burn"]] {
+        let cases: [(Mistake, &str); 3] = [
+            (|address, _| address.to_owned(), "no key"),
+            (|address, key| format!("{address}#{}", &key[1..]), "damaged"),
+            (|address, _| format!("{address}#{}", "A".repeat(43)), "does not open"),
+        ];
+        for (wrong, sentence) in cases {
+            let link = client.create("mended", burn);
+            let (address, key) = link.split_once('#').unwrap();
+            browser.open(&wrong(address, key));
+            if sentence == "does not open" && !burn.is_empty() {
+                browser.wait_to_see("#go");
+                browser.click("#go");
+            }
+            browser.wait_for(&format!("document.querySelector('#problem').textContent.includes('{sentence}')"));
+            let is_there = sentence != "does not open" || burn.is_empty();
+            server.head(&format!("/{}/raw", id_of(&link))).expect_status(if is_there { 200 } else { 404 });
+            // What is no key, neither fetches nor burns.
+            browser.type_into("#key", "nonsense");
+            browser.click("#go");
+            browser.wait_for("document.querySelector('#problem').textContent.includes('That is no key')");
+            server.head(&format!("/{}/raw", id_of(&link))).expect_status(if is_there { 200 } else { 404 });
+            browser.run("document.querySelector('#key').value = ''", &[]);
+            browser.type_into("#key", &link);
+            browser.click("#go");
+            browser.wait_to_see("#text");
+            assert_eq!(browser.string(SHOWN), "mended\n");
+            assert_eq!(browser.string("location.href"), link);
+        }
+        // The key is taken from the address, too, whether the content is still on the server or in this page alone.
+        browser.run("location.hash = 'nonsense'", &[]);
+        browser.wait_to_see("#key");
+        assert!(!browser.sees("#content"));
+        browser.run("location.hash = 'B'.repeat(42) + 'A'", &[]);
+        browser.wait_for("document.querySelector('#problem').textContent.includes('does not open')");
+        browser.run("location.hash = arguments[0]", &[json!(client.create("x", &[]).split_once('#').unwrap().1)]);
+        browser.wait_for("document.querySelector('#problem').textContent.includes('does not open')");
+        browser.value("history.go(-3)");
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), "mended\n");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn an_encrypted_paste_can_be_had_as_it_is() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let link = client.create("sealed", &[]);
+    let sealed = server.get(&format!("/{}/raw", id_of(&link))).body;
+    browser.open(link.split('#').next().unwrap());
+    browser.wait_to_see("#as-is");
+    browser.click("#as-is");
+    browser.wait_to_see("#download");
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    browser.click("#download");
+    let file = folder.join(&format!("{}.bin", id_of(&link)));
+    wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == sealed));
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn images_are_shown_and_files_offered() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let picture = client.file("picture.png", png());
+    browser.open(&url(&server));
+    browser.type_into("#file", picture.to_str().unwrap());
+    browser.wait_for("document.querySelector('#picture').naturalWidth === 3");
+    assert!(browser.sees("#preview") && browser.value("document.querySelector('#text').disabled") == true);
+    let link = create(&browser);
+    assert_eq!(client.run(&["get", "-o", "-", &link]).succeeded().stdout, png());
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    let links = [link, client.create(png(), &["-E"]), client.create(png(), &[])];
+    for link in &links {
+        browser.open(link);
+        browser.wait_for("document.querySelector('#picture').naturalHeight === 2");
+        assert!(browser.sees("#image") && !browser.sees("#text") && !browser.sees("#copy"));
+        browser.click("#download");
+        let file = folder.join(&format!("{}.png", id_of(link)));
+        wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == png()));
+    }
+    // What only begins like a picture, and what is none.
+    for (content, name) in [([&png()[..20], &[0; 99]].concat(), "png"), ([b"PK\x03\x04", &[0; 99][..]].concat(), "zip")]
+    {
+        let link = client.create(&content, &[]);
+        browser.open(&link);
+        browser.wait_to_see("#file");
+        assert!(!browser.sees("#image"));
+        browser.click("#download");
+        let file = folder.join(&format!("{}.{name}", id_of(&link)));
+        wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn lines_have_numbers_and_links() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let text = (1..=450).fold(String::new(), |text, number| text + &format!("line {number}\n"));
+    for options in [&[][..], &["-E"]] {
+        let link = client.create(&text, options);
+        expect_text(&browser, &link, &text);
+        // A click on the number, at the left edge of the line.
+        let number = |line: usize, shift: bool| {
+            let script = "const line = document.querySelectorAll('.line')[arguments[0] - 1];
+                line.scrollIntoView();
+                const { left, top } = line.getBoundingClientRect();
+                line.dispatchEvent(new MouseEvent('click', { bubbles: true, clientX: left + 4, clientY: top + 4, shiftKey: arguments[1] }))";
+            browser.run(script, &[json!(line), json!(shift)]);
+        };
+        number(210, false);
+        let fragment = browser.string("location.hash");
+        assert!(fragment.ends_with("L210"), "{fragment}");
+        number(207, true);
+        let linked = browser.string("location.href");
+        assert!(linked.ends_with("L207-L210"), "{linked}");
+        assert_eq!(client.run(&["get", &linked]).succeeded().text(), text);
+        browser.open(&linked);
+        browser.wait_to_see(".marked");
+        let marked = "Array.from(document.querySelectorAll('.marked'), (line) => line.textContent).join('')";
+        assert_eq!(browser.string(marked), "line 207\nline 208\nline 209\nline 210\n");
+        let in_sight = "document.querySelector('.marked').getBoundingClientRect()";
+        assert_eq!(browser.value(&format!("{in_sight}.top >= 0 && {in_sight}.bottom <= innerHeight")), true);
+        // By the keyboard.
+        browser.run("document.querySelector('#lines').value = ''", &[]);
+        browser.type_into("#lines", &format!("12-14{ENTER}"));
+        assert!(browser.string("location.hash").ends_with("L12-L14"));
+        assert_eq!(browser.string(marked), "line 12\nline 13\nline 14\n");
+        for (entered, said) in [("500", "no such line"), ("x", "like 12")] {
+            browser.run("document.querySelector('#lines').value = ''", &[]);
+            browser.type_into("#lines", &format!("{entered}{ENTER}"));
+            assert!(browser.text("#said").contains(said), "{}", browser.text("#said"));
+        }
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn long_lines_wrap_unless_told_not_to() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&Client::new(&server).create("word ".repeat(500), &[]));
+    browser.wait_to_see("#text");
+    let overflow = "(({ scrollWidth, clientWidth }) => scrollWidth > clientWidth)(document.querySelector('#text'))";
+    let pressed = "document.querySelector('#wrap').getAttribute('aria-pressed')";
+    for wraps in [true, false, true] {
+        assert_eq!(browser.value(&format!("[{overflow}, {pressed}]")), json!([!wraps, wraps.to_string()]));
+        browser.click("#wrap");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_long_text_is_shown_in_part_and_had_whole() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let text = (1..=30_000).fold(String::new(), |text, number| text + &format!("{number}\r\n"));
+    browser.open(&client.create(&text, &[]));
+    browser.wait_to_see("#rest");
+    assert!(browser.text("#rest").contains("20000 of 30000 lines. Copy"), "{}", browser.text("#rest"));
+    browser.click("#copy");
+    assert_eq!(browser.text("#said"), "Copied.");
+    browser.click("#rest button");
+    assert_eq!(browser.string(SHOWN), text);
+    assert_eq!(pasted(&browser, &server), text.replace('\r', ""));
+    // One line is cut, too, and nothing is where it fits exactly.
+    for (letters, shown) in [(2 << 20, 2 << 20), ((2 << 20) + 1, 2 << 20)] {
+        browser.open(&client.create("x".repeat(letters), &[]));
+        browser.wait_to_see("#text");
+        assert_eq!(browser.value("document.querySelector('.line').textContent.length"), shown + 1);
+        assert_eq!(browser.sees("#rest"), letters > shown);
+    }
+    assert!(browser.text("#rest").contains("1 of 1 lines, the last one cut"), "{}", browser.text("#rest"));
+    browser.click("#rest button");
+    assert_eq!(browser.value("document.querySelector('.line').textContent.length"), (2 << 20) + 2);
+    assert!(!browser.sees("#rest"));
+    // A link to a line beyond what is shown at once shows it.
+    browser.open(&format!("{}:L29000", client.create(&text, &[])));
+    browser.wait_to_see(".marked");
+    assert_eq!(browser.string("document.querySelector('.marked').textContent"), "29000\r\n");
+    browser.expect_clean(&url(&server), &[]);
+}
