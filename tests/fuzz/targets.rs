@@ -3,9 +3,9 @@
 
 use flaskpaste::config::{Config, SETTINGS};
 use flaskpaste::handlers::json_body::JsonBody;
-use flaskpaste::http::{Framing, Method, Peer, Request, Span, parse_range};
+use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
 use flaskpaste::server::head::{Head, MAX_HEAD_BYTES, Scan, scan};
-use flaskpaste::{admission, client, mime, paste, pow};
+use flaskpaste::{admission, client, mime, paste, pow, web};
 use std::ffi::OsString;
 
 /// Tries one input; panics when something does not hold.
@@ -21,6 +21,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json", json),
     ("link", link),
     ("mime", mime),
+    ("page", page),
     ("pow", pow),
     ("range", range),
 ];
@@ -151,6 +152,26 @@ fn mime(data: &[u8]) {
         assert!(!is_active, "{stored} is served as {served}");
         let _ = (mime::is_inline(served), mime::extension(served));
     }
+}
+
+/// Whatever an answer and an address hold, a page has the markup it has without; and the scripts read the answer back.
+fn page(data: &[u8]) {
+    let value = text(data);
+    let _ = with_request(&[("Accept", &value)], |request| request.accepts_html() && request.prefers_text());
+    let filled = |value: &str| {
+        let answer = serde_json::json!({ "id": value, "mime_type": value, "error": value, "hint": value });
+        let status = if data.len().is_multiple_of(2) { 200 } else { 404 };
+        let Body::Bytes(page) = web::page(Reply::json(status, &answer), "/prefix", value).body else { unreachable!() };
+        (String::from_utf8(page).unwrap(), answer)
+    };
+    let ((page, answer), (bare, _)) = (filled(&value), filled(""));
+    for mark in ['<', '>', '"', '\''] {
+        assert_eq!(page.matches(mark).count(), bare.matches(mark).count(), "{mark} of {value:?}");
+    }
+    let attribute = page.split("data-answer=\"").nth(1).unwrap().split('"').next().unwrap();
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    let read = entities.iter().fold(attribute.to_owned(), |text, (entity, letter)| text.replace(entity, letter));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&read).unwrap(), answer);
 }
 
 /// Nobody but the server makes a token.
