@@ -188,16 +188,20 @@ impl Policy {
 }
 
 impl Reply {
+    /// A reply of a media type.
+    pub fn typed(status: u16, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("Content-Type", media_type.to_owned())];
+        Self { status, headers, body: Body::Bytes(content.into()), policy: Policy::Nothing }
+    }
+
     /// A JSON reply.
     pub fn json(status: u16, value: &Value) -> Self {
-        let headers = vec![("Content-Type", "application/json".to_owned())];
-        Self { status, headers, body: Body::Bytes(value.to_string().into_bytes()), policy: Policy::Nothing }
+        Self::typed(status, "application/json", value.to_string())
     }
 
     /// A `text/plain` reply.
     pub fn text(status: u16, text: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
-        Self { status, headers, body: Body::Bytes(text.into()), policy: Policy::Nothing }
+        Self::typed(status, "text/plain; charset=utf-8", text)
     }
 
     /// A reply without content.

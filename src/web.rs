@@ -32,9 +32,7 @@ const ASSETS: &[Asset] = &[
 /// A file of the pages.
 pub fn asset(name: &str) -> Option<Reply> {
     let (_, kind, text) = ASSETS.iter().find(|(known, _, _)| *known == name)?;
-    let mut reply = Reply::text(200, *text);
-    reply.headers = vec![("Content-Type", (*kind).to_owned())];
-    Some(reply)
+    Some(Reply::typed(200, kind, *text))
 }
 
 /// An answer in JSON as a page, with the same status and headers.
@@ -67,9 +65,9 @@ pub fn page(answer: Reply, prefix: &str, url: &str) -> Reply {
     for template in [before, main, after] {
         fill(&mut page, template, &values);
     }
-    let mut headers: Vec<_> = answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type").collect();
-    headers.push(("Content-Type", "text/html; charset=utf-8".into()));
-    Reply { status: answer.status, headers, body: Body::Bytes(page.into_bytes()), policy: Policy::Page }
+    let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
+    reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
+    reply
 }
 
 /// Writes a template with each `{{name}}` replaced by its value, escaped. In one pass: what a value holds is text.

@@ -155,9 +155,8 @@ fn client_path(app: &App, target: Option<&str>) -> Option<PathBuf> {
 pub fn openapi(app: &App) -> Reply {
     let description = include_str!("../../docs/openapi.json");
     let prefix = &app.config().url_prefix;
-    let mut reply = Reply::text(200, description.replace("\"url\": \"/\"", &format!("\"url\": \"{prefix}/\"")));
-    reply.headers = vec![("Content-Type", "application/json".into())];
-    reply
+    let description = description.replace("\"url\": \"/\"", &format!("\"url\": \"{prefix}/\""));
+    Reply::typed(200, "application/json", description)
 }
 
 /// `GET /metrics`, in Prometheus' text form (version 0.0.4).
@@ -188,9 +187,7 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     for (class, count) in app.replies() {
         let _ = writeln!(text, "flaskpaste_replies_total{{class=\"{class}xx\"}} {count}");
     }
-    let mut reply = Reply::text(200, text);
-    reply.headers = vec![("Content-Type", "text/plain; version=0.0.4; charset=utf-8".into())];
-    Ok(reply)
+    Ok(Reply::typed(200, "text/plain; version=0.0.4; charset=utf-8", text))
 }
 
 /// `GET /static/<name>`: what the pages for browsers are made of.

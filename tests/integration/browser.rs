@@ -123,8 +123,7 @@ impl Browser {
     #[track_caller]
     pub fn press(&self, keys: &str) {
         let press = |key: char| [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })];
-        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
-        self.command("POST", "/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
+        self.act(&keys.chars().flat_map(press).collect::<Vec<_>>());
     }
 
     /// Presses a key while Control is held.
@@ -132,6 +131,12 @@ impl Browser {
     pub fn press_with_control(&self, key: char) {
         let actions = [("keyDown", '\u{e009}'), ("keyDown", key), ("keyUp", key), ("keyUp", '\u{e009}')]
             .map(|(action, key)| json!({ "type": action, "value": key }));
+        self.act(&actions);
+    }
+
+    /// Presses and releases keys in this order.
+    #[track_caller]
+    fn act(&self, actions: &[Value]) {
         self.command("POST", "/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
     }
 

@@ -177,6 +177,14 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
     browser.expect_clean(&url(&server), &[]);
 }
 
+/// Downloads what is shown, into the folder the browser was told, under this name.
+#[track_caller]
+fn expect_download(browser: &Browser, folder: &Folder, name: &str, content: &[u8]) {
+    browser.click("#download");
+    let file = folder.join(name);
+    wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+}
+
 #[test]
 fn an_encrypted_paste_can_be_had_as_it_is() {
     let server = Server::start(&[]);
@@ -190,9 +198,7 @@ fn an_encrypted_paste_can_be_had_as_it_is() {
     browser.wait_to_see("#download");
     let folder = Folder::new();
     browser.accept_downloads(folder.path());
-    browser.click("#download");
-    let file = folder.join(&format!("{}.bin", id_of(&link)));
-    wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == sealed));
+    expect_download(&browser, &folder, &format!("{}.bin", id_of(&link)), &sealed);
     browser.expect_clean(&url(&server), &[]);
 }
 
@@ -215,9 +221,7 @@ fn images_are_shown_and_files_offered() {
         browser.open(link);
         browser.wait_for("document.querySelector('#picture').naturalHeight === 2");
         assert!(browser.sees("#image") && !browser.sees("#text") && !browser.sees("#copy"));
-        browser.click("#download");
-        let file = folder.join(&format!("{}.png", id_of(link)));
-        wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == png()));
+        expect_download(&browser, &folder, &format!("{}.png", id_of(link)), &png());
     }
     // What only begins like a picture, and what is none.
     for (content, name) in [([&png()[..20], &[0; 99]].concat(), "png"), ([b"PK\x03\x04", &[0; 99][..]].concat(), "zip")]
@@ -226,9 +230,7 @@ fn images_are_shown_and_files_offered() {
         browser.open(&link);
         browser.wait_to_see("#file");
         assert!(!browser.sees("#image"));
-        browser.click("#download");
-        let file = folder.join(&format!("{}.{name}", id_of(&link)));
-        wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+        expect_download(&browser, &folder, &format!("{}.{name}", id_of(&link)), &content);
     }
     browser.expect_clean(&url(&server), &[]);
 }
