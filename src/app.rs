@@ -7,8 +7,9 @@ use crate::admission::{self, PasswordGate};
 use crate::clock::UnixSeconds;
 use crate::config::Config;
 use crate::error::ApiError;
-use crate::http::{self, Method, Peer, Reply, Request};
+use crate::http::{Method, Peer, Reply, Request};
 use crate::log::{self, Entry, Log};
+use crate::request_id::{RequestIds, is_request_id};
 use crate::routes;
 use crate::store::{Store, StoreError};
 use crate::web;
@@ -27,6 +28,7 @@ pub struct App {
     pub(crate) passwords: PasswordGate,
     /// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
     pub(crate) large_json: Mutex<()>,
+    request_ids: RequestIds,
     /// Replies by the first digit of their status, for the metrics.
     replies: [AtomicU64; 6],
     started: Instant,
@@ -49,6 +51,7 @@ impl App {
             pow_secret,
             passwords: PasswordGate::default(),
             large_json: Mutex::default(),
+            request_ids: RequestIds::new()?,
             replies: Default::default(),
             started: Instant::now(),
         })
@@ -121,25 +124,25 @@ impl App {
     }
 
     /// The client's request id where it is a sane one, else a new one.
-    pub fn request_id(request: &Request<'_>) -> String {
+    pub fn request_id(&self, request: &Request<'_>) -> String {
         match request.header("X-Request-ID") {
-            Some(id) if http::is_request_id(id) => id.to_owned(),
-            _ => Self::new_request_id(),
+            Some(id) if is_request_id(id) => id.to_owned(),
+            _ => self.new_request_id(),
         }
     }
 
     /// A new request id.
-    pub fn new_request_id() -> String {
-        // Without an entropy source no paste can be made either; the id need only be well-formed then.
-        http::new_request_id().unwrap_or_else(|_| "00000000-0000-4000-8000-000000000000".into())
+    pub fn new_request_id(&self) -> String {
+        self.request_ids.next()
     }
 
     /// Who asks, for the log: the address a trusted proxy gives, else that of the connection.
     pub fn client_name(&self, request: &Request<'_>) -> String {
-        let forwarded = request.header("X-Forwarded-For").and_then(|list| list.rsplit(',').next()).map(str::trim);
-        let told = forwarded.filter(|name| name.parse::<std::net::IpAddr>().is_ok());
+        // The last entry is the proxy's own; those before it are what the proxy was told.
+        let forwarded = request.header("X-Forwarded-For").and_then(|list| list.rsplit(',').next());
+        let told = forwarded.and_then(|name| name.trim().parse::<std::net::IpAddr>().ok());
         match told {
-            Some(name) if admission::is_trusted_proxy(&self.config, request) => name.to_owned(),
+            Some(address) if admission::is_trusted_proxy(&self.config, request) => peer_name(Peer::Ip(address)),
             _ => peer_name(request.peer),
         }
     }
@@ -213,8 +216,7 @@ mod tests {
 
     fn answer(app: &App, method: Method, path: &str, body: &mut dyn Read) -> Reply {
         let framing = if method == Method::Post { Framing::Length(5) } else { Framing::None };
-        let headers = vec![("Content-Length".to_owned(), "5".to_owned())];
-        let mut request = Request { method, path, query: "", headers: &headers, peer: Peer::Unix, framing, body };
+        let mut request = Request { method, path, query: "", fields: &|_| None, peer: Peer::Unix, framing, body };
         app.handle(&mut request, "r1", 1_800_000_000)
     }
 

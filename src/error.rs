@@ -75,6 +75,8 @@ pub enum ApiError {
     MethodNotAllowed(&'static str),
     /// A valid range that lies beyond the end of the content of this many bytes.
     RangeNotSatisfiable(u64),
+    /// `Expect` names something else than `100-continue`.
+    ExpectationFailed,
     /// Every worker that could do this is taken; seconds to wait.
     Busy(u64),
     /// The disk or the configured quota is full.
@@ -229,6 +231,12 @@ impl ApiError {
                 "range_not_satisfiable",
                 "The range lies beyond the end of the content.",
                 "Ask for a range within the size in Content-Range.",
+            ),
+            Self::ExpectationFailed => (
+                417,
+                "expectation_failed",
+                "The only expectation this server knows is 100-continue.",
+                "Send the request without the Expect header, or with Expect: 100-continue.",
             ),
             Self::Busy(_) => (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again."),
             Self::StorageFull => (

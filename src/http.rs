@@ -5,7 +5,7 @@
 
 use crate::clock::{self, UnixSeconds};
 use serde_json::Value;
-use std::io::{self, Read};
+use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -77,8 +77,9 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// Query of the target, without the question mark.
     pub query: &'a str,
-    /// Header fields in order; names in the sender's case.
-    pub headers: &'a [(String, String)],
+    /// Finds a header field by its name, in any case. One that was sent several times is one, its values joined by commas
+    /// (RFC 9110 section 5.3).
+    pub fields: &'a dyn Fn(&str) -> Option<&'a str>,
     /// Who sent it.
     pub peer: Peer,
     /// How its body is delimited.
@@ -88,12 +89,12 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The first header of this name, in any case.
+    /// The header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        (self.fields)(name)
     }
 
-    /// The first header of this name that is not empty.
+    /// The header of this name, unless it is empty.
     pub fn filled_header(&self, name: &str) -> Option<&str> {
         self.header(name).filter(|value| !value.is_empty())
     }
@@ -103,25 +104,60 @@ impl Request<'_> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    /// Whether the sender would rather have `text/plain` than JSON: it names it, and JSON and wildcards not before.
+    /// Whether the sender would rather have `text/plain` than JSON: it names it, and does not prefer JSON. Between two
+    /// of equal weight, the one named first.
     pub fn prefers_text(&self) -> bool {
-        let accept = self.header("Accept").unwrap_or_default();
-        let first =
-            accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-        first.into_iter().find(|range| matches!(range.as_str(), "text/plain" | "application/json" | "*/*")).as_deref()
-            == Some("text/plain")
+        let (text, json) = (self.accepted("text/plain"), self.accepted("application/json"));
+        text.is_named && text.weight > 0 && (text.weight, json.at) > (json.weight, text.at)
     }
 
-    /// Whether the sender names `text/html` among what it takes, as browsers do when somebody opens an address; with
-    /// `q=0` it says that it does not (RFC 9110 section 12.4.2).
+    /// Whether the sender wants a page: it names `text/html` among what it takes, as browsers do when somebody opens an
+    /// address, and does not prefer JSON to it.
     pub fn accepts_html(&self) -> bool {
-        self.header("Accept").unwrap_or_default().split(',').any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
-            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            is_html && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
-        })
+        let (html, json) = (self.accepted("text/html"), self.accepted("application/json"));
+        html.is_named && html.weight > 0 && html.weight >= json.weight
     }
+
+    /// How much a media type is wanted: the most specific range of `Accept` that covers it counts (RFC 9110 section
+    /// 12.5.1). Parameters other than the weight are not looked at; a weight that is none counts as 0.
+    fn accepted(&self, media_type: &str) -> Accepted {
+        let any_subtype = media_type.split_once('/').map_or("", |(group, _)| group);
+        let mut best = (0, Accepted { is_named: false, weight: 0, at: usize::MAX });
+        for (at, range) in self.header("Accept").unwrap_or_default().split(',').enumerate() {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let specificity = match name.split_once('/') {
+                _ if name.eq_ignore_ascii_case(media_type) => 3,
+                Some((group, "*")) if group.eq_ignore_ascii_case(any_subtype) => 2,
+                Some(("*", "*")) => 1,
+                _ => continue,
+            };
+            if specificity > best.0 {
+                let parameter = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+                let weight = parameter.map_or(1000, |text| parse_weight(text).unwrap_or(0));
+                best = (specificity, Accepted { is_named: specificity == 3, weight, at });
+            }
+        }
+        best.1
+    }
+}
+
+/// How much a media type is wanted.
+struct Accepted {
+    /// Whether it was named itself, not by a wildcard.
+    is_named: bool,
+    /// In thousandths; 0 is not at all.
+    weight: u16,
+    /// Its place among the ranges.
+    at: usize,
+}
+
+/// A weight, in thousandths: 0 to 1 with at most three digits behind the point (RFC 9110 section 12.4.2).
+fn parse_weight(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_weight = matches!(whole, "0" | "1") && fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
+    let thousandths = format!("{whole}{fraction:0<3}").parse().ok().filter(|_| is_weight);
+    thousandths.filter(|weight| *weight <= 1000)
 }
 
 /// The content of a reply.
@@ -160,6 +196,19 @@ pub struct Reply {
     pub body: Body,
     /// What a browser may do with it.
     pub policy: Policy,
+    /// Whether the content exists nowhere else any more: a burned paste on its way to its one reader.
+    pub is_only_copy: bool,
+}
+
+/// What a reply says about its connection (RFC 9112 section 9.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// It ends with this reply.
+    Close,
+    /// It stays open, as in HTTP/1.1 unless said otherwise.
+    Implied,
+    /// It stays open, which HTTP/1.0 has to be told.
+    KeepAlive,
 }
 
 /// The `Content-Security-Policy` of a reply, as the contract words it.
@@ -191,7 +240,7 @@ impl Reply {
     /// A reply of a media type.
     pub fn typed(status: u16, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type", media_type.to_owned())];
-        Self { status, headers, body: Body::Bytes(content.into()), policy: Policy::Nothing }
+        Self { headers, body: Body::Bytes(content.into()), ..Self::empty(status) }
     }
 
     /// A JSON reply.
@@ -206,7 +255,7 @@ impl Reply {
 
     /// A reply without content.
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Empty, policy: Policy::Nothing }
+        Self { status, headers: Vec::new(), body: Body::Empty, policy: Policy::Nothing, is_only_copy: false }
     }
 
     /// The same reply with one more header.
@@ -216,25 +265,26 @@ impl Reply {
         self
     }
 
-    /// Status line and header block, ready for the wire, with the blank line at its end.
-    pub fn head(&self, request_id: &str, keep_alive: bool, now: UnixSeconds) -> Vec<u8> {
-        let mut head = format!(
-            "HTTP/1.1 {} {}\r\nServer: flaskpaste\r\nDate: {}\r\nX-Request-ID: {request_id}\r\n",
-            self.status,
-            reason(self.status),
-            clock::http_date(now)
-        );
+    /// Appends status line and header block as they go on the wire, with the blank line at their end.
+    pub fn write_head(&self, out: &mut Vec<u8>, request_id: &str, persistence: Persistence, now: UnixSeconds) {
+        // Writing to a vector does not fail.
+        let _ = write!(out, "HTTP/1.1 {} {}\r\nServer: flaskpaste\r\nDate: ", self.status, reason(self.status));
+        out.extend_from_slice(clock::http_date(now).as_bytes());
+        push_header(out, "\r\nX-Request-ID", request_id);
         // RFC 9110 section 8.6: no Content-Length in a 204.
         if self.status != 204 {
-            push_header(&mut head, "Content-Length", &self.body.len().to_string());
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
         }
         for (name, value) in &self.headers {
-            push_header(&mut head, name, value);
+            push_header(out, name, value);
         }
-        push_header(&mut head, "Content-Security-Policy", self.policy.text());
-        head.push_str(ON_EVERY_REPLY);
-        head.push_str(if keep_alive { "\r\n" } else { "Connection: close\r\n\r\n" });
-        head.into_bytes()
+        push_header(out, "Content-Security-Policy", self.policy.text());
+        out.extend_from_slice(ON_EVERY_REPLY.as_bytes());
+        out.extend_from_slice(match persistence {
+            Persistence::Close => b"Connection: close\r\n\r\n",
+            Persistence::Implied => b"\r\n",
+            Persistence::KeepAlive => b"Connection: keep-alive\r\n\r\n",
+        });
     }
 }
 
@@ -253,11 +303,11 @@ const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Robots-Tag: noindex, nofollow\r\n";
 
 /// Adds one header; a control character would end the line early, so it becomes a space.
-fn push_header(head: &mut String, name: &str, value: &str) {
-    head.push_str(name);
-    head.push_str(": ");
-    head.extend(value.chars().map(|c| if c.is_ascii_control() { ' ' } else { c }));
-    head.push_str("\r\n");
+fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend(value.bytes().map(|byte| if byte.is_ascii_control() { b' ' } else { byte }));
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The reason phrase; clients ignore it, people read it (RFC 9110 section 15).
@@ -274,6 +324,7 @@ fn reason(status: u16) -> &'static str {
         405 => "Method Not Allowed",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
         429 => "Too Many Requests",
         503 => "Service Unavailable",
         507 => "Insufficient Storage",
@@ -315,30 +366,6 @@ pub fn parse_range(header: &str, size: u64) -> Span {
     }
 }
 
-/// Whether a client's request id is taken over: 1 to 128 of `A-Za-z0-9._-`.
-pub fn is_request_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-/// A random UUID, version 4 (RFC 9562 section 5.4).
-///
-/// # Errors
-/// When the system has no entropy source.
-pub fn new_request_id() -> io::Result<String> {
-    let mut random = u128::from_be_bytes(crate::crypto::random()?);
-    random = random & !(0xf << 76) | 4 << 76;
-    random = random & !(0x3 << 62) | 2 << 62;
-    let hex = format!("{random:032x}");
-    let mut id = String::with_capacity(36);
-    for (at, digit) in hex.chars().enumerate() {
-        if matches!(at, 8 | 12 | 16 | 20) {
-            id.push('-');
-        }
-        id.push(digit);
-    }
-    Ok(id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -375,21 +402,66 @@ mod tests {
     }
 
     #[test]
-    fn request_ids() {
-        let id = new_request_id().unwrap();
-        assert_eq!(id.len(), 36);
-        assert_eq!((&id[14..15], &id[8..9]), ("4", "-"));
-        assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
-        assert!(is_request_id(&id) && is_request_id("A.b_c-1"));
-        assert!(!is_request_id("") && !is_request_id("a b") && !is_request_id(&"a".repeat(129)) && !is_request_id("ü"));
-    }
-
-    #[test]
     fn a_header_value_cannot_end_its_line() {
-        let head = Reply::empty(204).with("X-Test", "a\r\nSet-Cookie: b").head("id", true, 0);
+        let mut head = Vec::new();
+        Reply::empty(204).with("X-Test", "a\r\nSet-Cookie: b").write_head(&mut head, "id", Persistence::Implied, 0);
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("X-Test: a  Set-Cookie: b\r\n") && !head.contains("\nSet-Cookie"));
         assert!(head.ends_with("\r\n\r\n") && !head.contains("Content-Length"));
+    }
+
+    /// Whether who sends this `Accept` wants HTML, and whether text.
+    fn wants(accept: &str) -> (bool, bool) {
+        let fields = |name: &str| (name == "Accept").then_some(accept);
+        let (method, peer, framing) = (Method::Get, Peer::Unix, Framing::None);
+        let body = &mut std::io::empty();
+        let request = Request { method, path: "/", query: "", fields: &fields, peer, framing, body };
+        (request.accepts_html(), request.prefers_text())
+    }
+
+    #[test]
+    fn pages_are_for_those_who_name_html_and_do_not_prefer_json() {
+        for accept in [
+            "text/html",
+            "TEXT/HTML;charset=utf-8",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/json, text/html",
+            "application/json;q=0.5, text/html;q=0.6",
+            "application/json;q=0, */*, text/html",
+            "text/html;q=0.001",
+        ] {
+            assert!(wants(accept).0, "{accept}");
+        }
+        for accept in [
+            "",
+            "*/*",
+            "text/*",
+            "text/html;q=0",
+            "text/html; Q=0.0",
+            "text/htmlx",
+            "application/json, text/html;q=0.9",
+            "text/html;q=0.9, */*",
+            "text/html;q=1.5",
+            "text/html;q=x",
+            "text/html;q=-1",
+            "text/html;q=0.0001",
+        ] {
+            assert!(!wants(accept).0, "{accept}");
+        }
+    }
+
+    #[test]
+    fn text_is_for_those_who_name_it_and_do_not_prefer_json() {
+        for accept in
+            ["text/plain", "text/plain, */*", "text/plain, application/json", "application/json;q=0.1, text/plain"]
+        {
+            assert!(wants(accept).1, "{accept}");
+        }
+        for accept in
+            ["", "*/*", "text/*", "application/json, text/plain, */*", "text/plain;q=0", "text/plain;q=0.5, */*"]
+        {
+            assert!(!wants(accept).1, "{accept}");
+        }
     }
 
     #[test]

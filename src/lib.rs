@@ -44,8 +44,12 @@ pub mod http;
 pub mod log;
 #[cfg(feature = "server")]
 pub mod mime;
+#[cfg(feature = "server")]
+pub mod object_pool;
 pub mod paste;
 pub mod pow;
+#[cfg(feature = "server")]
+pub mod request_id;
 #[cfg(feature = "server")]
 pub mod routes;
 #[cfg(feature = "server")]

@@ -132,13 +132,13 @@ pub fn detect(head: &[u8], is_text: bool) -> &'static str {
 }
 
 /// A client's `Content-Type` as it is kept: lower-case type and subtype, and a charset. `None` when there is none, it
-/// is malformed (RFC 9110 section 8.3.1), or it says nothing (`application/octet-stream`, a form's default).
+/// is malformed (RFC 9110 section 8.3.1), or it says nothing (`application/octet-stream`, a form's default, a wildcard).
 pub fn sanitise(sent: Option<&str>) -> Option<String> {
     let mut parts = sent?.split(';').map(str::trim);
     let essence = parts.next()?.to_ascii_lowercase();
     let (kind, subtype) = essence.split_once('/')?;
     let generic = matches!(essence.as_str(), "application/octet-stream" | "application/x-www-form-urlencoded");
-    if generic || !is_token(kind) || !is_token(subtype) {
+    if generic || essence.contains('*') || !is_token(kind) || !is_token(subtype) {
         return None;
     }
     let charset = parts.find_map(|parameter| {

@@ -8,11 +8,16 @@
 mod accept;
 mod body;
 mod connection;
+pub mod decoder;
+mod drain;
 mod guard;
 pub mod head;
 mod listen;
+mod parser;
+mod share;
 mod sys;
 mod systemd;
+mod wire;
 mod worker;
 
 pub use listen::{Bound, bind};
@@ -23,12 +28,15 @@ use crate::app::App;
 use crate::log;
 use accept::Acceptor;
 use connection::Connection;
+use drain::Drainer;
+use parser::Parser;
+use share::Share;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use worker::{Phase, Worker};
+use worker::{Cut, Phase, Worker};
 
 /// Stack of a worker. Its deepest paths, SQLite and JSON, take a tenth of it; only touched pages cost memory.
 const STACK_BYTES: usize = 256 << 10;
@@ -46,6 +54,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 struct Pool {
     app: Arc<App>,
     acceptor: Acceptor,
+    parser: Parser,
+    drainer: Arc<Drainer>,
+    /// Who may wait for peers to send.
+    share: Share,
     stopping: AtomicBool,
     /// The guard's word: nearly all workers are taken.
     pressed: AtomicBool,
@@ -64,8 +76,9 @@ impl Server {
     /// # Errors
     /// When the system refuses the threads.
     pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let parser = Parser::new()?;
         let acceptor = Acceptor::new(bound.into_endpoints())?;
-        let threads = app.config().threads.min(affordable_connections(&acceptor)?);
+        let threads = app.config().threads.min(affordable_connections()?);
         if threads < app.config().threads {
             log::message(&format!(
                 "the limit of descriptors is enough for {threads} threads, not for FLASKPASTE_THREADS={}",
@@ -75,6 +88,9 @@ impl Server {
         let pool = Arc::new(Pool {
             acceptor,
             app,
+            parser,
+            drainer: Drainer::start(threads)?,
+            share: Share::of(threads),
             stopping: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             running: AtomicUsize::new(0),
@@ -102,13 +118,14 @@ impl Server {
         self.pool.stopping.store(true, Ordering::SeqCst);
         self.pool.acceptor.stop();
         let started = Instant::now();
-        while self.pool.running.load(Ordering::SeqCst) > 0 && started.elapsed() < STOP_GRACE {
+        let is_busy = || self.pool.running.load(Ordering::SeqCst) > 0 || !self.pool.drainer.is_empty();
+        while is_busy() && started.elapsed() < STOP_GRACE {
             let fresh_too = started.elapsed() > FRESH_GRACE;
             for worker in &self.pool.workers {
-                worker.look(|served| match served.phase {
-                    Phase::Idle => served.cut(),
-                    Phase::Fresh if fresh_too => served.cut(),
-                    _ => {}
+                worker.change(|served| match served.phase {
+                    Phase::Idle => served.end(Cut::Stalled),
+                    Phase::Fresh => fresh_too && served.end(Cut::Stalled),
+                    _ => false,
                 });
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -116,10 +133,10 @@ impl Server {
     }
 }
 
-/// Connections there are descriptors for: two of tiny_http's, one of ours, and a spool file each.
-fn affordable_connections(acceptor: &Acceptor) -> std::io::Result<usize> {
-    let free = sys::descriptor_limit()?.saturating_sub(acceptor.descriptors_open() + SPARE_DESCRIPTORS);
-    Ok(usize::try_from(free / 4).unwrap_or(usize::MAX).max(1))
+/// Connections there are descriptors for: a socket and a spool file each, and as many sockets may drain.
+fn affordable_connections() -> std::io::Result<usize> {
+    let free = sys::descriptor_limit()?.saturating_sub(sys::descriptors_open()? + SPARE_DESCRIPTORS);
+    Ok(usize::try_from(free / 3).unwrap_or(usize::MAX).max(1))
 }
 
 impl Pool {
@@ -145,7 +162,7 @@ impl Pool {
     /// Accepts one connection and answers its requests.
     fn serve_one(&self, worker: &Worker) {
         match self.acceptor.accept() {
-            Ok(accepted) => Connection::new(self, worker, accepted).serve(),
+            Ok((socket, peer)) => Connection::new(self, worker, socket, peer).serve(),
             // Another process was faster, or the peer has hung up before it was accepted.
             Err(error)
                 if matches!(

@@ -105,11 +105,15 @@ fn receive(
         let read = match request.body.read(&mut buffer) {
             Ok(0) => return Ok(Some(spool.finish())),
             Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                return Err(ApiError::BadRequest("The body stopped arriving."));
-            }
-            Err(_) => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => continue,
+                io::ErrorKind::FileTooLarge => return Ok(None),
+                io::ErrorKind::ResourceBusy => return Err(ApiError::Busy(1)),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                    return Err(ApiError::BadRequest("The body stopped arriving."));
+                }
+                _ => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
+            },
         };
         if spool.size() + read as u64 > max_bytes {
             return Ok(None);

@@ -86,14 +86,15 @@ fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiErr
     } else {
         Body::Stream(Box::new(std::io::empty()), paste.size)
     };
-    Ok(content_reply(paste, 200, body).with("X-Burn-After-Read", "true"))
+    let reply = Reply { is_only_copy: true, ..content_reply(paste, 200, body) };
+    Ok(reply.with("X-Burn-After-Read", "true"))
 }
 
 fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let served = mime::served(&paste.mime_type);
     let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
     let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
-    let reply = Reply { status, headers: Vec::new(), body, policy: Policy::Sandbox };
+    let reply = Reply { body, policy: Policy::Sandbox, ..Reply::empty(status) };
     reply.with("Content-Type", served).with("Content-Disposition", name)
 }
 

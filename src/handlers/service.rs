@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::crypto;
 use crate::error::ApiError;
-use crate::http::{Body, Policy, Reply, Request};
+use crate::http::{Body, Reply, Request};
 use crate::pow::Challenge;
 use crate::web;
 use serde_json::{Map, Value, json};
@@ -133,7 +133,7 @@ pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
         ("Content-Disposition", "attachment; filename=fpaste".to_owned()),
         ("X-Checksum-SHA256", crypto::hex(&hash.finalize())),
     ];
-    Ok(Reply { status: 200, headers, body: Body::Stream(Box::new(file), size), policy: Policy::Nothing })
+    Ok(Reply { headers, body: Body::Stream(Box::new(file), size), ..Reply::empty(200) })
 }
 
 /// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.

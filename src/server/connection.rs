@@ -1,170 +1,180 @@
 //! One connection, from its first byte to its last: wait for a head, check it, let the app answer, write the answer.
 //!
-//! Invariant: tiny_http is asked for a request only when its whole head lies on the socket and has been accepted, and
-//! has read nothing beyond the request before it; so it never sees a byte we have not checked. Every answer is
-//! written before an unread body is dropped. Must never buffer more of a body than one small buffer.
+//! Invariant: requests are answered in order, each once; what is malformed is answered once, and nothing behind it is
+//! looked at. Every answer is written before an unread body is dropped. Must never buffer more of a body than the wire's
+//! buffer, nor wait for a peer to end.
 
-use super::accept::Accepted;
+use super::Pool;
 use super::body::WireBody;
-use super::head::{self, HEAD_TIMEOUT, Head, MAX_HEAD_BYTES, Scan};
-use super::worker::{Phase, Worker};
-use super::{FRESH_GRACE, Pool, sys};
+use super::head::{self, Expectation, Head, Scan};
+use super::sys;
+use super::wire::Wire;
+use super::worker::{Cut, Phase, Worker};
 use crate::app::App;
 use crate::clock::unix_now;
 use crate::error::ApiError;
-use crate::http::{Body, Framing, Method, Peer, Reply, Request};
+use crate::http::{Body, Framing, Method, Peer, Persistence, Reply, Request};
 use crate::log::Entry;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Bytes looked at first; nearly every head is shorter.
-const FIRST_LOOK_BYTES: usize = 2048;
-/// Size of the buffer large content goes out through.
-const CHUNK_BYTES: usize = 64 << 10;
-/// How long an unread body is drained after its answer, so that the answer is not lost to a reset.
-const LINGER: Duration = Duration::from_secs(2);
-/// How long the drain waits for the next bytes.
-const LINGER_SILENCE: Duration = Duration::from_millis(500);
+/// How long a head may take from its first byte to its last.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// Large content goes out in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A connection being served.
 pub(super) struct Connection<'a> {
     app: &'a App,
     pool: &'a Pool,
     worker: &'a Worker,
-    accepted: Accepted<'a>,
-    /// Bytes on the wire of the requests answered so far.
-    answered_bytes: u64,
-    /// Where bytes are looked at before tiny_http reads them.
-    look: Vec<u8>,
+    peer: Peer,
+    wire: Wire<'a>,
+    /// Where replies are put together.
+    out: Vec<u8>,
 }
 
 /// What waiting for a request came to.
 enum Awaited {
-    Head(Box<Head>),
-    Refused(&'static str),
+    Head(Head),
+    Refused(ApiError),
     /// The peer has ended, or said nothing for too long.
     Over,
 }
 
+/// What becomes of a connection after an answer.
+#[derive(PartialEq, Eq)]
+enum After {
+    /// It waits for the next request.
+    GoesOn,
+    /// It ends; the peer has sent all it will.
+    Ends,
+    /// It ends; the peer may still be sending.
+    Drains,
+}
+
 impl<'a> Connection<'a> {
-    pub(super) fn new(pool: &'a Pool, worker: &'a Worker, accepted: Accepted<'a>) -> Self {
-        Self { app: &pool.app, pool, worker, accepted, answered_bytes: 0, look: Vec::new() }
+    pub(super) fn new(pool: &'a Pool, worker: &'a Worker, socket: TcpStream, peer: Peer) -> Self {
+        let socket = Arc::new(socket);
+        let is_unix = peer == Peer::Unix;
+        worker.begin(&socket, is_unix);
+        Self { app: &pool.app, pool, worker, peer, wire: Wire::new(socket, is_unix, worker), out: Vec::new() }
     }
 
     /// Answers requests until either side has had enough.
     pub(super) fn serve(mut self) {
-        // An I/O error means the peer is gone; there is nobody to tell.
-        let _ = self.answer_requests();
-    }
-
-    fn answer_requests(&mut self) -> io::Result<()> {
-        self.worker.begin(self.accepted.socket()?);
-        loop {
-            match self.await_head()? {
-                Awaited::Over => return Ok(()),
-                Awaited::Refused(reason) => return self.refuse(reason),
-                Awaited::Head(head) => {
-                    if !self.answer(&head)? {
-                        return Ok(());
-                    }
-                }
+        let mut phase = Phase::Fresh;
+        let after = loop {
+            let answered = match self.await_head(phase) {
+                Ok(Awaited::Head(head)) => self.answer(&head),
+                Ok(Awaited::Refused(error)) => self.refuse(&error),
+                Ok(Awaited::Over) => return,
+                Err(error) => Err(error),
+            };
+            match answered {
+                Ok(After::GoesOn) => phase = Phase::Idle,
+                Ok(after) => break after,
+                // The peer is gone; there is nobody to tell.
+                Err(_) => return,
             }
-        }
-    }
-
-    /// Waits until the next request's head is whole, leaving it on the socket.
-    fn await_head(&mut self) -> io::Result<Awaited> {
-        let socket = self.accepted.socket()?;
-        let is_fresh = self.answered_bytes == 0;
-        self.worker.set_phase(if is_fresh { Phase::Fresh } else { Phase::Idle });
-        self.look.resize(FIRST_LOOK_BYTES, 0);
-        if self.pool.is_stopping() {
-            // What has arrived is answered, and whoever has just connected; nothing more is waited for.
-            socket.set_read_timeout(Some(if is_fresh { FRESH_GRACE } else { Duration::from_millis(1) }))?;
-        }
-        let mut seen = match sys::peek(socket, &mut self.look) {
-            Ok(0) | Err(_) => return Ok(Awaited::Over),
-            Ok(seen) => seen,
         };
-        let deadline = Instant::now() + HEAD_TIMEOUT;
+        let socket = Arc::clone(self.wire.socket());
+        if after == After::Drains || is_still_sending(&socket) {
+            self.pool.drainer.take(socket);
+        }
+    }
+
+    /// Waits until the next request's head is whole.
+    fn await_head(&mut self, phase: Phase) -> io::Result<Awaited> {
+        self.worker.set_phase(phase);
+        let mut seat = None;
+        let mut deadline = None;
         loop {
-            match head::scan(self.look.get(..seen).unwrap_or_default()) {
-                Scan::Whole(mut head) => {
-                    // A peer that has already sent its next request does not wait for answers: this is its last here.
-                    head.keep_alive &= head.length_on_wire().is_none_or(|bytes| seen as u64 <= bytes);
-                    self.worker.set_phase(Phase::Working);
-                    return Ok(Awaited::Head(Box::new(head)));
-                }
-                Scan::Refused(reason) => return Ok(Awaited::Refused(reason)),
-                Scan::Partial if Instant::now() >= deadline => {
-                    return Ok(Awaited::Refused("The headers took longer than 15 seconds."));
-                }
-                Scan::Partial => {
-                    self.worker.set_phase(Phase::Receiving);
-                    match self.accepted.peek_beyond(seen, &mut self.look)? {
-                        Some(more) => seen = more,
-                        None => return Ok(Awaited::Over),
+            if !self.wire.arrived().is_empty() {
+                match head::scan(self.wire.arrived()) {
+                    Scan::Whole(head) => {
+                        self.worker.set_phase(Phase::Working);
+                        self.wire.consume(head.bytes);
+                        return Ok(Awaited::Head(head));
                     }
+                    Scan::Refused(reason) => return Ok(Awaited::Refused(ApiError::BadRequest(reason))),
+                    Scan::Partial => {}
                 }
+                let now = Instant::now();
+                if *deadline.get_or_insert(now + HEAD_TIMEOUT) <= now {
+                    return Ok(Awaited::Refused(ApiError::BadRequest("The headers took longer than 15 seconds.")));
+                }
+                if seat.is_none() {
+                    seat = self.pool.share.enter(self.worker, &self.pool.workers, now);
+                }
+                if seat.is_none() {
+                    return Ok(Awaited::Refused(ApiError::Busy(1)));
+                }
+                self.worker.set_phase(Phase::Receiving);
+            }
+            match (self.wire.fill(), self.worker.cut()) {
+                (Ok(received), _) if received > 0 => {}
+                (_, Some(Cut::Crowded)) if seat.is_some() => return Ok(Awaited::Refused(ApiError::Busy(1))),
+                _ => return Ok(Awaited::Over),
             }
         }
     }
 
-    /// Answers one request; whether the connection goes on.
-    fn answer(&mut self, head: &Head) -> io::Result<bool> {
+    /// Answers one request.
+    fn answer(&mut self, head: &Head) -> io::Result<After> {
         let started = Instant::now();
-        let (path, query) = head.target.split_once('?').unwrap_or((&head.target, ""));
-        let peer = self.accepted.peer;
-        let (mut nobody, framing) = (io::empty(), head.framing);
-        let method = Method::from(head.method.as_str());
-        let mut request = Request { method, path, query, headers: &head.fields, peer, framing, body: &mut nobody };
+        let Ok(parsed) = self.pool.parser.parse(&head.normalised) else {
+            return self.refuse(&ApiError::BadRequest("The request cannot be understood."));
+        };
+        let (path, query) = parsed.target().split_once('?').unwrap_or((parsed.target(), ""));
+        let (method, framing, fields) = (Method::from(parsed.method()), head.framing, |name: &str| parsed.field(name));
+        let mut nobody = io::empty();
+        let mut request = Request { method, path, query, fields: &fields, peer: self.peer, framing, body: &mut nobody };
         // Only chunks, which announce no length, have to be held against it as they come.
-        let max_bytes = if framing == Framing::Chunked { self.app.max_body_bytes(&request) } else { 0 };
-        let mut body = WireBody::new(&mut self.accepted, self.worker, &mut self.look, head, max_bytes);
+        let max_bytes = if framing == Framing::Chunked { self.app.max_body_bytes(&request) } else { u64::MAX };
+        let mut body =
+            WireBody::new(&mut self.wire, (self.worker, &self.pool.workers), &self.pool.share, head, max_bytes);
         request.body = &mut body;
-        let request_id = App::request_id(&request);
+        let request_id = self.app.request_id(&request);
         let client = self.app.client_name(&request);
-        let mut reply = self.app.handle(&mut request, &request_id, unix_now());
-        let (wire, is_read) = body.finish();
-        // After chunks nobody knows how many bytes the request took, and on a Unix socket nobody can count them:
-        // what tiny_http may have read beyond it could not be told.
-        let countable = head.framing != Framing::Chunked && peer != Peer::Unix;
-        let keep_alive = head.keep_alive && is_read && wire.is_some() && countable && !self.pool.is_stopping();
+        let mut reply = if head.expectation == Expectation::Unknown {
+            App::refusal(&ApiError::ExpectationFailed, &request_id)
+        } else {
+            self.app.handle(&mut request, &request_id, unix_now())
+        };
+        let is_read = body.finish();
         // While others wait for a thread, everybody gets one answer for each time they queue.
-        let keep_alive = keep_alive && !self.pool.is_pressed();
-        let socket = self.accepted.socket()?;
-        self.worker.set_phase(Phase::Sending);
-        let written = write_reply(socket, &mut reply, &request_id, keep_alive, head.method == "HEAD");
+        let is_wanted = head.persistence != Persistence::Close;
+        let goes_on = is_wanted && is_read && !self.pool.is_stopping() && !self.pool.is_pressed();
+        let persistence = if goes_on { head.persistence } else { Persistence::Close };
+        let written = self.write_reply(&mut reply, &request_id, persistence, method == Method::Head);
         self.app.log_request(&Entry {
             at: unix_now(),
             request_id: &request_id,
-            method: &head.method,
+            method: parsed.method(),
             path,
             status: reply.status,
             bytes: *written.as_ref().unwrap_or(&0),
             elapsed: started.elapsed(),
             client: &client,
         });
-        self.answered_bytes += head.length_on_wire().unwrap_or(0);
-        let goes_on = written.is_ok() && keep_alive && !self.has_read_ahead().unwrap_or(true);
-        if !goes_on {
-            let _ = self.linger();
-        }
-        // tiny_http would answer by itself if the writer were left in it, and reads the rest of a body here; after
-        // `linger` it finds the end.
-        drop(wire.map(tiny_http::Request::into_writer));
-        written.map(|_| goes_on)
+        written?;
+        Ok(match (goes_on, is_read && !is_wanted && self.wire.arrived().is_empty()) {
+            (true, _) => After::GoesOn,
+            (false, true) => After::Ends,
+            (false, false) => After::Drains,
+        })
     }
 
-    /// Answers what is not acceptable as a request, and closes.
-    fn refuse(&mut self, reason: &'static str) -> io::Result<()> {
-        self.worker.set_phase(Phase::Sending);
+    /// Answers what is not acceptable as a request.
+    fn refuse(&mut self, error: &ApiError) -> io::Result<After> {
         let started = Instant::now();
-        let request_id = App::new_request_id();
-        let mut reply = App::refusal(&ApiError::BadRequest(reason), &request_id);
-        let head_only = self.look.starts_with(b"HEAD ");
-        let written = write_reply(self.accepted.socket()?, &mut reply, &request_id, false, head_only);
+        let request_id = self.app.new_request_id();
+        let mut reply = App::refusal(error, &request_id);
+        let is_head = self.wire.arrived().starts_with(b"HEAD ");
+        let written = self.write_reply(&mut reply, &request_id, Persistence::Close, is_head);
         self.app.log_request(&Entry {
             at: unix_now(),
             request_id: &request_id,
@@ -173,91 +183,56 @@ impl<'a> Connection<'a> {
             status: reply.status,
             bytes: *written.as_ref().unwrap_or(&0),
             elapsed: started.elapsed(),
-            client: &crate::app::peer_name(self.accepted.peer),
+            client: &crate::app::peer_name(self.peer),
         });
-        written?;
-        self.linger()
+        written.map(|_| After::Drains)
     }
 
-    /// Whether tiny_http has taken bytes off the socket beyond the requests we have answered: then the next head
-    /// would not be where we look for it.
-    fn has_read_ahead(&self) -> io::Result<bool> {
-        let socket = self.accepted.socket()?;
-        let mut received = sys::tcp_counters(socket)?.received;
-        if received == self.answered_bytes {
-            return Ok(false);
+    /// Writes a reply; how many bytes of content went out. Small ones leave in one write, head and all.
+    fn write_reply(
+        &mut self,
+        reply: &mut Reply,
+        request_id: &str,
+        persistence: Persistence,
+        is_head: bool,
+    ) -> io::Result<u64> {
+        let is_only_copy = reply.is_only_copy && !is_head;
+        self.worker.set_phase(if is_only_copy { Phase::SendingOnlyCopy } else { Phase::Sending });
+        self.out.clear();
+        reply.write_head(&mut self.out, request_id, persistence, unix_now());
+        if is_head {
+            return self.wire.write_all(&self.out).map(|()| 0);
         }
-        // Between two equal readings nothing has arrived, and what was unread in between was exactly that.
-        for _ in 0..4 {
-            let unread = sys::bytes_unread(socket)?;
-            let again = sys::tcp_counters(socket)?.received;
-            if received == again {
-                return Ok(received != self.answered_bytes + unread);
+        match &mut reply.body {
+            Body::Empty => self.wire.write_all(&self.out).map(|()| 0),
+            Body::Bytes(content) if content.len() <= PIECE_BYTES => {
+                self.out.extend_from_slice(content);
+                self.wire.write_all(&self.out).map(|()| content.len() as u64)
             }
-            received = again;
+            Body::Bytes(content) => {
+                self.wire.write_all(&self.out)?;
+                self.wire.write_all(content).map(|()| content.len() as u64)
+            }
+            Body::Stream(content, length) => write_stream(&self.wire, &mut self.out, content, *length),
         }
-        Ok(true)
-    }
-
-    /// Ends our side and takes what still comes, for a bounded moment: a socket closed over unread bytes resets, and
-    /// a reset can overtake the answer.
-    fn linger(&mut self) -> io::Result<()> {
-        self.worker.set_phase(Phase::Draining);
-        let mut socket: &TcpStream = self.accepted.socket()?;
-        socket.shutdown(Shutdown::Write)?;
-        socket.set_read_timeout(Some(LINGER_SILENCE))?;
-        self.look.resize(MAX_HEAD_BYTES, 0);
-        let deadline = Instant::now() + LINGER;
-        while Instant::now() < deadline && socket.read(&mut self.look).is_ok_and(|read| read > 0) {}
-        socket.shutdown(Shutdown::Both).or(Ok(()))
     }
 }
 
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
-        // The socket must not stay open beyond its line in the acceptor's book.
         self.worker.end();
     }
 }
 
-/// Writes a reply; how many bytes of content went out. Small ones leave in one write, head and all.
-fn write_reply(
-    mut socket: &TcpStream,
-    reply: &mut Reply,
-    request_id: &str,
-    keep_alive: bool,
-    head_only: bool,
-) -> io::Result<u64> {
-    let mut head = reply.head(request_id, keep_alive, unix_now());
-    if head_only {
-        return socket.write_all(&head).map(|()| 0);
-    }
-    let length = reply.body.len();
-    let content = match &mut reply.body {
-        Body::Empty => &[],
-        Body::Bytes(bytes) => bytes.as_slice(),
-        Body::Stream(content, length) => return write_stream(socket, head, content, *length),
-    };
-    if content.len() <= CHUNK_BYTES {
-        head.extend_from_slice(content);
-        socket.write_all(&head)?;
-    } else {
-        socket.write_all(&head)?;
-        socket.write_all(content)?;
-    }
-    Ok(length)
-}
-
-/// Streams content of a known length. If it ends early, because the paste was deleted meanwhile or the disk failed,
-/// the connection does too: the peer sees that bytes are missing.
-fn write_stream(mut socket: &TcpStream, head: Vec<u8>, content: &mut dyn Read, length: u64) -> io::Result<u64> {
-    let mut chunk = head;
+/// Streams content of a known length behind what is in `out`. If it ends early, because the paste was deleted meanwhile
+/// or the disk failed, the connection does too: the peer sees that bytes are missing.
+fn write_stream(wire: &Wire<'_>, out: &mut Vec<u8>, content: &mut dyn Read, length: u64) -> io::Result<u64> {
     let mut content = content.take(length);
     let mut sent = 0;
     loop {
-        let read = (&mut content).take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
-        socket.write_all(&chunk)?;
-        chunk.clear();
+        let read = (&mut content).take(PIECE_BYTES as u64).read_to_end(out)?;
+        wire.write_all(out)?;
+        out.clear();
         sent += read as u64;
         if sent == length {
             return Ok(sent);
@@ -266,4 +241,9 @@ fn write_stream(mut socket: &TcpStream, head: Vec<u8>, content: &mut dyn Read, l
             return Err(ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// Whether a peer that should have sent everything has not.
+fn is_still_sending(socket: &TcpStream) -> bool {
+    sys::receive_now(socket, &mut [0]).is_ok_and(|received| received > 0)
 }

@@ -1,108 +1,168 @@
 //! The guard: looks at every connection a few times a second and ends those that only keep a thread busy.
 //!
 //! Receive timeouts do not stop a peer that dribbles a byte every nine seconds, and idle connections pin threads.
-//! Invariant: the rule is one pure function of a connection's history, a sample and the pressure on the pool; a
-//! connection that waits for us is kept. Must never wait for a peer.
+//! Invariant: the rules are pure functions of histories, samples and the size of the pool; a connection that waits for
+//! us is kept; what a peer may do without progress follows its round trip. Must never wait for a peer.
 
-use super::worker::{Phase, Served, Worker};
-use super::{Pool, sys};
+use super::Pool;
+use super::worker::{Cut, Phase, Served, Worker};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A connection that waits for its peer has to move this many bytes within [`WINDOW`], or complete a reply.
+/// A connection that waits for its peer has to move this many bytes within its window, or complete a reply.
 const PROGRESS_BYTES: u64 = 4 << 10;
 /// How long a peer may do without progress.
 const WINDOW: Duration = Duration::from_secs(15);
-/// How often the guard looks, ordinarily.
+/// The same for a proxy, whose clients may be slow: longer than nginx keeps an idle connection (60 s), so that it never
+/// sends a request into one that is just being closed.
+pub(super) const PROXY_WINDOW: Duration = Duration::from_secs(75);
+
+/// What a peer may do without progress under pressure, at least; and so many of its round trips.
+const MIN_PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE_ROUND_TRIPS: u32 = 4;
+/// The same for a proxy, whose clients' round trips nobody knows here: those of half a second are borne with.
+const PROXY_PATIENCE: Duration = Duration::from_secs(2);
+/// The same where the content in flight exists nowhere else any more.
+const ONLY_COPY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the guard looks, ordinarily, and while the pool is pressed: whoever connects now waits for a thread.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// How often it looks while the pool is pressed: whoever connects now waits for a thread.
 const PRESSED_INTERVAL: Duration = Duration::from_millis(25);
-/// A connection without progress for less than this stays even then: a request that was on its way arrives within it.
-const PRESSED_WINDOW: Duration = Duration::from_millis(100);
 
 /// A connection as it is now.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     serial: u64,
     phase: Phase,
-    replies: u64,
-    /// Bytes that have arrived from the peer.
+    steps: u64,
+    is_proxy: bool,
+    /// Bytes taken from the peer.
     received: u64,
-    /// Bytes that have arrived at the peer.
-    acknowledged: u64,
+    /// Bytes that have arrived at the peer, as far as is known.
+    delivered: u64,
+    /// What the peer may do without progress under pressure.
+    patience: Duration,
 }
 
-/// What is remembered of a connection: its last progress.
+/// What is remembered of a connection.
 #[derive(Debug, Clone, Copy)]
 struct History {
-    sample: Sample,
+    /// The last look.
+    now: Sample,
+    /// The last progress.
+    progress: Sample,
     progress_at: Instant,
+    /// The begin of what it does now.
+    begin: Sample,
+    begun_at: Instant,
 }
 
-/// What becomes of a connection.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Keep,
-    Close,
-}
+impl Sample {
+    /// Whether it still does the same, for the same connection. A body's pauses while we work are part of it.
+    fn is_same_step(&self, other: &Self) -> bool {
+        (self.serial, self.steps) == (other.serial, other.steps)
+    }
 
-/// The memory after another look.
-fn remember(history: Option<History>, sample: Sample, now: Instant) -> History {
-    let stalled = history.filter(|history| !is_progress(&history.sample, &sample));
-    stalled.unwrap_or(History { sample, progress_at: now })
-}
-
-/// Whether a connection has come on between two samples: it serves another purpose than before, or bytes have moved in
-/// the direction it waits for. Bytes the other way prove nothing: they cost the peer no reading.
-fn is_progress(before: &Sample, after: &Sample) -> bool {
-    let moved = match after.phase {
-        Phase::Working => return true,
-        Phase::Sending => after.acknowledged.saturating_sub(before.acknowledged),
-        Phase::Fresh | Phase::Idle | Phase::Receiving | Phase::Draining => {
-            after.received.saturating_sub(before.received)
+    /// Bytes that have moved since an earlier sample in the direction that is waited for. Bytes the other way prove
+    /// nothing: they cost the peer no reading.
+    fn moved_since(&self, earlier: &Self) -> u64 {
+        if self.phase.is_sending() {
+            self.delivered.saturating_sub(earlier.delivered)
+        } else {
+            self.received.saturating_sub(earlier.received)
         }
-    };
-    (before.serial, before.phase, before.replies) != (after.serial, after.phase, after.replies)
-        || moved >= PROGRESS_BYTES
-}
-
-/// How the pool is pressed: who has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pressure {
-    /// Those without progress since then: the quarter of the pool with the oldest progress.
-    stalled_since: Option<Instant>,
-}
-
-/// The rule.
-fn judge(history: &History, now: Instant, pressure: Option<Pressure>) -> Verdict {
-    let sample = &history.sample;
-    if sample.phase == Phase::Working {
-        return Verdict::Keep;
     }
-    let is_stalled = now.saturating_duration_since(history.progress_at) >= WINDOW;
-    let is_in_the_way = pressure.is_some_and(|pressure| {
+}
+
+impl History {
+    fn new(sample: Sample, at: Instant) -> Self {
+        Self { now: sample, progress: sample, progress_at: at, begin: sample, begun_at: at }
+    }
+
+    /// The memory after another look.
+    fn after(history: Option<Self>, sample: Sample, at: Instant) -> Self {
+        let Some(history) = history.filter(|history| history.begin.is_same_step(&sample)) else {
+            return Self::new(sample, at);
+        };
+        if sample.phase == Phase::Working || sample.moved_since(&history.progress) >= PROGRESS_BYTES {
+            return Self { now: sample, progress: sample, progress_at: at, ..history };
+        }
+        Self { now: sample, ..history }
+    }
+
+    fn stalled_for(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.progress_at)
+    }
+
+    /// Bytes a second since the begin of what it does now.
+    fn rate(&self, now: Instant) -> u64 {
+        let milliseconds = u64::try_from(now.saturating_duration_since(self.begun_at).as_millis()).unwrap_or(u64::MAX);
+        self.now.moved_since(&self.begin).saturating_mul(1000) / milliseconds.max(1)
+    }
+
+    /// Whether it has to go, pressure or not.
+    fn is_over(&self, now: Instant) -> bool {
+        let window = if self.now.is_proxy { PROXY_WINDOW } else { WINDOW };
+        self.now.phase != Phase::Working && self.stalled_for(now) >= window
+    }
+
+    /// Whether it may have to go under pressure.
+    fn is_in_the_way(&self, now: Instant) -> bool {
         // The kernel has waited for its first byte in vain before it came to us (`TCP_DEFER_ACCEPT`).
-        let is_silent = sample.phase == Phase::Fresh && sample.received == 0;
-        is_silent || pressure.stalled_since.is_some_and(|since| history.progress_at <= since)
-    });
-    if is_stalled || is_in_the_way { Verdict::Close } else { Verdict::Keep }
+        let is_silent = self.now.phase == Phase::Fresh && !self.now.is_proxy;
+        self.now.phase != Phase::Working && (is_silent || self.stalled_for(now) >= self.now.patience)
+    }
+
+    /// Who goes first under pressure.
+    fn rank(&self) -> u8 {
+        match self.now.phase {
+            Phase::Fresh => 0,
+            Phase::Idle => 1,
+            Phase::Receiving => 2,
+            Phase::Sending => 3,
+            Phase::SendingOnlyCopy | Phase::Working => 4,
+        }
+    }
 }
 
-/// The pressure on the pool: none while less than four fifths of it are taken.
-fn pressure(histories: &[Option<History>], now: Instant) -> Option<Pressure> {
-    if histories.iter().flatten().count() * 5 < histories.len() * 4 {
-        return None;
+/// What a peer may do without progress under pressure: its round trips take the time they take.
+pub(super) fn patience(served: &Served) -> Duration {
+    if served.is_proxy { PROXY_PATIENCE } else { patience_over(served.path().map(|(_, round_trip)| round_trip)) }
+}
+
+fn patience_over(round_trip: Option<Duration>) -> Duration {
+    MIN_PATIENCE.max(round_trip.unwrap_or_default() * PATIENCE_ROUND_TRIPS)
+}
+
+/// Whether the pool is pressed: four fifths of it are taken.
+fn is_pressed(histories: &[Option<History>]) -> bool {
+    histories.iter().flatten().count() * 5 >= histories.len() * 4
+}
+
+/// Who has to go under pressure, as places in the pool: of those in the way a quarter of the pool, first the silent,
+/// then the idle, the receiving, the sending, the slowest first. A reply that is the only copy of its content goes only
+/// when nobody else is in the way. And of those who read without a pause, but so many that only a quarter of the pool
+/// is left, the slowest.
+fn in_the_way(histories: &[Option<History>], now: Instant) -> Vec<usize> {
+    let numbered = || histories.iter().enumerate().filter_map(|(at, history)| Some((at, history.as_ref()?)));
+    let mut stalled: Vec<_> = numbered().filter(|(_, history)| history.is_in_the_way(now)).collect();
+    if stalled.iter().any(|(_, history)| history.now.phase != Phase::SendingOnlyCopy) {
+        stalled.retain(|(_, history)| history.now.phase != Phase::SendingOnlyCopy);
     }
-    let waiting = histories.iter().flatten().filter(|history| history.sample.phase != Phase::Working);
-    let mut stalled: Vec<Instant> = waiting
-        .map(|history| history.progress_at)
-        .filter(|at| now.saturating_duration_since(*at) >= PRESSED_WINDOW)
-        .collect();
-    stalled.sort_unstable();
-    let quarter = histories.len().div_ceil(4).min(stalled.len());
-    let stalled_since = quarter.checked_sub(1).and_then(|last| stalled.get(last)).copied();
-    Some(Pressure { stalled_since })
+    stalled.sort_by_key(|(_, history)| (history.rank(), history.rate(now), Reverse(history.stalled_for(now))));
+    stalled.truncate(histories.len().div_ceil(4));
+    let mut going: Vec<usize> = stalled.into_iter().map(|(at, _)| at).collect();
+
+    let mut sending: Vec<_> = numbered().filter(|(_, history)| history.now.phase == Phase::Sending).collect();
+    let too_many = sending.len().saturating_sub(histories.len() * 3 / 4);
+    let age = |history: &History| now.saturating_duration_since(history.begun_at);
+    sending.retain(|(_, history)| age(history) >= history.now.patience);
+    sending.sort_by_key(|(_, history)| history.rate(now));
+    let slowest = sending.into_iter().map(|(at, _)| at).take(too_many).filter(|at| !going.contains(at));
+    going.extend(slowest.collect::<Vec<_>>());
+    going
 }
 
 /// Starts the guard of a pool.
@@ -118,132 +178,198 @@ pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
     std::thread::Builder::new().name("guard".into()).stack_size(super::STACK_BYTES).spawn(watch).map(|_| ())
 }
 
-/// Looks at every connection once, and ends those the rule is against; whether the pool is pressed.
+/// Looks at every connection once, and ends those the rules are against; whether the pool is pressed.
 fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) -> bool {
     for (worker, history) in workers.iter().zip(histories.iter_mut()) {
-        *history = worker.look(sample).flatten().map(|sample| remember(*history, sample, now));
+        *history = worker.change(|served| sample(served)).map(|sample| History::after(*history, sample, now));
     }
-    let pressure = pressure(histories, now);
-    for (worker, history) in workers.iter().zip(histories.iter()) {
-        if let Some(history) = history.filter(|history| judge(history, now, pressure) == Verdict::Close) {
-            // Unless it has come on in the meantime.
-            let sample = history.sample;
-            worker.look(|served| {
-                if (served.serial, served.phase, served.replies) == (sample.serial, sample.phase, sample.replies) {
-                    served.cut();
-                }
-            });
+    let end = |at: usize, why: Cut| {
+        let (Some(worker), Some(Some(history))) = (workers.get(at), histories.get(at)) else { return };
+        // Unless it has come on in the meantime.
+        worker.change(|served| {
+            let seen = (history.now.serial, history.now.phase, history.now.steps);
+            (served.serial, served.phase, served.steps) == seen && served.end(why)
+        });
+    };
+    let over = |history: &Option<History>| history.is_some_and(|history| history.is_over(now));
+    (0..histories.len()).filter(|at| histories.get(*at).is_some_and(over)).for_each(|at| end(at, Cut::Stalled));
+    let is_pressed = is_pressed(histories);
+    if is_pressed {
+        for at in in_the_way(histories, now) {
+            end(at, Cut::Crowded);
         }
     }
-    pressure.is_some()
+    is_pressed
 }
 
-/// `None` for a peer on a Unix socket, which has no counters: it is the proxy, and trusted.
-fn sample(served: &Served) -> Option<Sample> {
-    let counters = sys::tcp_counters(&served.socket).ok()?;
-    Some(Sample {
+fn sample(served: &Served) -> Sample {
+    let path = served.path();
+    Sample {
         serial: served.serial,
         phase: served.phase,
-        replies: served.replies,
-        received: counters.received,
-        acknowledged: counters.acknowledged,
-    })
+        steps: served.steps,
+        is_proxy: served.is_proxy,
+        received: served.received,
+        delivered: path.map_or(served.sent, |(acknowledged, _)| acknowledged),
+        patience: match served.phase {
+            Phase::SendingOnlyCopy => ONLY_COPY_PATIENCE,
+            _ if served.is_proxy => PROXY_PATIENCE,
+            _ => patience_over(path.map(|(_, round_trip)| round_trip)),
+        },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RECEIVING: Sample =
-        Sample { serial: 1, phase: Phase::Receiving, replies: 0, received: 100, acknowledged: 100 };
+    const RECEIVING: Sample = Sample {
+        serial: 1,
+        phase: Phase::Receiving,
+        steps: 0,
+        is_proxy: false,
+        received: 100,
+        delivered: 100,
+        patience: MIN_PATIENCE,
+    };
+    const SENDING: Sample = Sample { phase: Phase::Sending, steps: 1, ..RECEIVING };
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
     }
 
-    /// What the guard does after looking at these samples, one a second.
-    fn verdict(samples: &[Sample]) -> Verdict {
+    /// Whether a connection is ended without pressure after these samples, one a second.
+    fn is_over(samples: &[Sample]) -> bool {
         let mut now = Instant::now();
         let mut history = None;
         for sample in samples {
             now += seconds(1);
-            history = Some(remember(history, *sample, now));
+            history = Some(History::after(history, *sample, now));
         }
-        judge(&history.unwrap(), now, None)
+        history.unwrap().is_over(now)
     }
 
-    /// Fifteen more looks at a connection, at each of which some bytes have moved.
-    fn dribble(first: Sample, received: u64, acknowledged: u64) -> Vec<Sample> {
-        let step = |n| Sample {
-            received: first.received + n * received,
-            acknowledged: first.acknowledged + n * acknowledged,
-            ..first
-        };
-        (0..=15).map(step).collect()
+    /// So many more looks at a connection, at each of which some bytes have moved.
+    fn dribble(first: Sample, looks: u64, received: u64, delivered: u64) -> Vec<Sample> {
+        let step =
+            |n| Sample { received: first.received + n * received, delivered: first.delivered + n * delivered, ..first };
+        (0..=looks).map(step).collect()
     }
 
     #[test]
     fn a_peer_has_to_move_bytes_in_the_direction_that_is_waited_for() {
-        let sending = Sample { phase: Phase::Sending, ..RECEIVING };
-        assert_eq!(verdict(&dribble(RECEIVING, 1, 0)), Verdict::Close);
-        assert_eq!(verdict(&dribble(RECEIVING, 500, 0)), Verdict::Keep);
-        assert_eq!(verdict(&dribble(RECEIVING, 1, 9000)), Verdict::Close);
-        assert_eq!(verdict(&dribble(sending, 0, 1)), Verdict::Close);
-        assert_eq!(verdict(&dribble(sending, 0, 500)), Verdict::Keep);
-        assert_eq!(verdict(&dribble(sending, 9000, 1)), Verdict::Close);
+        assert!(is_over(&dribble(RECEIVING, 15, 1, 0)));
+        assert!(!is_over(&dribble(RECEIVING, 15, 500, 0)));
+        assert!(is_over(&dribble(RECEIVING, 15, 1, 9000)));
+        assert!(is_over(&dribble(SENDING, 15, 0, 1)));
+        assert!(!is_over(&dribble(SENDING, 15, 0, 500)));
+        assert!(is_over(&dribble(SENDING, 15, 9000, 1)));
+    }
+
+    #[test]
+    fn a_proxy_has_more_time() {
+        for sample in [RECEIVING, SENDING, Sample { phase: Phase::Idle, ..RECEIVING }] {
+            let proxy = Sample { is_proxy: true, ..sample };
+            assert!(!is_over(&dribble(proxy, 74, 1, 1)) && is_over(&dribble(proxy, 75, 1, 1)));
+        }
     }
 
     #[test]
     fn whoever_waits_for_us_is_kept() {
-        assert_eq!(verdict(&dribble(Sample { phase: Phase::Working, ..RECEIVING }, 0, 0)), Verdict::Keep);
-        let now = Instant::now();
-        let history = History { sample: Sample { phase: Phase::Working, ..RECEIVING }, progress_at: now };
-        assert_eq!(judge(&history, now + seconds(99), Some(Pressure { stalled_since: Some(now) })), Verdict::Keep);
-    }
-
-    #[test]
-    fn a_reply_or_another_phase_begins_the_window_anew() {
-        let mut samples = dribble(RECEIVING, 0, 0);
-        assert_eq!(verdict(&samples), Verdict::Close);
-        samples[10].replies += 1;
-        samples[11..].iter_mut().for_each(|sample| sample.replies += 1);
-        assert_eq!(verdict(&samples), Verdict::Keep);
-        let mut samples = dribble(RECEIVING, 0, 0);
-        samples[5..].iter_mut().for_each(|sample| sample.phase = Phase::Idle);
-        assert_eq!(verdict(&samples), Verdict::Keep);
-        let mut samples = dribble(RECEIVING, 0, 0);
-        samples[5..].iter_mut().for_each(|sample| sample.serial += 1);
-        assert_eq!(verdict(&samples), Verdict::Keep);
-    }
-
-    #[test]
-    fn under_pressure_the_quarter_with_the_oldest_progress_goes() {
+        let working = Sample { phase: Phase::Working, ..RECEIVING };
+        assert!(!is_over(&dribble(working, 99, 0, 0)));
         let start = Instant::now();
-        let now = start + seconds(10);
-        // Number n had its last progress n seconds after the start.
-        let mut histories: Vec<Option<History>> =
-            (0..8).map(|n| Some(History { sample: RECEIVING, progress_at: start + seconds(n) })).collect();
-        let closed = |histories: &[Option<History>]| -> Vec<usize> {
-            let pressure = pressure(histories, now);
-            let close = |history: &Option<History>| history.is_some_and(|h| judge(&h, now, pressure) == Verdict::Close);
-            (0..histories.len()).filter(|at| close(&histories[*at])).collect()
+        let all = vec![Some(History::new(working, start)); 8];
+        assert_eq!(in_the_way(&all, start + seconds(99)), [0; 0]);
+    }
+
+    #[test]
+    fn a_reply_or_another_connection_begins_the_window_anew() {
+        let mut samples = dribble(RECEIVING, 15, 0, 0);
+        samples[10..].iter_mut().for_each(|sample| sample.steps += 1);
+        assert!(!is_over(&samples));
+        let mut samples = dribble(RECEIVING, 15, 0, 0);
+        samples[5..].iter_mut().for_each(|sample| sample.serial += 1);
+        assert!(!is_over(&samples));
+        // That a body goes on from head to content does not: dribblers would choose when.
+        let mut samples = dribble(Sample { phase: Phase::Idle, ..RECEIVING }, 15, 0, 0);
+        samples[5..].iter_mut().for_each(|sample| sample.phase = Phase::Receiving);
+        assert!(is_over(&samples));
+    }
+
+    #[test]
+    fn patience_follows_the_round_trip() {
+        let milliseconds = Duration::from_millis;
+        assert_eq!(patience_over(None), milliseconds(500));
+        assert_eq!(patience_over(Some(milliseconds(1))), milliseconds(500));
+        assert_eq!(patience_over(Some(milliseconds(200))), milliseconds(800));
+    }
+
+    /// A history of a connection whose last progress was so long ago.
+    fn stalled(sample: Sample, now: Instant, stalled: Duration) -> History {
+        History::new(sample, now.checked_sub(stalled).unwrap())
+    }
+
+    #[test]
+    fn under_pressure_go_the_silent_the_idle_the_receiving_the_sending() {
+        let now = Instant::now() + seconds(100);
+        let phases = [Phase::SendingOnlyCopy, Phase::Sending, Phase::Receiving, Phase::Idle, Phase::Fresh];
+        let mut all: Vec<_> =
+            phases.into_iter().map(|phase| Some(stalled(Sample { phase, ..RECEIVING }, now, seconds(9)))).collect();
+        let mut went = Vec::new();
+        while let [first, ..] = in_the_way(&all, now)[..] {
+            all[first] = None;
+            went.push(first);
+        }
+        assert_eq!(went, [4, 3, 2, 1, 0]);
+    }
+
+    #[test]
+    fn a_quarter_of_the_pool_goes_at_a_time_the_slowest_first() {
+        let now = Instant::now() + seconds(100);
+        let mut all: Vec<_> = (0..8).map(|_| Some(stalled(RECEIVING, now, seconds(1)))).collect();
+        for (number, history) in all.iter_mut().flatten().enumerate() {
+            history.now.received += 100 * u64::try_from(10 - number).unwrap();
+        }
+        assert_eq!(in_the_way(&all, now), [7, 6]);
+        assert!(is_pressed(&all));
+        all[0] = None;
+        all[1] = None;
+        assert!(!is_pressed(&all), "fewer than four fifths are taken");
+    }
+
+    #[test]
+    fn a_far_reader_is_no_slow_reader() {
+        let now = Instant::now() + seconds(100);
+        let far = Sample { patience: Duration::from_millis(800), ..SENDING };
+        let mut all = vec![Some(stalled(far, now, Duration::from_millis(799))); 4];
+        assert_eq!(in_the_way(&all, now), [0; 0]);
+        all[2] = Some(stalled(far, now, Duration::from_millis(800)));
+        assert_eq!(in_the_way(&all, now), [2]);
+    }
+
+    #[test]
+    fn a_silent_peer_goes_at_once_but_a_proxy_is_waited_for() {
+        let now = Instant::now();
+        let fresh = Sample { phase: Phase::Fresh, received: 0, ..RECEIVING };
+        let proxy = Sample { is_proxy: true, patience: PROXY_PATIENCE, ..fresh };
+        assert_eq!(in_the_way(&[proxy, fresh].map(|sample| Some(stalled(sample, now, seconds(0)))), now), [1]);
+    }
+
+    #[test]
+    fn readers_without_a_pause_leave_a_quarter_of_the_pool_to_others() {
+        let now = Instant::now() + seconds(100);
+        let reader = |number: u64| {
+            let mut history = History::new(SENDING, now.checked_sub(seconds(5)).unwrap());
+            history.now.delivered += 50_000 + number;
+            history.progress_at = now;
+            Some(history)
         };
-        assert_eq!(closed(&histories), [0, 1]);
-        // One who waits for us does not count among them.
-        histories[0].as_mut().unwrap().sample.phase = Phase::Working;
-        assert_eq!(closed(&histories), [1, 2]);
-        // Fewer than four fifths are taken.
-        histories[6] = None;
-        histories[7] = None;
-        assert_eq!(closed(&histories), [0; 0]);
-        assert_eq!(pressure(&histories, now), None);
-        // All have just come on: none goes yet, but the guard has to look again soon.
-        let lively = vec![Some(History { sample: RECEIVING, progress_at: now }); 8];
-        assert_eq!(closed(&lively), [0; 0]);
-        assert!(pressure(&lively, now).is_some());
-        // One that has never said anything.
-        let mut lively = lively;
-        lively[3].as_mut().unwrap().sample = Sample { phase: Phase::Fresh, received: 0, ..RECEIVING };
-        assert_eq!(closed(&lively), [3]);
+        let mut all: Vec<_> = (0..8).map(reader).collect();
+        assert_eq!(in_the_way(&all, now), [0, 1]);
+        all[0].as_mut().unwrap().now.phase = Phase::SendingOnlyCopy;
+        assert_eq!(in_the_way(&all, now), [1]);
+        all[1].as_mut().unwrap().begun_at = now;
+        assert_eq!(in_the_way(&all, now), [2], "one that has just begun is not judged");
     }
 }

@@ -1,22 +1,24 @@
-//! Reads a request's head from its raw bytes, before tiny_http consumes them, and refuses what is dangerous.
+//! Reads a request's head from its raw bytes, refuses what is dangerous, and makes of the rest what tiny_http may parse.
 //!
-//! Why before: tiny_http 0.12.17 trims and forgets what smuggling is made of (signs and lists in `Content-Length`,
+//! Why before tiny_http: 0.12.17 trims and forgets what smuggling is made of (signs and lists in `Content-Length`,
 //! folded lines, odd transfer codings), and a request line with `HTTP/2.0` blocks its thread for ever.
 //! Invariant: a head that is accepted means the same to us, to tiny_http and to any proxy in front of us.
 //! Must never do I/O: it is a pure function of bytes.
 
-use crate::http::Framing;
-use std::time::Duration;
+use crate::http::{Framing, Persistence};
+use std::borrow::Cow;
 
-/// How long a head, or a small body, may take from its first byte to its last.
-pub const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest head, request line and all header fields together, in bytes.
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
 /// Most header fields.
 const MAX_FIELDS: usize = 100;
+/// Fields that say who somebody is: with two of them, one reader believes the first and another the last.
+const AT_MOST_ONCE: [&str; 4] = ["host", "authorization", "x-ssl-client-sha1", "x-proxy-secret"];
+/// Fields about this connection alone, which our layer acts upon and tiny_http never sees.
+const OURS: [&str; 4] = ["content-length", "transfer-encoding", "expect", "connection"];
 
 /// What the bytes received so far are.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Scan {
     /// The beginning of a head; more has to come.
     Partial,
@@ -26,46 +28,44 @@ pub enum Scan {
     Refused(&'static str),
 }
 
-/// A request's head.
+/// What the sender waits for before its body (RFC 9110 section 10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// Nothing.
+    None,
+    /// `100 Continue`.
+    Continue,
+    /// Something this server does not know.
+    Unknown,
+}
+
+/// A request's head, without what only its parser needs.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     /// Bytes it takes on the wire.
     pub bytes: usize,
-    /// Method, as sent.
-    pub method: String,
-    /// Request target, in origin form, without scheme and authority.
-    pub target: String,
-    /// Header fields, in order.
-    pub fields: Vec<(String, String)>,
+    /// The same request for tiny_http: HTTP/1.1, its target in origin form, without the fields of this connection.
+    pub normalised: Vec<u8>,
     /// How the body is delimited.
     pub framing: Framing,
-    /// Whether the sender wants to go on after this request.
-    pub keep_alive: bool,
-    /// Whether the sender waits for `100 Continue` before its body.
-    pub expects_continue: bool,
+    /// What the sender wants for the connection after this request.
+    pub persistence: Persistence,
+    /// What the sender waits for before its body.
+    pub expectation: Expectation,
 }
 
-impl Head {
-    /// Bytes of the whole request on the wire, unless chunks leave that open.
-    pub fn length_on_wire(&self) -> Option<u64> {
-        match self.framing {
-            Framing::None => Some(self.bytes as u64),
-            Framing::Length(length) => Some(length.saturating_add(self.bytes as u64)),
-            Framing::Chunked => None,
-        }
-    }
-}
+/// A header field.
+type Field<'a> = (&'a str, &'a str);
 
 /// Looks at the bytes at the front of a connection.
 pub fn scan(bytes: &[u8]) -> Scan {
-    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
-        return scan_partial(bytes);
+    // Some old clients send an empty line behind a body; one is ignored (RFC 9112 section 2.2).
+    let (skipped, head) = bytes.strip_prefix(b"\r\n").map_or((0, bytes), |rest| (2, rest));
+    let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") else {
+        return scan_partial(head);
     };
-    match parse(bytes.get(..end + 2).unwrap_or_default()) {
-        Ok(mut head) => {
-            head.bytes = end + 4;
-            Scan::Whole(head)
-        }
+    match parse(head.get(..end + 2).unwrap_or_default()) {
+        Ok(head) => Scan::Whole(Head { bytes: skipped + end + 4, ..head }),
         Err(reason) => Scan::Refused(reason),
     }
 }
@@ -76,7 +76,7 @@ fn scan_partial(bytes: &[u8]) -> Scan {
         return Scan::Refused("The request line and headers are longer than 16 KiB.");
     }
     // A TLS hello begins with 0x16; nothing that is HTTP does.
-    if bytes.first().is_some_and(|first| !is_token_byte(*first)) {
+    if bytes.first().is_some_and(|first| !is_token_byte(*first) && bytes != b"\r") {
         return Scan::Refused("That is not HTTP.");
     }
     match line_break_fault(bytes) {
@@ -111,21 +111,24 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     if fields.len() > MAX_FIELDS {
         return Err("There are more than 100 header fields.");
     }
-    let hosts = values(&fields, "host").count();
-    if hosts > 1 || (hosts == 0 && minor_version == 1) {
+    if AT_MOST_ONCE.iter().any(|name| values(&fields, name).nth(1).is_some()) {
+        return Err("Host, Authorization, X-SSL-Client-SHA1 and X-Proxy-Secret may each be sent once.");
+    }
+    let sent_host = values(&fields, "host").next();
+    if sent_host.is_none() && minor_version == 1 {
         return Err("HTTP/1.1 asks for exactly one Host header.");
     }
-    if values(&fields, "host").any(|host| !host.is_empty() && !crate::config::is_authority(host)) {
+    let (authority, target) = split_target(target)?;
+    let is_host = |host: &str| host.is_empty() || crate::config::is_authority(host);
+    if !sent_host.is_none_or(is_host) {
         return Err("The Host header is not a host name or address with an optional port.");
     }
     Ok(Head {
         bytes: bytes.len(),
-        method: method.to_owned(),
-        target: origin_form(target).to_owned(),
+        normalised: normalise(method, &target, authority, &fields),
         framing: framing(&fields, minor_version)?,
-        keep_alive: keep_alive(&fields, minor_version)?,
-        expects_continue: expects_continue(&fields)?,
-        fields,
+        persistence: persistence(&fields, minor_version)?,
+        expectation: expectation(&fields, minor_version),
     })
 }
 
@@ -151,7 +154,7 @@ fn parse_request_line(line: &str) -> Result<(&str, &str, u8), &'static str> {
 
 /// One header field (RFC 9112 section 5): no space before the colon, no folded line, no control character.
 /// Names are letters, digits, `-` and `_`: what tiny_http and every proxy take.
-fn parse_field(line: &str) -> Result<(String, String), &'static str> {
+fn parse_field(line: &str) -> Result<Field<'_>, &'static str> {
     let (name, value) = line.split_once(':').ok_or("A header line has no colon.")?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err("A header name has a character that is no letter, digit, - or _.");
@@ -160,25 +163,61 @@ fn parse_field(line: &str) -> Result<(String, String), &'static str> {
     if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err("A header value has a control character.");
     }
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name, value))
 }
 
-/// The target without scheme and authority, which a proxy-style client sends (RFC 9112 section 3.2.2).
-fn origin_form(target: &str) -> &str {
-    let after_scheme = target.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
-    match after_scheme {
-        Some((_, rest)) => rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/"),
-        None => target,
+/// Splits a target as proxy-style clients send it into its authority, which counts instead of `Host`, and its origin
+/// form (RFC 9112 section 3.2.2). The scheme may have any case; other targets have no authority.
+fn split_target(target: &str) -> Result<(Option<&str>, Cow<'_, str>), &'static str> {
+    let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_ours(scheme)) else {
+        return Ok((None, target.into()));
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if !crate::config::is_authority(authority) {
+        return Err("The request target has no valid host.");
     }
+    let target = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
+    Ok((Some(authority), target))
 }
 
-fn values<'a>(fields: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
-    fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+/// The head for tiny_http. It finds the first field of a name: one that was sent several times becomes one, its values
+/// joined by commas (RFC 9110 section 5.3).
+fn normalise(method: &str, target: &str, authority: Option<&str>, fields: &[Field<'_>]) -> Vec<u8> {
+    let bytes = fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
+    let mut head = Vec::with_capacity(method.len() + target.len() + bytes + 300);
+    let mut push = |parts: &[&str]| parts.iter().for_each(|part| head.extend_from_slice(part.as_bytes()));
+    push(&[method, " ", target, " HTTP/1.1\r\n"]);
+    if let Some(authority) = authority {
+        push(&["Host: ", authority, "\r\n"]);
+    }
+    for (at, (name, value)) in fields.iter().enumerate() {
+        let is_same = |(other, _): &&Field<'_>| name.eq_ignore_ascii_case(other);
+        let is_ours = OURS.iter().any(|other| name.eq_ignore_ascii_case(other));
+        let is_replaced = authority.is_some() && name.eq_ignore_ascii_case("host");
+        if is_ours || is_replaced || fields.iter().take(at).any(|field| is_same(&field)) {
+            continue;
+        }
+        push(&[name, ": ", value]);
+        fields.iter().skip(at + 1).filter(is_same).for_each(|(_, more)| push(&[", ", more]));
+        push(&["\r\n"]);
+    }
+    push(&["\r\n"]);
+    head
+}
+
+fn values<'a>(fields: &'a [Field<'a>], name: &'a str) -> impl Iterator<Item = &'a str> {
+    fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+}
+
+/// The members of a field that is a list (RFC 9110 section 5.6.1), over all its lines.
+fn members<'a>(fields: &'a [Field<'a>], name: &'a str) -> impl Iterator<Item = &'a str> {
+    values(fields, name).flat_map(|value| value.split(',')).map(|member| member.trim_matches([' ', '\t']))
 }
 
 /// How the body is delimited (RFC 9112 section 6.3), for readers that all agree: one length of plain digits, or
 /// exactly `chunked`, or nothing.
-fn framing(fields: &[(String, String)], minor_version: u8) -> Result<Framing, &'static str> {
+fn framing(fields: &[Field<'_>], minor_version: u8) -> Result<Framing, &'static str> {
     let mut lengths = values(fields, "content-length");
     let mut codings = values(fields, "transfer-encoding");
     match (lengths.next(), codings.next()) {
@@ -189,29 +228,40 @@ fn framing(fields: &[(String, String)], minor_version: u8) -> Result<Framing, &'
             length.parse().map(Framing::Length).map_err(|_| "The Content-Length is not a possible length.")
         }
         (Some(_), None) => Err("The Content-Length is not a decimal number."),
-        (None, Some("chunked")) if codings.next().is_none() && minor_version == 1 => Ok(Framing::Chunked),
+        (None, Some(coding))
+            if coding.eq_ignore_ascii_case("chunked") && codings.next().is_none() && minor_version == 1 =>
+        {
+            Ok(Framing::Chunked)
+        }
         (None, Some(_)) => Err("The only Transfer-Encoding this server knows is chunked, in HTTP/1.1."),
     }
 }
 
-/// Whether the connection stays open (RFC 9112 section 9.3). HTTP/1.0 is answered and closed. `upgrade` is refused:
-/// tiny_http would hand out the raw connection as the body.
-fn keep_alive(fields: &[(String, String)], minor_version: u8) -> Result<bool, &'static str> {
-    // tiny_http looks for these words anywhere in the value, so we are as strict.
-    let says = |word: &str| values(fields, "connection").any(|value| value.to_ascii_lowercase().contains(word));
+/// Whether the connection stays open (RFC 9112 section 9.3). `upgrade` is refused: whoever asks for it may take what
+/// follows for another protocol.
+fn persistence(fields: &[Field<'_>], minor_version: u8) -> Result<Persistence, &'static str> {
+    let says = |word: &str| members(fields, "connection").any(|member| member.eq_ignore_ascii_case(word));
     if says("upgrade") {
         return Err("This server does not upgrade connections.");
     }
-    Ok(minor_version == 1 && !says("close"))
+    Ok(match minor_version {
+        _ if says("close") => Persistence::Close,
+        1 => Persistence::Implied,
+        _ if says("keep-alive") => Persistence::KeepAlive,
+        _ => Persistence::Close,
+    })
 }
 
-/// Whether the sender waits before its body (RFC 9110 section 10.1.1).
-fn expects_continue(fields: &[(String, String)]) -> Result<bool, &'static str> {
-    let mut expectations = values(fields, "expect");
-    match (expectations.next(), expectations.next()) {
-        (None, _) => Ok(false),
-        (Some(expectation), None) if expectation.eq_ignore_ascii_case("100-continue") => Ok(true),
-        _ => Err("The only expectation this server knows is 100-continue."),
+/// What the sender waits for before its body. HTTP/1.0 knows no expectations: its `100-continue` is ignored.
+fn expectation(fields: &[Field<'_>], minor_version: u8) -> Expectation {
+    let mut expectations = members(fields, "expect").filter(|member| !member.is_empty()).peekable();
+    if expectations.peek().is_none() {
+        return Expectation::None;
+    }
+    match (expectations.all(|member| member.eq_ignore_ascii_case("100-continue")), minor_version) {
+        (true, 1) => Expectation::Continue,
+        (true, _) => Expectation::None,
+        (false, _) => Expectation::Unknown,
     }
 }
 
@@ -226,21 +276,30 @@ mod tests {
         }
     }
 
+    fn normalised(text: &str) -> String {
+        String::from_utf8(whole(text).normalised).unwrap()
+    }
+
     fn refused(text: &[u8]) -> bool {
         matches!(scan(text), Scan::Refused(_))
     }
 
     #[test]
     fn a_plain_request() {
-        let head = whole("POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nX-Y:  z \r\n\r\nabc");
-        assert_eq!((head.method.as_str(), head.target.as_str(), head.framing), ("POST", "/a?b=c", Framing::Length(3)));
-        assert_eq!(head.fields.last().unwrap(), &("X-Y".to_owned(), "z".to_owned()));
-        assert_eq!((head.bytes, head.keep_alive, head.expects_continue), (62, true, false));
+        let text = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: x\r\nX-Y:  z \r\n\r\nabc";
+        let head = whole(text);
+        assert_eq!(head.bytes, text.len() - 3);
+        assert_eq!(normalised(text), "POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Y: z\r\n\r\n");
+        let repeated = "GET / HTTP/1.1\r\nX: a\r\nHost: y\r\nx:\r\nY: z\r\nX: b, c\r\n\r\n";
+        assert_eq!(normalised(repeated), "GET / HTTP/1.1\r\nX: a, , b, c\r\nHost: y\r\nY: z\r\n\r\n");
+        assert_eq!((head.framing, head.persistence), (Framing::Length(3), Persistence::Implied));
+        assert_eq!(head.expectation, Expectation::None);
+        assert_eq!(whole(&format!("\r\n{text}")).bytes, text.len() - 1, "one empty line before it is ignored");
     }
 
     #[test]
     fn every_beginning_of_a_request_is_partial() {
-        let text = "GET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n";
+        let text = "\r\nGET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n";
         for length in 0..text.len() {
             assert_eq!(scan(&text.as_bytes()[..length]), Scan::Partial, "{length}");
         }
@@ -266,7 +325,6 @@ mod tests {
             "X: y\r\n\tfolded",
             "Content-Length: 3\r\nTransfer-Encoding: chunked",
             "Transfer-Encoding: gzip, chunked",
-            "Transfer-Encoding: Chunked",
             "Transfer-Encoding: xchunked",
             "Transfer-Encoding: identity",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
@@ -274,7 +332,9 @@ mod tests {
             "Transfer-Encoding: \"chunked\"",
             "Connection: Upgrade\r\nContent-Length: 3",
             "Connection: keep-alive, upgrade",
-            "Expect: 200-ok",
+            "Authorization: Basic a\r\nAuthorization: Basic b",
+            "X-SSL-Client-SHA1: a\r\nx-ssl-client-sha1: a",
+            "X-Proxy-Secret: a\r\nX-Proxy-Secret: b",
             "X\u{0}Y: z",
             "X: a\u{1}b",
             "X: ü",
@@ -303,6 +363,9 @@ mod tests {
             " GET / HTTP/1.1",
             "GET /\u{7f} HTTP/1.1",
             "",
+            "GET http:///x HTTP/1.1",
+            "GET http://a:b@x/ HTTP/1.1",
+            "\r\n\r\nGET / HTTP/1.1",
         ];
         for line in lines {
             assert!(refused(format!("{line}\r\nHost: x\r\n\r\n").as_bytes()), "{line:?}");
@@ -317,16 +380,59 @@ mod tests {
         assert!(refused(b"GET / HTTP/1.1\r\n\r\n") && refused(b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"));
         whole("GET / HTTP/1.0\r\n\r\n");
         whole("GET / HTTP/1.1\r\nHost: [::1]:5000\r\n\r\n");
-        assert_eq!(whole("GET http://x/abc?d HTTP/1.1\r\nHost: x\r\n\r\n").target, "/abc?d");
-        assert_eq!(whole("GET http://x HTTP/1.1\r\nHost: x\r\n\r\n").target, "/");
+        for (target, origin) in [("http://y/abc?d", "/abc?d"), ("HTTP://y", "/"), ("hTTps://y?z", "/?z")] {
+            let text = normalised(&format!("GET {target} HTTP/1.1\r\nhost: x\r\nX: z\r\n\r\n"));
+            assert_eq!(text, format!("GET {origin} HTTP/1.1\r\nHost: y\r\nX: z\r\n\r\n"), "the target's host counts");
+        }
+        for target in ["ftp://y/", "*", "y:443"] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
+            assert_eq!(normalised(&text), text);
+        }
     }
 
     #[test]
     fn connections_stay_open_when_both_sides_want_it() {
-        let keep_alive =
-            |version: &str, fields: &str| whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).keep_alive;
-        assert!(keep_alive("1.1", "") && keep_alive("1.1", "Connection: Keep-Alive\r\n"));
-        assert!(!keep_alive("1.0", "") && !keep_alive("1.1", "Connection: Close\r\n"));
-        assert!(!keep_alive("1.1", "Connection: keep-alive, close\r\n"));
+        let persistence = |version: &str, fields: &str| {
+            whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).persistence
+        };
+        for (version, fields, expected) in [
+            ("1.1", "", Persistence::Implied),
+            ("1.1", "Connection: Keep-Alive\r\n", Persistence::Implied),
+            ("1.1", "Connection: closed\r\n", Persistence::Implied),
+            ("1.1", "Connection: Close\r\n", Persistence::Close),
+            ("1.1", "Connection: x\r\nConnection: keep-alive ,close\r\n", Persistence::Close),
+            ("1.0", "", Persistence::Close),
+            ("1.0", "Connection: Keep-Alive\r\n", Persistence::KeepAlive),
+            ("1.0", "Connection: keep-alive, close\r\n", Persistence::Close),
+        ] {
+            assert_eq!(persistence(version, fields), expected, "{version} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn expectations() {
+        let expectation = |version: &str, fields: &str| {
+            whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).expectation
+        };
+        for (version, fields, expected) in [
+            ("1.1", "", Expectation::None),
+            ("1.1", "Expect:\r\n", Expectation::None),
+            ("1.1", "Expect: 100-Continue\r\n", Expectation::Continue),
+            ("1.1", "Expect: 100-continue\r\nExpect: 100-continue\r\n", Expectation::Continue),
+            ("1.0", "Expect: 100-continue\r\n", Expectation::None),
+            ("1.1", "Expect: 200-ok\r\n", Expectation::Unknown),
+            ("1.1", "Expect: 100-continue, x\r\n", Expectation::Unknown),
+            ("1.0", "Expect: x\r\n", Expectation::Unknown),
+        ] {
+            assert_eq!(expectation(version, fields), expected, "{version} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn chunked_in_any_case() {
+        for coding in ["chunked", "Chunked", "CHUNKED"] {
+            let head = whole(&format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n"));
+            assert_eq!(head.framing, Framing::Chunked);
+        }
     }
 }

@@ -3,19 +3,21 @@
 //! Invariant: a Unix socket somebody listens on is never taken away from them, and a socket of the service manager's
 //! survives us. Must never leave a socket file behind that was ours.
 
+use super::guard::PROXY_WINDOW;
 use super::{sys, systemd};
 use crate::config::Bind;
+use crate::http::Peer;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
-use tiny_http::Listener;
 
-/// How long a peer may be silent while we wait for it, or take nothing while we send.
+/// How long a TCP peer may be silent while we wait for it, or take nothing while we send; a proxy has the guard's
+/// [`PROXY_WINDOW`].
 const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Connections that may wait for a worker: a crowd that connects at once is served in turn. The system's own limit
@@ -24,6 +26,21 @@ const BACKLOG: i32 = 4096;
 
 /// How long the kernel keeps a connection that says nothing, before a worker has to.
 const DEFER_SECONDS: i32 = 5;
+
+/// A listening socket.
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
 
 /// One socket that is listened on.
 pub(super) struct Endpoint {
@@ -71,7 +88,8 @@ fn bind_own(bind: &Bind) -> Result<Endpoint, String> {
         Bind::Tcp(address) => (TcpListener::bind(address).map(Listener::Tcp), address.to_string()),
         Bind::Unix(path) => (bind_unix(path).map(Listener::Unix), format!("unix:{}", path.display())),
     };
-    let listen = |listener| sys::set_backlog(&listener, BACKLOG).and_then(|()| Endpoint::new(listener, false));
+    let listen =
+        |listener: Listener| sys::set_backlog(listener.as_fd(), BACKLOG).and_then(|()| Endpoint::new(listener, false));
     bound.and_then(listen).map_err(|error| {
         let cause = match error.kind() {
             ErrorKind::AddrInUse => "something else listens there".to_owned(),
@@ -103,9 +121,25 @@ impl Endpoint {
         Ok(Self { listener, address, is_given })
     }
 
-    /// What to accept from. Never blocks: several processes may listen on the same socket.
-    pub(super) fn listener(&self) -> &Listener {
-        &self.listener
+    /// The socket to wait on.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+
+    /// A connection that waits to be accepted, as a `TcpStream` by type even from a Unix socket, where it works the
+    /// same; and who is at its other end.
+    ///
+    /// # Errors
+    /// What `accept` says; `WouldBlock` rather than waiting, because several processes may listen on the same socket.
+    pub(super) fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        match &self.listener {
+            Listener::Tcp(listener) => listener.accept().map(|(socket, address)| (socket, Peer::Ip(address.ip()))),
+            Listener::Unix(listener) => {
+                let socket = TcpStream::from(OwnedFd::from(listener.accept()?.0));
+                set_timeouts(&socket, PROXY_WINDOW)?;
+                Ok((socket, Peer::Unix))
+            }
+        }
     }
 
     /// Lets no further connection in; those that wait on a socket of the service manager's are its next server's.
@@ -124,16 +158,19 @@ impl Endpoint {
     }
 }
 
-/// On Linux an accepted socket starts with the options of its listener: one call here instead of several for every
-/// connection. Without `TCP_NODELAY` a kept-alive reply over one segment waits 40 ms for the peer's delayed ACK.
+/// On Linux an accepted TCP socket starts with the options of its listener: one call here instead of several for every
+/// connection. One that is accepted from a Unix socket does not, see [`Endpoint::accept`]. Without `TCP_NODELAY` a kept-alive reply over one segment waits 40 ms for the peer's delayed ACK.
 fn set_inherited_options(listener: &Listener) -> io::Result<()> {
+    let Listener::Tcp(listener) = listener else { return Ok(()) };
     let socket = TcpStream::from(listener.as_fd().try_clone_to_owned()?);
-    if matches!(listener, Listener::Tcp(_)) {
-        socket.set_nodelay(true)?;
-        sys::defer_accept(&socket, DEFER_SECONDS)?;
-    }
-    socket.set_read_timeout(Some(PEER_TIMEOUT))?;
-    socket.set_write_timeout(Some(PEER_TIMEOUT))
+    socket.set_nodelay(true)?;
+    sys::defer_accept(&socket, DEFER_SECONDS)?;
+    set_timeouts(&socket, PEER_TIMEOUT)
+}
+
+fn set_timeouts(socket: &TcpStream, timeout: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(timeout))?;
+    socket.set_write_timeout(Some(timeout))
 }
 
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
@@ -176,12 +213,13 @@ mod tests {
     #[test]
     fn accepted_sockets_inherit_the_options() {
         let endpoint = bind_own(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
-        let Listener::Tcp(listener) = endpoint.listener() else { panic!("not TCP") };
+        let Listener::Tcp(listener) = &endpoint.listener else { panic!("not TCP") };
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         // Until then the kernel keeps it.
         client.write_all(b"x").unwrap();
-        sys::wait_for_any(&[listener.as_fd()]).unwrap();
-        let (socket, _) = listener.accept().unwrap();
+        sys::wait_for_any(&[endpoint.as_fd()], None).unwrap();
+        let (socket, peer) = endpoint.accept().unwrap();
+        assert_eq!(peer, Peer::Ip([127, 0, 0, 1].into()));
         assert!(socket.nodelay().unwrap());
         assert_eq!(socket.read_timeout().unwrap(), Some(PEER_TIMEOUT));
         assert_eq!(socket.write_timeout().unwrap(), Some(PEER_TIMEOUT));

@@ -8,18 +8,16 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
-/// Offset of `tcpi_bytes_acked` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h, since Linux 4.1): eight
-/// bytes, 24 words of four, then `pacing_rate` and `max_pacing_rate`. Behind it comes `tcpi_bytes_received`.
+/// Offset of `tcpi_rtt` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h): eight bytes, then 15 words of four.
+const RTT_OFFSET: usize = 8 + 15 * 4;
+/// Offset of `tcpi_bytes_acked` (since Linux 4.1): eight bytes, 24 words of four, then `pacing_rate` and
+/// `max_pacing_rate`.
 const BYTES_ACKED_OFFSET: usize = 8 + 24 * 4 + 2 * 8;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// Whether a descriptor number is a connected stream socket right now: not a file, not a listener.
-pub(super) fn is_connection(fd: RawFd) -> bool {
-    socket_option(fd, libc::SO_ACCEPTCONN) == Some(0) && socket_option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
 }
 
 /// Whether a descriptor number is a stream socket that listens.
@@ -44,7 +42,7 @@ fn socket_option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
 
 /// Sets how many connections may wait to be accepted. Beyond it the kernel drops a peer's first packet, and the peer
 /// waits a second before it tries again.
-pub(super) fn set_backlog(listener: &impl AsRawFd, connections: libc::c_int) -> io::Result<()> {
+pub(super) fn set_backlog(listener: BorrowedFd<'_>, connections: libc::c_int) -> io::Result<()> {
     // SAFETY: the call takes numbers only; listening again on a listening socket changes its backlog (listen(2)).
     check(unsafe { libc::listen(listener.as_raw_fd(), connections) }).map(|_| ())
 }
@@ -60,14 +58,16 @@ pub(super) fn defer_accept(listener: &impl AsRawFd, seconds: libc::c_int) -> io:
     check(result).map(|_| ())
 }
 
-/// Waits until one of these descriptors has something to say, and tells which, as one flag each.
-pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+/// Waits until one of these descriptors has something to say, for at most so long, and tells which, as one flag each.
+pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
     let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut polled: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
     let count = libc::nfds_t::try_from(polled.len()).map_err(io::Error::other)?;
+    // A millisecond more than too little: a wait that ends too early would be begun again and again.
+    let milliseconds = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX));
     loop {
         // SAFETY: the kernel reads and writes `count` entries, which `polled` has; the descriptors are borrowed, so open.
-        match check(unsafe { libc::poll(polled.as_mut_ptr(), count, -1) }) {
+        match check(unsafe { libc::poll(polled.as_mut_ptr(), count, milliseconds) }) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
             Ok(_) => return Ok(polled.iter().map(|entry| entry.revents != 0).collect()),
@@ -75,42 +75,22 @@ pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<boo
     }
 }
 
-/// A handle of our own on the socket behind a descriptor number that someone else keeps open.
+/// A handle of our own on the socket behind a descriptor number that the service manager has opened for us.
 pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the caller has just seen the descriptor open, and it stays open for this call: a connection because of
-    // the lock that also guards its closing, a socket of the service manager because nobody closes it. The borrow ends
-    // with the call.
+    // SAFETY: the caller has just seen the descriptor open, and nobody closes a socket of the service manager's. The
+    // borrow ends with the call.
     unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
 
-/// Copies what has arrived into `buffer` and leaves it there for the next reader. Blocks, up to the socket's receive
-/// timeout, while there is nothing; 0 is the end.
-pub(super) fn peek(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    recv(socket, buffer, libc::MSG_PEEK)
-}
-
-/// The same, but blocks until the buffer is full; fewer bytes mean timeout or end.
-pub(super) fn peek_until_full(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    recv(socket, buffer, libc::MSG_PEEK | libc::MSG_WAITALL)
-}
-
-/// Whether the peer has ended its side and nothing is left to read. Does not block.
-pub(super) fn is_at_end(socket: &TcpStream) -> bool {
-    matches!(recv(socket, &mut [0], libc::MSG_PEEK | libc::MSG_DONTWAIT), Ok(0))
-}
-
-/// Whether the peer has ended its side, whatever is left to read.
-pub(super) fn is_half_closed(socket: &TcpStream) -> bool {
-    let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLRDHUP, revents: 0 };
-    // SAFETY: the kernel reads and writes the one entry it is given; the socket is open while borrowed.
-    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
-    ready > 0
-}
-
-fn recv(socket: &TcpStream, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
+/// Takes what has arrived, without waiting; how many bytes, 0 at the end.
+///
+/// # Errors
+/// `WouldBlock` when there is nothing, else what the system says.
+pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
+        let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
         // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`; the socket is open while borrowed.
-        let received = unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+        let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), flags) };
         match usize::try_from(received) {
             Ok(received) => return Ok(received),
             Err(_) => match io::Error::last_os_error() {
@@ -121,18 +101,18 @@ fn recv(socket: &TcpStream, buffer: &mut [u8], flags: libc::c_int) -> io::Result
     }
 }
 
-/// What the kernel counts on a TCP connection.
+/// What the kernel knows of a TCP connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TcpCounters {
+pub(super) struct TcpInfo {
     /// Bytes the peer has acknowledged.
     pub(super) acknowledged: u64,
-    /// Bytes the peer has sent, those nobody has read yet included.
-    pub(super) received: u64,
+    /// How long a round trip to the peer takes, smoothed.
+    pub(super) round_trip: Duration,
 }
 
-/// The counters of a TCP connection.
-pub(super) fn tcp_counters(socket: &TcpStream) -> io::Result<TcpCounters> {
-    let mut info = [0u8; BYTES_ACKED_OFFSET + 2 * size_of::<u64>()];
+/// What the kernel knows of a TCP connection (`TCP_INFO`, tcp(7)).
+pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
+    let mut info = [0u8; BYTES_ACKED_OFFSET + size_of::<u64>()];
     let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
     // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
     let result = unsafe {
@@ -140,20 +120,21 @@ pub(super) fn tcp_counters(socket: &TcpStream) -> io::Result<TcpCounters> {
         libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
     };
     check(result)?;
-    let fields = info.last_chunk::<16>().filter(|_| length as usize == info.len());
-    let (acknowledged, received) = fields
-        .and_then(|fields| fields.split_first_chunk::<8>())
-        .ok_or_else(|| io::Error::other("TCP_INFO is too short"))?;
-    let received = received.first_chunk::<8>().ok_or_else(|| io::Error::other("TCP_INFO is too short"))?;
-    Ok(TcpCounters { acknowledged: u64::from_ne_bytes(*acknowledged), received: u64::from_ne_bytes(*received) })
+    let acknowledged = info.last_chunk().filter(|_| length as usize == info.len());
+    let microseconds = info.get(RTT_OFFSET..).and_then(<[u8]>::first_chunk);
+    match (acknowledged, microseconds) {
+        (Some(acknowledged), Some(microseconds)) => Ok(TcpInfo {
+            acknowledged: u64::from_ne_bytes(*acknowledged),
+            round_trip: Duration::from_micros(u32::from_ne_bytes(*microseconds).into()),
+        }),
+        _ => Err(io::Error::other("TCP_INFO is too short")),
+    }
 }
 
-/// Bytes that have arrived and nobody has read yet.
-pub(super) fn bytes_unread(socket: &TcpStream) -> io::Result<u64> {
-    let mut unread: libc::c_int = 0;
-    // SAFETY: FIONREAD writes one int, and `unread` is one.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut unread) })?;
-    u64::try_from(unread).map_err(io::Error::other)
+/// How many descriptors are open, roughly: the kernel gives the lowest free number.
+pub(super) fn descriptors_open() -> io::Result<u64> {
+    let probe = io::pipe()?.0;
+    Ok(u64::try_from(probe.as_raw_fd()).unwrap_or(0))
 }
 
 /// How many descriptors this process may have open.
@@ -227,9 +208,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let both = [listener.as_fd(), reader.as_fd()];
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        assert_eq!(wait_for_any(&both).unwrap(), [true, false]);
+        assert_eq!(wait_for_any(&both, None).unwrap(), [true, false]);
         drop(writer);
-        assert_eq!(wait_for_any(&both).unwrap(), [true, true], "the end of a pipe is news too");
+        assert_eq!(wait_for_any(&both, None).unwrap(), [true, true], "the end of a pipe is news too");
+        assert_eq!(wait_for_any(&[], Some(Duration::ZERO)).unwrap(), [false; 0]);
     }
 
     fn pair() -> (TcpStream, TcpStream) {
@@ -239,40 +221,28 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_counted_before_and_after_they_are_read() {
+    fn what_the_peer_has_is_known() {
         let (mut client, mut server) = pair();
+        assert_eq!(receive_now(&server, &mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         client.write_all(b"hello").unwrap();
-        let mut buffer = [0; 5];
-        assert_eq!(peek_until_full(&server, &mut buffer).unwrap(), 5);
-        assert_eq!((tcp_counters(&server).unwrap().received, bytes_unread(&server).unwrap()), (5, 5));
-        server.read_exact(&mut buffer).unwrap();
-        assert_eq!((tcp_counters(&server).unwrap().received, bytes_unread(&server).unwrap()), (5, 0));
-        assert_eq!(&buffer, b"hello");
+        server.read_exact(&mut [0; 5]).unwrap();
         client.write_all(b"!").unwrap();
-        assert_eq!(peek_until_full(&server, &mut [0]).unwrap(), 1);
+        let mut buffer = [0; 9];
+        wait_for_any(&[server.as_fd()], None).unwrap();
+        assert_eq!((receive_now(&server, &mut buffer).unwrap(), buffer[0]), (1, b'!'));
         // The handshake's SYN counts as one.
-        assert_eq!(tcp_counters(&client).unwrap().acknowledged, 7);
-    }
-
-    #[test]
-    fn the_end_shows_only_when_everything_is_read() {
-        let (mut client, mut server) = pair();
-        assert!(!is_at_end(&server));
-        client.write_all(b"x").unwrap();
+        let info = tcp_info(&client).unwrap();
+        assert_eq!(info.acknowledged, 7);
+        assert!(info.round_trip > Duration::ZERO && info.round_trip < Duration::from_secs(1), "{info:?}");
         client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(peek_until_full(&server, &mut [0; 2]).unwrap(), 1, "fewer bytes mean the end");
-        assert!(!is_at_end(&server));
-        server.read_exact(&mut [0]).unwrap();
-        assert!(is_at_end(&server));
+        wait_for_any(&[server.as_fd()], None).unwrap();
+        assert_eq!(receive_now(&server, &mut buffer).unwrap(), 0);
     }
 
     #[test]
-    fn only_connections_are_connections() {
+    fn sockets_are_told_apart() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let file = std::fs::File::open("/dev/null").unwrap();
         let (client, _server) = pair();
-        assert!(is_connection(client.as_raw_fd()));
-        assert!(!is_connection(listener.as_raw_fd()) && !is_connection(file.as_raw_fd()) && !is_connection(-1));
         assert!(is_listener(listener.as_raw_fd()) && !is_listener(client.as_raw_fd()) && !is_listener(-1));
         assert!(is_unix(&UnixStream::pair().unwrap().0) && !is_unix(&client));
         let copy = TcpStream::from(duplicate(client.as_raw_fd()).unwrap());

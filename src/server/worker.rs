@@ -1,15 +1,17 @@
-//! What others may know of a worker: the connection it serves, and whom it waits for.
+//! What others may know of a worker: the connection it serves, whom it waits for, and what has moved.
 //!
-//! Invariant: the socket is here exactly as long as the worker serves it, so that it closes together with its line in
-//! the acceptor's book; whoever looks at it holds the lock. Must never be locked across I/O to a peer.
+//! Invariant: the socket is here exactly as long as the worker serves it; whoever looks at it holds the lock. Must never
+//! be locked across I/O to a peer.
 
+use super::sys;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Whom a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The peer, for its first request.
+    /// The peer, for its first byte.
     Fresh,
     /// The peer, for another request.
     Idle,
@@ -19,20 +21,44 @@ pub(super) enum Phase {
     Working,
     /// The peer, to take the reply.
     Sending,
-    /// The peer, to end after its last reply.
-    Draining,
+    /// The peer, to take a reply whose content exists nowhere else any more.
+    SendingOnlyCopy,
+}
+
+impl Phase {
+    /// Whether the peer is waited for to take something.
+    pub(super) fn is_sending(self) -> bool {
+        matches!(self, Self::Sending | Self::SendingOnlyCopy)
+    }
+}
+
+/// Why a connection was ended by somebody else than its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The peer has not come on for too long.
+    Stalled,
+    /// Others needed its place more.
+    Crowded,
 }
 
 /// The connection a worker serves.
 pub(super) struct Served {
-    /// Our handle on its socket.
-    pub(super) socket: Arc<TcpStream>,
+    socket: Arc<TcpStream>,
+    /// Whether the peer is a proxy on a Unix socket.
+    pub(super) is_proxy: bool,
     /// Tells this connection from the one the worker served before.
     pub(super) serial: u64,
     /// Whom it waits for.
     pub(super) phase: Phase,
-    /// Replies sent so far.
-    pub(super) replies: u64,
+    /// Replies begun and replies ended: it comes on with each.
+    pub(super) steps: u64,
+    /// Bytes taken from the peer.
+    pub(super) received: u64,
+    /// Bytes given to the system for the peer.
+    pub(super) sent: u64,
+    /// Since when a head or body is being received, and `received` at that moment.
+    pub(super) receiving: Option<(Instant, u64)>,
+    cut: Option<Cut>,
 }
 
 /// A worker.
@@ -47,20 +73,48 @@ struct State {
 
 impl Worker {
     /// A connection begins.
-    pub(super) fn begin(&self, socket: &Arc<TcpStream>) {
+    pub(super) fn begin(&self, socket: &Arc<TcpStream>, is_proxy: bool) {
         let mut state = self.lock();
         state.serial += 1;
-        let serial = state.serial;
-        state.served = Some(Served { socket: Arc::clone(socket), serial, phase: Phase::Fresh, replies: 0 });
+        state.served = Some(Served {
+            socket: Arc::clone(socket),
+            is_proxy,
+            serial: state.serial,
+            phase: Phase::Fresh,
+            steps: 0,
+            received: 0,
+            sent: 0,
+            receiving: None,
+            cut: None,
+        });
     }
 
     /// It waits for somebody else now.
     pub(super) fn set_phase(&self, phase: Phase) {
-        if let Some(served) = self.lock().served.as_mut() {
-            // A reply is over when something else begins.
-            served.replies += u64::from(served.phase == Phase::Sending && phase != Phase::Sending);
+        self.change(|served| {
+            served.steps += u64::from(served.phase.is_sending() != phase.is_sending());
             served.phase = phase;
-        }
+        });
+    }
+
+    /// Bytes have come from the peer.
+    pub(super) fn count_received(&self, bytes: usize) {
+        self.change(|served| served.received += bytes as u64);
+    }
+
+    /// Bytes were given to the system for the peer.
+    pub(super) fn count_sent(&self, bytes: usize) {
+        self.change(|served| served.sent += bytes as u64);
+    }
+
+    /// A head or body that has not come whole at once is being received from now on, or no longer.
+    pub(super) fn set_receiving(&self, since: Option<Instant>) {
+        self.change(|served| served.receiving = since.map(|since| (since, served.received)));
+    }
+
+    /// Whether somebody else has ended the connection, and why.
+    pub(super) fn cut(&self) -> Option<Cut> {
+        self.change(|served| served.cut).flatten()
     }
 
     /// It is over; the socket is no longer ours to look at.
@@ -68,9 +122,9 @@ impl Worker {
         self.lock().served = None;
     }
 
-    /// Looks at the connection, if there is one.
-    pub(super) fn look<T>(&self, at: impl FnOnce(&Served) -> T) -> Option<T> {
-        self.lock().served.as_ref().map(at)
+    /// Looks at the connection, if there is one, or changes it.
+    pub(super) fn change<T>(&self, at: impl FnOnce(&mut Served) -> T) -> Option<T> {
+        self.lock().served.as_mut().map(at)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,13 +134,27 @@ impl Worker {
 
 impl Served {
     /// Ends it, as gently as its phase allows: a peer we wait to hear from is taken for one that has ended, so that it
-    /// still gets an answer; one that does not take its answer is cut off.
-    pub(super) fn cut(&self) {
+    /// still gets an answer; one that does not take its answer is cut off. Whether it was not ended before.
+    pub(super) fn end(&mut self, why: Cut) -> bool {
+        if self.cut.is_some() {
+            return false;
+        }
+        self.cut = Some(why);
         let how = match self.phase {
             Phase::Fresh | Phase::Idle | Phase::Receiving => Shutdown::Read,
-            Phase::Working | Phase::Sending | Phase::Draining => Shutdown::Both,
+            Phase::Working | Phase::Sending | Phase::SendingOnlyCopy => Shutdown::Both,
         };
         // The peer may have hung up already.
         let _ = self.socket.shutdown(how);
+        true
+    }
+
+    /// What the system knows of the way to the peer: bytes that have arrived there, and how long a round trip takes.
+    /// `None` on a Unix socket, where both are the proxy's to know.
+    pub(super) fn path(&self) -> Option<(u64, Duration)> {
+        if self.is_proxy {
+            return None;
+        }
+        sys::tcp_info(&self.socket).ok().map(|info| (info.acknowledged, info.round_trip))
     }
 }

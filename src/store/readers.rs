@@ -4,24 +4,16 @@
 
 use super::schema::Location;
 use super::{PIECE_BYTES, PIECES, StoreError};
+use crate::object_pool::ObjectPool;
 use rusqlite::{Connection, OptionalExtension};
 use std::io::{self, Read};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// A thread is often preempted in the middle of a query; with fewer connections the others would queue behind it.
 const CONNECTIONS_PER_CORE: usize = 8;
 
 /// The reading connections. Each query takes one, briefly; none is ever held while a peer drains.
-pub(super) struct Readers {
-    pool: Mutex<Pool>,
-    returned: Condvar,
-}
-
-struct Pool {
-    idle: Vec<Connection>,
-    /// Threads that wait for one; a wake-up is a system call, and nearly always nobody waits.
-    waiting: usize,
-}
+pub(super) struct Readers(ObjectPool<Connection>);
 
 impl Readers {
     pub(super) fn open(location: &Location) -> Result<Self, StoreError> {
@@ -32,52 +24,12 @@ impl Readers {
             connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512")?;
             Ok(connection)
         };
-        let idle = (0..cores * CONNECTIONS_PER_CORE).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { pool: Mutex::new(Pool { idle, waiting: 0 }), returned: Condvar::new() })
+        let connections = (0..cores * CONNECTIONS_PER_CORE).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Self(ObjectPool::new(connections)))
     }
 
     pub(super) fn with<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut lease = Lease { readers: self, connection: Some(self.take()) };
-        match &mut lease.connection {
-            Some(connection) => query(connection),
-            None => Err(StoreError::Failed("no reading connection".into())),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self) -> Connection {
-        let mut pool = self.lock();
-        loop {
-            if let Some(connection) = pool.idle.pop() {
-                return connection;
-            }
-            pool.waiting += 1;
-            pool = self.returned.wait(pool).unwrap_or_else(PoisonError::into_inner);
-            pool.waiting -= 1;
-        }
-    }
-}
-
-/// A borrowed connection, returned even when the query panics.
-struct Lease<'a> {
-    readers: &'a Readers,
-    connection: Option<Connection>,
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            let mut pool = self.readers.lock();
-            pool.idle.push(connection);
-            let anyone_waits = pool.waiting > 0;
-            drop(pool);
-            if anyone_waits {
-                self.readers.returned.notify_one();
-            }
-        }
+        self.0.with(|connection| query(connection))
     }
 }
 

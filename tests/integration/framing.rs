@@ -235,13 +235,7 @@ fn a_whole_body_is_stored_though_the_peer_sends_no_more() {
         let head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
         let responses = server.raw([head, chunk(&content), b"0\r\n\r\n".to_vec()].concat());
         assert_eq!(responses.len(), 1);
-        let response = responses[0].clone();
-        // Past 16 KiB a chunked body whose sender is gone may look like a cut one: it is refused rather than guessed at.
-        if size <= 10_000 || response.status == 201 {
-            response.expect_status(201).expect_field("size", size);
-        } else {
-            response.expect_code(400, "bad_request");
-        }
+        responses[0].clone().expect_status(201).expect_field("size", size);
     }
 }
 
@@ -264,9 +258,6 @@ fn a_client_that_waits_for_continue_is_told_to() {
     let mut connection = server.connect();
     let request = server.request("POST", "/").header("Content-Length", "5001").header("Expect", "100-continue");
     request.send_on(&mut connection).expect_code(413, "too_large");
-    let request = server.request("POST", "/").body("x").header("Expect", "the unexpected");
-    let status = request.send().status;
-    assert!(status == 400 || status == 417 || status == 201, "{status}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::harness::Server;
 use std::fmt::Write as _;
 
 /// Statuses a client can bring about; none of them is the server's fault.
-const DOCUMENTED: &[u16] = &[100, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 416, 429];
+const DOCUMENTED: &[u16] = &[100, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 416, 417, 429];
 
 const METHODS: &[&str] = &[
     "GET",

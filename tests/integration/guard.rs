@@ -95,9 +95,14 @@ fn unfinished_bodies_make_way_and_are_told_so() {
     let server = server();
     let mut crowd = crowd(&server, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
     server.expect_alive();
-    // The first have gone by now, each with an answer.
-    let response = crowd[0].read_response("an unfinished body", false).expect("no answer");
-    response.expect_code(400, "bad_request");
+    // There is no place for the last.
+    let response = crowd[CROWD - 1].read_response("an unfinished body", false).expect("no answer");
+    response.expect_code(503, "busy").expect_header("Retry-After", "1");
+    // Whoever sends faster gets the place of one of the first.
+    let large = vec![b'x'; 3 << 20];
+    wait_until("a large upload gets a place", SOON, || server.post(large.clone()).send().status == 201);
+    let told = crowd.iter_mut().take(4).filter_map(|connection| connection.read_response("an unfinished body", false));
+    assert!(told.into_iter().any(|response| response.json()["code"] == "busy"));
 }
 
 #[test]

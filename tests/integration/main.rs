@@ -65,3 +65,4 @@ mod schemathesis;
 mod startup;
 mod startup_refusals;
 mod systemd;
+mod wire;

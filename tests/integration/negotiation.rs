@@ -40,10 +40,18 @@ fn a_browser_gets_pages_and_everybody_else_json() {
     let paste = server.paste("hello");
     for path in ["/", &paste.path()] {
         expect_page(&browse(&server, path).send(), 200);
-        for accept in ["text/html", "TEXT/HTML;charset=utf-8", "application/json, text/html;q=0.1"] {
+        for accept in ["text/html", "TEXT/HTML;charset=utf-8", "application/json;q=0.5, text/html"] {
             expect_page(&server.request("GET", path).header("Accept", accept).send(), 200);
         }
-        for accept in ["", "*/*", "application/json", "text/*", "text/html;q=0", "text/html; Q=0.0", "text/htmlx"] {
+        for accept in [
+            "",
+            "*/*",
+            "application/json",
+            "text/*",
+            "text/html;q=0",
+            "text/htmlx",
+            "application/json, text/html;q=0.9",
+        ] {
             let response = server.request("GET", path).header("Accept", accept).send().expect_status(200);
             let response = response.expect_header("Content-Type", "application/json").expect_header("Vary", "Accept");
             response.json();

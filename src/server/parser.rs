@@ -1,0 +1,138 @@
+//! tiny_http: parses heads that have been checked, and hands out the requests it makes of them.
+//!
+//! It never sees the network: a checked and normalised head goes into one end of a private socket pair, and its request
+//! comes out of tiny_http's at the other. Parsing never waits for a peer, so that a few pairs serve all workers.
+//! Invariant: a pair carries exactly the head it is given, and is empty again before the next; one that fails is
+//! replaced. Must never be given a head that [`super::head`] has not accepted, nor a byte of a body.
+
+use crate::crypto;
+use crate::object_pool::ObjectPool;
+use std::io::{self, ErrorKind, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tiny_http::{Listener, Server, SslContextWrap};
+
+/// Pairs for each core: a thread is sometimes preempted while it holds one.
+const PAIRS_PER_CORE: usize = 4;
+
+/// The pairs.
+/// `None` is one that has failed and was not replaced yet.
+pub(super) struct Parser(ObjectPool<Option<Pair>>);
+
+/// A private connection to tiny_http.
+struct Pair {
+    ours: UnixStream,
+    /// tiny_http's connection, whose type has no public name.
+    next_request: Box<dyn FnMut() -> Option<tiny_http::Request> + Send>,
+}
+
+/// A request as tiny_http has parsed it.
+pub(super) struct Parsed(Option<tiny_http::Request>);
+
+impl Parser {
+    /// Makes the pairs.
+    ///
+    /// # Errors
+    /// When the system refuses the sockets.
+    pub(super) fn new() -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let pairs = (0..cores * PAIRS_PER_CORE).map(|_| Pair::new().map(Some)).collect::<io::Result<_>>()?;
+        Ok(Self(ObjectPool::new(pairs)))
+    }
+
+    /// Has tiny_http parse a normalised head.
+    ///
+    /// # Errors
+    /// When tiny_http does not take it for a request, or a failed pair cannot be replaced.
+    pub(super) fn parse(&self, head: &[u8]) -> io::Result<Parsed> {
+        self.0.with(|slot| {
+            // Taken out, so that a pair that fails or panics on the way is gone.
+            let mut pair = slot.take().map_or_else(Pair::new, Ok)?;
+            let parsed = pair.parse(head)?;
+            *slot = Some(pair);
+            Ok(parsed)
+        })
+    }
+}
+
+impl Pair {
+    /// Connects a pair. `accept_connection` wants a named listener: it has a random abstract name for as long as this
+    /// takes.
+    fn new() -> io::Result<Self> {
+        let name = crypto::hex(&crypto::random::<16>()?);
+        let address = SocketAddr::from_abstract_name(format!("flaskpaste-{name}"))?;
+        let listener = UnixListener::bind_addr(&address)?;
+        let ours = UnixStream::connect_addr(&address)?;
+        let no_tls =
+            SslContextWrap::build_ssl_capabilities(None).map_err(|error| io::Error::other(error.to_string()))?;
+        let tiny_http_listener = Listener::from(listener.try_clone()?);
+        // tiny_http duplicates the socket and panics when that fails.
+        let accepted = catch_unwind(AssertUnwindSafe(|| Server::accept_connection(&tiny_http_listener, &no_tls)));
+        let connection = accepted.map_err(|_| io::Error::from_raw_os_error(libc::EMFILE))??;
+        let mut connection = connection.ok_or_else(|| io::Error::other("tiny_http gave no connection"))?;
+        // Had anybody else on this machine connected to the name, two connections would have come.
+        listener.set_nonblocking(true)?;
+        if listener.accept().is_ok() {
+            return Err(io::Error::other("another process has connected to the parser"));
+        }
+        Ok(Self { ours, next_request: Box::new(move || connection.next().and_then(Result::ok)) })
+    }
+
+    fn parse(&mut self, head: &[u8]) -> io::Result<Parsed> {
+        // Heads are far smaller than the socket's buffer: this never waits.
+        self.ours.write_all(head)?;
+        let request = (self.next_request)().ok_or(ErrorKind::InvalidData)?;
+        Ok(Parsed(Some(request)))
+    }
+}
+
+impl Parsed {
+    /// The method.
+    pub(super) fn method(&self) -> &str {
+        self.0.as_ref().map_or("", |request| request.method().as_str())
+    }
+
+    /// The target, in origin form.
+    pub(super) fn target(&self) -> &str {
+        self.0.as_ref().map_or("", tiny_http::Request::url)
+    }
+
+    /// A header field, by its name in any case.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.0.as_ref()?.headers().get(name).map(tiny_http::HeaderFieldValue::as_str)
+    }
+}
+
+impl Drop for Parsed {
+    fn drop(&mut self) {
+        // With its writer taken out, the request answers nothing by itself.
+        drop(self.0.take().map(tiny_http::Request::into_writer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_come_out_as_they_went_in() {
+        let parser = Parser::new().unwrap();
+        for number in 0..100 {
+            let head = format!("PUT /{number}?x=y HTTP/1.1\r\nHost: localhost\r\nX-Number: {number}, z\r\n\r\n");
+            let parsed = parser.parse(head.as_bytes()).unwrap();
+            assert_eq!((parsed.method(), parsed.target()), ("PUT", format!("/{number}?x=y").as_str()));
+            assert_eq!((parsed.field("host"), parsed.field("Hos")), (Some("localhost"), None));
+            assert_eq!(parsed.field("X-Number"), Some(format!("{number}, z").as_str()));
+        }
+    }
+
+    #[test]
+    fn a_pair_that_fails_is_replaced() {
+        let parser = Parser::new().unwrap();
+        for _ in 0..100 {
+            assert!(parser.parse(b"no head\r\n\r\n").is_err());
+            assert_eq!(parser.parse(b"GET /x HTTP/1.1\r\nHost: y\r\n\r\n").unwrap().target(), "/x");
+        }
+    }
+}
