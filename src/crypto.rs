@@ -59,6 +59,7 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A stored password: salted PBKDF2-HMAC-SHA256 (RFC 8018 section 5.2) with its own iteration count.
+#[derive(Clone)]
 pub struct PasswordHash {
     iterations: u32,
     salt: [u8; 16],

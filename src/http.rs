@@ -5,9 +5,11 @@
 
 use crate::clock::{self, UnixSeconds};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A request method; only those some route answers are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +168,8 @@ pub enum Body {
     Empty,
     /// Bytes made for this reply.
     Bytes(Vec<u8>),
+    /// Bytes that others are sent, too.
+    Shared(Arc<[u8]>),
     /// Exactly this many bytes, fetched piece by piece while the peer drains them.
     Stream(Box<dyn Read + Send>, u64),
 }
@@ -176,6 +180,7 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
             Self::Stream(_, length) => *length,
         }
     }
@@ -191,7 +196,7 @@ pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// Header fields beside those on every reply.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Content.
     pub body: Body,
     /// What a browser may do with it.
@@ -239,7 +244,7 @@ impl Policy {
 impl Reply {
     /// A reply of a media type.
     pub fn typed(status: u16, media_type: &str, content: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("Content-Type", media_type.to_owned())];
+        let headers = vec![("Content-Type", media_type.to_owned().into())];
         Self { headers, body: Body::Bytes(content.into()), ..Self::empty(status) }
     }
 
@@ -260,7 +265,7 @@ impl Reply {
 
     /// The same reply with one more header.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }

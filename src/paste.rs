@@ -112,6 +112,7 @@ pub fn parse_expiry_seconds(text: &str) -> Option<u64> {
 }
 
 /// Everything about a paste but its content.
+#[derive(Clone)]
 pub struct Paste {
     /// The store's name for it; never shown.
     pub key: i64,

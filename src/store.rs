@@ -3,6 +3,7 @@
 //! Invariant: what was acknowledged is on the disk; a burn paste's content leaves once; bytes that were erased are
 //! gone from every file within seconds. Must never know HTTP, and never hold a transaction while a peer drains.
 
+mod cache;
 mod disk;
 mod files;
 mod housekeeping;
@@ -17,6 +18,7 @@ use crate::clock::UnixSeconds;
 use crate::crypto::{self, PasswordHash, Sha256Digest};
 use crate::paste::{Expiry, Fingerprint, Id, Paste};
 use crate::spool::{Content, unnamed_file};
+use cache::Cache;
 use files::Files;
 use housekeeping::{Housekeeper, InactivityClock};
 use queries::{FIND, OPEN, burn, create, delete_by_key, read_paste, stats};
@@ -99,6 +101,9 @@ pub enum Role {
     /// from here may be alive.
     Beside,
 }
+
+/// A paste's metadata and the first piece of its content.
+pub type Opened = (Paste, Arc<[u8]>);
 
 /// A paste to be.
 pub struct NewPaste {
@@ -183,6 +188,7 @@ pub struct Store {
     writer: Writer,
     readers: Arc<Readers>,
     clock: Arc<InactivityClock>,
+    cache: Arc<Cache>,
     erased: Arc<AtomicBool>,
 }
 
@@ -196,7 +202,9 @@ impl Store {
         let readers = Arc::new(Readers::open(location)?);
         let clock = Arc::new(InactivityClock::default());
         let erased = Arc::new(AtomicBool::new(true));
-        let housekeeper = Housekeeper::new(role, Arc::clone(&clock), Arc::clone(&erased), limits.dedup_window_seconds);
+        let cache = Arc::new(Cache::default());
+        let shared = (Arc::clone(&clock), Arc::clone(&cache), Arc::clone(&erased));
+        let housekeeper = Housekeeper::new(role, shared, limits.dedup_window_seconds);
         // The log exists from the first look at the database on.
         let files = Files::note(location)?;
         let writer = Writer::start(connection, files.clone(), housekeeper)?;
@@ -208,6 +216,7 @@ impl Store {
             writer,
             readers,
             clock,
+            cache,
             erased,
         })
     }
@@ -255,22 +264,38 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn find(&self, id: &Id, now: UnixSeconds) -> Result<Option<Paste>, StoreError> {
+        let ticket = match self.cache.find(id) {
+            Ok(paste) => return Ok(Some(paste).filter(|paste| paste.expiry.at() > now)),
+            Err(ticket) => ticket,
+        };
         let found = self.readers.with(|connection| {
             Ok(connection.prepare_cached(FIND)?.query_row([id.as_str()], read_paste).optional()?)
         })?;
-        Ok(found.and_then(|paste| self.alive(paste, now)))
+        let found = found.and_then(|paste| self.alive(paste, now));
+        if let Some(paste) = &found {
+            self.cache.insert(ticket, paste, None);
+        }
+        Ok(found)
     }
 
     /// A paste's metadata and the first piece of its content.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn open_paste(&self, id: &Id, now: UnixSeconds) -> Result<Option<(Paste, Vec<u8>)>, StoreError> {
+    pub fn open_paste(&self, id: &Id, now: UnixSeconds) -> Result<Option<Opened>, StoreError> {
+        let ticket = match self.cache.open(id) {
+            Ok(found) => return Ok(Some(found).filter(|(paste, _)| paste.expiry.at() > now)),
+            Err(ticket) => ticket,
+        };
         let found = self.readers.with(|connection| {
-            let read = |row: &Row<'_>| Ok((read_paste(row)?, row.get("data")?));
+            let read = |row: &Row<'_>| Ok((read_paste(row)?, row.get_ref("data")?.as_blob()?.into()));
             Ok(connection.prepare_cached(OPEN)?.query_row([id.as_str()], read).optional()?)
         })?;
-        Ok(found.and_then(|(paste, piece)| Some((self.alive(paste, now)?, piece))))
+        let found = found.and_then(|(paste, piece)| Some((self.alive(paste, now)?, piece)));
+        if let Some((paste, piece)) = &found {
+            self.cache.insert(ticket, paste, Some(piece));
+        }
+        Ok(found)
     }
 
     /// Applies the clock of reads not flushed yet, and drops what has expired.
@@ -289,6 +314,7 @@ impl Store {
                 let expires_at = (now + self.limits.expiry_seconds).max(stored);
                 if expires_at > stored {
                     self.clock.touch(paste.key, expires_at);
+                    self.cache.touch(&paste.id, expires_at);
                 }
                 Expiry::Sliding(expires_at)
             }
@@ -330,6 +356,7 @@ impl Store {
         }
         let key = paste.key;
         let deleted = self.writer.write(0, move |connection| delete_by_key(connection, key));
+        self.cache.remove(id);
         let gone = self.note_erased(deleted, |gone| *gone)?;
         Ok(if gone { Deleted::Done } else { Deleted::NotFound })
     }

@@ -13,6 +13,7 @@ use crate::mime;
 use crate::paste::{Fingerprint, Id, Paste};
 use serde_json::json;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Answers `GET /<id>`.
 ///
@@ -43,7 +44,7 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
 pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let store = app.store();
     let (paste, first_piece) = if request.method == Method::Head {
-        (store.find(id, now)?.ok_or(ApiError::NotFound)?, Vec::new())
+        (store.find(id, now)?.ok_or(ApiError::NotFound)?, Arc::default())
     } else {
         store.open_paste(id, now)?.ok_or(ApiError::NotFound)?
     };
@@ -64,16 +65,16 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
     if request.method == Method::Get {
         store.touch(&paste, now);
     }
-    let content_range = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), paste.size);
+    let (first, last) = (range.start, range.end.saturating_sub(1));
     let reply = content_reply(&paste, status, content(app, &paste, first_piece, range)).with("Accept-Ranges", "bytes");
-    Ok(if status == 206 { reply.with("Content-Range", content_range) } else { reply })
+    Ok(if status == 206 { reply.with("Content-Range", format!("bytes {first}-{last}/{}", paste.size)) } else { reply })
 }
 
 /// The bytes of a range: from memory when the first piece has them all, else streamed.
-fn content(app: &App, paste: &Paste, first_piece: Vec<u8>, range: Range<u64>) -> Body {
+fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) -> Body {
     let in_first = |at: u64| usize::try_from(at).ok().filter(|at| *at <= first_piece.len());
     match (in_first(range.start), in_first(range.end)) {
-        (Some(0), Some(end)) if end == first_piece.len() => Body::Bytes(first_piece),
+        (Some(0), Some(end)) if end == first_piece.len() => Body::Shared(first_piece),
         (Some(start), Some(end)) => Body::Bytes(first_piece.get(start..end).unwrap_or_default().to_vec()),
         _ => Body::Stream(Box::new(app.store().content(paste.key, range.start)), range.end - range.start),
     }
@@ -95,7 +96,7 @@ fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
     let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
     let reply = Reply { body, policy: Policy::Sandbox, ..Reply::empty(status) };
-    reply.with("Content-Type", served).with("Content-Disposition", name)
+    reply.with("Content-Type", served.to_owned()).with("Content-Disposition", name)
 }
 
 /// Lets a protected paste be read only with its password.

@@ -128,12 +128,10 @@ pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
         }
     }
     file.rewind().map_err(failed)?;
-    let headers = vec![
-        ("Content-Type", "application/octet-stream".to_owned()),
-        ("Content-Disposition", "attachment; filename=fpaste".to_owned()),
-        ("X-Checksum-SHA256", crypto::hex(&hash.finalize())),
-    ];
-    Ok(Reply { headers, body: Body::Stream(Box::new(file), size), ..Reply::empty(200) })
+    let reply = Reply { body: Body::Stream(Box::new(file), size), ..Reply::empty(200) };
+    let reply = reply.with("Content-Type", "application/octet-stream");
+    let reply = reply.with("Content-Disposition", "attachment; filename=fpaste");
+    Ok(reply.with("X-Checksum-SHA256", crypto::hex(&hash.finalize())))
 }
 
 /// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.

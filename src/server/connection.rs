@@ -203,18 +203,20 @@ impl<'a> Connection<'a> {
         if is_head {
             return self.wire.write_all(&self.out).map(|()| 0);
         }
-        match &mut reply.body {
-            Body::Empty => self.wire.write_all(&self.out).map(|()| 0),
-            Body::Bytes(content) if content.len() <= PIECE_BYTES => {
-                self.out.extend_from_slice(content);
-                self.wire.write_all(&self.out).map(|()| content.len() as u64)
-            }
-            Body::Bytes(content) => {
-                self.wire.write_all(&self.out)?;
-                self.wire.write_all(content).map(|()| content.len() as u64)
-            }
-            Body::Stream(content, length) => write_stream(&self.wire, &mut self.out, content, *length),
+        let content: &[u8] = match &mut reply.body {
+            Body::Empty => &[],
+            Body::Bytes(content) => content,
+            Body::Shared(content) => content,
+            Body::Stream(content, length) => return write_stream(&self.wire, &mut self.out, content, *length),
+        };
+        if content.len() <= PIECE_BYTES {
+            self.out.extend_from_slice(content);
+            self.wire.write_all(&self.out)?;
+        } else {
+            self.wire.write_all(&self.out)?;
+            self.wire.write_all(content)?;
         }
+        Ok(content.len() as u64)
     }
 }
 

@@ -87,10 +87,9 @@ fn scan_partial(bytes: &[u8]) -> Scan {
 
 /// A bare CR or LF: to some readers the end of a line, to others not (RFC 9112 section 2.2).
 fn line_break_fault(bytes: &[u8]) -> Option<&'static str> {
-    let bare_lf =
-        bytes.iter().zip(std::iter::once(&0).chain(bytes)).any(|(byte, before)| *byte == b'\n' && *before != b'\r');
-    let bare_cr = bytes.windows(2).any(|pair| matches!(pair, [b'\r', second] if *second != b'\n'));
-    (bare_lf || bare_cr).then_some("A line ends in a bare CR or LF.")
+    let is_bare = |pair: &[u8]| matches!(pair, [before, after] if (*before == b'\r') != (*after == b'\n'));
+    let is_bare_at_begin = bytes.first() == Some(&b'\n');
+    (is_bare_at_begin || bytes.windows(2).any(is_bare)).then_some("A line ends in a bare CR or LF.")
 }
 
 fn is_token_byte(byte: u8) -> bool {
@@ -105,9 +104,13 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     line_break_fault(bytes).map_or(Ok(()), Err)?;
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii());
     let text = text.ok_or("The request line and headers must be ASCII; send other text in Base64 or in the body.")?;
-    let mut lines = text.split_terminator("\r\n");
+    // Every line ends in both.
+    let mut lines = text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let (method, target, minor_version) = parse_request_line(lines.next().unwrap_or_default())?;
-    let fields = lines.map(parse_field).collect::<Result<Vec<_>, _>>()?;
+    let mut fields = Vec::with_capacity(16);
+    for line in lines {
+        fields.push(parse_field(line)?);
+    }
     if fields.len() > MAX_FIELDS {
         return Err("There are more than 100 header fields.");
     }

@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tiny_http::{Listener, Server, SslContextWrap};
 
 /// Pairs for each core: a thread is sometimes preempted while it holds one.
-const PAIRS_PER_CORE: usize = 4;
+const PAIRS_PER_CORE: usize = 16;
 
 /// The pairs.
 /// `None` is one that has failed and was not replaced yet.

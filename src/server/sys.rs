@@ -131,6 +131,14 @@ pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
     }
 }
 
+/// Has the scheduler take this thread for one that does not mind to wait a moment (`SCHED_BATCH`, sched(7)): woken up, it
+/// does not interrupt whoever runs.
+pub(super) fn schedule_as_batch() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads the struct, which is initialised; 0 is the calling thread.
+    check(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) }).map(|_| ())
+}
+
 /// How many descriptors are open, roughly: the kernel gives the lowest free number.
 pub(super) fn descriptors_open() -> io::Result<u64> {
     let probe = io::pipe()?.0;

@@ -4,6 +4,7 @@
 //! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
 //! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
 
+use super::cache::Cache;
 use super::queries::delete_by_key;
 use super::writer::transaction;
 use super::{Role, StoreError, log_failure};
@@ -82,6 +83,7 @@ impl InactivityClock {
 pub struct Housekeeper {
     role: Role,
     clock: Arc<InactivityClock>,
+    cache: Arc<Cache>,
     /// Set when content was deleted whose bytes are still in the WAL.
     erased: Arc<AtomicBool>,
     dedup_window_seconds: u64,
@@ -93,12 +95,11 @@ pub struct Housekeeper {
 impl Housekeeper {
     pub(super) fn new(
         role: Role,
-        clock: Arc<InactivityClock>,
-        erased: Arc<AtomicBool>,
+        (clock, cache, erased): (Arc<InactivityClock>, Arc<Cache>, Arc<AtomicBool>),
         dedup_window_seconds: u64,
     ) -> Self {
         let next_flush = Instant::now() + FLUSH_INTERVAL;
-        Self { role, clock, erased, dedup_window_seconds, next_flush, flushing: Vec::new() }
+        Self { role, clock, cache, erased, dedup_window_seconds, next_flush, flushing: Vec::new() }
     }
 
     /// One short round; whether there is more to do at once.
@@ -110,6 +111,7 @@ impl Housekeeper {
         let flushing = self.flush_step(connection);
         let purged = purge_step(connection, &self.clock, now);
         if matches!(purged, Ok(pastes) if pastes > 0) {
+            self.cache.clear();
             self.erased.store(true, Ordering::Relaxed);
         }
         let forgotten = forget_step(connection, now, self.dedup_window_seconds);
@@ -299,7 +301,7 @@ mod tests {
 
     fn housekeeper(role: Role) -> (Arc<InactivityClock>, Housekeeper) {
         let clock = Arc::new(InactivityClock::default());
-        let housekeeper = Housekeeper::new(role, Arc::clone(&clock), Arc::new(AtomicBool::new(false)), 3600);
+        let housekeeper = Housekeeper::new(role, (Arc::clone(&clock), Arc::default(), Arc::default()), 3600);
         (clock, housekeeper)
     }
 

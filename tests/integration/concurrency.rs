@@ -2,6 +2,7 @@
 
 use crate::harness::{Paste, Server};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn one_of_many_readers_gets_what_burns() {
@@ -47,6 +48,33 @@ fn a_read_and_a_delete_of_what_burns_do_not_both_win() {
             (read.join().unwrap(), deleted)
         });
         assert!(matches!((read, deleted), (200, 404) | (404, 200)), "read {read}, deleted {deleted}");
+    }
+}
+
+/// However often it was read before, and whoever is reading while it goes.
+#[test]
+fn what_was_deleted_is_not_read_any_more() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
+    for round in 0..30 {
+        let paste = server.paste(format!("hot {round}"));
+        let deleted = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let read = || {
+                let mut connection = server.connect();
+                loop {
+                    let was_deleted = deleted.load(Ordering::SeqCst);
+                    let raw = server.request("GET", &paste.raw()).send_on(&mut connection).status;
+                    let metadata = server.request("GET", &paste.path()).send_on(&mut connection).status;
+                    if was_deleted {
+                        return assert_eq!((raw, metadata), (404, 404), "read after it was deleted, round {round}");
+                    }
+                }
+            };
+            (0..4).for_each(|_| drop(scope.spawn(read)));
+            let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
+            delete.send().expect_status(200);
+            deleted.store(true, Ordering::SeqCst);
+        });
     }
 }
 

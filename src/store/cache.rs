@@ -1,0 +1,226 @@
+//! What was read lately, in memory: a read that finds its paste here costs no query.
+//!
+//! Invariant: memory is bounded by [`HALF_BYTES`], twice; nothing is here that a read could change or that asks for a
+//! password; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
+//! back. Must never be locked across a query.
+
+use crate::clock::UnixSeconds;
+use crate::paste::{Expiry, Id, Paste};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// Bytes in each of the two halves, [`ENTRY_BYTES`] for each entry included.
+const HALF_BYTES: usize = 2 << 20;
+/// What an entry takes beside its content, roughly.
+const ENTRY_BYTES: usize = 512;
+
+/// The cache. Entries enter the young half; when it is full, it becomes the old one, whose entries go unless they are
+/// read before the next turn: about the least recently read go first, without a list that every read reorders. A lock that
+/// readers share: a thread that is preempted with it in its hands holds up nobody who finds what he looks for.
+#[derive(Default)]
+pub(super) struct Cache(RwLock<State>);
+
+#[derive(Default)]
+struct State {
+    young: HashMap<Id, Entry>,
+    old: HashMap<Id, Entry>,
+    young_bytes: usize,
+    /// Deletes so far.
+    epoch: u64,
+}
+
+struct Entry {
+    paste: Paste,
+    /// When it ends, as reads have moved it.
+    expires_at: AtomicU64,
+    /// All of it; `None` where only the metadata was read yet.
+    content: Option<Arc<[u8]>>,
+}
+
+/// What a reader that found nothing needs to bring in what it finds elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket(u64);
+
+impl Cache {
+    /// A paste's metadata, as of its last read.
+    pub(super) fn find(&self, id: &Id) -> Result<Paste, Ticket> {
+        self.get(id, |entry| Some(entry.paste()))
+    }
+
+    /// The same and its content.
+    pub(super) fn open(&self, id: &Id) -> Result<super::Opened, Ticket> {
+        self.get(id, |entry| Some((entry.paste(), Arc::clone(entry.content.as_ref()?))))
+    }
+
+    /// Takes in what was read with a ticket, unless something was deleted meanwhile, or it must be asked for each time.
+    /// `first_piece` is the begin of the content, if it was read.
+    pub(super) fn insert(&self, ticket: Ticket, paste: &Paste, first_piece: Option<&Arc<[u8]>>) {
+        let is_small = paste.size <= super::PIECE_BYTES as u64;
+        let mut state = self.write();
+        if paste.burn || paste.password.is_some() || !is_small || state.epoch != ticket.0 {
+            return;
+        }
+        let expires_at = AtomicU64::new(paste.expiry.at());
+        state.insert(paste.id.clone(), Entry { paste: paste.clone(), expires_at, content: first_piece.cloned() });
+    }
+
+    /// A read has moved a paste's end.
+    pub(super) fn touch(&self, id: &Id, expires_at: UnixSeconds) {
+        let state = self.read();
+        for entry in [state.young.get(id), state.old.get(id)].into_iter().flatten() {
+            entry.expires_at.fetch_max(expires_at, Ordering::Relaxed);
+        }
+    }
+
+    /// A paste was deleted.
+    pub(super) fn remove(&self, id: &Id) {
+        let mut state = self.write();
+        state.epoch += 1;
+        if let Some(entry) = state.young.remove(id) {
+            state.young_bytes -= entry.bytes();
+        }
+        state.old.remove(id);
+    }
+
+    /// Pastes were deleted, whichever.
+    pub(super) fn clear(&self) {
+        let mut state = self.write();
+        *state = State { epoch: state.epoch + 1, ..State::default() };
+    }
+
+    fn get<T>(&self, id: &Id, part: impl Fn(&Entry) -> Option<T>) -> Result<T, Ticket> {
+        let state = self.read();
+        if let Some(found) = state.young.get(id).and_then(&part) {
+            return Ok(found);
+        }
+        let found = state.old.get(id).and_then(&part).ok_or(Ticket(state.epoch))?;
+        drop(state);
+        let mut state = self.write();
+        if let Some((id, entry)) = state.old.remove_entry(id) {
+            state.insert(id, entry);
+        }
+        Ok(found)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn insert(&mut self, id: Id, entry: Entry) {
+        if self.young_bytes + entry.bytes() > HALF_BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += entry.bytes();
+        if let Some(before) = self.young.insert(id, entry) {
+            self.young_bytes -= before.bytes();
+        }
+    }
+}
+
+impl Entry {
+    /// The metadata, as reads have moved its end.
+    fn paste(&self) -> Paste {
+        let expires_at = self.expires_at.load(Ordering::Relaxed);
+        let expiry = match self.paste.expiry {
+            Expiry::Sliding(_) => Expiry::Sliding(expires_at),
+            Expiry::Fixed(at) => Expiry::Fixed(at),
+        };
+        Paste { expiry, ..self.paste.clone() }
+    }
+
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.content.as_ref().map_or(0, |content| content.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paste(number: u32, size: u64) -> Paste {
+        Paste {
+            key: number.into(),
+            id: format!("{number:08x}").parse().unwrap(),
+            size,
+            mime_type: "text/plain".into(),
+            created_at: 1000,
+            expiry: Expiry::Sliding(2000),
+            burn: false,
+            password: None,
+            owner: None,
+            token_hash: [0; 32],
+        }
+    }
+
+    fn insert(cache: &Cache, paste: &Paste) {
+        let content = Arc::from(vec![b'x'; usize::try_from(paste.size).unwrap()]);
+        let Err(ticket) = cache.open(&paste.id) else { panic!("it is there already") };
+        cache.insert(ticket, paste, Some(&content));
+    }
+
+    #[test]
+    fn what_was_read_is_found_again_and_its_end_moves() {
+        let cache = Cache::default();
+        let one = paste(1, 5);
+        let Err(ticket) = cache.find(&one.id) else { panic!("it is empty") };
+        cache.insert(ticket, &one, None);
+        assert!(cache.find(&one.id).is_ok() && cache.open(&one.id).is_err(), "the metadata alone was read");
+        insert(&cache, &one);
+        cache.touch(&one.id, 3000);
+        cache.touch(&one.id, 2500);
+        let Ok((found, content)) = cache.open(&one.id) else { panic!("it was read") };
+        assert_eq!((found.expiry, &content[..]), (Expiry::Sliding(3000), &b"xxxxx"[..]));
+    }
+
+    #[test]
+    fn what_was_deleted_is_gone_and_no_earlier_read_brings_it_back() {
+        let cache = Cache::default();
+        let (one, two) = (paste(1, 5), paste(2, 5));
+        insert(&cache, &one);
+        let Err(ticket) = cache.open(&two.id) else { panic!("it was not read") };
+        cache.remove(&one.id);
+        assert!(cache.find(&one.id).is_err());
+        cache.insert(ticket, &one, None);
+        cache.insert(ticket, &two, None);
+        assert!(cache.find(&one.id).is_err() && cache.find(&two.id).is_err());
+        insert(&cache, &two);
+        cache.clear();
+        assert!(cache.find(&two.id).is_err());
+        assert_eq!(cache.read().young_bytes, 0);
+    }
+
+    #[test]
+    fn what_has_to_be_asked_for_each_time_is_not_kept() {
+        let cache = Cache::default();
+        let burn = Paste { burn: true, ..paste(1, 5) };
+        let password = crate::crypto::PasswordHash::new(b"x", 1).unwrap();
+        let protected = Paste { password: Some(password), ..paste(2, 5) };
+        for paste in [burn, protected, paste(3, 65_537)] {
+            insert(&cache, &paste);
+            assert!(cache.find(&paste.id).is_err(), "{}", paste.id);
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_read_often_stays() {
+        let cache = Cache::default();
+        let often = paste(0, 1000);
+        insert(&cache, &often);
+        for number in 1..1000 {
+            insert(&cache, &paste(number, 60_000));
+            assert!(cache.open(&often.id).is_ok(), "{number}");
+            let state = cache.read();
+            let bytes = |half: &HashMap<Id, Entry>| half.values().map(Entry::bytes).sum::<usize>();
+            assert_eq!(bytes(&state.young), state.young_bytes);
+            assert!(state.young_bytes <= HALF_BYTES && bytes(&state.old) <= HALF_BYTES);
+        }
+    }
+}
