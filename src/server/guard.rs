@@ -22,8 +22,8 @@ pub(super) const PROXY_WINDOW: Duration = Duration::from_secs(75);
 /// What a peer may do without progress under pressure, at least; and so many of its round trips.
 const MIN_PATIENCE: Duration = Duration::from_millis(500);
 const PATIENCE_ROUND_TRIPS: u32 = 4;
-/// The same for a proxy, whose clients' round trips nobody knows here: those of half a second are borne with.
-const PROXY_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a proxy, whose clients' round trips nobody knows here: those of a quarter of a second are borne with.
+const PROXY_PATIENCE: Duration = Duration::from_secs(1);
 /// The same where the content in flight exists nowhere else any more.
 const ONLY_COPY_PATIENCE: Duration = Duration::from_secs(5);
 

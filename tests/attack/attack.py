@@ -4,12 +4,15 @@
 Usage: attack.py PATH_OF_FLASKPASTE [NAME...]   (`make attack`); without names, every attack.
 
 While each attack runs, an independent process posts a paste and reads it back on fresh connections, ten times a second.
+Another is far away: it reads burn pastes of 1 MB over a line on which everything takes 100 ms each way.
 Required: the same process throughout, at least 99 % of the probes answered, their 95th percentile below 2 s during the
-attack and below 50 ms from five seconds after it, memory below 200 MiB. Exit 1 if an attack breaks a requirement.
+attack and below 50 ms from five seconds after it, every distant read whole, memory below 200 MiB. Exit 1 if an attack
+breaks a requirement.
 Standard library only; slowhttptest, where it is installed, for its four modes.
 """
 
 import asyncio
+import atexit
 import json
 import multiprocessing
 import os
@@ -24,13 +27,13 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 
 DURATION = float(os.environ.get("ATTACK_SECONDS", "15"))
 RECOVERY_SECONDS = 5
 CALM_SECONDS = 3
 PROBES_PER_SECOND = 10
 PROBE_TIMEOUT = 10
+WAY_SECONDS = 0.1
 MEMORY_LIMIT_MIB = 200
 ATTACKS = {}
 
@@ -43,21 +46,26 @@ def attack(function):
 class Server:
     """The server, in a folder of its own, with a soft limit of 1,024 descriptors."""
 
-    def __init__(self, program, hard_limit=None):
+    def __init__(self, program, hard_limit=None, is_unix=False):
         self.folder = tempfile.mkdtemp(prefix="flaskpaste-attack-")
         hard = hard_limit or resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.address = self.folder + "/socket"
+        if not is_unix:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.address = free.getsockname()
+        bind = f"unix:{self.address}" if is_unix else f"127.0.0.1:{self.address[1]}"
         self.environment = {
-            "FLASKPASTE_BIND": f"127.0.0.1:{self.port}",
+            "FLASKPASTE_BIND": bind,
             "FLASKPASTE_DB": self.folder + "/pastes.db",
             "PATH": os.environ["PATH"],
             **{name: value for name, value in os.environ.items() if name == "FLASKPASTE_DEDUP_MAX"},
+            # A proxy's clients are not exempt from the proof of work, as those on a loopback port are.
+            **({"FLASKPASTE_POW_DIFFICULTY": "0"} if is_unix else {}),
         }
         self.program, self.limit = program, limit
         self.log = open(self.folder + "/log", "wb")
@@ -66,6 +74,7 @@ class Server:
     def start_again(self):
         """Starts the program, and waits until it takes pastes."""
         self.child = subprocess.Popen([self.program], env=self.environment, stderr=self.log, preexec_fn=self.limit)
+        atexit.register(self.child.kill)
         deadline = time.monotonic() + 10
         while True:
             try:
@@ -77,9 +86,7 @@ class Server:
                 time.sleep(0.05)
 
     def post(self, content, headers=()):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", content, dict(headers), method="POST")
-        with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT) as reply:
-            return json.load(reply)
+        return post(self.address, content, headers)
 
     def is_same_process(self):
         return self.child.poll() is None
@@ -99,32 +106,93 @@ class Server:
 # The prober: a process of its own, so that the attacker's work does not delay it.
 
 
-def exchange(port, request):
-    """One request on a fresh connection; the whole answer."""
-    with socket.create_connection(("127.0.0.1", port), PROBE_TIMEOUT) as peer:
-        peer.sendall(request)
-        answer = b""
-        while piece := peer.recv(65536):
-            answer += piece
+def open_socket(address, timeout=PROBE_TIMEOUT):
+    peer = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    peer.settimeout(timeout)
+    peer.connect(address)
+    return peer
+
+
+def read_all(peer):
+    answer = b""
+    while piece := peer.recv(65536):
+        answer += piece
     return answer
 
 
-def probe(port):
-    content = os.urandom(24).hex().encode()
-    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(content)}\r\n\r\n"
-    answer = exchange(port, head.encode() + content)
+def exchange(address, request):
+    """One request on a fresh connection; the whole answer."""
+    with open_socket(address) as peer:
+        peer.sendall(request)
+        return read_all(peer)
+
+
+def post(address, content, headers=()):
+    """Creates a paste; what the server says of it."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in dict(headers).items())
+    head = f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {len(content)}\r\n\r\n"
+    answer = exchange(address, head.encode() + content)
     if not answer.startswith(b"HTTP/1.1 201 "):
-        return False
-    paste = json.loads(answer.split(b"\r\n\r\n", 1)[1])["id"]
-    head = f"GET /{paste}/raw HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    return exchange(port, head.encode()).endswith(b"\r\n\r\n" + content)
+        raise OSError(f"no paste: {answer[:200]!r}")
+    return json.loads(answer.split(b"\r\n\r\n", 1)[1])
 
 
-def probe_forever(port, results):
+def get(raw):
+    return f"GET {raw} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+
+def probe(address):
+    content = os.urandom(24).hex().encode()
+    return exchange(address, get(post(address, content)["raw"])).endswith(b"\r\n\r\n" + content)
+
+
+def delay(source, target):
+    """Carries bytes from one socket to another: each piece as long after it came as the way takes, at most 64 KiB in a
+    way's time, as a distant peer with an ordinary window gets them."""
+    try:
+        while piece := source.recv(65536):
+            time.sleep(WAY_SECONDS)
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def read_from_afar(address):
+    """Reads a burn paste of 1 MB over a line of our own; whether it came whole."""
+    content = os.urandom(1 << 20)
+    raw = post(address, content, {"X-Burn-After-Read": "true"})["raw"]
+    near, here = socket.socketpair()
+    there = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+    # What the kernel takes in for the line is as good as read.
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    there.settimeout(30)
+    there.connect(address)
+    with near, here, there:
+        for source, target in [(here, there), (there, here)]:
+            threading.Thread(target=delay, args=(source, target), daemon=True).start()
+        near.settimeout(30)
+        near.sendall(get(raw))
+        return read_all(near).endswith(content)
+
+
+def read_from_afar_forever(address, results):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        at = time.monotonic()
+        try:
+            is_whole = read_from_afar(address)
+        except (OSError, ValueError):
+            is_whole = None
+        results.put((at, is_whole))
+        time.sleep(0.2)
+
+
+def probe_forever(address, results):
     def one(at):
         started = time.monotonic()
         try:
-            is_answered = probe(port)
+            is_answered = probe(address)
         except (OSError, ValueError):
             is_answered = False
         results.put((at, time.monotonic() - started, is_answered))
@@ -146,7 +214,9 @@ def percentile(values, share):
 
 
 async def connect(server):
-    return await asyncio.open_connection("127.0.0.1", server.port)
+    if isinstance(server.address, str):
+        return await asyncio.open_unix_connection(server.address)
+    return await asyncio.open_connection(*server.address)
 
 
 async def drop(writer, reset=False):
@@ -285,12 +355,12 @@ async def slow_readers(server):
 
     async def one(until):
         while time.monotonic() < until:
-            peer = socket.socket()
+            peer = socket.socket(socket.AF_UNIX if isinstance(server.address, str) else socket.AF_INET)
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             peer.setblocking(False)
             loop = asyncio.get_running_loop()
             try:
-                await loop.sock_connect(peer, ("127.0.0.1", server.port))
+                await loop.sock_connect(peer, server.address)
                 await loop.sock_sendall(peer, request)
                 while time.monotonic() < until and await loop.sock_recv(peer, 10):
                     await asyncio.sleep(1)
@@ -300,7 +370,7 @@ async def slow_readers(server):
                 peer.close()
 
     until = time.monotonic() + DURATION
-    await asyncio.gather(*(one(until) for _ in range(200)))
+    await asyncio.gather(*(one(until) for _ in range(300)))
 
 
 @attack
@@ -391,6 +461,102 @@ async def smuggling(server):
     await crowd(server, 30, behave)
 
 
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(content):
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
+@attack
+async def endless_chunk_lines(server):
+    async def send(writer, until):
+        expect = random.choice([b"", b"Expect: 100-continue\r\n"])
+        begin = chunk(bytes(20480)) if random.random() < 0.5 else b""
+        endless = random.choice([b"0", b"5;x", b"0\r\nX: y"])
+        writer.write(CHUNKED[:-2] + expect + b"\r\n" + begin + endless)
+        while time.monotonic() < until:
+            writer.write(endless[-1:] * 65536)
+            await writer.drain()
+
+    await crowd(server, 20, told_off(send))
+
+
+# No number to one reader, and five to another; none of them may be stored.
+SIZES = [b"+5", b" 5", b"\t5", b"5 ", b"0x5", b"000000005", b"12345678901234567890", b"5;a\0b", b"5;a\nb", b"5;" + b"x" * 300]
+
+
+@attack
+async def malformed_chunks(server):
+    async def behave(reader, writer, until):
+        begin = chunk(os.urandom(random.choice([1, 20_000, 70_000])))
+        writer.write(CHUNKED + begin + random.choice(SIZES) + b"\r\nhello\r\n0\r\n\r\n" + SMUGGLED)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        if answer.count(b"HTTP/1.1 ") > 1 or b" 201 " in answer[:20]:
+            raise AssertionError(f"malformed chunks were answered {answer!r}")
+
+    await crowd(server, 30, behave)
+
+
+@attack
+async def cut_chunked_uploads(server):
+    whole = CHUNKED + chunk(os.urandom(120_480)) + b"0\r\n\r\n"
+
+    async def behave(reader, writer, until):
+        writer.write(whole[: random.choice([len(whole) - 1, len(whole) - 5, random.randrange(200, len(whole))])])
+        await writer.drain()
+        if random.random() < 0.5:
+            writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 5)
+        if b" 201 " in answer[:20]:
+            raise AssertionError(f"a cut upload was stored: {answer!r}")
+
+    await crowd(server, 300, behave)
+
+
+@attack
+async def steady_uploads(server):
+    async def send(writer, until):
+        writer.write(POST + b"Content-Length: 3000000\r\n\r\n")
+        while time.monotonic() < until:
+            writer.write(b"a" * 4400)
+            await writer.drain()
+            await asyncio.sleep(0.09)
+
+    await crowd(server, 256, told_off(send))
+
+
+@attack
+async def refused_senders(server):
+    async def send(writer, until):
+        writer.write(POST + b"Content-Length: 1000000000\r\n\r\n")
+        while time.monotonic() < until:
+            writer.write(b"a" * 4400)
+            await writer.drain()
+            await asyncio.sleep(0.09)
+
+    async def behave(reader, writer, until):
+        # It goes on sending whatever it is told, until the connection is gone.
+        await asyncio.gather(send(writer, until), reader.read())
+
+    await crowd(server, 1000, behave)
+
+
+@attack
+async def slow_readers_on_a_unix_socket(server):
+    await slow_readers(server)
+
+
+@attack
+async def hang_ups_on_a_unix_socket(server):
+    await hang_ups_and_resets(server)
+
+
+@attack
+async def slow_bodies_on_a_unix_socket(server):
+    await slow_bodies(server)
+
+
 @attack
 async def tls_and_noise(server):
     hello = bytes.fromhex("16030100a5010000a10303") + os.urandom(200)
@@ -408,7 +574,7 @@ async def tls_and_noise(server):
 
 def slowhttptest(*mode):
     async def run(server):
-        url = f"http://127.0.0.1:{server.port}/"
+        url = f"http://127.0.0.1:{server.address[1]}/"
         if "-X" in mode:
             url += (await asyncio.to_thread(server.post, os.urandom(1 << 20)))["raw"][1:]
         command = ["slowhttptest", *mode, "-c", "1000", "-r", "300", "-l", str(int(DURATION)), "-p", "3", "-u", url]
@@ -432,18 +598,21 @@ if shutil.which("slowhttptest"):
 
 def run(name, program, server):
     """Runs an attack with the prober beside it; the table's row, and what it broke."""
-    own = Server(program, hard_limit=256) if "256" in name else None
+    is_own = "256" in name or "unix" in name
+    own = Server(program, hard_limit=256 if "256" in name else None, is_unix="unix" in name) if is_own else None
     server = own or server
-    results = multiprocessing.Queue()
-    prober = multiprocessing.Process(target=probe_forever, args=(server.port, results), daemon=True)
-    broken, peak, probes = [], [0.0], []
+    broken, peak, probes, distant = [], [0.0], [], []
+    probers = []
     over = threading.Event()
+    for target, seen in [(probe_forever, probes), (read_from_afar_forever, distant)]:
+        results = multiprocessing.Queue()
 
-    def collect():
-        while True:
-            probes.append(results.get())
+        def collect(results=results, seen=seen):
+            while True:
+                seen.append(results.get())
 
-    threading.Thread(target=collect, daemon=True).start()
+        threading.Thread(target=collect, daemon=True).start()
+        probers.append(multiprocessing.Process(target=target, args=(server.address, results), daemon=True))
 
     def watch():
         while not over.is_set() and server.is_same_process():
@@ -451,7 +620,8 @@ def run(name, program, server):
             time.sleep(0.1)
 
     threading.Thread(target=watch, daemon=True).start()
-    prober.start()
+    for prober in probers:
+        prober.start()
     time.sleep(0.5)
     begun = time.monotonic()
     try:
@@ -462,14 +632,19 @@ def run(name, program, server):
     time.sleep(RECOVERY_SECONDS + CALM_SECONDS)
     time.sleep(0.5)
     over.set()
-    prober.terminate()
-    prober.join()
+    for prober in probers:
+        prober.terminate()
+        prober.join()
     during = [(seconds, ok) for at, seconds, ok in probes if begun <= at < ended]
     after = [seconds for at, seconds, ok in probes if ended + RECOVERY_SECONDS <= at < ended + RECOVERY_SECONDS + CALM_SECONDS]
     # What has not come back yet counts as unanswered.
     expected = max(len(during), int((ended - begun) * PROBES_PER_SECOND) - 1)
     answered = sum(ok for _, ok in during) / max(1, expected)
     slow, calm = percentile([seconds for seconds, _ in during], 0.95), percentile(after, 0.95)
+    # One that could not be created was refused, which loses nothing.
+    whole = [is_whole for at, is_whole in distant if at < ended and is_whole is not None]
+    if not whole or not all(whole):
+        broken.append("a distant reader was cut off" if whole else "no distant reader was served")
     if not server.is_same_process():
         broken.append("the process has ended")
     if answered < 0.99:
@@ -482,7 +657,10 @@ def run(name, program, server):
         broken.append("too much memory")
     if own and own.stop() != 0:
         broken.append("it did not stop in order")
-    row = f"| {name} | {100 * answered:.1f} % of {expected} | {1000 * slow:.0f} ms | {1000 * calm:.0f} ms | {peak[0]:.0f} MiB |"
+    row = (
+        f"| {name} | {100 * answered:.1f} % of {expected} | {1000 * slow:.0f} ms | {1000 * calm:.0f} ms "
+        f"| {sum(whole)} of {len(whole)} | {peak[0]:.0f} MiB |"
+    )
     return row, broken
 
 
@@ -492,7 +670,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
     if not shutil.which("slowhttptest"):
         print("SKIPPED: slowhttptest is not installed", file=sys.stderr)
-    print("| attack | probes answered | 95th percentile during | from 5 s after | memory, at most |\n|---|---|---|---|---|")
+    print("| attack | probes answered | 95th percentile during | from 5 s after | distant reads whole | memory, at most |")
+    print("|---|---|---|---|---|---|")
     server = Server(program)
     failed = False
     for name in names:
