@@ -1,4 +1,4 @@
-"""Measure flaskpaste beside nginx and a Flask pastebin, in one run, as ratios.
+"""Measure flaskpaste beside nginx, a Flask pastebin and, where it is there, wastebin, in one run, as ratios.
 
 Absolute figures say more about the machine than about the program, so every figure that has a
 target is a ratio of two contestants measured seconds apart, several times in turn. The median of
@@ -33,6 +33,7 @@ ROOT = BENCH.parent
 WORK = ROOT / "target" / "bench"
 ROUNDS = 3
 CONNECTIONS = 48
+MANY_CONNECTIONS = 200
 CORES = os.cpu_count() or 1
 OK = {True: "ok", False: "MISSED"}
 table = []  # the lines to print at the end
@@ -86,15 +87,15 @@ def end(process):
 
 
 def spawn(stack, argv, log, **env):
-    """Start a program in a process group of its own that `stack` will end.
+    """Start a program in a session of its own that `stack` will end.
 
-    Not in a session of its own: Linux shares the cores between sessions first, so that wrk alone
-    would weigh as much as all threads of a server."""
+    Linux shares the cores between sessions first: with all of them in one, a server with more threads
+    would get more of the cores than another, and than wrk."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK", "GUNICORN"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=clean | env, cwd=log.parent,
-            process_group=0, preexec_fn=die_with_parent,
+            start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
     stack.callback(end, process)
     return process
@@ -155,6 +156,20 @@ def start_nginx(stack, nginx, folder):
     if fetch(server, "GET", "/body.txt") != BODY:
         die("nginx does not give back the file")
     return server
+
+
+def start_wastebin(stack, program, folder):
+    """wastebin as it comes, on a database of its own."""
+    folder.mkdir()
+    port, log = free_port(), folder / "log"
+    settings = {"WASTEBIN_ADDRESS_PORT": f"127.0.0.1:{port}", "WASTEBIN_DATABASE_PATH": f"{folder}/pastes.db"}
+    process = spawn(stack, [program], log, RUST_LOG="warn", **settings)
+    server = answering(process, port, "/robots.txt", log)
+    headers = {"Content-Type": "application/json"}
+    kept = json.loads(fetch(server, "POST", "/", json.dumps({"text": BODY.decode()}), headers))["path"]
+    if fetch(server, "GET", f"/raw{kept}") != BODY:
+        die("wastebin does not give back what it was given")
+    return server, f"/raw{kept}"
 
 
 def make_venv():
@@ -243,23 +258,39 @@ class Sample(NamedTuple):
     """What one run of wrk says."""
 
     rate: float
+    cpu: float  # microseconds a request, all threads and processes of the server
     p50: float
     p99: float
 
 
-def wrk(seconds, server, path, mode, *ids):
+def cpu_seconds(server):
+    """The time all processes of a server's session have spent in user code and in the kernel."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[3]) == server.process.pid:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def wrk(seconds, connections, server, path, mode, *ids):
     """One run of wrk. Its one thread saturates any contestant and leaves it the other cores."""
     url = f"http://127.0.0.1:{server.port}{path}"
-    argv = f"wrk -t1 -c{CONNECTIONS} -d{seconds}s --timeout 10s -s".split()
+    argv = f"wrk -t1 -c{connections} -d{seconds}s --timeout 10s -s".split()
     argv += [BENCH / "wrk.lua", url, "--", mode, str(time.time_ns()), *ids]
-    out = subprocess.run(argv, capture_output=True, text=True)
+    before = cpu_seconds(server)
+    out = subprocess.run(argv, capture_output=True, text=True, start_new_session=True)
+    spent = cpu_seconds(server) - before
     line = re.search(r"^BENCH (\d+) (\d+) (\d+) (\d+) (\d+)$", out.stdout, re.M)
     if out.returncode or not line:
         die(f"wrk failed on {url}:\n{out.stdout}{out.stderr}")
     requests, micros, p50, p99, errors = map(int, line.groups())
     if errors or not requests:
         die(f"{errors} of {requests} requests to {url} failed:\n{out.stdout}")
-    return Sample(requests / micros * 1e6, p50 / 1000, p99 / 1000)
+    return Sample(requests / micros * 1e6, spent / requests * 1e6, p50 / 1000, p99 / 1000)
 
 
 def memory(server, field):
@@ -315,29 +346,47 @@ def sync_cost(folder):
     return (time.perf_counter() - began) * 10
 
 
-def compare(title, seconds, contestants, targets):
+class Target(NamedTuple):
+    """What flaskpaste's figures must be against a contestant's, as ratios."""
+
+    rate: float = 0
+    cpu: float = 0
+    p99: float = 0
+
+
+def compare(title, seconds, contestants, targets, connections=CONNECTIONS):
     """Run the contestants in turn, each round beginning with another, and add a block to the table.
 
-    `contestants` maps a name to what `wrk` is given, flaskpaste first; `targets` has the ratio
-    that flaskpaste must reach against a name."""
+    `contestants` maps a name to what `wrk` is given, flaskpaste first; `targets` has what
+    flaskpaste must reach against a name."""
     runs = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(ROUNDS):
         note(f"{title}, round {turn + 1} of {ROUNDS}")
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             os.sync()  # nobody waits for what the one before left to write
-            runs[name].append(wrk(seconds, *contestants[name]))
-    table.append(f"\n{title:<52}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'ratio':>9}     target")
+            runs[name].append(wrk(seconds, connections, *contestants[name]))
+    title = f"{title}, {connections} connections"
+    table.append(f"\n{title:<52}{'req/s':>8}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}   ratios")
     ours = runs[names[0]]
     for name, theirs in runs.items():
-        rate, p50, p99 = (statistics.median(column) for column in zip(*theirs))
-        line = f"  {name:<48}{rate:>10,.0f}{p50:>9.2f}{p99:>9.2f}"
+        rate, cpu, p50, p99 = (statistics.median(column) for column in zip(*theirs))
+        line = f"  {name:<48}{rate:>10,.0f}{cpu:>9.1f}{p50:>9.2f}{p99:>9.2f}"
         if theirs is not ours:
-            ratio = statistics.median(a.rate / b.rate for a, b in zip(ours, theirs))
-            line += f"{ratio:>9.2f} ×"
-            if goal := targets.get(name):
-                line += f"   ≥ {goal:<6g}{OK[ratio >= goal]}"
+            line += "   " + "  ".join(ratios(ours, theirs, targets.get(name, Target())))
         table.append(line)
+
+
+def ratios(ours, theirs, target):
+    """Each round's ratio, its median, and whether it is what it must be."""
+    for what, goal in target._asdict().items():
+        ratio = statistics.median(getattr(a, what) / getattr(b, what) for a, b in zip(ours, theirs))
+        if what == "rate" and not goal:
+            yield f"rate {ratio:.2f} ×"
+        elif what == "rate":
+            yield f"rate {ratio:.2f} × (≥ {goal:g}: {OK[ratio >= goal]})"
+        elif goal:
+            yield f"{what} {ratio:.2f} × (≤ {goal:g}: {OK[ratio <= goal]})"
 
 
 def add_limit(what, value, unit, limit):
@@ -360,26 +409,35 @@ def measure_start(stack, binary, folder):
     return server
 
 
-def measure_rates(seconds, ours, nginx, flask):
-    """The requests that users make most, against nginx and Flask."""
+def measure_rates(seconds, ours, nginx, flask, wastebin):
+    """The requests that users make most, against nginx and Flask, and against wastebin where it is there."""
     kept, theirs = paste(ours), paste(flask)
     contestants = {
         "flaskpaste": (ours, f"/{kept}/raw", "get"),
         "nginx, static file": (nginx, "/body.txt", "get"),
         "Flask + gunicorn + SQLite": (flask, f"/{theirs}/raw", "get"),
     }
-    targets = {"nginx, static file": 0.5, "Flask + gunicorn + SQLite": 20}
+    targets = {"nginx, static file": Target(rate=0.65, cpu=1.5), "Flask + gunicorn + SQLite": Target(rate=20)}
+    if wastebin:
+        contestants["wastebin"] = (*wastebin, "get")
+        targets["wastebin"] = Target(rate=2.5)
     compare("raw GET of 1 KiB", seconds, contestants, targets)
+    del contestants["Flask + gunicorn + SQLite"]
+    crowded = {"nginx, static file": Target(cpu=1.5, p99=4)}
+    compare("raw GET of 1 KiB", seconds, contestants, crowded, MANY_CONNECTIONS)
     contestants = {
         "flaskpaste": (ours, f"/{kept}", "get"),
+        "nginx, static file": (nginx, "/body.txt", "get"),
         "Flask + gunicorn + SQLite": (flask, f"/{theirs}", "get"),
     }
-    compare("metadata GET", seconds, contestants, {})
+    compare("metadata GET", seconds, contestants, {"nginx, static file": Target(cpu=1.5)})
+    del contestants["Flask + gunicorn + SQLite"]
+    compare("metadata GET", seconds, contestants, crowded, MANY_CONNECTIONS)
     contestants = {
         "flaskpaste, synchronous=FULL": (ours, "/", "post"),
         "Flask, synchronous=NORMAL": (flask, "/", "post"),
     }
-    targets = {"Flask, synchronous=NORMAL": 8}
+    targets = {"Flask, synchronous=NORMAL": Target(rate=12)}
     compare("durable POST of unique 1 KiB bodies", seconds, contestants, targets)
 
 
@@ -392,7 +450,7 @@ def measure_random(seconds, rows, server, folder):
         "flaskpaste, random paste": (server, "/", "pick", many),
         "flaskpaste, one hot paste": (server, "/", "pick", one),
     }
-    targets = {"flaskpaste, one hot paste": 0.5}
+    targets = {"flaskpaste, one hot paste": Target(rate=0.8)}
     compare(f"raw GET of 1 KiB, {rows:,} pastes", seconds, contestants, targets)
 
 
@@ -409,14 +467,16 @@ def run(stack, options):
     gunicorn = make_venv()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=WORK)))
     rounds = f"{ROUNDS} rounds of {options.seconds} s in turn, medians"
-    table.append(f"{CORES} cores; wrk with 1 thread and {CONNECTIONS} connections; {rounds}")
+    table.append(f"{CORES} cores; wrk with 1 thread; {rounds}; CPU µs: the server's, a request")
     table.append(f"one 4 KiB write with fdatasync takes {sync_cost(folder):.2f} ms on this disk")
     table.append("off: flaskpaste's proof of work and request log, the access logs of nginx and gunicorn")
     with ExitStack() as first:
         ours = measure_start(first, binary, folder)
         nginx = start_nginx(first, nginx_binary, folder / "nginx")
         flask = start_flask(first, gunicorn, folder / "flask")
-        measure_rates(options.seconds, ours, nginx, flask)
+        program = os.environ.get("WASTEBIN")
+        wastebin = start_wastebin(first, program, folder / "wastebin") if program else None
+        measure_rates(options.seconds, ours, nginx, flask, wastebin)
         after = memory(ours, "VmRSS")
     with ExitStack() as second:
         ours, _ = start_flaskpaste(second, binary, folder / "random")

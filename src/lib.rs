@@ -9,7 +9,7 @@
 //! ```
 //!
 //! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
-//! before tiny_http reads it, and answering on the spot. `app` turns one request into one reply: `routes` picks a
+//! before tiny_http parses it, and answering on the spot. `app` turns one request into one reply: `routes` picks a
 //! handler, `handlers` do what the route is for, `admission` decides who may. `store` is the only one that knows SQL:
 //! one writer that commits for many, readers that do not write, housekeeping that purges and erases. `web` dresses the
 //! answers of two routes as pages for browsers; what runs there is in src/web/.

@@ -1,6 +1,7 @@
 //! A fuzz target, chosen by the name of the program.
 #![no_main]
 
+mod connections;
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -20,6 +20,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("basic", basic),
     ("config", config),
+    ("connection", super::connections::connection),
     ("expiry", expiry),
     ("fingerprint", fingerprint),
     ("head", head),

@@ -106,7 +106,9 @@ fn described_codes() -> BTreeSet<(String, String)> {
         item.as_object().unwrap().values().filter_map(|operation| operation.get("responses")?.as_object())
     });
     for (status, response) in responses.flatten() {
-        let schema = &response["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]["enum"];
+        let shared = response["$ref"].as_str().and_then(|place| openapi.pointer(place.trim_start_matches('#')));
+        let schema = &shared.unwrap_or(response)["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]
+            ["enum"];
         for code in schema.as_array().into_iter().flatten() {
             codes.insert((status.clone(), code.as_str().unwrap().to_owned()));
         }
