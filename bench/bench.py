@@ -159,8 +159,8 @@ def start_nginx(stack, nginx, folder):
 
 
 def start_wastebin(stack, program, folder):
-    """wastebin as it comes, on a database of its own."""
-    folder.mkdir()
+    """wastebin as it comes, on a database of its own; anew for each run, because it may end when clients hang up."""
+    folder = Path(tempfile.mkdtemp(prefix="wastebin-", dir=folder))
     port, log = free_port(), folder / "log"
     settings = {"WASTEBIN_ADDRESS_PORT": f"127.0.0.1:{port}", "WASTEBIN_DATABASE_PATH": f"{folder}/pastes.db"}
     process = spawn(stack, [program], log, RUST_LOG="warn", **settings)
@@ -169,7 +169,7 @@ def start_wastebin(stack, program, folder):
     kept = json.loads(fetch(server, "POST", "/", json.dumps({"text": BODY.decode()}), headers))["path"]
     if fetch(server, "GET", f"/raw{kept}") != BODY:
         die("wastebin does not give back what it was given")
-    return server, f"/raw{kept}"
+    return server, f"/raw{kept}", "get"
 
 
 def make_venv():
@@ -357,15 +357,16 @@ class Target(NamedTuple):
 def compare(title, seconds, contestants, targets, connections=CONNECTIONS):
     """Run the contestants in turn, each round beginning with another, and add a block to the table.
 
-    `contestants` maps a name to what `wrk` is given, flaskpaste first; `targets` has what
-    flaskpaste must reach against a name."""
+    `contestants` maps a name to what `wrk` is given, or to what makes it, flaskpaste first; `targets`
+    has what flaskpaste must reach against a name."""
     runs = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(ROUNDS):
         note(f"{title}, round {turn + 1} of {ROUNDS}")
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             os.sync()  # nobody waits for what the one before left to write
-            runs[name].append(wrk(seconds, connections, *contestants[name]))
+            contestant = contestants[name]
+            runs[name].append(wrk(seconds, connections, *(contestant() if callable(contestant) else contestant)))
     title = f"{title}, {connections} connections"
     table.append(f"\n{title:<52}{'req/s':>8}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}   ratios")
     ours = runs[names[0]]
@@ -419,7 +420,7 @@ def measure_rates(seconds, ours, nginx, flask, wastebin):
     }
     targets = {"nginx, static file": Target(rate=0.65, cpu=1.5), "Flask + gunicorn + SQLite": Target(rate=20)}
     if wastebin:
-        contestants["wastebin"] = (*wastebin, "get")
+        contestants["wastebin"] = wastebin
         targets["wastebin"] = Target(rate=2.5)
     compare("raw GET of 1 KiB", seconds, contestants, targets)
     del contestants["Flask + gunicorn + SQLite"]
@@ -475,7 +476,7 @@ def run(stack, options):
         nginx = start_nginx(first, nginx_binary, folder / "nginx")
         flask = start_flask(first, gunicorn, folder / "flask")
         program = os.environ.get("WASTEBIN")
-        wastebin = start_wastebin(first, program, folder / "wastebin") if program else None
+        wastebin = (lambda: start_wastebin(first, program, folder)) if program else None
         measure_rates(options.seconds, ours, nginx, flask, wastebin)
         after = memory(ours, "VmRSS")
     with ExitStack() as second:

@@ -191,7 +191,7 @@ fn stats(stats: &Stats, json: bool) -> Outcome {
     print(&format!(
         "pastes              {}\ncontent             {content}\nburn after read     {}\npassword protected  {}\n\
          owned               {}\noldest              {oldest}\nexpired, to purge   {}\n\
-         database            {database}, {used} of it in use\non disk, with log    {disk}\n",
+         database            {database}, {used} of it in use\non disk, with log   {disk}\n",
         stats.pastes, stats.burn, stats.password_protected, stats.owned, stats.expired,
     ))
 }
