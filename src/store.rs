@@ -265,14 +265,16 @@ impl Store {
     /// When the database fails.
     pub fn find(&self, id: &Id, now: UnixSeconds) -> Result<Option<Paste>, StoreError> {
         let ticket = match self.cache.find(id) {
-            Ok(paste) => return Ok(Some(paste).filter(|paste| paste.expiry.at() > now)),
-            Err(ticket) => ticket,
+            Ok(paste) if paste.expiry.at() > now => return Ok(Some(paste)),
+            // A read that came between may have moved its end: the database and the clock know.
+            Ok(_) => None,
+            Err(ticket) => Some(ticket),
         };
         let found = self.readers.with(|connection| {
             Ok(connection.prepare_cached(FIND)?.query_row([id.as_str()], read_paste).optional()?)
         })?;
         let found = found.and_then(|paste| self.alive(paste, now));
-        if let Some(paste) = &found {
+        if let (Some(ticket), Some(paste)) = (ticket, &found) {
             self.cache.insert(ticket, paste, None);
         }
         Ok(found)
@@ -284,15 +286,16 @@ impl Store {
     /// When the database fails.
     pub fn open_paste(&self, id: &Id, now: UnixSeconds) -> Result<Option<Opened>, StoreError> {
         let ticket = match self.cache.open(id) {
-            Ok(found) => return Ok(Some(found).filter(|(paste, _)| paste.expiry.at() > now)),
-            Err(ticket) => ticket,
+            Ok(found) if found.0.expiry.at() > now => return Ok(Some(found)),
+            Ok(_) => None,
+            Err(ticket) => Some(ticket),
         };
         let found = self.readers.with(|connection| {
             let read = |row: &Row<'_>| Ok((read_paste(row)?, row.get_ref("data")?.as_blob()?.into()));
             Ok(connection.prepare_cached(OPEN)?.query_row([id.as_str()], read).optional()?)
         })?;
         let found = found.and_then(|(paste, piece)| Some((self.alive(paste, now)?, piece)));
-        if let Some((paste, piece)) = &found {
+        if let (Some(ticket), Some((paste, piece))) = (ticket, &found) {
             self.cache.insert(ticket, paste, Some(piece));
         }
         Ok(found)

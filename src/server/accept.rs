@@ -7,7 +7,7 @@ use super::listen::Endpoint;
 use super::sys;
 use crate::http::Peer;
 use crate::log;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
@@ -30,14 +30,18 @@ impl Acceptor {
         Ok(Self { endpoints, turn: Mutex::default(), stopped, stop: Mutex::new(Some(stop)) })
     }
 
-    /// Lets no further connection in, and wakes whoever waits for one.
+    /// From now on whoever waits for a connection gets one that is already there, or `WouldBlock`.
     pub(super) fn stop(&self) {
+        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Lets no further connection in; those that were not accepted are lost.
+    pub(super) fn close(&self) {
         for endpoint in &self.endpoints {
             if let Err(error) = endpoint.close() {
                 log::message(&format!("cannot close the listener: {error}"));
             }
         }
-        drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Waits for the next connection, and who is at its other end.
@@ -55,10 +59,13 @@ impl Acceptor {
         let mut descriptors: Vec<_> = self.endpoints.iter().map(Endpoint::as_fd).collect();
         descriptors.push(self.stopped.as_fd());
         let ready = sys::wait_for_any(&descriptors, None)?;
+        let is_stopped = ready.last() == Some(&true);
         let count = self.endpoints.len();
-        let next = (0..count).map(|step| (*first + step) % count).find(|at| ready.get(*at) == Some(&true));
-        let endpoint = next.and_then(|at| self.endpoints.get(at)).filter(|_| ready.last() == Some(&false));
-        *first = next.map_or(0, |at| at + 1);
-        endpoint.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        let in_turn = (0..count).map(|step| (*first + step) % count).filter(|at| ready.get(*at) == Some(&true));
+        let mut able = in_turn.filter_map(|at| Some((at, self.endpoints.get(at)?)));
+        let (at, endpoint) =
+            able.find(|(_, endpoint)| !is_stopped || endpoint.is_ours()).ok_or(ErrorKind::WouldBlock)?;
+        *first = at + 1;
+        Ok(endpoint)
     }
 }

@@ -62,7 +62,10 @@ impl<'a, 'b> WireBody<'a, 'b> {
     /// The next content, as much as there is; 0 at the end.
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if std::mem::take(&mut self.is_waiting) {
-            self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.worker.set_phase(Phase::Sending);
+            let written = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.worker.set_phase(Phase::Working);
+            written?;
         }
         loop {
             match self.decoder.next() {
@@ -76,6 +79,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
                         self.wire.read(into)?
                     };
                     self.decoder.take_content(read as u64);
+                    self.give_up_seat_at_end();
                     return Ok(read);
                 }
                 Next::Framing => {
@@ -83,11 +87,19 @@ impl<'a, 'b> WireBody<'a, 'b> {
                         self.wait(Wire::fill)?;
                     }
                     self.read_framing()?;
+                    self.give_up_seat_at_end();
                     if self.decoder.announced() > self.max_bytes {
                         return Err(ErrorKind::FileTooLarge.into());
                     }
                 }
             }
+        }
+    }
+
+    /// What becomes of a whole body is our affair, however long it takes.
+    fn give_up_seat_at_end(&mut self) {
+        if self.decoder.next() == Next::End {
+            self.seat = None;
         }
     }
 

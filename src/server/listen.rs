@@ -142,6 +142,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether what waits on it is ours to answer when we stop; on a socket of the service manager's it is our
+    /// successor's.
+    pub(super) fn is_ours(&self) -> bool {
+        !self.is_given
+    }
+
     /// Lets no further connection in; those that wait on a socket of the service manager's are its next server's.
     pub(super) fn close(&self) -> io::Result<()> {
         if self.is_given {

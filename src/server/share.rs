@@ -5,7 +5,7 @@
 //! share takes a newcomer only in the place of its slowest by rate. Must never wait.
 
 use super::guard::patience;
-use super::worker::{Cut, Served, Worker};
+use super::worker::{Cut, Phase, Served, Worker};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,8 @@ impl Drop for Seat<'_> {
     }
 }
 
-/// Ends the peer that sends most slowly; whether there was one.
+/// Ends the peer that sends most slowly of those that are waited for just now; whether there was one. A worker that is
+/// busy with what has come does not count: that is no matter of its peer's.
 fn end_slowest(workers: &[Worker], now: Instant) -> bool {
     let mut rates: Vec<(u64, u64, &Worker)> = workers
         .iter()
@@ -55,15 +56,16 @@ fn end_slowest(workers: &[Worker], now: Instant) -> bool {
         .collect();
     rates.sort_unstable_by_key(|(rate, ..)| *rate);
     rates.iter().any(|(_, serial, worker)| {
-        let end =
-            |served: &mut Served| served.serial == *serial && served.receiving.is_some() && served.end(Cut::Crowded);
+        let end = |served: &mut Served| {
+            served.serial == *serial && served.phase == Phase::Receiving && served.end(Cut::Crowded)
+        };
         worker.change(end).unwrap_or(false)
     })
 }
 
 /// How fast the peer of a connection sends, in bytes a second; `None` while that cannot be said yet.
 fn rate_of(served: &Served, now: Instant) -> Option<u64> {
-    let (since, before) = served.receiving?;
+    let (since, before) = served.receiving.filter(|_| served.phase == Phase::Receiving)?;
     rate(served.received - before, now.saturating_duration_since(since), patience(served))
 }
 
@@ -88,13 +90,19 @@ mod tests {
         let start = Instant::now();
         let enter = |number: usize, now| {
             workers[number].begin(&connect(), false);
-            share.enter(&workers[number], &workers, now)
+            let seat = share.enter(&workers[number], &workers, now);
+            workers[number].set_phase(Phase::Receiving);
+            seat
         };
         let (first, second) = (enter(0, start).unwrap(), enter(1, start).unwrap());
         workers[0].count_received(9000);
         workers[1].count_received(1000);
         assert!(enter(2, start + Duration::from_millis(100)).is_none(), "both are too new to be called slow");
         let later = start + Duration::from_secs(2);
+        let set_phases = |phase| workers.iter().take(2).for_each(|worker| worker.set_phase(phase));
+        set_phases(Phase::Working);
+        assert!(enter(2, later).is_none(), "nobody is waited for");
+        set_phases(Phase::Receiving);
         let third = enter(2, later).unwrap();
         assert_eq!((workers[0].cut(), workers[1].cut()), (None, Some(Cut::Crowded)));
         drop(second);

@@ -92,7 +92,11 @@ impl Worker {
     /// It waits for somebody else now.
     pub(super) fn set_phase(&self, phase: Phase) {
         self.change(|served| {
-            served.steps += u64::from(served.phase.is_sending() != phase.is_sending());
+            if served.phase.is_sending() != phase.is_sending() {
+                served.steps += 1;
+                // It has come on all the same, with what had already arrived; from here on it is judged anew.
+                served.cut = None;
+            }
             served.phase = phase;
         });
     }
@@ -156,5 +160,25 @@ impl Served {
             return None;
         }
         sys::tcp_info(&self.socket).ok().map(|info| (info.acknowledged, info.round_trip))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_that_came_on_after_it_was_ended_can_be_ended_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let worker = Worker::default();
+        worker.begin(&socket, false);
+        let end = || worker.change(|served| served.end(Cut::Crowded)).unwrap();
+        assert!(end() && !end());
+        worker.set_phase(Phase::Working);
+        assert!(!end() && worker.cut() == Some(Cut::Crowded));
+        worker.set_phase(Phase::Sending);
+        assert!(worker.cut().is_none() && end());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: memory is bounded by [`HALF_BYTES`], twice; nothing is here that a read could change or that asks for a
 //! password; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
-//! back. Must never be locked across a query.
+//! back; what another process deleted, within two seconds. Must never be locked across a query.
 
 use crate::clock::UnixSeconds;
 use crate::paste::{Expiry, Id, Paste};

@@ -88,6 +88,8 @@ pub struct Housekeeper {
     erased: Arc<AtomicBool>,
     dedup_window_seconds: u64,
     next_flush: Instant,
+    /// `PRAGMA data_version` at the last look: it changes when another process writes.
+    data_version: i64,
     /// Clock entries of the flush that is under way, flushed batch by batch between other jobs.
     flushing: Vec<(i64, UnixSeconds)>,
 }
@@ -99,7 +101,7 @@ impl Housekeeper {
         dedup_window_seconds: u64,
     ) -> Self {
         let next_flush = Instant::now() + FLUSH_INTERVAL;
-        Self { role, clock, cache, erased, dedup_window_seconds, next_flush, flushing: Vec::new() }
+        Self { role, clock, cache, erased, dedup_window_seconds, next_flush, data_version: 0, flushing: Vec::new() }
     }
 
     /// One short round; whether there is more to do at once.
@@ -108,6 +110,7 @@ impl Housekeeper {
             return false;
         }
         let now = unix_now();
+        self.look_for_other_writers(connection);
         let flushing = self.flush_step(connection);
         let purged = purge_step(connection, &self.clock, now);
         if matches!(purged, Ok(pastes) if pastes > 0) {
@@ -130,6 +133,19 @@ impl Housekeeper {
             self.erased.store(true, Ordering::Relaxed);
         }
         more
+    }
+
+    /// Forgets what is in memory when another process has written, a command beside the server: it may have deleted.
+    fn look_for_other_writers(&mut self, connection: &Connection) {
+        let look = || -> Result<i64, StoreError> {
+            Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+        };
+        match look() {
+            Ok(version) if version == self.data_version => return,
+            Ok(version) => self.data_version = version,
+            Err(error) => log_failure("look for other writers", &error),
+        }
+        self.cache.clear();
     }
 
     /// The last round, when the server stops.

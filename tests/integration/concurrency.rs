@@ -1,8 +1,9 @@
 //! Many at once: one winner for content that burns, nothing lost among parallel creates, and peers that hang up early.
 
-use crate::harness::{Paste, Server};
+use crate::harness::{Paste, Server, wait_until};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[test]
 fn one_of_many_readers_gets_what_burns() {
@@ -76,6 +77,18 @@ fn what_was_deleted_is_not_read_any_more() {
             deleted.store(true, Ordering::SeqCst);
         });
     }
+}
+
+/// Commands beside the server write to its database, too.
+#[test]
+fn what_another_process_deleted_is_forgotten_within_seconds() {
+    let server = Server::start(&[]);
+    let other = Server::start_in(server.shared_folder(), &[]);
+    let paste = server.paste("hot");
+    other.get(&paste.raw()).expect_status(200);
+    let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
+    delete.send().expect_status(200);
+    wait_until("the other has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
 }
 
 #[test]

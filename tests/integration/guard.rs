@@ -107,6 +107,37 @@ fn unfinished_bodies_make_way_and_are_told_so() {
     assert!(told.into_iter().any(|response| response.json()["code"] == "busy"));
 }
 
+/// A request that has come whole, if slowly, is the server's affair: nobody takes its place.
+#[test]
+fn newcomers_do_not_end_requests_that_have_come_whole() {
+    let folder = Arc::new(Folder::new());
+    let bind = format!("unix:{}", folder.join("socket").display());
+    let server = Server::start_in(folder, &[("FLASKPASTE_BIND", &bind), ("FLASKPASTE_THREADS", "4")]);
+    // Hashing a password takes a while, in which newcomers come.
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nX-Paste-Password: abc\r\nContent-Length: 5\r\n\r\n";
+    let mut slow: Vec<Connection> = (0..2).map(|_| server.connect()).collect();
+    for (number, connection) in slow.iter_mut().enumerate() {
+        connection.send(format!("{head}{number}el"));
+    }
+    // Until they are old enough to be called slow.
+    std::thread::sleep(Duration::from_millis(1500));
+    for connection in &mut slow {
+        connection.send("lo");
+    }
+    let newcomers: Vec<Connection> = (0..6)
+        .map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            let mut newcomer = server.connect();
+            newcomer.send("GE");
+            newcomer
+        })
+        .collect();
+    for connection in &mut slow {
+        connection.read_response("a slow create", false).expect("it was cut off").expect_status(201);
+    }
+    drop(newcomers);
+}
+
 #[test]
 fn readers_that_do_not_read_make_way() {
     let server = server();

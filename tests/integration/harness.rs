@@ -216,6 +216,11 @@ impl Server {
         &self.folder
     }
 
+    /// The folder, for another server on the same database.
+    pub fn shared_folder(&self) -> Arc<Folder> {
+        Arc::clone(&self.folder)
+    }
+
     pub fn database(&self) -> PathBuf {
         self.folder.join("pastes.db")
     }

@@ -143,6 +143,24 @@ fn sigterm_lets_a_request_in_flight_finish() {
     server.get(&raw).expect_status(200).expect_body(content);
 }
 
+/// More have connected and asked than there are threads: they are not turned away by a reset.
+#[test]
+fn who_has_connected_before_the_stop_is_answered() {
+    let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
+    for _ in 0..5 {
+        let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
+        for connection in &mut waiting {
+            connection.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+        }
+        server.signal("TERM");
+        for connection in &mut waiting {
+            connection.read_response("a request before the stop", false).expect("it was reset").expect_status(200);
+        }
+        assert!(server.wait().success());
+        server.restart();
+    }
+}
+
 #[test]
 fn signals_end_an_idle_server_at_once() {
     for signal in ["TERM", "INT"] {
