@@ -58,7 +58,7 @@ class Person:
 
     def exchange(self, method, path, body, headers):
         if self.connection is None:
-            self.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+            self.connection = http.client.HTTPConnection(*self.server.address, timeout=30)
         self.connection.request(method, path, body, headers or {})
         reply = self.connection.getresponse()
         return reply, reply.read()
