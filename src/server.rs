@@ -76,7 +76,7 @@ impl Server {
     /// # Errors
     /// When the system refuses the threads.
     pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let parser = Parser::new()?;
+        let parser = Parser::new(sys::descriptor_limit()?)?;
         let acceptor = Acceptor::new(bound.into_endpoints())?;
         let threads = app.config().threads.min(affordable_connections()?);
         if threads < app.config().threads {

@@ -13,7 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tiny_http::{Listener, Server, SslContextWrap};
 
-/// Pairs for each core: a thread is sometimes preempted while it holds one.
+/// Pairs for each core, at most: a thread is often preempted while it holds one, and with fewer the others wait for it.
 const PAIRS_PER_CORE: usize = 16;
 
 /// The pairs.
@@ -31,13 +31,16 @@ struct Pair {
 pub(super) struct Parsed(Option<tiny_http::Request>);
 
 impl Parser {
-    /// Makes the pairs.
+    /// Makes the pairs. They take three descriptors each, and never more than a sixteenth of what there may be.
     ///
     /// # Errors
     /// When the system refuses the sockets.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(descriptor_limit: u64) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let pairs = (0..cores * PAIRS_PER_CORE).map(|_| Pair::new().map(Some)).collect::<io::Result<_>>()?;
+        let affordable = usize::try_from(descriptor_limit / 48).unwrap_or(usize::MAX);
+        let pairs = (0..affordable.clamp(1, cores * PAIRS_PER_CORE))
+            .map(|_| Pair::new().map(Some))
+            .collect::<io::Result<_>>()?;
         Ok(Self(ObjectPool::new(pairs)))
     }
 
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn requests_come_out_as_they_went_in() {
-        let parser = Parser::new().unwrap();
+        let parser = Parser::new(1024).unwrap();
         for number in 0..100 {
             let head = format!("PUT /{number}?x=y HTTP/1.1\r\nHost: localhost\r\nX-Number: {number}, z\r\n\r\n");
             let parsed = parser.parse(head.as_bytes()).unwrap();
@@ -129,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_pair_that_fails_is_replaced() {
-        let parser = Parser::new().unwrap();
+        let parser = Parser::new(1024).unwrap();
         for _ in 0..100 {
             assert!(parser.parse(b"no head\r\n\r\n").is_err());
             assert_eq!(parser.parse(b"GET /x HTTP/1.1\r\nHost: y\r\n\r\n").unwrap().target(), "/x");
