@@ -514,26 +514,27 @@ async def cut_chunked_uploads(server):
     await crowd(server, 300, behave)
 
 
-@attack
-async def steady_uploads(server):
+def steadily(length):
+    """Sends a body of this length, 4.4 kB every 90 ms."""
+
     async def send(writer, until):
-        writer.write(POST + b"Content-Length: 3000000\r\n\r\n")
+        writer.write(POST + b"Content-Length: %d\r\n\r\n" % length)
         while time.monotonic() < until:
             writer.write(b"a" * 4400)
             await writer.drain()
             await asyncio.sleep(0.09)
 
-    await crowd(server, 256, told_off(send))
+    return send
+
+
+@attack
+async def steady_uploads(server):
+    await crowd(server, 256, told_off(steadily(3_000_000)))
 
 
 @attack
 async def refused_senders(server):
-    async def send(writer, until):
-        writer.write(POST + b"Content-Length: 1000000000\r\n\r\n")
-        while time.monotonic() < until:
-            writer.write(b"a" * 4400)
-            await writer.drain()
-            await asyncio.sleep(0.09)
+    send = steadily(1_000_000_000)
 
     async def behave(reader, writer, until):
         # It goes on sending whatever it is told, until the connection is gone.
