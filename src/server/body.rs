@@ -74,9 +74,9 @@ impl<'a, 'b> WireBody<'a, 'b> {
                     let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
                     let into = buffer.get_mut(..wanted).unwrap_or_default();
                     let read = if self.wire.arrived().is_empty() {
-                        self.wait(|wire| wire.read(into))?
+                        self.wait(|wire| wire.receive(into))?
                     } else {
-                        self.wire.read(into)?
+                        self.wire.take(into)
                     };
                     self.decoder.take_content(read as u64);
                     self.give_up_seat_at_end();

@@ -64,20 +64,24 @@ impl<'a> Wire<'a> {
         Ok(received)
     }
 
-    /// Takes what has arrived, or else waits for the next bytes, past the buffer; how many. 0 is the end.
+    /// Takes of what has arrived as much as fits; how many bytes.
+    pub(super) fn take(&mut self, into: &mut [u8]) -> usize {
+        let taken = self.arrived().len().min(into.len());
+        for (target, byte) in into.iter_mut().zip(self.arrived()) {
+            *target = *byte;
+        }
+        self.consume(taken);
+        taken
+    }
+
+    /// Waits for the next bytes, past the buffer, in which nothing may be left; how many. 0 is the end.
     ///
     /// # Errors
     /// As [`Wire::fill`].
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut arrived = self.arrived();
-        if arrived.is_empty() {
-            let received = receive(&self.socket, into)?;
-            self.worker.count_received(received);
-            return Ok(received);
-        }
-        let taken = arrived.read(into)?;
-        self.consume(taken);
-        Ok(taken)
+    pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let received = receive(&self.socket, into)?;
+        self.worker.count_received(received);
+        Ok(received)
     }
 
     /// Sends all of it.
