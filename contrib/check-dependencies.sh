@@ -3,15 +3,22 @@
 # name, be it deep below, is a decision somebody made and wrote down here.
 set -eu
 
-allowed='ascii
+allowed='aead
+aes
+aes-gcm
+ascii
+base64
 bitflags
 block-buffer
 cfg-if
 chunked_transfer
+cipher
 cmov
 const-oid
+cpubits
 cpufeatures
 crypto-common
+ctr
 ctutils
 digest
 fallible-iterator
@@ -19,17 +26,20 @@ fallible-streaming-iterator
 flaskpaste
 foldhash
 getrandom
+ghash
 hashbrown
 hashlink
 hmac
 httpdate
 hybrid-array
+inout
 itoa
 lexopt
 libc
 libsqlite3-sys
 memchr
 pbkdf2
+polyval
 rusqlite
 serde_core
 serde_json
@@ -38,6 +48,8 @@ smallvec
 tiny_http_fork
 typenum
 unicase
+universal-hash
+zeroize
 zmij'
 
 found=$(cargo tree --locked --edges normal --prefix none --format '{p}' | awk '{ print $1 }' | sort -u)

@@ -1,13 +1,12 @@
 //! Admission: who you are and whether you may.
 //!
 //! Invariant: what a header claims about the client counts only from a proxy we trust; secrets are compared in
-//! constant time. Must never remember anything about a client but wrong passwords, and those only for minutes.
+//! constant time. Must never remember anything about a client.
 
-mod passwords;
+mod hashing;
 
-pub use passwords::{PasswordGate, Turned};
+pub use hashing::{Crowded, Hashing, Purpose};
 
-use crate::base64;
 use crate::clock::UnixSeconds;
 use crate::config::{Config, Mode};
 use crate::crypto;
@@ -15,6 +14,9 @@ use crate::error::ApiError;
 use crate::http::{Peer, Request};
 use crate::paste::Fingerprint;
 use crate::pow;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// Whether this request comes from the proxy: it knows the secret, or, where there is none, it comes from this machine.
 pub fn is_trusted_proxy(config: &Config, request: &Request<'_>) -> bool {
@@ -32,9 +34,35 @@ pub fn owner(config: &Config, request: &Request<'_>) -> Option<Fingerprint> {
     is_trusted_proxy(config, request).then_some(fingerprint)
 }
 
+/// The client: the address a trusted proxy gives, else that of the connection.
+pub fn client(config: &Config, request: &Request<'_>) -> Peer {
+    // The last entry is the proxy's own; those before it are what the proxy was told.
+    let forwarded = request.header("X-Forwarded-For").and_then(|list| list.rsplit(',').next());
+    match forwarded.and_then(|name| name.trim().parse().ok()) {
+        Some(address) if is_trusted_proxy(config, request) => Peer::Ip(address),
+        _ => request.peer,
+    }
+}
+
+/// The address under which this server announces itself to this client, without a slash at its end.
+pub fn base_url(config: &Config, request: &Request<'_>) -> String {
+    if !config.public_url.is_empty() {
+        return config.base_url();
+    }
+    let proto = request.header("X-Forwarded-Proto").filter(|_| is_trusted_proxy(config, request));
+    let scheme = if proto == Some("https") { "https" } else { "http" };
+    let host = request.filled_header("Host").unwrap_or("localhost");
+    format!("{scheme}://{host}{}", config.url_prefix)
+}
+
 /// The largest paste this client may upload, in bytes.
 pub fn max_bytes(config: &Config, owner: Option<&Fingerprint>) -> u64 {
     if owner.is_some() { config.max_auth_bytes } else { config.max_anon_bytes }
+}
+
+/// The largest body this request may have, in bytes.
+pub fn max_body_bytes(config: &Config, request: &Request<'_>) -> u64 {
+    max_bytes(config, owner(config, request).as_ref())
 }
 
 /// Whether this request has to bring a proof of work. Only in development a direct client on this machine need not.
@@ -91,7 +119,7 @@ pub fn entropy(config: &Config, size: u64, entropy_bits: Option<f64>) -> Result<
 /// When it is empty, or not Base64 of UTF-8 where that is promised.
 pub fn password_from_headers(request: &Request<'_>) -> Result<Option<String>, ApiError> {
     if let Some(text) = request.header("X-Paste-Password-Base64") {
-        let password = base64::decode(text).and_then(|bytes| String::from_utf8(bytes).ok());
+        let password = decode_base64(text);
         let password = password.ok_or(ApiError::BadRequest("X-Paste-Password-Base64 is not Base64 of UTF-8 text."))?;
         return not_empty(password).map(Some);
     }
@@ -120,14 +148,31 @@ pub fn presented_password(request: &Request<'_>) -> Result<Option<String>, ApiEr
 /// The password of HTTP Basic credentials; anything else is as good as none.
 fn basic_password(header: &str) -> Option<String> {
     let (scheme, credentials) = header.split_once(' ')?;
-    let text = String::from_utf8(base64::decode(credentials.trim())?).ok()?;
+    let text = decode_base64(credentials.trim())?;
     let (_, password) = text.split_once(':')?;
     (scheme.eq_ignore_ascii_case("Basic") && !password.is_empty()).then(|| password.to_owned())
+}
+
+/// Text in the standard alphabet (RFC 4648 section 4). Padding may be left out; nothing else is forgiven, since half a
+/// password is not a password.
+fn decode_base64(text: &str) -> Option<String> {
+    const CONFIG: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    String::from_utf8(GeneralPurpose::new(&STANDARD, CONFIG).decode(text).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn damaged_base64_is_refused() {
+        assert_eq!(decode_base64("Zm9vYg").as_deref(), Some("foob"));
+        assert_eq!(decode_base64("Zm9vYg==").as_deref(), Some("foob"));
+        for text in ["Z", "Zg===", "Zh==", "Zm9=", "Zm 9v", "Zm9v\n", "====", "-_-_", "Zg==Zg==", "ü", "/w=="] {
+            assert!(decode_base64(text).is_none(), "{text:?}");
+        }
+    }
 
     #[test]
     fn basic_credentials() {

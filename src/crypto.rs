@@ -1,11 +1,13 @@
-//! Hashes, random values, comparisons and password storage.
+//! Hashes, keys derived from keys, random values, comparisons and password storage.
 //!
 //! Invariant: every random byte comes from the operating system, and every comparison of a secret takes the same
 //! time whatever differs. Must never print, log or keep a secret it was given.
 
+use ctutils::CtEq;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::io;
+use zeroize::Zeroizing;
 
 /// A SHA-256 digest (FIPS 180-4).
 pub type Sha256Digest = [u8; 32];
@@ -27,10 +29,19 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Sha256Digest {
     })
 }
 
+/// HKDF-Extract with SHA-256 (RFC 5869 section 2.2).
+pub fn hkdf_extract(salt: &[u8], key: &[u8]) -> Zeroizing<Sha256Digest> {
+    Zeroizing::new(hmac_sha256(salt, key))
+}
+
+/// The first 32 bytes of HKDF-Expand with SHA-256 (RFC 5869 section 2.3): one block, as one key needs.
+pub fn hkdf_expand(extracted: &Sha256Digest, info: &[u8]) -> Zeroizing<Sha256Digest> {
+    Zeroizing::new(hmac_sha256(extracted, &[info, &[1]].concat()))
+}
+
 /// Whether two secrets are equal, in a time that depends on their lengths alone.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |difference, (x, y)| std::hint::black_box(difference | (x ^ y)));
-    a.len() == b.len() && difference == 0
+    a.ct_eq(b).into()
 }
 
 /// Random bytes from the operating system.
@@ -120,6 +131,18 @@ mod tests {
         assert_eq!(hex(&mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
         let mac = hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
         assert_eq!(hex(&mac), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    }
+
+    #[test]
+    fn hkdf_vectors() {
+        // RFC 5869 appendix A.1 and A.3; the first 32 bytes of their output.
+        let bytes = |text| unhex(text).unwrap();
+        let extracted = hkdf_extract(&bytes("000102030405060708090a0b0c"), &[0x0b; 22]);
+        assert_eq!(hex(&*extracted), "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
+        let expanded = hkdf_expand(&extracted, &bytes("f0f1f2f3f4f5f6f7f8f9"));
+        assert_eq!(hex(&*expanded), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+        let expanded = hkdf_expand(&hkdf_extract(b"", &[0x0b; 22]), b"");
+        assert_eq!(hex(&*expanded), "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d");
     }
 
     #[test]

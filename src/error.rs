@@ -72,7 +72,7 @@ pub enum ApiError {
     /// `GET /metrics` while it is switched off.
     NoMetrics,
     /// The path exists but not with this method; the methods that do.
-    MethodNotAllowed(&'static str),
+    MethodNotAllowed(String),
     /// A valid range that lies beyond the end of the content of this many bytes.
     RangeNotSatisfiable(u64),
     /// `Expect` names something else than `100-continue`.
@@ -81,6 +81,8 @@ pub enum ApiError {
     Busy(u64),
     /// The disk or the configured quota is full.
     StorageFull,
+    /// The database cannot be reached just now, or did not say what became of a change. The text goes to the log.
+    Unavailable(String),
     /// Our fault. The text goes to the log under the request id, never to the peer.
     Internal(String),
 }
@@ -238,7 +240,9 @@ impl ApiError {
                 "The only expectation this server knows is 100-continue.",
                 "Send the request without the Expect header, or with Expect: 100-continue.",
             ),
-            Self::Busy(_) => (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again."),
+            Self::Busy(_) | Self::Unavailable(_) => {
+                (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again.")
+            }
             Self::StorageFull => (
                 507,
                 "storage_full",
@@ -253,6 +257,19 @@ impl ApiError {
             ),
         };
         Description { status, code, message, hint }
+    }
+
+    /// What the operator's log says about it and nobody else is told.
+    pub fn internal_cause(&self) -> Option<&str> {
+        match self {
+            Self::Internal(cause) | Self::Unavailable(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Whether the server is at fault, and not the request.
+    pub fn is_ours(&self) -> bool {
+        self.describe().status >= 500
     }
 
     /// The JSON body: message, code, hint, request id and the fields that belong to this refusal.
@@ -291,11 +308,12 @@ impl ApiError {
             Self::Duplicate { retry_after_seconds: seconds, .. } | Self::Throttled(seconds) | Self::Busy(seconds) => {
                 vec![("Retry-After", seconds.to_string())]
             }
+            Self::Unavailable(_) => vec![("Retry-After", "1".into())],
             Self::PasswordRequired => vec![("WWW-Authenticate", "Basic realm=\"paste\", charset=\"UTF-8\"".into())],
             // 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's
             // login dialog for credentials that are never of use here.
             Self::AuthRequired => vec![("WWW-Authenticate", "X-Delete-Token realm=\"delete\"".into())],
-            Self::MethodNotAllowed(allow) => vec![("Allow", (*allow).into())],
+            Self::MethodNotAllowed(allow) => vec![("Allow", allow.clone())],
             Self::RangeNotSatisfiable(size) => vec![("Content-Range", format!("bytes */{size}"))],
             _ => Vec::new(),
         }

@@ -1,14 +1,21 @@
-//! Our own request and reply, the headers every reply carries, and byte ranges.
+//! Our own request and reply, and the headers every reply carries.
 //!
 //! Invariant: a [`Request`] has passed the framing checks of the server layer; a [`Reply`] knows nothing of sockets.
 //! Must never name tiny_http or the store, and never let a header value carry a line break.
+
+mod accept;
+mod authority;
+mod peer;
+mod range;
+
+pub use authority::is_authority;
+pub use peer::Peer;
+pub use range::{Span, parse_range};
 
 use crate::clock::{self, UnixSeconds};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::{Read, Write};
-use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A request method; only those some route answers are told apart.
@@ -28,6 +35,20 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// Its token; of those nobody answers, none.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other => "",
+        }
+    }
+}
+
 impl From<&str> for Method {
     fn from(token: &str) -> Self {
         match token {
@@ -37,25 +58,6 @@ impl From<&str> for Method {
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
             _ => Self::Other,
-        }
-    }
-}
-
-/// Who is at the other end of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// A TCP peer.
-    Ip(IpAddr),
-    /// Someone with access to our Unix socket.
-    Unix,
-}
-
-impl Peer {
-    /// Whether the peer runs on this machine.
-    pub fn is_local(self) -> bool {
-        match self {
-            Self::Ip(address) => address.to_canonical().is_loopback(),
-            Self::Unix => true,
         }
     }
 }
@@ -105,61 +107,6 @@ impl Request<'_> {
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
-
-    /// Whether the sender would rather have `text/plain` than JSON: it names it, and does not prefer JSON. Between two
-    /// of equal weight, the one named first.
-    pub fn prefers_text(&self) -> bool {
-        let (text, json) = (self.accepted("text/plain"), self.accepted("application/json"));
-        text.is_named && text.weight > 0 && (text.weight, json.at) > (json.weight, text.at)
-    }
-
-    /// Whether the sender wants a page: it names `text/html` among what it takes, as browsers do when somebody opens an
-    /// address, and does not prefer JSON to it.
-    pub fn accepts_html(&self) -> bool {
-        let (html, json) = (self.accepted("text/html"), self.accepted("application/json"));
-        html.is_named && html.weight > 0 && html.weight >= json.weight
-    }
-
-    /// How much a media type is wanted: the most specific range of `Accept` that covers it counts (RFC 9110 section
-    /// 12.5.1). Parameters other than the weight are not looked at; a weight that is none counts as 0.
-    fn accepted(&self, media_type: &str) -> Accepted {
-        let any_subtype = media_type.split_once('/').map_or("", |(group, _)| group);
-        let mut best = (0, Accepted { is_named: false, weight: 0, at: usize::MAX });
-        for (at, range) in self.header("Accept").unwrap_or_default().split(',').enumerate() {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default();
-            let specificity = match name.split_once('/') {
-                _ if name.eq_ignore_ascii_case(media_type) => 3,
-                Some((group, "*")) if group.eq_ignore_ascii_case(any_subtype) => 2,
-                Some(("*", "*")) => 1,
-                _ => continue,
-            };
-            if specificity > best.0 {
-                let parameter = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-                let weight = parameter.map_or(1000, |text| parse_weight(text).unwrap_or(0));
-                best = (specificity, Accepted { is_named: specificity == 3, weight, at });
-            }
-        }
-        best.1
-    }
-}
-
-/// How much a media type is wanted.
-struct Accepted {
-    /// Whether it was named itself, not by a wildcard.
-    is_named: bool,
-    /// In thousandths; 0 is not at all.
-    weight: u16,
-    /// Its place among the ranges.
-    at: usize,
-}
-
-/// A weight, in thousandths: 0 to 1 with at most three digits behind the point (RFC 9110 section 12.4.2).
-fn parse_weight(text: &str) -> Option<u16> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let is_weight = matches!(whole, "0" | "1") && fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
-    let thousandths = format!("{whole}{fraction:0<3}").parse().ok().filter(|_| is_weight);
-    thousandths.filter(|weight| *weight <= 1000)
 }
 
 /// The content of a reply.
@@ -337,74 +284,9 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// What a `Range` header asks of a content.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Span {
-    /// Everything: there is no range, or none we understand (RFC 9110 section 14.2 lets us ignore it).
-    Whole,
-    /// These bytes.
-    Part(Range<u64>),
-    /// Valid, but beyond the end.
-    Beyond,
-}
-
-/// Reads a single byte range (RFC 9110 section 14.1.2) over a content of `size` bytes. Several ranges at once are
-/// ignored: the whole content answers them.
-pub fn parse_range(header: &str, size: u64) -> Span {
-    let number = |text: &str| -> Option<u64> {
-        // Digits alone; more of them than fit are a valid position far beyond any end.
-        (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
-    };
-    let unit = header.split_once('=').filter(|(unit, _)| unit.trim().eq_ignore_ascii_case("bytes"));
-    let Some((first, last)) = unit.and_then(|(_, range)| range.trim().split_once('-')) else { return Span::Whole };
-    match (number(first), number(last)) {
-        (Some(first), Some(last)) if last < first => Span::Whole,
-        (Some(first), Some(last)) if first < size => Span::Part(first..last.saturating_add(1).min(size)),
-        (Some(first), None) if last.is_empty() && first < size => Span::Part(first..size),
-        (None, Some(length)) if first.is_empty() && length > 0 && size > 0 => {
-            Span::Part(size.saturating_sub(length)..size)
-        }
-        (Some(_), Some(_)) => Span::Beyond,
-        (Some(_), None) if last.is_empty() => Span::Beyond,
-        (None, Some(_)) if first.is_empty() => Span::Beyond,
-        _ => Span::Whole,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges() {
-        // The first three are the examples of RFC 9110 section 14.1.2 over 10,000 bytes.
-        let cases = [
-            ("bytes=0-499", 10_000, Span::Part(0..500)),
-            ("bytes=-500", 10_000, Span::Part(9500..10_000)),
-            ("bytes=9500-", 10_000, Span::Part(9500..10_000)),
-            ("bytes=0-0", 1, Span::Part(0..1)),
-            ("bytes=5-100", 10, Span::Part(5..10)),
-            ("bytes=-100", 10, Span::Part(0..10)),
-            ("BYTES=1-2", 10, Span::Part(1..3)),
-            ("bytes=10-", 10, Span::Beyond),
-            ("bytes=10-20", 10, Span::Beyond),
-            ("bytes=-0", 10, Span::Beyond),
-            ("bytes=99999999999999999999999-", 10, Span::Beyond),
-            ("bytes=0-99999999999999999999999", 10, Span::Part(0..10)),
-            ("bytes=0-18446744073709551615", 10, Span::Part(0..10)),
-            ("bytes=5-4", 10, Span::Whole),
-            ("bytes=-", 10, Span::Whole),
-            ("bytes=a-b", 10, Span::Whole),
-            ("bytes=+1-2", 10, Span::Whole),
-            ("bytes=0-1,3-4", 10, Span::Whole),
-            ("items=0-1", 10, Span::Whole),
-            ("bytes 0-1", 10, Span::Whole),
-            ("", 10, Span::Whole),
-        ];
-        for (header, size, expected) in cases {
-            assert_eq!(parse_range(header, size), expected, "{header} of {size}");
-        }
-    }
 
     #[test]
     fn a_header_value_cannot_end_its_line() {
@@ -413,67 +295,5 @@ mod tests {
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("X-Test: a  Set-Cookie: b\r\n") && !head.contains("\nSet-Cookie"));
         assert!(head.ends_with("\r\n\r\n") && !head.contains("Content-Length"));
-    }
-
-    /// Whether who sends this `Accept` wants HTML, and whether text.
-    fn wants(accept: &str) -> (bool, bool) {
-        let fields = |name: &str| (name == "Accept").then_some(accept);
-        let (method, peer, framing) = (Method::Get, Peer::Unix, Framing::None);
-        let body = &mut std::io::empty();
-        let request = Request { method, path: "/", query: "", fields: &fields, peer, framing, body };
-        (request.accepts_html(), request.prefers_text())
-    }
-
-    #[test]
-    fn pages_are_for_those_who_name_html_and_do_not_prefer_json() {
-        for accept in [
-            "text/html",
-            "TEXT/HTML;charset=utf-8",
-            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-            "application/json, text/html",
-            "application/json;q=0.5, text/html;q=0.6",
-            "application/json;q=0, */*, text/html",
-            "text/html;q=0.001",
-        ] {
-            assert!(wants(accept).0, "{accept}");
-        }
-        for accept in [
-            "",
-            "*/*",
-            "text/*",
-            "text/html;q=0",
-            "text/html; Q=0.0",
-            "text/htmlx",
-            "application/json, text/html;q=0.9",
-            "text/html;q=0.9, */*",
-            "text/html;q=1.5",
-            "text/html;q=x",
-            "text/html;q=-1",
-            "text/html;q=0.0001",
-        ] {
-            assert!(!wants(accept).0, "{accept}");
-        }
-    }
-
-    #[test]
-    fn text_is_for_those_who_name_it_and_do_not_prefer_json() {
-        for accept in
-            ["text/plain", "text/plain, */*", "text/plain, application/json", "application/json;q=0.1, text/plain"]
-        {
-            assert!(wants(accept).1, "{accept}");
-        }
-        for accept in
-            ["", "*/*", "text/*", "application/json, text/plain, */*", "text/plain;q=0", "text/plain;q=0.5, */*"]
-        {
-            assert!(!wants(accept).1, "{accept}");
-        }
-    }
-
-    #[test]
-    fn loopback_peers_are_local() {
-        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            assert!(Peer::Ip(address.parse().unwrap()).is_local(), "{address}");
-        }
-        assert!(!Peer::Ip("192.0.2.1".parse().unwrap()).is_local());
     }
 }

@@ -4,15 +4,16 @@
 //! crates. Imports point one way:
 //!
 //! ```text
-//! flaskpaste -> server -> app -> {admission, routes, handlers} -> store -> leaves     (feature "server")
-//! fpaste     -> client ------------------------------------------------> leaves     (feature "client")
+//! flaskpaste -> server -> answer -> routes -> handlers -> app -> {admission, store} -> leaves   (feature "server")
+//! fpaste     -> client ------------------------------------------------------------> leaves   (feature "client")
 //! ```
 //!
 //! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
-//! before tiny_http parses it, and answering on the spot. `app` turns one request into one reply: `routes` picks a
-//! handler, `handlers` do what the route is for, `admission` decides who may. `store` is the only one that knows SQL:
-//! one writer that commits for many, readers that do not write, housekeeping that purges and erases. `web` dresses the
-//! answers of two routes as pages for browsers; what runs there is in src/web/.
+//! before tiny_http parses it, and answering on the spot. `answer` turns one request into one reply: `routes` is the table
+//! of what there is, `handlers` do what a route is for with what `app` gives them, `admission` decides who may. `store`
+//! keeps the rules of pastes and seals them; below it `store::sqlite` is the only one that knows SQL: one writer that
+//! commits for many, readers that do not write, housekeeping that purges and erases. `web` dresses the answers of two
+//! routes as pages for browsers; what runs there is in src/web/.
 //!
 //! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
 //! into settings, and one module a command does it, through `client::transport`, which alone speaks HTTP and decides
@@ -23,9 +24,11 @@
 #[cfg(feature = "server")]
 pub mod admission;
 #[cfg(feature = "server")]
+pub mod answer;
+#[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]
-pub mod base64;
+pub mod at_rest;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
@@ -37,6 +40,8 @@ pub mod e2e;
 #[cfg(feature = "server")]
 pub mod error;
 #[cfg(feature = "server")]
+pub mod file_digest;
+#[cfg(feature = "server")]
 pub mod handlers;
 #[cfg(feature = "server")]
 pub mod http;
@@ -45,9 +50,15 @@ pub mod log;
 #[cfg(feature = "server")]
 pub mod mime;
 #[cfg(feature = "server")]
+pub mod network;
+#[cfg(feature = "server")]
 pub mod object_pool;
+#[cfg(feature = "server")]
+pub mod operator_log;
 pub mod paste;
 pub mod pow;
+#[cfg(feature = "server")]
+pub mod recent;
 #[cfg(feature = "server")]
 pub mod request_id;
 #[cfg(feature = "server")]

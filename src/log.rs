@@ -1,4 +1,4 @@
-//! The request log: one line per request to stderr, and the operator's messages.
+//! The request log: one line per request to stderr.
 //!
 //! Invariant: a line carries no query, no body and no header value but the request id; a slow reader of stderr slows
 //! nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must never panic on a closed stderr.
@@ -151,11 +151,6 @@ fn json_line(entry: &Entry<'_>) -> String {
         "ms": milliseconds(entry.elapsed),
     });
     format!("{line}\n")
-}
-
-/// A message for the operator, outside the request log: one line, `flaskpaste: …`.
-pub fn message(text: &str) {
-    let _ = writeln!(io::stderr(), "flaskpaste: {text}");
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What a paste is: its id, its owner, its expiry and its metadata.
+//! What names a paste and its owner, and when it goes.
 //!
 //! Invariant: parsed, not validated: an [`Id`] or a [`Fingerprint`] that exists is well-formed and lower-case.
 //! Must never do I/O and never know HTTP or SQL.
 
 use crate::clock::UnixSeconds;
-use crate::crypto::{self, PasswordHash, Sha256Digest};
+use crate::crypto;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -109,31 +109,6 @@ pub fn parse_expiry_seconds(text: &str) -> Option<u64> {
         0 => None,
         seconds => Some(seconds),
     }
-}
-
-/// Everything about a paste but its content.
-#[derive(Clone)]
-pub struct Paste {
-    /// The store's name for it; never shown.
-    pub key: i64,
-    /// Public name.
-    pub id: Id,
-    /// Content length in bytes.
-    pub size: u64,
-    /// Stored type; [`crate::mime::served`] says what is sent.
-    pub mime_type: String,
-    /// Creation.
-    pub created_at: UnixSeconds,
-    /// When it goes, reads so far included.
-    pub expiry: Expiry,
-    /// Whether the first read of the content is the last.
-    pub burn: bool,
-    /// Set when a password protects the content.
-    pub password: Option<PasswordHash>,
-    /// Certificate that created it.
-    pub owner: Option<Fingerprint>,
-    /// SHA-256 of the delete token.
-    pub token_hash: Sha256Digest,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The routes: which path and method is answered by which handler.
+//! The routes: one table, from which dispatch, `Allow` and the index come.
 //!
-//! Invariant: every path of the contract is here, with the methods it answers; nothing else is. To add a route: one
-//! variant of [`Place`] with its methods, one arm in [`dispatch`], one handler, one test.
+//! Invariant: every path of the contract is here, with the methods it answers; nothing else is. To add a route: one row,
+//! one handler, one test.
 
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -9,60 +9,121 @@ use crate::error::ApiError;
 use crate::handlers::{create, delete, read, service};
 use crate::http::{Method, Reply, Request};
 use crate::paste::Id;
+use serde_json::{Map, Value};
 
-/// A path that exists.
-enum Place<'a> {
-    Index,
-    Health,
-    Challenge,
-    Client,
-    OpenApi,
-    Metrics,
-    Robots,
-    Static(&'a str),
-    Paste(Id),
-    Raw(Id),
+/// A method on a path.
+struct Route {
+    method: Method,
+    path: &'static str,
+    /// What it is for, in the index; none: it is not listed.
+    summary: Option<&'static str>,
+    /// Whether browsers get a page.
+    has_page: bool,
+    handler: Handler,
+}
+
+/// What answers, by what it needs of the path.
+enum Handler {
+    Plain(fn(&App, &mut Request<'_>, UnixSeconds) -> Result<Reply, ApiError>),
+    Named(fn(&App, &str) -> Result<Reply, ApiError>),
+    Paste(fn(&App, &mut Request<'_>, &Id, UnixSeconds) -> Result<Reply, ApiError>),
+}
+
+use Handler::{Named, Paste, Plain};
+use Method::{Delete, Get, Post};
+
+/// Shorthand for a row.
+const fn row(method: Method, path: &'static str, summary: &'static str, handler: Handler) -> Route {
+    Route { method, path, summary: Some(summary), has_page: false, handler }
+}
+
+/// The same with a page.
+const fn page(method: Method, path: &'static str, summary: &'static str, handler: Handler) -> Route {
+    Route { has_page: true, ..row(method, path, summary, handler) }
+}
+
+/// The same without a line in the index.
+const fn unlisted(method: Method, path: &'static str, handler: Handler) -> Route {
+    Route { method, path, summary: None, has_page: false, handler }
+}
+
+/// Every route. `HEAD` is answered wherever `GET` is, `OPTIONS` everywhere. Of two paths that fit, the first counts.
+const ROUTES: &[Route] = &[
+    page(Get, "/", "This description", Plain(|app, request, _| Ok(service::index(app, request, &listed())))),
+    row(Post, "/", "Create a paste from the request body", Plain(create::create)),
+    row(Get, "/health", "Whether the server and its database work", Plain(|app, _, _| Ok(service::health(app)))),
+    row(Get, "/challenge", "A proof-of-work challenge", Plain(|app, _, now| service::challenge(app, now))),
+    row(
+        Get,
+        "/client",
+        "The fpaste command-line client; ?target=<triple> for another platform",
+        Plain(|app, request, _| service::client(app, request)),
+    ),
+    row(Get, "/openapi.json", "The OpenAPI description of this API", Plain(|app, _, _| Ok(service::openapi(app)))),
+    unlisted(Get, "/metrics", Plain(|app, _, now| service::metrics(app, now))),
+    unlisted(Get, "/robots.txt", Plain(|_, _, _| Ok(service::robots()))),
+    unlisted(Get, "/static/<name>", Named(service::asset)),
+    page(Get, "/<id>", "Metadata of a paste", Paste(|app, request, id, now| read::metadata(app, request, id, now))),
+    row(
+        Delete,
+        "/<id>",
+        "Delete a paste, with its delete token or its owner's certificate",
+        Paste(|app, request, id, now| delete::delete(app, request, id, now)),
+    ),
+    row(Get, "/<id>/raw", "Content of a paste", Paste(|app, request, id, now| read::raw(app, request, id, now))),
+];
+
+/// What a path under the prefix stands for: the pattern of its routes, and the text in the place of `<...>`.
+struct Place<'a> {
+    pattern: &'static str,
+    text: &'a str,
 }
 
 impl<'a> Place<'a> {
-    /// Finds the place of a path under the prefix.
-    fn find(path: &'a str, prefix: &str) -> Result<Self, ApiError> {
-        let rest = path.strip_prefix(prefix).ok_or(ApiError::NoSuchPath)?;
-        let segments: Vec<&str> = match rest.strip_prefix('/') {
-            Some(rest) => rest.split('/').collect(),
-            None if rest.is_empty() => vec![""],
-            None => return Err(ApiError::NoSuchPath),
-        };
-        let id = |text: &str| text.parse::<Id>().map_err(|()| ApiError::InvalidId);
-        match segments.as_slice() {
-            [""] => Ok(Self::Index),
-            ["health"] => Ok(Self::Health),
-            ["challenge"] => Ok(Self::Challenge),
-            ["client"] => Ok(Self::Client),
-            ["openapi.json"] => Ok(Self::OpenApi),
-            ["metrics"] => Ok(Self::Metrics),
-            ["robots.txt"] => Ok(Self::Robots),
-            ["static", name] => Ok(Self::Static(name)),
-            [text] => Ok(Self::Paste(id(text)?)),
-            [text, "raw"] => Ok(Self::Raw(id(text)?)),
-            _ => Err(ApiError::NoSuchPath),
-        }
+    fn find(path: &'a str, prefix: &str) -> Option<Self> {
+        let rest = path.strip_prefix(prefix)?;
+        let rest = if rest.is_empty() { "/" } else { rest };
+        ROUTES.iter().find_map(|route| Some(Self { pattern: route.path, text: matched(rest, route.path)? }))
+    }
+
+    fn routes(&self) -> impl Iterator<Item = &'static Route> {
+        let pattern = self.pattern;
+        ROUTES.iter().filter(move |route| route.path == pattern)
     }
 
     /// The methods it answers, as an `Allow` header.
-    fn allow(&self) -> &'static str {
-        match self {
-            Self::Index => "GET, HEAD, POST, OPTIONS",
-            Self::Paste(_) => "GET, HEAD, DELETE, OPTIONS",
-            _ => "GET, HEAD, OPTIONS",
-        }
+    fn allow(&self) -> String {
+        let methods = self.routes().flat_map(|route| match route.method {
+            Get => vec!["GET", "HEAD"],
+            method => vec![method.name()],
+        });
+        methods.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Whether a path has a page for browsers: the index has, and whatever stands where the id of a paste belongs.
+/// The text that stands in a path where its pattern has `<...>`, empty where it has none; `None` if it does not fit.
+fn matched<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
+    let (mut text, mut segments) = ("", path.split('/'));
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        if expected.starts_with('<') && !segment.is_empty() {
+            text = segment;
+        } else if segment != expected {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(text)
+}
+
+/// The index: "METHOD /path" and what it is for.
+fn listed() -> Map<String, Value> {
+    let line = |route: &Route| Some((format!("{} {}", route.method.name(), route.path), route.summary?.into()));
+    ROUTES.iter().filter_map(line).collect()
+}
+
+/// Whether a path has a page for browsers, whatever stands where the id of a paste belongs.
 pub fn has_page(path: &str, prefix: &str) -> bool {
-    let is_one_segment = path.strip_prefix(prefix).is_some_and(|rest| !rest.get(1..).unwrap_or_default().contains('/'));
-    is_one_segment && matches!(Place::find(path, prefix), Ok(Place::Index | Place::Paste(_)) | Err(ApiError::InvalidId))
+    Place::find(path, prefix).is_some_and(|place| place.routes().any(|route| route.has_page))
 }
 
 /// Answers a request by its path and method.
@@ -70,25 +131,63 @@ pub fn has_page(path: &str, prefix: &str) -> bool {
 /// # Errors
 /// The handler's refusal, or that there is no such path or method.
 pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
-    if request.path == "*" && request.method == Method::Options {
+    let method = if request.method == Method::Head { Get } else { request.method };
+    if request.path == "*" && method == Method::Options {
         return Ok(Reply::empty(204).with("Allow", "GET, HEAD, POST, DELETE, OPTIONS"));
     }
-    let place = Place::find(request.path, &app.config().url_prefix)?;
-    let read = matches!(request.method, Method::Get | Method::Head);
-    match (&place, request.method) {
-        (_, Method::Options) => Ok(Reply::empty(204).with("Allow", place.allow())),
-        (Place::Index, Method::Post) => create::create(app, request, now),
-        (Place::Paste(id), Method::Delete) => delete::delete(app, request, id, now),
-        (Place::Index, _) if read => Ok(service::index(app, request)),
-        (Place::Health, _) if read => Ok(service::health(app)),
-        (Place::Challenge, _) if read => service::challenge(app, now),
-        (Place::Client, _) if read => service::client(app, request),
-        (Place::OpenApi, _) if read => Ok(service::openapi(app)),
-        (Place::Metrics, _) if read => service::metrics(app, now),
-        (Place::Robots, _) if read => Ok(service::robots()),
-        (Place::Static(name), _) if read => service::asset(app, name),
-        (Place::Paste(id), _) if read => read::metadata(app, request, id, now),
-        (Place::Raw(id), _) if read => read::raw(app, request, id, now),
-        _ => Err(ApiError::MethodNotAllowed(place.allow())),
+    let place = Place::find(request.path, &app.config().url_prefix).ok_or(ApiError::NoSuchPath)?;
+    let id = if place.pattern.contains("<id>") {
+        Some(place.text.parse::<Id>().map_err(|()| ApiError::InvalidId)?)
+    } else {
+        None
+    };
+    if method == Method::Options {
+        return Ok(Reply::empty(204).with("Allow", place.allow()));
+    }
+    let Some(route) = place.routes().find(|route| route.method == method) else {
+        return Err(ApiError::MethodNotAllowed(place.allow()));
+    };
+    match (&route.handler, &id) {
+        (Plain(answer), _) => answer(app, request, now),
+        (Named(answer), _) => answer(app, place.text),
+        (Paste(answer), Some(id)) => answer(app, request, id, now),
+        (Paste(_), None) => Err(ApiError::InvalidId),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_patterns() {
+        let found = |path| Place::find(path, "/p").map(|place| (place.pattern, place.text.to_owned()));
+        let cases = [
+            ("/p", Some(("/", ""))),
+            ("/p/", Some(("/", ""))),
+            ("/p/health", Some(("/health", ""))),
+            ("/p/static/a.js", Some(("/static/<name>", "a.js"))),
+            ("/p/abcd", Some(("/<id>", "abcd"))),
+            ("/p/abcd/raw", Some(("/<id>/raw", "abcd"))),
+            ("/p/health/raw", Some(("/<id>/raw", "health"))),
+            ("/p/static/", None),
+            ("/p//raw", None),
+            ("/p/abcd/", None),
+            ("/p/abcd/raw/", None),
+            ("/pabcd", None),
+            ("/", None),
+            ("", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(found(path), expected.map(|(pattern, text)| (pattern, text.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn allow_names_each_method_once() {
+        let allow = |path| Place::find(path, "").unwrap().allow();
+        assert_eq!(allow("/"), "GET, HEAD, POST, OPTIONS");
+        assert_eq!(allow("/abcd"), "GET, HEAD, DELETE, OPTIONS");
+        assert_eq!(allow("/robots.txt"), "GET, HEAD, OPTIONS");
     }
 }

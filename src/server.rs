@@ -24,8 +24,8 @@ pub use listen::{Bound, bind};
 pub use sys::{StopSignals, raise_descriptor_limit};
 pub use systemd::{notify, start_watchdog};
 
-use crate::app::App;
-use crate::log;
+use crate::answer::Responder;
+use crate::operator_log;
 use accept::Acceptor;
 use connection::Connection;
 use drain::Drainer;
@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the workers share.
 struct Pool {
-    app: Arc<App>,
+    responder: Arc<Responder>,
     acceptor: Acceptor,
     parser: Parser,
     drainer: Arc<Drainer>,
@@ -75,19 +75,19 @@ impl Server {
     ///
     /// # Errors
     /// When the system refuses the threads.
-    pub fn start(app: Arc<App>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub fn start(responder: Arc<Responder>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let parser = Parser::new(sys::descriptor_limit()?)?;
         let acceptor = Acceptor::new(bound.into_endpoints())?;
-        let threads = app.config().threads.min(affordable_connections()?);
-        if threads < app.config().threads {
-            log::message(&format!(
+        let threads = responder.app().config().threads.min(affordable_connections()?);
+        if threads < responder.app().config().threads {
+            operator_log::message(&format!(
                 "the limit of descriptors is enough for {threads} threads, not for FLASKPASTE_THREADS={}",
-                app.config().threads
+                responder.app().config().threads
             ));
         }
         let pool = Arc::new(Pool {
             acceptor,
-            app,
+            responder,
             parser,
             drainer: Drainer::start(threads)?,
             share: Share::of(threads),
@@ -164,7 +164,7 @@ impl Pool {
             match catch_unwind(AssertUnwindSafe(|| self.serve_one(worker))) {
                 Ok(false) if self.is_stopping() => break,
                 Ok(_) => {}
-                Err(_) => log::message("a worker caught a panic outside a request; it goes on"),
+                Err(_) => operator_log::message("a worker caught a panic outside a request; it goes on"),
             }
         }
         self.running.fetch_sub(1, Ordering::SeqCst);
@@ -185,7 +185,7 @@ impl Pool {
                 ) => {}
             Err(_) if self.is_stopping() => {}
             Err(error) => {
-                log::message(&format!("cannot accept connections ({error}); trying again"));
+                operator_log::message(&format!("cannot accept connections ({error}); trying again"));
                 std::thread::sleep(ACCEPT_PAUSE);
             }
         }

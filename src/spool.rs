@@ -1,33 +1,85 @@
-//! Content on its way in: kept in memory while small, in an unlinked file beside the database when large, and
-//! hashed, measured and sniffed in the one pass that receives it.
+//! Content on its way in: sealed piece by piece as it arrives, kept in memory while small, in an unlinked file beside
+//! the database when large, and hashed, measured and sniffed in the same pass.
 //!
-//! Invariant: memory per content is bounded by [`MEMORY_BYTES`] whatever its size. Must never leave a file behind:
-//! the spool file has no name from the moment it exists.
+//! Invariant: memory per content is bounded by [`MEMORY_BYTES`] whatever its size, and a spool file holds ciphertext from
+//! its first byte. Must never leave a file behind: the spool file has no name from the moment it exists.
 
+use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES, TAG_BYTES};
 use crate::crypto::Sha256Digest;
 use crate::mime::SNIFF_BYTES;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Content up to this size stays in memory.
 pub const MEMORY_BYTES: usize = 1 << 20;
 
+/// How many bytes all spool files together may have.
+pub struct SpoolRoom {
+    most_bytes: u64,
+    taken_bytes: AtomicU64,
+}
+
+impl SpoolRoom {
+    /// Room for so many bytes.
+    pub fn of(most_bytes: u64) -> Arc<Self> {
+        Arc::new(Self { most_bytes, taken_bytes: AtomicU64::new(0) })
+    }
+
+    /// Bytes in spool files just now.
+    pub fn taken_bytes(&self) -> u64 {
+        self.taken_bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A part of the room, given back when dropped.
+struct Taken {
+    room: Arc<SpoolRoom>,
+    bytes: u64,
+}
+
+impl Taken {
+    /// Takes more.
+    ///
+    /// # Errors
+    /// `ResourceBusy` when others have it all.
+    fn grow(&mut self, bytes: u64) -> io::Result<()> {
+        self.bytes += bytes;
+        let taken_bytes = self.room.taken_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if taken_bytes > self.room.most_bytes { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(()) }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.taken_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Content being received.
 pub struct Spool<'a> {
     folder: &'a Path,
+    key: ContentKey,
+    cipher: ContentCipher,
+    /// The piece that is not full yet, still readable.
+    piece: Vec<u8>,
+    pieces: u64,
     storage: Storage,
     size: u64,
     hash: Sha256,
     histogram: Option<Box<[u64; 256]>>,
     text: TextCheck,
     head: Vec<u8>,
+    taken: Taken,
 }
 
-/// Content received whole.
+/// Content received whole, sealed.
 pub struct Content {
+    key: ContentKey,
     storage: Storage,
     /// Length in bytes.
     pub size: u64,
@@ -39,25 +91,37 @@ pub struct Content {
     pub is_text: bool,
     /// The first bytes, for [`crate::mime::detect`].
     pub head: Vec<u8>,
+    /// Given back when the content has gone where it belongs.
+    _taken: Taken,
 }
 
+/// Sealed pieces, one behind the other.
 enum Storage {
     Memory(Vec<u8>),
     File(File),
 }
 
 impl<'a> Spool<'a> {
-    /// An empty spool that puts its file, should it need one, into `folder`.
-    pub fn new(folder: &'a Path, measure_entropy: bool) -> Self {
-        Self {
+    /// An empty spool that puts its file, should it need one, into `folder`, as far as there is room.
+    ///
+    /// # Errors
+    /// When the system has no entropy source.
+    pub fn new(folder: &'a Path, room: &Arc<SpoolRoom>, measure_entropy: bool) -> io::Result<Self> {
+        let key = ContentKey::random()?;
+        Ok(Self {
             folder,
+            cipher: key.cipher(),
+            key,
+            piece: Vec::new(),
+            pieces: 0,
             storage: Storage::Memory(Vec::new()),
             size: 0,
             hash: Sha256::new(),
             histogram: measure_entropy.then(|| Box::new([0; 256])),
             text: TextCheck::default(),
             head: Vec::new(),
-        }
+            taken: Taken { room: Arc::clone(room), bytes: 0 },
+        })
     }
 
     /// Bytes received so far.
@@ -68,7 +132,8 @@ impl<'a> Spool<'a> {
     /// Takes in the next bytes.
     ///
     /// # Errors
-    /// When the spool file cannot be made or written, as on a full disk.
+    /// When the spool file cannot be made or written, as on a full disk; `ResourceBusy` when the spool files of others
+    /// leave no room.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.size += bytes.len() as u64;
         self.hash.update(bytes);
@@ -82,81 +147,116 @@ impl<'a> Spool<'a> {
         }
         let missing = SNIFF_BYTES.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend(bytes.iter().take(missing));
-        if let Storage::Memory(memory) = &mut self.storage {
-            if memory.len() + bytes.len() <= MEMORY_BYTES {
-                memory.extend_from_slice(bytes);
-                return Ok(());
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (fitting, more) = rest.split_at(rest.len().min(PIECE_BYTES - self.piece.len()));
+            self.piece.extend_from_slice(fitting);
+            rest = more;
+            if self.piece.len() == PIECE_BYTES {
+                self.end_piece()?;
             }
-            let mut file = unnamed_file(self.folder)?;
-            file.write_all(memory)?;
-            self.storage = Storage::File(file);
         }
+        Ok(())
+    }
+
+    /// Seals the piece and puts it behind the others.
+    fn end_piece(&mut self) -> io::Result<()> {
+        self.cipher.seal_piece(self.pieces, &mut self.piece)?;
+        self.pieces += 1;
         match &mut self.storage {
-            Storage::File(file) => file.write_all(bytes),
-            Storage::Memory(_) => Ok(()),
+            Storage::Memory(memory) if memory.is_empty() && self.piece.len() < SEALED_PIECE_BYTES => {
+                // The only piece of most contents.
+                *memory = std::mem::take(&mut self.piece);
+            }
+            Storage::Memory(memory) if self.size <= MEMORY_BYTES as u64 => memory.extend_from_slice(&self.piece),
+            Storage::Memory(memory) => {
+                self.taken.grow((memory.len() + self.piece.len()) as u64)?;
+                let mut file = unnamed_file(self.folder)?;
+                file.write_all(memory)?;
+                file.write_all(&self.piece)?;
+                self.storage = Storage::File(file);
+            }
+            Storage::File(file) => {
+                self.taken.grow(self.piece.len() as u64)?;
+                file.write_all(&self.piece)?;
+            }
         }
+        self.piece.clear();
+        Ok(())
     }
 
     /// Ends the content.
-    pub fn finish(self) -> Content {
+    ///
+    /// # Errors
+    /// As [`Spool::push`].
+    pub fn finish(mut self) -> io::Result<Content> {
+        if !self.piece.is_empty() {
+            self.end_piece()?;
+        }
         let size = self.size;
-        Content {
+        Ok(Content {
+            key: self.key,
             storage: self.storage,
             size,
             sha256: self.hash.finalize().into(),
             entropy_bits: self.histogram.map(|histogram| entropy_bits(histogram.as_slice(), size)),
             is_text: self.text.finish(),
             head: self.head,
-        }
+            _taken: self.taken,
+        })
     }
 }
 
 impl Content {
-    /// Calls `each` with consecutive pieces of `piece_bytes` (the last may be shorter) and their number from 0.
+    /// The key its pieces are sealed with.
+    pub fn key(&self) -> &ContentKey {
+        &self.key
+    }
+
+    /// Calls `each` with the sealed pieces in their order and their numbers from 0.
     ///
     /// # Errors
     /// What `each` returned, or a failure to read the spool file.
     pub fn for_each_piece<E: From<io::Error>>(
         &self,
-        piece_bytes: usize,
-        mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+        mut each: impl FnMut(u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match &self.storage {
             Storage::Memory(memory) => {
-                for (number, piece) in (0..).zip(memory.chunks(piece_bytes)) {
+                for (number, piece) in (0..).zip(memory.chunks(SEALED_PIECE_BYTES)) {
                     each(number, piece)?;
                 }
             }
             Storage::File(file) => {
-                let mut buffer = vec![0; piece_bytes];
-                let (mut offset, mut number) = (0, 0);
-                while offset < self.size {
-                    let length = usize::try_from(self.size - offset).map_or(piece_bytes, |left| left.min(piece_bytes));
-                    let piece = buffer.get_mut(..length).unwrap_or_default();
-                    file.read_exact_at(piece, offset)?;
+                let mut buffer = vec![0; SEALED_PIECE_BYTES];
+                for number in 0..self.size.div_ceil(PIECE_BYTES as u64) {
+                    let left = self.size - number * PIECE_BYTES as u64;
+                    let length = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+                    let piece = buffer.get_mut(..length + TAG_BYTES).unwrap_or_default();
+                    file.read_exact_at(piece, number * SEALED_PIECE_BYTES as u64)?;
                     each(number, piece)?;
-                    offset += length as u64;
-                    number += 1;
                 }
             }
         }
         Ok(())
     }
 
-    /// The whole content in memory, for a JSON body, which has to be parsed as one.
+    /// The whole content, readable, in memory: for a JSON body, which has to be parsed as one.
     ///
     /// # Errors
     /// When the spool file cannot be read.
     pub fn into_bytes(self) -> io::Result<Vec<u8>> {
-        match self.storage {
-            Storage::Memory(memory) => Ok(memory),
-            Storage::File(mut file) => {
-                let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
-                file.seek(SeekFrom::Start(0))?;
-                file.read_to_end(&mut bytes)?;
-                Ok(bytes)
-            }
-        }
+        let cipher = self.key.cipher();
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
+        let mut open = Vec::new();
+        self.for_each_piece(|number, piece| -> io::Result<()> {
+            open.clear();
+            open.extend_from_slice(piece);
+            cipher.open_piece(number, &mut open)?;
+            bytes.extend_from_slice(&open);
+            Ok(())
+        })?;
+        Ok(bytes)
     }
 }
 
@@ -235,18 +335,19 @@ mod tests {
 
     fn spool(pieces: &[&[u8]]) -> Content {
         let folder = std::env::temp_dir();
-        let mut spool = Spool::new(&folder, true);
+        let mut spool = Spool::new(&folder, &SpoolRoom::of(u64::MAX), true).unwrap();
         for piece in pieces {
             spool.push(piece).unwrap();
         }
-        spool.finish()
+        spool.finish().unwrap()
     }
 
-    fn read_back(content: &Content) -> Vec<u8> {
+    /// All that lies in memory or in the file.
+    fn at_rest(content: &Content) -> Vec<u8> {
         let mut bytes = Vec::new();
         content
-            .for_each_piece(64 << 10, |number, piece| -> io::Result<()> {
-                assert_eq!(usize::try_from(number).unwrap(), bytes.len() / (64 << 10));
+            .for_each_piece(|number, piece| -> io::Result<()> {
+                assert_eq!(usize::try_from(number).unwrap(), bytes.len() / SEALED_PIECE_BYTES);
                 bytes.extend_from_slice(piece);
                 Ok(())
             })
@@ -256,15 +357,38 @@ mod tests {
 
     #[test]
     fn small_and_large_contents_come_back_whole() {
-        for size in [0, 1, 65_536, MEMORY_BYTES - 1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 7] {
+        for size in
+            [0, 1, 65_535, 65_536, 65_537, MEMORY_BYTES - 1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 7]
+        {
             let bytes: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
             let content = spool(&bytes.chunks(100_003).collect::<Vec<_>>());
-            assert_eq!(matches!(content.storage, Storage::File(_)), size > MEMORY_BYTES);
+            assert_eq!(matches!(content.storage, Storage::File(_)), size > MEMORY_BYTES, "{size}");
             assert_eq!(content.size, size as u64);
             assert_eq!(content.sha256, crate::crypto::sha256(&bytes));
-            assert!(read_back(&content) == bytes, "{size}");
+            let sealed = at_rest(&content);
+            assert_eq!(sealed.len(), size + size.div_ceil(PIECE_BYTES) * TAG_BYTES);
             assert!(content.into_bytes().unwrap() == bytes, "{size}");
+            assert!(size < 16 || !sealed.windows(16).any(|window| window == &bytes[..16]), "{size}: readable at rest");
         }
+    }
+
+    #[test]
+    fn spool_files_share_their_room_and_give_it_back() {
+        let folder = std::env::temp_dir();
+        let room = SpoolRoom::of(3 << 20);
+        let fill = |bytes: usize| {
+            let mut spool = Spool::new(&folder, &room, false).unwrap();
+            vec![0; bytes].chunks(PIECE_BYTES).try_for_each(|piece| spool.push(piece)).and_then(|()| spool.finish())
+        };
+        let in_memory = fill(MEMORY_BYTES).unwrap();
+        assert_eq!(room.taken_bytes(), 0, "what is in memory takes none");
+        let first = fill(2 << 20).unwrap();
+        assert!(room.taken_bytes() >= 2 << 20);
+        let refused = fill(2 << 20);
+        assert_eq!(refused.err().unwrap().kind(), io::ErrorKind::ResourceBusy);
+        drop((first, in_memory));
+        assert_eq!(room.taken_bytes(), 0);
+        fill(2 << 20).unwrap();
     }
 
     #[test]

@@ -1,49 +1,57 @@
-//! The store: pastes in one SQLite database, and the only module that knows it.
+//! The store: the rules of pastes, over an engine that keeps their rows.
 //!
-//! Invariant: what was acknowledged is on the disk; a burn paste's content leaves once; bytes that were erased are
-//! gone from every file within seconds. Must never know HTTP, and never hold a transaction while a peer drains.
+//! Invariant: what was acknowledged is on the disk; a burn paste's content leaves once; at rest nothing is readable
+//! without the link. Must never know HTTP or SQL, and never hold anything of an engine while a peer drains.
 
 mod cache;
+mod content_reader;
 mod disk;
-mod files;
-mod housekeeping;
-mod queries;
-mod readers;
-mod schema;
-mod writer;
+mod engine;
+mod model;
+mod pepper;
+mod sealing;
+mod sqlite;
+mod tokens;
 
-pub use schema::Location;
+pub use model::{Created, Deleted, Duplicate, Handle, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Stats};
+pub use sqlite::Location;
+pub use tokens::Attempt;
 
+use crate::at_rest::Damaged;
 use crate::clock::UnixSeconds;
-use crate::crypto::{self, PasswordHash, Sha256Digest};
-use crate::paste::{Expiry, Fingerprint, Id, Paste};
-use crate::spool::{Content, unnamed_file};
+use crate::crypto::{self, Sha256Digest};
+use crate::network::Network;
+use crate::paste::{Expiry, Fingerprint, Id};
+use crate::spool::SpoolRoom;
 use cache::Cache;
-use files::Files;
-use housekeeping::{Housekeeper, InactivityClock};
-use queries::{FIND, OPEN, burn, create, delete_by_key, read_paste, stats};
-use readers::{PieceReader, Readers};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row};
+use content_reader::ContentReader;
+use engine::Engine;
+use model::{Inserted, NewRow, Row};
+use sealing::Pepper;
+use sqlite::Sqlite;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use writer::Writer;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokens::Tokens;
 
-/// Bytes of content in one row of the `content` table.
-const PIECE_BYTES: usize = 64 << 10;
-/// Pieces a paste may have: `content.key` gives them 16 bits.
-const PIECES: i64 = 1 << 16;
-/// Seconds by which a purge outside the server spares a sliding paste: twice what the server keeps in memory.
-const PURGE_GRACE_SECONDS: u64 = 60;
+/// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
+const DRAWS: usize = 16;
+/// Spool files may have this much together, or twice the largest paste where that is more.
+const SPOOL_BYTES: u64 = 1 << 30;
+/// How long figures about the database are good enough for the metrics, in seconds: counting half a million rows takes
+/// a tenth of one.
+const STATS_SECONDS: u64 = 10;
 
 /// Why the store could not do something.
 #[derive(Debug, Clone)]
 pub enum StoreError {
     /// The disk or the quota is full.
     Full,
+    /// The database cannot be reached just now; nothing was changed.
+    Unavailable(String),
+    /// The database did not say whether the change was made.
+    OutcomeUnknown(String),
     /// Anything else, for the log.
     Failed(String),
 }
@@ -52,28 +60,26 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the disk or the quota is full"),
-            Self::Failed(cause) => f.write_str(cause),
+            Self::Unavailable(cause) | Self::OutcomeUnknown(cause) | Self::Failed(cause) => f.write_str(cause),
         }
     }
 }
 
 impl std::error::Error for StoreError {}
 
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full,
-            _ => Self::Failed(format!("SQLite: {error}")),
-        }
-    }
-}
-
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::ResourceBusy => Self::Unavailable("the spool files of others leave no room".into()),
             _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<Damaged> for StoreError {
+    fn from(damaged: Damaged) -> Self {
+        io::Error::from(damaged).into()
     }
 }
 
@@ -90,6 +96,8 @@ pub struct Limits {
     pub expiry_seconds: u64,
     /// Hex digits of new ids.
     pub id_length: usize,
+    /// Largest paste anybody may create, in bytes.
+    pub max_paste_bytes: u64,
 }
 
 /// Who opens the store.
@@ -105,119 +113,36 @@ pub enum Role {
 /// A paste's metadata and the first piece of its content.
 pub type Opened = (Paste, Arc<[u8]>);
 
-/// A paste to be.
-pub struct NewPaste {
-    /// Received content.
-    pub content: Content,
-    /// Sanitised type.
-    pub mime_type: String,
-    /// Moment of creation.
-    pub created_at: UnixSeconds,
-    /// When it goes.
-    pub expiry: Expiry,
-    /// Whether the first read is the last.
-    pub burn: bool,
-    /// Hash of its password.
-    pub password: Option<PasswordHash>,
-    /// Its creator's certificate.
-    pub owner: Option<Fingerprint>,
-    /// SHA-256 of its delete token.
-    pub token_hash: Sha256Digest,
-    /// Proof-of-work token it is bought with ([`crate::pow::Challenge::spent_key`]).
-    pub spent_token: Option<Vec<u8>>,
-}
-
-/// How a create ended. Only [`Created::Stored`] changed anything.
-pub enum Created {
-    /// Stored, under this id.
-    Stored(Id),
-    /// The content was submitted too often.
-    Duplicate {
-        /// Submissions in the window, this one included.
-        count: u64,
-        /// Seconds until one leaves the window.
-        retry_after_seconds: u64,
-    },
-    /// The proof-of-work token has already bought a paste.
-    TokenSpent,
-}
-
-/// How a delete ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Deleted {
-    /// Gone.
-    Done,
-    /// Neither owner nor token match.
-    Denied,
-    /// There was nothing.
-    NotFound,
-}
-
-/// Figures about the database.
-#[derive(Debug)]
-pub struct Stats {
-    /// Pastes that have not expired.
-    pub pastes: u64,
-    /// Bytes of their content.
-    pub content_bytes: u64,
-    /// Those that burn after reading.
-    pub burn: u64,
-    /// Those with a password.
-    pub password_protected: u64,
-    /// Those with an owner.
-    pub owned: u64,
-    /// Creation of the oldest, if there is one.
-    pub oldest_created_at: Option<UnixSeconds>,
-    /// Expired ones that wait for the purge.
-    pub expired: u64,
-    /// Size of the database file in bytes, free pages included.
-    pub database_bytes: u64,
-    /// Size of the database's files together, its log included; 0 in memory.
-    pub disk_bytes: u64,
-    /// Bytes of the database in use, which the quota counts.
-    pub used_bytes: u64,
-}
-
-/// The database, open: one writing thread, a few reading connections.
+/// The store, open.
 pub struct Store {
-    location: Location,
-    files: Files,
+    engine: Arc<Engine>,
+    pepper: Pepper,
     folder: PathBuf,
     limits: Limits,
-    /// Dropped before the readers: the writer's last checkpoint empties the WAL.
-    writer: Writer,
-    readers: Arc<Readers>,
-    clock: Arc<InactivityClock>,
-    cache: Arc<Cache>,
-    erased: Arc<AtomicBool>,
+    cache: Cache,
+    tokens: Arc<Tokens>,
+    spool_room: Arc<SpoolRoom>,
+    /// The figures of the last count, and when it was. Locked while counting: whoever asks meanwhile waits for the same.
+    stats: Mutex<Option<(UnixSeconds, Stats)>>,
 }
 
 impl Store {
-    /// Opens the database, making or migrating it as needed.
+    /// Opens the database, making or migrating it as needed. `pepper_file` names the file of the pepper, where there is
+    /// a file to the database.
     ///
     /// # Errors
     /// One line for the operator; a database that is refused is left as it was.
-    pub fn open(location: &Location, limits: Limits, role: Role) -> Result<Self, StoreError> {
-        let connection = schema::open(location)?;
-        let readers = Arc::new(Readers::open(location)?);
-        let clock = Arc::new(InactivityClock::default());
-        let erased = Arc::new(AtomicBool::new(true));
-        let cache = Arc::new(Cache::default());
-        let shared = (Arc::clone(&clock), Arc::clone(&cache), Arc::clone(&erased));
-        let housekeeper = Housekeeper::new(role, shared, limits.dedup_window_seconds);
-        // The log exists from the first look at the database on.
-        let files = Files::note(location)?;
-        let writer = Writer::start(connection, files.clone(), housekeeper)?;
+    pub fn open(location: &Location, pepper_file: &Path, limits: Limits, role: Role) -> Result<Self, StoreError> {
+        let (sqlite, pepper) = Sqlite::open(location, pepper_file, limits, role)?;
         Ok(Self {
-            location: location.clone(),
-            files,
+            engine: Arc::new(Engine::Sqlite(sqlite)),
+            pepper,
             folder: location.folder(),
             limits,
-            writer,
-            readers,
-            clock,
-            cache,
-            erased,
+            cache: Cache::default(),
+            tokens: Arc::default(),
+            spool_room: SpoolRoom::of(SPOOL_BYTES.max(2 * limits.max_paste_bytes)),
+            stats: Mutex::default(),
         })
     }
 
@@ -226,14 +151,17 @@ impl Store {
         &self.folder
     }
 
+    /// What spool files may take together.
+    pub fn spool_room(&self) -> &Arc<SpoolRoom> {
+        &self.spool_room
+    }
+
     /// The value of a setting the server keeps in the database, made on first use.
     ///
     /// # Errors
     /// When it can be neither read nor kept.
     pub fn kept_secret(&self, name: &'static str) -> Result<Vec<u8>, StoreError> {
-        self.writer.write(0, move |connection| {
-            schema::setting(connection, name, || crypto::random::<32>().map(|bytes| bytes.to_vec()))
-        })
+        self.engine.setting(name, crypto::random::<32>()?.to_vec())
     }
 
     /// Whether the database answers, from the files that were opened.
@@ -241,22 +169,74 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub fn health(&self) -> Result<(), StoreError> {
-        self.files.check()?;
-        self.readers.with(|connection| {
-            Ok(connection.prepare_cached("SELECT count(*) FROM setting")?.query_row([], |_| Ok(()))?)
-        })
+        self.engine.health()
     }
 
-    /// Stores a paste; it is on the disk when this returns.
+    /// Makes sure that a paste of so many bytes still fits, with what others are uploading.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if it does not.
+    pub fn expect_room(&self, paste_bytes: u64) -> Result<(), StoreError> {
+        let bytes = paste_bytes.saturating_add(self.spool_room.taken_bytes());
+        let quota = self.limits.max_db_bytes;
+        let is_over = quota > 0 && self.engine.used_bytes()?.saturating_add(bytes) > quota;
+        if is_over || !disk::has_room(&self.folder, bytes)? { Err(StoreError::Full) } else { Ok(()) }
+    }
+
+    /// Takes a proof-of-work token for one attempt to create a paste; `None` if it was spent, or is in use just now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn begin_attempt(&self, token: Vec<u8>) -> Result<Option<Attempt>, StoreError> {
+        // Taken first: what another request is about to spend is not looked for too early.
+        let Some(attempt) = self.tokens.take(token) else { return Ok(None) };
+        Ok(if self.engine.is_spent(&attempt.token)? { None } else { Some(attempt) })
+    }
+
+    /// Spends the token of an attempt that came to nothing.
+    ///
+    /// # Errors
+    /// When the database fails; the token can be used again then.
+    pub fn spend(&self, attempt: &Attempt) -> Result<(), StoreError> {
+        self.engine.spend(attempt.token.clone())
+    }
+
+    /// Stores a paste; it is on the disk when this returns. Its attempt, if it needed one, is spent with it.
     ///
     /// # Errors
     /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
-    pub fn create(&self, new: NewPaste) -> Result<Created, StoreError> {
-        let limits = self.limits;
-        if !disk::has_room(&self.folder, new.content.size)? {
+    pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
+        if !disk::has_room(&self.folder, new.meta.size)? {
             return Err(StoreError::Full);
         }
-        self.writer.write(new.content.size, move |connection| create(connection, &new, limits))
+        let key = new.content.key().clone();
+        let details = key.cipher().seal_details(new.mime_type.into_bytes())?;
+        let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
+        // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
+        let counts = self.limits.dedup_max > 0 && !new.meta.burn && new.meta.password.is_none();
+        let submission = counts.then(|| self.pepper.submission(&new.content.sha256));
+        let content = Arc::new(new.content);
+        for _ in 0..DRAWS {
+            let id = Id::random(self.limits.id_length)?;
+            let name = self.pepper.name(&id);
+            let inserted = self.engine.insert(NewRow {
+                name,
+                meta: new.meta.clone(),
+                owner,
+                sealed_key: self.pepper.seal_key(&id, &key)?,
+                details: details.clone(),
+                content: Arc::clone(&content),
+                token: attempt.map(|attempt| attempt.token.clone()),
+                submission,
+            })?;
+            match inserted {
+                Inserted::Stored => return Ok(Created::Stored(id, name.handle())),
+                Inserted::NameTaken => {}
+                Inserted::Duplicate(duplicate) => return Ok(Created::Duplicate(duplicate)),
+                Inserted::TokenSpent => return Ok(Created::TokenSpent),
+            }
+        }
+        Err(StoreError::Failed(format!("no free id in {DRAWS} draws; raise FLASKPASTE_ID_LENGTH")))
     }
 
     /// A paste's metadata, if it exists and has not expired.
@@ -264,16 +244,14 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn find(&self, id: &Id, now: UnixSeconds) -> Result<Option<Paste>, StoreError> {
-        let ticket = match self.cache.find(id) {
-            Ok(paste) if paste.expiry.at() > now => return Ok(Some(paste)),
-            // A read that came between may have moved its end: the database and the clock know.
+        let ticket = match self.cache.find(id, self.engine.generation()) {
+            Ok(paste) if paste.is_alive(now) => return Ok(Some(paste)),
+            // A read that came between may have moved its end: the engine knows.
             Ok(_) => None,
             Err(ticket) => Some(ticket),
         };
-        let found = self.readers.with(|connection| {
-            Ok(connection.prepare_cached(FIND)?.query_row([id.as_str()], read_paste).optional()?)
-        })?;
-        let found = found.and_then(|paste| self.alive(paste, now));
+        let found = self.engine.find(&self.pepper.name(id))?.map(|row| self.unseal(id, row)).transpose()?;
+        let found = found.filter(|paste| paste.is_alive(now));
         if let (Some(ticket), Some(paste)) = (ticket, &found) {
             self.cache.insert(ticket, paste, None);
         }
@@ -285,38 +263,39 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn open_paste(&self, id: &Id, now: UnixSeconds) -> Result<Option<Opened>, StoreError> {
-        let ticket = match self.cache.open(id) {
-            Ok(found) if found.0.expiry.at() > now => return Ok(Some(found)),
+        let ticket = match self.cache.open(id, self.engine.generation()) {
+            Ok(found) if found.0.is_alive(now) => return Ok(Some(found)),
             Ok(_) => None,
             Err(ticket) => Some(ticket),
         };
-        let found = self.readers.with(|connection| {
-            let read = |row: &Row<'_>| Ok((read_paste(row)?, row.get_ref("data")?.as_blob()?.into()));
-            Ok(connection.prepare_cached(OPEN)?.query_row([id.as_str()], read).optional()?)
-        })?;
-        let found = found.and_then(|(paste, piece)| Some((self.alive(paste, now)?, piece)));
-        if let (Some(ticket), Some((paste, piece))) = (ticket, &found) {
-            self.cache.insert(ticket, paste, Some(piece));
+        let Some((row, mut piece)) = self.engine.find_with_piece(&self.pepper.name(id))? else { return Ok(None) };
+        let paste = self.unseal(id, row)?;
+        if !paste.is_alive(now) {
+            return Ok(None);
         }
-        Ok(found)
+        paste.content_key.cipher().open_piece(0, &mut piece)?;
+        let piece: Arc<[u8]> = piece.into();
+        if let Some(ticket) = ticket {
+            self.cache.insert(ticket, &paste, Some(&piece));
+        }
+        Ok(Some((paste, piece)))
     }
 
-    /// Applies the clock of reads not flushed yet, and drops what has expired.
-    fn alive(&self, mut paste: Paste, now: UnixSeconds) -> Option<Paste> {
-        if let Expiry::Sliding(stored) = paste.expiry {
-            paste.expiry = Expiry::Sliding(self.clock.expires_at(paste.key).unwrap_or(0).max(stored));
-        }
-        (paste.expiry.at() > now).then_some(paste)
+    /// Opens what a row says to who has its id.
+    fn unseal(&self, id: &Id, row: Row) -> Result<Paste, StoreError> {
+        let content_key = self.pepper.open_key(id, &row.sealed_key)?;
+        let mime_type = String::from_utf8(content_key.cipher().open_details(row.details)?).map_err(|_| Damaged)?;
+        Ok(Paste { key: row.key, id: id.clone(), mime_type, meta: row.meta, owner: row.owner, content_key })
     }
 
     /// Moves a paste's inactivity clock, if it has one; its expiry afterwards.
     pub fn touch(&self, paste: &Paste, now: UnixSeconds) -> Expiry {
-        match paste.expiry {
-            Expiry::Fixed(_) => paste.expiry,
+        match paste.meta.expiry {
+            Expiry::Fixed(_) => paste.meta.expiry,
             Expiry::Sliding(stored) => {
                 let expires_at = (now + self.limits.expiry_seconds).max(stored);
                 if expires_at > stored {
-                    self.clock.touch(paste.key, expires_at);
+                    self.engine.touch(paste.key, expires_at);
                     self.cache.touch(&paste.id, expires_at);
                 }
                 Expiry::Sliding(expires_at)
@@ -325,9 +304,12 @@ impl Store {
     }
 
     /// A reader over the content of a paste from `offset` on, fetched piece by piece. It fails when the paste goes
-    /// meanwhile: a key is never used twice, so it cannot continue with another's content.
-    pub fn content(&self, key: i64, offset: u64) -> impl Read + Send + 'static {
-        PieceReader::new(Arc::clone(&self.readers), key, offset)
+    /// meanwhile: a row's key is never used twice, so it cannot continue with another's content.
+    pub fn content(&self, paste: &Paste, offset: u64) -> impl Read + Send + 'static {
+        let (engine, key) = (Arc::clone(&self.engine), paste.key);
+        ContentReader::new(paste.content_key.cipher(), offset, move |number| {
+            engine.piece(key, number).map_err(|error| io::Error::other(error.to_string()))
+        })
     }
 
     /// Takes a burn paste: deletes it and returns its content, to exactly one caller ever.
@@ -335,9 +317,15 @@ impl Store {
     /// # Errors
     /// When the delete could not be committed; the paste is still there then.
     pub fn burn(&self, paste: &Paste) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
-        let (key, size, folder) = (paste.key, paste.size, self.folder.clone());
-        let burned = self.writer.write(0, move |connection| burn(connection, key, size, &folder));
-        self.note_erased(burned, Option::is_some)
+        let taken = self.engine.take(paste.key, paste.meta.size, &self.folder)?;
+        Ok(taken.map(|content| -> Box<dyn Read + Send> {
+            Box::new(ContentReader::new(paste.content_key.cipher(), 0, move |number| content.piece(number)))
+        }))
+    }
+
+    /// Whether this certificate made the paste.
+    pub fn owns(&self, fingerprint: &Fingerprint, paste: &Paste) -> bool {
+        paste.owner.is_some_and(|owner| crypto::equal(&owner, &self.pepper.owner(fingerprint)))
     }
 
     /// Deletes a paste for its owner or for whoever has the token.
@@ -352,29 +340,43 @@ impl Store {
         now: UnixSeconds,
     ) -> Result<Deleted, StoreError> {
         let Some(paste) = self.find(id, now)? else { return Ok(Deleted::NotFound) };
-        let is_owner = paste.owner.is_some() && paste.owner.as_ref() == owner;
-        let has_token = token_hash.is_some_and(|hash| crypto::equal(&hash, &paste.token_hash));
+        let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste));
+        let has_token = token_hash.is_some_and(|hash| crypto::equal(&hash, &paste.meta.token_hash));
         if !is_owner && !has_token {
             return Ok(Deleted::Denied);
         }
-        let key = paste.key;
-        let deleted = self.writer.write(0, move |connection| delete_by_key(connection, key));
+        let deleted = self.engine.delete(paste.key);
         self.cache.remove(id);
-        let gone = self.note_erased(deleted, |gone| *gone)?;
-        Ok(if gone { Deleted::Done } else { Deleted::NotFound })
+        Ok(if deleted? { Deleted::Done } else { Deleted::NotFound })
     }
 
-    /// After content was deleted, has its bytes taken out of the WAL within a second.
-    fn note_erased<T>(&self, result: Result<T, StoreError>, erased: impl Fn(&T) -> bool) -> Result<T, StoreError> {
-        if result.as_ref().is_ok_and(erased) {
-            self.erased.store(true, Ordering::Relaxed);
-        }
-        result
+    /// Charges a client for a password it is about to try; the seconds to wait, if it may not try yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn charge_try(&self, paste: &Paste, network: Network, now: UnixSeconds) -> Result<Result<(), u64>, StoreError> {
+        self.engine.charge_try(paste.key, network, now)
+    }
+
+    /// Takes a charge back: the password was not looked at.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn refund_try(&self, paste: &Paste, network: Network) -> Result<(), StoreError> {
+        self.engine.refund_try(paste.key, network)
+    }
+
+    /// Forgets a client's charges: the password was right.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forgive_tries(&self, paste: &Paste, network: Network) -> Result<(), StoreError> {
+        self.engine.forgive_tries(paste.key, network)
     }
 
     /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
     pub fn close(&self) {
-        self.writer.close();
+        self.engine.close();
     }
 
     /// Figures about the database.
@@ -382,8 +384,23 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
-        let stats = self.readers.with(|connection| stats(connection, now))?;
-        Ok(Stats { disk_bytes: self.location.disk_bytes(), ..stats })
+        self.engine.stats(now)
+    }
+
+    /// The same, a few seconds old at most, for those who ask often.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn recent_stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
+        let mut kept = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((at, stats)) if (*at..*at + STATS_SECONDS).contains(&now) => Ok(stats.clone()),
+            _ => {
+                let stats = self.stats(now)?;
+                *kept = Some((now, stats.clone()));
+                Ok(stats)
+            }
+        }
     }
 
     /// Deletes what has expired, for `flaskpaste purge`; how many pastes.
@@ -391,56 +408,25 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
-        let step = move |connection: &Connection| housekeeping::purge_some(connection, None, now, PURGE_GRACE_SECONDS);
-        let mut deleted = 0;
-        loop {
-            let purged = self.writer.write(0, step)?;
-            deleted += purged.deleted;
-            if purged.settled == 0 {
-                return Ok(deleted);
-            }
-        }
+        self.engine.purge(now)
     }
 
-    /// Copies the live database into a new file and checks the copy.
+    /// Copies the live database into a new file and checks the copy. The pepper is not in it.
     ///
     /// # Errors
     /// When the file exists, cannot be written, or does not pass the check; no file is left then.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
-        let name = target.to_str().ok_or_else(|| StoreError::Failed("the file name is not UTF-8".into()))?;
-        if target.symlink_metadata().is_ok() {
-            return Err(StoreError::Failed(format!("{name} exists; name a new file")));
-        }
-        let partial = format!("{name}.partial");
-        // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours
-        // to remove.
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
-        let checked = self.copy_into(&partial).and_then(|()| check_copy(Path::new(&partial)));
-        let finished = checked.and_then(|()| Ok(std::fs::rename(&partial, target)?));
-        if finished.is_err() {
-            let _ = std::fs::remove_file(&partial);
-        }
-        finished
-    }
-
-    fn copy_into(&self, partial: &str) -> Result<(), StoreError> {
-        // One read transaction: a consistent copy without free pages, beside which writing goes on.
-        self.location.connect()?.execute("VACUUM INTO ?1", [partial])?;
-        Ok(())
+        self.engine.backup(target)
     }
 }
 
-/// Makes sure a backup is whole and on the disk.
-fn check_copy(copy: &Path) -> Result<(), StoreError> {
-    let connection = Connection::open(copy)?;
-    let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    drop(connection);
-    std::fs::File::open(copy)?.sync_all()?;
-    if result == "ok" { Ok(()) } else { Err(StoreError::Failed(format!("the copy is damaged: {result}"))) }
-}
+impl Paste {
+    /// A number that tells it from others; nothing else follows from it.
+    pub fn number(&self) -> u64 {
+        self.key.0.cast_unsigned()
+    }
 
-/// One line about a chore that failed; the next round tries again.
-fn log_failure(what: &str, error: &StoreError) {
-    // A closed stderr must not end the writer: `eprintln!` would panic.
-    let _ = writeln!(io::stderr(), "flaskpaste: database {what} failed: {error}");
+    fn is_alive(&self, now: UnixSeconds) -> bool {
+        self.meta.expiry.at() > now
+    }
 }

@@ -3,12 +3,14 @@
 //! Invariant: exit 0 for success, 1 for a failure, 2 for wrong usage or configuration, each failure with one line on
 //! stderr. Must never do more than put the library's pieces together.
 
-use flaskpaste::app::App;
+use flaskpaste::answer::Responder;
+use flaskpaste::app::{self, App};
 use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::config::{Bind, Config, Mode, settings_text};
-use flaskpaste::log::{self, Log};
+use flaskpaste::log::Log;
+use flaskpaste::operator_log;
 use flaskpaste::server::{self, Server, StopSignals};
-use flaskpaste::store::{Limits, Location, Role, Stats, Store};
+use flaskpaste::store::{Location, Role, Stats, Store};
 use lexopt::prelude::{Long, Short, Value};
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let command = match parse_arguments() {
         Ok(command) => command,
         Err(error) => {
-            log::message(&format!("{error}; flaskpaste --help lists what there is"));
+            operator_log::message(&format!("{error}; flaskpaste --help lists what there is"));
             return ExitCode::from(2);
         }
     };
@@ -47,7 +49,7 @@ fn main() -> ExitCode {
     match Config::from_variables(std::env::vars_os()) {
         Ok(config) => exit_code(run(command, config)),
         Err(error) => {
-            log::message(&error.to_string());
+            operator_log::message(&error.to_string());
             ExitCode::from(2)
         }
     }
@@ -57,7 +59,7 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::message(&error.to_string());
+            operator_log::message(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -100,7 +102,11 @@ fn run(command: Command, config: Config) -> Outcome {
         }
         Command::Backup(target) => {
             open_existing(&config)?.backup(&target)?;
-            print(&format!("{} written and checked\n", target.display()))
+            print(&format!(
+                "{} written and checked; it opens only with the pepper in {}, which is not in it\n",
+                target.display(),
+                config.pepper_path().display()
+            ))
         }
         // Answered before the configuration was read.
         Command::Help | Command::Version => Ok(()),
@@ -110,40 +116,32 @@ fn run(command: Command, config: Config) -> Outcome {
 fn serve(config: Config) -> Outcome {
     // First of all, so that every thread inherits it.
     let signals = StopSignals::hold()?;
-    std::panic::set_hook(Box::new(|panic| log::message(&format!("internal error: {panic}").replace('\n', " "))));
+    std::panic::set_hook(Box::new(|panic| {
+        operator_log::message(&format!("internal error: {panic}").replace('\n', " "));
+    }));
     server::raise_descriptor_limit()?;
     let store = open(&config, Role::Server)?;
     let bound = server::bind(&config.bind)?;
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
     let log = Log::start(config.log)?;
-    let app = Arc::new(App::new(config, store, log)?);
-    let server = Server::start(Arc::clone(&app), bound)?;
+    let responder = Arc::new(Responder::new(App::new(config, store)?, log)?);
+    let server = Server::start(Arc::clone(&responder), bound)?;
     for address in &addresses {
-        log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
+        operator_log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
     }
     server::notify(&format!("READY=1\nSTATUS=listening on {}", addresses.join(", ")));
-    let watched = Arc::clone(&app);
+    let watched = Arc::clone(&responder);
     // Whether the database is well is told by /health and the log; what a restart mends is a server that hangs.
     server::start_watchdog(move || {
-        watched.is_healthy();
+        watched.app().is_healthy();
     })?;
     signals.wait();
-    log::message("stopping");
+    operator_log::message("stopping");
     server::notify("STOPPING=1");
     server.stop();
-    app.close();
+    responder.close();
     Ok(())
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        max_db_bytes: config.max_db_bytes,
-        dedup_max: config.dedup_max,
-        dedup_window_seconds: config.dedup_window_seconds,
-        expiry_seconds: config.expiry_seconds,
-        id_length: config.id_length,
-    }
 }
 
 fn open(config: &Config, role: Role) -> Result<Store, Box<dyn Error + Send + Sync>> {
@@ -151,7 +149,7 @@ fn open(config: &Config, role: Role) -> Result<Store, Box<dyn Error + Send + Syn
         Mode::Testing => Location::memory()?,
         Mode::Development | Mode::Production => Location::File(config.db_path.clone()),
     };
-    Store::open(&location, limits(config), role).map_err(|error| error.to_string().into())
+    Store::open(&location, &config.pepper_path(), app::limits(config), role).map_err(|error| error.to_string().into())
 }
 
 /// The database for a chore beside the server: it has to be there.

@@ -3,8 +3,8 @@
 //! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
 //! variable's name. Must never hold a setting that the documents do not render from here.
 
-use super::values::{bind, flag, public_url, url_prefix, whole};
-use super::{Config, LogFormat, Mode, Secret};
+use super::values::{bind, flag, public_url, secret, url_prefix, whole};
+use super::{Config, LogFormat, Mode};
 
 /// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
 pub(super) struct Draft {
@@ -39,8 +39,7 @@ const fn row(
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
 /// Largest size a setting may name: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
-/// Largest paste: the store numbers its pieces of 64 KiB with 16 bits (`store/001_initial.sql`); one more would be
-/// the first of the next paste.
+/// Largest paste, as the store asserts it.
 const MAX_PASTE_BYTES: u64 = 4 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
@@ -63,6 +62,15 @@ pub const SETTINGS: &[Setting] = &[
         d.config.db_path = v.into();
         Ok(())
     }),
+    row(
+        "FLASKPASTE_PEPPER_FILE",
+        "the database's path + .pepper",
+        "key of what lies at rest, made at the first start; a database does not open without it",
+        |d, v| {
+            d.config.pepper_file = Some(v.into());
+            Ok(())
+        },
+    ),
     row("FLASKPASTE_ID_LENGTH", "12", "hex digits of new paste ids, 8 to 64", |d, v| {
         set(&mut d.config.id_length, whole(v, 8, 64))
     }),
@@ -92,8 +100,7 @@ pub const SETTINGS: &[Setting] = &[
             if !v.bytes().all(|b| b.is_ascii_graphic()) {
                 return Err("must be printable ASCII without spaces, since it travels in a header".into());
             }
-            d.config.proxy_secret = Secret(v.into());
-            Ok(())
+            set(&mut d.config.proxy_secret, secret(v))
         },
     ),
     row("FLASKPASTE_POW_DIFFICULTY", "20", "proof of work for a paste, in leading zero bits; 0 = off", |d, v| {
@@ -107,10 +114,7 @@ pub const SETTINGS: &[Setting] = &[
         "FLASKPASTE_POW_SECRET",
         "(auto)",
         "key that signs the tokens; unset, made once and kept in the database",
-        |d, v| {
-            d.config.pow_secret = Secret(v.into());
-            Ok(())
-        },
+        |d, v| set(&mut d.config.pow_secret, secret(v)),
     ),
     row("FLASKPASTE_URL_PREFIX", "(empty)", "path under which every route lives, e.g. /paste", |d, v| {
         set(&mut d.config.url_prefix, url_prefix(v))

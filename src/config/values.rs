@@ -3,7 +3,8 @@
 //! Invariant: strict and total: no sign, no blank, no other script's digits, and every refusal completes the sentence
 //! that begins with the variable's name. Must never look anything up.
 
-use super::Bind;
+use super::{Bind, Secret};
+use crate::http::is_authority;
 
 /// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
@@ -20,6 +21,17 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
         "1" => Ok(true),
         _ => Err("must be 0 or 1".into()),
     }
+}
+
+/// Fewest bytes of a secret: 128 bits, if they are random.
+const MIN_SECRET_BYTES: usize = 16;
+
+/// A secret that cannot be guessed.
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    if text.len() < MIN_SECRET_BYTES {
+        return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, such as `openssl rand -hex 16` gives"));
+    }
+    Ok(Secret(text.into()))
 }
 
 pub(super) fn bind(text: &str) -> Result<Bind, String> {
@@ -57,22 +69,4 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
         Some(authority) if is_authority(authority) => Ok(trimmed.into()),
         _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
     }
-}
-
-/// Whether a text is `host[:port]` with a registered name, an IPv4 or a bracketed IPv6 address and a
-/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). The `Host` header is checked with it too.
-pub fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let host_is_valid = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            !host.is_empty()
-                && host.len() <= 253
-                && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
-        }
-    };
-    host_is_valid && port.is_none_or(|port| whole::<u16>(port, 1, 65_535).is_ok())
 }

@@ -6,7 +6,7 @@
 
 use super::json_body::JsonBody;
 use super::mark;
-use crate::admission;
+use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
@@ -15,10 +15,10 @@ use crate::http::{Framing, Reply, Request};
 use crate::mime;
 use crate::paste::{Expiry, Fingerprint, Id, parse_expiry_seconds};
 use crate::spool::{Content, MEMORY_BYTES, Spool};
-use crate::store::{Created, NewPaste};
-use serde_json::json;
+use crate::store::{Attempt, Created, Duplicate, Handle, Meta, NewPaste};
+use serde_json::{Value, json};
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes read from the peer at a time.
 const READ_BYTES: usize = 16 << 10;
@@ -30,6 +30,9 @@ struct Wishes {
     password: Option<String>,
 }
 
+/// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
+static LARGE_JSON: Mutex<()> = Mutex::new(());
+
 /// Answers the request.
 ///
 /// # Errors
@@ -38,18 +41,45 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
     let config = app.config();
     let owner = admission::owner(config, request);
     let max_size = admission::max_bytes(config, owner.as_ref());
-    let too_large = || ApiError::TooLarge { max_size, authenticated: owner.is_some() };
     match request.framing {
         Framing::None | Framing::Length(0) => return Err(ApiError::NoContent),
-        Framing::Length(length) if length > max_size => return Err(too_large()),
+        Framing::Length(size) if size > max_size => {
+            return Err(ApiError::TooLarge { max_size, authenticated: owner.is_some() });
+        }
         Framing::Length(_) | Framing::Chunked => {}
     }
-    let spent_token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
-    let is_json = is_json(request);
-    let body = receive(app, request, max_size, !is_json)?.ok_or_else(too_large)?;
+    let token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
+    let attempt = match token {
+        Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
+        None => None,
+    };
+    let mut has_begun = false;
+    let created = receive(app, request, max_size, &mut has_begun)
+        .and_then(|body| body.ok_or(ApiError::TooLarge { max_size, authenticated: owner.is_some() }))
+        .and_then(|body| store(app, request, body, owner, attempt.as_ref(), now));
+    if let (Err(error), Some(attempt)) = (&created, &attempt)
+        && has_begun
+        && !error.is_ours()
+    {
+        app.store().spend(attempt)?;
+    }
+    created
+}
+
+/// Stores what has come whole.
+fn store(
+    app: &App,
+    request: &Request<'_>,
+    body: Content,
+    owner: Option<Fingerprint>,
+    attempt: Option<&Attempt>,
+    now: UnixSeconds,
+) -> Result<Reply, ApiError> {
+    let config = app.config();
     if body.size == 0 {
         return Err(ApiError::NoContent);
     }
+    let is_json = is_json(request);
     let (content, wishes) = if is_json { unwrap_json(app, request, body)? } else { (body, header_wishes(request)?) };
     admission::entropy(config, content.size, content.entropy_bits)?;
 
@@ -60,28 +90,26 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
         None => Expiry::Sliding(now + config.expiry_seconds),
     };
     let delete_token = crypto::hex(&crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?);
-    let password = wishes.password.map(|password| hash_password(app, &password)).transpose()?;
+    let password = wishes.password.map(|password| hash_password(app, request, &password)).transpose()?;
     let mut answer = json!({
-        "mime_type": mime_type, "size": content.size, "created_at": now, "expires_at": expiry.at(), "delete_token": delete_token,
+        "mime_type": mime_type, "size": content.size, "created_at": now, "expires_at": expiry.at(),
+        "sliding": matches!(expiry, Expiry::Sliding(_)), "delete_token": delete_token,
     });
     mark(&mut answer, "burn_after_read", wishes.burn.then_some(json!(true)));
     mark(&mut answer, "password_protected", password.is_some().then_some(json!(true)));
     mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
-    let created = app.store().create(NewPaste {
-        content,
-        mime_type,
+    let meta = Meta {
+        size: content.size,
         created_at: now,
         expiry,
         burn: wishes.burn,
         password,
-        owner,
         token_hash: crypto::sha256(delete_token.as_bytes()),
-        spent_token,
-    })?;
-    match created {
-        Created::Stored(id) => Ok(created_reply(app, request, &id, answer)),
+    };
+    match app.store().create(NewPaste { content, mime_type, meta, owner }, attempt)? {
+        Created::Stored(id, handle) => Ok(created_reply(app, request, &id, handle, answer)),
         Created::TokenSpent => Err(ApiError::PowReused),
-        Created::Duplicate { count, retry_after_seconds } => {
+        Created::Duplicate(Duplicate { count, retry_after_seconds }) => {
             Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })
         }
     }
@@ -92,18 +120,22 @@ fn is_json(request: &Request<'_>) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`.
+/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`. `has_begun` is set with its first bytes.
 fn receive(
     app: &App,
     request: &mut Request<'_>,
     max_bytes: u64,
-    is_content: bool,
+    has_begun: &mut bool,
 ) -> Result<Option<Content>, ApiError> {
-    let mut spool = Spool::new(app.store().folder(), is_content && app.config().min_entropy_bits > 0.0);
+    if let Framing::Length(length) = request.framing {
+        app.store().expect_room(length)?;
+    }
+    let mut spool = new_spool(app, !is_json(request))?;
+    let mut checked_bytes = 0;
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match request.body.read(&mut buffer) {
-            Ok(0) => return Ok(Some(spool.finish())),
+            Ok(0) => return spool.finish().map(Some).map_err(spool_failure),
             Ok(read) => read,
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => continue,
@@ -115,11 +147,22 @@ fn receive(
                 _ => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
             },
         };
+        *has_begun = true;
         if spool.size() + read as u64 > max_bytes {
             return Ok(None);
         }
+        if spool.size() >= checked_bytes + MEMORY_BYTES as u64 {
+            // Many at once may have been let in who together are too many.
+            checked_bytes = spool.size();
+            app.store().expect_room(checked_bytes)?;
+        }
         spool.push(buffer.get(..read).unwrap_or_default()).map_err(spool_failure)?;
     }
+}
+
+fn new_spool(app: &App, is_content: bool) -> Result<Spool<'_>, ApiError> {
+    let measures = is_content && app.config().min_entropy_bits > 0.0;
+    Spool::new(app.store().folder(), app.store().spool_room(), measures).map_err(spool_failure)
 }
 
 fn spool_failure(error: io::Error) -> ApiError {
@@ -130,7 +173,7 @@ fn spool_failure(error: io::Error) -> ApiError {
 fn header_wishes(request: &Request<'_>) -> Result<Wishes, ApiError> {
     Ok(Wishes {
         expiry_seconds: header_expiry(request)?,
-        burn: header_burn(request),
+        burn: header_burn(request)?,
         password: admission::password_from_headers(request)?,
     })
 }
@@ -140,15 +183,21 @@ fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
     expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
 }
 
-fn header_burn(request: &Request<'_>) -> bool {
-    let value = request.header("X-Burn-After-Read").unwrap_or_default();
-    ["true", "1", "yes"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+/// A word that is neither yes nor no is refused: who misspells it must not believe that the paste burns.
+fn header_burn(request: &Request<'_>) -> Result<bool, ApiError> {
+    let Some(value) = request.header("X-Burn-After-Read") else { return Ok(false) };
+    let is_one_of = |words: [&str; 3]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
+    match (is_one_of(["true", "1", "yes"]), is_one_of(["false", "0", "no"])) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(ApiError::BadRequest("X-Burn-After-Read is neither true, 1, yes nor false, 0, no.")),
+    }
 }
 
 /// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
 fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
     let large = body.size > MEMORY_BYTES as u64;
-    let _turn = large.then(|| app.large_json.lock().unwrap_or_else(PoisonError::into_inner));
+    let _turn = large.then(|| LARGE_JSON.lock().unwrap_or_else(PoisonError::into_inner));
     let bytes = body.into_bytes().map_err(spool_failure)?;
     let json = JsonBody::parse(&bytes)?;
     let text = json.content()?;
@@ -161,26 +210,29 @@ fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Conte
     };
     let wishes = Wishes {
         expiry_seconds: json.expiry_seconds()?.map_or_else(|| header_expiry(request), |seconds| Ok(Some(seconds)))?,
-        burn: json.burn_after_read()?.unwrap_or_else(|| header_burn(request)),
+        burn: json.burn_after_read()?.map_or_else(|| header_burn(request), Ok)?,
         password,
     };
-    let mut spool = Spool::new(app.store().folder(), app.config().min_entropy_bits > 0.0);
-    text.as_bytes().chunks(READ_BYTES).try_for_each(|piece| spool.push(piece)).map_err(spool_failure)?;
-    Ok((spool.finish(), wishes))
+    let mut spool = new_spool(app, true)?;
+    spool.push(text.as_bytes()).map_err(spool_failure)?;
+    Ok((spool.finish().map_err(spool_failure)?, wishes))
 }
 
-fn hash_password(app: &App, password: &str) -> Result<PasswordHash, ApiError> {
-    let hashed = app.passwords.hash(|| PasswordHash::new(password.as_bytes(), PBKDF2_ITERATIONS));
-    hashed.map_err(|_| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
+fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<PasswordHash, ApiError> {
+    let network = admission::client(app.config(), request).network();
+    let hashed =
+        app.hashing().run(Purpose::Create, network, || PasswordHash::new(password.as_bytes(), PBKDF2_ITERATIONS));
+    hashed.map_err(|Crowded| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
 }
 
 /// The 201: JSON, or the bare URL for who asks for text.
-fn created_reply(app: &App, request: &Request<'_>, id: &Id, mut answer: serde_json::Value) -> Reply {
+fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
     let reply = if request.prefers_text() {
-        Reply::text(201, format!("{}/{id}\n", app.base_url(request)))
+        Reply::text(201, format!("{}/{id}\n", admission::base_url(app.config(), request)))
     } else {
         mark(&mut answer, "id", Some(id.as_str().into()));
+        mark(&mut answer, "handle", Some(handle.to_string().into()));
         mark(&mut answer, "raw", Some(format!("{url}/raw").into()));
         mark(&mut answer, "url", Some(url.as_str().into()));
         Reply::json(201, &answer)

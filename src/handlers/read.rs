@@ -4,13 +4,14 @@
 //! to exactly one GET; HEAD and metadata change nothing but, for GET, the inactivity clock.
 
 use super::mark;
-use crate::admission::{self, Turned};
+use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
 use crate::http::{self, Body, Method, Policy, Reply, Request, Span};
 use crate::mime;
-use crate::paste::{Fingerprint, Id, Paste};
+use crate::paste::{Expiry, Id};
+use crate::store::Paste;
 use serde_json::json;
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,19 +22,20 @@ use std::sync::Arc;
 /// `not_found`, or an internal failure.
 pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
-    let expiry = if request.method == Method::Get { app.store().touch(&paste, now) } else { paste.expiry };
+    let expiry = if request.method == Method::Get { app.store().touch(&paste, now) } else { paste.meta.expiry };
     let mut answer = json!({
         "id": id.as_str(),
         "mime_type": paste.mime_type,
-        "size": paste.size,
-        "created_at": paste.created_at,
+        "size": paste.meta.size,
+        "created_at": paste.meta.created_at,
         "expires_at": expiry.at(),
+        "sliding": matches!(expiry, Expiry::Sliding(_)),
         "raw": format!("{}/{id}/raw", app.config().base_url()),
     });
-    let owner = paste.owner.filter(|owner| admission::owner(app.config(), request).as_ref() == Some(owner));
-    mark(&mut answer, "burn_after_read", paste.burn.then_some(json!(true)));
-    mark(&mut answer, "password_protected", paste.password.is_some().then_some(json!(true)));
-    mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
+    let owner = admission::owner(app.config(), request).filter(|owner| app.store().owns(owner, &paste));
+    mark(&mut answer, "burn_after_read", paste.meta.burn.then_some(json!(true)));
+    mark(&mut answer, "password_protected", paste.meta.password.is_some().then_some(json!(true)));
+    mark(&mut answer, "owner", owner.map(|owner| owner.as_str().into()));
     Ok(Reply::json(200, &answer))
 }
 
@@ -49,25 +51,29 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
         store.open_paste(id, now)?.ok_or(ApiError::NotFound)?
     };
     check_password(app, request, &paste, now)?;
-    if paste.burn {
+    if paste.meta.burn {
         return burn(app, request, &paste);
     }
     let span = match request.header("Range") {
         // Only GET has ranges (RFC 9110 section 14.2).
-        Some(range) if request.method == Method::Get => http::parse_range(range, paste.size),
+        Some(range) if request.method == Method::Get => http::parse_range(range, paste.meta.size),
         _ => Span::Whole,
     };
     let (status, range) = match span {
-        Span::Whole => (200, 0..paste.size),
+        Span::Whole => (200, 0..paste.meta.size),
         Span::Part(range) => (206, range),
-        Span::Beyond => return Err(ApiError::RangeNotSatisfiable(paste.size)),
+        Span::Beyond => return Err(ApiError::RangeNotSatisfiable(paste.meta.size)),
     };
     if request.method == Method::Get {
         store.touch(&paste, now);
     }
     let (first, last) = (range.start, range.end.saturating_sub(1));
     let reply = content_reply(&paste, status, content(app, &paste, first_piece, range)).with("Accept-Ranges", "bytes");
-    Ok(if status == 206 { reply.with("Content-Range", format!("bytes {first}-{last}/{}", paste.size)) } else { reply })
+    Ok(if status == 206 {
+        reply.with("Content-Range", format!("bytes {first}-{last}/{}", paste.meta.size))
+    } else {
+        reply
+    })
 }
 
 /// The bytes of a range: from memory when the first piece has them all, else streamed.
@@ -76,16 +82,16 @@ fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) 
     match (in_first(range.start), in_first(range.end)) {
         (Some(0), Some(end)) if end == first_piece.len() => Body::Shared(first_piece),
         (Some(start), Some(end)) => Body::Bytes(first_piece.get(start..end).unwrap_or_default().to_vec()),
-        _ => Body::Stream(Box::new(app.store().content(paste.key, range.start)), range.end - range.start),
+        _ => Body::Stream(Box::new(app.store().content(paste, range.start)), range.end - range.start),
     }
 }
 
 /// Takes a burn paste, or shows what taking it would give.
 fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiError> {
     let body = if request.method == Method::Get {
-        Body::Stream(app.store().burn(paste)?.ok_or(ApiError::NotFound)?, paste.size)
+        Body::Stream(app.store().burn(paste)?.ok_or(ApiError::NotFound)?, paste.meta.size)
     } else {
-        Body::Stream(Box::new(std::io::empty()), paste.size)
+        Body::Stream(Box::new(std::io::empty()), paste.meta.size)
     };
     let reply = Reply { is_only_copy: true, ..content_reply(paste, 200, body) };
     Ok(reply.with("X-Burn-After-Read", "true"))
@@ -101,12 +107,17 @@ fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
 
 /// Lets a protected paste be read only with its password.
 fn check_password(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<(), ApiError> {
-    let Some(stored) = &paste.password else { return Ok(()) };
+    let Some(stored) = &paste.meta.password else { return Ok(()) };
     let presented = admission::presented_password(request)?.ok_or(ApiError::PasswordRequired)?;
-    match app.passwords.verify(paste.key, now, || stored.verify(presented.as_bytes())) {
-        Ok(true) => Ok(()),
+    let network = admission::client(app.config(), request).network();
+    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
+    let purpose = Purpose::Read(paste.number());
+    match app.hashing().run(purpose, network, || stored.verify(presented.as_bytes())) {
+        Ok(true) => Ok(app.store().forgive_tries(paste, network)?),
         Ok(false) => Err(ApiError::PasswordWrong),
-        Err(Turned::Guessing(seconds)) => Err(ApiError::Throttled(seconds)),
-        Err(Turned::Crowded(seconds)) => Err(ApiError::Busy(seconds)),
+        Err(Crowded) => {
+            app.store().refund_try(paste, network)?;
+            Err(ApiError::Busy(1))
+        }
     }
 }

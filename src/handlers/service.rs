@@ -12,31 +12,15 @@ use crate::http::{Body, Reply, Request};
 use crate::pow::Challenge;
 use crate::web;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::fs::{File, Metadata};
+use std::io;
 use std::path::PathBuf;
 
-/// The routes, for the index.
-const ENDPOINTS: &[(&str, &str)] = &[
-    ("GET /", "This description"),
-    ("GET /health", "Whether the server and its database work"),
-    ("GET /challenge", "A proof-of-work challenge"),
-    ("GET /client", "The fpaste command-line client; ?target=<triple> for another platform"),
-    ("GET /openapi.json", "The OpenAPI description of this API"),
-    ("POST /", "Create a paste from the request body"),
-    ("GET /<id>", "Metadata of a paste"),
-    ("GET /<id>/raw", "Content of a paste"),
-    ("DELETE /<id>", "Delete a paste, with its delete token or its owner's certificate"),
-];
-
-/// `GET /`
-pub fn index(app: &App, request: &Request<'_>) -> Reply {
+/// `GET /`, with what there is as "METHOD /path" and a sentence.
+pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>) -> Reply {
     let config = app.config();
-    let url = app.base_url(request);
-    let endpoints: Map<String, Value> =
-        ENDPOINTS.iter().map(|(route, text)| ((*route).into(), (*text).into())).collect();
+    let url = admission::base_url(config, request);
     Reply::json(
         200,
         &json!({
@@ -112,26 +96,14 @@ pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
 pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
     let path = client_path(app, request.parameter("target")).ok_or(ApiError::NoClient)?;
     // Opened once: what is hashed is what is sent, though the file be replaced meanwhile.
-    let mut file =
-        File::open(path).ok().filter(|file| file.metadata().is_ok_and(|m| m.is_file())).ok_or(ApiError::NoClient)?;
+    let mut file = File::open(path).map_err(|_| ApiError::NoClient)?;
+    let metadata = file.metadata().ok().filter(Metadata::is_file).ok_or(ApiError::NoClient)?;
     let failed = |error: io::Error| ApiError::Internal(format!("cannot read the client: {error}"));
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            read => {
-                hash.update(buffer.get(..read).unwrap_or_default());
-                size += read as u64;
-            }
-        }
-    }
-    file.rewind().map_err(failed)?;
-    let reply = Reply { body: Body::Stream(Box::new(file), size), ..Reply::empty(200) };
+    let digest = app.file_digests().of(&mut file, &metadata).map_err(failed)?;
+    let reply = Reply { body: Body::Stream(Box::new(file), metadata.len()), ..Reply::empty(200) };
     let reply = reply.with("Content-Type", "application/octet-stream");
     let reply = reply.with("Content-Disposition", "attachment; filename=fpaste");
-    Ok(reply.with("X-Checksum-SHA256", crypto::hex(&hash.finalize())))
+    Ok(reply.with("X-Checksum-SHA256", crypto::hex(&digest)))
 }
 
 /// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.
@@ -165,7 +137,7 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     if !app.config().metrics {
         return Err(ApiError::NoMetrics);
     }
-    let stats = app.store().stats(now)?;
+    let stats = app.store().recent_stats(now)?;
     let mut text = String::new();
     let mut gauge = |name: &str, help: &str, value: u64| {
         let _ = writeln!(

@@ -6,7 +6,7 @@
 use super::listen::Endpoint;
 use super::sys;
 use crate::http::Peer;
-use crate::log;
+use crate::operator_log;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
@@ -39,7 +39,7 @@ impl Acceptor {
     pub(super) fn close(&self) {
         for endpoint in &self.endpoints {
             if let Err(error) = endpoint.close() {
-                log::message(&format!("cannot close the listener: {error}"));
+                operator_log::message(&format!("cannot close the listener: {error}"));
             }
         }
     }

@@ -10,7 +10,8 @@ use super::head::{self, Expectation, Head, Scan};
 use super::sys;
 use super::wire::Wire;
 use super::worker::{Cut, Phase, Worker};
-use crate::app::App;
+use crate::admission;
+use crate::answer::Responder;
 use crate::clock::unix_now;
 use crate::error::ApiError;
 use crate::http::{Body, Framing, Method, Peer, Persistence, Reply, Request};
@@ -27,7 +28,7 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// A connection being served.
 pub(super) struct Connection<'a> {
-    app: &'a App,
+    responder: &'a Responder,
     pool: &'a Pool,
     worker: &'a Worker,
     peer: Peer,
@@ -60,7 +61,14 @@ impl<'a> Connection<'a> {
         let socket = Arc::new(socket);
         let is_unix = peer == Peer::Unix;
         worker.begin(&socket, is_unix);
-        Self { app: &pool.app, pool, worker, peer, wire: Wire::new(socket, is_unix, worker), out: Vec::new() }
+        Self {
+            responder: &pool.responder,
+            pool,
+            worker,
+            peer,
+            wire: Wire::new(socket, is_unix, worker),
+            out: Vec::new(),
+        }
     }
 
     /// Answers requests until either side has had enough.
@@ -125,6 +133,7 @@ impl<'a> Connection<'a> {
     /// Answers one request.
     fn answer(&mut self, head: &Head) -> io::Result<After> {
         let started = Instant::now();
+        let config = self.responder.app().config();
         let Ok(parsed) = self.pool.parser.parse(&head.normalised) else {
             return self.refuse(&ApiError::BadRequest("The request cannot be understood."));
         };
@@ -133,16 +142,17 @@ impl<'a> Connection<'a> {
         let mut nobody = io::empty();
         let mut request = Request { method, path, query, fields: &fields, peer: self.peer, framing, body: &mut nobody };
         // Only chunks, which announce no length, have to be held against it as they come.
-        let max_bytes = if framing == Framing::Chunked { self.app.max_body_bytes(&request) } else { u64::MAX };
+        let max_bytes =
+            if framing == Framing::Chunked { admission::max_body_bytes(config, &request) } else { u64::MAX };
         let mut body =
             WireBody::new(&mut self.wire, (self.worker, &self.pool.workers), &self.pool.share, head, max_bytes);
         request.body = &mut body;
-        let request_id = self.app.request_id(&request);
-        let client = self.app.client_name(&request);
+        let request_id = self.responder.request_id(&request);
+        let client = admission::client(config, &request).to_string();
         let mut reply = if head.expectation == Expectation::Unknown {
-            App::refusal(&ApiError::ExpectationFailed, &request_id)
+            Responder::refusal(&ApiError::ExpectationFailed, &request_id)
         } else {
-            self.app.handle(&mut request, &request_id, unix_now())
+            self.responder.answer(&mut request, &request_id, unix_now())
         };
         let is_read = body.finish();
         // While others wait for a thread, everybody gets one answer for each time they queue.
@@ -150,7 +160,7 @@ impl<'a> Connection<'a> {
         let goes_on = is_wanted && is_read && !self.pool.is_stopping() && !self.pool.is_pressed();
         let persistence = if goes_on { head.persistence } else { Persistence::Close };
         let written = self.write_reply(&mut reply, &request_id, persistence, method == Method::Head);
-        self.app.log_request(&Entry {
+        self.responder.log_request(&Entry {
             at: unix_now(),
             request_id: &request_id,
             method: parsed.method(),
@@ -171,11 +181,11 @@ impl<'a> Connection<'a> {
     /// Answers what is not acceptable as a request.
     fn refuse(&mut self, error: &ApiError) -> io::Result<After> {
         let started = Instant::now();
-        let request_id = self.app.new_request_id();
-        let mut reply = App::refusal(error, &request_id);
+        let request_id = self.responder.new_request_id();
+        let mut reply = Responder::refusal(error, &request_id);
         let is_head = self.wire.arrived().starts_with(b"HEAD ");
         let written = self.write_reply(&mut reply, &request_id, Persistence::Close, is_head);
-        self.app.log_request(&Entry {
+        self.responder.log_request(&Entry {
             at: unix_now(),
             request_id: &request_id,
             method: "-",
@@ -183,7 +193,7 @@ impl<'a> Connection<'a> {
             status: reply.status,
             bytes: *written.as_ref().unwrap_or(&0),
             elapsed: started.elapsed(),
-            client: &crate::app::peer_name(self.peer),
+            client: &self.peer.to_string(),
         });
         written.map(|_| After::Drains)
     }

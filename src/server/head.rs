@@ -122,7 +122,7 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
         return Err("HTTP/1.1 asks for exactly one Host header.");
     }
     let (authority, target) = split_target(target)?;
-    let is_host = |host: &str| host.is_empty() || crate::config::is_authority(host);
+    let is_host = |host: &str| host.is_empty() || crate::http::is_authority(host);
     if !sent_host.is_none_or(is_host) {
         return Err("The Host header is not a host name or address with an optional port.");
     }
@@ -177,7 +177,7 @@ fn split_target(target: &str) -> Result<(Option<&str>, Cow<'_, str>), &'static s
         return Ok((None, target.into()));
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if !crate::config::is_authority(authority) {
+    if !crate::http::is_authority(authority) {
         return Err("The request target has no valid host.");
     }
     let target = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };

@@ -4,7 +4,7 @@
 //! server because its manager does not listen.
 
 use super::sys;
-use crate::log;
+use crate::operator_log;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
@@ -44,7 +44,7 @@ pub(super) fn given_sockets() -> Result<Vec<OwnedFd>, String> {
 pub fn notify(news: &str) {
     let Some(name) = std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty()) else { return };
     if let Err(error) = send(&name, news) {
-        log::message(&format!("cannot notify the service manager: {error}"));
+        operator_log::message(&format!("cannot notify the service manager: {error}"));
     }
 }
 

@@ -4,8 +4,10 @@
 //! password; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
 //! back; what another process deleted, within two seconds. Must never be locked across a query.
 
+use super::model::Paste;
+use crate::at_rest::PIECE_BYTES;
 use crate::clock::UnixSeconds;
-use crate::paste::{Expiry, Id, Paste};
+use crate::paste::{Expiry, Id};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -28,6 +30,8 @@ struct State {
     young_bytes: usize,
     /// Deletes so far.
     epoch: u64,
+    /// The engine's, as of the last look ([`super::engine::Engine::generation`]).
+    generation: u64,
 }
 
 struct Entry {
@@ -44,24 +48,24 @@ pub(super) struct Ticket(u64);
 
 impl Cache {
     /// A paste's metadata, as of its last read.
-    pub(super) fn find(&self, id: &Id) -> Result<Paste, Ticket> {
-        self.get(id, |entry| Some(entry.paste()))
+    pub(super) fn find(&self, id: &Id, generation: u64) -> Result<Paste, Ticket> {
+        self.get(id, generation, |entry| Some(entry.paste()))
     }
 
     /// The same and its content.
-    pub(super) fn open(&self, id: &Id) -> Result<super::Opened, Ticket> {
-        self.get(id, |entry| Some((entry.paste(), Arc::clone(entry.content.as_ref()?))))
+    pub(super) fn open(&self, id: &Id, generation: u64) -> Result<super::Opened, Ticket> {
+        self.get(id, generation, |entry| Some((entry.paste(), Arc::clone(entry.content.as_ref()?))))
     }
 
     /// Takes in what was read with a ticket, unless something was deleted meanwhile, or it must be asked for each time.
     /// `first_piece` is the begin of the content, if it was read.
     pub(super) fn insert(&self, ticket: Ticket, paste: &Paste, first_piece: Option<&Arc<[u8]>>) {
-        let is_small = paste.size <= super::PIECE_BYTES as u64;
+        let is_small = paste.meta.size <= PIECE_BYTES as u64;
         let mut state = self.write();
-        if paste.burn || paste.password.is_some() || !is_small || state.epoch != ticket.0 {
+        if paste.meta.burn || paste.meta.password.is_some() || !is_small || state.epoch != ticket.0 {
             return;
         }
-        let expires_at = AtomicU64::new(paste.expiry.at());
+        let expires_at = AtomicU64::new(paste.meta.expiry.at());
         state.insert(paste.id.clone(), Entry { paste: paste.clone(), expires_at, content: first_piece.cloned() });
     }
 
@@ -83,14 +87,12 @@ impl Cache {
         state.old.remove(id);
     }
 
-    /// Pastes were deleted, whichever.
-    pub(super) fn clear(&self) {
-        let mut state = self.write();
-        *state = State { epoch: state.epoch + 1, ..State::default() };
-    }
-
-    fn get<T>(&self, id: &Id, part: impl Fn(&Entry) -> Option<T>) -> Result<T, Ticket> {
+    fn get<T>(&self, id: &Id, generation: u64, part: impl Fn(&Entry) -> Option<T>) -> Result<T, Ticket> {
         let state = self.read();
+        if state.generation != generation {
+            drop(state);
+            return Err(self.forget(generation));
+        }
         if let Some(found) = state.young.get(id).and_then(&part) {
             return Ok(found);
         }
@@ -101,6 +103,13 @@ impl Cache {
             state.insert(id, entry);
         }
         Ok(found)
+    }
+
+    /// Forgets everything: rows have gone, whichever.
+    fn forget(&self, generation: u64) -> Ticket {
+        let mut state = self.write();
+        *state = State { epoch: state.epoch + 1, generation, ..State::default() };
+        Ticket(state.epoch)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -129,11 +138,11 @@ impl Entry {
     /// The metadata, as reads have moved its end.
     fn paste(&self) -> Paste {
         let expires_at = self.expires_at.load(Ordering::Relaxed);
-        let expiry = match self.paste.expiry {
-            Expiry::Sliding(_) => Expiry::Sliding(expires_at),
-            Expiry::Fixed(at) => Expiry::Fixed(at),
-        };
-        Paste { expiry, ..self.paste.clone() }
+        let mut paste = self.paste.clone();
+        if let Expiry::Sliding(at) = &mut paste.meta.expiry {
+            *at = expires_at;
+        }
+        paste
     }
 
     fn bytes(&self) -> usize {
@@ -143,26 +152,31 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::{Meta, RowKey};
     use super::*;
+    use crate::at_rest::ContentKey;
 
     fn paste(number: u32, size: u64) -> Paste {
         Paste {
-            key: number.into(),
+            key: RowKey(number.into()),
             id: format!("{number:08x}").parse().unwrap(),
-            size,
             mime_type: "text/plain".into(),
-            created_at: 1000,
-            expiry: Expiry::Sliding(2000),
-            burn: false,
-            password: None,
+            meta: Meta {
+                size,
+                created_at: 1000,
+                expiry: Expiry::Sliding(2000),
+                burn: false,
+                password: None,
+                token_hash: [0; 32],
+            },
             owner: None,
-            token_hash: [0; 32],
+            content_key: ContentKey::random().unwrap(),
         }
     }
 
     fn insert(cache: &Cache, paste: &Paste) {
-        let content = Arc::from(vec![b'x'; usize::try_from(paste.size).unwrap()]);
-        let Err(ticket) = cache.open(&paste.id) else { panic!("it is there already") };
+        let content = Arc::from(vec![b'x'; usize::try_from(paste.meta.size).unwrap()]);
+        let Err(ticket) = cache.open(&paste.id, 0) else { panic!("it is there already") };
         cache.insert(ticket, paste, Some(&content));
     }
 
@@ -170,14 +184,14 @@ mod tests {
     fn what_was_read_is_found_again_and_its_end_moves() {
         let cache = Cache::default();
         let one = paste(1, 5);
-        let Err(ticket) = cache.find(&one.id) else { panic!("it is empty") };
+        let Err(ticket) = cache.find(&one.id, 0) else { panic!("it is empty") };
         cache.insert(ticket, &one, None);
-        assert!(cache.find(&one.id).is_ok() && cache.open(&one.id).is_err(), "the metadata alone was read");
+        assert!(cache.find(&one.id, 0).is_ok() && cache.open(&one.id, 0).is_err(), "the metadata alone was read");
         insert(&cache, &one);
         cache.touch(&one.id, 3000);
         cache.touch(&one.id, 2500);
-        let Ok((found, content)) = cache.open(&one.id) else { panic!("it was read") };
-        assert_eq!((found.expiry, &content[..]), (Expiry::Sliding(3000), &b"xxxxx"[..]));
+        let Ok((found, content)) = cache.open(&one.id, 0) else { panic!("it was read") };
+        assert_eq!((found.meta.expiry, &content[..]), (Expiry::Sliding(3000), &b"xxxxx"[..]));
     }
 
     #[test]
@@ -185,27 +199,28 @@ mod tests {
         let cache = Cache::default();
         let (one, two) = (paste(1, 5), paste(2, 5));
         insert(&cache, &one);
-        let Err(ticket) = cache.open(&two.id) else { panic!("it was not read") };
+        let Err(ticket) = cache.open(&two.id, 0) else { panic!("it was not read") };
         cache.remove(&one.id);
-        assert!(cache.find(&one.id).is_err());
+        assert!(cache.find(&one.id, 0).is_err());
         cache.insert(ticket, &one, None);
         cache.insert(ticket, &two, None);
-        assert!(cache.find(&one.id).is_err() && cache.find(&two.id).is_err());
+        assert!(cache.find(&one.id, 0).is_err() && cache.find(&two.id, 0).is_err());
         insert(&cache, &two);
-        cache.clear();
-        assert!(cache.find(&two.id).is_err());
+        let Err(ticket) = cache.find(&two.id, 1) else { panic!("rows have gone") };
         assert_eq!(cache.read().young_bytes, 0);
+        cache.insert(ticket, &two, None);
+        assert!(cache.find(&two.id, 1).is_ok());
     }
 
     #[test]
     fn what_has_to_be_asked_for_each_time_is_not_kept() {
         let cache = Cache::default();
-        let burn = Paste { burn: true, ..paste(1, 5) };
-        let password = crate::crypto::PasswordHash::new(b"x", 1).unwrap();
-        let protected = Paste { password: Some(password), ..paste(2, 5) };
+        let (mut burn, mut protected) = (paste(1, 5), paste(2, 5));
+        burn.meta.burn = true;
+        protected.meta.password = Some(crate::crypto::PasswordHash::new(b"x", 1).unwrap());
         for paste in [burn, protected, paste(3, 65_537)] {
             insert(&cache, &paste);
-            assert!(cache.find(&paste.id).is_err(), "{}", paste.id);
+            assert!(cache.find(&paste.id, 0).is_err(), "{}", paste.id);
         }
     }
 
@@ -216,7 +231,7 @@ mod tests {
         insert(&cache, &often);
         for number in 1..1000 {
             insert(&cache, &paste(number, 60_000));
-            assert!(cache.open(&often.id).is_ok(), "{number}");
+            assert!(cache.open(&often.id, 0).is_ok(), "{number}");
             let state = cache.read();
             let bytes = |half: &HashMap<Id, Entry>| half.values().map(Entry::bytes).sum::<usize>();
             assert_eq!(bytes(&state.young), state.young_bytes);

@@ -1,12 +1,14 @@
 //! Whole connections against a model: requests in a row, sent in pieces with pauses, and what has to come back.
 
-use flaskpaste::app::App;
+use flaskpaste::answer::Responder;
+use flaskpaste::app::{self, App};
 use flaskpaste::config::{Bind, Config, LogFormat};
 use flaskpaste::log::Log;
 use flaskpaste::server::{self, Server};
-use flaskpaste::store::{Limits, Location, Role, Store};
+use flaskpaste::store::{Location, Role, Store};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -83,14 +85,14 @@ fn statuses(mut answers: &[u8]) -> Vec<u16> {
 fn address() -> &'static str {
     static SERVER: OnceLock<(Server, String)> = OnceLock::new();
     let start = || {
-        let limits =
-            Limits { max_db_bytes: 0, dedup_max: 0, dedup_window_seconds: 1, expiry_seconds: 5, id_length: 12 };
-        let store = Store::open(&Location::memory().unwrap(), limits, Role::Server).unwrap();
-        let config = Config { pow_difficulty: 0, threads: 32, ..Config::default() };
-        let app = App::new(config, store, Log::start(LogFormat::Off).unwrap()).unwrap();
+        let config = Config { pow_difficulty: 0, threads: 32, dedup_max: 0, expiry_seconds: 5, ..Config::default() };
+        let limits = app::limits(&config);
+        let store = Store::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap();
+        let app = App::new(config, store).unwrap();
+        let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
         let bound = server::bind(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         let address = bound.addresses().next().unwrap().trim_start_matches("http://").to_owned();
-        (Server::start(Arc::new(app), bound).unwrap(), address)
+        (Server::start(Arc::new(responder), bound).unwrap(), address)
     };
     &SERVER.get_or_init(start).1
 }

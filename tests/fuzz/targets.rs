@@ -12,6 +12,7 @@ use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tries one input; panics when something does not hold.
 pub type Target = fn(&[u8]);
@@ -160,7 +161,9 @@ fn decode(framing: Framing, bytes: &[u8]) -> Result<(Vec<u8>, usize), ()> {
 
 /// Looks at what tiny_http reads out of some bytes, behind which nothing comes; `None` when it refuses them.
 fn tiny_http_reads(head: &[u8], body: &[u8], look: impl FnOnce(&mut tiny_http::Request)) -> Option<()> {
-    let name = format!("flaskpaste-fuzz-{:?}-{}", std::thread::current().id(), std::process::id());
+    // Each name once: a program that other tests are starting just now may hold the last listener for a moment.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let name = format!("flaskpaste-fuzz-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let address = SocketAddr::from_abstract_name(name).unwrap();
     let listener = tiny_http::Listener::from(UnixListener::bind_addr(&address).unwrap());
     let mut ours = UnixStream::connect_addr(&address).unwrap();

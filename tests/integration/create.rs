@@ -105,9 +105,12 @@ fn burn_header_spellings() {
     for yes in ["true", "1", "yes", "True"] {
         server.post(yes).header("X-Burn-After-Read", yes).send().expect_field("burn_after_read", true);
     }
-    for no in ["false", "0", "no", ""] {
+    for no in ["false", "0", "no", "FALSE"] {
         let response = server.post(format!("not {no}")).header("X-Burn-After-Read", no).send();
         response.expect_status(201).expect_no_fields(&["burn_after_read"]);
+    }
+    for neither in ["", "on", "2", "true, true", "y"] {
+        server.post("secret").header("X-Burn-After-Read", neither).send().expect_code(400, "bad_request");
     }
 }
 
@@ -134,12 +137,12 @@ fn text_answer_is_the_absolute_url_alone() {
 
 #[test]
 fn scheme_comes_from_a_trusted_proxy_alone() {
-    let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "s3cret")]);
+    let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
     let url = |secret| {
         let request = server.post("x").header("Accept", "text/plain").header("X-Forwarded-Proto", "https");
         request.header("X-Proxy-Secret", secret).send().expect_status(201).text()
     };
-    assert!(url("s3cret").starts_with("https://"));
+    assert!(url("a-secret-of-the-proxy").starts_with("https://"));
     assert!(url("wrong").starts_with("http://"));
     let direct = Server::start(&[]);
     let response = direct.post("x").header("Accept", "text/plain").header("X-Forwarded-Proto", "https").send();

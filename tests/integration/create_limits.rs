@@ -18,6 +18,19 @@ fn size_limits_of_anonymous_and_authenticated_clients() {
     owned(2001).expect_code(413, "too_large").expect_field("max_size", 2000).expect_field("authenticated", true);
 }
 
+/// A guesser would learn from a refusal, or from the count, what somebody has pasted for few to read.
+#[test]
+fn what_few_may_read_is_neither_counted_nor_refused_as_a_duplicate() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
+    for _ in 0..3 {
+        server.post("guess me").header("X-Burn-After-Read", "1").created();
+        server.post("guess me").header("X-Paste-Password", "p").created();
+    }
+    server.paste("guess me");
+    server.post("guess me").send().expect_code(429, "duplicate");
+    server.post("guess me").header("X-Burn-After-Read", "1").created();
+}
+
 #[test]
 fn limits_count_the_bytes_uploaded() {
     let server = Server::start(LIMITS);

@@ -1,14 +1,10 @@
-//! A 201 is on the disk, whatever happens next; and what was erased is on the disk no more.
+//! A 201 is on the disk, whatever happens next.
 
-use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
+use crate::harness::{Paste, SOON, Server, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Within this time erased bytes are gone from every file.
-const ERASED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Creates a paste over a socket that may break at any moment; its id once the server has acknowledged it.
 fn try_create(authority: &str, content: &str) -> Option<String> {
@@ -129,86 +125,6 @@ fn pastes_survive_an_orderly_restart_with_all_their_properties() {
 fn delete(server: &Server, paste: &Paste) {
     let request = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
     request.send().expect_status(200);
-}
-
-/// The database's files (itself, WAL, shared memory and whatever else begins with its name) that contain these bytes.
-fn files_with(database: &Path, bytes: &str) -> Vec<String> {
-    let name = database.file_name().unwrap().to_str().unwrap();
-    let entries = std::fs::read_dir(database.parent().unwrap()).unwrap().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.file_name().to_str().unwrap().starts_with(name));
-    let contains = |path: &Path| {
-        // A file that goes meanwhile contains nothing.
-        let content = std::fs::read(path).unwrap_or_default();
-        content.windows(bytes.len()).any(|window| window == bytes.as_bytes())
-    };
-    files.filter(|file| contains(&file.path())).map(|file| file.file_name().into_string().unwrap()).collect()
-}
-
-/// Content with a marker that can be looked for, large enough to spread over many pages where `large` says so.
-fn marked(marker: &str, large: bool) -> String {
-    format!("{marker} ").repeat(if large { 20_000 } else { 3 })
-}
-
-#[test]
-fn erased_bytes_vanish_from_every_file() {
-    let server = Server::start(&[]);
-    let database = server.database();
-    server.paste("a paste that stays");
-    for large in [false, true] {
-        let name = |way: &str| format!("marker-{way}-{}-{large}", std::process::id());
-        let [burned, deleted, expired] = ["burned", "deleted", "expired"].map(name);
-        let burn = server.post(marked(&burned, large)).header("X-Burn-After-Read", "1").created();
-        let gone = server.paste(marked(&deleted, large));
-        let dying = server.post(marked(&expired, large)).header("X-Expiry", "1").created();
-        for marker in [&burned, &deleted] {
-            assert!(!files_with(&database, marker).is_empty(), "{marker} should be somewhere");
-        }
-        server.get(&burn.raw()).expect_status(200);
-        delete(&server, &gone);
-        for marker in [&burned, &deleted] {
-            let what = format!("{marker} is in no file");
-            wait_until(&what, ERASED_WITHIN, || files_with(&database, marker).is_empty());
-        }
-        wait_until("the paste has expired", SOON, || server.get(&dying.path()).status == 404);
-        wait_until("it is purged", ERASED_WITHIN, || files_with(&database, &expired).is_empty());
-    }
-}
-
-#[test]
-fn what_expired_while_the_server_was_down_is_erased_after_the_start() {
-    let mut server = Server::start(&[]);
-    let marker = format!("marker-down-{}", std::process::id());
-    let paste = server.post(marked(&marker, false)).header("X-Expiry", "2").created();
-    let expires_at = server.head(&paste.path()).expect_status(200);
-    assert_eq!(expires_at.status, 200);
-    server.kill();
-    let down_until = unix_now() + 3;
-    wait_until("the paste has expired", SOON, || unix_now() > down_until);
-    server.restart();
-    server.get(&paste.raw()).expect_code(404, "not_found");
-    let database = server.database();
-    wait_until("it is erased", ERASED_WITHIN, || files_with(&database, &marker).is_empty());
-}
-
-#[test]
-fn what_is_erased_before_a_crash_is_erased_after_it() {
-    let mut server = Server::start(&[]);
-    let marker = format!("marker-crash-{}", std::process::id());
-    let paste = server.post(marked(&marker, false)).header("X-Burn-After-Read", "1").created();
-    server.get(&paste.raw()).expect_status(200);
-    server.crash_and_restart();
-    let database = server.database();
-    wait_until("it is erased", ERASED_WITHIN, || files_with(&database, &marker).is_empty());
-}
-
-#[test]
-fn passwords_and_tokens_are_not_kept_as_they_are() {
-    let server = Server::start(&[]);
-    let password = format!("password-{}", std::process::id());
-    let paste = server.post("x").header("X-Paste-Password", password.as_str()).created();
-    assert!(files_with(&server.database(), &password).is_empty());
-    assert!(files_with(&server.database(), &paste.delete_token).is_empty());
-    assert!(!files_with(&server.database(), &paste.id).is_empty(), "the id shows that the search works");
 }
 
 #[test]

@@ -225,6 +225,11 @@ impl Server {
         self.folder.join("pastes.db")
     }
 
+    /// The file of the pepper.
+    pub fn pepper(&self) -> PathBuf {
+        self.folder.join("pastes.db.pepper")
+    }
+
     /// `host:port`.
     pub fn authority(&self) -> String {
         self.peer.authority()
@@ -233,6 +238,11 @@ impl Server {
     /// What the server has written to stderr so far.
     pub fn log(&self) -> String {
         self.log.text()
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A field of `/proc/PID/status`.

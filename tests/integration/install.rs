@@ -201,7 +201,8 @@ fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
     server.get(&newer.raw()).expect_code(404, "not_found");
     server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
     // The backup itself is a database one can look at.
-    let variables = [("FLASKPASTE_DB", backup.to_str().unwrap())];
+    let pepper = server.pepper();
+    let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let stats = run(server.folder().path(), &variables, &["stats", "--json"]);
     let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
     assert_eq!(stats["pastes"], 2);

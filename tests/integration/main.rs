@@ -18,6 +18,7 @@ mod harness;
 mod http_client;
 mod response;
 
+mod at_rest;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]

@@ -139,17 +139,63 @@ fn one_token_in_many_hands_buys_one_paste() {
 }
 
 #[test]
-fn a_refused_create_does_not_spend_its_token() {
-    let server =
-        Server::start(&[PRODUCTION, &[("FLASKPASTE_MAX_ANON", "100"), ("FLASKPASTE_DEDUP_MAX", "1")]].concat());
+fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
+    let limits = [("FLASKPASTE_MAX_ANON", "100"), ("FLASKPASTE_DEDUP_MAX", "1")];
+    let mut server = Server::start(&[PRODUCTION, &limits].concat());
     pay(&server, "again", &challenge(&server)).expect_status(201);
-    let challenge = challenge(&server);
-    pay(&server, &"x".repeat(101), &challenge).expect_code(413, "too_large");
-    pay(&server, "again", &challenge).expect_code(429, "duplicate");
-    let bad_expiry = with_proof(&server, "x", &challenge, &solution(&challenge, true)).header("X-Expiry", "0");
+    let spent: Vec<Value> = (0..4).map(|_| challenge(&server)).collect();
+    pay(&server, "again", &spent[0]).expect_code(429, "duplicate");
+    let bad_expiry = with_proof(&server, "x", &spent[1], &solution(&spent[1], true)).header("X-Expiry", "0");
     bad_expiry.send().expect_code(400, "invalid_expiry");
+    let cut = create_head(&spent[2], "Content-Length: 10") + "five!";
+    server.raw(cut).remove(0).expect_code(400, "bad_request");
+    let too_large = create_head(&spent[3], "Transfer-Encoding: chunked") + "5\r\nfive!\r\n65\r\n";
+    server.raw(too_large).remove(0).expect_code(413, "too_large");
+    for again in [false, true] {
+        for challenge in &spent {
+            pay(&server, "x", challenge).expect_code(400, "pow_reused");
+        }
+        if !again {
+            server.crash_and_restart();
+        }
+    }
+}
+
+#[test]
+fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
+    let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "100000")];
+    let server = Server::start(&[PRODUCTION, &limits].concat());
+    let challenge = challenge(&server);
+    pay(&server, &"x".repeat(100_001), &challenge).expect_code(413, "too_large");
     pay(&server, "", &challenge).expect_code(400, "no_content");
+    server.raw(create_head(&challenge, "Content-Length: 10")).remove(0).expect_code(400, "bad_request");
+    pay(&server, &"x".repeat(99_999), &challenge).expect_code(507, "storage_full");
     pay(&server, "x", &challenge).expect_status(201);
+}
+
+#[test]
+fn a_token_buys_one_attempt_at_a_time() {
+    let server = Server::start(PRODUCTION);
+    let challenge = challenge(&server);
+    let mut first = server.connect();
+    first.send(create_head(&challenge, "Content-Length: 10\r\nExpect: 100-continue").as_bytes());
+    assert_eq!(first.read_response("", false).unwrap().status, 100, "the first has the token");
+    // Nothing was hashed or read for the others: each is answered at once, though it announces a body.
+    for _ in 0..20 {
+        let password = "Content-Length: 10\r\nX-Paste-Password: secret\r\nConnection: close";
+        let mut other = server.connect();
+        other.send(create_head(&challenge, password).as_bytes());
+        other.read_response("", false).unwrap().expect_code(400, "pow_reused");
+    }
+    first.send(b"ten bytes!");
+    first.read_response("", false).unwrap().expect_status(201);
+    pay(&server, "x", &challenge).expect_code(400, "pow_reused");
+}
+
+/// The head of a create with the right solution and these lines.
+fn create_head(challenge: &Value, lines: &str) -> String {
+    let (token, solution) = (challenge["token"].as_str().unwrap(), solution(challenge, true));
+    format!("POST / HTTP/1.1\r\nHost: x\r\nX-PoW-Token: {token}\r\nX-PoW-Solution: {solution}\r\n{lines}\r\n\r\n")
 }
 
 #[test]
@@ -175,8 +221,8 @@ fn another_secret_makes_old_tokens_invalid() {
     let folder = Arc::new(Folder::new());
     let start =
         |secret| Server::start_in(Arc::clone(&folder), &[PRODUCTION, &[("FLASKPASTE_POW_SECRET", secret)]].concat());
-    let old = challenge(&start("one"));
-    pay(&start("two"), "x", &old).expect_code(400, "pow_invalid");
+    let old = challenge(&start("one-of-sixteen-bytes"));
+    pay(&start("two-of-sixteen-bytes"), "x", &old).expect_code(400, "pow_invalid");
 }
 
 #[test]

@@ -85,6 +85,29 @@ fn guessing_is_throttled_for_its_paste_alone() {
     });
 }
 
+/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in at once, and the burn paste is read.
+#[test]
+fn a_guesser_keeps_nobody_else_out() {
+    let server = Server::start(&[]);
+    let paste = server.post("once").header("X-Burn-After-Read", "1").header("X-Paste-Password", "right").created();
+    let read = |client: &str, password: &str| {
+        let request = server.request("GET", &paste.raw()).header("X-Forwarded-For", client);
+        request.header("X-Paste-Password", password).send()
+    };
+    for client in ["192.0.2.1", "2001:db8:1:2::1"] {
+        for number in 0..30 {
+            // Of an IPv6 network all addresses are one client's.
+            let client = if client.contains(':') { format!("2001:db8:1:2::{number:x}") } else { client.into() };
+            let response = read(&client, "wrong");
+            assert!([403, 429, 503].contains(&response.status), "{}", response.status);
+        }
+        let throttled = read(client, "right").expect_code(429, "throttled");
+        assert!(throttled.retry_after() <= 60);
+    }
+    read("2001:db8:1:3::1", "wrong").expect_code(403, "password_wrong");
+    read("192.0.2.2", "right").expect_status(200).expect_body("once");
+}
+
 #[test]
 fn a_crowd_of_passwords_does_not_starve_other_requests() {
     let server = Server::start(&[]);

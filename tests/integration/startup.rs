@@ -36,7 +36,8 @@ fn help_and_version() {
 fn check_config_neither_serves_nor_makes_anything() {
     let folder = Folder::new();
     let database = folder.join("new/pastes.db");
-    let variables = [("FLASKPASTE_DB", database.to_str().unwrap()), ("FLASKPASTE_PROXY_SECRET", "hunter2")];
+    let variables =
+        [("FLASKPASTE_DB", database.to_str().unwrap()), ("FLASKPASTE_PROXY_SECRET", "hunter2-hunter2-hunter2")];
     let output = run(folder.path(), &variables, &["--check-config"]);
     let text = stdout(&output) + &String::from_utf8_lossy(&output.stderr);
     assert!(!text.contains("hunter2"), "{text}");
@@ -228,8 +229,10 @@ fn a_backup_of_the_live_database_is_whole() {
     let check: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     drop(copy);
-    // It serves.
-    let restored = Server::start(&[("FLASKPASTE_DB", target.to_str().unwrap())]);
+    // It serves, with the pepper that is not in it.
+    let pepper = server.pepper();
+    let variables = [("FLASKPASTE_DB", target.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
+    let restored = Server::start(&variables);
     restored.get(&paste.raw()).expect_status(200).expect_body("kept");
     restored.get(&large.raw()).expect_status(200).expect_body(vec![b'x'; 2 << 20]);
 }

@@ -4,20 +4,22 @@
 //! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
 //! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
 
-use super::cache::Cache;
-use super::queries::delete_by_key;
-use super::writer::transaction;
-use super::{Role, StoreError, log_failure};
+use super::super::model::RowKey;
+use super::transaction::transaction;
+use super::{Role, Shared, StoreError};
+use super::{location, queries};
 use crate::clock::{UnixSeconds, unix_now};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::operator_log;
+use crate::paste::Expiry;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the clock of a read may stay in memory alone: what a crash may lose.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+pub(super) const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
 /// Reads in memory after which the clock is flushed early; about 2 MiB.
 const FLUSH_ENTRIES: usize = 64 << 10;
 /// Rows of the clock flushed in one transaction.
@@ -35,23 +37,31 @@ const SPARE_PAGES: i64 = 64;
 
 /// The expiries that reads have moved on since the last flush, by paste key.
 #[derive(Default)]
-pub struct InactivityClock(Mutex<HashMap<i64, UnixSeconds>>);
+pub(super) struct InactivityClock(Mutex<HashMap<RowKey, UnixSeconds>>);
 
 impl InactivityClock {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, UnixSeconds>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RowKey, UnixSeconds>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A read moves a paste's expiry on.
-    pub(super) fn touch(&self, key: i64, expires_at: UnixSeconds) {
+    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
         let mut moved = self.lock();
         let latest = moved.entry(key).or_insert(expires_at);
         *latest = expires_at.max(*latest);
     }
 
     /// Where reads have moved a paste's expiry, if it is not flushed yet.
-    pub(super) fn expires_at(&self, key: i64) -> Option<UnixSeconds> {
+    fn expires_at(&self, key: RowKey) -> Option<UnixSeconds> {
         self.lock().get(&key).copied()
+    }
+
+    /// The expiry of a row the database has given, as reads have moved it.
+    pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
+        match expiry {
+            Expiry::Fixed(_) => expiry,
+            Expiry::Sliding(stored) => Expiry::Sliding(self.expires_at(key).unwrap_or(0).max(stored)),
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -59,14 +69,14 @@ impl InactivityClock {
     }
 
     /// A copy in key order: neighbours in the table are written together.
-    fn snapshot(&self) -> Vec<(i64, UnixSeconds)> {
+    fn snapshot(&self) -> Vec<(RowKey, UnixSeconds)> {
         let mut moved: Vec<_> = self.lock().iter().map(|(key, expires_at)| (*key, *expires_at)).collect();
         moved.sort_unstable();
         moved
     }
 
     /// Forgets what was flushed, unless a read has moved it on again meanwhile.
-    fn forget(&self, flushed: &[(i64, UnixSeconds)]) {
+    fn forget(&self, flushed: &[(RowKey, UnixSeconds)]) {
         let mut moved = self.lock();
         for (key, expires_at) in flushed {
             if let Entry::Occupied(entry) = moved.entry(*key)
@@ -79,29 +89,22 @@ impl InactivityClock {
     }
 }
 
-/// The writer's chores and what they share with the store.
-pub struct Housekeeper {
+/// The writer's chores and what they share with the engine.
+pub(super) struct Housekeeper {
     role: Role,
-    clock: Arc<InactivityClock>,
-    cache: Arc<Cache>,
-    /// Set when content was deleted whose bytes are still in the WAL.
-    erased: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     dedup_window_seconds: u64,
     next_flush: Instant,
     /// `PRAGMA data_version` at the last look: it changes when another process writes.
     data_version: i64,
     /// Clock entries of the flush that is under way, flushed batch by batch between other jobs.
-    flushing: Vec<(i64, UnixSeconds)>,
+    flushing: Vec<(RowKey, UnixSeconds)>,
 }
 
 impl Housekeeper {
-    pub(super) fn new(
-        role: Role,
-        (clock, cache, erased): (Arc<InactivityClock>, Arc<Cache>, Arc<AtomicBool>),
-        dedup_window_seconds: u64,
-    ) -> Self {
+    pub(super) fn new(role: Role, shared: Arc<Shared>, dedup_window_seconds: u64) -> Self {
         let next_flush = Instant::now() + FLUSH_INTERVAL;
-        Self { role, clock, cache, erased, dedup_window_seconds, next_flush, data_version: 0, flushing: Vec::new() }
+        Self { role, shared, dedup_window_seconds, next_flush, data_version: 0, flushing: Vec::new() }
     }
 
     /// One short round; whether there is more to do at once.
@@ -112,10 +115,10 @@ impl Housekeeper {
         let now = unix_now();
         self.look_for_other_writers(connection);
         let flushing = self.flush_step(connection);
-        let purged = purge_step(connection, &self.clock, now);
+        let purged = purge_step(connection, &self.shared.clock, now);
         if matches!(purged, Ok(pastes) if pastes > 0) {
-            self.cache.clear();
-            self.erased.store(true, Ordering::Relaxed);
+            self.shared.generation.fetch_add(1, Ordering::Release);
+            self.shared.erased.store(true, Ordering::Relaxed);
         }
         let forgotten = forget_step(connection, now, self.dedup_window_seconds);
         let more =
@@ -126,16 +129,16 @@ impl Housekeeper {
         // Vacuum before the checkpoint: the pages it moves are in the WAL too.
         let vacuumed = vacuum_step(connection);
         if matches!(vacuumed, Ok(pages) if pages > 0) {
-            self.erased.store(true, Ordering::Relaxed);
+            self.shared.erased.store(true, Ordering::Relaxed);
         }
         let more = is_more("vacuum", vacuumed, 1);
-        if !more && self.erased.swap(false, Ordering::Relaxed) && !truncate_wal(connection) {
-            self.erased.store(true, Ordering::Relaxed);
+        if !more && self.shared.erased.swap(false, Ordering::Relaxed) && !truncate_log(connection) {
+            self.shared.erased.store(true, Ordering::Relaxed);
         }
         more
     }
 
-    /// Forgets what is in memory when another process has written, a command beside the server: it may have deleted.
+    /// Tells when another process has written, a command beside the server: it may have deleted.
     fn look_for_other_writers(&mut self, connection: &Connection) {
         let look = || -> Result<i64, StoreError> {
             Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
@@ -145,24 +148,24 @@ impl Housekeeper {
             Ok(version) => self.data_version = version,
             Err(error) => log_failure("look for other writers", &error),
         }
-        self.cache.clear();
+        self.shared.generation.fetch_add(1, Ordering::Release);
     }
 
     /// The last round, when the server stops.
     pub(super) fn close(&mut self, connection: &Connection) {
         self.next_flush = Instant::now();
         while is_more("flush", self.flush_step(connection), 1) {}
-        truncate_wal(connection);
+        truncate_log(connection);
     }
 
     /// Writes a batch of the clock when it is due; how many rows.
     fn flush_step(&mut self, connection: &Connection) -> Result<usize, StoreError> {
         if self.flushing.is_empty() {
-            if Instant::now() < self.next_flush && !self.clock.is_full() {
+            if Instant::now() < self.next_flush && !self.shared.clock.is_full() {
                 return Ok(0);
             }
             self.next_flush = Instant::now() + FLUSH_INTERVAL;
-            self.flushing = self.clock.snapshot();
+            self.flushing = self.shared.clock.snapshot();
         }
         let batch = self.flushing.split_off(self.flushing.len().saturating_sub(FLUSH_BATCH));
         let flushed = transaction(connection, |connection| {
@@ -171,12 +174,12 @@ impl Housekeeper {
                  ON CONFLICT (key) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
             )?;
             for (key, expires_at) in &batch {
-                statement.execute(params![key, expires_at])?;
+                statement.execute(params![key.0, expires_at])?;
             }
             Ok(())
         });
         flushed?;
-        self.clock.forget(&batch);
+        self.shared.clock.forget(&batch);
         Ok(batch.len())
     }
 }
@@ -224,7 +227,7 @@ pub(super) fn purge_some(
          WHERE p.expires_at <= ?1 - p.slides * ?2 ORDER BY p.expires_at LIMIT ?3",
     )?;
     let rows = select.query_map(params![now, grace_seconds, PURGE_PASTES], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?, row.get::<_, UnixSeconds>(3)?))
+        Ok((RowKey(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, bool>(2)?, row.get::<_, UnixSeconds>(3)?))
     })?;
     let (mut purged, mut bytes) = (Purged { settled: 0, deleted: 0 }, 0);
     for (key, size, slides, seen) in rows.collect::<Result<Vec<_>, _>>()? {
@@ -234,9 +237,9 @@ pub(super) fn purge_some(
             // Still read: note it where the index sees it, so that the next round does not ask again.
             connection
                 .prepare_cached("UPDATE paste SET expires_at = ?2 WHERE key = ?1")?
-                .execute(params![key, expires_at + grace_seconds])?;
+                .execute(params![key.0, expires_at + grace_seconds])?;
         } else {
-            delete_by_key(connection, key)?;
+            queries::delete(connection, key)?;
             bytes += size;
             purged.deleted += 1;
         }
@@ -297,12 +300,18 @@ fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
     Ok(usize::try_from(freed).unwrap_or(0))
 }
 
-/// Moves the WAL into the database and cuts it to nothing, so that no old page image stays in either. False if a
-/// reader was in the way: the next round tries again.
-fn truncate_wal(connection: &Connection) -> bool {
-    let blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    match blocked {
+/// Moves the log into the database and cuts it to nothing, so that no old page image stays in either. False if a reader
+/// was in the way, such as a backup: jobs wait behind this, so it never waits itself.
+fn truncate_log(connection: &Connection) -> bool {
+    let truncate = || -> rusqlite::Result<i64> {
+        connection.busy_timeout(Duration::ZERO)?;
+        let blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
+        connection.busy_timeout(location::BUSY_TIMEOUT)?;
+        blocked
+    };
+    match truncate() {
         Ok(blocked) => blocked == 0,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => false,
         Err(error) => {
             log_failure("checkpoint", &error.into());
             false
@@ -310,15 +319,19 @@ fn truncate_wal(connection: &Connection) -> bool {
     }
 }
 
+/// One line about a chore that failed; the next round tries again.
+fn log_failure(what: &str, error: &StoreError) {
+    operator_log::message(&format!("database {what} failed: {error}"));
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::schema::MIGRATIONS;
     use super::*;
 
-    fn housekeeper(role: Role) -> (Arc<InactivityClock>, Housekeeper) {
-        let clock = Arc::new(InactivityClock::default());
-        let housekeeper = Housekeeper::new(role, (Arc::clone(&clock), Arc::default(), Arc::default()), 3600);
-        (clock, housekeeper)
+    fn housekeeper(role: Role) -> (Arc<Shared>, Housekeeper) {
+        let shared = Arc::<Shared>::default();
+        (Arc::clone(&shared), Housekeeper::new(role, shared, 3600))
     }
 
     /// A database with one sliding paste (key 1) and one fixed (key 2), both expired at `at`.
@@ -328,8 +341,8 @@ mod tests {
             connection.execute_batch(sql).unwrap();
         }
         for (key, slides) in [(1, true), (2, false)] {
-            let sql = "INSERT INTO paste VALUES (?1, ?2, 1, 'text/plain', 0, ?3, ?4, 0, NULL, NULL, x'00')";
-            connection.execute(sql, params![key, format!("abcd{key}"), at, slides]).unwrap();
+            let sql = "INSERT INTO paste VALUES (?1, ?1, x'00', 1, 0, ?2, ?3, 0, NULL, NULL, x'00', x'00', x'00')";
+            connection.execute(sql, params![key, at, slides]).unwrap();
         }
         connection
     }
@@ -351,8 +364,8 @@ mod tests {
     #[test]
     fn a_read_the_database_does_not_know_yet_keeps_a_paste() {
         let connection = two_expired_at(1000);
-        let (clock, _) = housekeeper(Role::Server);
-        clock.touch(1, 2000);
+        let clock = InactivityClock::default();
+        clock.touch(RowKey(1), 2000);
         let purged = purge_some(&connection, Some(&clock), 1500, 0).unwrap();
         assert_eq!((keys(&connection).as_slice(), purged.settled, purged.deleted), (&[1][..], 2, 1));
         assert_eq!(purge_some(&connection, Some(&clock), 2000, 0).unwrap().deleted, 1);
@@ -368,11 +381,11 @@ mod tests {
 
     #[test]
     fn a_flush_that_fails_forgets_no_read() {
-        let (clock, mut housekeeper) = housekeeper(Role::Server);
-        clock.touch(7, 1000);
+        let (shared, mut housekeeper) = housekeeper(Role::Server);
+        shared.clock.touch(RowKey(7), 1000);
         housekeeper.next_flush = Instant::now();
         // There are no tables: every statement fails.
         assert!(housekeeper.flush_step(&Connection::open_in_memory().unwrap()).is_err());
-        assert_eq!(clock.expires_at(7), Some(1000));
+        assert_eq!(shared.clock.expires_at(RowKey(7)), Some(1000));
     }
 }

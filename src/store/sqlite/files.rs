@@ -4,7 +4,7 @@
 //! that have no name any more, and whose content is lost with the process. Must never open or change them.
 
 use super::StoreError;
-use super::schema::Location;
+use super::location::Location;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

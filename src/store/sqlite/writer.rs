@@ -6,6 +6,7 @@
 use super::StoreError;
 use super::files::Files;
 use super::housekeeping::Housekeeper;
+use super::transaction::{roll_back, transaction};
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 const BATCH_JOBS: usize = 64;
 /// Content in one transaction after which no further job joins it, in bytes.
 const BATCH_BYTES: u64 = 4 << 20;
-/// How often expired pastes are looked for, and erased bytes are flushed out of the WAL.
+/// How often expired pastes are looked for, and erased bytes are taken out of the log.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A handle on the writing thread.
@@ -88,11 +89,12 @@ impl Writer {
         bytes: u64,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let stopped = || StoreError::Failed("the writer thread has stopped".into());
+        let stopped = || StoreError::Unavailable("the writer thread has stopped".into());
+        let unknown = || StoreError::OutcomeUnknown("the writer thread gave no answer".into());
         let (reply, answer) = mpsc::sync_channel(1);
         let job = Box::new(Pending { bytes, work, result: None, reply });
         self.jobs.send(job).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())?
+        answer.recv().map_err(|_| unknown())?
     }
 }
 
@@ -202,28 +204,4 @@ fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<Result<(),
     }
     connection.prepare_cached("RELEASE job")?.execute([])?;
     Ok(result)
-}
-
-/// Runs `work` in a transaction and commits it.
-pub(super) fn transaction<T>(
-    connection: &Connection,
-    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    let run = || {
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let value = work(connection)?;
-        connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(value)
-    };
-    let result = run();
-    roll_back(connection);
-    result
-}
-
-/// Ends a transaction that is still open, if there is one.
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit() {
-        // It fails only if SQLite rolled back by itself, which is what is wanted.
-        let _ = connection.execute_batch("ROLLBACK");
-    }
 }

@@ -1,0 +1,141 @@
+//! The answers: one request in, one reply out, the whole flow on one screen.
+//!
+//! Invariant: every reply carries the request's id, every refusal has its JSON form, and an internal cause goes to the
+//! log alone. Must never know sockets, tiny_http or SQL.
+
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::error::ApiError;
+use crate::http::{Method, Reply, Request};
+use crate::log::{Entry, Log};
+use crate::operator_log;
+use crate::request_id::{RequestIds, is_request_id};
+use crate::routes;
+use crate::web;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Answers requests.
+pub struct Responder {
+    app: App,
+    log: Log,
+    request_ids: RequestIds,
+}
+
+impl Responder {
+    /// A responder for an app.
+    ///
+    /// # Errors
+    /// When the system has no entropy source.
+    pub fn new(app: App, log: Log) -> io::Result<Self> {
+        Ok(Self { app, log, request_ids: RequestIds::new()? })
+    }
+
+    /// What the handlers use.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Answers a request; a panic becomes an internal error of this request alone.
+    pub fn answer(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
+        let answered = catch_unwind(AssertUnwindSafe(|| routes::dispatch(&self.app, request, now)));
+        // The panic hook has told the rest.
+        let answered = answered.unwrap_or_else(|_| Err(ApiError::Internal("it panicked".into())));
+        let reply = answered.unwrap_or_else(|error| {
+            if let Some(cause) = error.internal_cause() {
+                operator_log::message(&format!("request {request_id} failed: {cause}"));
+            }
+            Self::refusal(&error, request_id)
+        });
+        self.negotiate(request, reply)
+    }
+
+    /// The reply as a page, where there is one and a browser asks.
+    fn negotiate(&self, request: &Request<'_>, reply: Reply) -> Reply {
+        let config = self.app.config();
+        let has_page = config.web
+            && matches!(request.method, Method::Get | Method::Head)
+            && routes::has_page(request.path, &config.url_prefix);
+        if !has_page {
+            return reply;
+        }
+        let reply = reply.with("Vary", "Accept");
+        if !request.accepts_html() {
+            return reply;
+        }
+        web::page(reply, &config.url_prefix, &admission::base_url(config, request))
+    }
+
+    /// The reply that tells a refusal.
+    pub fn refusal(error: &ApiError, request_id: &str) -> Reply {
+        let reply = Reply::json(error.describe().status, &error.body(request_id));
+        error.headers().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
+    }
+
+    /// The client's request id where it is a sane one, else a new one.
+    pub fn request_id(&self, request: &Request<'_>) -> String {
+        match request.header("X-Request-ID") {
+            Some(id) if is_request_id(id) => id.to_owned(),
+            _ => self.new_request_id(),
+        }
+    }
+
+    /// A new request id.
+    pub fn new_request_id(&self) -> String {
+        self.request_ids.next()
+    }
+
+    /// Counts and logs an answered request.
+    pub fn log_request(&self, entry: &Entry<'_>) {
+        self.app.count_reply(entry.status);
+        self.log.request(entry);
+    }
+
+    /// Writes out what store and log still hold in memory, at the end of the program: requests that are still being
+    /// answered keep the rest of it.
+    pub fn close(&self) {
+        self.app.store().close();
+        self.log.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app;
+    use crate::config::{Config, LogFormat};
+    use crate::http::{Framing, Peer};
+    use crate::store::{Location, Role, Store};
+    use std::io::Read;
+    use std::path::Path;
+
+    /// A body whose reader has a bug.
+    struct Bomb;
+
+    impl Read for Bomb {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("a bug in a handler")
+        }
+    }
+
+    fn answer(responder: &Responder, method: Method, path: &str, body: &mut dyn Read) -> Reply {
+        let framing = if method == Method::Post { Framing::Length(5) } else { Framing::None };
+        let mut request = Request { method, path, query: "", fields: &|_| None, peer: Peer::Unix, framing, body };
+        responder.answer(&mut request, "r1", 1_800_000_000)
+    }
+
+    #[test]
+    fn a_panic_costs_its_request_alone() {
+        let config = Config { pow_difficulty: 0, ..Config::default() };
+        let limits = app::limits(&config);
+        let store = Store::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap();
+        let app = App::new(config, store).unwrap();
+        let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(answer(&responder, Method::Post, "/", &mut Bomb).status, 500);
+        }
+        assert_eq!(answer(&responder, Method::Post, "/", &mut &b"hello"[..]).status, 201);
+        assert_eq!(answer(&responder, Method::Get, "/health", &mut io::empty()).status, 200);
+    }
+}

@@ -1,0 +1,150 @@
+//! The engines: what the store asks of whatever keeps its rows.
+//!
+//! Invariant: an operation is one transaction; what returned `Ok` is on the disk. An engine knows names, keyed hashes and
+//! sealed bytes. Must never know ids, nor the rules of pastes: those are the store's.
+
+use super::StoreError;
+use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::sqlite::Sqlite;
+use crate::clock::UnixSeconds;
+use crate::network::Network;
+use std::path::Path;
+
+/// What keeps the rows. An enum and not a trait: a second engine is one more variant, and a reader sees both.
+pub(super) enum Engine {
+    /// SQLite, in this process.
+    Sqlite(Sqlite),
+}
+
+impl Engine {
+    /// Whether the database answers.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.health()
+    }
+
+    /// The value of a setting the server keeps; `new` where there is none yet.
+    pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.setting(name, new)
+    }
+
+    /// Stores a row with its content and spends its token.
+    pub(super) fn insert(&self, row: NewRow) -> Result<Inserted, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.insert(row)
+    }
+
+    /// The row of a name, expired or not, with its expiry as reads have moved it.
+    pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.find(name)
+    }
+
+    /// The same and the first sealed piece of the content.
+    pub(super) fn find_with_piece(&self, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.find_with_piece(name)
+    }
+
+    /// A sealed piece of a content; empty where there is none.
+    pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.piece(key, number)
+    }
+
+    /// Takes a row away with its content of `size` bytes, which exactly one caller ever gets.
+    pub(super) fn take(&self, key: RowKey, size: u64, folder: &Path) -> Result<Option<SealedContent>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.take(key, size, folder)
+    }
+
+    /// Deletes a row with its content; whether there was one.
+    pub(super) fn delete(&self, key: RowKey) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.delete(key)
+    }
+
+    /// Moves the expiry of a row on; a crash may lose the last half minute of it.
+    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.touch(key, expires_at);
+    }
+
+    /// Charges a client for a password it tries; the seconds to wait, if it may not try yet.
+    #[expect(clippy::unnecessary_wraps, reason = "an engine that others share counts in its database")]
+    pub(super) fn charge_try(
+        &self,
+        key: RowKey,
+        network: Network,
+        now: UnixSeconds,
+    ) -> Result<Result<(), u64>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        Ok(sqlite.tries().charge(key, network, now))
+    }
+
+    /// Takes a charge back: the password was not looked at.
+    #[expect(clippy::unnecessary_wraps, reason = "an engine that others share counts in its database")]
+    pub(super) fn refund_try(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.tries().refund(key, network);
+        Ok(())
+    }
+
+    /// Forgets a client's charges: the password was right.
+    #[expect(clippy::unnecessary_wraps, reason = "an engine that others share counts in its database")]
+    pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.tries().forgive(key, network);
+        Ok(())
+    }
+
+    /// Whether a proof-of-work token was spent.
+    pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.is_spent(token)
+    }
+
+    /// Spends a proof-of-work token on nothing.
+    pub(super) fn spend(&self, token: Vec<u8>) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.spend(token)
+    }
+
+    /// Bytes of the database in use, which the quota counts.
+    pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.used_bytes()
+    }
+
+    /// A number that changes when rows have gone otherwise than by this store's own calls: what was remembered of rows
+    /// before is to be forgotten.
+    pub(super) fn generation(&self) -> u64 {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.generation()
+    }
+
+    /// Figures about the database.
+    pub(super) fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.stats(now)
+    }
+
+    /// Deletes what has expired; how many rows.
+    pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.purge(now)
+    }
+
+    /// Copies the live database into a new file and checks the copy.
+    pub(super) fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.backup(target)
+    }
+
+    /// Writes out what is still in memory and closes the database for writing.
+    pub(super) fn close(&self) {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.close();
+    }
+}

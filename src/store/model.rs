@@ -1,0 +1,190 @@
+//! What the store and its engines tell each other.
+//!
+//! Invariant: an engine sees names, keyed hashes and sealed bytes; the store alone sees ids, types and content. Must
+//! never do I/O.
+
+use crate::at_rest::{ContentKey, KEY_BYTES, PIECE_BYTES, TAG_BYTES};
+use crate::clock::UnixSeconds;
+use crate::crypto::{PasswordHash, Sha256Digest};
+use crate::paste::{Expiry, Fingerprint, Id};
+use crate::spool::Content;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Pieces a paste may have: engines number them with 16 bits.
+pub const MAX_PIECES: u64 = 1 << 16;
+/// Largest paste.
+pub const MAX_PASTE_BYTES: u64 = MAX_PIECES * PIECE_BYTES as u64;
+/// Bytes of a sealed key: a nonce of 12 bytes, the key, the tag.
+pub const SEALED_KEY_BYTES: usize = 12 + KEY_BYTES + TAG_BYTES;
+
+const _: () = assert!(MAX_PASTE_BYTES == 4 << 30, "the table of settings and the documents say 4 GiB");
+
+/// What a row is called at rest: HMAC-SHA256(pepper, id).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name(pub Sha256Digest);
+
+impl Name {
+    /// Its first 64 bits, by which engines look rows up, and operators name pastes whose ids nobody knows.
+    pub fn handle(&self) -> Handle {
+        let (first, _) = self.0.split_at(8);
+        Handle(first.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+}
+
+/// The first 64 bits of a [`Name`]; shown as 16 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handle(pub u64);
+
+impl std::fmt::Display for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// An engine's own key of a row, never used twice; nobody else looks into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowKey(pub(super) i64);
+
+/// What is known of a paste without its link.
+#[derive(Clone)]
+pub struct Meta {
+    /// Content length in bytes.
+    pub size: u64,
+    /// Creation.
+    pub created_at: UnixSeconds,
+    /// When it goes, reads so far included.
+    pub expiry: Expiry,
+    /// Whether the first read of the content is the last.
+    pub burn: bool,
+    /// Set when a password protects the content.
+    pub password: Option<PasswordHash>,
+    /// SHA-256 of the delete token.
+    pub token_hash: Sha256Digest,
+}
+
+/// Everything about a paste but its content.
+#[derive(Clone)]
+pub struct Paste {
+    /// The engine's key of its row.
+    pub key: RowKey,
+    /// Public name.
+    pub id: Id,
+    /// Stored type; [`crate::mime::served`] says what is sent.
+    pub mime_type: String,
+    /// The rest.
+    pub meta: Meta,
+    pub(super) owner: Option<Sha256Digest>,
+    pub(super) content_key: ContentKey,
+}
+
+/// A paste to be.
+pub struct NewPaste {
+    /// Received content; its length is that of the paste.
+    pub content: Content,
+    /// Sanitised type.
+    pub mime_type: String,
+    /// The rest.
+    pub meta: Meta,
+    /// Its creator's certificate.
+    pub owner: Option<Fingerprint>,
+}
+
+/// How a create ended. Only [`Created::Stored`] changed anything.
+pub enum Created {
+    /// Stored.
+    Stored(Id, Handle),
+    /// The content was submitted too often.
+    Duplicate(Duplicate),
+    /// The proof-of-work token has already bought a paste.
+    TokenSpent,
+}
+
+/// A content that was submitted too often.
+pub struct Duplicate {
+    /// Submissions in the window, this one included.
+    pub count: u64,
+    /// Seconds until one leaves the window.
+    pub retry_after_seconds: u64,
+}
+
+/// How a delete ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// Gone.
+    Done,
+    /// Neither owner nor token match.
+    Denied,
+    /// There was nothing.
+    NotFound,
+}
+
+/// Figures about the database.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// Pastes that have not expired.
+    pub pastes: u64,
+    /// Bytes of their content.
+    pub content_bytes: u64,
+    /// Those that burn after reading.
+    pub burn: u64,
+    /// Those with a password.
+    pub password_protected: u64,
+    /// Those with an owner.
+    pub owned: u64,
+    /// Creation of the oldest, if there is one.
+    pub oldest_created_at: Option<UnixSeconds>,
+    /// Expired ones that wait for the purge.
+    pub expired: u64,
+    /// Size of the database file in bytes, free pages included.
+    pub database_bytes: u64,
+    /// Size of the database's files together, its log included; 0 in memory.
+    pub disk_bytes: u64,
+    /// Bytes of the database in use, which the quota counts.
+    pub used_bytes: u64,
+}
+
+/// A row an engine keeps.
+pub struct Row {
+    pub(super) key: RowKey,
+    pub(super) meta: Meta,
+    pub(super) owner: Option<Sha256Digest>,
+    /// The content's key, sealed under the id and the pepper.
+    pub(super) sealed_key: Vec<u8>,
+    /// The type, sealed under the content's key.
+    pub(super) details: Vec<u8>,
+}
+
+/// A row to be.
+pub struct NewRow {
+    pub(super) name: Name,
+    pub(super) meta: Meta,
+    pub(super) owner: Option<Sha256Digest>,
+    pub(super) sealed_key: Vec<u8>,
+    pub(super) details: Vec<u8>,
+    pub(super) content: Arc<Content>,
+    /// Proof-of-work token it is bought with ([`crate::pow::Challenge::spent_key`]).
+    pub(super) token: Option<Vec<u8>>,
+    /// Keyed hash of the content, where duplicates count.
+    pub(super) submission: Option<Handle>,
+}
+
+/// How the insertion of a row ended. Only [`Inserted::Stored`] changed anything.
+pub enum Inserted {
+    /// Stored.
+    Stored,
+    /// There is a row of this name.
+    NameTaken,
+    /// The content was submitted too often.
+    Duplicate(Duplicate),
+    /// The proof-of-work token has already bought a paste.
+    TokenSpent,
+}
+
+/// Sealed pieces, one behind the other, of a row that is gone.
+pub enum SealedContent {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file without a name.
+    File(File),
+}

@@ -1,0 +1,122 @@
+//! The file of the pepper: read, or made at the first start.
+//!
+//! Invariant: a pepper that was made is on the disk before anything is sealed with it, and no file is ever replaced.
+//! Must never guess: a file that is not 64 hex digits is refused.
+
+use super::StoreError;
+use super::sealing::Pepper;
+use crate::crypto;
+use crate::operator_log;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Longest file that may be a pepper: its digits and some white space.
+const MAX_FILE_BYTES: u64 = 256;
+
+/// Reads the pepper; `None` if there is no such file.
+///
+/// # Errors
+/// A line for the operator.
+pub(super) fn read(path: &Path) -> Result<Option<Pepper>, StoreError> {
+    let refuse = |what: String| StoreError::Failed(format!("pepper {}: {what}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(format!("cannot be read ({error}); fix its owner and mode"))),
+    };
+    let mode = file.metadata().map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o007 != 0 {
+        operator_log::message(&format!("pepper {}: everybody here can read it; chmod 600 it", path.display()));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| refuse(format!("cannot be read ({error})")))?;
+    let bytes = crypto::unhex(text.trim()).map(Zeroizing::new);
+    let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
+    let key = key.ok_or_else(|| refuse("is not 64 hex digits; restore the file the database was made with".into()))?;
+    Ok(Some(Pepper::new(Zeroizing::new(key))))
+}
+
+/// Reads the pepper, or makes it where there is none.
+///
+/// # Errors
+/// A line for the operator.
+pub(super) fn read_or_make(path: &Path) -> Result<Pepper, StoreError> {
+    if let Some(pepper) = read(path)? {
+        return Ok(pepper);
+    }
+    let made = make(path).map_err(|error| {
+        StoreError::Failed(format!(
+            "pepper {}: cannot be made ({error}); set FLASKPASTE_PEPPER_FILE to a path that can be written",
+            path.display()
+        ))
+    });
+    made?;
+    // Another process may have been first: what is there counts.
+    read(path)?.ok_or_else(|| StoreError::Failed(format!("pepper {}: has vanished", path.display())))
+}
+
+/// Makes the file whole or not at all: it gets its name only when its digits are on the disk.
+fn make(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let draft = folder.join(format!(".pepper-{}", crypto::hex(&crypto::random::<8>()?)));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let written = writeln!(file, "{}", *Pepper::random()?.hex())
+        .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
+        .and_then(|()| file.sync_all())
+        .and_then(|()| match std::fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result,
+        });
+    std::fs::remove_file(&draft)?;
+    written.and_then(|()| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("flaskpaste-pepper-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn it_is_made_once_for_its_user_alone() {
+        let folder = folder("made");
+        let path = folder.join("pepper");
+        assert!(read(&path).unwrap().is_none());
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                std::thread::spawn({
+                    let path = path.clone();
+                    move || read_or_make(&path).unwrap().mark()
+                })
+            })
+            .collect();
+        let marks: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(marks.iter().all(|mark| *mark == marks[0]), "all have the same");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no draft is left");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_pepper_is_refused_and_left() {
+        let folder = folder("refused");
+        let path = folder.join("pepper");
+        for text in ["", "0123", &"0".repeat(63), &"g".repeat(64), &"0".repeat(65), &format!("{} x", "0".repeat(64))] {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            assert!(read_or_make(&path).is_err(), "{text:?}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        std::fs::write(&path, "0A".repeat(32) + "\r\n").unwrap();
+        assert!(read_or_make(&path).is_ok());
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

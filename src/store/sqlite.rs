@@ -1,0 +1,198 @@
+//! The embedded engine: one SQLite database in this process, and the only code that knows it.
+//!
+//! Invariant: one thread writes and commits for many; readers do not write; what was erased is in none of the
+//! database's files seconds later, wherever SQLite's pages allow. Must never hand out a connection.
+
+mod backup;
+mod files;
+mod housekeeping;
+mod location;
+mod queries;
+mod readers;
+mod schema;
+mod transaction;
+mod tries;
+mod upgrade;
+mod writer;
+
+pub use location::Location;
+
+use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::sealing::Pepper;
+use super::{Limits, Role, StoreError};
+use crate::clock::UnixSeconds;
+use files::Files;
+use housekeeping::{Housekeeper, InactivityClock, purge_some};
+use readers::Readers;
+use rusqlite::ErrorCode;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tries::Tries;
+use writer::Writer;
+
+/// Seconds by which a purge outside the server spares a sliding paste: twice what the server keeps in memory.
+const PURGE_GRACE_SECONDS: u64 = 60;
+
+const _: () = assert!(PURGE_GRACE_SECONDS == 2 * housekeeping::FLUSH_INTERVAL.as_secs(), "twice the flush interval");
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Unavailable(format!("SQLite: {error}")),
+            _ => Self::Failed(format!("SQLite: {error}")),
+        }
+    }
+}
+
+/// What the writing thread and the readers share.
+#[derive(Default)]
+struct Shared {
+    clock: InactivityClock,
+    /// Set when content was deleted whose bytes are still in the log.
+    erased: AtomicBool,
+    /// Counts what was deleted otherwise than by the store's own calls.
+    generation: AtomicU64,
+}
+
+/// The database, open: one writing thread, a few reading connections.
+pub(super) struct Sqlite {
+    location: Location,
+    files: Files,
+    limits: Limits,
+    /// Dropped before the readers: the writer's last checkpoint empties the log.
+    writer: Writer,
+    readers: Readers,
+    shared: Arc<Shared>,
+    tries: Tries,
+}
+
+impl Sqlite {
+    /// Opens the database, making or migrating it as needed, and reads or makes its pepper.
+    ///
+    /// # Errors
+    /// One line for the operator; a database that is refused is left as it was.
+    pub(super) fn open(
+        location: &Location,
+        pepper_file: &Path,
+        limits: Limits,
+        role: Role,
+    ) -> Result<(Self, Pepper), StoreError> {
+        let (connection, pepper) = schema::open(location, pepper_file, role)?;
+        let readers = Readers::open(location)?;
+        let shared = Arc::<Shared>::default();
+        // What the last process erased may still be in the log.
+        shared.erased.store(true, Ordering::Relaxed);
+        let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits.dedup_window_seconds);
+        // The log exists from the first look at the database on.
+        let files = Files::note(location)?;
+        let writer = Writer::start(connection, files.clone(), housekeeper)?;
+        let tries = Tries::default();
+        Ok((Self { location: location.clone(), files, limits, writer, readers, shared, tries }, pepper))
+    }
+
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        self.files.check()?;
+        self.readers.with(|connection| {
+            Ok(connection.prepare_cached("SELECT count(*) FROM setting")?.query_row([], |_| Ok(()))?)
+        })
+    }
+
+    pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.writer.write(0, move |connection| schema::setting(connection, name, &new))
+    }
+
+    pub(super) fn insert(&self, row: NewRow) -> Result<Inserted, StoreError> {
+        let limits = self.limits;
+        self.writer.write(row.meta.size, move |connection| queries::insert(connection, &row, limits))
+    }
+
+    pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
+        let row = self.readers.with(|connection| queries::find(connection, name))?;
+        Ok(row.map(|row| self.with_clock(row)))
+    }
+
+    pub(super) fn find_with_piece(&self, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
+        let found = self.readers.with(|connection| queries::find_with_piece(connection, name))?;
+        Ok(found.map(|(row, piece)| (self.with_clock(row), piece)))
+    }
+
+    /// Applies the reads that are not flushed yet.
+    fn with_clock(&self, mut row: Row) -> Row {
+        row.meta.expiry = self.shared.clock.applied_to(row.key, row.meta.expiry);
+        row
+    }
+
+    pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
+        self.readers.with(|connection| queries::piece(connection, key, number))
+    }
+
+    pub(super) fn take(&self, key: RowKey, size: u64, folder: &Path) -> Result<Option<SealedContent>, StoreError> {
+        let folder: PathBuf = folder.into();
+        let taken = self.writer.write(0, move |connection| queries::take(connection, key, size, &folder));
+        self.note_erased(taken, Option::is_some)
+    }
+
+    pub(super) fn delete(&self, key: RowKey) -> Result<bool, StoreError> {
+        let deleted = self.writer.write(0, move |connection| queries::delete(connection, key));
+        self.note_erased(deleted, |gone| *gone)
+    }
+
+    /// After content was deleted, has its bytes taken out of the log within a second.
+    fn note_erased<T>(&self, result: Result<T, StoreError>, erased: impl Fn(&T) -> bool) -> Result<T, StoreError> {
+        if result.as_ref().is_ok_and(erased) {
+            self.shared.erased.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
+        self.shared.clock.touch(key, expires_at);
+    }
+
+    pub(super) fn tries(&self) -> &Tries {
+        &self.tries
+    }
+
+    pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {
+        self.readers.with(|connection| queries::is_spent(connection, token))
+    }
+
+    pub(super) fn spend(&self, token: Vec<u8>) -> Result<(), StoreError> {
+        self.writer.write(0, move |connection| queries::spend(connection, &token))
+    }
+
+    pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
+        self.readers.with(queries::used_bytes)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
+        let stats = self.readers.with(|connection| queries::stats(connection, now))?;
+        Ok(Stats { disk_bytes: self.location.disk_bytes(), ..stats })
+    }
+
+    pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        loop {
+            let purged =
+                self.writer.write(0, move |connection| purge_some(connection, None, now, PURGE_GRACE_SECONDS))?;
+            deleted += purged.deleted;
+            if purged.settled == 0 {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    pub(super) fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        backup::write(&self.location, target)
+    }
+
+    pub(super) fn close(&self) {
+        self.writer.close();
+    }
+}

@@ -1,0 +1,128 @@
+//! A copy of the live database, made in steps.
+//!
+//! Invariant: each paste is copied whole, as it was at one moment, and no step holds a snapshot for longer than some
+//! megabytes take: the server's log can be emptied between any two. Must never leave a file that is not whole, and never
+//! copy the pepper.
+
+use super::StoreError;
+use super::location::Location;
+use super::schema;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Content copied in one step, in bytes.
+const STEP_BYTES: u64 = 8 << 20;
+/// Rows copied in one step.
+const STEP_ROWS: i64 = 5000;
+/// Pause between two steps, in which the writer can empty the log.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Copies the database at `location` into a new file and checks the copy.
+///
+/// # Errors
+/// When the file exists, cannot be written, or does not pass the check; no file is left then.
+pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError> {
+    let name = target.to_str().ok_or_else(|| StoreError::Failed("the file name is not UTF-8".into()))?;
+    if target.symlink_metadata().is_ok() {
+        return Err(StoreError::Failed(format!("{name} exists; name a new file")));
+    }
+    let partial = format!("{name}.partial");
+    // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours to
+    // remove.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    let copied = schema::make_at(Path::new(&partial))
+        .and_then(|copy| copy.close().map_err(|(_, error)| error.into()))
+        .and_then(|()| copy_into(location, &partial));
+    let checked = copied.and_then(|()| check(Path::new(&partial)));
+    let finished = checked.and_then(|()| Ok(std::fs::rename(&partial, target)?));
+    if finished.is_err() {
+        let _ = std::fs::remove_file(&partial);
+    }
+    finished
+}
+
+fn copy_into(location: &Location, partial: &str) -> Result<(), StoreError> {
+    let connection = location.connect()?;
+    connection.execute("ATTACH ?1 AS copy", [partial])?;
+    connection
+        .execute_batch("PRAGMA copy.synchronous = OFF; PRAGMA copy.journal_mode = OFF; DELETE FROM copy.setting;")?;
+    in_steps(&connection, copy_pastes)?;
+    in_steps(&connection, |connection, after| {
+        copy_rows(
+            connection,
+            "SELECT max(rowid) FROM (SELECT rowid FROM main.submission WHERE rowid > ?1 \
+            ORDER BY rowid LIMIT ?2)",
+            "INSERT INTO copy.submission (rowid, hash, at) SELECT rowid, hash, at \
+            FROM main.submission WHERE rowid > ?1 AND rowid <= ?2",
+            after,
+        )
+    })?;
+    // Last, so that the token of every paste that was copied is here. A few thousand rows an hour.
+    connection.execute_batch(
+        "BEGIN; INSERT INTO copy.setting SELECT * FROM main.setting; \
+         INSERT INTO copy.spent_token SELECT * FROM main.spent_token; COMMIT; DETACH copy;",
+    )?;
+    Ok(())
+}
+
+/// Repeats a step until there is nothing behind the last key it copied.
+fn in_steps(
+    connection: &Connection,
+    step: impl Fn(&Connection, i64) -> Result<Option<i64>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        connection.execute_batch("BEGIN")?;
+        let last = step(connection, after);
+        connection.execute_batch(if last.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        match last? {
+            Some(last) => after = last,
+            None => return Ok(()),
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Copies the next pastes with their content; the key of the last.
+fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, StoreError> {
+    let mut select =
+        connection.prepare_cached("SELECT key, size FROM main.paste WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let mut rows = select.query(params![after, STEP_ROWS])?;
+    let (mut last, mut bytes) = (None, 0);
+    while let (true, Some(row)) = (bytes < STEP_BYTES, rows.next()?) {
+        last = Some(row.get::<_, i64>(0)?);
+        bytes += row.get::<_, u64>(1)?;
+    }
+    drop(rows);
+    let Some(last) = last else { return Ok(None) };
+    for sql in [
+        "INSERT INTO copy.paste SELECT * FROM main.paste WHERE key > ?1 AND key <= ?2",
+        "INSERT INTO copy.content SELECT * FROM main.content WHERE key >= (?1 + 1) * 65536 AND key < (?2 + 1) * 65536",
+        "INSERT INTO copy.seen SELECT * FROM main.seen WHERE key > ?1 AND key <= ?2",
+    ] {
+        connection.prepare_cached(sql)?.execute([after, last])?;
+    }
+    Ok(Some(last))
+}
+
+/// Copies the next rows of a table by the number `last` finds; that number.
+fn copy_rows(connection: &Connection, last: &str, copy: &str, after: i64) -> Result<Option<i64>, StoreError> {
+    let last: Option<i64> =
+        connection.prepare_cached(last)?.query_row([after, STEP_ROWS], |row| row.get(0)).optional()?.flatten();
+    if let Some(last) = last {
+        connection.prepare_cached(copy)?.execute([after, last])?;
+    }
+    Ok(last)
+}
+
+/// Makes sure a copy is whole and on the disk.
+fn check(copy: &Path) -> Result<(), StoreError> {
+    let connection = Connection::open(copy)?;
+    let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    drop(connection);
+    File::open(copy)?.sync_all()?;
+    if result == "ok" { Ok(()) } else { Err(StoreError::Failed(format!("the copy is damaged: {result}"))) }
+}

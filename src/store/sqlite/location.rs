@@ -1,0 +1,88 @@
+//! Where the database is, and how a connection to it is opened.
+//!
+//! Invariant: every connection has the same settings. Must never look into the database: that is the schema's part.
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a connection waits for another process's lock.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the database is.
+#[derive(Clone)]
+pub enum Location {
+    /// A file.
+    File(PathBuf),
+    /// Memory shared by the connections of this process under this name; gone with the last of them.
+    Memory(String),
+}
+
+impl Location {
+    /// A fresh database in memory.
+    ///
+    /// # Errors
+    /// When the system has no entropy source for its name.
+    pub fn memory() -> io::Result<Self> {
+        Ok(Self::Memory(format!("/{}", crate::crypto::hex(&crate::crypto::random::<16>()?))))
+    }
+
+    /// The folder for spool files: the database's own, so that they share its disk and its secrecy.
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Self::File(path) => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+                _ => PathBuf::from("."),
+            },
+            Self::Memory(_) => std::env::temp_dir(),
+        }
+    }
+
+    /// The database's log beside it; meaningless in memory.
+    pub(super) fn log_path(&self) -> PathBuf {
+        self.beside("-wal")
+    }
+
+    /// A path that begins with the database's.
+    pub(super) fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = match self {
+            Self::File(path) => path.clone().into_os_string(),
+            Self::Memory(name) => name.clone().into(),
+        };
+        name.push(suffix);
+        name.into()
+    }
+
+    /// Size of the database's files together, its log included; 0 in memory.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        if matches!(self, Self::Memory(_)) {
+            return 0;
+        }
+        let size = |suffix| std::fs::metadata(self.beside(suffix)).map_or(0, |metadata| metadata.len());
+        ["", "-wal", "-shm"].into_iter().map(size).sum()
+    }
+
+    /// Opens a connection with the settings every connection has.
+    pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match self {
+            Self::File(path) => Connection::open_with_flags(path, flags)?,
+            Self::Memory(name) => Connection::open_with_flags(
+                format!("file:{name}?vfs=memdb"),
+                flags | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_URI,
+            )?,
+        };
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // Where SQLite was built with planner statistics, binding an id would plan the statement anew each time, which
+        // is half the cost of a read. This promises the same plan for every value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        connection.execute_batch(
+            "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \
+             PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+}

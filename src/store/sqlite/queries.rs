@@ -1,0 +1,237 @@
+//! Every statement about pastes: the SQL and the rows, in one place.
+//!
+//! Invariant: a function here runs inside whatever transaction its caller has, and leaves opening and committing to
+//! it. Must never be called from outside the engine.
+
+use super::super::Limits;
+use super::super::model::{
+    Duplicate, Handle, Inserted, MAX_PIECES, Meta, Name, NewRow, Row, RowKey, SEALED_KEY_BYTES, SealedContent, Stats,
+};
+use super::StoreError;
+use crate::clock::UnixSeconds;
+use crate::crypto::PasswordHash;
+use crate::paste::Expiry;
+use crate::spool::{MEMORY_BYTES, unnamed_file};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::io::Write;
+use std::path::Path;
+
+/// `content.key` is the paste's key times this, plus the number of the piece.
+const PIECES: i64 = 1 << 16;
+
+const _: () = assert!(PIECES as u64 == MAX_PIECES, "the numbers of a paste's pieces end where those of the next begin");
+
+/// A paste's row by its name, with the expiry that was flushed last, and whatever else is asked for. A macro, because
+/// `concat!` takes only literals.
+macro_rules! select_paste {
+    ($more:literal) => {
+        concat!(
+            "SELECT p.key, p.size, p.created_at, p.slides, p.burn, p.password, p.owner, p.token_hash, p.sealed_key, \
+             p.details, max(p.expires_at, coalesce(s.expires_at, 0)) AS expires_at",
+            $more,
+            " FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.handle = ?1 AND p.name = ?2"
+        )
+    };
+}
+
+/// A handle as SQLite keeps it.
+fn signed(handle: Handle) -> i64 {
+    handle.0.cast_signed()
+}
+
+fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let malformed = |column: &str| rusqlite::Error::InvalidColumnName(format!("{column} is malformed"));
+    let expires_at = row.get("expires_at")?;
+    let password: Option<String> = row.get("password")?;
+    Ok(Row {
+        key: RowKey(row.get("key")?),
+        meta: Meta {
+            size: row.get("size")?,
+            created_at: row.get("created_at")?,
+            expiry: if row.get("slides")? { Expiry::Sliding(expires_at) } else { Expiry::Fixed(expires_at) },
+            burn: row.get("burn")?,
+            // A hash that cannot be read must not open the paste: fail instead.
+            password: password
+                .map(|text| PasswordHash::decode(&text).ok_or_else(|| malformed("password")))
+                .transpose()?,
+            token_hash: row.get("token_hash")?,
+        },
+        owner: row.get("owner")?,
+        sealed_key: row.get("sealed_key")?,
+        details: row.get("details")?,
+    })
+}
+
+pub(super) fn find(connection: &Connection, name: &Name) -> Result<Option<Row>, StoreError> {
+    let mut select = connection.prepare_cached(select_paste!(""))?;
+    Ok(select.query_row(params![signed(name.handle()), name.0], read_row).optional()?)
+}
+
+/// The same and the first piece of the content.
+pub(super) fn find_with_piece(connection: &Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
+    let sql = select_paste!(", (SELECT data FROM content WHERE key = p.key * 65536) AS data");
+    let read = |row: &rusqlite::Row<'_>| Ok((read_row(row)?, row.get("data")?));
+    Ok(connection.prepare_cached(sql)?.query_row(params![signed(name.handle()), name.0], read).optional()?)
+}
+
+pub(super) fn piece(connection: &Connection, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
+    let Some(number) = i64::try_from(number).ok().filter(|number| *number < PIECES) else { return Ok(Vec::new()) };
+    let mut select = connection.prepare_cached("SELECT data FROM content WHERE key = ?1")?;
+    Ok(select.query_row([key.0 * PIECES + number], |row| row.get(0)).optional()?.unwrap_or_default())
+}
+
+pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> Result<Inserted, StoreError> {
+    if limits.max_db_bytes > 0 && used_bytes(connection)?.saturating_add(row.meta.size) > limits.max_db_bytes {
+        return Err(StoreError::Full);
+    }
+    if let Some(duplicate) = find_duplicates(connection, row, limits)? {
+        return Ok(Inserted::Duplicate(duplicate));
+    }
+    if let Some(token) = &row.token
+        && is_spent(connection, token)?
+    {
+        return Ok(Inserted::TokenSpent);
+    }
+    if !insert_paste(connection, row)? {
+        return Ok(Inserted::NameTaken);
+    }
+    let key = connection.last_insert_rowid();
+    let mut insert = connection.prepare_cached("INSERT INTO content (key, data) VALUES (?1, ?2)")?;
+    row.content.for_each_piece(|number, piece| -> Result<(), StoreError> {
+        let number = i64::try_from(number).unwrap_or(PIECES);
+        insert.execute(params![key * PIECES + number, piece])?;
+        Ok(())
+    })?;
+    if let Some(token) = &row.token {
+        spend(connection, token)?;
+    }
+    if let Some(hash) = row.submission {
+        let sql = "INSERT INTO submission (hash, at) VALUES (?1, ?2)";
+        connection.prepare_cached(sql)?.execute(params![signed(hash), row.meta.created_at])?;
+    }
+    Ok(Inserted::Stored)
+}
+
+/// Counts earlier submissions of the content in the window that ends now.
+fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Result<Option<Duplicate>, StoreError> {
+    let Some(hash) = row.submission.map(signed) else { return Ok(None) };
+    let (now, window) = (row.meta.created_at, limits.dedup_window_seconds);
+    let window_start = now.saturating_sub(window);
+    // The one that has to leave the window before there is room: the dedup_max-th newest.
+    let blocking: Option<UnixSeconds> = connection
+        .prepare_cached("SELECT at FROM submission WHERE hash = ?1 AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3")?
+        .query_row(params![hash, window_start, limits.dedup_max - 1], |row| row.get(0))
+        .optional()?;
+    let Some(blocking) = blocking else { return Ok(None) };
+    let earlier: u64 = connection
+        .prepare_cached("SELECT count(*) FROM submission WHERE hash = ?1 AND at > ?2")?
+        .query_row(params![hash, window_start], |row| row.get(0))?;
+    let retry_after_seconds = (blocking + window).saturating_sub(now).clamp(1, window);
+    Ok(Some(Duplicate { count: earlier + 1, retry_after_seconds }))
+}
+
+/// Inserts the metadata; whether its name was free.
+fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO paste (handle, name, size, created_at, expires_at, slides, burn, password, owner, \
+         token_hash, sealed_key, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let meta = &row.meta;
+    let inserted = insert.execute(params![
+        signed(row.name.handle()),
+        row.name.0,
+        meta.size,
+        meta.created_at,
+        meta.expiry.at(),
+        matches!(meta.expiry, Expiry::Sliding(_)),
+        meta.burn,
+        meta.password.as_ref().map(PasswordHash::encode),
+        row.owner,
+        meta.token_hash,
+        row.sealed_key,
+        row.details,
+    ])?;
+    Ok(inserted == 1)
+}
+
+pub(super) fn is_spent(connection: &Connection, token: &[u8]) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM spent_token WHERE token = ?1")?.exists([token])?)
+}
+
+pub(super) fn spend(connection: &Connection, token: &[u8]) -> Result<(), StoreError> {
+    connection.prepare_cached("INSERT OR IGNORE INTO spent_token (token) VALUES (?1)")?.execute([token])?;
+    Ok(())
+}
+
+/// Reads the sealed content and deletes the row, in the transaction it is called in.
+pub(super) fn take(
+    connection: &Connection,
+    key: RowKey,
+    size: u64,
+    folder: &Path,
+) -> Result<Option<SealedContent>, StoreError> {
+    if !connection.prepare_cached("SELECT 1 FROM paste WHERE key = ?1")?.exists([key.0])? {
+        return Ok(None);
+    }
+    let mut select = connection.prepare_cached("SELECT data FROM content WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
+    let mut rows = select.query(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
+    let content = if size <= MEMORY_BYTES as u64 {
+        let mut bytes = Vec::new();
+        while let Some(row) = rows.next()? {
+            bytes.extend_from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
+        }
+        SealedContent::Memory(bytes)
+    } else {
+        let mut file = unnamed_file(folder)?;
+        while let Some(row) = rows.next()? {
+            file.write_all(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        }
+        SealedContent::File(file)
+    };
+    drop(rows);
+    delete(connection, key)?;
+    Ok(Some(content))
+}
+
+/// Deletes a row with all that belongs to it; whether there was one.
+pub(super) fn delete(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
+    // Zeroed where it lies first: secure_delete clears what is freed, but not what a page left behind when it was rebuilt.
+    connection
+        .prepare_cached("UPDATE paste SET sealed_key = zeroblob(?2) WHERE key = ?1")?
+        .execute(params![key.0, SEALED_KEY_BYTES])?;
+    let deleted = connection.prepare_cached("DELETE FROM paste WHERE key = ?1")?.execute([key.0])?;
+    connection
+        .prepare_cached("DELETE FROM content WHERE key BETWEEN ?1 AND ?2")?
+        .execute(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
+    connection.prepare_cached("DELETE FROM seen WHERE key = ?1")?.execute([key.0])?;
+    Ok(deleted > 0)
+}
+
+pub(super) fn used_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    let sql = "SELECT (page_count - freelist_count) * page_size \
+               FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
+pub(super) fn stats(connection: &Connection, now: UnixSeconds) -> Result<Stats, StoreError> {
+    let sql = "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(burn), 0), count(password), count(owner), \
+               min(created_at), (SELECT count(*) FROM paste) - count(*) \
+               FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE max(p.expires_at, coalesce(s.expires_at, 0)) > ?1";
+    let used_bytes = used_bytes(connection)?;
+    let pages: u64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let page_bytes: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    Ok(connection.query_row(sql, [now], |row| {
+        Ok(Stats {
+            pastes: row.get(0)?,
+            content_bytes: row.get(1)?,
+            burn: row.get(2)?,
+            password_protected: row.get(3)?,
+            owned: row.get(4)?,
+            oldest_created_at: row.get(5)?,
+            expired: row.get(6)?,
+            database_bytes: pages * page_bytes,
+            disk_bytes: 0,
+            used_bytes,
+        })
+    })?)
+}

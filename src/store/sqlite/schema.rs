@@ -1,0 +1,292 @@
+//! Opening the database: is it ours, is it whole, is it of a version we know, is its pepper there; and bringing it up
+//! to date.
+//!
+//! Invariant: a file that is refused is left as it was, byte for byte. Must never open with SQLite what the first
+//! hundred bytes already rule out, because SQLite may write on open.
+
+use super::super::pepper;
+use super::super::sealing::Pepper;
+use super::location::Location;
+use super::{Role, StoreError, upgrade};
+use crate::crypto;
+use crate::spool::unnamed_file;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
+/// never change one that was released.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("001_initial.sql"), include_str!("002_sealed.sql")];
+
+/// The first version whose rows are sealed; earlier ones are written anew.
+const SEALED_VERSION: u32 = 2;
+/// SQLite's `application_id` of our databases: "fpst".
+const APPLICATION_ID: u32 = 0x6670_7374;
+/// Databases up to this size are checked whole at the start; it takes some 10 ms.
+const QUICK_CHECK_BYTES: u64 = 16 << 20;
+/// The setting by which a database knows its pepper again.
+const PEPPER_MARK: &str = "pepper_mark";
+
+/// Opens the writing connection, making or migrating the database as needed, and reads or makes its pepper.
+///
+/// # Errors
+/// A line for the operator: not writable, not ours, newer than this program, damaged, or without its pepper.
+pub(super) fn open(location: &Location, pepper_file: &Path, role: Role) -> Result<(Connection, Pepper), StoreError> {
+    let Location::File(path) = location else {
+        let connection = location.connect().map_err(|error| unusable(location, &error))?;
+        let pepper = Pepper::random()?;
+        set_up(&connection, location, &pepper)?;
+        return Ok((connection, pepper));
+    };
+    let version = prepare_file(path)?;
+    let is_sealed = version >= SEALED_VERSION;
+    let pepper = if is_sealed { find_pepper(path, pepper_file)? } else { pepper::read_or_make(pepper_file)? };
+    if version > 0 && !is_sealed {
+        if role == Role::Beside {
+            let path = path.display();
+            return Err(StoreError::Failed(format!(
+                "database {path} has version {version}; start the server once to bring it to {SEALED_VERSION}"
+            )));
+        }
+        upgrade::seal(path, &pepper)?;
+    }
+    let connection = location.connect().map_err(|error| unusable(location, &error))?;
+    // Damage and a wrong pepper are looked for before anything is written, be it by closing again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    if version > 0 {
+        check(&connection, path)?;
+        check_pepper(&connection, path, pepper_file, &pepper)?;
+    }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    set_up(&connection, location, &pepper)?;
+    Ok((connection, pepper))
+}
+
+/// The pepper of a database that has one.
+fn find_pepper(database: &Path, pepper_file: &Path) -> Result<Pepper, StoreError> {
+    pepper::read(pepper_file)?.ok_or_else(|| {
+        StoreError::Failed(format!(
+            "database {} was sealed with a pepper, and there is no {}; nothing was changed. Put it back, or name it in \
+             FLASKPASTE_PEPPER_FILE",
+            database.display(),
+            pepper_file.display()
+        ))
+    })
+}
+
+/// Makes sure the pepper is the one the rows were sealed with.
+fn check_pepper(connection: &Connection, database: &Path, file: &Path, pepper: &Pepper) -> Result<(), StoreError> {
+    match find_setting(connection, PEPPER_MARK) {
+        Ok(Some(mark)) if crypto::equal(&mark, &pepper.mark()) => Ok(()),
+        Ok(_) => Err(StoreError::Failed(format!(
+            "database {} was sealed with another pepper than that in {}; nothing was changed. Put the right one there, \
+             or name it in FLASKPASTE_PEPPER_FILE",
+            database.display(),
+            file.display()
+        ))),
+        Err(error) => Err(unusable(&Location::File(database.into()), &error)),
+    }
+}
+
+fn unusable(location: &Location, error: &rusqlite::Error) -> StoreError {
+    match location {
+        Location::File(path) => StoreError::Failed(format!("cannot use the database {}: {error}", path.display())),
+        Location::Memory(_) => StoreError::Failed(format!("cannot use the database in memory: {error}")),
+    }
+}
+
+/// Makes folder and file where they are missing, and looks at the header where they are not; the version it tells, 0 in
+/// an empty file.
+fn prepare_file(path: &Path) -> Result<u32, StoreError> {
+    let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
+    let denied = |error: &io::Error| {
+        refuse(format!("cannot be written by user {} ({error}); fix its owner or set FLASKPASTE_DB", user_name()))
+    };
+    let folder = Location::File(path.into()).folder();
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| denied(&error))?;
+    // Nobody but the server's user reads the database; SQLite gives its WAL the same mode.
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path).map_err(|error| denied(&error))?;
+    // SQLite needs to make its WAL beside the database.
+    unnamed_file(&folder).map_err(|error| denied(&error))?;
+    let mut header = Vec::new();
+    (&mut file).take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
+    // After a crash in the middle of a checkpoint the pages the file lacks are in the WAL; SQLite recovers them.
+    let wal = Location::File(path.into()).log_path();
+    let has_wal = std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0);
+    let file_bytes = if has_wal { u64::MAX } else { file.metadata().map_err(|error| denied(&error))?.len() };
+    check_header(&header, file_bytes).map_err(refuse)
+}
+
+/// Looks at the first 100 bytes (<https://www.sqlite.org/fileformat.html>, section 1.3); the version they tell.
+fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
+    if header.is_empty() {
+        return Ok(0);
+    }
+    let field = |at: usize| -> u32 {
+        header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
+    };
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err("is not an SQLite database; nothing was changed. Move it away or set FLASKPASTE_DB".into());
+    }
+    if field(68) != APPLICATION_ID {
+        return Err("belongs to another program; nothing was changed. Set FLASKPASTE_DB to another path".into());
+    }
+    let version = field(60);
+    if version as usize > MIGRATIONS.len() {
+        let known = MIGRATIONS.len();
+        return Err(format!(
+            "has version {version}, this program knows {known}; nothing was changed. Use a newer flaskpaste"
+        ));
+    }
+    let page_bytes = match field(16) >> 16 {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    if field(28) > 0 && u64::from(field(28)) * page_bytes > file_bytes {
+        return Err(format!(
+            "is cut short ({file_bytes} bytes of {}); nothing was changed. Restore a backup",
+            u64::from(field(28)) * page_bytes
+        ));
+    }
+    Ok(version)
+}
+
+fn set_up(connection: &Connection, location: &Location, pepper: &Pepper) -> Result<(), StoreError> {
+    let run = || {
+        // Only takes effect while the database is empty, but writes to the header whenever it is said.
+        if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+            connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+        }
+        if let Location::File(_) = location {
+            connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        }
+        // The writer moves the log into the database when it is 16 MiB long; at SQLite's default of 4 MiB a sixth fewer
+        // pastes are stored a second. After an erasure it is emptied at once all the same.
+        connection.query_row("PRAGMA wal_autocheckpoint = 4000", [], |_| Ok(()))?;
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        migrate(connection)?;
+        note_pepper(connection, pepper)?;
+        connection.execute_batch("COMMIT")
+    };
+    run().map_err(|error| unusable(location, &error))
+}
+
+/// Makes an empty database of the newest version in an empty file, for a copy that is nobody's yet: without a log, and
+/// not on the disk until its maker says so.
+pub(super) fn make_at(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Location::File(path.into()).connect()?;
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = OFF;")?;
+    connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+    migrate(&connection)?;
+    Ok(connection)
+}
+
+/// Applies the missing migrations.
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    for (number, sql) in (1u32..).zip(MIGRATIONS).skip(version as usize) {
+        connection.execute_batch(sql)?;
+        connection
+            .execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {number};"))?;
+    }
+    Ok(())
+}
+
+/// Notes which pepper seals the rows, unless that is noted.
+pub(super) fn note_pepper(connection: &Connection, pepper: &Pepper) -> rusqlite::Result<()> {
+    insert_setting(connection, PEPPER_MARK, &pepper.mark())
+}
+
+/// Looks for damage: all of a small database, the schema of a large one.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    let checked = if bytes <= QUICK_CHECK_BYTES {
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
+    } else {
+        connection.query_row("SELECT count(*) FROM (SELECT * FROM sqlite_schema)", [], |_| Ok("ok".to_owned()))
+    };
+    let damage = match checked {
+        Ok(result) if result == "ok" => return Ok(()),
+        Ok(result) => result,
+        Err(error) => error.to_string(),
+    };
+    let damage = damage.lines().last().unwrap_or_default().to_owned();
+    Err(StoreError::Failed(format!(
+        "database {} is damaged ({damage}); restore a backup or set FLASKPASTE_DB",
+        path.display()
+    )))
+}
+
+/// The value of a setting the server keeps; `new` where there is none yet.
+pub(super) fn setting(connection: &Connection, name: &str, new: &[u8]) -> Result<Vec<u8>, StoreError> {
+    // Another process may have been first: what is stored counts.
+    insert_setting(connection, name, new)?;
+    find_setting(connection, name)?.ok_or_else(|| StoreError::Failed(format!("setting {name} could not be kept")))
+}
+
+fn find_setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// Keeps a setting, unless it is there.
+fn insert_setting(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(|_| ())
+}
+
+/// The name of the user this process runs as, for a message about permissions.
+fn user_name() -> String {
+    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).ok();
+    let uid = uid.map(|uid| uid.to_string()).unwrap_or_default();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_database_has_the_newest_version_and_knows_its_pepper() {
+        let (connection, pepper) = open(&Location::memory().unwrap(), Path::new("/nonexistent"), Role::Server).unwrap();
+        let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(version, MIGRATIONS.len());
+        let [path, file] = [Path::new("database"), Path::new("file")];
+        check_pepper(&connection, path, file, &pepper).unwrap();
+        let other = check_pepper(&connection, path, file, &Pepper::random().unwrap());
+        assert!(other.unwrap_err().to_string().contains("another pepper"));
+    }
+
+    #[test]
+    fn a_setting_is_made_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection).unwrap();
+        assert_eq!(setting(&connection, "x", &[1]).unwrap(), [1]);
+        assert_eq!(setting(&connection, "x", &[2]).unwrap(), [1]);
+    }
+
+    #[test]
+    fn headers_that_are_not_ours_are_refused() {
+        let mut header = vec![0; 100];
+        header[..16].copy_from_slice(b"SQLite format 3\0");
+        header[16..18].copy_from_slice(&4096u16.to_be_bytes());
+        assert!(check_header(&header, 4096).unwrap_err().contains("another program"));
+        header[68..72].copy_from_slice(&APPLICATION_ID.to_be_bytes());
+        assert_eq!(check_header(&header, 4096), Ok(0));
+        header[28..32].copy_from_slice(&2u32.to_be_bytes());
+        assert!(check_header(&header, 4096).unwrap_err().contains("cut short"));
+        header[60..64].copy_from_slice(&99u32.to_be_bytes());
+        assert!(check_header(&header, 8192).unwrap_err().contains("version 99"));
+        assert!(check_header(&header[..99], 99).unwrap_err().contains("not an SQLite"));
+        assert_eq!(check_header(b"", 0), Ok(0));
+    }
+}

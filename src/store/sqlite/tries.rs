@@ -1,0 +1,199 @@
+//! Wrong passwords, counted per paste and client: guessing gets slower, and never for anybody else.
+//!
+//! Invariant: a try is charged before it is made, so that tries side by side are not all free. Whoever waits as long as
+//! told may try, whatever others do. Memory is bounded: 20,000 clients, 20,000 pastes. Must never remember a password.
+
+use super::super::model::RowKey;
+use crate::clock::UnixSeconds;
+use crate::network::Network;
+use crate::recent::RecentMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tries of one client on one paste before the next has to wait.
+const FREE_TRIES: u32 = 5;
+/// Longest wait between tries of one client, in seconds.
+const MAX_WAIT_SECONDS: u64 = 60;
+/// Tries on one paste in [`WINDOW_SECONDS`], of all clients together, past which every client has to wait for its turn.
+const CEILING: u64 = 100;
+/// Seconds over which tries on a paste are counted together.
+const WINDOW_SECONDS: u64 = 600;
+/// Half of the clients, and half of the pastes, that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The tries of the last minutes.
+pub(in crate::store) struct Tries(Mutex<State>);
+
+struct State {
+    clients: RecentMap<(RowKey, Network), Client>,
+    pastes: RecentMap<RowKey, Window>,
+}
+
+/// One client's tries on one paste.
+#[derive(Clone, Copy, Default)]
+struct Client {
+    tries: u32,
+    next_try_at: UnixSeconds,
+}
+
+/// All tries on one paste in a window of time.
+#[derive(Clone, Copy, Default)]
+struct Window {
+    since: UnixSeconds,
+    tries: u64,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self(Mutex::new(State { clients: RecentMap::with_half(REMEMBERED), pastes: RecentMap::with_half(REMEMBERED) }))
+    }
+}
+
+impl Tries {
+    /// Charges a client for a try; if it may not try yet, the seconds to wait.
+    pub(in crate::store) fn charge(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), u64> {
+        let mut state = self.lock();
+        let window = state.pastes.entry(key);
+        if now >= window.since + WINDOW_SECONDS {
+            *window = Window { since: now, tries: 0 };
+        }
+        let spacing = spacing_seconds(window.tries);
+        let client = state.clients.entry((key, network));
+        let is_free = client.tries < FREE_TRIES && spacing == 0;
+        if !is_free && now < client.next_try_at {
+            return Err(client.next_try_at - now);
+        }
+        let turn = seconds_to_turn(key, network, spacing, now);
+        if turn > 0 {
+            return Err(turn);
+        }
+        client.tries = client.tries.saturating_add(1);
+        client.next_try_at = now + wait_seconds(client.tries).max(spacing / 2);
+        state.pastes.entry(key).tries += 1;
+        Ok(())
+    }
+
+    /// Takes a charge back: the try was not made.
+    pub(in crate::store) fn refund(&self, key: RowKey, network: Network) {
+        let mut state = self.lock();
+        let client = state.clients.entry((key, network));
+        *client = Client { tries: client.tries.saturating_sub(1), next_try_at: 0 };
+        let window = state.pastes.entry(key);
+        window.tries = window.tries.saturating_sub(1);
+    }
+
+    /// The password was right: this client begins anew.
+    pub(in crate::store) fn forgive(&self, key: RowKey, network: Network) {
+        self.refund(key, network);
+        self.lock().clients.remove(&(key, network));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// None for a client's first tries, then doubling from a second.
+fn wait_seconds(tries: u32) -> u64 {
+    match tries.checked_sub(FREE_TRIES) {
+        None => 0,
+        Some(beyond) => 1u64.checked_shl(beyond).unwrap_or(MAX_WAIT_SECONDS).min(MAX_WAIT_SECONDS),
+    }
+}
+
+/// How far apart a client's turns are on a paste that was tried so often: nothing below the ceiling, then ever further.
+fn spacing_seconds(tries: u64) -> u64 {
+    if tries < CEILING { 0 } else { (tries / CEILING * 4).min(MAX_WAIT_SECONDS) }
+}
+
+/// Seconds until a client's turn. Turns need no memory: each client has its own half of every `spacing` seconds, so that
+/// no number of others can take it away, and who comes when told is in time.
+fn seconds_to_turn(key: RowKey, network: Network, spacing: u64, now: UnixSeconds) -> u64 {
+    if spacing == 0 {
+        return 0;
+    }
+    let mut hasher = DefaultHasher::new();
+    (key, network).hash(&mut hasher);
+    let phase = (now + hasher.finish() % spacing) % spacing;
+    if phase < spacing / 2 { 0 } else { spacing - phase }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASTE: RowKey = RowKey(1);
+
+    fn client(number: u32) -> Network {
+        Network::V4(number.into())
+    }
+
+    #[test]
+    fn guessing_gets_slower_for_the_guesser_alone() {
+        let tries = Tries::default();
+        for _ in 0..FREE_TRIES {
+            assert_eq!(tries.charge(PASTE, client(1), 100), Ok(()));
+        }
+        assert_eq!(tries.charge(PASTE, client(1), 100), Err(1));
+        assert_eq!(tries.charge(PASTE, client(2), 100), Ok(()), "another client");
+        assert_eq!(tries.charge(RowKey(2), client(1), 100), Ok(()), "another paste");
+        assert_eq!(tries.charge(PASTE, client(1), 101), Ok(()));
+        assert_eq!(tries.charge(PASTE, client(1), 102), Err(1));
+        assert_eq!(tries.charge(PASTE, client(1), 103), Ok(()));
+        tries.forgive(PASTE, client(1));
+        assert_eq!(tries.charge(PASTE, client(1), 103), Ok(()), "the count begins anew");
+        assert!((0..100).map(wait_seconds).all(|seconds| seconds <= MAX_WAIT_SECONDS));
+    }
+
+    #[test]
+    fn a_try_that_was_not_made_costs_nothing() {
+        let tries = Tries::default();
+        for _ in 0..100 {
+            assert_eq!(tries.charge(PASTE, client(1), 100), Ok(()));
+            tries.refund(PASTE, client(1));
+        }
+    }
+
+    #[test]
+    fn many_guessers_slow_a_paste_down_and_never_close_it() {
+        let tries = Tries::default();
+        let guessers: Vec<Network> = (0..50_000).map(client).collect();
+        let (mut made, mut reads) = (0, 0);
+        let reader = Network::V6([1, 2, 3, 4]);
+        let mut reader_comes_at = 1000;
+        for now in 1000..1000 + 2 * WINDOW_SECONDS {
+            for guesser in guessers.iter().skip(usize::try_from(now % 10).unwrap()).step_by(500) {
+                made += u32::from(tries.charge(PASTE, *guesser, now).is_ok());
+            }
+            if now == reader_comes_at {
+                match tries.charge(PASTE, reader, now) {
+                    Ok(()) => {
+                        reads += 1;
+                        tries.forgive(PASTE, reader);
+                        reader_comes_at = now + 1;
+                    }
+                    Err(wait) => {
+                        assert!(wait <= MAX_WAIT_SECONDS);
+                        reader_comes_at = now + wait;
+                        // Who comes half a second late is in time, too.
+                        assert_eq!(tries.charge(PASTE, reader, now + wait), Ok(()), "told to wait {wait} at {now}");
+                        tries.refund(PASTE, reader);
+                    }
+                }
+            }
+        }
+        assert!(reads > 100, "{reads} reads");
+        assert!(made < 30_000, "{made} guesses of 120,000");
+    }
+
+    #[test]
+    fn a_client_has_one_turn_in_each_round() {
+        let tries = Tries::default();
+        for number in 0..2000 {
+            let _ = tries.charge(PASTE, client(number), 1000);
+        }
+        let made = (1000..1000 + WINDOW_SECONDS).filter(|now| tries.charge(PASTE, client(1), *now).is_ok()).count();
+        assert!(made < 100, "{made} tries of one client in ten minutes");
+    }
+}
