@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flaskpaste::config::{settings_env, settings_man, settings_markdown};
+use serde_json::Value;
 
 use crate::harness::{Folder, run, skip, works};
 
@@ -83,7 +84,7 @@ fn the_man_page_has_every_command_and_exit_code() {
     }
 }
 
-fn openapi() -> serde_json::Value {
+fn openapi() -> Value {
     serde_json::from_str(&read("docs/openapi.json")).unwrap()
 }
 
@@ -98,6 +99,13 @@ fn described_routes() -> BTreeSet<String> {
     routes
 }
 
+/// What a place of the description holds: the component it refers to, or itself.
+fn followed<'a>(openapi: &'a Value, place: &'a Value) -> &'a Value {
+    let Some(reference) = place["$ref"].as_str() else { return place };
+    let component = reference.strip_prefix('#').and_then(|pointer| openapi.pointer(pointer));
+    followed(openapi, component.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+}
+
 /// Every error code that stands in some `enum` of codes, with the statuses it stands under.
 fn described_codes() -> BTreeSet<(String, String)> {
     let mut codes = BTreeSet::new();
@@ -106,15 +114,36 @@ fn described_codes() -> BTreeSet<(String, String)> {
         item.as_object().unwrap().values().filter_map(|operation| operation.get("responses")?.as_object())
     });
     for (status, response) in responses.flatten() {
-        let shared = response["$ref"].as_str().and_then(|place| openapi.pointer(place.trim_start_matches('#')));
-        let schema = &shared.unwrap_or(response)["content"]["application/json"]["schema"]["allOf"][1]["properties"]["code"]
-            ["enum"];
-        for code in schema.as_array().into_iter().flatten() {
+        let schema = followed(&openapi, &followed(&openapi, response)["content"]["application/json"]["schema"]);
+        for code in schema["allOf"][1]["properties"]["code"]["enum"].as_array().into_iter().flatten() {
             codes.insert((status.clone(), code.as_str().unwrap().to_owned()));
         }
     }
     codes.insert(("405".into(), "method_not_allowed".into()));
     codes
+}
+
+/// Every reference below a place of the description.
+fn references(place: &Value) -> BTreeSet<&str> {
+    let inner: Vec<&Value> = match place {
+        Value::Object(fields) => fields.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    place["$ref"].as_str().into_iter().chain(inner.into_iter().flat_map(references)).collect()
+}
+
+#[test]
+fn the_description_refers_to_all_of_its_components_and_to_nothing_else() {
+    let openapi = openapi();
+    let kinds = openapi["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes");
+    let names = kinds.flat_map(|(kind, components)| {
+        components.as_object().unwrap().keys().map(move |name| format!("#/components/{kind}/{name}"))
+    });
+    let mut referred: BTreeSet<String> = references(&openapi).into_iter().map(str::to_owned).collect();
+    // The answer to a method that a path does not have belongs to no operation.
+    referred.insert("#/components/responses/MethodNotAllowed".into());
+    assert_eq!(referred, names.collect::<BTreeSet<String>>());
 }
 
 #[test]
