@@ -1,7 +1,7 @@
 //! fpaste against servers that are foreign, slow, broken or hostile.
 
 use crate::client_harness::Client;
-use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::harness::{SOON, Server, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Child;
@@ -276,40 +276,6 @@ fn a_full_disk_is_said_and_leaves_the_old_file() {
     let full = client.command(&["get", &link]).stdout(std::fs::File::create("/dev/full").unwrap()).output().unwrap();
     assert_eq!(full.status.code(), Some(1));
     assert!(String::from_utf8(full.stderr).unwrap().contains("cannot write to standard output"));
-}
-
-/// The format, checked against Python's cryptography in both directions.
-#[test]
-fn an_independent_implementation_reads_and_writes_the_same() {
-    let Some(tool) = std::env::var_os("SCHEMATHESIS") else {
-        assert!(std::env::var_os("CI").is_none(), "SCHEMATHESIS is not set");
-        eprintln!("SKIPPED: interop with Python's cryptography; SCHEMATHESIS names a program in a venv that has it");
-        return;
-    };
-    let python = std::path::Path::new(&tool).with_file_name("python");
-    let server = Server::start(&[]);
-    let client = Client::new(&server);
-    let folder = Folder::new();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py");
-    let run = |arguments: &[&str], input: &[u8]| {
-        let mut command = std::process::Command::new(&python);
-        command.arg(script).args(arguments).current_dir(folder.path());
-        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        output.stdout
-    };
-    let content: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
-    let link = client.create(&content, &[]);
-    let (url, key) = link.split_once('#').unwrap();
-    let id = url.rsplit('/').next().unwrap();
-    let stored = server.get(&format!("/{id}/raw")).expect_status(200).body;
-    assert_eq!(run(&["open", key], &stored), content);
-    let sealed = run(&["seal", key], &content);
-    let paste = server.request("POST", "/").header("Content-Type", "application/octet-stream").body(sealed).created();
-    assert_eq!(client.run(&["get", &format!("{}#{key}", paste.id)]).succeeded().stdout, content);
 }
 
 #[test]

@@ -4,12 +4,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use flaskpaste::config::{settings_env, settings_man, settings_markdown};
 use serde_json::Value;
 
-use crate::harness::{Folder, run, skip, works};
+use crate::harness::{Folder, run};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -49,17 +48,6 @@ fn the_documents_have_the_settings_of_the_program() {
 fn render() {
     for (file, begin, end, settings) in rendered() {
         fs::write(path(file), with_settings(file, begin, end, &settings)).unwrap();
-    }
-}
-
-#[test]
-fn the_man_pages_are_well_formed() {
-    if !works("command -v mandoc") {
-        return skip("the form of the man pages", "mandoc");
-    }
-    for page in ["man/flaskpaste.8", "man/fpaste.1"] {
-        let output = Command::new("mandoc").args(["-Tlint", "-W", "warning"]).arg(path(page)).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }
 
@@ -189,10 +177,10 @@ fn the_tests_named_in_the_threat_model_exist() {
         |word: &&str| word.matches('_').count() >= 2 && word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
     let named: BTreeSet<&str> = document.split('`').skip(1).step_by(2).filter(is_test_name).collect();
     assert!(named.len() > 20, "{named:?}");
-    let sources =
-        fs::read_dir(path("tests/integration")).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
-    let sources = sources.collect::<Vec<_>>().concat()
-        + &(read("src/answer.rs") + &read("src/store/sqlite/tries.rs")).replace("    ", "");
+    let files = ["tests/integration", "tests/integration/system"].map(|folder| fs::read_dir(path(folder)).unwrap());
+    let files = files.into_iter().flatten().map(|file| file.unwrap().path()).filter(|file| file.is_file());
+    let sources = files.map(|file| fs::read_to_string(file).unwrap());
+    let sources = sources.collect::<Vec<_>>().concat() + &(read("src/answer.rs") + &read("src/store/sqlite/tries.rs")).replace("    ", "");
     for name in named {
         assert!(sources.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
     }

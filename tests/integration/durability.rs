@@ -1,6 +1,6 @@
 //! A 201 is on the disk, whatever happens next.
 
-use crate::harness::{Paste, SOON, Server, wait_until};
+use crate::harness::{Paste, SOON, Server, run, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -139,4 +139,30 @@ fn the_file_shrinks_after_a_big_deletion() {
     }
     wait_until("the file has shrunk", Duration::from_secs(60), || size() < total / 10);
     server.expect_alive();
+}
+
+#[test]
+fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
+    let mut server = Server::start(&[]);
+    let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
+    let backup = server.folder().join("backup.db");
+    assert!(server.run(&["backup", backup.to_str().unwrap()]).status.success());
+    server.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token).send().expect_status(200);
+    let newer = server.paste("newer");
+    server.stop();
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", server.database().display()));
+    }
+    std::fs::copy(&backup, server.database()).unwrap();
+    server.restart();
+    server.get(&kept.raw()).expect_body("kept");
+    server.get(&deleted.raw()).expect_body("deleted later");
+    server.get(&newer.raw()).expect_code(404, "not_found");
+    server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
+    // The backup itself is a database one can look at.
+    let pepper = server.pepper();
+    let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
+    let stats = run(server.folder().path(), &variables, &["stats", "--json"]);
+    let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+    assert_eq!(stats["pastes"], 2);
 }

@@ -1,16 +1,14 @@
 //! Crowds that only keep the server's threads busy do not keep others out. Each crowd is large enough that without the
 //! guard the pool would be taken for longer than a test waits.
 
-use crate::harness::{Folder, Launcher, SOON, Server, skip, wait_until, works};
+use crate::harness::{Folder, SOON, Server, wait_until};
 use crate::http_client::Connection;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Connections in a crowd: five for each thread, and each would be waited for fifteen seconds.
-const CROWD: usize = 40;
+pub const CROWD: usize = 40;
 
 fn server() -> Server {
     Server::start(&[("FLASKPASTE_THREADS", "8")])
@@ -76,7 +74,7 @@ fn connections_that_never_rest_make_way() {
 }
 
 /// Ends the crowd also when the test fails.
-struct SetOnDrop<'a>(&'a AtomicBool);
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
@@ -145,79 +143,5 @@ fn readers_that_do_not_read_make_way() {
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());
     let crowd = crowd(&server, request.as_bytes());
     server.expect_alive();
-    drop(crowd);
-}
-
-/// A line to the server on which every piece takes 200 ms.
-fn distant(server: &Server) -> TcpStream {
-    const WAY: Duration = Duration::from_millis(200);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (here, there) = (listener.accept().unwrap().0, TcpStream::connect(server.authority()).unwrap());
-    let carry = |mut from: TcpStream, mut to: TcpStream| {
-        std::thread::spawn(move || {
-            let mut piece = vec![0; 256 << 10];
-            while let Ok(read @ 1..) = from.read(&mut piece) {
-                std::thread::sleep(WAY);
-                if to.write_all(&piece[..read]).is_err() {
-                    return;
-                }
-            }
-            let _ = to.shutdown(Shutdown::Write);
-        });
-    };
-    carry(here.try_clone().unwrap(), there.try_clone().unwrap());
-    carry(there, here);
-    near
-}
-
-/// Five pieces a second is slow, but it comes on: it is not the reader's fault that it is far away.
-#[test]
-fn a_distant_reader_is_not_cut_off_while_others_wait() {
-    let server = Server::start(&[("FLASKPASTE_THREADS", "8"), ("FLASKPASTE_MAX_ANON", "20000000")]);
-    // More than the buffers on the way hold.
-    let content = vec![b'x'; 12 << 20];
-    let paste = server.post(content.clone()).header("X-Burn-After-Read", "true").created();
-    let crowd: Vec<Connection> = (0..CROWD).map(|_| server.connect()).collect();
-    let mut reader = distant(&server);
-    reader.set_read_timeout(Some(SOON)).unwrap();
-    let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", paste.raw());
-    reader.write_all(request.as_bytes()).unwrap();
-    let over = AtomicBool::new(false);
-    let answer = std::thread::scope(|scope| {
-        let _end = SetOnDrop(&over);
-        for _ in 0..8 {
-            scope.spawn(|| {
-                while !over.load(Ordering::SeqCst) {
-                    // Silent or unfinished, and again as soon as it is thrown out.
-                    let mut connection = server.connect();
-                    connection.send("GET / HTTP/1.1\r\nX: ");
-                    connection.is_ended();
-                }
-            });
-        }
-        let mut answer = Vec::new();
-        reader.read_to_end(&mut answer).map(|_| answer)
-    });
-    assert!(answer.unwrap().ends_with(&content), "the reader was cut off");
-    drop(crowd);
-}
-
-#[test]
-fn few_descriptors_mean_a_small_pool_and_no_lost_connections() {
-    if !works("command -v prlimit") {
-        return skip("a server with few descriptors", "prlimit");
-    }
-    let words = ["prlimit", "--nofile=160:160"].map(str::to_owned).to_vec();
-    let launcher = Launcher { words, ..Launcher::default() };
-    let server = Server::start_by(launcher, Arc::new(Folder::new()), &[]);
-    wait_until("the log says how many there are", SOON, || {
-        server.log().contains("the limit of descriptors is enough for")
-    });
-    let crowd: Vec<Connection> = (0..100).map(|_| server.connect()).collect();
-    server.expect_alive();
-    let large = server.paste(vec![b'x'; 2 << 20]);
-    server.get(&large.raw()).expect_body(vec![b'x'; 2 << 20]);
-    assert!(!server.log().contains("cannot accept"), "{}", server.log());
     drop(crowd);
 }

@@ -13,43 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Says that a test is skipped because something is missing; with `CI` set that is a failure.
-#[track_caller]
-pub fn skip(test: &str, missing: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{test}: there must be {missing} here");
-    eprintln!("SKIPPED: {test}; it needs {missing}");
-}
-
 /// Where programs are looked for: also where an ordinary person's `PATH` does not lead.
 pub fn search_path() -> String {
     format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
-}
-
-/// Where a program is.
-pub fn find(name: &str) -> Option<PathBuf> {
-    search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
-}
-
-/// Whether these programs are there; if not, says that a test is skipped.
-#[track_caller]
-pub fn has(test: &str, programs: &[&str]) -> bool {
-    let missing: Vec<&str> = programs.iter().copied().filter(|name| find(name).is_none()).collect();
-    if !missing.is_empty() {
-        skip(test, &missing.join(" and "));
-    }
-    missing.is_empty()
-}
-
-/// Whether a command succeeds: a look at what this machine can do.
-pub fn works(command: &str) -> bool {
-    Command::new("sh")
-        .args(["-c", command])
-        .env("PATH", search_path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap()
-        .success()
 }
 
 /// How long anything may take that should happen at once, on a machine that is busy with other tests.

@@ -1,7 +1,6 @@
 //! Reading pastes: metadata, content, ranges, and the clock that reading moves.
 
 use crate::harness::{SOON, Server, unix_now, wait_until};
-use std::time::{Duration, Instant};
 
 #[test]
 fn metadata_tells_what_there_is() {
@@ -147,27 +146,6 @@ fn burn_pastes_have_no_ranges() {
 }
 
 #[test]
-fn reading_keeps_a_paste_alive_and_head_does_not() {
-    let server = Server::start(&[("FLASKPASTE_EXPIRY", "2")]);
-    let kept = server.paste("kept");
-    let described = server.paste("described");
-    let headed = server.paste("headed");
-    let started = Instant::now();
-    let mut headed_gone = false;
-    wait_until("six seconds of reading have passed", SOON, || {
-        server.get(&kept.raw()).expect_status(200).expect_body("kept");
-        server.get(&described.path()).expect_status(200);
-        headed_gone |= server.head(&headed.raw()).status == 404 || server.head(&headed.path()).status == 404;
-        started.elapsed() > Duration::from_secs(6)
-    });
-    assert!(headed_gone, "HEAD must not move the clock");
-    let expires_at = server.get(&described.path()).json()["expires_at"].as_u64().unwrap();
-    assert!(expires_at > unix_now(), "the metadata tells the moved expiry");
-    wait_until("the paste nobody reads has expired", SOON, || server.head(&kept.raw()).status == 404);
-    server.get(&kept.raw()).expect_code(404, "not_found");
-}
-
-#[test]
 fn a_custom_expiry_is_not_moved_by_reading() {
     let server = Server::start(&[]);
     let paste = server.post("fixed").header("X-Expiry", "2").created();
@@ -181,21 +159,4 @@ fn a_custom_expiry_is_not_moved_by_reading() {
         response.status == 404
     });
     assert!(unix_now() >= expires_at, "it must not expire early");
-}
-
-#[test]
-fn a_moved_clock_survives_an_orderly_restart() {
-    // With a watchdog's thread, which still holds the store at the end.
-    let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "20"), ("WATCHDOG_USEC", "60000000")]);
-    let paste = server.paste("kept");
-    let first = server.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
-    wait_until("the clock has moved", SOON, || {
-        server.get(&paste.path()).json()["expires_at"].as_u64().unwrap() >= first + 2
-    });
-    server.stop();
-    server.restart();
-    let response = server.head(&paste.path()).expect_status(200);
-    assert_eq!(response.status, 200);
-    wait_until("the first expiry has passed", SOON, || unix_now() > first);
-    server.get(&paste.path()).expect_status(200);
 }

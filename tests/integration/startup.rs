@@ -2,7 +2,7 @@
 
 use crate::harness::{Folder, SOON, Server, refusal, run, wait_until};
 use serde_json::Value;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::process::Output;
@@ -71,17 +71,6 @@ fn testing_keeps_everything_in_memory() {
     assert!(!server.database().exists());
     server.crash_and_restart();
     server.get(&paste.raw()).expect_code(404, "not_found");
-}
-
-#[test]
-fn ipv6_is_listened_on() {
-    if TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("SKIPPED: this machine has no IPv6");
-        return;
-    }
-    let server = Server::start(&[("FLASKPASTE_BIND", "[::1]:0")]);
-    let paste = server.post("x").header("X-SSL-Client-SHA1", "a".repeat(40)).created();
-    server.get(&paste.raw()).expect_body("x");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
 //! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
 
-use crate::harness::{Folder, SOON, Server, find, has};
+use super::programs::{find, has};
+use crate::harness::{Folder, SOON, Server};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,9 +1,10 @@
 //! The example configurations in contrib/, before a real server: nginx and Caddy with a made-up authority.
 
-use crate::browser::Browser;
+use super::browser::Browser;
+use super::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
+use super::programs::{find, has};
 use crate::client_harness::Client;
-use crate::harness::{Folder, SOON, Server, find, has, wait_until};
-use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
+use crate::harness::{Folder, SOON, Server, wait_until};
 use serde_json::json;
 use std::fs;
 use std::net::TcpStream;

@@ -1,8 +1,10 @@
-//! The programs as they are deployed: without privileges, on a read-only root, statically linked in an empty one, and in a
-//! container.
+//! The programs as they are deployed: on IPv6, without privileges, on a read-only root, statically linked in an empty one,
+//! and in a container.
 
-use crate::harness::{Folder, Launcher, Server, search_path, skip, works};
+use super::programs::{skip, works};
+use crate::harness::{Folder, Launcher, Server, search_path};
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,6 +59,16 @@ fn an_unprivileged_user_and_a_read_only_root_are_enough() {
     server.crash_and_restart();
     server.get(&large.raw()).expect_status(200);
     server.stop();
+}
+
+#[test]
+fn ipv6_is_listened_on() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return skip("a server on IPv6", "an address ::1");
+    }
+    let server = Server::start(&[("FLASKPASTE_BIND", "[::1]:0")]);
+    let paste = server.post("x").header("X-SSL-Client-SHA1", "a".repeat(40)).created();
+    server.get(&paste.raw()).expect_body("x");
 }
 
 /// The static programs, if they have been built.

@@ -1,8 +1,8 @@
 //! fpaste over TLS, through a real nginx that looks at client certificates.
 
+use super::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
 use crate::client_harness::Client;
 use crate::harness::{Folder, Server};
-use crate::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
 use std::os::unix::fs::PermissionsExt;
 
 /// The kinds of key `fpaste cert` makes.

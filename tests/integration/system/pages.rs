@@ -1,9 +1,10 @@
 //! The pages in a real browser: what a person who creates a paste goes through, and what the tests of the other pages
 //! work with. Opening one is in `pages_reading.rs`, what every page owes to everybody in `pages_everybody.rs`.
 
-use crate::browser::Browser;
+use super::browser::Browser;
+use super::programs::has;
 use crate::client_harness::Client;
-use crate::harness::{Folder, Server, has};
+use crate::harness::{Folder, Server};
 use serde_json::json;
 use std::process::Command;
 

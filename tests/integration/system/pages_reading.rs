@@ -1,9 +1,9 @@
 //! The page of a paste in a real browser: what a person who opens a link goes through.
 
-use crate::browser::Browser;
+use super::browser::Browser;
+use super::pages::{ENTER, SHOWN, create, expect_text, id_of, pasted, png, url};
 use crate::client_harness::Client;
 use crate::harness::{Folder, SOON, Server, wait_until};
-use crate::pages::{ENTER, SHOWN, create, expect_text, id_of, pasted, png, url};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

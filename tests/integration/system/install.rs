@@ -1,6 +1,8 @@
-//! `make install` and what it installs: files, systemd units, the log filter; and all of it under a real systemd.
+//! `make install` and what it installs: files, man pages, systemd units, the log filter; and all of it under a real
+//! systemd.
 
-use crate::harness::{Folder, SOON, Server, run, skip, wait_until, works};
+use super::programs::{skip, works};
+use crate::harness::{Folder, SOON, Server, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -183,27 +185,16 @@ fn under_a_real_systemd_it_does_what_the_manual_says() {
 }
 
 #[test]
-fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
-    let mut server = Server::start(&[]);
-    let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
-    let backup = server.folder().join("backup.db");
-    assert!(server.run(&["backup", backup.to_str().unwrap()]).status.success());
-    server.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token).send().expect_status(200);
-    let newer = server.paste("newer");
-    server.stop();
-    for suffix in ["-wal", "-shm"] {
-        let _ = fs::remove_file(format!("{}{suffix}", server.database().display()));
+fn the_man_pages_are_well_formed() {
+    if !works("command -v mandoc") {
+        return skip("the form of the man pages", "mandoc");
     }
-    fs::copy(&backup, server.database()).unwrap();
-    server.restart();
-    server.get(&kept.raw()).expect_body("kept");
-    server.get(&deleted.raw()).expect_body("deleted later");
-    server.get(&newer.raw()).expect_code(404, "not_found");
-    server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
-    // The backup itself is a database one can look at.
-    let pepper = server.pepper();
-    let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
-    let stats = run(server.folder().path(), &variables, &["stats", "--json"]);
-    let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
-    assert_eq!(stats["pastes"], 2);
+    for page in ["man/flaskpaste.8", "man/fpaste.1"] {
+        let output = Command::new("mandoc")
+            .args(["-Tlint", "-W", "warning"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(page))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }

@@ -1,10 +1,10 @@
 //! What the pages owe to everybody: nothing a stranger wrote runs, and nobody is left out, be it for want of a mouse,
 //! of sight, of a large screen, of https or of JavaScript.
 
-use crate::browser::Browser;
+use super::browser::Browser;
+use super::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
 use crate::client_harness::Client;
 use crate::harness::Server;
-use crate::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
 use serde_json::json;
 
 /// Keys, as `WebDriver` writes them.

@@ -4,7 +4,8 @@
 //! Invariant: each browser has a profile of its own, so that it knows nothing of any other, and is gone with its test.
 //! Must never let a complaint of the console pass unseen: [`Browser::expect_clean`] ends every test.
 
-use crate::harness::{Folder, SOON, find, has};
+use super::programs::{find, has};
+use crate::harness::{Folder, SOON};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

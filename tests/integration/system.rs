@@ -1,0 +1,33 @@
+//! The tests that need programs of the system: nginx, Chromium, systemd, shells, tracers, the static programs and what
+//! only root may do. `make test-quick` leaves this module out, and with it all that can be skipped: nothing outside can
+//! name [`programs`], where skips are made.
+
+mod programs;
+
+#[cfg(feature = "client")]
+mod browser;
+#[cfg(feature = "client")]
+mod nginx;
+
+#[cfg(feature = "client")]
+mod client_terminal;
+#[cfg(feature = "client")]
+mod client_tls;
+#[cfg(feature = "client")]
+mod completions;
+mod deployment;
+mod faults;
+mod full_disk;
+#[cfg(feature = "client")]
+mod install;
+#[cfg(feature = "client")]
+mod interop;
+#[cfg(feature = "client")]
+mod pages;
+#[cfg(feature = "client")]
+mod pages_everybody;
+#[cfg(feature = "client")]
+mod pages_reading;
+#[cfg(feature = "client")]
+mod proxies;
+mod schemathesis;

@@ -1,0 +1,37 @@
+//! The encryption format against an implementation that is not ours.
+
+use super::programs::schemathesis;
+use crate::client_harness::Client;
+use crate::harness::{Folder, Server};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// The format, checked against Python's cryptography in both directions.
+#[test]
+fn an_independent_implementation_reads_and_writes_the_same() {
+    let Some(tool) = schemathesis("the format against Python's cryptography") else { return };
+    let python = tool.with_file_name("python");
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let folder = Folder::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop.py");
+    let run = |arguments: &[&str], input: &[u8]| {
+        let mut command = Command::new(&python);
+        command.arg(script).args(arguments).current_dir(folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        output.stdout
+    };
+    let content: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+    let link = client.create(&content, &[]);
+    let (url, key) = link.split_once('#').unwrap();
+    let id = url.rsplit('/').next().unwrap();
+    let stored = server.get(&format!("/{id}/raw")).expect_status(200).body;
+    assert_eq!(run(&["open", key], &stored), content);
+    let sealed = run(&["seal", key], &content);
+    let paste = server.request("POST", "/").header("Content-Type", "application/octet-stream").body(sealed).created();
+    assert_eq!(client.run(&["get", &format!("{}#{key}", paste.id)]).succeeded().stdout, content);
+}

@@ -1,0 +1,93 @@
+//! What this machine has, and how a test that needs more is skipped.
+//!
+//! Invariant: a skip is seen. Whoever runs the tests reads a line of it, and with `CI` set it is a failure.
+
+use crate::harness::search_path;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Says that a test is skipped because something is missing; with `CI` set that is a failure.
+#[track_caller]
+pub fn skip(test: &str, missing: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{test}: there must be {missing} here");
+    // Not with `eprintln!`: the test harness captures what the macros print, and shows none of it when a test passes.
+    // In one piece, so that the lines of two tests do not mix.
+    let line = format!("SKIPPED: {test}; it needs {missing}\n");
+    std::io::stderr().lock().write_all(line.as_bytes()).unwrap();
+}
+
+/// Where a program is.
+pub fn find(name: &str) -> Option<PathBuf> {
+    search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
+}
+
+/// Whether these programs are there; if not, says that a test is skipped.
+#[track_caller]
+pub fn has(test: &str, programs: &[&str]) -> bool {
+    let missing: Vec<&str> = programs.iter().copied().filter(|name| find(name).is_none()).collect();
+    if !missing.is_empty() {
+        skip(test, &missing.join(" and "));
+    }
+    missing.is_empty()
+}
+
+/// The program `SCHEMATHESIS` names, in a virtual environment made from tests/requirements.txt; if it names none, says
+/// that a test is skipped.
+#[track_caller]
+pub fn schemathesis(test: &str) -> Option<PathBuf> {
+    let program = std::env::var_os("SCHEMATHESIS").map(PathBuf::from);
+    if program.is_none() {
+        skip(test, "SCHEMATHESIS=PATH, a program installed by pip install -r tests/requirements.txt");
+    }
+    program
+}
+
+/// Whether a command succeeds: a look at what this machine can do.
+pub fn works(command: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", command])
+        .env("PATH", search_path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
+}
+
+#[test]
+#[ignore = "a test that is skipped, for the next one to run"]
+fn skipped() {
+    skip("this test", "what no machine has");
+}
+
+#[test]
+fn a_skip_is_seen_past_the_capture_and_with_ci_set_is_a_failure() {
+    let name = format!("{}::skipped", module_path!().split_once("::").unwrap().1);
+    let run = |ci: Option<&str>| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &name, "--ignored"]).env_remove("CI").env_remove("RUST_TEST_NOCAPTURE");
+        let output = command.envs(ci.map(|value| ("CI", value))).output().unwrap();
+        let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(stdout.contains("running 1 test\n"), "{stdout}");
+        (output.status.success(), stdout, stderr)
+    };
+    let (passed, _, stderr) = run(None);
+    assert!(passed && stderr == "SKIPPED: this test; it needs what no machine has\n", "{stderr}");
+    let (passed, stdout, stderr) = run(Some("1"));
+    assert!(!passed && stdout.contains("this test: there must be what no machine has here"), "{stdout}{stderr}");
+    assert!(!stderr.contains("SKIPPED"), "{stderr}");
+}
+
+/// What keeps `make test-quick` to its word: the tests it runs start our own programs and a shell.
+#[test]
+fn tests_outside_this_module_start_no_programs_of_the_system() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
+    for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut named = text.split("Command::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let other = named.find(|name| *name != "sh");
+        assert_eq!(other, None, "{}: it belongs in tests/integration/system/", file.display());
+    }
+}
