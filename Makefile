@@ -6,7 +6,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := target/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench attack soak fuzz sanitize static dist container install install-server install-client uninstall docs clean
+.PHONY: help run build lint test test-quick check bench attack soak fuzz sanitize static dist container install install-server install-client uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,16 +22,23 @@ build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(SERVER)
 	$(CARGO) build --release $(CLIENT)
 
-test: ## run the whole test suite
-	$(CARGO) test --locked --features client
-
-check: ## format, lints with warnings as errors, each program alone, the server's dependencies, tests
+lint: ## format, lints with warnings as errors, each program alone, the crates (cargo-deny, if it is installed)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features client -- -D warnings
 	$(CARGO) clippy $(SERVER) -- -D warnings
 	$(CARGO) clippy $(CLIENT) -- -D warnings
 	sh contrib/check-dependencies.sh
-	$(MAKE) test
+	sh contrib/check-crates.sh
+
+test: ## run the whole test suite; what it skips is said, and with CI set a failure
+	$(CARGO) test --locked --features client
+
+# What needs system programs, or what only root may do, is in the module `system` of the integration tests, and what
+# waits longest in `slow`. The others mostly wait, too: four at a time, on two cores as well.
+test-quick: ## the tests that need no system programs, in less than 30 seconds
+	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
+
+check: lint test ## lint, then test
 
 bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
