@@ -80,6 +80,7 @@ pub struct Spool<'a> {
 /// Content received whole, sealed.
 pub struct Content {
     key: ContentKey,
+    cipher: ContentCipher,
     storage: Storage,
     /// Length in bytes.
     pub size: u64,
@@ -196,6 +197,7 @@ impl<'a> Spool<'a> {
         let size = self.size;
         Ok(Content {
             key: self.key,
+            cipher: self.cipher,
             storage: self.storage,
             size,
             sha256: self.hash.finalize().into(),
@@ -211,6 +213,11 @@ impl Content {
     /// The key its pieces are sealed with.
     pub fn key(&self) -> &ContentKey {
         &self.key
+    }
+
+    /// The cipher of that key.
+    pub fn cipher(&self) -> &ContentCipher {
+        &self.cipher
     }
 
     /// Calls `each` with the sealed pieces in their order and their numbers from 0.
@@ -246,13 +253,12 @@ impl Content {
     /// # Errors
     /// When the spool file cannot be read.
     pub fn into_bytes(self) -> io::Result<Vec<u8>> {
-        let cipher = self.key.cipher();
         let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or(0));
         let mut open = Vec::new();
         self.for_each_piece(|number, piece| -> io::Result<()> {
             open.clear();
             open.extend_from_slice(piece);
-            cipher.open_piece(number, &mut open)?;
+            self.cipher.open_piece(number, &mut open)?;
             bytes.extend_from_slice(&open);
             Ok(())
         })?;

@@ -209,8 +209,7 @@ impl Store {
         if !disk::has_room(&self.folder, new.meta.size)? {
             return Err(StoreError::Full);
         }
-        let key = new.content.key().clone();
-        let details = key.cipher().seal_details(new.mime_type.into_bytes())?;
+        let details = new.content.cipher().seal_details(new.mime_type.into_bytes())?;
         let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
         // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
         let counts = self.limits.dedup_max > 0 && !new.meta.burn && new.meta.password.is_none();
@@ -223,7 +222,7 @@ impl Store {
                 name,
                 meta: new.meta.clone(),
                 owner,
-                sealed_key: self.pepper.seal_key(&id, &key)?,
+                sealed_key: self.pepper.seal_key(&id, content.key())?,
                 details: details.clone(),
                 content: Arc::clone(&content),
                 token: attempt.map(|attempt| attempt.token.clone()),

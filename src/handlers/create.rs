@@ -127,7 +127,10 @@ fn receive(
     max_bytes: u64,
     has_begun: &mut bool,
 ) -> Result<Option<Content>, ApiError> {
-    if let Framing::Length(length) = request.framing {
+    // What stays in memory is asked for when it is stored.
+    if let Framing::Length(length) = request.framing
+        && length > MEMORY_BYTES as u64
+    {
         app.store().expect_room(length)?;
     }
     let mut spool = new_spool(app, !is_json(request))?;

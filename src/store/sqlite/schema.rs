@@ -167,7 +167,7 @@ fn set_up(connection: &Connection, location: &Location, pepper: &Pepper) -> Resu
         }
         // The writer moves the log into the database when it is 16 MiB long; at SQLite's default of 4 MiB a sixth fewer
         // pastes are stored a second. After an erasure it is emptied at once all the same.
-        connection.query_row("PRAGMA wal_autocheckpoint = 4000", [], |_| Ok(()))?;
+        connection.query_row("PRAGMA wal_autocheckpoint = 16000", [], |_| Ok(()))?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         migrate(connection)?;
         note_pepper(connection, pepper)?;
