@@ -247,7 +247,7 @@ impl Store {
             Ok(paste) if paste.is_alive(now) => return Ok(Some(paste)),
             // A read that came between may have moved its end: the engine knows.
             Ok(_) => None,
-            Err(ticket) => Some(ticket),
+            Err(ticket) => ticket,
         };
         let found = self.engine.find(&self.pepper.name(id))?.map(|row| self.unseal(id, row)).transpose()?;
         let found = found.filter(|paste| paste.is_alive(now));
@@ -265,7 +265,7 @@ impl Store {
         let ticket = match self.cache.open(id, self.engine.generation()) {
             Ok(found) if found.0.is_alive(now) => return Ok(Some(found)),
             Ok(_) => None,
-            Err(ticket) => Some(ticket),
+            Err(ticket) => ticket,
         };
         let Some((row, mut piece)) = self.engine.find_with_piece(&self.pepper.name(id))? else { return Ok(None) };
         let paste = self.unseal(id, row)?;
