@@ -93,7 +93,7 @@ pub struct Content {
     /// The first bytes, for [`crate::mime::detect`].
     pub head: Vec<u8>,
     /// Given back when the content has gone where it belongs.
-    _taken: Taken,
+    taken: Taken,
 }
 
 /// Sealed pieces, one behind the other.
@@ -128,6 +128,11 @@ impl<'a> Spool<'a> {
     /// Bytes received so far.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Bytes of it in the spool file.
+    pub fn spooled_bytes(&self) -> u64 {
+        self.taken.bytes
     }
 
     /// Takes in the next bytes.
@@ -204,12 +209,17 @@ impl<'a> Spool<'a> {
             entropy_bits: self.histogram.map(|histogram| entropy_bits(histogram.as_slice(), size)),
             is_text: self.text.finish(),
             head: self.head,
-            _taken: self.taken,
+            taken: self.taken,
         })
     }
 }
 
 impl Content {
+    /// Bytes of it in the spool file.
+    pub fn spooled_bytes(&self) -> u64 {
+        self.taken.bytes
+    }
+
     /// The key its pieces are sealed with.
     pub fn key(&self) -> &ContentKey {
         &self.key

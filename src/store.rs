@@ -4,6 +4,8 @@
 //! without the link. Must never know HTTP or SQL, and never hold anything of an engine while a peer drains.
 
 mod cache;
+#[cfg(test)]
+mod conformance;
 mod content_reader;
 mod disk;
 mod engine;
@@ -172,12 +174,14 @@ impl Store {
         self.engine.health()
     }
 
-    /// Makes sure that a paste of so many bytes still fits, with what others are uploading.
+    /// Makes sure that a paste of so many bytes still fits, with what others are uploading. `spooled_bytes` of it are in a
+    /// spool file already.
     ///
     /// # Errors
     /// [`StoreError::Full`] if it does not.
-    pub fn expect_room(&self, paste_bytes: u64) -> Result<(), StoreError> {
-        let bytes = paste_bytes.saturating_add(self.spool_room.taken_bytes());
+    pub fn expect_room(&self, paste_bytes: u64, spooled_bytes: u64) -> Result<(), StoreError> {
+        let others = self.spool_room.taken_bytes().saturating_sub(spooled_bytes);
+        let bytes = paste_bytes.saturating_add(others);
         let quota = self.limits.max_db_bytes;
         let is_over = quota > 0 && self.engine.used_bytes()?.saturating_add(bytes) > quota;
         if is_over || !disk::has_room(&self.folder, bytes)? { Err(StoreError::Full) } else { Ok(()) }
@@ -206,9 +210,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
     pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
-        if !disk::has_room(&self.folder, new.meta.size)? {
-            return Err(StoreError::Full);
-        }
+        self.expect_room(new.meta.size, new.content.spooled_bytes())?;
         let details = new.content.cipher().seal_details(new.mime_type.into_bytes())?;
         let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
         // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.

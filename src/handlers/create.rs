@@ -131,7 +131,7 @@ fn receive(
     if let Framing::Length(length) = request.framing
         && length > MEMORY_BYTES as u64
     {
-        app.store().expect_room(length)?;
+        app.store().expect_room(length, 0)?;
     }
     let mut spool = new_spool(app, !is_json(request))?;
     let mut checked_bytes = 0;
@@ -157,7 +157,7 @@ fn receive(
         if spool.size() >= checked_bytes + MEMORY_BYTES as u64 {
             // Many at once may have been let in who together are too many.
             checked_bytes = spool.size();
-            app.store().expect_room(checked_bytes)?;
+            app.store().expect_room(checked_bytes, spool.spooled_bytes())?;
         }
         spool.push(buffer.get(..read).unwrap_or_default()).map_err(spool_failure)?;
     }

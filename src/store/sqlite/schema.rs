@@ -4,6 +4,7 @@
 //! Invariant: a file that is refused is left as it was, byte for byte. Must never open with SQLite what the first
 //! hundred bytes already rule out, because SQLite may write on open.
 
+use super::super::disk;
 use super::super::pepper;
 use super::super::sealing::Pepper;
 use super::location::Location;
@@ -27,6 +28,12 @@ const SEALED_VERSION: u32 = 2;
 const APPLICATION_ID: u32 = 0x6670_7374;
 /// Databases up to this size are checked whole at the start; it takes some 10 ms.
 const QUICK_CHECK_BYTES: u64 = 16 << 20;
+/// SQLite's default.
+const PAGE_BYTES: u64 = 4096;
+/// Length of the log at which the writer moves it into the database, on a disk with room: each index page is then written
+/// once for many pastes. At 16 MiB a tenth fewer are stored a second, at 4 MiB a quarter. After an erasure it is emptied at
+/// once all the same.
+const MAX_LOG_BYTES: u64 = 64 << 20;
 /// The setting by which a database knows its pepper again.
 const PEPPER_MARK: &str = "pepper_mark";
 
@@ -157,6 +164,8 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
 }
 
 fn set_up(connection: &Connection, location: &Location, pepper: &Pepper) -> Result<(), StoreError> {
+    // Never longer than what is kept free: there is always room to move the log into the database.
+    let log_pages = disk::reserve_bytes(&location.folder())?.min(MAX_LOG_BYTES) / PAGE_BYTES;
     let run = || {
         // Only takes effect while the database is empty, but writes to the header whenever it is said.
         if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
@@ -165,9 +174,7 @@ fn set_up(connection: &Connection, location: &Location, pepper: &Pepper) -> Resu
         if let Location::File(_) = location {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         }
-        // The writer moves the log into the database when it is 16 MiB long; at SQLite's default of 4 MiB a sixth fewer
-        // pastes are stored a second. After an erasure it is emptied at once all the same.
-        connection.query_row("PRAGMA wal_autocheckpoint = 16000", [], |_| Ok(()))?;
+        connection.query_row(&format!("PRAGMA wal_autocheckpoint = {log_pages}"), [], |_| Ok(()))?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         migrate(connection)?;
         note_pepper(connection, pepper)?;

@@ -3,6 +3,7 @@
 //! Invariant: until the new file is whole, checked and on the disk, the old one is as it was; then it takes its name, and
 //! the old one's bytes are overwritten. Must never run beside another process that has the database open.
 
+use super::super::disk;
 use super::super::model::{MAX_PIECES, Name};
 use super::super::sealing::Pepper;
 use super::location::Location;
@@ -16,6 +17,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// Free bytes beyond the size of the copy.
+const SPARE_BYTES: u64 = 16 << 20;
 
 /// Seals the database of version 1 at `path` with `pepper`.
 ///
@@ -34,9 +38,9 @@ pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     old.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     old.execute_batch("BEGIN EXCLUSIVE")
         .map_err(|error| refuse(&format!("another process has it open ({error}); stop that first")))?;
-    let bytes = std::fs::metadata(path)?.len();
-    if !super::super::disk::has_room(&location.folder(), bytes / 2)? {
-        return Err(refuse(&format!("the copy needs {} MiB of free disk", bytes >> 20)));
+    let needed_bytes = location.disk_bytes() + SPARE_BYTES;
+    if disk::free_bytes(&location.folder())? < needed_bytes {
+        return Err(refuse(&format!("the copy needs {} MiB of free disk", needed_bytes.div_ceil(1 << 20))));
     }
     let draft = location.beside(".sealing");
     match std::fs::remove_file(&draft) {

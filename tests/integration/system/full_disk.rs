@@ -2,6 +2,7 @@
 
 use super::programs::skip;
 use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::http_client::Connection;
 use crate::quota::{content, delete, fill};
 use std::path::Path;
 use std::process::Command;
@@ -24,6 +25,40 @@ impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
+}
+
+/// Uploads that never end take spool files, on a disk that has 48 MiB.
+#[test]
+fn unfinished_uploads_do_not_fill_the_disk() {
+    let folder = Arc::new(Folder::new());
+    let path = folder.join("disk");
+    let Some(_disk) = SmallDisk::mount(&path) else {
+        return skip("a disk full of uploads", "the right to mount a tmpfs");
+    };
+    let database = path.join("pastes.db");
+    let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", database.to_str().unwrap())]);
+    let kept = server.paste("kept");
+    let deleted = server.paste(content(1, 1_000_000));
+    let burning = server.post(content(2, 1_000_000)).header("X-Burn-After-Read", "1").created();
+    let uploads: Vec<Connection> = (0..80)
+        .map(|n| {
+            let mut upload = server.connect();
+            let head = &b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"[..];
+            // A refusal may come, and the connection end, while this is still being sent.
+            upload.send([head, &content(n, 1_500_000)].concat());
+            upload
+        })
+        .collect();
+    // Twice a paste and 16 MiB are kept free, whatever is under way.
+    let df = Command::new("df").args(["--output=avail", "-B1"]).arg(&path).output().unwrap();
+    let free: u64 = String::from_utf8(df.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap();
+    assert!(free > 10_000_000, "{free} bytes are free");
+    server.post(content(3, 2_000_000)).send().expect_code(507, "storage_full");
+    server.get(&kept.raw()).expect_body("kept");
+    delete(&server, &deleted);
+    server.get(&burning.raw()).expect_body(content(2, 1_000_000));
+    drop(uploads);
+    wait_until("their room is given back", SOON, || server.post(content(4, 2_000_000)).send().status == 201);
 }
 
 #[test]
