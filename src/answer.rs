@@ -15,13 +15,18 @@ use crate::routes;
 use crate::web;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Answers requests.
 pub struct Responder {
     app: App,
     log: Log,
     request_ids: RequestIds,
+    wrong_secret_noted_at: AtomicU64,
 }
+
+/// A wrong secret of the proxy is told at most this often.
+const WRONG_SECRET_SECONDS: u64 = 60;
 
 impl Responder {
     /// A responder for an app.
@@ -29,7 +34,7 @@ impl Responder {
     /// # Errors
     /// When the system has no entropy source.
     pub fn new(app: App, log: Log) -> io::Result<Self> {
-        Ok(Self { app, log, request_ids: RequestIds::new()? })
+        Ok(Self { app, log, request_ids: RequestIds::new()?, wrong_secret_noted_at: AtomicU64::new(0) })
     }
 
     /// What the handlers use.
@@ -39,6 +44,7 @@ impl Responder {
 
     /// Answers a request; a panic becomes an internal error of this request alone.
     pub fn answer(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
+        self.note_wrong_secret(request, now);
         let answered = catch_unwind(AssertUnwindSafe(|| routes::dispatch(&self.app, request, now)));
         // The panic hook has told the rest.
         let answered = answered.unwrap_or_else(|_| Err(ApiError::Internal("it panicked".into())));
@@ -84,6 +90,27 @@ impl Responder {
     /// A new request id.
     pub fn new_request_id(&self) -> String {
         self.request_ids.next()
+    }
+
+    /// Tells the operator of a wrong `X-Proxy-Secret`, at most once a minute: a proxy with an old one, or somebody who
+    /// guesses.
+    fn note_wrong_secret(&self, request: &Request<'_>, now: UnixSeconds) {
+        let config = self.app.config();
+        if config.proxy_secret.is_empty() || request.filled_header("X-Proxy-Secret").is_none() {
+            return;
+        }
+        let noted_at = self.wrong_secret_noted_at.load(Ordering::Relaxed);
+        if admission::is_trusted_proxy(config, request) || now < noted_at + WRONG_SECRET_SECONDS {
+            return;
+        }
+        // Of threads that come at once, one tells it.
+        let swapped = self.wrong_secret_noted_at.compare_exchange(noted_at, now, Ordering::Relaxed, Ordering::Relaxed);
+        if swapped.is_ok() {
+            let peer = request.peer;
+            operator_log::message(&format!(
+                "{peer} sent a wrong X-Proxy-Secret; its headers about clients are not believed"
+            ));
+        }
     }
 
     /// Counts and logs an answered request.

@@ -7,9 +7,10 @@ mod render;
 mod table;
 mod values;
 
-pub use render::{settings_env, settings_man, settings_markdown, settings_text};
+pub use render::{settings_env, settings_in_force, settings_man, settings_markdown, settings_text};
 pub use table::{SETTINGS, Setting};
 
+use crate::http::Hsts;
 use std::ffi::OsString;
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,6 +35,16 @@ pub enum Bind {
     Tcp(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
+}
+
+/// As the variable has it.
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// How requests are logged to stderr.
@@ -118,6 +129,8 @@ pub struct Config {
     pub max_db_bytes: u64,
     /// `FLASKPASTE_WEB`
     pub web: bool,
+    /// `FLASKPASTE_HSTS`
+    pub hsts: Hsts,
     /// `FLASKPASTE_METRICS`
     pub metrics: bool,
     /// `FLASKPASTE_LOG`
@@ -176,6 +189,14 @@ impl Config {
         self.pepper_file.clone().unwrap_or_else(beside)
     }
 
+    /// Whether messages are written as JSON, as far as the variables say so before they are known to be valid.
+    pub fn wants_json_log(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+        match variable("FLASKPASTE_LOG").filter(|value| !value.is_empty()) {
+            Some(format) => format == "json",
+            None => variable("FLASK_ENV").is_some_and(|mode| mode == "production"),
+        }
+    }
+
     /// The address new pastes are announced under: the prefix, after the public URL where there is one.
     pub fn base_url(&self) -> String {
         format!("{}{}", self.public_url, self.url_prefix)
@@ -223,6 +244,7 @@ impl Default for Config {
             client_dir: None,
             max_db_bytes: 0,
             web: true,
+            hsts: Hsts::Subdomains,
             metrics: false,
             log: LogFormat::Text,
         }
@@ -269,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_force_can_be_set_again() {
+        let set = [("FLASK_ENV", "production"), ("FLASKPASTE_BIND", "unix:/run/x"), ("FLASKPASTE_MIN_ENTROPY", "6.5")];
+        for config in [read(&[]).unwrap(), read(&set).unwrap()] {
+            let shown = settings_in_force(&config);
+            let lines: Vec<(&str, &str)> = shown.lines().map(|line| line.split_once('=').unwrap()).collect();
+            assert_eq!(lines.len(), SETTINGS.len());
+            let mut again =
+                read(&lines.into_iter().filter(|(_, value)| *value != "(unset)").collect::<Vec<_>>()).unwrap();
+            // Named now; before, it followed from the database.
+            again.pepper_file = config.pepper_file.clone();
+            assert_eq!(format!("{again:?}"), format!("{config:?}"));
+        }
+    }
+
+    #[test]
     fn empty_counts_as_unset() {
         for setting in SETTINGS {
             assert!(read(&[(setting.name, "")]).is_ok(), "{}", setting.name);
@@ -304,6 +341,7 @@ mod tests {
             ("FLASKPASTE_BIND", "unix:relative"),
             ("FLASKPASTE_WEB", "yes"),
             ("FLASKPASTE_LOG", "xml"),
+            ("FLASKPASTE_HSTS", "on"),
             ("FLASKPASTE_PROXY_SECRET", "two words that are long enough"),
             ("FLASKPASTE_PROXY_SECRET", "fifteen-letters"),
             ("FLASKPASTE_POW_SECRET", "x"),

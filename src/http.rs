@@ -163,6 +163,27 @@ pub enum Persistence {
     KeepAlive,
 }
 
+/// What browsers are told about TLS (`Strict-Transport-Security`, RFC 6797): for a year, this host is asked over TLS alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hsts {
+    /// And all its subdomains.
+    Subdomains,
+    /// Its subdomains may do as they like.
+    Host,
+    /// Nothing.
+    Off,
+}
+
+impl Hsts {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Subdomains => "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n",
+            Self::Host => "Strict-Transport-Security: max-age=31536000\r\n",
+            Self::Off => "",
+        }
+    }
+}
+
 /// The `Content-Security-Policy` of a reply, as the contract words it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
@@ -218,7 +239,14 @@ impl Reply {
     }
 
     /// Appends status line and header block as they go on the wire, with the blank line at their end.
-    pub fn write_head(&self, out: &mut Vec<u8>, request_id: &str, persistence: Persistence, now: UnixSeconds) {
+    pub fn write_head(
+        &self,
+        out: &mut Vec<u8>,
+        request_id: &str,
+        persistence: Persistence,
+        hsts: Hsts,
+        now: UnixSeconds,
+    ) {
         // Writing to a vector does not fail.
         let _ = write!(out, "HTTP/1.1 {} {}\r\nServer: flaskpaste\r\nDate: ", self.status, reason(self.status));
         out.extend_from_slice(clock::http_date(now).as_bytes());
@@ -231,6 +259,7 @@ impl Reply {
             push_header(out, name, value);
         }
         push_header(out, "Content-Security-Policy", self.policy.text());
+        out.extend_from_slice(hsts.line().as_bytes());
         out.extend_from_slice(ON_EVERY_REPLY.as_bytes());
         out.extend_from_slice(match persistence {
             Persistence::Close => b"Connection: close\r\n\r\n",
@@ -243,7 +272,6 @@ impl Reply {
 /// The header fields that never change, as the contract lists them.
 const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
-    Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n\
     Referrer-Policy: no-referrer\r\n\
     Permissions-Policy: accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
     clipboard-write=(), display-capture=(), encrypted-media=(), fullscreen=(), geolocation=(), gyroscope=(), hid=(), \
@@ -291,7 +319,13 @@ mod tests {
     #[test]
     fn a_header_value_cannot_end_its_line() {
         let mut head = Vec::new();
-        Reply::empty(204).with("X-Test", "a\r\nSet-Cookie: b").write_head(&mut head, "id", Persistence::Implied, 0);
+        Reply::empty(204).with("X-Test", "a\r\nSet-Cookie: b").write_head(
+            &mut head,
+            "id",
+            Persistence::Implied,
+            Hsts::Off,
+            0,
+        );
         let head = String::from_utf8(head).unwrap();
         assert!(head.contains("X-Test: a  Set-Cookie: b\r\n") && !head.contains("\nSet-Cookie"));
         assert!(head.ends_with("\r\n\r\n") && !head.contains("Content-Length"));

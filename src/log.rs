@@ -1,10 +1,11 @@
 //! The request log: one line per request to stderr.
 //!
-//! Invariant: a line carries no query, no body and no header value but the request id; a slow reader of stderr slows
+//! Invariant: a line carries no whole id, no query, no body and no header value but the request id; a slow reader of stderr slows
 //! nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must never panic on a closed stderr.
 
 use crate::clock::{self, UnixSeconds};
 use crate::config::LogFormat;
+use crate::operator_log;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -118,7 +119,7 @@ impl Shared {
             let mut state = self.lock();
             let mut lines = std::mem::take(&mut state.lines);
             if std::mem::take(&mut state.dropped) > 0 {
-                lines.push_str("flaskpaste: log lines were dropped, stderr is slow\n");
+                lines.push_str(&operator_log::line("log lines were dropped, stderr is slow"));
             }
             state.writing = true;
             drop(state);
@@ -133,9 +134,23 @@ fn milliseconds(elapsed: Duration) -> f64 {
     (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// Hex digits of an id that the log shows: enough to find a paste's requests, too few to open it.
+const SHOWN_DIGITS: usize = 6;
+
+/// A path with its ids cut short: a log line is never a link.
+fn without_ids(path: &str) -> String {
+    let segments = path.split('/').map(|segment| match segment.split_at_checked(SHOWN_DIGITS) {
+        Some((shown, rest)) if !rest.is_empty() && segment.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            format!("{shown}…")
+        }
+        _ => segment.to_owned(),
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
 fn text_line(entry: &Entry<'_>) -> String {
     let Entry { at, request_id, method, path, status, bytes, elapsed, client } = entry;
-    let at = clock::rfc3339(*at);
+    let (at, path) = (clock::rfc3339(*at), without_ids(path));
     format!("{at} {request_id} {client} {method} {path} {status} {bytes}B {:.3}ms\n", milliseconds(*elapsed))
 }
 
@@ -145,7 +160,7 @@ fn json_line(entry: &Entry<'_>) -> String {
         "request_id": entry.request_id,
         "client": entry.client,
         "method": entry.method,
-        "path": entry.path,
+        "path": without_ids(entry.path),
         "status": entry.status,
         "bytes": entry.bytes,
         "ms": milliseconds(entry.elapsed),
@@ -156,6 +171,21 @@ fn json_line(entry: &Entry<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_cut_short() {
+        for (path, shown) in [
+            ("/", "/"),
+            ("/0123456789ab/raw", "/012345…/raw"),
+            ("/p/0123456789ABCDEF", "/p/012345…"),
+            ("/abcdef", "/abcdef"),
+            ("/abcdefg", "/abcdefg"),
+            ("/health", "/health"),
+            ("*", "*"),
+        ] {
+            assert_eq!(without_ids(path), shown);
+        }
+    }
 
     #[test]
     fn both_forms_carry_the_same() {

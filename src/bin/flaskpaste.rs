@@ -6,7 +6,7 @@
 use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
 use flaskpaste::clock::{rfc3339, unix_now};
-use flaskpaste::config::{Bind, Config, Mode, settings_text};
+use flaskpaste::config::{Bind, Config, Mode, settings_in_force, settings_text};
 use flaskpaste::log::Log;
 use flaskpaste::operator_log;
 use flaskpaste::server::{self, Server, StopSignals};
@@ -36,6 +36,7 @@ enum Command {
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
+    operator_log::use_json(Config::wants_json_log(|name| std::env::var_os(name)));
     let command = match parse_arguments() {
         Ok(command) => command,
         Err(error) => {
@@ -78,9 +79,10 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 Some("stats") => Command::Stats { json: false },
                 Some("purge") => Command::Purge,
                 Some("health") => Command::Health,
-                Some("backup") => {
-                    Command::Backup(parser.value().map_err(|_| "backup needs the name of a new file")?.into())
-                }
+                Some("backup") => match parser.value().map_err(|_| "backup needs the name of a new file")? {
+                    target if target == "-" => return Err("a backup needs a file: its copy is checked".into()),
+                    target => Command::Backup(target.into()),
+                },
                 _ => return Err(Value(word).unexpected()),
             },
             (_, argument) => return Err(argument.unexpected()),
@@ -93,7 +95,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
 fn run(command: Command, config: Config) -> Outcome {
     match command {
         Command::Serve => serve(config),
-        Command::CheckConfig => print(&format!("the configuration is valid\n{config:#?}\n")),
+        Command::CheckConfig => print(&format!("{}the configuration is valid\n", settings_in_force(&config))),
         Command::Health => health(&config),
         Command::Stats { json } => stats(&open_existing(&config)?.stats(unix_now())?, json),
         Command::Purge => {
@@ -117,7 +119,7 @@ fn serve(config: Config) -> Outcome {
     // First of all, so that every thread inherits it.
     let signals = StopSignals::hold()?;
     std::panic::set_hook(Box::new(|panic| {
-        operator_log::message(&format!("internal error: {panic}").replace('\n', " "));
+        operator_log::message(&format!("internal error: {panic}"));
     }));
     server::raise_descriptor_limit()?;
     let store = open(&config, Role::Server)?;
@@ -129,6 +131,14 @@ fn serve(config: Config) -> Outcome {
     let server = Server::start(Arc::clone(&responder), bound)?;
     for address in &addresses {
         operator_log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
+    }
+    let config = responder.app().config();
+    let is_on_tcp = addresses.iter().any(|address| !address.starts_with("unix:"));
+    if config.mode == Mode::Production && config.proxy_secret.is_empty() && is_on_tcp {
+        operator_log::message(
+            "no FLASKPASTE_PROXY_SECRET is set: whoever connects from this machine, a proxy that passes X-SSL-Client-SHA1 on \
+             included, is believed about certificates",
+        );
     }
     server::notify(&format!("READY=1\nSTATUS=listening on {}", addresses.join(", ")));
     let watched = Arc::clone(&responder);

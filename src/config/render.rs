@@ -2,6 +2,7 @@
 //!
 //! Invariant: each form has every setting, in the order of the table. Must never show anything but the table.
 
+use super::Config;
 use super::table::SETTINGS;
 
 /// The settings as aligned text, for `--help`.
@@ -10,6 +11,11 @@ pub fn settings_text() -> String {
     SETTINGS
         .iter()
         .fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
+}
+
+/// The settings in force as lines of an environment file, secrets but for whether they are set.
+pub fn settings_in_force(config: &Config) -> String {
+    SETTINGS.iter().fold(String::new(), |text, s| text + &format!("{}={}\n", s.name, (s.show)(config)))
 }
 
 /// The settings as a Markdown table, as the README carries it.

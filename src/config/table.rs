@@ -5,6 +5,7 @@
 
 use super::values::{bind, flag, public_url, secret, url_prefix, whole};
 use super::{Config, LogFormat, Mode};
+use crate::http::Hsts;
 
 /// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
 pub(super) struct Draft {
@@ -23,6 +24,8 @@ pub struct Setting {
     pub meaning: &'static str,
     /// Stores a value, or says what would have been valid.
     pub(super) apply: fn(&mut Draft, &str) -> Result<(), String>,
+    /// The value in force, as a variable would have it; of a secret, whether there is one.
+    pub(super) show: fn(&Config) -> String,
 }
 
 /// Shorthand for a row; the table below is the only place that uses it.
@@ -31,8 +34,9 @@ const fn row(
     default: &'static str,
     meaning: &'static str,
     apply: fn(&mut Draft, &str) -> Result<(), String>,
+    show: fn(&Config) -> String,
 ) -> Setting {
-    Setting { name, default, meaning, apply }
+    Setting { name, default, meaning, apply, show }
 }
 
 /// Longest time a setting may name: a hundred years. Keeps every sum of times far from overflow.
@@ -57,11 +61,18 @@ pub const SETTINGS: &[Setting] = &[
             };
             Ok(())
         },
+        |c| format!("{:?}", c.mode).to_lowercase(),
     ),
-    row("FLASKPASTE_DB", "./data/pastes.db", "path of the SQLite database; its folder is made", |d, v| {
-        d.config.db_path = v.into();
-        Ok(())
-    }),
+    row(
+        "FLASKPASTE_DB",
+        "./data/pastes.db",
+        "path of the SQLite database; its folder is made",
+        |d, v| {
+            d.config.db_path = v.into();
+            Ok(())
+        },
+        |c| c.db_path.display().to_string(),
+    ),
     row(
         "FLASKPASTE_PEPPER_FILE",
         "the database's path + .pepper",
@@ -70,28 +81,57 @@ pub const SETTINGS: &[Setting] = &[
             d.config.pepper_file = Some(v.into());
             Ok(())
         },
+        |c| c.pepper_path().display().to_string(),
     ),
-    row("FLASKPASTE_ID_LENGTH", "12", "hex digits of new paste ids, 8 to 64", |d, v| {
-        set(&mut d.config.id_length, whole(v, 8, 64))
-    }),
-    row("FLASKPASTE_MAX_ANON", "3145728", "largest paste of an anonymous client, in bytes", |d, v| {
-        set(&mut d.config.max_anon_bytes, whole(v, 1, MAX_PASTE_BYTES))
-    }),
-    row("FLASKPASTE_MAX_AUTH", "52428800", "largest paste of a client with a certificate, in bytes", |d, v| {
-        set(&mut d.config.max_auth_bytes, whole(v, 1, MAX_PASTE_BYTES))
-    }),
-    row("FLASKPASTE_EXPIRY", "432000", "seconds without a read after which a paste expires", |d, v| {
-        set(&mut d.config.expiry_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_MAX_EXPIRY", "2592000", "longest expiry a client may ask for, in seconds", |d, v| {
-        set(&mut d.config.max_expiry_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_DEDUP_WINDOW", "3600", "seconds over which identical submissions are counted", |d, v| {
-        set(&mut d.config.dedup_window_seconds, whole(v, 1, MAX_SECONDS))
-    }),
-    row("FLASKPASTE_DEDUP_MAX", "3", "identical submissions accepted per window; 0 = no limit", |d, v| {
-        set(&mut d.config.dedup_max, whole(v, 0, 1_000_000))
-    }),
+    row(
+        "FLASKPASTE_ID_LENGTH",
+        "12",
+        "hex digits of new paste ids, 8 to 64",
+        |d, v| set(&mut d.config.id_length, whole(v, 8, 64)),
+        |c| c.id_length.to_string(),
+    ),
+    row(
+        "FLASKPASTE_MAX_ANON",
+        "3145728",
+        "largest paste of an anonymous client, in bytes",
+        |d, v| set(&mut d.config.max_anon_bytes, whole(v, 1, MAX_PASTE_BYTES)),
+        |c| c.max_anon_bytes.to_string(),
+    ),
+    row(
+        "FLASKPASTE_MAX_AUTH",
+        "52428800",
+        "largest paste of a client with a certificate, in bytes",
+        |d, v| set(&mut d.config.max_auth_bytes, whole(v, 1, MAX_PASTE_BYTES)),
+        |c| c.max_auth_bytes.to_string(),
+    ),
+    row(
+        "FLASKPASTE_EXPIRY",
+        "432000",
+        "seconds without a read after which a paste expires",
+        |d, v| set(&mut d.config.expiry_seconds, whole(v, 1, MAX_SECONDS)),
+        |c| c.expiry_seconds.to_string(),
+    ),
+    row(
+        "FLASKPASTE_MAX_EXPIRY",
+        "2592000",
+        "longest expiry a client may ask for, in seconds",
+        |d, v| set(&mut d.config.max_expiry_seconds, whole(v, 1, MAX_SECONDS)),
+        |c| c.max_expiry_seconds.to_string(),
+    ),
+    row(
+        "FLASKPASTE_DEDUP_WINDOW",
+        "3600",
+        "seconds over which identical submissions are counted",
+        |d, v| set(&mut d.config.dedup_window_seconds, whole(v, 1, MAX_SECONDS)),
+        |c| c.dedup_window_seconds.to_string(),
+    ),
+    row(
+        "FLASKPASTE_DEDUP_MAX",
+        "3",
+        "identical submissions accepted per window; 0 = no limit",
+        |d, v| set(&mut d.config.dedup_max, whole(v, 0, 1_000_000)),
+        |c| c.dedup_max.to_string(),
+    ),
     row(
         "FLASKPASTE_PROXY_SECRET",
         "(empty)",
@@ -102,23 +142,39 @@ pub const SETTINGS: &[Setting] = &[
             }
             set(&mut d.config.proxy_secret, secret(v))
         },
+        |c| format!("{:?}", c.proxy_secret),
     ),
-    row("FLASKPASTE_POW_DIFFICULTY", "20", "proof of work for a paste, in leading zero bits; 0 = off", |d, v| {
-        d.pow_difficulty = Some(whole(v, 0, 64)?);
-        Ok(())
-    }),
-    row("FLASKPASTE_POW_TTL", "300", "seconds a proof-of-work token stays valid", |d, v| {
-        set(&mut d.config.pow_ttl_seconds, whole(v, 1, MAX_SECONDS))
-    }),
+    row(
+        "FLASKPASTE_POW_DIFFICULTY",
+        "20",
+        "proof of work for a paste, in leading zero bits; 0 = off",
+        |d, v| {
+            d.pow_difficulty = Some(whole(v, 0, 64)?);
+            Ok(())
+        },
+        |c| c.pow_difficulty.to_string(),
+    ),
+    row(
+        "FLASKPASTE_POW_TTL",
+        "300",
+        "seconds a proof-of-work token stays valid",
+        |d, v| set(&mut d.config.pow_ttl_seconds, whole(v, 1, MAX_SECONDS)),
+        |c| c.pow_ttl_seconds.to_string(),
+    ),
     row(
         "FLASKPASTE_POW_SECRET",
         "(auto)",
         "key that signs the tokens; unset, made once and kept in the database",
         |d, v| set(&mut d.config.pow_secret, secret(v)),
+        |c| format!("{:?}", c.pow_secret),
     ),
-    row("FLASKPASTE_URL_PREFIX", "(empty)", "path under which every route lives, e.g. /paste", |d, v| {
-        set(&mut d.config.url_prefix, url_prefix(v))
-    }),
+    row(
+        "FLASKPASTE_URL_PREFIX",
+        "(empty)",
+        "path under which every route lives, e.g. /paste",
+        |d, v| set(&mut d.config.url_prefix, url_prefix(v)),
+        |c| c.url_prefix.clone(),
+    ),
     row(
         "FLASKPASTE_MIN_ENTROPY",
         "0",
@@ -130,21 +186,35 @@ pub const SETTINGS: &[Setting] = &[
             };
             Ok(())
         },
+        |c| c.min_entropy_bits.to_string(),
     ),
-    row("FLASKPASTE_MIN_ENTROPY_SIZE", "256", "bytes below which entropy is not looked at", |d, v| {
-        set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES))
-    }),
-    row("FLASKPASTE_BIND", "127.0.0.1:5000", "address:port, [::1]:port or unix:/path to listen on", |d, v| {
-        set(&mut d.config.bind, bind(v))
-    }),
-    row("FLASKPASTE_THREADS", "256", "size of the pool: connections served at a time", |d, v| {
-        set(&mut d.config.threads, whole(v, 1, 4096))
-    }),
+    row(
+        "FLASKPASTE_MIN_ENTROPY_SIZE",
+        "256",
+        "bytes below which entropy is not looked at",
+        |d, v| set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES)),
+        |c| c.min_entropy_size_bytes.to_string(),
+    ),
+    row(
+        "FLASKPASTE_BIND",
+        "127.0.0.1:5000",
+        "address:port, [::1]:port or unix:/path to listen on",
+        |d, v| set(&mut d.config.bind, bind(v)),
+        |c| c.bind.to_string(),
+    ),
+    row(
+        "FLASKPASTE_THREADS",
+        "256",
+        "size of the pool: connections served at a time",
+        |d, v| set(&mut d.config.threads, whole(v, 1, 4096)),
+        |c| c.threads.to_string(),
+    ),
     row(
         "FLASKPASTE_PUBLIC_URL",
         "(empty)",
         "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org",
         |d, v| set(&mut d.config.public_url, public_url(v)),
+        |c| c.public_url.clone(),
     ),
     row(
         "FLASKPASTE_CLIENT_DIR",
@@ -154,26 +224,59 @@ pub const SETTINGS: &[Setting] = &[
             d.config.client_dir = Some(v.into());
             Ok(())
         },
+        |c| c.client_dir.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default(),
     ),
     row(
         "FLASKPASTE_MAX_DB_SIZE",
         "0",
         "bytes in use in the database past which new pastes get 507; 0 = no limit",
         |d, v| set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1)),
+        |c| c.max_db_bytes.to_string(),
     ),
-    row("FLASKPASTE_WEB", "1", "0: no pages for browsers", |d, v| set(&mut d.config.web, flag(v))),
-    row("FLASKPASTE_METRICS", "0", "1: GET /metrics answers with Prometheus text", |d, v| {
-        set(&mut d.config.metrics, flag(v))
-    }),
-    row("FLASKPASTE_LOG", "text; json in production", "request log on stderr: text, json or off", |d, v| {
-        d.log = Some(match v {
-            "text" => LogFormat::Text,
-            "json" => LogFormat::Json,
-            "off" => LogFormat::Off,
-            _ => return Err("must be text, json or off".into()),
-        });
-        Ok(())
-    }),
+    row(
+        "FLASKPASTE_WEB",
+        "1",
+        "0: no pages for browsers",
+        |d, v| set(&mut d.config.web, flag(v)),
+        |c| u8::from(c.web).to_string(),
+    ),
+    row(
+        "FLASKPASTE_HSTS",
+        "subdomains",
+        "Strict-Transport-Security: subdomains, host (without includeSubDomains) or off",
+        |d, v| {
+            d.config.hsts = match v {
+                "subdomains" => Hsts::Subdomains,
+                "host" => Hsts::Host,
+                "off" => Hsts::Off,
+                _ => return Err("must be subdomains, host or off".into()),
+            };
+            Ok(())
+        },
+        |c| format!("{:?}", c.hsts).to_lowercase(),
+    ),
+    row(
+        "FLASKPASTE_METRICS",
+        "0",
+        "1: GET /metrics answers with Prometheus text",
+        |d, v| set(&mut d.config.metrics, flag(v)),
+        |c| u8::from(c.metrics).to_string(),
+    ),
+    row(
+        "FLASKPASTE_LOG",
+        "text; json in production",
+        "request log on stderr: text, json or off",
+        |d, v| {
+            d.log = Some(match v {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                "off" => LogFormat::Off,
+                _ => return Err("must be text, json or off".into()),
+            });
+            Ok(())
+        },
+        |c| format!("{:?}", c.log).to_lowercase(),
+    ),
 ];
 
 fn set<T>(field: &mut T, value: Result<T, String>) -> Result<(), String> {

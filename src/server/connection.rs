@@ -209,7 +209,8 @@ impl<'a> Connection<'a> {
         let is_only_copy = reply.is_only_copy && !is_head;
         self.worker.set_phase(if is_only_copy { Phase::SendingOnlyCopy } else { Phase::Sending });
         self.out.clear();
-        reply.write_head(&mut self.out, request_id, persistence, unix_now());
+        let hsts = self.responder.app().config().hsts;
+        reply.write_head(&mut self.out, request_id, persistence, hsts, unix_now());
         if is_head {
             return self.wire.write_all(&self.out).map(|()| 0);
         }

@@ -377,7 +377,9 @@ fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line).into_owned();
             if let Some((_, address)) = text.split_once("listening on ") {
-                let _ = announce.send(address.split_whitespace().next().unwrap_or_default().to_owned());
+                // In either form of the log.
+                let end = address.find(['"', ' ', '\n']).unwrap_or(address.len());
+                let _ = announce.send(address[..end].to_owned());
             }
             lines.push(&text);
             line.clear();

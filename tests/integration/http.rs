@@ -3,6 +3,8 @@
 use crate::harness::{Folder, Server};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 #[test]
 fn the_index_describes_the_server() {
@@ -248,15 +250,33 @@ fn the_log_has_a_line_per_request_without_secrets() {
     delete.header("X-Request-ID", "two").send().expect_status(200);
     server.stop();
     let log = server.log();
-    let lines: Vec<serde_json::Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    assert_eq!(lines.len(), 3, "{log}");
+    // The messages of the start and the end are objects, too.
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(lines.iter().filter(|line| line["status"].is_number()).count(), 3, "{log}");
+    assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("listening on"))));
     let read = lines.iter().find(|line| line["request_id"] == "one").expect("a line with the request id");
     let fields = (&read["method"], &read["path"], &read["status"]);
-    assert_eq!(fields, (&json!("GET"), &json!(paste.raw()), &json!(200)), "{log}");
-    for secret in ["pa55word", "query=1", &paste.delete_token] {
+    assert_eq!(fields, (&json!("GET"), &json!(format!("/{}…/raw", &paste.id[..6])), &json!(200)), "{log}");
+    for secret in ["pa55word", "query=1", &paste.delete_token, &paste.id] {
         assert!(!log.contains(secret), "the log tells {secret}:\n{log}");
     }
     let quiet = Server::start(&[("FLASKPASTE_LOG", "off")]);
     quiet.get("/health");
     assert!(!quiet.log().contains("/health"));
+}
+
+#[test]
+fn strict_transport_security_is_what_the_operator_says() {
+    for (setting, value) in
+        [("", Some("max-age=31536000; includeSubDomains")), ("host", Some("max-age=31536000")), ("off", None)]
+    {
+        let server = Server::start(&[("FLASKPASTE_HSTS", setting)]);
+        // Past the harness, which holds every response to the default.
+        let mut socket = TcpStream::connect(server.authority()).unwrap();
+        socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut response = String::new();
+        socket.read_to_string(&mut response).unwrap();
+        let sent = response.lines().find_map(|line| line.strip_prefix("Strict-Transport-Security: "));
+        assert_eq!(sent, value, "{setting}");
+    }
 }

@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admission", &["clock", "config", "crypto", "error", "http", "network", "paste", "pow", "recent"]),
     ("store", &["at_rest", "clock", "crypto", "network", "object_pool", "operator_log", "paste", "recent", "spool"]),
     ("web", &["http"]),
-    ("log", &["clock", "config"]),
+    ("log", &["clock", "config", "operator_log"]),
     ("config", &["http"]),
     ("http", &["clock", "network"]),
     ("spool", &["at_rest", "crypto", "mime"]),
@@ -53,7 +53,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("mime", &[]),
     ("network", &[]),
     ("object_pool", &[]),
-    ("operator_log", &[]),
+    ("operator_log", &["clock"]),
     ("recent", &[]),
 ];
 

@@ -45,6 +45,46 @@ fn check_config_neither_serves_nor_makes_anything() {
 }
 
 #[test]
+fn check_config_shows_the_settings_by_their_names() {
+    let folder = Folder::new();
+    let variables = [("FLASKPASTE_BIND", "[::1]:8080"), ("FLASKPASTE_POW_SECRET", "a-secret-of-the-server")];
+    let text = stdout(&run(folder.path(), &variables, &["--check-config"]));
+    for line in ["FLASKPASTE_BIND=[::1]:8080", "FLASKPASTE_POW_SECRET=(set)", "FLASKPASTE_PROXY_SECRET=(unset)"] {
+        assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("FLASKPASTE_PEPPER_FILE=./data/pastes.db.pepper") && !text.contains('{'), "{text}");
+}
+
+#[test]
+fn in_production_without_a_proxy_secret_the_start_says_who_is_believed() {
+    let production = ("FLASK_ENV", "production");
+    let told = |variables: &[(&str, &str)]| {
+        let mut server = Server::start(variables);
+        server.stop();
+        server.log().contains("no FLASKPASTE_PROXY_SECRET is set")
+    };
+    assert!(told(&[production]));
+    assert!(!told(&[production, ("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]));
+    assert!(!told(&[]));
+    let folder = Folder::new();
+    let socket = format!("unix:{}", folder.join("s").display());
+    assert!(!told(&[production, ("FLASKPASTE_BIND", &socket)]));
+}
+
+#[test]
+fn with_a_json_log_failures_are_objects_too() {
+    let folder = Folder::new();
+    for variables in [
+        &[("FLASKPASTE_LOG", "json"), ("FLASKPASTE_TYPO", "1")],
+        &[("FLASK_ENV", "production"), ("FLASKPASTE_TYPO", "1")],
+    ] {
+        let line = refusal(folder.path(), variables, &[], 2);
+        let json: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        assert!(json["message"].as_str().unwrap().contains("FLASKPASTE_TYPO"), "{line}");
+    }
+}
+
+#[test]
 fn the_folder_of_the_database_is_made_and_private() {
     let folder = Arc::new(Folder::new());
     let database = folder.join("a/b/pastes.db");
@@ -244,7 +284,12 @@ fn a_backup_overwrites_nothing() {
     let output = server.run(&["backup", target.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "content");
-    assert_eq!(server.run(&["backup", "/nonexistent/folder/backup.db"]).status.code(), Some(1));
+    let nowhere = server.run(&["backup", "/nonexistent/folder/backup.db"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("/nonexistent/folder/backup.db"), "{nowhere:?}");
+    let dash = server.run(&["backup", "-"]);
+    assert_eq!(dash.status.code(), Some(2), "{dash:?}");
+    assert!(!server.folder().join("-").exists());
     assert_eq!(server.run(&["backup"]).status.code(), Some(2));
 }
 

@@ -32,7 +32,12 @@ pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError
     let partial = format!("{name}.partial");
     // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours to
     // remove.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(|error| StoreError::Failed(format!("{partial} cannot be made: {error}")))?;
     let copied = schema::make_at(Path::new(&partial))
         .and_then(|copy| copy.close().map_err(|(_, error)| error.into()))
         .and_then(|()| copy_into(location, &partial));
