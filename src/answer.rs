@@ -52,7 +52,7 @@ impl Responder {
             if let Some(cause) = error.internal_cause() {
                 operator_log::message(&format!("request {request_id} failed: {cause}"));
             }
-            Self::refusal(&error, request_id)
+            self.refusal(&error, request_id)
         });
         self.negotiate(request, reply)
     }
@@ -73,9 +73,11 @@ impl Responder {
         web::page(reply, &config.url_prefix, &admission::base_url(config, request))
     }
 
-    /// The reply that tells a refusal.
-    pub fn refusal(error: &ApiError, request_id: &str) -> Reply {
-        let reply = Reply::json(error.describe().status, &error.body(request_id));
+    /// The reply that tells a refusal; it is counted.
+    pub fn refusal(&self, error: &ApiError, request_id: &str) -> Reply {
+        let description = error.describe();
+        self.app.metrics().count_refusal(description.code);
+        let reply = Reply::json(description.status, &error.body(request_id));
         error.headers().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
     }
 
@@ -115,7 +117,7 @@ impl Responder {
 
     /// Counts and logs an answered request.
     pub fn log_request(&self, entry: &Entry<'_>) {
-        self.app.count_reply(entry.status);
+        self.app.metrics().count_reply(entry.status, entry.elapsed);
         self.log.request(entry);
     }
 

@@ -6,9 +6,9 @@ use crate::admission::Hashing;
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::file_digest::FileDigests;
+use crate::metrics::Metrics;
 use crate::operator_log;
 use crate::store::{Limits, Store, StoreError};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// The limits the settings give the store.
@@ -41,8 +41,7 @@ pub struct App {
     pow_secret: Vec<u8>,
     hashing: Hashing,
     file_digests: FileDigests,
-    /// Replies by the first digit of their status, for the metrics.
-    replies: [AtomicU64; 6],
+    metrics: Metrics,
     started: Instant,
 }
 
@@ -62,7 +61,7 @@ impl App {
             pow_secret,
             hashing: Hashing::default(),
             file_digests: FileDigests::default(),
-            replies: Default::default(),
+            metrics: Metrics::default(),
             started: Instant::now(),
         })
     }
@@ -87,6 +86,11 @@ impl App {
         &self.file_digests
     }
 
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// The key that signs proof-of-work tokens.
     pub fn pow_secret(&self) -> &[u8] {
         &self.pow_secret
@@ -104,17 +108,5 @@ impl App {
     /// Seconds since the start.
     pub fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
-    }
-
-    /// Counts a reply.
-    pub fn count_reply(&self, status: u16) {
-        if let Some(count) = self.replies.get(usize::from(status / 100)) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Replies so far whose status begins with each digit from 1 to 5.
-    pub fn replies(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.replies.iter().enumerate().skip(1).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
     }
 }

@@ -48,6 +48,8 @@ pub mod http;
 #[cfg(feature = "server")]
 pub mod log;
 #[cfg(feature = "server")]
+pub mod metrics;
+#[cfg(feature = "server")]
 pub mod mime;
 #[cfg(feature = "server")]
 pub mod network;

@@ -153,6 +153,14 @@ impl Store {
         &self.folder
     }
 
+    /// Bytes that can still be written to the disk of the database.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        Ok(disk::free_bytes(&self.folder)?)
+    }
+
     /// What spool files may take together.
     pub fn spool_room(&self) -> &Arc<SpoolRoom> {
         &self.spool_room

@@ -107,7 +107,10 @@ fn store(
         token_hash: crypto::sha256(delete_token.as_bytes()),
     };
     match app.store().create(NewPaste { content, mime_type, meta, owner }, attempt)? {
-        Created::Stored(id, handle) => Ok(created_reply(app, request, &id, handle, answer)),
+        Created::Stored(id, handle) => {
+            app.metrics().creates.count();
+            Ok(created_reply(app, request, &id, handle, answer))
+        }
         Created::TokenSpent => Err(ApiError::PowReused),
         Created::Duplicate(Duplicate { count, retry_after_seconds }) => {
             Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })

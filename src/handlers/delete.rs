@@ -23,7 +23,10 @@ pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Re
         return Err(ApiError::AuthRequired);
     }
     match app.store().delete(id, owner.as_ref(), token_hash, now)? {
-        Deleted::Done => Ok(Reply::json(200, &json!({ "message": "Paste deleted", "id": id.as_str() }))),
+        Deleted::Done => {
+            app.metrics().deletes.count();
+            Ok(Reply::json(200, &json!({ "message": "Paste deleted", "id": id.as_str() })))
+        }
         Deleted::Denied => Err(ApiError::PermissionDenied),
         Deleted::NotFound => Err(ApiError::NotFound),
     }

@@ -66,6 +66,7 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
     };
     if request.method == Method::Get {
         store.touch(&paste, now);
+        app.metrics().reads.count();
     }
     let (first, last) = (range.start, range.end.saturating_sub(1));
     let reply = content_reply(&paste, status, content(app, &paste, first_piece, range)).with("Accept-Ranges", "bytes");
@@ -89,7 +90,10 @@ fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) 
 /// Takes a burn paste, or shows what taking it would give.
 fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiError> {
     let body = if request.method == Method::Get {
-        Body::Stream(app.store().burn(paste)?.ok_or(ApiError::NotFound)?, paste.meta.size)
+        let content = app.store().burn(paste)?.ok_or(ApiError::NotFound)?;
+        app.metrics().reads.count();
+        app.metrics().burns.count();
+        Body::Stream(content, paste.meta.size)
     } else {
         Body::Stream(Box::new(std::io::empty()), paste.meta.size)
     };

@@ -9,10 +9,10 @@ use crate::clock::UnixSeconds;
 use crate::crypto;
 use crate::error::ApiError;
 use crate::http::{Body, Reply, Request};
+use crate::metrics::Text;
 use crate::pow::Challenge;
 use crate::web;
 use serde_json::{Map, Value, json};
-use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::PathBuf;
@@ -138,26 +138,21 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
         return Err(ApiError::NoMetrics);
     }
     let stats = app.store().recent_stats(now)?;
-    let mut text = String::new();
-    let mut gauge = |name: &str, help: &str, value: u64| {
-        let _ = writeln!(
-            text,
-            "# HELP flaskpaste_{name} {help}\n# TYPE flaskpaste_{name} gauge\nflaskpaste_{name} {value}"
-        );
-    };
+    let mut text = Text::default();
+    text.head("build_info", "gauge", "The version that runs; always 1.");
+    text.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    let mut gauge = |name: &str, help: &str, value: u64| text.one(name, "gauge", help, value);
     gauge("pastes", "Pastes that have not expired.", stats.pastes);
     gauge("content_bytes", "Bytes of content in them.", stats.content_bytes);
     gauge("database_bytes", "Size of the database file.", stats.database_bytes);
     gauge("database_disk_bytes", "Size of the database's files, its log included.", stats.disk_bytes);
     gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
+    gauge("disk_free_bytes", "Bytes that can still be written to its disk.", app.store().free_bytes()?);
+    gauge("spool_bytes", "Bytes of uploads under way in spool files.", app.store().spool_room().taken_bytes());
+    gauge("workers", "Connections that can be served at a time, as set.", app.config().threads as u64);
     gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
-    text.push_str(
-        "# HELP flaskpaste_replies_total Replies by class of their status.\n# TYPE flaskpaste_replies_total counter\n",
-    );
-    for (class, count) in app.replies() {
-        let _ = writeln!(text, "flaskpaste_replies_total{{class=\"{class}xx\"}} {count}");
-    }
-    Ok(Reply::typed(200, "text/plain; version=0.0.4; charset=utf-8", text))
+    app.metrics().write(&mut text);
+    Ok(Reply::typed(200, "text/plain; version=0.0.4; charset=utf-8", text.finish()))
 }
 
 /// `GET /static/<name>`: what the pages for browsers are made of.

@@ -44,6 +44,11 @@ impl Acceptor {
         }
     }
 
+    /// TCP connections that are there and wait to be accepted.
+    pub(super) fn queued(&self) -> u64 {
+        self.endpoints.iter().filter_map(|endpoint| sys::queued_connections(endpoint.as_fd())).sum()
+    }
+
     /// Waits for the next connection, and who is at its other end.
     ///
     /// # Errors

@@ -150,7 +150,7 @@ impl<'a> Connection<'a> {
         let request_id = self.responder.request_id(&request);
         let client = admission::client(config, &request).to_string();
         let mut reply = if head.expectation == Expectation::Unknown {
-            Responder::refusal(&ApiError::ExpectationFailed, &request_id)
+            self.responder.refusal(&ApiError::ExpectationFailed, &request_id)
         } else {
             self.responder.answer(&mut request, &request_id, unix_now())
         };
@@ -182,7 +182,7 @@ impl<'a> Connection<'a> {
     fn refuse(&mut self, error: &ApiError) -> io::Result<After> {
         let started = Instant::now();
         let request_id = self.responder.new_request_id();
-        let mut reply = Responder::refusal(error, &request_id);
+        let mut reply = self.responder.refusal(error, &request_id);
         let is_head = self.wire.arrived().starts_with(b"HEAD ");
         let written = self.write_reply(&mut reply, &request_id, Persistence::Close, is_head);
         self.responder.log_request(&Entry {

@@ -172,6 +172,9 @@ pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
         while !pool.is_stopping() {
             let is_pressed = round(&pool.workers, &mut histories, Instant::now());
             pool.pressed.store(is_pressed, Ordering::Relaxed);
+            let metrics = pool.responder.app().metrics();
+            metrics.busy_workers.set(histories.iter().flatten().count() as u64);
+            metrics.queued.set(pool.acceptor.queued());
             std::thread::sleep(if is_pressed { PRESSED_INTERVAL } else { INTERVAL });
         }
     };

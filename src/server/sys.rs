@@ -131,6 +131,21 @@ pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
     }
 }
 
+/// Connections that wait to be accepted from a listening TCP socket; `None` for any other. The kernel tells it in the place
+/// of `tcpi_unacked`.
+pub(super) fn queued_connections(listener: BorrowedFd<'_>) -> Option<u64> {
+    const UNACKED_OFFSET: usize = 8 + 4 * 4;
+    let mut info = [0u8; UNACKED_OFFSET + size_of::<u32>()];
+    let mut length = libc::socklen_t::try_from(info.len()).ok()?;
+    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
+    let result = unsafe {
+        let value = info.as_mut_ptr().cast();
+        libc::getsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
+    };
+    check(result).ok()?;
+    info.last_chunk().map(|queued| u32::from_ne_bytes(*queued).into())
+}
+
 /// Has the scheduler take this thread for one that does not mind to wait a moment (`SCHED_BATCH`, sched(7)): woken up, it
 /// does not interrupt whoever runs.
 pub(super) fn schedule_as_batch() -> io::Result<()> {
@@ -255,5 +270,16 @@ mod tests {
         assert!(is_unix(&UnixStream::pair().unwrap().0) && !is_unix(&client));
         let copy = TcpStream::from(duplicate(client.as_raw_fd()).unwrap());
         assert_eq!(copy.local_addr().unwrap(), client.local_addr().unwrap());
+    }
+
+    #[test]
+    fn connections_that_wait_to_be_accepted_are_counted() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(queued_connections(listener.as_fd()), Some(0));
+        let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(queued_connections(listener.as_fd()), Some(1));
+        listener.accept().unwrap();
+        assert_eq!(queued_connections(listener.as_fd()), Some(0));
+        assert_eq!(queued_connections(io::pipe().unwrap().0.as_fd()), None);
     }
 }

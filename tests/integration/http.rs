@@ -56,12 +56,34 @@ fn the_api_description_is_served() {
 fn metrics_are_there_only_when_asked_for() {
     Server::start(&[]).get("/metrics").expect_code(404, "not_found");
     let server = Server::start(&[("FLASKPASTE_METRICS", "1")]);
-    server.paste("x");
+    let (read, burned) = (server.paste("x"), server.post("y").header("X-Burn-After-Read", "1").created());
+    server.get(&read.raw()).expect_status(200);
+    server.get(&burned.raw()).expect_status(200);
+    server.get(&burned.raw()).expect_code(404, "not_found");
+    server.raw("no request\r\n\r\n");
     let response = server.get("/metrics").expect_status(200);
     response.expect(response.get("Content-Type").unwrap().starts_with("text/plain"), "Prometheus text");
     let is_sample = |line: &str| line.split(' ').next_back().is_some_and(|value| value.parse::<f64>().is_ok());
     response.expect(response.text().lines().all(|line| line.starts_with('#') || is_sample(line)), "samples");
-    response.expect(response.text().contains("flaskpaste_"), "our own names");
+    let text = response.text();
+    for sample in [
+        concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        "creates_total 2",
+        "reads_total 2",
+        "burns_total 1",
+        "deletes_total 0",
+        "pastes 1",
+        "refusals_total{code=\"not_found\"} 1",
+        "refusals_total{code=\"bad_request\"} 1",
+        "request_seconds_bucket{le=\"+Inf\"} 6",
+        "queued_connections 0",
+        "workers 256",
+    ] {
+        response.expect(text.lines().any(|line| line == format!("flaskpaste_{sample}")), sample);
+    }
+    for name in ["busy_workers", "disk_free_bytes", "spool_bytes", "request_seconds_sum"] {
+        response.expect(text.contains(&format!("\nflaskpaste_{name} ")), name);
+    }
 }
 
 #[test]
