@@ -2,8 +2,10 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
+# Where cargo builds.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
-STATIC_BUILT := target/$(STATIC_TARGET)/release
+STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
 .PHONY: help run build lint test test-quick check bench attack soak fuzz sanitize static dist container install install-server install-client uninstall docs clean
@@ -12,7 +14,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on 127.0.0.1:5000
-	./target/release/flaskpaste
+	$(TARGET)/release/flaskpaste
 
 # Each with its own feature alone, so that neither program has the other's crates.
 SERVER = --locked --bin flaskpaste
@@ -44,10 +46,10 @@ bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)
-	$(PYTHON) tests/attack/attack.py target/release/flaskpaste $(ATTACKS)
+	$(PYTHON) tests/attack/attack.py $(TARGET)/release/flaskpaste $(ATTACKS)
 
 soak: build ## minutes of mixed load, burn races and kills under writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
-	$(PYTHON) tests/attack/soak.py target/release/flaskpaste
+	$(PYTHON) tests/attack/soak.py $(TARGET)/release/flaskpaste
 
 FUZZ_SECONDS ?= 60
 FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target $(STATIC_TARGET)
@@ -62,7 +64,7 @@ fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS (needs cargo-fuzz and the
 sanitize: export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER = valgrind --quiet --error-exitcode=1 --leak-check=no
 sanitize: ## the unit tests under AddressSanitizer (nightly toolchain), and those of server and store under valgrind
 	env -u CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER RUSTFLAGS="-Zsanitizer=address" \
-		$(CARGO) +nightly test --locked --features client --lib --target $(STATIC_TARGET) --target-dir target/sanitize
+		$(CARGO) +nightly test --locked --features client --lib --target $(STATIC_TARGET) --target-dir $(TARGET)/sanitize
 	$(CARGO) test --locked --features client --lib -- --test-threads=1 server:: store::
 
 # The target is named so that the flag reaches the binary and not the build scripts.
@@ -80,7 +82,7 @@ PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 # Where the programs come from: after `make static`, target/TRIPLE/release.
-BUILT ?= target/release
+BUILT ?= $(TARGET)/release
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 DOC := $(DESTDIR)$(PREFIX)/share/doc/flaskpaste
@@ -90,13 +92,23 @@ UNITS := $(DESTDIR)$(UNITDIR)
 EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
 	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf
 
-# Installing builds nothing, so that nothing is built as root.
-built = @test -x $(BUILT)/$(1) || { echo "there is no $(BUILT)/$(1): make build, or make static and BUILT=$(STATIC_BUILT)" >&2; exit 1; }
+# What is missing is built, and what is there is taken as it is: after `make build`, `sudo make install` builds nothing.
+$(TARGET)/release/flaskpaste:
+	$(CARGO) build --release $(SERVER)
+
+$(TARGET)/release/fpaste:
+	$(CARGO) build --release $(CLIENT)
+
+$(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste:
+	$(MAKE) static
+
+%/flaskpaste %/fpaste:
+	@echo "there is no $(BUILT)/flaskpaste or fpaste: BUILT=$(TARGET)/release after make build, BUILT=$(STATIC_BUILT) after make static" >&2
+	@exit 1
 
 install: install-server install-client ## install both programs: DESTDIR, PREFIX, MANDIR, UNITDIR, BUILT
 
-install-server: ## install the server, its man page, systemd units and examples
-	$(call built,flaskpaste)
+install-server: $(BUILT)/flaskpaste ## install the server, its man page, systemd units and examples
 	install -d "$(BIN)" "$(MAN)/man8" "$(UNITS)" "$(DOC)"
 	install -m 755 $(BUILT)/flaskpaste "$(BIN)/flaskpaste"
 	sed 's|/usr/local/|$(PREFIX)/|' man/flaskpaste.8 > "$(MAN)/man8/flaskpaste.8"
@@ -105,8 +117,7 @@ install-server: ## install the server, its man page, systemd units and examples
 	install -m 644 $(EXAMPLES) "$(DOC)"
 	chmod 644 "$(MAN)/man8/flaskpaste.8" "$(UNITS)/flaskpaste.service"
 
-install-client: ## install the client, its man page and completions
-	$(call built,fpaste)
+install-client: $(BUILT)/fpaste ## install the client, its man page and completions
 	install -d "$(BIN)" "$(MAN)/man1" "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
 		"$(SHARE)/fish/vendor_completions.d"
 	install -m 755 $(BUILT)/fpaste "$(BIN)/fpaste"
@@ -125,24 +136,24 @@ uninstall: ## remove what install installed; settings and pastes stay
 	cd "$(DOC)" 2>/dev/null && rm -f $(notdir $(EXAMPLES)) && rmdir "$(DOC)" || true
 
 DIST := flaskpaste-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell uname -m)-linux
-STAGE := target/dist/stage
+STAGE := $(TARGET)/dist/stage
 
 dist: static ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz, for /usr/local
-	rm -rf target/dist
+	rm -rf $(TARGET)/dist
 	$(MAKE) install BUILT=$(STATIC_BUILT) DESTDIR=$(STAGE) PREFIX=/usr/local
 	cp README.md CHANGELOG.md LICENSE $(STAGE)/usr/local/share/doc/flaskpaste/
 	tar -C $(STAGE)/usr/local --transform 's|^\.|$(DIST)|' --sort=name --owner=0 --group=0 --numeric-owner \
-		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > target/dist/$(DIST).tar.gz
+		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
 	rm -rf $(STAGE)
-	cd target/dist && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+	cd $(TARGET)/dist && sha256sum $(DIST).tar.gz | tee SHA256SUMS
 
 CONTAINER ?= podman build --format docker
 
 container: static ## build the container image flaskpaste (CONTAINER="docker build" for Docker)
-	rm -rf target/container
-	install -d target/container/data
-	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste target/container
-	$(CONTAINER) -f contrib/Containerfile -t flaskpaste target/container
+	rm -rf $(TARGET)/container
+	install -d $(TARGET)/container/data
+	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste $(TARGET)/container
+	$(CONTAINER) -f contrib/Containerfile -t flaskpaste $(TARGET)/container
 
 docs: ## render the settings into the README, the man page and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored

@@ -73,7 +73,8 @@ fn ipv6_is_listened_on() {
 
 /// The static programs, if they have been built.
 fn static_programs() -> Option<[PathBuf; 2]> {
-    let release = format!("target/{}-unknown-linux-gnu/release", std::env::consts::ARCH);
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let release = format!("{target}/{}-unknown-linux-gnu/release", std::env::consts::ARCH);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(release);
     let programs = ["flaskpaste", "fpaste"].map(|name| folder.join(name));
     programs.iter().all(|program| program.is_file()).then_some(programs)

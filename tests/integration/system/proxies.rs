@@ -112,6 +112,24 @@ fn is_known(person: &Client) -> bool {
 }
 
 #[test]
+fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
+    let Some((server, _nginx, people)) = behind_nginx(&[("FLASKPASTE_METRICS", "1")], |text| text) else { return };
+    assert_eq!(people.curl("/metrics", &[]).1, "403");
+    server.get("/metrics").expect_status(200);
+    let pastes: Vec<(String, String)> =
+        (0..40).map(|n| people.curl("/", &["--data-binary", &format!("paste {n}")])).collect();
+    let refused: Vec<&String> = pastes.iter().filter(|(_, status)| status == "429").map(|(body, _)| body).collect();
+    assert!((10..=20).contains(&refused.len()), "{} of 40 were refused", refused.len());
+    let refusal: serde_json::Value = serde_json::from_str(refused[0]).unwrap();
+    assert_eq!(refusal["code"], "rate_limited");
+    // Reading goes on.
+    let first: serde_json::Value = serde_json::from_str(&pastes[0].0).unwrap();
+    for _ in 0..60 {
+        assert_eq!(people.curl(first["raw"].as_str().unwrap(), &[]).1, "200");
+    }
+}
+
+#[test]
 fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
     let Some((server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let fingerprint = |name: &str| {
@@ -294,4 +312,5 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     let file = folder.join("large");
     fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
     assert_eq!(people.curl("/", &["--data-binary", &format!("@{}", file.display())]).1, "413");
+    assert_eq!(people.curl("/metrics", &[]).1, "403");
 }
