@@ -33,10 +33,19 @@ pub fn settings_man() -> String {
     })
 }
 
-/// The settings as an example of an environment file, each with its default and none of them set.
+/// What the systemd unit sets, where that is not the default: whoever takes the mark of a comment away changes nothing.
+const OF_THE_SERVICE: &[(&str, &str)] = &[
+    ("FLASK_ENV", "production"),
+    ("FLASKPASTE_DB", "/var/lib/flaskpaste/pastes.db"),
+    ("FLASKPASTE_PEPPER_FILE", "/var/lib/flaskpaste/pastes.db.pepper"),
+    ("FLASKPASTE_LOG", "json"),
+];
+
+/// The settings as an example of the service's environment file, each with the value it has there and none of them set.
 pub fn settings_env() -> String {
     SETTINGS.iter().fold(String::new(), |text, s| {
-        let default = if s.default.contains(['(', ' ', ';']) { "" } else { s.default };
+        let of_the_service = OF_THE_SERVICE.iter().find(|(name, _)| *name == s.name).map(|(_, value)| *value);
+        let default = of_the_service.unwrap_or(if s.default.contains(['(', ' ', ';']) { "" } else { s.default });
         let note = if default.is_empty() { format!(" [{}]", s.default) } else { String::new() };
         text + &format!("\n# {}{note}\n#{}={default}\n", s.meaning, s.name)
     })

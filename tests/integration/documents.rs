@@ -2,10 +2,11 @@
 //! from and against each other, and the man pages.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flaskpaste::config::{settings_env, settings_man, settings_markdown};
+use flaskpaste::config::{Config, settings_env, settings_man, settings_markdown};
 use serde_json::Value;
 
 use crate::harness::{Folder, run};
@@ -33,6 +34,26 @@ fn with_settings(file: &str, begin: &str, end: &str, settings: &str) -> String {
     let (before, rest) = text.split_once(begin).expect("the mark before the settings");
     let (_, after) = rest.split_once(end).expect("the mark behind the settings");
     format!("{before}{begin}{settings}{end}{after}")
+}
+
+/// Whoever takes the mark of a comment away, to change the value later, changes nothing yet.
+#[test]
+fn the_values_of_the_environment_file_are_the_services_own() {
+    let config = |variables: &[(&str, &str)]| {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let mut config = Config::from_variables(variables).unwrap();
+        config.pepper_file = Some(config.pepper_path());
+        format!("{config:#?}")
+    };
+    let unit = read("contrib/systemd/flaskpaste.service");
+    let service: Vec<(&str, &str)> =
+        unit.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('=')).collect();
+    assert_eq!(service.len(), 2);
+    let file = read("contrib/flaskpaste.env");
+    let lines = file.lines().filter_map(|line| line.strip_prefix('#')?.split_once('='));
+    let uncommented: Vec<(&str, &str)> = lines.filter(|(name, _)| name.starts_with("FLASK")).collect();
+    assert!(uncommented.len() > 20);
+    assert_eq!(config(&[service.clone(), uncommented].concat()), config(&service));
 }
 
 #[test]
