@@ -45,16 +45,20 @@ impl Responder {
     /// Answers a request; a panic becomes an internal error of this request alone.
     pub fn answer(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
         self.note_wrong_secret(request, now);
-        let answered = catch_unwind(AssertUnwindSafe(|| routes::dispatch(&self.app, request, now)));
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            let reply = routes::dispatch(&self.app, request, now).unwrap_or_else(|error| self.fail(&error, request_id));
+            self.negotiate(request, reply)
+        }));
         // The panic hook has told the rest.
-        let answered = answered.unwrap_or_else(|_| Err(ApiError::Internal("it panicked".into())));
-        let reply = answered.unwrap_or_else(|error| {
-            if let Some(cause) = error.internal_cause() {
-                operator_log::message(&format!("request {request_id} failed: {cause}"));
-            }
-            self.refusal(&error, request_id)
-        });
-        self.negotiate(request, reply)
+        answered.unwrap_or_else(|_| self.fail(&ApiError::Internal("it panicked".into()), request_id))
+    }
+
+    /// The reply that tells a refusal, after the operator was told what nobody else is.
+    fn fail(&self, error: &ApiError, request_id: &str) -> Reply {
+        if let Some(cause) = error.internal_cause() {
+            operator_log::message(&format!("request {request_id} failed: {cause}"));
+        }
+        self.refusal(error, request_id)
     }
 
     /// The reply as a page, where there is one and a browser asks.

@@ -148,6 +148,11 @@ impl Store {
         })
     }
 
+    /// Whether the pepper was made just now, and nobody can have a copy.
+    pub fn has_new_pepper(&self) -> bool {
+        self.pepper.is_new
+    }
+
     /// The folder for spool files.
     pub fn folder(&self) -> &Path {
         &self.folder

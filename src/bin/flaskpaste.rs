@@ -79,9 +79,13 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 Some("stats") => Command::Stats { json: false },
                 Some("purge") => Command::Purge,
                 Some("health") => Command::Health,
-                Some("backup") => match parser.value().map_err(|_| "backup needs the name of a new file")? {
-                    target if target == "-" => return Err("a backup needs a file: its copy is checked".into()),
-                    target => Command::Backup(target.into()),
+                Some("backup") => match parser.next()? {
+                    Some(Value(target)) if target == "-" => {
+                        return Err("a backup needs a file: its copy is checked".into());
+                    }
+                    Some(Value(target)) => Command::Backup(target.into()),
+                    Some(Short('h') | Long("help")) => return Ok(Command::Help),
+                    _ => return Err("backup needs the name of a new file".into()),
                 },
                 _ => return Err(Value(word).unexpected()),
             },
@@ -133,6 +137,12 @@ fn serve(config: Config) -> Outcome {
         operator_log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
     }
     let config = responder.app().config();
+    if responder.app().store().has_new_pepper() {
+        operator_log::message(&format!(
+            "pepper {} made; the database is lost without it: keep a copy where its backups are not",
+            config.pepper_path().display()
+        ));
+    }
     let is_on_tcp = addresses.iter().any(|address| !address.starts_with("unix:"));
     if config.mode == Mode::Production && config.proxy_secret.is_empty() && is_on_tcp {
         operator_log::message(

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is stored unless everything about the request is right, and a 201 is on the disk. What can be
 //! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`], but for
-//! one JSON body at a time, which is parsed where it lies.
+//! one JSON body at a time and the text in it.
 
 use super::json_body::JsonBody;
 use super::mark;
@@ -13,6 +13,7 @@ use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
 use crate::error::ApiError;
 use crate::http::{Framing, Reply, Request};
 use crate::mime;
+use crate::operator_log;
 use crate::paste::{Expiry, Fingerprint, Id, parse_expiry_seconds};
 use crate::spool::{Content, MEMORY_BYTES, Spool};
 use crate::store::{Attempt, Created, Duplicate, Handle, Meta, NewPaste};
@@ -48,6 +49,8 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
         }
         Framing::Length(_) | Framing::Chunked => {}
     }
+    // A JSON body may say it otherwise than the headers.
+    let wishes = if is_json(request) { None } else { Some(header_wishes(request)?) };
     let token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
     let attempt = match token {
         Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
@@ -56,12 +59,15 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
     let mut has_begun = false;
     let created = receive(app, request, max_size, &mut has_begun)
         .and_then(|body| body.ok_or(ApiError::TooLarge { max_size, authenticated: owner.is_some() }))
-        .and_then(|body| store(app, request, body, owner, attempt.as_ref(), now));
+        .and_then(|body| store(app, request, body, wishes, owner, attempt.as_ref(), now));
     if let (Err(error), Some(attempt)) = (&created, &attempt)
         && has_begun
         && !error.is_ours()
     {
-        app.store().spend(attempt)?;
+        // The refusal is told all the same; the token can be used again then.
+        if let Err(error) = app.store().spend(attempt) {
+            operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
+        }
     }
     created
 }
@@ -71,6 +77,7 @@ fn store(
     app: &App,
     request: &Request<'_>,
     body: Content,
+    wishes: Option<Wishes>,
     owner: Option<Fingerprint>,
     attempt: Option<&Attempt>,
     now: UnixSeconds,
@@ -79,11 +86,13 @@ fn store(
     if body.size == 0 {
         return Err(ApiError::NoContent);
     }
-    let is_json = is_json(request);
-    let (content, wishes) = if is_json { unwrap_json(app, request, body)? } else { (body, header_wishes(request)?) };
+    let (content, wishes) = match wishes {
+        Some(wishes) => (body, wishes),
+        None => unwrap_json(app, request, body)?,
+    };
     admission::entropy(config, content.size, content.entropy_bits)?;
 
-    let sent_type = request.header("Content-Type").filter(|_| !is_json);
+    let sent_type = request.header("Content-Type").filter(|_| !is_json(request));
     let mime_type = mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into());
     let expiry = match wishes.expiry_seconds {
         Some(seconds) => Expiry::Fixed(now + seconds.min(config.max_expiry_seconds)),

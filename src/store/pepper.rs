@@ -7,7 +7,7 @@ use super::StoreError;
 use super::sealing::Pepper;
 use crate::crypto;
 use crate::operator_log;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -28,14 +28,22 @@ pub(super) fn read(path: &Path) -> Result<Option<Pepper>, StoreError> {
         Err(error) => return Err(refuse(format!("cannot be read ({error}); fix its owner and mode"))),
     };
     let mode = file.metadata().map_or(0, |metadata| metadata.permissions().mode());
-    if mode & 0o007 != 0 {
-        operator_log::message(&format!("pepper {}: everybody here can read it; chmod 600 it", path.display()));
+    if mode & 0o004 != 0 {
+        operator_log::message(&format!(
+            "pepper {}: every user of this machine can read it; chmod 600 it",
+            path.display()
+        ));
     }
     let mut text = Zeroizing::new(String::new());
     file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| refuse(format!("cannot be read ({error})")))?;
     let bytes = crypto::unhex(text.trim()).map(Zeroizing::new);
     let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-    let key = key.ok_or_else(|| refuse("is not 64 hex digits; restore the file the database was made with".into()))?;
+    let key = key.ok_or_else(|| {
+        refuse(
+            "is not 64 hex digits; restore the file the database was made with, or remove it if there is none yet"
+                .into(),
+        )
+    })?;
     Ok(Some(Pepper::new(Zeroizing::new(key))))
 }
 
@@ -49,34 +57,43 @@ pub(super) fn read_or_make(path: &Path) -> Result<Pepper, StoreError> {
     }
     let made = make(path).map_err(|error| {
         StoreError::Failed(format!(
-            "pepper {}: cannot be made ({error}); set FLASKPASTE_PEPPER_FILE to a path that can be written",
+            "pepper {}: cannot be made ({error}); set FLASKPASTE_PEPPER_FILE to a path in a folder that can be written",
             path.display()
         ))
     });
-    made?;
+    let is_new = made?;
     // Another process may have been first: what is there counts.
-    read(path)?.ok_or_else(|| StoreError::Failed(format!("pepper {}: has vanished", path.display())))
+    let mut pepper =
+        read(path)?.ok_or_else(|| StoreError::Failed(format!("pepper {}: has vanished", path.display())))?;
+    pepper.is_new = is_new;
+    Ok(pepper)
 }
 
-/// Makes the file whole or not at all: it gets its name only when its digits are on the disk.
-fn make(path: &Path) -> io::Result<()> {
+/// Makes the file whole or not at all: it gets its name only when its digits are on the disk. False if another process
+/// was first.
+fn make(path: &Path) -> io::Result<bool> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = folder.join(format!(".pepper-{}", crypto::hex(&crypto::random::<8>()?)));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let written = writeln!(file, "{}", *Pepper::random()?.hex())
-        .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| match std::fs::hard_link(&draft, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            result => result,
-        });
-    std::fs::remove_file(&draft)?;
-    written.and_then(|()| File::open(folder)?.sync_all())
+    let made = write(&draft, &Pepper::random()?).and_then(|()| match std::fs::hard_link(&draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    });
+    let _ = std::fs::remove_file(&draft);
+    File::open(folder)?.sync_all()?;
+    made
+}
+
+fn write(draft: &Path, pepper: &Pepper) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    writeln!(file, "{}", *pepper.hex())?;
+    file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {

@@ -16,13 +16,15 @@ pub struct Pepper {
     key: Zeroizing<[u8; KEY_BYTES]>,
     /// HKDF-Extract of the pepper, from which the keys are expanded that seal content keys.
     extracted: Zeroizing<Sha256Digest>,
+    /// Whether it was made just now.
+    pub(super) is_new: bool,
 }
 
 impl Pepper {
     /// The pepper of these bytes.
     pub(super) fn new(key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         let extracted = crypto::hkdf_extract(b"flaskpaste at rest 1", key.as_slice());
-        Self { key, extracted }
+        Self { key, extracted, is_new: false }
     }
 
     /// A new one.

@@ -86,7 +86,7 @@ impl Sqlite {
         shared.erased.store(true, Ordering::Relaxed);
         let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits.dedup_window_seconds);
         // The log exists from the first look at the database on.
-        let files = Files::note(location)?;
+        let files = Files::note(location, pepper_file)?;
         let writer = Writer::start(connection, files.clone(), housekeeper)?;
         let tries = Tries::default();
         Ok((Self { location: location.clone(), files, limits, writer, readers, shared, tries }, pepper))
@@ -130,7 +130,7 @@ impl Sqlite {
 
     pub(super) fn take(&self, key: RowKey, size: u64, folder: &Path) -> Result<Option<SealedContent>, StoreError> {
         let folder: PathBuf = folder.into();
-        let taken = self.writer.write(0, move |connection| queries::take(connection, key, size, &folder));
+        let taken = self.writer.write(size, move |connection| queries::take(connection, key, size, &folder));
         self.note_erased(taken, Option::is_some)
     }
 

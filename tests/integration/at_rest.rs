@@ -208,6 +208,36 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 }
 
 #[test]
+fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
+    let server = Server::start(&[]);
+    assert!(server.log().contains("keep a copy where its backups are not"), "{}", server.log());
+    let paste = server.paste("kept");
+    let aside = server.folder().join("aside");
+    fs::rename(server.pepper(), &aside).unwrap();
+    server.get("/health").expect_status(503);
+    server.post("lost").send().expect_code(500, "internal");
+    assert!(server.log().contains("pastes.db.pepper was removed or replaced"), "{}", server.log());
+    server.get(&paste.raw()).expect_body("kept");
+    fs::rename(&aside, server.pepper()).unwrap();
+    server.get("/health").expect_status(200);
+    server.paste("kept, too");
+}
+
+#[test]
+fn a_command_beside_the_server_makes_no_pepper() {
+    let folder = Folder::new();
+    let path = folder.join("pastes.db");
+    let variables = [("FLASKPASTE_DB", path.to_str().unwrap())];
+    make_version_1(&path, "content");
+    refusal(folder.path(), &variables, &["stats"], 1);
+    fs::write(folder.join("empty.db"), "").unwrap();
+    let empty = folder.join("empty.db");
+    refusal(folder.path(), &[("FLASKPASTE_DB", empty.to_str().unwrap())], &["stats"], 1);
+    let peppers = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(peppers.filter(|name| name.to_str().unwrap().contains("pepper")).count(), 0);
+}
+
+#[test]
 fn the_pepper_may_lie_elsewhere_and_a_backup_says_that_it_does_not_have_it() {
     let secrets = Folder::new();
     let pepper = secrets.join("pepper");
@@ -332,6 +362,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     let path = folder.join("pastes.db");
     make_version_1(&path, "content");
     fs::write(folder.join("pastes.db.sealing"), "what a killed start left").unwrap();
+    fs::write(folder.join("pastes.db.unsealed"), "what another left").unwrap();
     let reader = rusqlite::Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();
     let variables = [("FLASKPASTE_DB", path.to_str().unwrap()), ("FLASKPASTE_BIND", "127.0.0.1:0")];
@@ -340,7 +371,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     drop(reader);
     let server = Server::start_by(Launcher::default(), Arc::clone(&folder), &[]);
     server.get("/aaaaaaaaaaaa/raw").expect_status(200);
-    assert!(!folder.join("pastes.db.sealing").exists());
+    assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
 }
 
 /// A long reader, such as a backup of a large database, keeps the log from being emptied. Nobody waits for it.

@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "metrics",
             "mime",
+            "operator_log",
             "paste",
             "pow",
             "spool",

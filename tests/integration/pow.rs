@@ -1,4 +1,4 @@
-//! Proof of work: who needs it, what is accepted, and that a token buys one paste.
+//! Proof of work: who needs it, what is accepted, and that a token buys one attempt.
 
 use crate::harness::{Folder, SOON, Server, unix_now, wait_until};
 use crate::http_client::Request;
@@ -145,8 +145,8 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
     pay(&server, "again", &challenge(&server)).expect_status(201);
     let spent: Vec<Value> = (0..4).map(|_| challenge(&server)).collect();
     pay(&server, "again", &spent[0]).expect_code(429, "duplicate");
-    let bad_expiry = with_proof(&server, "x", &spent[1], &solution(&spent[1], true)).header("X-Expiry", "0");
-    bad_expiry.send().expect_code(400, "invalid_expiry");
+    let bad_json = with_proof(&server, "{}", &spent[1], &solution(&spent[1], true));
+    bad_json.header("Content-Type", "application/json").send().expect_code(400, "invalid_json");
     let cut = create_head(&spent[2], "Content-Length: 10") + "five!";
     server.raw(cut).remove(0).expect_code(400, "bad_request");
     let too_large = create_head(&spent[3], "Transfer-Encoding: chunked") + "5\r\nfive!\r\n65\r\n";
@@ -168,6 +168,8 @@ fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
     let challenge = challenge(&server);
     pay(&server, &"x".repeat(100_001), &challenge).expect_code(413, "too_large");
     pay(&server, "", &challenge).expect_code(400, "no_content");
+    let bad_expiry = with_proof(&server, "x", &challenge, &solution(&challenge, true)).header("X-Expiry", "0");
+    bad_expiry.send().expect_code(400, "invalid_expiry");
     server.raw(create_head(&challenge, "Content-Length: 10")).remove(0).expect_code(400, "bad_request");
     pay(&server, &"x".repeat(99_999), &challenge).expect_code(507, "storage_full");
     pay(&server, "x", &challenge).expect_status(201);

@@ -9,6 +9,7 @@ use super::location::Location;
 use super::schema;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
@@ -32,12 +33,11 @@ pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError
     let partial = format!("{name}.partial");
     // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours to
     // remove.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .map_err(|error| StoreError::Failed(format!("{partial} cannot be made: {error}")))?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(|error| {
+        let is_left = error.kind() == ErrorKind::AlreadyExists;
+        let hint = if is_left { "; remove it, unless another backup is under way" } else { "" };
+        StoreError::Failed(format!("{partial} cannot be made: {error}{hint}"))
+    })?;
     let copied = schema::make_at(Path::new(&partial))
         .and_then(|copy| copy.close().map_err(|(_, error)| error.into()))
         .and_then(|()| copy_into(location, &partial));

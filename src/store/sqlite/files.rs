@@ -1,7 +1,8 @@
 //! Whether the database's files are still those that were opened.
 //!
 //! Invariant: nothing is acknowledged once somebody has removed or replaced them: SQLite would go on writing to files
-//! that have no name any more, and whose content is lost with the process. Must never open or change them.
+//! that have no name any more, and whose content is lost with the process; without its pepper the next start would find
+//! nothing readable in them. Must never open or change them.
 
 use super::StoreError;
 use super::location::Location;
@@ -17,10 +18,10 @@ pub(super) struct Files(Vec<(PathBuf, Identity)>);
 type Identity = (u64, u64);
 
 impl Files {
-    /// Notes the database and its log.
-    pub(super) fn note(location: &Location) -> io::Result<Self> {
+    /// Notes the database, its WAL and its pepper.
+    pub(super) fn note(location: &Location, pepper_file: &Path) -> io::Result<Self> {
         let Location::File(path) = location else { return Ok(Self(Vec::new())) };
-        let files = [path.clone(), location.log_path()];
+        let files = [path.clone(), location.log_path(), pepper_file.into()];
         files
             .into_iter()
             .map(|path| identity(&path).map(|identity| (path, identity)))
@@ -56,11 +57,13 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let location = Location::File(folder.join("pastes.db"));
         std::fs::write(folder.join("pastes.db"), "x").unwrap();
-        assert!(Files::note(&location).is_err(), "there is no log");
+        let pepper = folder.join("pepper");
+        std::fs::write(&pepper, "x").unwrap();
+        assert!(Files::note(&location, &pepper).is_err(), "there is no WAL");
         std::fs::write(folder.join("pastes.db-wal"), "x").unwrap();
-        let files = Files::note(&location).unwrap();
+        let files = Files::note(&location, &pepper).unwrap();
         files.check().unwrap();
-        for name in ["pastes.db", "pastes.db-wal"] {
+        for name in ["pastes.db", "pastes.db-wal", "pepper"] {
             std::fs::rename(folder.join(name), folder.join("aside")).unwrap();
             assert!(files.check().unwrap_err().to_string().contains(name));
             std::fs::write(folder.join(name), "x").unwrap();

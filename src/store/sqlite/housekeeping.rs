@@ -116,13 +116,14 @@ impl Housekeeper {
         self.look_for_other_writers(connection);
         let flushing = self.flush_step(connection);
         let purged = purge_step(connection, &self.shared.clock, now);
-        if matches!(purged, Ok(pastes) if pastes > 0) {
+        if matches!(&purged, Ok(purged) if purged.deleted > 0) {
             self.shared.generation.fetch_add(1, Ordering::Release);
             self.shared.erased.store(true, Ordering::Relaxed);
         }
         let forgotten = forget_step(connection, now, self.dedup_window_seconds);
-        let more =
-            is_more("purge", purged, 1) | is_more("forget", forgotten, FORGET_ROWS) | is_more("flush", flushing, 1);
+        let more = is_more("purge", purged.map(|purged| purged.settled), 1)
+            | is_more("forget", forgotten, FORGET_ROWS)
+            | is_more("flush", flushing, 1);
         if more {
             return true;
         }
@@ -149,10 +150,14 @@ impl Housekeeper {
             Err(error) => log_failure("look for other writers", &error),
         }
         self.shared.generation.fetch_add(1, Ordering::Release);
+        self.shared.erased.store(true, Ordering::Relaxed);
     }
 
     /// The last round, when the server stops.
     pub(super) fn close(&mut self, connection: &Connection) {
+        if self.role == Role::Beside {
+            return;
+        }
         self.next_flush = Instant::now();
         while is_more("flush", self.flush_step(connection), 1) {}
         truncate_log(connection);
@@ -195,15 +200,15 @@ fn is_more(step: &str, done: Result<usize, StoreError>, enough: usize) -> bool {
     }
 }
 
-/// Purges a batch in a transaction of its own, if there is anything to purge; how many rows it settled.
-fn purge_step(connection: &Connection, clock: &InactivityClock, now: UnixSeconds) -> Result<usize, StoreError> {
+/// Purges a batch in a transaction of its own, if there is anything to purge.
+fn purge_step(connection: &Connection, clock: &InactivityClock, now: UnixSeconds) -> Result<Purged, StoreError> {
     // Most rounds find nothing, and should not write.
     let first_expiry: Option<UnixSeconds> =
         connection.prepare_cached("SELECT min(expires_at) FROM paste")?.query_row([], |row| row.get(0))?;
     if first_expiry.is_none_or(|first| first > now) {
-        return Ok(0);
+        return Ok(Purged { settled: 0, deleted: 0 });
     }
-    Ok(transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))?.settled)
+    transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))
 }
 
 /// What a batch of the purge did.
@@ -260,7 +265,7 @@ fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: 
         .query_row([], |row| row.get(0))
         .optional()?;
     let token: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT token FROM spent_token LIMIT 1")?
+        .prepare_cached("SELECT token FROM spent_token ORDER BY token LIMIT 1")?
         .query_row([], |row| row.get(0))
         .optional()?;
     let expired_token = now.to_be_bytes();

@@ -49,16 +49,19 @@ pub(super) fn open(location: &Location, pepper_file: &Path, role: Role) -> Resul
         return Ok((connection, pepper));
     };
     let version = prepare_file(path)?;
-    let is_sealed = version >= SEALED_VERSION;
-    let pepper = if is_sealed { find_pepper(path, pepper_file)? } else { pepper::read_or_make(pepper_file)? };
-    if version > 0 && !is_sealed {
-        if role == Role::Beside {
-            let path = path.display();
-            return Err(StoreError::Failed(format!(
-                "database {path} has version {version}; start the server once to bring it to {SEALED_VERSION}"
-            )));
+    if version < SEALED_VERSION && role == Role::Beside {
+        let path = path.display();
+        return Err(StoreError::Failed(format!(
+            "database {path} has version {version}; start the server once to bring it to {SEALED_VERSION}"
+        )));
+    }
+    let pepper =
+        if version < SEALED_VERSION { pepper::read_or_make(pepper_file)? } else { find_pepper(path, pepper_file)? };
+    if role == Role::Server {
+        if version > 0 && version < SEALED_VERSION {
+            upgrade::seal(path, &pepper)?;
         }
-        upgrade::seal(path, &pepper)?;
+        upgrade::wipe_unsealed(path);
     }
     let connection = location.connect().map_err(|error| unusable(location, &error))?;
     // Damage and a wrong pepper are looked for before anything is written, be it by closing again.

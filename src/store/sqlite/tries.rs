@@ -62,7 +62,8 @@ impl Tries {
         let client = state.clients.entry((key, network));
         let is_free = client.tries < FREE_TRIES && spacing == 0;
         if !is_free && now < client.next_try_at {
-            return Err(client.next_try_at - now);
+            // Not longer, however the clock was set back.
+            return Err((client.next_try_at - now).min(MAX_WAIT_SECONDS));
         }
         let turn = seconds_to_turn(key, network, spacing, now);
         if turn > 0 {

@@ -1,7 +1,8 @@
 //! From version 1, whose rows anybody could read who had the file, to version 2: the database is written anew, sealed.
 //!
 //! Invariant: until the new file is whole, checked and on the disk, the old one is as it was; then it takes its name, and
-//! the old one's bytes are overwritten. Must never run beside another process that has the database open.
+//! the old one is overwritten, by the next start if this one is cut short. Must never run beside another process that has
+//! the database open.
 
 use super::super::disk;
 use super::super::model::{MAX_PIECES, Name};
@@ -12,12 +13,14 @@ use crate::at_rest::ContentKey;
 use crate::operator_log;
 use crate::paste::{Fingerprint, Id};
 use rusqlite::types::Value;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// What the old file is called until it is overwritten, behind the database's name.
+const UNSEALED: &str = ".unsealed";
 /// Free bytes beyond the size of the copy.
 const SPARE_BYTES: u64 = 16 << 20;
 
@@ -26,46 +29,84 @@ const SPARE_BYTES: u64 = 16 << 20;
 /// # Errors
 /// A line for the operator; the database is as it was then.
 pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
-    let refuse = |what: &str| {
-        StoreError::Failed(format!(
-            "database {} cannot be brought to version 2: {what}; nothing was changed",
-            path.display()
-        ))
+    let refuse = |error: StoreError| {
+        let path = path.display();
+        StoreError::Failed(format!("database {path} cannot be brought to version 2: {error}; nothing was changed"))
     };
+    let pastes = replace(path, pepper).map_err(refuse)?;
+    operator_log::message(&format!("database {}: version 2, {pastes} pastes sealed", path.display()));
+    Ok(())
+}
+
+/// Writes the sealed copy and gives it the database's name; the old file is beside it then, for [`wipe_unsealed`]. How many
+/// pastes there are.
+fn replace(path: &Path, pepper: &Pepper) -> Result<u64, StoreError> {
     let location = Location::File(path.into());
     let old = location.connect()?;
     schema::check(&old, path)?;
     old.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     old.execute_batch("BEGIN EXCLUSIVE")
-        .map_err(|error| refuse(&format!("another process has it open ({error}); stop that first")))?;
+        .map_err(|error| StoreError::Failed(format!("another process has it open ({error}); stop that first")))?;
     let needed_bytes = location.disk_bytes() + SPARE_BYTES;
     if disk::free_bytes(&location.folder())? < needed_bytes {
-        return Err(refuse(&format!("the copy needs {} MiB of free disk", needed_bytes.div_ceil(1 << 20))));
+        let needed_mib = needed_bytes.div_ceil(1 << 20);
+        return Err(StoreError::Failed(format!("the copy needs {needed_mib} MiB of free disk")));
     }
     let draft = location.beside(".sealing");
-    match std::fs::remove_file(&draft) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
+    remove(&draft)?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    operator_log::message(&format!("database {}: sealing its pastes; this may take minutes", path.display()));
     let written = write_sealed(&old, &draft, pepper);
     if written.is_err() {
         let _ = std::fs::remove_file(&draft);
     }
     let pastes = written?;
-    // Takes everything into the one file and the log away: a log beside the new file would be taken for its own.
-    old.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE);")?;
-    old.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
-    if std::fs::metadata(location.log_path()).is_ok_and(|metadata| metadata.len() > 0) {
-        return Err(refuse("its log cannot be emptied"));
-    }
-    let unsealed = OpenOptions::new().write(true).open(path)?;
+    close_wal(old, &location)?;
+    let unsealed = location.beside(UNSEALED);
+    remove(&unsealed)?;
+    std::fs::hard_link(path, &unsealed)?;
     std::fs::rename(&draft, path)?;
     File::open(location.folder())?.sync_all()?;
-    drop(old);
-    overwrite(unsealed)?;
-    operator_log::message(&format!("database {}: version 2, {pastes} pastes sealed", path.display()));
+    Ok(pastes)
+}
+
+/// Takes everything into the one file, overwrites the WAL and ends it: beside the new file it would be taken for its own.
+fn close_wal(old: Connection, location: &Location) -> Result<(), StoreError> {
+    old.execute_batch("COMMIT")?;
+    let blocked: i64 = old.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
+    if blocked != 0 {
+        return Err(StoreError::Failed("its WAL cannot be emptied; another process has it open".into()));
+    }
+    // Every frame is in the database now, and nobody else looks: the lock is exclusive.
+    overwrite(&location.log_path())?;
+    old.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    old.close().map_err(|(_, error)| error)?;
+    if location.log_path().exists() {
+        return Err(StoreError::Failed("its WAL cannot be removed".into()));
+    }
     Ok(())
+}
+
+/// Overwrites and removes the old file of an upgrade, also of one that was cut short here.
+pub(super) fn wipe_unsealed(path: &Path) {
+    let unsealed = Location::File(path.into()).beside(UNSEALED);
+    if !unsealed.exists() {
+        return;
+    }
+    let wiped = overwrite(&unsealed).and_then(|()| std::fs::remove_file(&unsealed));
+    if let Err(error) = wiped {
+        operator_log::message(&format!(
+            "{} still holds what could be read before, and cannot be overwritten ({error}); remove it",
+            unsealed.display()
+        ));
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Writes what the old database has into a new file, sealed; how many pastes.
@@ -76,7 +117,7 @@ fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, 
     let pastes = seal_pastes(old, &new, pepper)?;
     copy(old, "SELECT key, expires_at FROM seen", &new, "INSERT INTO seen VALUES (?1, ?2)")?;
     copy(old, "SELECT name, value FROM setting", &new, "INSERT OR IGNORE INTO setting VALUES (?1, ?2)")?;
-    copy(old, "SELECT token, 0 FROM spent_token", &new, "INSERT INTO spent_token SELECT ?1 WHERE ?2 = 0")?;
+    copy(old, "SELECT token FROM spent_token", &new, "INSERT INTO spent_token VALUES (?1)")?;
     let mut select = old.prepare("SELECT hash, at FROM submission ORDER BY rowid")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -95,13 +136,15 @@ fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, 
     Ok(pastes)
 }
 
-/// Copies rows of two columns as they are.
+/// Copies rows as they are.
 fn copy(old: &Connection, select: &str, new: &Connection, insert: &str) -> Result<(), StoreError> {
     let mut select = old.prepare(select)?;
+    let columns = select.column_count();
     let mut rows = select.query([])?;
     let mut insert = new.prepare(insert)?;
     while let Some(row) = rows.next()? {
-        insert.execute([row.get::<_, Value>(0)?, row.get(1)?])?;
+        let values = (0..columns).map(|at| row.get::<_, Value>(at)).collect::<Result<Vec<_>, _>>()?;
+        insert.execute(params_from_iter(values))?;
     }
     Ok(())
 }
@@ -159,8 +202,12 @@ fn seal_content(old: &Connection, new: &Connection, key: i64, content_key: &Cont
     Ok(())
 }
 
-/// Overwrites a file that has lost its name, so that its blocks hold nothing when others get them.
-fn overwrite(mut file: File) -> io::Result<()> {
+/// Overwrites a file, so that its blocks hold nothing when others get them.
+fn overwrite(path: &Path) -> io::Result<()> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
     let zeros = vec![0; 1 << 20];
     let mut left = file.metadata()?.len();
     while left > 0 {

@@ -96,9 +96,7 @@ impl Writer {
         self.jobs.send(job).map_err(|_| stopped())?;
         answer.recv().map_err(|_| unknown())?
     }
-}
 
-impl Writer {
     /// Lets the thread finish what waits, flush and close, and waits for it. Later writes fail.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
@@ -147,7 +145,9 @@ fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        if Instant::now() >= due {
+        if Instant::now() >= due && files.check().is_err() {
+            due = Instant::now() + HOUSEKEEPING_INTERVAL;
+        } else if Instant::now() >= due {
             let more = catch_unwind(AssertUnwindSafe(|| housekeeper.tick(connection))).unwrap_or(false);
             roll_back(connection);
             // More to do: at once, but after the jobs that came in meanwhile.
