@@ -1,7 +1,7 @@
 //! How content lies at rest: in pieces of 64 KiB, each AES-256-GCM (NIST SP 800-38D) under the paste's own random key.
 //!
-//! Invariant: a key seals the pieces of one content and its details, each under a nonce of its own; what was sealed
-//! comes back unchanged or not at all. Must never show a key in a `Debug` output, nor seal two contents with one key.
+//! Invariant: a key seals the pieces of one content and its details, each under a nonce of its own; a piece comes back
+//! unchanged, in its place, or not at all. How many there are, the row says. Must never show a key in a `Debug` output, nor seal two contents with one key.
 
 use crate::crypto;
 use aes_gcm::aead::AeadInOut;

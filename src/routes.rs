@@ -47,6 +47,9 @@ const fn unlisted(method: Method, path: &'static str, handler: Handler) -> Route
     Route { method, path, summary: None, has_page: false, handler }
 }
 
+/// The one route that may be switched off.
+const METRICS: &str = "/metrics";
+
 /// Every route. `HEAD` is answered wherever `GET` is, `OPTIONS` everywhere. Of two paths that fit, the first counts.
 const ROUTES: &[Route] = &[
     page(Get, "/", "This description", Plain(|app, request, _| Ok(service::index(app, request, &listed())))),
@@ -60,7 +63,7 @@ const ROUTES: &[Route] = &[
         Plain(|app, request, _| service::client(app, request)),
     ),
     row(Get, "/openapi.json", "The OpenAPI description of this API", Plain(|app, _, _| Ok(service::openapi(app)))),
-    unlisted(Get, "/metrics", Plain(|app, _, now| service::metrics(app, now))),
+    unlisted(Get, METRICS, Plain(|app, _, now| service::metrics(app, now))),
     unlisted(Get, "/robots.txt", Plain(|_, _, _| Ok(service::robots()))),
     unlisted(Get, "/static/<name>", Named(service::asset)),
     page(Get, "/<id>", "Metadata of a paste", Paste(|app, request, id, now| read::metadata(app, request, id, now))),
@@ -136,6 +139,9 @@ pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Resul
         return Ok(Reply::empty(204).with("Allow", "GET, HEAD, POST, DELETE, OPTIONS"));
     }
     let place = Place::find(request.path, &app.config().url_prefix).ok_or(ApiError::NoSuchPath)?;
+    if place.pattern == METRICS && !app.config().metrics {
+        return Err(ApiError::NoMetrics);
+    }
     let id = if place.pattern.contains("<id>") {
         Some(place.text.parse::<Id>().map_err(|()| ApiError::InvalidId)?)
     } else {

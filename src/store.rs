@@ -23,6 +23,7 @@ use crate::at_rest::Damaged;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::network::Network;
+use crate::operator_log;
 use crate::paste::{Expiry, Fingerprint, Id};
 use crate::spool::SpoolRoom;
 use cache::Cache;
@@ -194,10 +195,9 @@ impl Store {
     /// [`StoreError::Full`] if it does not.
     pub fn expect_room(&self, paste_bytes: u64, spooled_bytes: u64) -> Result<(), StoreError> {
         let others = self.spool_room.taken_bytes().saturating_sub(spooled_bytes);
-        let bytes = paste_bytes.saturating_add(others);
         let quota = self.limits.max_db_bytes;
-        let is_over = quota > 0 && self.engine.used_bytes()?.saturating_add(bytes) > quota;
-        if is_over || !disk::has_room(&self.folder, bytes)? { Err(StoreError::Full) } else { Ok(()) }
+        let is_over = quota > 0 && self.engine.used_bytes()?.saturating_add(paste_bytes + others) > quota;
+        if is_over || !disk::has_room(&self.folder, paste_bytes, others)? { Err(StoreError::Full) } else { Ok(()) }
     }
 
     /// Takes a proof-of-work token for one attempt to create a paste; `None` if it was spent, or is in use just now.
@@ -376,8 +376,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn refund_try(&self, paste: &Paste, network: Network) -> Result<(), StoreError> {
-        self.engine.refund_try(paste.key, network)
+    pub fn refund_try(&self, paste: &Paste, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
+        self.engine.refund_try(paste.key, network, now)
     }
 
     /// Forgets a client's charges: the password was right.
@@ -390,6 +390,12 @@ impl Store {
 
     /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
     pub fn close(&self) {
+        // Of requests that are still under way nobody will know how they ended.
+        for token in self.tokens.begun() {
+            if let Err(error) = self.engine.spend(token) {
+                operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
+            }
+        }
         self.engine.close();
     }
 

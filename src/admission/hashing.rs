@@ -41,7 +41,7 @@ struct State {
     waiting: Vec<Waiting>,
     /// Turns by client and by paste, each under its hash.
     turns: RecentMap<u64, u64>,
-    /// Whether a create was last to be served while both queues waited.
+    /// Whether a create was the last to be served.
     create_was_last: bool,
 }
 
@@ -52,6 +52,13 @@ struct Waiting {
     paste: Option<u64>,
     /// Called to its turn, or turned away.
     called: Option<Result<(), Crowded>>,
+}
+
+/// A share of the core; of two pastes the one with less is served, of two clients of a paste the one with less.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Share {
+    paste: u64,
+    client: u64,
 }
 
 impl Default for Hashing {
@@ -106,19 +113,26 @@ impl Hashing {
 }
 
 impl State {
-    /// Puts a request into its queue, if need be in the place of one whose client or paste has more waiting.
+    /// Puts a request into its queue, if need be in the place of one that is further from its fair share.
     fn enter(&mut self, purpose: Purpose, network: Network) -> Result<u64, Crowded> {
         let (is_create, paste) = match purpose {
             Purpose::Create => (true, None),
             Purpose::Read(paste) => (false, Some(hash(("paste", paste)))),
         };
-        let new =
-            Waiting { ticket: self.next_ticket, is_create, client: hash(("client", network)), paste, called: None };
+        let client = hash(("client", network));
+        let new = Waiting { ticket: self.next_ticket, is_create, client, paste, called: None };
         if self.queue(is_create).count() >= MAX_WAITING {
-            let last_of_crowd = self.queue(is_create).max_by_key(|waiting| (self.crowd(waiting), waiting.ticket));
-            // The newcomer is not counted yet: with it, its crowd has to be smaller still.
-            let (crowd, ticket) = last_of_crowd.map(|waiting| (self.crowd(waiting), waiting.ticket)).ok_or(Crowded)?;
-            if self.crowd(&new) + 1 >= crowd {
+            let last =
+                self.queue(is_create).max_by_key(|waiting| (self.share(waiting), waiting.ticket)).ok_or(Crowded)?;
+            let (ticket, share_of_last) = (last.ticket, self.share(last));
+            // As if it waited already.
+            let share = self.share(&new);
+            let share = if paste == last.paste {
+                Share { paste: share_of_last.paste, client: share.client + 1 }
+            } else {
+                Share { paste: share.paste + 1, client: share.client + 1 }
+            };
+            if share >= share_of_last {
                 return Err(Crowded);
             }
             self.answer(ticket, Err(Crowded));
@@ -134,12 +148,15 @@ impl State {
         self.waiting.iter().filter(move |waiting| waiting.is_create == is_create && waiting.called.is_none())
     }
 
-    /// How many wait of the same client, or for the same paste.
-    fn crowd(&self, one: &Waiting) -> usize {
-        let of_client = self.queue(one.is_create).filter(|other| other.client == one.client).count();
-        let of_paste =
-            self.queue(one.is_create).filter(|other| one.paste.is_some() && other.paste == one.paste).count();
-        of_client.max(of_paste)
+    /// What the paste and the client of a request have of the core: turns they had, and requests that wait.
+    fn share(&self, of: &Waiting) -> Share {
+        let had = |key: u64| self.turns.get(&key).copied().unwrap_or(0);
+        let wait =
+            |is_same: &dyn Fn(&Waiting) -> bool| self.queue(of.is_create).filter(|other| is_same(other)).count() as u64;
+        Share {
+            paste: of.paste.map_or(0, |paste| had(paste) + wait(&|other| other.paste == of.paste)),
+            client: had(of.client) + wait(&|other| other.client == of.client),
+        }
     }
 
     /// Gives the next turn to whoever has had the fewest.
@@ -262,6 +279,33 @@ mod tests {
         });
         let (create, read) = (Purpose::Create, Purpose::Read(1));
         assert_eq!(*order.lock().unwrap(), [read, create, read, create, create, create]);
+    }
+
+    /// As many clients as there are places, each with a paste of its own, who come again as soon as they were served.
+    #[test]
+    fn many_clients_that_never_rest_do_not_keep_another_out() {
+        for same_paste in [false, true] {
+            let (hashing, done) = (Hashing::with(1), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                for number in 0..u32::try_from(MAX_WAITING).unwrap() + 8 {
+                    let (hashing, done) = (&hashing, &done);
+                    let paste = if same_paste { 0 } else { u64::from(number) };
+                    scope.spawn(move || {
+                        while !done.load(Ordering::SeqCst) {
+                            let _ = hashing.run(Purpose::Read(paste), client(number), yield_now);
+                        }
+                    });
+                }
+                while hashing.lock().next_ticket < 200 {
+                    yield_now();
+                }
+                let paste = if same_paste { 0 } else { 1000 };
+                for _ in 0..5 {
+                    assert_eq!(hashing.run(Purpose::Read(paste), client(1000), || ()), Ok(()), "{same_paste}");
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+        }
     }
 
     #[test]

@@ -56,12 +56,11 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
         Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
         None => None,
     };
-    let mut has_begun = false;
-    let created = receive(app, request, max_size, &mut has_begun)
+    let created = receive(app, request, max_size, attempt.as_ref())
         .and_then(|body| body.ok_or(ApiError::TooLarge { max_size, authenticated: owner.is_some() }))
         .and_then(|body| store(app, request, body, wishes, owner, attempt.as_ref(), now));
     if let (Err(error), Some(attempt)) = (&created, &attempt)
-        && has_begun
+        && attempt.has_begun()
         && !error.is_ours()
     {
         // The refusal is told all the same; the token can be used again then.
@@ -132,12 +131,13 @@ fn is_json(request: &Request<'_>) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`. `has_begun` is set with its first bytes.
+/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`. The attempt begins with its first bytes,
+/// be they only of chunks that are refused.
 fn receive(
     app: &App,
     request: &mut Request<'_>,
     max_bytes: u64,
-    has_begun: &mut bool,
+    attempt: Option<&Attempt>,
 ) -> Result<Option<Content>, ApiError> {
     // What stays in memory is asked for when it is stored.
     if let Framing::Length(length) = request.framing
@@ -147,6 +147,7 @@ fn receive(
     }
     let mut spool = new_spool(app, !is_json(request))?;
     let mut checked_bytes = 0;
+    let begin = || attempt.map_or((), Attempt::begin);
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let read = match request.body.read(&mut buffer) {
@@ -154,7 +155,10 @@ fn receive(
             Ok(read) => read,
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::FileTooLarge => return Ok(None),
+                io::ErrorKind::FileTooLarge => {
+                    begin();
+                    return Ok(None);
+                }
                 io::ErrorKind::ResourceBusy => return Err(ApiError::Busy(1)),
                 io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                     return Err(ApiError::BadRequest("The body stopped arriving."));
@@ -162,7 +166,9 @@ fn receive(
                 _ => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
             },
         };
-        *has_begun = true;
+        if spool.size() == 0 {
+            begin();
+        }
         if spool.size() + read as u64 > max_bytes {
             return Ok(None);
         }

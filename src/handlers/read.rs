@@ -120,7 +120,7 @@ fn check_password(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeco
         Ok(true) => Ok(app.store().forgive_tries(paste, network)?),
         Ok(false) => Err(ApiError::PasswordWrong),
         Err(Crowded) => {
-            app.store().refund_try(paste, network)?;
+            app.store().refund_try(paste, network, now)?;
             Err(ApiError::Busy(1))
         }
     }

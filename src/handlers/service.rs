@@ -132,11 +132,8 @@ pub fn openapi(app: &App) -> Reply {
 /// `GET /metrics`, in Prometheus' text form (version 0.0.4).
 ///
 /// # Errors
-/// `not_found` while it is switched off; an internal failure.
+/// An internal failure.
 pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
-    if !app.config().metrics {
-        return Err(ApiError::NoMetrics);
-    }
     let stats = app.store().recent_stats(now)?;
     let mut text = Text::default();
     text.head("build_info", "gauge", "The version that runs; always 1.");

@@ -237,7 +237,7 @@ fn a_client_is_charged_for_its_tries_alone() {
         let tries = (0..100).take_while(|_| engine.charge_try(key, one, now).unwrap().is_ok()).count();
         assert!((3..20).contains(&tries), "{tries} free tries");
         assert_eq!(engine.charge_try(key, other, now).unwrap(), Ok(()));
-        engine.refund_try(key, other).unwrap();
+        engine.refund_try(key, other, now).unwrap();
         engine.forgive_tries(key, one).unwrap();
         assert_eq!(engine.charge_try(key, one, now).unwrap(), Ok(()));
     });

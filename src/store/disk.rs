@@ -1,6 +1,6 @@
 //! How much room the disk has.
 //!
-//! Invariant: pastes stop while there is still room to delete some: SQLite writes to its log before it frees anything.
+//! Invariant: pastes stop while there is still room to delete some: SQLite writes to its WAL before it frees anything.
 #![expect(unsafe_code, reason = "statvfs, which std does not offer; the block says why it is sound")]
 
 use std::ffi::CString;
@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Free bytes kept for deletes, burns and the checkpoint of the log, on a disk however small.
-const LEAST_RESERVE_BYTES: u64 = 16 << 20;
+/// Free bytes kept for deletes, burns and the checkpoint of the WAL, on a disk however small.
+pub(super) const LEAST_RESERVE_BYTES: u64 = 16 << 20;
 /// Free bytes that a flood of pastes leaves to the rest of the machine, on a disk however large.
 const MOST_RESERVE_BYTES: u64 = 1 << 30;
 
@@ -21,10 +21,10 @@ struct Space {
     free_bytes: u64,
 }
 
-/// Whether the disk of a folder takes another paste.
-pub(super) fn has_room(folder: &Path, paste_bytes: u64) -> io::Result<bool> {
+/// Whether the disk of a folder takes another paste, beside others of so many bytes that are arriving.
+pub(super) fn has_room(folder: &Path, paste_bytes: u64, arriving_bytes: u64) -> io::Result<bool> {
     let space = space(folder)?;
-    Ok(space.free_bytes >= needed_bytes(paste_bytes, space.total_bytes))
+    Ok(space.free_bytes >= needed_bytes(paste_bytes, space.total_bytes).saturating_add(arriving_bytes))
 }
 
 /// Bytes that are kept free on the disk of a folder whatever comes.
@@ -37,7 +37,7 @@ pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     space(folder).map(|space| space.free_bytes)
 }
 
-/// Bytes that have to be free for a paste: it goes into the log first and then into the database.
+/// Bytes that have to be free for a paste: it goes into the WAL first and then into the database.
 fn needed_bytes(paste_bytes: u64, total_bytes: u64) -> u64 {
     let for_database = paste_bytes.saturating_mul(2).saturating_add(LEAST_RESERVE_BYTES);
     for_database.max(MOST_RESERVE_BYTES.min(total_bytes / 10))
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn no_disk_takes_everything() {
         assert!(free_bytes(&std::env::temp_dir()).unwrap() > 0);
-        assert!(!has_room(&std::env::temp_dir(), u64::MAX).unwrap());
-        assert!(has_room(Path::new("/nonexistent"), 1).is_err());
+        assert!(!has_room(&std::env::temp_dir(), u64::MAX, 0).unwrap());
+        assert!(has_room(Path::new("/nonexistent"), 1, 0).is_err());
     }
 }

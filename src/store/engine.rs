@@ -85,9 +85,9 @@ impl Engine {
 
     /// Takes a charge back: the password was not looked at.
     #[expect(clippy::unnecessary_wraps, reason = "an engine that others share counts in its database")]
-    pub(super) fn refund_try(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
+    pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
         let Self::Sqlite(sqlite) = self;
-        sqlite.tries().refund(key, network);
+        sqlite.tries().refund(key, network, now);
         Ok(())
     }
 

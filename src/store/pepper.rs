@@ -22,7 +22,9 @@ const MAX_FILE_BYTES: u64 = 256;
 /// A line for the operator.
 pub(super) fn read(path: &Path) -> Result<Option<Pepper>, StoreError> {
     let refuse = |what: String| StoreError::Failed(format!("pepper {}: {what}", path.display()));
-    let file = match File::open(path) {
+    // Without waiting for a writer, should it be a pipe.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refuse(format!("cannot be read ({error}); fix its owner and mode"))),

@@ -50,7 +50,7 @@ impl From<rusqlite::Error> for StoreError {
 #[derive(Default)]
 struct Shared {
     clock: InactivityClock,
-    /// Set when content was deleted whose bytes are still in the log.
+    /// Set when content was deleted whose bytes are still in the WAL.
     erased: AtomicBool,
     /// Counts what was deleted otherwise than by the store's own calls.
     generation: AtomicU64,
@@ -61,7 +61,7 @@ pub(super) struct Sqlite {
     location: Location,
     files: Files,
     limits: Limits,
-    /// Dropped before the readers: the writer's last checkpoint empties the log.
+    /// Dropped before the readers: the writer's last checkpoint empties the WAL.
     writer: Writer,
     readers: Readers,
     shared: Arc<Shared>,
@@ -79,13 +79,13 @@ impl Sqlite {
         limits: Limits,
         role: Role,
     ) -> Result<(Self, Pepper), StoreError> {
-        let (connection, pepper) = schema::open(location, pepper_file, role)?;
+        let (connection, pepper) = schema::open(location, pepper_file, limits.max_paste_bytes, role)?;
         let readers = Readers::open(location)?;
         let shared = Arc::<Shared>::default();
-        // What the last process erased may still be in the log.
+        // What the last process erased may still be in the WAL.
         shared.erased.store(true, Ordering::Relaxed);
         let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits.dedup_window_seconds);
-        // The log exists from the first look at the database on.
+        // The WAL exists from the first look at the database on.
         let files = Files::note(location, pepper_file)?;
         let writer = Writer::start(connection, files.clone(), housekeeper)?;
         let tries = Tries::default();
@@ -139,7 +139,7 @@ impl Sqlite {
         self.note_erased(deleted, |gone| *gone)
     }
 
-    /// After content was deleted, has its bytes taken out of the log within a second.
+    /// After content was deleted, has its bytes taken out of the WAL within a second.
     fn note_erased<T>(&self, result: Result<T, StoreError>, erased: impl Fn(&T) -> bool) -> Result<T, StoreError> {
         if result.as_ref().is_ok_and(erased) {
             self.shared.erased.store(true, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! At rest nothing is readable without the link: not in the database, its log, a spool file or a backup; and what was
 //! erased is in none of them.
 
-use crate::harness::{Folder, Launcher, Paste, SOON, Server, refusal, unix_now, wait_until};
+use crate::harness::{Folder, Launcher, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use flaskpaste::crypto::{self, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -210,7 +210,9 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 #[test]
 fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
     let server = Server::start(&[]);
-    assert!(server.log().contains("keep a copy where its backups are not"), "{}", server.log());
+    wait_until("the start tells of the pepper", SOON, || {
+        server.log().contains("keep a copy where its backups are not")
+    });
     let paste = server.paste("kept");
     let aside = server.folder().join("aside");
     fs::rename(server.pepper(), &aside).unwrap();
@@ -369,6 +371,21 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     let line = refusal(folder.path(), &variables, &[], 1);
     assert!(line.contains("another process has it open") && line.contains("nothing was changed"), "{line}");
     drop(reader);
+    // A row that cannot be understood: refused, with the WAL where it is.
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+    database.execute_batch("UPDATE paste SET id = 'no id' WHERE key = 3").unwrap();
+    drop(database);
+    let files = || [&path, &folder.join("pastes.db-wal")].map(|file| fs::read(file).unwrap());
+    let before = files();
+    assert!(!before[1].is_empty());
+    let output = run(folder.path(), &variables, &[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the id of a paste is malformed; nothing was changed"), "{said}");
+    assert!(files() == before, "nothing was changed");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute_batch("UPDATE paste SET id = 'aaaaaaaaaaaa' WHERE key = 3").unwrap();
+    drop(database);
     let server = Server::start_by(Launcher::default(), Arc::clone(&folder), &[]);
     server.get("/aaaaaaaaaaaa/raw").expect_status(200);
     assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());

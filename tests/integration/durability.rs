@@ -1,10 +1,10 @@
 //! A 201 is on the disk, whatever happens next.
 
-use crate::harness::{Paste, SOON, Server, run, wait_until};
+use crate::harness::{Folder, Paste, SOON, Server, program, run, wait_until};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Creates a paste over a socket that may break at any moment; its id once the server has acknowledged it.
 fn try_create(authority: &str, content: &str) -> Option<String> {
@@ -62,6 +62,25 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
         let database = rusqlite::Connection::open(server.database()).unwrap();
         let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok", "round {round}");
+    }
+}
+
+/// Killed at any moment of its first start, the server starts the next time.
+#[test]
+fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
+    for milliseconds in 0..40 {
+        let folder = Folder::new();
+        let mut first =
+            program(folder.path(), &[("FLASKPASTE_BIND", "127.0.0.1:0"), ("FLASKPASTE_DB", "p.db")]).spawn().unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(milliseconds) {
+            std::hint::spin_loop();
+        }
+        first.kill().unwrap();
+        first.wait().unwrap();
+        let output = run(folder.path(), &[("FLASKPASTE_DB", "p.db"), ("FLASKPASTE_BIND", "192.0.2.1:1")], &[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("cannot listen on"), "killed after {milliseconds} ms: {said}");
     }
 }
 

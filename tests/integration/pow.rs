@@ -149,7 +149,8 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
     bad_json.header("Content-Type", "application/json").send().expect_code(400, "invalid_json");
     let cut = create_head(&spent[2], "Content-Length: 10") + "five!";
     server.raw(cut).remove(0).expect_code(400, "bad_request");
-    let too_large = create_head(&spent[3], "Transfer-Encoding: chunked") + "5\r\nfive!\r\n65\r\n";
+    // Refused at its first chunk.
+    let too_large = create_head(&spent[3], "Transfer-Encoding: chunked") + "65\r\n";
     server.raw(too_large).remove(0).expect_code(413, "too_large");
     for again in [false, true] {
         for challenge in &spent {

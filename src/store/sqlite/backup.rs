@@ -1,7 +1,7 @@
 //! A copy of the live database, made in steps.
 //!
 //! Invariant: each paste is copied whole, as it was at one moment, and no step holds a snapshot for longer than some
-//! megabytes take: the server's log can be emptied between any two. Must never leave a file that is not whole, and never
+//! megabytes take: the server's WAL can be emptied between any two. Must never leave a file that is not whole, and never
 //! copy the pepper.
 
 use super::StoreError;
@@ -18,7 +18,7 @@ use std::time::Duration;
 const STEP_BYTES: u64 = 8 << 20;
 /// Rows copied in one step.
 const STEP_ROWS: i64 = 5000;
-/// Pause between two steps, in which the writer can empty the log.
+/// Pause between two steps, in which the writer can empty the WAL.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Copies the database at `location` into a new file and checks the copy.

@@ -21,7 +21,7 @@ impl Files {
     /// Notes the database, its WAL and its pepper.
     pub(super) fn note(location: &Location, pepper_file: &Path) -> io::Result<Self> {
         let Location::File(path) = location else { return Ok(Self(Vec::new())) };
-        let files = [path.clone(), location.log_path(), pepper_file.into()];
+        let files = [path.clone(), location.wal_path(), pepper_file.into()];
         files
             .into_iter()
             .map(|path| identity(&path).map(|identity| (path, identity)))

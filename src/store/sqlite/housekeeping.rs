@@ -133,7 +133,7 @@ impl Housekeeper {
             self.shared.erased.store(true, Ordering::Relaxed);
         }
         let more = is_more("vacuum", vacuumed, 1);
-        if !more && self.shared.erased.swap(false, Ordering::Relaxed) && !truncate_log(connection) {
+        if !more && self.shared.erased.swap(false, Ordering::Relaxed) && !truncate_wal(connection) {
             self.shared.erased.store(true, Ordering::Relaxed);
         }
         more
@@ -160,7 +160,7 @@ impl Housekeeper {
         }
         self.next_flush = Instant::now();
         while is_more("flush", self.flush_step(connection), 1) {}
-        truncate_log(connection);
+        truncate_wal(connection);
     }
 
     /// Writes a batch of the clock when it is due; how many rows.
@@ -305,9 +305,9 @@ fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
     Ok(usize::try_from(freed).unwrap_or(0))
 }
 
-/// Moves the log into the database and cuts it to nothing, so that no old page image stays in either. False if a reader
+/// Moves the WAL into the database and cuts it to nothing, so that no old page image stays in either. False if a reader
 /// was in the way, such as a backup: jobs wait behind this, so it never waits itself.
-fn truncate_log(connection: &Connection) -> bool {
+fn truncate_wal(connection: &Connection) -> bool {
     let truncate = || -> rusqlite::Result<i64> {
         connection.busy_timeout(Duration::ZERO)?;
         let blocked = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));

@@ -40,8 +40,8 @@ impl Location {
         }
     }
 
-    /// The database's log beside it; meaningless in memory.
-    pub(super) fn log_path(&self) -> PathBuf {
+    /// The database's WAL beside it; meaningless in memory.
+    pub(super) fn wal_path(&self) -> PathBuf {
         self.beside("-wal")
     }
 
@@ -55,7 +55,7 @@ impl Location {
         name.into()
     }
 
-    /// Size of the database's files together, its log included; 0 in memory.
+    /// Size of the database's files together, its WAL included; 0 in memory.
     pub(super) fn disk_bytes(&self) -> u64 {
         if matches!(self, Self::Memory(_)) {
             return 0;

@@ -13,10 +13,10 @@ use crate::crypto;
 use crate::spool::unnamed_file;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
 /// never change one that was released.
@@ -30,10 +30,11 @@ const APPLICATION_ID: u32 = 0x6670_7374;
 const QUICK_CHECK_BYTES: u64 = 16 << 20;
 /// SQLite's default.
 const PAGE_BYTES: u64 = 4096;
-/// Length of the log at which the writer moves it into the database, on a disk with room: each index page is then written
-/// once for many pastes. At 16 MiB a tenth fewer are stored a second, at 4 MiB a quarter. After an erasure it is emptied at
-/// once all the same.
-const MAX_LOG_BYTES: u64 = 64 << 20;
+/// Length of the WAL on a disk with room: each index page is then written once for many pastes. At 16 MiB a tenth fewer are
+/// stored a second, at 4 MiB a quarter. After an erasure it is emptied at once all the same.
+const MOST_WAL_BYTES: u64 = 64 << 20;
+/// Its length on any other: what is kept free beyond twice the paste.
+const LEAST_WAL_BYTES: u64 = disk::LEAST_RESERVE_BYTES;
 /// The setting by which a database knows its pepper again.
 const PEPPER_MARK: &str = "pepper_mark";
 
@@ -41,11 +42,16 @@ const PEPPER_MARK: &str = "pepper_mark";
 ///
 /// # Errors
 /// A line for the operator: not writable, not ours, newer than this program, damaged, or without its pepper.
-pub(super) fn open(location: &Location, pepper_file: &Path, role: Role) -> Result<(Connection, Pepper), StoreError> {
+pub(super) fn open(
+    location: &Location,
+    pepper_file: &Path,
+    max_paste_bytes: u64,
+    role: Role,
+) -> Result<(Connection, Pepper), StoreError> {
     let Location::File(path) = location else {
         let connection = location.connect().map_err(|error| unusable(location, &error))?;
         let pepper = Pepper::random()?;
-        set_up(&connection, location, &pepper)?;
+        set_up(&connection, location, &pepper, max_paste_bytes)?;
         return Ok((connection, pepper));
     };
     let version = prepare_file(path)?;
@@ -71,7 +77,7 @@ pub(super) fn open(location: &Location, pepper_file: &Path, role: Role) -> Resul
         check_pepper(&connection, path, pepper_file, &pepper)?;
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    set_up(&connection, location, &pepper)?;
+    set_up(&connection, location, &pepper, max_paste_bytes)?;
     Ok((connection, pepper))
 }
 
@@ -120,16 +126,27 @@ fn prepare_file(path: &Path) -> Result<u32, StoreError> {
     // Nobody but the server's user reads the database; SQLite gives its WAL the same mode.
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(path).map_err(|error| denied(&error))?;
+    drop(options.open(path).map_err(|error| denied(&error))?);
     // SQLite needs to make its WAL beside the database.
     unnamed_file(&folder).map_err(|error| denied(&error))?;
-    let mut header = Vec::new();
-    (&mut file).take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
+    let location = Location::File(path.into());
+    let is_filled = |path: PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+    let look = |has_more: bool| {
+        let mut header = Vec::new();
+        let file = File::open(path).map_err(|error| denied(&error))?;
+        let file_bytes = file.metadata().map_err(|error| denied(&error))?.len();
+        file.take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
+        check_header(&header, if has_more { u64::MAX } else { file_bytes }).map_err(refuse)
+    };
+    // A crash in the first transaction of all, which is the only one before there is a WAL, leaves a journal that undoes it.
+    if is_filled(location.beside("-journal")) {
+        look(true)?;
+        let connection = location.connect().map_err(|error| unusable(&location, &error))?;
+        let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        read.map_err(|error| unusable(&location, &error))?;
+    }
     // After a crash in the middle of a checkpoint the pages the file lacks are in the WAL; SQLite recovers them.
-    let wal = Location::File(path.into()).log_path();
-    let has_wal = std::fs::metadata(wal).is_ok_and(|metadata| metadata.len() > 0);
-    let file_bytes = if has_wal { u64::MAX } else { file.metadata().map_err(|error| denied(&error))?.len() };
-    check_header(&header, file_bytes).map_err(refuse)
+    look(is_filled(location.wal_path()))
 }
 
 /// Looks at the first 100 bytes (<https://www.sqlite.org/fileformat.html>, section 1.3); the version they tell.
@@ -166,27 +183,39 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
     Ok(version)
 }
 
-fn set_up(connection: &Connection, location: &Location, pepper: &Pepper) -> Result<(), StoreError> {
-    // Never longer than what is kept free: there is always room to move the log into the database.
-    let log_pages = disk::reserve_bytes(&location.folder())?.min(MAX_LOG_BYTES) / PAGE_BYTES;
+fn set_up(
+    connection: &Connection,
+    location: &Location,
+    pepper: &Pepper,
+    max_paste_bytes: u64,
+) -> Result<(), StoreError> {
+    let wal_pages = max_wal_bytes(disk::reserve_bytes(&location.folder())?, max_paste_bytes) / PAGE_BYTES;
     let run = || {
-        // Only takes effect while the database is empty, but writes to the header whenever it is said.
+        // In one transaction, and before there is a WAL: a new database is ours from its first page on, or empty. The pragma
+        // only takes effect before that page, but writes to it whenever it is said.
         if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-            connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL;")?;
+            connection.execute_batch("BEGIN; PRAGMA auto_vacuum = INCREMENTAL;")?;
+        } else {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
         }
+        migrate(connection)?;
+        note_pepper(connection, pepper)?;
+        connection.execute_batch("COMMIT")?;
         if let Location::File(_) = location {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         }
-        connection.query_row(&format!("PRAGMA wal_autocheckpoint = {log_pages}"), [], |_| Ok(()))?;
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        migrate(connection)?;
-        note_pepper(connection, pepper)?;
-        connection.execute_batch("COMMIT")
+        connection.query_row(&format!("PRAGMA wal_autocheckpoint = {wal_pages}"), [], |_| Ok(()))
     };
     run().map_err(|error| unusable(location, &error))
 }
 
-/// Makes an empty database of the newest version in an empty file, for a copy that is nobody's yet: without a log, and
+/// Length of the WAL at which the writer moves it into the database. What is kept free has to hold the WAL and, twice, the
+/// paste that is being stored, so that there is always room to move it.
+fn max_wal_bytes(reserve_bytes: u64, max_paste_bytes: u64) -> u64 {
+    reserve_bytes.saturating_sub(2 * max_paste_bytes).clamp(LEAST_WAL_BYTES, MOST_WAL_BYTES)
+}
+
+/// Makes an empty database of the newest version in an empty file, for a copy that is nobody's yet: without a WAL, and
 /// not on the disk until its maker says so.
 pub(super) fn make_at(path: &Path) -> Result<Connection, StoreError> {
     let connection = Location::File(path.into()).connect()?;
@@ -267,13 +296,22 @@ mod tests {
 
     #[test]
     fn a_new_database_has_the_newest_version_and_knows_its_pepper() {
-        let (connection, pepper) = open(&Location::memory().unwrap(), Path::new("/nonexistent"), Role::Server).unwrap();
+        let (connection, pepper) =
+            open(&Location::memory().unwrap(), Path::new("/nonexistent"), 1, Role::Server).unwrap();
         let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
         assert_eq!(version, MIGRATIONS.len());
         let [path, file] = [Path::new("database"), Path::new("file")];
         check_pepper(&connection, path, file, &pepper).unwrap();
         let other = check_pepper(&connection, path, file, &Pepper::random().unwrap());
         assert!(other.unwrap_err().to_string().contains("another pepper"));
+    }
+
+    #[test]
+    fn the_wal_fits_into_what_is_kept_free() {
+        const MIB: u64 = 1 << 20;
+        for (reserve, paste, wal) in [(16, 50, 16), (30, 3, 24), (100, 50, 16), (150, 50, 50), (1024, 50, 64)] {
+            assert_eq!(max_wal_bytes(reserve * MIB, paste * MIB), wal * MIB, "{reserve} MiB kept free");
+        }
     }
 
     #[test]

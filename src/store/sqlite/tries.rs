@@ -60,8 +60,7 @@ impl Tries {
         }
         let spacing = spacing_seconds(window.tries);
         let client = state.clients.entry((key, network));
-        let is_free = client.tries < FREE_TRIES && spacing == 0;
-        if !is_free && now < client.next_try_at {
+        if now < client.next_try_at {
             // Not longer, however the clock was set back.
             return Err((client.next_try_at - now).min(MAX_WAIT_SECONDS));
         }
@@ -75,19 +74,21 @@ impl Tries {
         Ok(())
     }
 
-    /// Takes a charge back: the try was not made.
-    pub(in crate::store) fn refund(&self, key: RowKey, network: Network) {
+    /// Takes a charge back: the try was not made. The next has to wait a second, as the client is told.
+    pub(in crate::store) fn refund(&self, key: RowKey, network: Network, now: UnixSeconds) {
         let mut state = self.lock();
         let client = state.clients.entry((key, network));
-        *client = Client { tries: client.tries.saturating_sub(1), next_try_at: 0 };
+        *client = Client { tries: client.tries.saturating_sub(1), next_try_at: now + 1 };
         let window = state.pastes.entry(key);
         window.tries = window.tries.saturating_sub(1);
     }
 
     /// The password was right: this client begins anew.
     pub(in crate::store) fn forgive(&self, key: RowKey, network: Network) {
-        self.refund(key, network);
-        self.lock().clients.remove(&(key, network));
+        let mut state = self.lock();
+        state.clients.remove(&(key, network));
+        let window = state.pastes.entry(key);
+        window.tries = window.tries.saturating_sub(1);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,9 +151,10 @@ mod tests {
     #[test]
     fn a_try_that_was_not_made_costs_nothing() {
         let tries = Tries::default();
-        for _ in 0..100 {
-            assert_eq!(tries.charge(PASTE, client(1), 100), Ok(()));
-            tries.refund(PASTE, client(1));
+        for now in 100..200 {
+            assert_eq!(tries.charge(PASTE, client(1), now), Ok(()));
+            tries.refund(PASTE, client(1), now);
+            assert_eq!(tries.charge(PASTE, client(1), now), Err(1));
         }
     }
 
@@ -179,7 +181,7 @@ mod tests {
                         reader_comes_at = now + wait;
                         // Who comes half a second late is in time, too.
                         assert_eq!(tries.charge(PASTE, reader, now + wait), Ok(()), "told to wait {wait} at {now}");
-                        tries.refund(PASTE, reader);
+                        tries.forgive(PASTE, reader);
                     }
                 }
             }

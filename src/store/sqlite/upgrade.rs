@@ -12,6 +12,7 @@ use super::{StoreError, schema};
 use crate::at_rest::ContentKey;
 use crate::operator_log;
 use crate::paste::{Fingerprint, Id};
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::fs::{File, OpenOptions};
@@ -43,6 +44,8 @@ pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
 fn replace(path: &Path, pepper: &Pepper) -> Result<u64, StoreError> {
     let location = Location::File(path.into());
     let old = location.connect()?;
+    // Refused, it is left as it was: closing would move the WAL.
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     schema::check(&old, path)?;
     old.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     old.execute_batch("BEGIN EXCLUSIVE")
@@ -78,10 +81,10 @@ fn close_wal(old: Connection, location: &Location) -> Result<(), StoreError> {
         return Err(StoreError::Failed("its WAL cannot be emptied; another process has it open".into()));
     }
     // Every frame is in the database now, and nobody else looks: the lock is exclusive.
-    overwrite(&location.log_path())?;
+    overwrite(&location.wal_path())?;
     old.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     old.close().map_err(|(_, error)| error)?;
-    if location.log_path().exists() {
+    if location.wal_path().exists() {
         return Err(StoreError::Failed("its WAL cannot be removed".into()));
     }
     Ok(())

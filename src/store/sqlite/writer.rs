@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 const BATCH_JOBS: usize = 64;
 /// Content in one transaction after which no further job joins it, in bytes.
 const BATCH_BYTES: u64 = 4 << 20;
-/// How often expired pastes are looked for, and erased bytes are taken out of the log.
+/// How often expired pastes are looked for, and erased bytes are taken out of the WAL.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A handle on the writing thread.
