@@ -54,11 +54,18 @@ struct Waiting {
     called: Option<Result<(), Crowded>>,
 }
 
-/// A share of the core; of two pastes the one with less is served, of two clients of a paste the one with less.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// What a paste and a client have of the core.
 struct Share {
     paste: u64,
     client: u64,
+}
+
+impl Share {
+    /// The larger counts: neither one client with many pastes nor one paste with many clients has more than others. Among
+    /// the clients of one paste, whoever has less goes first.
+    fn rank(&self) -> (u64, u64) {
+        (self.paste.max(self.client), self.client)
+    }
 }
 
 impl Default for Hashing {
@@ -122,17 +129,17 @@ impl State {
         let client = hash(("client", network));
         let new = Waiting { ticket: self.next_ticket, is_create, client, paste, called: None };
         if self.queue(is_create).count() >= MAX_WAITING {
-            let last =
-                self.queue(is_create).max_by_key(|waiting| (self.share(waiting), waiting.ticket)).ok_or(Crowded)?;
+            let last = self
+                .queue(is_create)
+                .max_by_key(|waiting| (self.share(waiting).rank(), waiting.ticket))
+                .ok_or(Crowded)?;
             let (ticket, share_of_last) = (last.ticket, self.share(last));
             // As if it waited already.
-            let share = self.share(&new);
-            let share = if paste == last.paste {
-                Share { paste: share_of_last.paste, client: share.client + 1 }
-            } else {
-                Share { paste: share.paste + 1, client: share.client + 1 }
-            };
-            if share >= share_of_last {
+            let mut share = self.share(&new);
+            share.client += 1;
+            // In the place of another of its paste it adds none there.
+            share.paste += u64::from(paste != last.paste);
+            if share.rank() >= share_of_last.rank() {
                 return Err(Crowded);
             }
             self.answer(ticket, Err(Crowded));
