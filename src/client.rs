@@ -16,10 +16,12 @@ mod get;
 mod history;
 mod info;
 pub mod interrupt;
+mod kept;
 pub mod link;
 mod list;
 mod names;
 mod password;
+mod sink;
 mod solve;
 mod text;
 mod tls;
@@ -39,6 +41,7 @@ use ui::Ui;
 /// What the commands work with.
 struct Session<'a> {
     settings: &'a Settings,
+    folders: &'a Folders,
     ui: &'a Ui,
     interrupt: &'a Interrupt,
     history: History,
@@ -113,6 +116,7 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     let settings = Settings::load(invocation.server.as_deref(), &folders, variable)?;
     let session = Session {
         settings: &settings,
+        folders: &folders,
         ui,
         interrupt: &interrupt,
         history: History::new(settings.history.then(|| folders.history_file())),

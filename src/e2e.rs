@@ -74,7 +74,7 @@ fn seal_with(key: &Key, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::
     Ok(())
 }
 
-/// Decrypts an upload in place; afterwards it is the message. On failure what it holds means nothing.
+/// Decrypts an upload in place; afterwards it is the message. On failure it is what it was.
 ///
 /// # Errors
 /// [`NotAuthentic`], when the tag does not verify.
@@ -144,7 +144,9 @@ mod tests {
         for bit in 0..upload.len() * 8 {
             let mut changed = upload.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
+            let before = changed.clone();
             assert_eq!(open(&key, &mut changed), Err(NotAuthentic), "bit {bit}");
+            assert_eq!(changed, before, "bit {bit}");
         }
         for length in 0..upload.len() {
             assert_eq!(open(&key, &mut upload[..length].to_vec()), Err(NotAuthentic), "{length} bytes");

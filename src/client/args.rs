@@ -244,13 +244,24 @@ fn get(given: &Given) -> Result<Get, Failure> {
     if meta && given.has("output") {
         return Err(Failure::usage("--meta prints to stdout; --output is for content"));
     }
+    for other in ["meta", "password", "password-file", "force"] {
+        given.exclusive(&["from", other])?;
+    }
     let output = match given.value("output") {
         None => Output::Default,
         Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
         Some(path) if path == "-" => Output::Stdout,
         Some(path) => Output::File(path.into()),
     };
-    Ok(Get { target: target(operand)?, meta, json: given.has("json"), output, password: given.password()? })
+    Ok(Get {
+        target: target(operand)?,
+        from: given.value("from").map(PathBuf::from),
+        force: given.has("force"),
+        meta,
+        json: given.has("json"),
+        output,
+        password: given.password()?,
+    })
 }
 
 fn target(operand: &OsString) -> Result<Link, Failure> {
@@ -344,6 +355,9 @@ mod tests {
             "get a b",
             "get abcd --json",
             "get abcd -m -o f",
+            "get --from f",
+            "get --from f -p abcd",
+            "get --from f -m abcd",
             "get -b abcd",
             "delete",
             "list x",

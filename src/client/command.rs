@@ -126,8 +126,12 @@ pub enum Output {
 /// `get`
 #[derive(Debug)]
 pub struct Get {
-    /// URL or ID, or `-` for a link on stdin.
+    /// URL or ID, or `-` for a link on stdin; with `from`, a key.
     pub target: Link,
+    /// A file to decrypt instead of asking a server.
+    pub from: Option<PathBuf>,
+    /// Take a burn paste though there is no key for it.
+    pub force: bool,
     /// Metadata alone.
     pub meta: bool,
     /// As JSON.

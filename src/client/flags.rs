@@ -108,6 +108,7 @@ pub const COMMANDS: &[CommandRow] = &[
             "fpaste get 'https://paste.example.org/4f2a91c07d3e#KEY'",
             "fpaste get -o photo.png URL",
             "fpaste get -m URL               look without reading",
+            "fpaste get --from FILE '#KEY'   decrypt what an earlier read has kept",
             "fpaste get - < link.txt         the link from stdin, so that no process list shows its key",
         ],
     },
@@ -169,6 +170,8 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
     Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all; - forces stdout").takes("FILE"),
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
+    Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
+    Flag::new(&[Name::Get], '-', "force", "take a burn paste without its key, too"),
     Flag::new(&[Name::List, Name::Info], 'j', "json", "as JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")

@@ -1,64 +1,153 @@
 //! `fpaste get`: download, decrypt, write.
 //!
-//! Invariant: nothing is written unless the tag verified, and a file appears whole or not at all. What may go wrong
-//! with the target is tried before a burn paste is taken. Must never send a terminal what is not text.
+//! Invariant: nothing is written unless the tag verified, and what was taken off the server for good is printed, written
+//! or kept. Must never take a burn paste that cannot be used: without a key, or with nowhere to write it.
 
-use super::command::{Get, Output, PasswordSource};
+use super::command::{Get, PasswordSource};
 use super::failure::{Exit, Failure};
-use super::link::Target;
-use super::text::{clean, clean_text, human_bytes, human_seconds};
-use super::transport::{Answer, Call};
-use super::ui::{ask_password, write_json, write_stdout, write_table};
+use super::kept::Kept;
+use super::link::{self, Target};
+use super::sink::{Sink, Written};
+use super::text::{clean, human_bytes, human_seconds};
+use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
+use super::ui::{ask_password, write_json, write_table};
 use super::{Located, Session, password};
 use crate::clock::{rfc3339, unix_now};
 use crate::e2e;
 use serde_json::Value;
-use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
 /// Longest link read from stdin.
 const MAX_LINK_BYTES: u64 = 4096;
 
-/// Fetches a paste, or its metadata.
+/// Fetches a paste, or its metadata, or opens what was kept of one.
 ///
 /// # Errors
 /// Whatever stands between the person and the content.
 pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
-    let target = match options.target.0.as_str() {
-        "-" => Target::parse(&link_from_stdin()?)?,
-        link => Target::parse(link)?,
+    let link = match options.target.0.as_str() {
+        "-" => &link_from_stdin()?,
+        link => link,
     };
+    if let Some(path) = &options.from {
+        return open_kept(path, link, options, session);
+    }
+    let target = Target::parse(link)?;
     let located = session.locate(&target, &session.known());
     if options.meta {
         return show_metadata(options.json, session, &target, &located);
     }
     let sink = Sink::open(&options.output)?;
     let _unfinished = sink.unfinished().map(|path| session.interrupt.removing(path));
+    if target.key.is_none() && !options.force {
+        refuse_to_waste(session, &target, &located)?;
+    }
     let answer = fetch(options, session, &target, &located)?;
-    let is_burned = answer.header("X-Burn-After-Read").is_some();
+    if answer.header("X-Burn-After-Read").is_some() {
+        if let Some(entry) = &located.entry {
+            // It is gone; a history that cannot be written is no reason to withhold the content.
+            let _ = session.history.remove(&entry.server, &entry.id);
+        }
+        return deliver_burned(answer.body, &target, sink, session);
+    }
     let mut content = answer.body;
-    if let Some(key) = &target.key {
-        e2e::open(key, &mut content).map_err(|e2e::NotAuthentic| {
-            Failure::new(Exit::Decryption, "the content does not belong to this key, or was changed on its way")
-                .hint("check that the link is complete; nothing was written")
-        })?;
-    } else if located.entry.as_ref().is_some_and(|entry| entry.encrypted) {
-        session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+    match &target.key {
+        Some(key) => e2e::open(key, &mut content).map_err(|e2e::NotAuthentic| {
+            wrong_key("the content").hint("check that the link is complete; nothing was written")
+        })?,
+        None if located.entry.is_some_and(|entry| entry.encrypted) => {
+            session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+        }
+        None => {}
     }
-    if let Some(entry) = located.entry.filter(|_| is_burned) {
-        // It is gone; a history that cannot be written is no reason to withhold the content.
-        let _ = session.history.remove(&entry.server, &entry.id);
+    say_what_is_missing(&sink.write(&content)?, session);
+    Ok(())
+}
+
+/// Decrypts and writes what the server has just forgotten. Ciphertext is kept first, so that neither a wrong key nor a
+/// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
+fn deliver_burned(mut content: Vec<u8>, target: &Target, sink: Sink, session: &Session<'_>) -> Result<(), Failure> {
+    let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, &content));
+    let _told = kept.as_ref().map(|kept| session.interrupt.telling(whereabouts(kept, true)));
+    let written = match &target.key {
+        Some(key) => e2e::open(key, &mut content).map_err(|e2e::NotAuthentic| wrong_key("the content")),
+        None => Ok(()),
+    };
+    let written = written.and_then(|()| sink.write(&content));
+    if matches!(written, Ok(Written::Whole)) {
+        kept.into_iter().for_each(Kept::forget);
+        session.ui.note("that was the only read; the server has forgotten the paste");
+        return Ok(());
     }
-    sink.write(&content, session).or_else(
-        |failure| {
-            if is_burned { rescue(&content, &target, failure) } else { Err(failure) }
-        },
-    )
+    if target.key.is_none() {
+        kept = Kept::store(session, &target.id, &content);
+    }
+    let place = kept.map_or_else(
+        || "that was the only read, and it could be kept nowhere".into(),
+        |kept| whereabouts(&kept, target.key.is_some()),
+    );
+    match written {
+        Err(failure) => return Err(failure.hint(place)),
+        Ok(Written::Cleaned(count)) => {
+            session.ui.warning(&format!("{count} control characters were not shown; {place}"));
+        }
+        Ok(_) => session.ui.warning(&format!("not all of it was read; {place}")),
+    }
+    Ok(())
+}
+
+/// What to say of a burned paste that is kept.
+fn whereabouts(kept: &Kept, is_encrypted: bool) -> String {
+    let path = kept.path().display();
+    if is_encrypted {
+        format!("that was the only read; its ciphertext is kept: fpaste get --from {path} '#KEY' decrypts it")
+    } else {
+        format!("that was the only read; the content is kept in {path}")
+    }
+}
+
+fn wrong_key(what: &str) -> Failure {
+    Failure::new(Exit::Decryption, format!("{what} does not belong to this key, or was changed on its way"))
+}
+
+/// A burn paste that is encrypted is of no use to who has no key, and then to nobody.
+fn refuse_to_waste(session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
+    let answer = session.transport.send(&metadata_call(target, located))?;
+    // Other refusals are the fetch's to explain.
+    let Ok(paste) = answer.expect(200).and_then(|answer| answer.json()) else { return Ok(()) };
+    let burns = paste.get("burn_after_read").and_then(Value::as_bool) == Some(true);
+    let is_encrypted = paste.get("mime_type").and_then(Value::as_str) == Some("application/octet-stream");
+    if burns && is_encrypted {
+        return Err(Failure::usage("this paste is encrypted and can be read once, and the link has no key")
+            .hint("use the whole link, with what follows the #; --force takes the paste as it is"));
+    }
+    Ok(())
+}
+
+/// Opens a file that was kept, without any server.
+fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> Result<(), Failure> {
+    let key = link::key(link)?;
+    let mut content = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_CONTENT_BYTES + 1).read_to_end(&mut content));
+    read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    e2e::open(&key, &mut content).map_err(|e2e::NotAuthentic| {
+        wrong_key("the file").hint("check that the key is complete; the file stays as it is")
+    })?;
+    let sink = Sink::open(&options.output)?;
+    let _unfinished = sink.unfinished().map(|path| session.interrupt.removing(path));
+    say_what_is_missing(&sink.write(&content)?, session);
+    Ok(())
+}
+
+/// The content is still where it came from.
+fn say_what_is_missing(written: &Written, session: &Session<'_>) {
+    if let Written::Cleaned(count) = written {
+        session.ui.warning(&format!("{count} control characters were not shown; -o FILE writes the content as it is"));
+    }
 }
 
 fn link_from_stdin() -> Result<Zeroizing<String>, Failure> {
@@ -68,12 +157,15 @@ fn link_from_stdin() -> Result<Zeroizing<String>, Failure> {
     Ok(link)
 }
 
-fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
-    let call = Call {
+fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
+    Call {
         headers: vec![("Accept", Zeroizing::new("application/json".into()))],
         ..Call::new(Method::GET, &located.server, format!("/{}", target.id), located.is_ours)
-    };
-    let paste = session.transport.send(&call)?.expect(200)?.json()?;
+    }
+}
+
+fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
+    let paste = session.transport.send(&metadata_call(target, located))?.expect(200)?.json()?;
     if json {
         return write_json(&paste);
     }
@@ -108,115 +200,4 @@ fn fetch(options: &Get, session: &Session<'_>, target: &Target, located: &Locate
         answer = ask(Some(password::header_of(&ask_password(session.interrupt)?)?))?;
     }
     answer.expect(200)
-}
-
-/// Where the content goes, opened before it is fetched.
-enum Sink {
-    Terminal,
-    Stdout,
-    /// A device or a pipe, which cannot be replaced.
-    Special(PathBuf),
-    File {
-        unfinished: NamedTempFile,
-        path: PathBuf,
-    },
-}
-
-impl Sink {
-    fn open(output: &Output) -> Result<Self, Failure> {
-        match output {
-            Output::Default if io::stdout().is_terminal() => Ok(Self::Terminal),
-            Output::Default | Output::Stdout => Ok(Self::Stdout),
-            Output::File(path) => Self::file(path),
-        }
-    }
-
-    fn file(path: &Path) -> Result<Self, Failure> {
-        let unwritable =
-            |why: &dyn std::fmt::Display| Failure::usage(format!("cannot write {}: {why}", path.display()));
-        let metadata = fs::metadata(path).ok();
-        if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
-            return Err(unwritable(&"it is a directory"));
-        }
-        if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            return Ok(Self::Special(path.to_path_buf()));
-        }
-        // A symbolic link stays one; the file behind it keeps its mode.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Only for the umask to cut, as with every new file.
-        let mode = metadata.map_or(0o666, |metadata| metadata.permissions().mode() & 0o777);
-        let unfinished = tempfile::Builder::new()
-            .prefix(".fpaste-")
-            .permissions(fs::Permissions::from_mode(mode))
-            .tempfile_in(folder)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => unwritable(&"there is no such folder"),
-                kind => unwritable(&kind),
-            })?;
-        Ok(Self::File { unfinished, path })
-    }
-
-    /// The file that must not be left behind.
-    fn unfinished(&self) -> Option<PathBuf> {
-        match self {
-            Self::File { unfinished, .. } => Some(unfinished.path().to_path_buf()),
-            _ => None,
-        }
-    }
-
-    fn write(self, content: &[u8], session: &Session<'_>) -> Result<(), Failure> {
-        let failed = |path: &Path, error: io::Error| {
-            Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()))
-        };
-        match self {
-            Self::Stdout => write_stdout(content),
-            Self::Terminal => show(content, session),
-            Self::Special(path) => {
-                let written =
-                    fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(content));
-                match written {
-                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed(&path, error)),
-                    _ => Ok(()),
-                }
-            }
-            Self::File { mut unfinished, path } => {
-                let written = unfinished.write_all(content).and_then(|()| unfinished.as_file().sync_all());
-                written.map_err(|error| failed(&path, error))?;
-                unfinished.persist(&path).map(drop).map_err(|error| failed(&path, error.error))
-            }
-        }
-    }
-}
-
-/// Shows text on a terminal, without what a terminal would obey.
-fn show(content: &[u8], session: &Session<'_>) -> Result<(), Failure> {
-    let text = std::str::from_utf8(content).ok().filter(|text| !text.contains('\0'));
-    let Some(text) = text else {
-        return Err(Failure::new(Exit::Other, "the content is binary; it is not shown on a terminal")
-            .hint("-o FILE writes it to a file, -o - to the terminal all the same"));
-    };
-    let (shown, left_out) = clean_text(text);
-    write_stdout(shown.as_bytes())?;
-    if !shown.is_empty() && !shown.ends_with('\n') {
-        write_stdout(b"\n")?;
-    }
-    if left_out > 0 {
-        session
-            .ui
-            .warning(&format!("{left_out} control characters were not shown; -o FILE writes the content as it is"));
-    }
-    Ok(())
-}
-
-/// What has been burned exists nowhere else: it goes into a new file here, or in the folder for temporary files.
-fn rescue(content: &[u8], target: &Target, failure: Failure) -> Result<(), Failure> {
-    for folder in [PathBuf::from("."), std::env::temp_dir()] {
-        let path = folder.join(format!("fpaste-{}", target.id));
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        if file.and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all())).is_ok() {
-            return Err(failure.hint(format!("it was burned by this read, so it is kept in {}", path.display())));
-        }
-    }
-    Err(failure)
 }

@@ -3,6 +3,7 @@
 //! Invariant: the exit code is 130 and 143, as shells count it, the terminal echoes again, and an unfinished file is gone.
 //! Must never wait for the network or the proof of work.
 
+use super::ui::Ui;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 struct Pending {
     unfinished_file: Option<PathBuf>,
     terminal: Option<(File, Termios)>,
+    last_words: Option<String>,
 }
 
 impl Pending {
@@ -54,6 +56,15 @@ impl Interrupt {
             let _ = std::fs::remove_file(path);
         }
         pending.restore_terminal();
+        if let Some(text) = pending.last_words.take() {
+            Ui::new(false).warning(&text);
+        }
+    }
+
+    /// Says this if the program is interrupted while the guard lives.
+    pub fn telling(&self, text: String) -> Guard<'_> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_words = Some(text);
+        Guard(self, |pending| pending.last_words = None)
     }
 
     /// Removes this file if the program is interrupted while the guard lives.

@@ -104,10 +104,7 @@ impl Target {
             None => (text.trim(), None),
         };
         let key = match fragment {
-            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(|| {
-                Failure::usage("what follows the # is no key: the link is damaged or incomplete")
-                    .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
-            })?),
+            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(no_key)?),
             None => None,
         };
         let no_paste = || Failure::usage("this names no paste").hint("use the link, or its ID: 4 to 64 hex digits");
@@ -117,6 +114,20 @@ impl Target {
         let server = ServerUrl::parse(server)?;
         Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste())?, key })
     }
+}
+
+/// The key alone, of a link, or written as `#KEY`, or by itself.
+///
+/// # Errors
+/// A usage failure when there is none.
+pub fn key(text: &str) -> Result<Key, Failure> {
+    let fragment = text.trim().rsplit_once('#').map_or(text.trim(), |(_, fragment)| fragment);
+    key_of(fragment).and_then(Key::from_fragment).ok_or_else(no_key)
+}
+
+fn no_key() -> Failure {
+    Failure::usage("what follows the # is no key: the link is damaged or incomplete")
+        .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
 }
 
 /// The part of a fragment where the key is: all but the lines. Lines alone leave none.

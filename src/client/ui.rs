@@ -162,13 +162,25 @@ pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure>
 /// # Errors
 /// When stdout cannot be written for another reason, a full disk for example.
 pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::new(super::failure::Exit::Other, format!("cannot write to standard output: {error}")))
-        }
+    match try_stdout(bytes) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(stdout_failed(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes a result to stdout.
+///
+/// # Errors
+/// The system's, a reader's that has had enough included.
+pub fn try_stdout(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
+}
+
+/// What such an error means to a person.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub fn stdout_failed(error: io::Error) -> Failure {
+    Failure::new(super::failure::Exit::Other, format!("cannot write to standard output: {error}"))
 }
 
 /// Writes JSON to stdout, a line. What a terminal would obey is escaped, as JSON allows for every character.

@@ -54,8 +54,13 @@ impl Client {
         self.home.join(name)
     }
 
+    /// Where the history is, and what is kept.
+    pub fn state(&self) -> PathBuf {
+        self.home.join(".local/state/fpaste")
+    }
+
     pub fn history(&self) -> PathBuf {
-        self.home.join(".local/state/fpaste/history.jsonl")
+        self.state().join("history.jsonl")
     }
 
     /// The command, not yet started; its working folder is the home.

@@ -21,6 +21,8 @@ mod client;
 #[cfg(feature = "client")]
 mod client_documents;
 #[cfg(feature = "client")]
+mod client_keeping;
+#[cfg(feature = "client")]
 mod client_network;
 mod concurrency;
 mod create;

@@ -121,9 +121,36 @@ fn binary_is_not_shown_and_a_burned_one_is_kept() {
     assert_eq!(Terminal::run(&client, &format!("$FPASTE get -o - '{link}'")).end().0, 0);
     let link = client.create(&content, &["-b"]);
     let (code, shown) = Terminal::run(&client, &format!("$FPASTE get '{link}'")).end();
-    assert!(code == 1 && shown.contains("it is kept in "), "{code} {shown}");
+    assert!(code == 1 && shown.contains("that was the only read; its ciphertext is kept"), "{code} {shown}");
+    assert_eq!(opened(&client, &link), content);
+}
+
+/// What a read of a link has kept, decrypted.
+fn opened(client: &Client, link: &str) -> Vec<u8> {
     let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
-    assert_eq!(std::fs::read(client.home.join(&format!("fpaste-{id}"))).unwrap(), content);
+    let path = client.state().join(format!("fpaste-{id}"));
+    client.run(&["get", "--from", path.to_str().unwrap(), "-o", "-", link]).succeeded().stdout
+}
+
+#[test]
+fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let text = "\x1b[31mred\x1b[0m\x07\n";
+    let link = client.create(text, &["-b"]);
+    let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
+    assert!(code == 0 && shown.contains("3 control characters were not shown; that was the only read"), "{shown:?}");
+    assert_eq!(opened(&client, &link), text.as_bytes());
+    let link = client.create(text, &["-b", "-E"]);
+    let (_, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
+    let path = client.state().join(format!("fpaste-{}", link.rsplit('/').next().unwrap()));
+    assert!(shown.contains(&format!("the content is kept in {}", path.display())), "{shown:?}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+    // Nothing is kept of what was shown whole, and the reader is told.
+    let link = client.create("plain text\n", &["-b"]);
+    let (_, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
+    assert!(shown.starts_with("plain text\r\n") && shown.contains("note: that was the only read"), "{shown:?}");
+    assert_eq!(std::fs::read_dir(client.state()).unwrap().count(), 4, "the history, its lock, and two texts");
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! What exists nowhere else any more, as a file: content that was burned by a read, as it came off the server.
+//!
+//! Invariant: a file is new, for its owner alone (0600), and whole or not there. Must never write over anything, nor
+//! hold the plaintext of what was encrypted.
+
+use super::Session;
+use super::config::create_private_folder;
+use crate::paste::Id;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Files of one name there may be: the same paste read with several wrong keys is burned once.
+const MAX_TRIES: u32 = 100;
+
+/// A file that holds what was burned.
+pub struct Kept(PathBuf);
+
+impl Kept {
+    /// Writes it into the state folder, else the working folder, else that for temporary files; `None` if nowhere.
+    pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
+        let state = &session.folders.state;
+        let _ = create_private_folder(state);
+        let folders = [state.clone(), PathBuf::from("."), std::env::temp_dir()];
+        folders.iter().find_map(|folder| write_new(folder, &format!("fpaste-{id}"), content).ok()).map(Self)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Removes it: the person has the content.
+    pub fn forget(self) {
+        let _ = fs::remove_file(self.0);
+    }
+}
+
+/// Writes a new file by this name, or by the name and a number.
+///
+/// # Errors
+/// When it cannot be made or written; then nothing is left of it.
+pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+    for number in 1..=MAX_TRIES {
+        let path = folder.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
+        // create_new follows no symbolic link.
+        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        if let Err(error) = file.write_all(content).and_then(|()| file.sync_all()) {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        return Ok(path);
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}

@@ -1,0 +1,111 @@
+//! What exists nowhere else is not lost by fpaste: content that was burned by its read, and what was piped in.
+
+use crate::client_harness::Client;
+use crate::harness::Server;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The state folder's files whose names begin so.
+fn kept(client: &Client, prefix: &str) -> Vec<PathBuf> {
+    let Ok(folder) = fs::read_dir(client.state()) else { return Vec::new() };
+    let paths = folder.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).collect()
+}
+
+/// The one file that was kept, which nobody else may read.
+#[track_caller]
+fn the_kept(client: &Client, prefix: &str) -> PathBuf {
+    let [path] = kept(client, prefix).try_into().unwrap_or_else(|paths| panic!("{paths:?}"));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    path
+}
+
+fn holds(path: &Path, text: &str) -> bool {
+    fs::read(path).unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+fn parts(link: &str) -> (&str, &str) {
+    let (url, key) = link.split_once('#').unwrap();
+    (url.rsplit('/').next().unwrap(), key)
+}
+
+#[test]
+fn a_burn_paste_without_its_key_is_not_taken() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("once", &["-b"]);
+    let (id, _) = parts(&link);
+    let stderr = client.run(&["get", id]).failed(2);
+    assert!(stderr.contains("the link has no key") && stderr.contains("--force"), "{stderr}");
+    client.run(&["get", "-o", "out", id]).failed(2);
+    // It is still there, and comes out whole; nothing is left behind.
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "once");
+    assert!(kept(&client, "fpaste-").is_empty());
+    let forced = client.create("once", &["-b"]);
+    assert_eq!(client.run(&["get", "--force", parts(&forced).0]).succeeded().stdout.len(), 4 + 28);
+    // What has no key needs none, and what is not burned is not lost.
+    let plain = client.create("plain", &["-b", "-E"]);
+    assert_eq!(client.run(&["get", &plain]).succeeded().text(), "plain");
+    let lasting = client.create("lasting", &[]);
+    assert_eq!(client.run(&["get", parts(&lasting).0]).succeeded().stdout.len(), 7 + 28);
+}
+
+#[test]
+fn what_a_wrong_key_burned_is_kept_and_opens_with_the_right_one() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let (link, other) = (client.create("the only copy", &["-b"]), client.create("other", &[]));
+    let ((id, key), (_, wrong)) = (parts(&link), parts(&other));
+    let stderr = client.run(&["get", "-o", "out", &format!("{id}#{wrong}")]).failed(8);
+    let path = the_kept(&client, "fpaste-");
+    let path = path.to_str().unwrap();
+    assert!(stderr.contains("that was the only read") && stderr.contains(path), "{stderr}");
+    assert!(!stderr.contains(wrong) && !holds(path.as_ref(), "the only copy"));
+    let opened = |operand: &str| client.pipe(format!("#{key}\n"), &["get", "--from", path, operand]);
+    for operand in [&format!("#{key}"), key, &link, "-"] {
+        assert_eq!(opened(operand).succeeded().text(), "the only copy", "{operand}");
+    }
+    let bad = opened(&format!("#{wrong}")).failed(8);
+    assert!(bad.contains("the file stays"), "{bad}");
+    opened("#short").failed(2);
+    opened(id).failed(2);
+    client.run(&["get", "--from", path, "-o", "out", &link]).succeeded();
+    assert_eq!(fs::read_to_string(client.home.join("out")).unwrap(), "the only copy");
+    // A link that was wrong for a lasting paste has lost nothing.
+    client.run(&["get", &format!("{}#{key}", parts(&other).0)]).failed(8);
+    assert_eq!(kept(&client, "fpaste-").len(), 1);
+}
+
+#[test]
+fn what_could_not_be_written_is_kept() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for plain in [false, true] {
+        let link = client.create("x".repeat(100_000), if plain { &["-b", "-E"] } else { &["-b"] });
+        let stderr = client.run(&["get", "-o", "/dev/full", &link]).failed(1);
+        let path = the_kept(&client, "fpaste-");
+        assert!(stderr.contains(path.to_str().unwrap()), "{stderr}");
+        assert_eq!(holds(&path, "xxxxxxxx"), plain);
+        if !plain {
+            let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
+            assert_eq!(run.text(), "x".repeat(100_000));
+        }
+        fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
+    let mut child = client.command(&["get", &link]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains("warning: not all of it was read"), "{stderr}");
+    let path = the_kept(&client, "fpaste-");
+    let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
+    assert_eq!(run.stdout.len(), 2_000_000);
+}
