@@ -3,7 +3,7 @@
 //! Invariant: stdout gets the link alone, and gets it before anything else can fail. Must never send content before
 //! it is encrypted, unless that was asked for, nor hold it twice.
 
-use super::command::{Create, Form, Input};
+use super::command::{Create, Form, Input, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};
@@ -52,6 +52,7 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     let call = Call { headers, body: &content, ..Call::new(Method::POST, server, "/", true) };
     let answer = session.transport.send(&call)?.expect(201)?;
     let paste = Created::read(&answer, server)?;
+    withdraw_unless_as_asked(options, session, &paste)?;
     report(options, session, &paste, key.as_ref())
 }
 
@@ -189,6 +190,35 @@ impl Created {
     fn number(&self, name: &str) -> u64 {
         self.json.get(name).and_then(Value::as_u64).unwrap_or(0)
     }
+}
+
+/// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
+/// link that is thought to burn must not be handed out.
+fn withdraw_unless_as_asked(options: &Create, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
+    let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
+    let missing: Vec<&str> = [
+        (options.burn && !is("burn_after_read"), "burning after the first read"),
+        (options.password != PasswordSource::None && !is("password_protected"), "the password"),
+        (options.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, name)| is_missing.then_some(name))
+    .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let token = paste.json.get("delete_token").and_then(Value::as_str).unwrap_or_default();
+    let mut call = Call::new(Method::DELETE, &session.settings.server, format!("/{}", paste.id), true);
+    call.headers.push(("X-Delete-Token", text(token)));
+    let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
+        Ok(_) => "the paste was deleted again".to_owned(),
+        Err(failure) => {
+            remember(options, session, paste);
+            format!("the paste could not be deleted ({}), fpaste delete {} tries again", failure.message, paste.id)
+        }
+    };
+    Err(Failure::new(Exit::Other, format!("the server did not take {}; {outcome}", missing.join(" and ")))
+        .hint("a proxy may drop the headers X-Burn-After-Read, X-Expiry and X-Paste-Password; ask who runs it"))
 }
 
 /// Prints the link, then does everything that may fail without costing it.

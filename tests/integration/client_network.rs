@@ -241,6 +241,40 @@ fn what_is_no_flaskpaste_server_is_said_to_be_none() {
     Client::with_url(&noise.url).run(&["info"]).failed(7);
 }
 
+/// A proxy that drops headers it does not know: what is stored is not what was asked for.
+#[test]
+fn a_paste_without_what_was_asked_for_is_deleted_again() {
+    let sliding = CREATED.replace('}', r#","sliding":true}"#);
+    for (options, named) in [
+        (&["-b"][..], "burning after the first read;"),
+        (&["--password-file", "password"], "the password;"),
+        (&["-b", "--password-file", "password"], "burning after the first read and the password;"),
+        (&["-b", "-E"], "burning"),
+        (&["-x", "1h"], "the fixed expiry;"),
+    ] {
+        let sliding = sliding.clone();
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", &sliding),
+            line => accepting(line),
+        });
+        let client = Client::with_url(&server.url);
+        client.file("password", "hunter2\n");
+        let stderr = client.pipe("x", options).failed(1);
+        assert!(stderr.contains(named) && stderr.contains("deleted again"), "{options:?}: {stderr}");
+        assert!(server.heads().contains("delete /abcd1234") && server.heads().contains("x-delete-token: the-token"));
+        assert_eq!(client.run(&["list", "--json"]).succeeded().json(), serde_json::json!([]));
+    }
+    // One that cannot be deleted is in the history, so that it can be tried again.
+    let server = Stub::new(|line| match line {
+        line if line.starts_with("DELETE") => reply("403 Forbidden", "", ""),
+        line => accepting(line),
+    });
+    let client = Client::with_url(&server.url);
+    let stderr = client.pipe("x", &["-b"]).failed(1);
+    assert!(stderr.contains("could not be deleted") && stderr.contains("fpaste delete abcd1234"), "{stderr}");
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json()[0]["id"], "abcd1234");
+}
+
 #[test]
 fn an_absolute_url_for_another_paste_is_not_believed() {
     let lying = CREATED.replace("/abcd1234\"", "https://evil.example/ffff0000\"");
