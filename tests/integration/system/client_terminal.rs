@@ -6,11 +6,13 @@ use crate::harness::{SOON, Server, wait_until};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 /// A shell command on a terminal of its own, with `$FPASTE` as the program.
 struct Terminal {
     child: Child,
     shown: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -23,13 +25,13 @@ impl Terminal {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut stdout, screen) = (child.stdout.take().unwrap(), Arc::clone(&shown));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = stdout.read(&mut buffer) {
                 screen.lock().unwrap().extend_from_slice(&buffer[..read]);
             }
         });
-        Self { child, shown }
+        Self { child, shown, reader }
     }
 
     fn text(&self) -> String {
@@ -48,6 +50,8 @@ impl Terminal {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // What it wrote last may still be on its way.
+        wait_until("all of it was read", SOON, || self.reader.is_finished());
         (status.unwrap().code().unwrap(), self.text())
     }
 }
