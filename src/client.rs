@@ -21,12 +21,15 @@ pub mod link;
 mod list;
 mod names;
 mod password;
+mod share;
 mod sink;
 mod solve;
 mod text;
 mod tls;
 mod transport;
 pub mod ui;
+mod unsent;
+mod upload;
 
 use command::{Command, Invocation};
 use config::{Folders, Settings};
@@ -124,6 +127,7 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     };
     match &invocation.command {
         Command::Create(options) => create::run(options, &session),
+        Command::Resume(password) => unsent::run(password, &session),
         Command::Get(options) => get::run(options, &session),
         Command::Delete(targets) => delete::run(targets, &session),
         Command::List { json } => list::run(*json, &session),

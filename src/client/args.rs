@@ -135,6 +135,7 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             );
         }
         None | Some(Name::Create) => Command::Create(create(given)?),
+        Some(Name::Resume) => given.no_operands().and_then(|()| given.password()).map(Command::Resume)?,
         Some(Name::Get) => Command::Get(get(given)?),
         Some(Name::Delete) => {
             let targets: Result<Vec<Link>, Failure> = given.operands.iter().map(target).collect();
@@ -361,6 +362,7 @@ mod tests {
             "get -b abcd",
             "delete",
             "list x",
+            "resume x",
             "info x",
             "cert x",
             "cert -a dsa",

@@ -35,6 +35,8 @@ pub enum Command {
     Version,
     /// Upload.
     Create(Create),
+    /// Upload what could not be uploaded before.
+    Resume(PasswordSource),
     /// Download.
     Get(Get),
     /// Delete these.

@@ -10,6 +10,8 @@ use std::fmt::Write;
 pub enum Name {
     /// Encrypt and upload.
     Create,
+    /// Upload what was kept.
+    Resume,
     /// Download and decrypt.
     Get,
     /// Delete pastes.
@@ -100,6 +102,13 @@ pub const COMMANDS: &[CommandRow] = &[
         ],
     },
     CommandRow {
+        name: Name::Resume,
+        word: "resume",
+        operands: "",
+        summary: "upload what was piped in and could not be sent",
+        examples: &["fpaste resume", "fpaste resume -p                with the password again, which is not kept"],
+    },
+    CommandRow {
         name: Name::Get,
         word: "get",
         operands: "URL|ID|-",
@@ -155,12 +164,13 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
     Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 12h, 7d").takes("TIME"),
     Flag::new(
-        &[Name::Create, Name::Get],
+        &[Name::Create, Name::Resume, Name::Get],
         'p',
         "password",
         "protect or open with a password: $FPASTE_PASSWORD, else asked for",
     ),
-    Flag::new(&[Name::Create, Name::Get], '-', "password-file", "the password is the first line of FILE").takes("FILE"),
+    Flag::new(&[Name::Create, Name::Resume, Name::Get], '-', "password-file", "the password is the first line of FILE")
+        .takes("FILE"),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),

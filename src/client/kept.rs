@@ -23,7 +23,7 @@ impl Kept {
         let state = &session.folders.state;
         let _ = create_private_folder(state);
         let folders = [state.clone(), PathBuf::from("."), std::env::temp_dir()];
-        folders.iter().find_map(|folder| write_new(folder, &format!("fpaste-{id}"), content).ok()).map(Self)
+        folders.iter().find_map(|folder| write_new(folder, &format!("fpaste-{id}"), &[content]).ok()).map(Self)
     }
 
     /// Where it is.
@@ -37,11 +37,11 @@ impl Kept {
     }
 }
 
-/// Writes a new file by this name, or by the name and a number.
+/// Writes a new file of these pieces by this name, or by the name and a number.
 ///
 /// # Errors
 /// When it cannot be made or written; then nothing is left of it.
-pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+pub fn write_new(folder: &Path, name: &str, pieces: &[&[u8]]) -> io::Result<PathBuf> {
     for number in 1..=MAX_TRIES {
         let path = folder.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
         // create_new follows no symbolic link.
@@ -49,7 +49,7 @@ pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBu
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             file => file?,
         };
-        if let Err(error) = file.write_all(content).and_then(|()| file.sync_all()) {
+        if let Err(error) = pieces.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| file.sync_all()) {
             let _ = fs::remove_file(&path);
             return Err(error);
         }

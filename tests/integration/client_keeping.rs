@@ -1,10 +1,14 @@
 //! What exists nowhere else is not lost by fpaste: content that was burned by its read, and what was piped in.
 
 use crate::client_harness::Client;
-use crate::harness::Server;
+use crate::client_network::{Stub, accepting, reply};
+use crate::harness::{SOON, Server, wait_until};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 /// The state folder's files whose names begin so.
 fn kept(client: &Client, prefix: &str) -> Vec<PathBuf> {
@@ -108,4 +112,76 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
     let path = the_kept(&client, "fpaste-");
     let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
     assert_eq!(run.stdout.len(), 2_000_000);
+}
+
+#[test]
+fn stdin_is_not_read_while_the_server_is_down() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    let mut child = client.command(&[]).stdin(Stdio::piped()).spawn().unwrap();
+    // It ends though the input does not.
+    let mut stdin = child.stdin.take().unwrap();
+    wait_until("fpaste has ended", SOON, || child.try_wait().unwrap().is_some());
+    assert!(stdin.write_all(b"nobody reads this").is_err());
+    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert!(kept(&client, "unsent-").is_empty());
+    client.pipe("x", &["-p"]).failed(7);
+    client.pipe("x", &["nosuchfile"]).failed(2);
+}
+
+/// A server that refuses uploads as long as this says, and what an upload was like.
+fn refusing(status: &'static str) -> Stub {
+    Stub::new(move |line| if line.starts_with("POST") { reply(status, "", "") } else { accepting(line) })
+}
+
+#[test]
+fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
+    let broken = refusing("502 Bad Gateway");
+    let client = Client::with_url(&broken.url);
+    let stderr = client.pipe("the only copy", &["-b", "-x", "1h"]).failed(7);
+    assert!(stderr.contains("fpaste resume sends it"), "{stderr}");
+    let path = the_kept(&client, "unsent-");
+    assert!(!holds(&path, "the only copy"));
+    // It fails again: it stays.
+    client.run(&["resume"]).failed(7);
+    assert!(path.exists());
+    // Another server gets it only if it is named.
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.authority());
+    let moved = client.with("FLASKPASTE_SERVER", &url);
+    assert!(moved.run(&["resume"]).failed(2).contains(&broken.url));
+    let run = client.run(&["resume", "-s", &url]).succeeded();
+    assert!(run.line().starts_with(&url) && kept(&client, "unsent-").is_empty());
+    let listed = moved.run(&["list", "--json"]).succeeded().json();
+    assert_eq!((&listed[0]["burn_after_read"], &listed[0]["slides"]), (&true.into(), &false.into()));
+    assert_eq!(moved.run(&["get", &run.line()]).succeeded().text(), "the only copy");
+    assert!(client.run(&["resume"]).failed(2).contains("nothing to send"));
+}
+
+#[test]
+fn what_is_kept_to_be_sent_holds_no_password_and_is_forgotten_after_a_day() {
+    let broken = refusing("503 Service Unavailable");
+    let client = Client::with_url(&broken.url);
+    client.file("password", "hunter2\n");
+    let from_file = client.file("input", "a file is still there");
+    client.run(&[from_file.to_str().unwrap()]).failed(6);
+    assert!(kept(&client, "unsent-").is_empty());
+    client.pipe("x", &["--password-file", "password"]).failed(6);
+    let path = the_kept(&client, "unsent-");
+    assert!(!holds(&path, "hunter2"));
+    assert!(client.run(&["resume"]).failed(2).contains("use -p"));
+    let server = Server::start(&[]);
+    let url = format!("http://{}", server.authority());
+    let link = client.run(&["resume", "-s", &url, "--password-file", "password"]).succeeded().line();
+    client.run(&["get", &link]).failed(4);
+    assert_eq!(client.run(&["get", "--password-file", "password", &link]).succeeded().text(), "x");
+    client.pipe("plain", &["-E", "-t", "text/csv"]).failed(6);
+    let link = client.run(&["resume", "-s", &url]).succeeded().line();
+    server.get(&format!("/{}/raw", link.rsplit('/').next().unwrap())).expect_body("plain");
+    // A day later the next create removes it.
+    client.pipe("old", &[]).failed(6);
+    let path = the_kept(&client, "unsent-");
+    let file = fs::File::options().append(true).open(&path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(86_500)).unwrap();
+    client.with("FLASKPASTE_SERVER", &url).create("new", &[]);
+    assert!(!path.exists());
 }

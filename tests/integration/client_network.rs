@@ -68,8 +68,9 @@ const CREATED: &str =
     r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"the-token","created_at":1,"expires_at":99999999999}"#;
 
 /// What a server without proof of work says.
-fn accepting(line: &str) -> Vec<u8> {
+pub fn accepting(line: &str) -> Vec<u8> {
     match line {
+        line if line.starts_with("GET / ") => reply("200 OK", "", r#"{"name":"FlaskPaste"}"#),
         line if line.starts_with("POST") => reply("201 Created", "", CREATED),
         line if line.contains("/challenge") => reply("200 OK", "", r#"{"enabled":false,"difficulty":0}"#),
         line if line.starts_with("DELETE") => reply("200 OK", "", "{}"),
@@ -105,7 +106,7 @@ fn a_redirect_takes_no_credential_along() {
     let location = format!("Location: {}/abcd1234/raw\r\n", elsewhere.url);
     let ours = Stub::new(move |line| match line {
         line if line.starts_with("GET /here") => reply("302 Found", "Location: /abcd1234\r\n", ""),
-        line if line.contains("/challenge") => accepting(line),
+        line if line.contains("/challenge") || line.starts_with("GET / ") => accepting(line),
         _ => reply("301 Moved Permanently", &location, ""),
     });
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));

@@ -1,0 +1,139 @@
+//! What was piped in and could not be uploaded, kept until `fpaste resume` sends it, for a day at most.
+//!
+//! Invariant: a file is for its owner alone (0600): it holds the key of the link to be, for there is no other place for
+//! it, and the content as the server would have got it. Must never hold a password.
+
+use super::Session;
+use super::command::{Form, PasswordSource};
+use super::config::create_private_folder;
+use super::create::report;
+use super::failure::Failure;
+use super::kept::write_new;
+use super::transport::MAX_CONTENT_BYTES;
+use super::upload::{Upload, Wishes};
+use super::{link, password};
+use crate::clock::unix_now;
+use serde_json::Value;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long it is kept.
+const LIFETIME: Duration = Duration::from_secs(86_400);
+/// What the names begin with; the time of the attempt follows.
+const PREFIX: &str = "unsent-";
+
+/// Keeps an upload that failed, and says how to send it.
+pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure {
+    let wishes = &upload.wishes;
+    let head = serde_json::json!({
+        "server": session.settings.server.to_string(),
+        "burn": wishes.burn,
+        "expiry_seconds": wishes.expiry_seconds,
+        "password": wishes.password,
+        "encrypt": wishes.encrypt,
+        "mime_type": wishes.mime_type,
+        "key": upload.fragment().as_str(),
+    });
+    let head = Zeroizing::new(format!("{head}\n"));
+    let folder = &session.folders.state;
+    let name = format!("{PREFIX}{}", unix_now());
+    let kept = create_private_folder(folder)
+        .and_then(|()| write_new(folder, &name, &[head.as_bytes(), upload.content.as_slice()]));
+    let fate = match kept {
+        Ok(_) => "what was read is kept for a day: fpaste resume sends it".to_owned(),
+        Err(error) => format!("what was read could not be kept in {}: {error}", folder.display()),
+    };
+    let hint =
+        failure.hint.as_ref().map_or_else(|| fate.clone(), |hint| format!("{}; {fate}", hint.trim_end_matches('.')));
+    failure.hint(hint)
+}
+
+/// Removes what is older than a day.
+pub fn forget_old(session: &Session<'_>) {
+    for path in files(&session.folders.state) {
+        let age = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+        if age.is_ok_and(|age| age.is_ok_and(|age| age > LIFETIME)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Oldest first.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
+    paths.sort();
+    paths
+}
+
+/// Sends what was kept for this server, and forgets it.
+///
+/// # Errors
+/// The first refusal; the others are shown as they come. When there is nothing to send.
+pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
+    forget_old(session);
+    let mut first_failure = None;
+    let mut is_any = false;
+    for path in files(&session.folders.state) {
+        // Another fpaste may be sending it.
+        let Ok(mut file) = open(&path) else { continue };
+        is_any = true;
+        let sent = read(&mut file).and_then(|(server, upload)| send(&server, &upload, source, session));
+        match sent {
+            Ok(()) => drop(fs::remove_file(&path)),
+            Err(failure) if first_failure.is_none() => first_failure = Some(failure),
+            Err(failure) => session.ui.failure(&failure),
+        }
+    }
+    if !is_any {
+        return Err(Failure::usage("there is nothing to send").hint("only what was piped in is kept, and for a day"));
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+/// Opens it, unless somebody else has it or has sent it.
+fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    file.try_lock().map_err(io::Error::from)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.nlink() > 0 { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+fn read(file: &mut File) -> Result<(String, Upload), Failure> {
+    let damaged = || Failure::usage("what was kept is damaged").hint("remove unsent-* in the state folder");
+    let mut content = Vec::new();
+    file.take(MAX_CONTENT_BYTES).read_to_end(&mut content).map_err(|error| Failure::usage(error.to_string()))?;
+    let end = content.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
+    let head = Zeroizing::new(content.drain(..=end).collect::<Vec<u8>>());
+    let head: Value = serde_json::from_slice(&head).map_err(|_| damaged())?;
+    let text = |name: &str| head.get(name).and_then(Value::as_str);
+    let flag = |name: &str| head.get(name).and_then(Value::as_bool).ok_or_else(damaged);
+    let wishes = Wishes {
+        burn: flag("burn")?,
+        expiry_seconds: head.get("expiry_seconds").and_then(Value::as_u64),
+        password: flag("password")?,
+        encrypt: flag("encrypt")?,
+        mime_type: text("mime_type").map(str::to_owned),
+    };
+    let key = if wishes.encrypt { Some(link::key(text("key").ok_or_else(damaged)?)?) } else { None };
+    Ok((text("server").ok_or_else(damaged)?.to_owned(), Upload { wishes, key, content }))
+}
+
+fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
+    // -s may name another server; without it nothing goes where it was not meant to go.
+    if !session.settings.server_is_chosen && server != session.settings.server.to_string() {
+        return Err(Failure::usage(format!("an upload is kept for {server}"))
+            .hint(format!("fpaste resume -s {server} sends it; another address sends it there")));
+    }
+    if upload.wishes.password && *source == PasswordSource::None {
+        return Err(Failure::usage("the upload has a password, which is not kept").hint("use -p or --password-file"));
+    }
+    let password = if upload.wishes.password { password::header(source, session)? } else { None };
+    let paste = upload.send(password, session)?;
+    report(&Form::Link, session, upload, &paste).map(drop)
+}
