@@ -5,18 +5,19 @@
 //! Must never follow a redirect from https to http, wait without a limit, or read an answer without one.
 
 use super::config::Settings;
+use super::ending::{EndedTooEarly, OrderlyEnd};
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
 use super::names::Names;
-use super::text::clean;
+use super::proxy::proxy;
+use super::text::{clean, human_bytes};
 use super::tls;
 use super::ui::{Meter, Ui};
 use std::cell::OnceCell;
-use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 use zeroize::Zeroizing;
 
@@ -34,6 +35,9 @@ const EXPECT_BYTES: usize = 1 << 20;
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// Largest content: what a server can be set to hold.
 pub const MAX_CONTENT_BYTES: u64 = (4 << 30) + 64;
+
+/// Largest content of a server that does not say what it allows: more than the default for people it knows.
+const UNSAID_BYTES: u64 = 64 << 20;
 
 /// A request.
 pub struct Call<'a> {
@@ -199,14 +203,27 @@ impl<'a> Transport<'a> {
         let response = response.map_err(|error| explain(error, url))?;
         let status = response.status().as_u16();
         self.ui.trace(|| format!("{} {url}: {status}", call.method));
-        let limit = if call.wants_content && status == 200 { MAX_CONTENT_BYTES } else { MAX_ANSWER_BYTES };
         let headers = response.headers().clone();
+        let limit = match headers.get("Content-Length") {
+            _ if !call.wants_content || status != 200 => MAX_ANSWER_BYTES,
+            Some(_) => MAX_CONTENT_BYTES,
+            None => self.largest_paste(call),
+        };
         let body = self.read_body(response, limit, url)?;
         Ok(Answer { status, headers, body })
     }
 
+    /// What the server says it holds at most. An answer that does not announce its length might go on for ever.
+    fn largest_paste(&self, call: &Call<'_>) -> u64 {
+        let info = self.send(&Call::new(Method::GET, call.server, "/", call.is_ours)).and_then(Answer::of_any_server);
+        let limits = info.ok().and_then(|info| info.get("limits").cloned()).unwrap_or_default();
+        let largest = ["max_anon", "max_auth"].iter().filter_map(|name| limits.get(name)?.as_u64()).max();
+        largest.unwrap_or(UNSAID_BYTES).min(MAX_CONTENT_BYTES)
+    }
+
     fn read_body(&self, response: Response<Body>, limit: u64, url: &str) -> Result<Vec<u8>, Failure> {
-        let too_large = || Failure::new(Exit::Other, "the answer is larger than any paste can be");
+        let too_large =
+            || Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)));
         let length = response.headers().get("Content-Length").and_then(|value| value.to_str().ok()?.parse().ok());
         let expected: usize = length.unwrap_or(0u64).try_into().unwrap_or(usize::MAX);
         if expected as u64 > limit {
@@ -242,7 +259,7 @@ impl<'a> Transport<'a> {
             if is_https {
                 config = config.tls_config(tls::config(self.settings, is_ours, self.ui)?);
             }
-            let agent = Agent::with_parts(config.build(), DefaultConnector::default(), Names::new());
+            let agent = Agent::with_parts(config.build(), DefaultConnector::default().chain(OrderlyEnd), Names::new());
             let _ = cell.set(agent);
         }
         cell.get().ok_or_else(|| Failure::new(Exit::Other, "no HTTP agent"))
@@ -293,47 +310,6 @@ fn resolve(url: &str, location: &str) -> Option<String> {
     (!authority.as_str().contains('@')).then(|| format!("{scheme}://{authority}{path}"))
 }
 
-/// The proxy the environment names for a host, as curl reads it: `https_proxy` for https, `http_proxy` for http (in
-/// lower case only: a CGI program's `HTTP_PROXY` comes from the client), `all_proxy` for both, none for this machine.
-fn proxy(is_https: bool, host: &str, variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<Proxy>, Failure> {
-    let names: &[&str] = if is_https {
-        &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
-    } else {
-        &["http_proxy", "all_proxy", "ALL_PROXY"]
-    };
-    let text = |name: &str| variable(name).filter(|value| !value.is_empty())?.into_string().ok();
-    let Some((name, address)) = names.iter().find_map(|name| text(name).map(|value| (name, value))) else {
-        return Ok(None);
-    };
-    let exceptions = text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default();
-    if is_local(host) || exceptions.split(',').any(|exception| is_exception(exception.trim(), host)) {
-        return Ok(None);
-    }
-    let proxy = Proxy::new(&address).map_err(|_| Failure::usage(format!("{name} is not the address of a proxy")))?;
-    if is_https_proxy(&address) {
-        return Err(Failure::usage(format!("{name}: proxies are spoken to by http://, not https://")));
-    }
-    Ok(Some(proxy))
-}
-
-/// Over TLS to the proxy itself our certificate would be shown to it.
-fn is_https_proxy(address: &str) -> bool {
-    address.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
-}
-
-fn is_local(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Whether an entry of `no_proxy` is this host or a domain above it.
-fn is_exception(entry: &str, host: &str) -> bool {
-    let domain = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
-    let host = host.to_ascii_lowercase();
-    entry == "*" || !domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}")))
-}
-
 /// What a failed request means, and what to do.
 fn explain(error: ureq::Error, url: &str) -> Failure {
     let uri: Option<Uri> = url.parse().ok();
@@ -348,12 +324,15 @@ fn explain(error: ureq::Error, url: &str) -> Failure {
             if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
                 return named(tls::explain(error), place);
             }
+            if error.get_ref().and_then(|inner| inner.downcast_ref::<EndedTooEarly>()).is_some() {
+                return failed(&EndedTooEarly.to_string()).hint("try again");
+            }
             match error.kind() {
                 ErrorKind::ConnectionRefused => {
                     failed("nobody listens there").hint("is the server running? -s URL names another")
                 }
                 ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                    failed("the connection ended too early").hint("try again")
+                    failed(&EndedTooEarly.to_string()).hint("try again")
                 }
                 ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("no answer in time").hint("try again later"),
                 _ if error.to_string().contains("lookup") => {
@@ -375,26 +354,6 @@ fn named(failure: Failure, place: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn proxies_as_curl_reads_them() {
-        let chosen = |is_https: bool, host: &str, variables: &[(&str, &str)]| {
-            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
-            proxy(is_https, host, variable).unwrap().map(|proxy| proxy.host().to_owned())
-        };
-        let both =
-            [("https_proxy", "http://s:1"), ("http_proxy", "http://p:1"), ("NO_PROXY", "in.example, .b.example")];
-        assert_eq!(chosen(true, "a.example", &both).as_deref(), Some("s"));
-        assert_eq!(chosen(false, "a.example", &both).as_deref(), Some("p"));
-        for host in ["localhost", "127.0.0.1", "[::1]", "in.example", "x.in.example", "b.example", "x.b.example"] {
-            assert_eq!(chosen(true, host, &both), None, "{host}");
-        }
-        assert_eq!(chosen(true, "inn.example", &both).as_deref(), Some("s"));
-        assert_eq!(chosen(false, "a.example", &[("HTTP_PROXY", "http://p:1")]), None);
-        assert_eq!(chosen(false, "a.example", &[("ALL_PROXY", "http://p:1")]).as_deref(), Some("p"));
-        let tls = |_: &str| Some(OsString::from("https://p:1"));
-        assert!(proxy(true, "a.example", tls).is_err());
-    }
 
     #[test]
     fn redirects_lead_somewhere() {

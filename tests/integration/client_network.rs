@@ -153,6 +153,70 @@ fn a_download_that_breaks_off_leaves_nothing() {
     assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
 }
 
+/// A server that answers each request on a thread of its own with what this writes.
+fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            std::thread::spawn(move || {
+                let head = read_request(&mut socket).unwrap_or_default();
+                answer(&head, &mut socket);
+            });
+        }
+    });
+    url
+}
+
+/// A paste that has a key, so that nothing is asked before it is fetched.
+const KEYED: &str = "abcd1234#AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// An answer without a length, as HTTP/1.0 has it, ends with its connection: in order, or not at all.
+#[test]
+fn a_reset_is_not_the_end_of_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Client::with_url(&format!("http://{}", listener.local_addr().unwrap()));
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            // What is left unread when a socket is closed makes the system reset the connection.
+            wait_until("the request is there", SOON, || {
+                let seen = socket.peek(&mut head).unwrap();
+                head[..seen].ends_with(b"\r\n\r\n")
+            });
+            let answer = if head.starts_with(b"GET /abcd1234/raw ") { "half" } else { "{}" };
+            let _ = socket.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{answer}").as_bytes());
+        }
+    });
+    assert!(client.run(&["get", "-o", "out", KEYED]).failed(7).contains("ended too early"));
+    client.run(&["info"]).failed(7);
+    let whole = serve(|_, socket| drop(socket.write_all(b"HTTP/1.0 200 OK\r\n\r\nall of it")));
+    assert_eq!(Client::with_url(&whole).run(&["get", "abcd1234"]).succeeded().text(), "all of it");
+}
+
+#[test]
+fn an_endless_download_stops_at_what_the_server_allows() {
+    let sent = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&sent);
+    let url = serve(move |head, socket| {
+        if head.starts_with("GET / ") {
+            let _ = socket.write_all(&reply("200 OK", "", r#"{"limits":{"max_anon":1000,"max_auth":2000000}}"#));
+            return;
+        }
+        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let chunk = [b"10000\r\n", vec![b'x'; 65_536].as_slice(), b"\r\n"].concat();
+        while socket.write_all(&chunk).is_ok() {
+            *counted.lock().unwrap() += chunk.len();
+        }
+    });
+    let stderr = Client::with_url(&url).run(&["get", "-o", "out", KEYED]).failed(1);
+    assert!(stderr.contains("larger than it may be, 1.91 MiB"), "{stderr}");
+    // What the sockets hold comes on top.
+    assert!(*sent.lock().unwrap() < 30_000_000, "{}", sent.lock().unwrap());
+}
+
 fn interrupt(child: &Child, signal: &str) {
     let kill = format!("kill -{signal} {}", child.id());
     assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
