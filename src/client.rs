@@ -12,6 +12,7 @@ mod create;
 mod delete;
 mod ending;
 pub mod failure;
+mod files;
 mod flags;
 mod get;
 mod history;
@@ -26,6 +27,7 @@ mod proxy;
 mod share;
 mod sink;
 mod solve;
+mod stdio;
 mod text;
 mod tls;
 mod transport;
@@ -33,7 +35,7 @@ pub mod ui;
 mod unsent;
 mod upload;
 
-use command::{Command, Invocation};
+use command::{Command, Invocation, Output};
 use config::{Folders, Settings};
 use failure::Failure;
 use history::{Entry, History};
@@ -106,6 +108,9 @@ struct Located {
 /// # Errors
 /// Whatever goes wrong, ready to be shown.
 pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
+    if !matches!(&invocation.command, Command::Get(get) if matches!(get.output, Output::File(_))) {
+        stdio::check_stdout()?;
+    }
     match &invocation.command {
         Command::Help(text) => return ui::write_stdout(text.as_bytes()),
         Command::Version => return ui::write_stdout(concat!("fpaste ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),

@@ -1,11 +1,12 @@
 //! `fpaste cert`: a self-signed client certificate.
 //!
-//! Invariant: the key file is for its owner alone (0600) from its first byte, and nothing is overwritten without
-//! `--force`. Must never print the key.
+//! Invariant: the key file is for its owner alone (0600) from its first byte, nothing is overwritten without `--force`,
+//! and certificate and key belong to each other whatever goes wrong. Must never print the key.
 
 use super::command::{Cert, KeyKind};
 use super::config::{self, Folders, create_private_folder};
 use super::failure::{Exit, Failure};
+use super::files;
 use super::ui::{Ui, write_stdout};
 use crate::crypto;
 use rcgen::{
@@ -13,10 +14,12 @@ use rcgen::{
 };
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_RSA_SHA256, SerialNumber};
 use sha1::{Digest, Sha1};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// The certificate is valid a little earlier: the server's clock may be behind.
@@ -29,12 +32,8 @@ const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     let folder = options.folder.clone().unwrap_or_else(|| folders.config.clone());
     let (cert_path, key_path) = (folder.join("client.crt"), folder.join("client.key"));
-    for path in [&cert_path, &key_path] {
-        if path.exists() && !options.force {
-            return Err(Failure::usage(format!("{} is there already", path.display()))
-                .hint("--force overwrites it; pastes of the old certificate can then no longer be deleted with it"));
-        }
-    }
+    let pair = Pair { cert: &cert_path, key: &key_path };
+    pair.check(options.force)?;
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("cannot {what}: {error}"));
     let key = generate(options.kind).map_err(|error| failed("make a key", &error))?;
@@ -45,9 +44,12 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     let serial = crypto::random::<16>().map_err(|error| failed("make a serial number", &error))?;
     let cert = params(&name, options.days, &serial).self_signed(&key).map_err(|error| failed("sign", &error))?;
     let pem = Zeroizing::new(key.serialize_pem());
-    create_private_folder(&folder)
-        .and_then(|()| write_file(&key_path, pem.as_bytes(), 0o600, options.force))
-        .and_then(|()| write_file(&cert_path, cert.pem().as_bytes(), 0o644, options.force))
+    // One at a time: two would leave the key of one and the certificate of the other.
+    let lock = create_private_folder(&folder).and_then(|()| File::open(&folder));
+    let lock = lock.and_then(|lock| files::lock(&lock).map(|()| lock));
+    let _lock = lock.map_err(|error| failed(&format!("write into {}", folder.display()), &error))?;
+    pair.check(options.force)?;
+    pair.write(&folder, cert.pem().as_bytes(), pem.as_bytes())
         .map_err(|error| failed(&format!("write into {}", folder.display()), &error))?;
     let fingerprint = crypto::hex(&Sha1::digest(cert.der()));
     if options.configure {
@@ -114,11 +116,46 @@ fn params(name: &str, days: u32, serial: &[u8; 16]) -> CertificateParams {
     params
 }
 
-/// Writes a file that appears whole or not at all.
-fn write_file(path: &Path, content: &[u8], mode: u32, overwrite: bool) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
+/// The files of a certificate.
+struct Pair<'a> {
+    cert: &'a Path,
+    key: &'a Path,
+}
+
+impl Pair<'_> {
+    /// Refuses what must not be overwritten, or cannot be.
+    fn check(&self, overwrite: bool) -> Result<(), Failure> {
+        for path in [self.cert, self.key] {
+            if path.is_dir() {
+                return Err(Failure::usage(format!("{} is a directory", path.display())));
+            }
+            if path.symlink_metadata().is_ok() && !overwrite {
+                return Err(Failure::usage(format!("{} is there already", path.display())).hint(
+                    "--force overwrites it; pastes of the old certificate can then no longer be deleted with it",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes both, or leaves both as they were: what can fail is done before either is replaced.
+    fn write(&self, folder: &Path, cert: &[u8], key: &[u8]) -> io::Result<()> {
+        let (cert, key) = (unfinished(folder, cert, 0o644)?, unfinished(folder, key, 0o600)?);
+        let old_key = tempfile::Builder::new().make_in(folder, |path| fs::hard_link(self.key, path));
+        key.persist(self.key).map_err(|error| error.error)?;
+        let Err(error) = cert.persist(self.cert) else { return Ok(()) };
+        match old_key {
+            Ok(old_key) => drop(old_key.into_temp_path().persist(self.key)),
+            Err(_) => drop(fs::remove_file(self.key)),
+        }
+        Err(error.error)
+    }
+}
+
+/// A file on the disk, without its name yet.
+fn unfinished(folder: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
     file.write_all(content)?;
-    let written = if overwrite { file.persist(path) } else { file.persist_noclobber(path) };
-    written.map(drop).map_err(|error| error.error)
+    file.as_file().sync_all()?;
+    Ok(file)
 }

@@ -41,8 +41,7 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     if options.meta {
         return show_metadata(options.json, session, &target, &located);
     }
-    let sink = Sink::open(&options.output)?;
-    let _unfinished = sink.unfinished().map(|path| session.interrupt.removing(path));
+    let sink = Sink::open(&options.output, session.interrupt)?;
     if target.key.is_none() && !options.force {
         refuse_to_waste(session, &target, &located)?;
     }
@@ -70,7 +69,7 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
 
 /// Decrypts and writes what the server has just forgotten. Ciphertext is kept first, so that neither a wrong key nor a
 /// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
-fn deliver_burned(mut content: Vec<u8>, target: &Target, sink: Sink, session: &Session<'_>) -> Result<(), Failure> {
+fn deliver_burned(mut content: Vec<u8>, target: &Target, sink: Sink<'_>, session: &Session<'_>) -> Result<(), Failure> {
     let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, &content));
     let _told = kept.as_ref().map(|kept| session.interrupt.telling(whereabouts(kept, true)));
     let written = match &target.key {
@@ -137,8 +136,7 @@ fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> R
     e2e::open(&key, &mut content).map_err(|e2e::NotAuthentic| {
         wrong_key("the file").hint("check that the key is complete; the file stays as it is")
     })?;
-    let sink = Sink::open(&options.output)?;
-    let _unfinished = sink.unfinished().map(|path| session.interrupt.removing(path));
+    let sink = Sink::open(&options.output, session.interrupt)?;
     say_what_is_missing(&sink.write(&content)?, session);
     Ok(())
 }

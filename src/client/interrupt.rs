@@ -1,16 +1,17 @@
-//! What happens on SIGINT and SIGTERM: the program ends at once, with nothing half done left behind.
+//! What happens on SIGINT, SIGTERM and SIGHUP: the program ends at once, with nothing half done left behind.
 //!
-//! Invariant: the exit code is 130 and 143, as shells count it, the terminal echoes again, and an unfinished file is gone.
+//! Invariant: the exit code is 130, 143 or 129, as shells count it, the terminal echoes again, and an unfinished file is gone.
 //! Must never wait for the network or the proof of work.
 
 use super::ui::Ui;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use tempfile::NamedTempFile;
 
 /// What has to be put right before the program may end.
 #[derive(Default)]
@@ -39,7 +40,9 @@ impl Interrupt {
     /// When the system refuses a handler or a thread.
     pub fn listen() -> io::Result<Self> {
         let interrupt = Self(Arc::default());
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        // nohup, and shells for what runs in the background, have some ignored.
+        let ignored = ignored();
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].iter().filter(|signal| !is_in(ignored, **signal)))?;
         let pending = interrupt.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
@@ -67,10 +70,16 @@ impl Interrupt {
         Guard(self, |pending| pending.last_words = None)
     }
 
-    /// Removes this file if the program is interrupted while the guard lives.
-    pub fn removing(&self, path: PathBuf) -> Guard<'_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).unfinished_file = Some(path);
-        Guard(self, |pending| pending.unfinished_file = None)
+    /// Makes a file that is removed if the program is interrupted while the guard lives. A signal waits until it is
+    /// made: no moment is left in which nobody knows of it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn removing(&self, make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<(NamedTempFile, Guard<'_>)> {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = make()?;
+        pending.unfinished_file = Some(file.path().to_path_buf());
+        Ok((file, Guard(self, |pending| pending.unfinished_file = None)))
     }
 
     /// Turns the terminal's echo off while the guard lives, and on again if the program is interrupted. Before the
@@ -86,6 +95,17 @@ impl Interrupt {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).terminal = hidden;
         Guard(self, Pending::restore_terminal)
     }
+}
+
+/// The signals this process was started to ignore, as bits; none where the system does not say.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(mask: u64, signal: i32) -> bool {
+    mask >> (signal - 1) & 1 == 1
 }
 
 /// While it lives, an interruption puts something right; so does its end, where there is something to put right.

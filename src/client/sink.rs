@@ -5,28 +5,41 @@
 
 use super::command::Output;
 use super::failure::{Exit, Failure};
+use super::interrupt::{Guard, Interrupt};
+use super::stdio::check_stdout;
 use super::text::clean_text;
 use super::ui::{stdout_failed, try_stdout};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// Symbolic links followed to a file that is not there yet.
+const MAX_LINKS: usize = 40;
+
 /// An open target.
-pub enum Sink {
+pub enum Sink<'a> {
     /// Stdout, where a person looks at it.
     Terminal,
     /// Stdout, whatever it is.
     Stdout,
-    /// A device or a pipe, which cannot be replaced.
-    Special(PathBuf),
+    /// A device, a pipe, or a descriptor's name: open, because it cannot be replaced.
+    Special {
+        /// What is written to.
+        file: File,
+        /// Its name.
+        path: PathBuf,
+    },
     /// A file that takes the place of what is there.
     File {
         /// What is written to.
         unfinished: NamedTempFile,
         /// What it becomes.
         path: PathBuf,
+        /// Removes it if the program is interrupted.
+        guard: Guard<'a>,
     },
 }
 
@@ -40,51 +53,48 @@ pub enum Written {
     Cut,
 }
 
-impl Sink {
+impl<'a> Sink<'a> {
     /// Opens what the options name.
     ///
     /// # Errors
     /// A usage failure when nothing can be written there.
-    pub fn open(output: &Output) -> Result<Self, Failure> {
+    pub fn open(output: &Output, interrupt: &'a Interrupt) -> Result<Self, Failure> {
         match output {
             Output::Default if io::stdout().is_terminal() => Ok(Self::Terminal),
             Output::Default | Output::Stdout => Ok(Self::Stdout),
-            Output::File(path) => Self::file(path),
+            Output::File(path) => Self::file(path, interrupt),
         }
     }
 
-    fn file(path: &Path) -> Result<Self, Failure> {
-        let unwritable =
-            |why: &dyn std::fmt::Display| Failure::usage(format!("cannot write {}: {why}", path.display()));
-        let metadata = fs::metadata(path).ok();
-        if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
-            return Err(unwritable(&"it is a directory"));
-        }
-        if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            return Ok(Self::Special(path.to_path_buf()));
+    fn file(path: &Path, interrupt: &'a Interrupt) -> Result<Self, Failure> {
+        let unwritable = |error: io::Error| {
+            let why = match error.kind() {
+                ErrorKind::NotFound => "there is no such folder".to_owned(),
+                kind => kind.to_string(),
+            };
+            Failure::usage(format!("cannot write {}: {why}", path.display()))
+        };
+        if path.is_dir() {
+            return Err(unwritable(ErrorKind::IsADirectory.into()));
         }
         // A symbolic link stays one; the file behind it keeps its mode.
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let place = Place::find(path).map_err(unwritable)?;
+        let metadata = fs::metadata(&place.path).ok();
+        if metadata.as_ref().is_some_and(is_stdout) {
+            return check_stdout().map(|()| Self::Stdout);
+        }
+        if place.is_the_systems || metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+            // At its end, should it be a file after all.
+            let file = File::options().append(true).open(&place.path);
+            return file.map(|file| Self::Special { file, path: place.path }).map_err(unwritable);
+        }
+        let folder = place.path.parent().unwrap_or(Path::new("/"));
         // Only for the umask to cut, as with every new file.
         let mode = metadata.map_or(0o666, |metadata| metadata.permissions().mode() & 0o777);
-        let unfinished = tempfile::Builder::new()
-            .prefix(".fpaste-")
-            .permissions(fs::Permissions::from_mode(mode))
-            .tempfile_in(folder)
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => unwritable(&"there is no such folder"),
-                kind => unwritable(&kind),
-            })?;
-        Ok(Self::File { unfinished, path })
-    }
-
-    /// The file that must not be left behind.
-    pub fn unfinished(&self) -> Option<PathBuf> {
-        match self {
-            Self::File { unfinished, .. } => Some(unfinished.path().to_path_buf()),
-            _ => None,
-        }
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".fpaste-").permissions(fs::Permissions::from_mode(mode));
+        let (unfinished, guard) = interrupt.removing(|| builder.tempfile_in(folder)).map_err(unwritable)?;
+        Ok(Self::File { unfinished, path: place.path, guard })
     }
 
     /// Writes the content.
@@ -98,19 +108,47 @@ impl Sink {
         match self {
             Self::Stdout => ended(try_stdout(content)).map_err(stdout_failed),
             Self::Terminal => show(content),
-            Self::Special(path) => {
-                let written =
-                    fs::OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(content));
-                ended(written).map_err(|error| failed(&path, error))
-            }
-            Self::File { mut unfinished, path } => {
+            Self::Special { mut file, path } => ended(file.write_all(content)).map_err(|error| failed(&path, error)),
+            Self::File { mut unfinished, path, guard } => {
                 let written = unfinished.write_all(content).and_then(|()| unfinished.as_file().sync_all());
                 written.map_err(|error| failed(&path, error))?;
                 unfinished.persist(&path).map_err(|error| failed(&path, error.error))?;
+                drop(guard);
                 Ok(Written::Whole)
             }
         }
     }
+}
+
+/// Where a name leads.
+struct Place {
+    path: PathBuf,
+    /// Whether it is a name like /dev/stdout or /proc/self/fd/3: what it stands for must not be replaced.
+    is_the_systems: bool,
+}
+
+impl Place {
+    /// Follows symbolic links, those that lead to nothing yet included.
+    fn find(path: &Path) -> io::Result<Self> {
+        let mut path = path.to_path_buf();
+        for _ in 0..MAX_LINKS {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder = fs::canonicalize(folder)?;
+            path = folder.join(path.file_name().ok_or(ErrorKind::InvalidFilename)?);
+            let is_the_systems = folder == Path::new("/dev") || folder.starts_with("/proc");
+            match fs::read_link(&path) {
+                Ok(target) if !is_the_systems => path = folder.join(target),
+                _ => return Ok(Self { path, is_the_systems }),
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::ELOOP))
+    }
+}
+
+/// Whether this is what stdout is.
+fn is_stdout(metadata: &fs::Metadata) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
+    stdout.is_ok_and(|stdout| (stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()))
 }
 
 fn ended(written: io::Result<()>) -> io::Result<Written> {

@@ -2,7 +2,8 @@
 
 use crate::client_harness::Client;
 use crate::harness::Server;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
 
 /// Behind the `#` of a link.
 fn key_of(link: &str) -> &str {
@@ -254,6 +255,106 @@ fn output_is_whole_or_not_there() {
     assert_eq!(std::fs::read_to_string(&old).unwrap(), "content");
     assert_eq!(client.run(&["get", "-o", "-", &link]).succeeded().text(), "content");
     client.run(&["get", "-o", "/dev/null", &link]).succeeded();
+}
+
+/// What stands for something that is open is written to; replacing it would lose what was written.
+#[test]
+fn names_of_devices_and_descriptors_are_written_to() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("content", &[]);
+    let onto = |name: &str, before: &str| {
+        let path = client.file("target", before);
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        let script = format!("(echo first; \"$0\" get -o {name} '{link}'; echo last) >> target 3>&1");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_fpaste")]).env("HOME", client.home.path());
+        assert!(command.current_dir(client.home.path()).status().unwrap().success(), "{name}");
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode, "{name}");
+        std::fs::read_to_string(path).unwrap()
+    };
+    std::os::unix::fs::symlink("/dev/stdout", client.home.join("out")).unwrap();
+    for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/fd/3", "out", "target"] {
+        assert_eq!(onto(name, "before\n"), "before\nfirst\ncontentlast\n", "{name}");
+    }
+    assert!(client.home.join("out").is_symlink());
+    assert!(client.run(&["get", "-o", "/dev/no-such-device", &link]).failed(2).contains("cannot write"));
+    client.run(&["get", "-o", "/dev/fd/77", &link]).failed(2);
+}
+
+#[test]
+fn a_symbolic_link_to_nothing_yet_stays_one() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("content", &["-b"]);
+    let symlink = |target: &str, name: &str| std::os::unix::fs::symlink(target, client.home.join(name)).unwrap();
+    symlink("circle", "circle");
+    symlink("no/such/folder", "astray");
+    for name in ["circle", "astray"] {
+        client.run(&["get", "-o", name, &link]).failed(2);
+    }
+    symlink("second", "first");
+    symlink("third", "second");
+    client.run(&["get", "-o", "first", &link]).succeeded();
+    assert!(client.home.join("first").is_symlink() && client.home.join("second").is_symlink());
+    assert_eq!(std::fs::read_to_string(client.home.join("third")).unwrap(), "content");
+}
+
+#[test]
+fn without_a_standard_output_nothing_is_done() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("once", &["-b"]);
+    client.file("input", "x");
+    let with = |redirection: &str, arguments: &str| {
+        let script = format!("exec \"$0\" {arguments} {redirection}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_fpaste")]).current_dir(client.home.path()).env_clear();
+        shell.envs(client.command(&[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for redirection in [">&-", "1< input"] {
+        for arguments in ["input", "list", &format!("get '{link}'"), &format!("get -o /dev/stdout '{link}'")] {
+            let (code, stderr) = with(redirection, arguments);
+            assert!(code == Some(1) && stderr.contains("standard output is closed"), "{arguments}: {code:?} {stderr}");
+        }
+    }
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json().as_array().unwrap().len(), 1);
+    assert_eq!(with("> /dev/null", "list").0, Some(0));
+    assert_eq!(with(">&-", &format!("get -o out '{link}'")), (Some(0), String::new()));
+    assert_eq!(std::fs::read_to_string(client.home.join("out")).unwrap(), "once");
+}
+
+/// A certificate and its key belong together, whoever else makes one.
+#[test]
+fn a_certificate_is_written_with_its_key_or_not_at_all() {
+    let client = Client::with_url("https://127.0.0.1:1");
+    let arguments = ["cert", "-c", "secp256r1", "-o", "pair"];
+    let all_at_once = |more: &[&str]| {
+        let arguments = [&arguments, more].concat();
+        let children: Vec<_> = (0..6).map(|_| client.command(&arguments).spawn().unwrap()).collect();
+        children.into_iter().filter_map(|mut child| child.wait().unwrap().success().then_some(())).count()
+    };
+    let pair =
+        client.with("FLASKPASTE_CLIENT_CERT", "pair/client.crt").with("FLASKPASTE_CLIENT_KEY", "pair/client.key");
+    for _ in 0..5 {
+        assert_eq!(all_at_once(&["--force"]), 6);
+        // They are looked at before anything is sent; 2 if they do not belong to each other.
+        pair.run(&["info"]).failed(7);
+    }
+    let read = |name: &str| std::fs::read(client.home.join(&format!("pair/{name}"))).unwrap();
+    let key = read("client.key");
+    assert_eq!(all_at_once(&[]), 0);
+    // What cannot be replaced leaves the other as it was.
+    std::fs::remove_file(client.home.join("pair/client.crt")).unwrap();
+    std::fs::create_dir(client.home.join("pair/client.crt")).unwrap();
+    client.run(&[&arguments[..], &["--force"]].concat()).failed(2);
+    assert_eq!(read("client.key"), key);
+    assert_eq!(std::fs::read_dir(client.home.join("pair")).unwrap().count(), 2);
+    std::fs::remove_dir_all(client.home.join("pair")).unwrap();
+    assert_eq!(all_at_once(&[]), 1);
+    pair.run(&["info"]).failed(7);
 }
 
 #[test]

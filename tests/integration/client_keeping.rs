@@ -100,6 +100,18 @@ fn what_could_not_be_written_is_kept() {
 }
 
 #[test]
+fn what_cannot_be_kept_in_the_state_folder_is_kept_in_the_working_folder() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &["-b"]);
+    let homeless = client.with("XDG_STATE_HOME", "/dev/null/state");
+    let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
+    let path = format!("./fpaste-{}", parts(&link).0);
+    assert!(stderr.contains(&path), "{stderr}");
+    assert_eq!(client.run(&["get", "--from", &path, &link]).succeeded().text(), "x");
+}
+
+#[test]
 fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
     let server = Server::start(&[]);
     let client = Client::new(&server);

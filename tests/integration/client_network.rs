@@ -130,8 +130,7 @@ fn circles_end() {
 
 #[test]
 fn a_download_that_breaks_off_leaves_nothing() {
-    let cut = Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec());
-    // The stub holds its sockets; this one ends them.
+    // A stub holds its sockets; this one ends them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -144,12 +143,37 @@ fn a_download_that_breaks_off_leaves_nothing() {
     assert!(client.run(&["get", "-o", "out", "abcd1234"]).failed(7).contains("ended too early"));
     assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
     // Interrupted while it waits: the same.
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let cut = never_ending();
+        let client = Client::with_url(&cut.url);
+        let mut child = client.command(&["get", "-o", "out", KEYED]).spawn().unwrap();
+        wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
+        assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 1, "the unfinished file");
+        interrupt(&child, signal);
+        assert_eq!(wait(&mut child), Some(code), "{signal}");
+        assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0, "{signal}");
+    }
+}
+
+/// A body that is promised and never comes.
+fn never_ending() -> Stub {
+    Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec())
+}
+
+/// As nohup starts it.
+#[test]
+fn a_signal_that_was_ignored_at_the_start_is_ignored() {
+    let cut = never_ending();
     let client = Client::with_url(&cut.url);
-    let mut child = client.command(&["get", "-o", "out", "abcd1234"]).spawn().unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" get -o out \"$1\"", env!("CARGO_BIN_EXE_fpaste"), KEYED]);
+    shell.current_dir(client.home.path()).env("HOME", client.home.path()).env("FLASKPASTE_SERVER", &cut.url);
+    let mut child = shell.spawn().unwrap();
     wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
-    assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 1, "the unfinished file");
-    interrupt(&child, "INT");
-    assert_eq!(wait(&mut child), Some(130));
+    interrupt(&child, "HUP");
+    interrupt(&child, "TERM");
+    // The first would have ended it with 129.
+    assert_eq!(wait(&mut child), Some(143));
     assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
 }
 
