@@ -1,17 +1,18 @@
 //! What this machine created: one JSON line a paste, with its delete token and expiry.
 //!
 //! Invariant: the file is for its owner alone (0600), and a line that cannot be understood is kept. Must never hold a
-//! key or a password, and never make a command fail that has done its work.
+//! key or a password, and never make a command fail or wait for long that has done its work.
 
 use super::config::create_private_folder;
+use super::files;
 use super::link::ServerUrl;
 use crate::clock::UnixSeconds;
 use crate::paste::Id;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Largest history read; 100,000 pastes.
 const MAX_BYTES: u64 = 32 << 20;
@@ -126,7 +127,7 @@ impl History {
     /// When the file is there and cannot be read.
     pub fn read(&self) -> io::Result<Entries> {
         let Some(path) = &self.0 else { return Ok(Entries::default()) };
-        match File::open(path) {
+        match files::open(path, OpenOptions::new().read(true)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Entries::default()),
             file => {
                 let mut all = Entries::default();
@@ -150,11 +151,13 @@ impl History {
             return Ok(());
         }
         create_private_folder(folder)?;
-        let private = |path: PathBuf| OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
-        let lock = private(folder.join("history.lock"))?;
-        lock.lock()?;
-        let mut file = private(path.clone())?;
-        file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        let private = |path: &Path| files::open(path, OpenOptions::new().read(true).append(true).create(true));
+        let lock = private(&folder.join("history.lock"))?;
+        files::lock(&lock)?;
+        let mut file = private(path)?;
+        if file.metadata()?.permissions().mode() & 0o777 != 0o600 {
+            file.set_permissions(PermissionsExt::from_mode(0o600))?;
+        }
         let old = text(&mut file)?;
         // A line cut short by a full disk must not swallow the next.
         let separator = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };

@@ -1,10 +1,16 @@
 //! The link to other places than stdout: the clipboard, and a QR code.
 //!
-//! Invariant: what fails here is a warning; the link has been printed. Must never put the link into an argument.
+//! Invariant: what fails here, or hangs, is a warning; the link has been printed. Must never put the link into an argument.
 
 use super::Session;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a clipboard's program is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked at.
+const TICK: Duration = Duration::from_millis(5);
 
 /// Draws the link on stderr.
 pub fn draw_qr(session: &Session<'_>, link: &str) {
@@ -38,10 +44,24 @@ pub fn copy(session: &Session<'_>, link: &str) {
             .stderr(Stdio::null())
             .spawn();
         let Ok(mut child) = command else { continue };
+        // A link is shorter than what a pipe holds: this waits for nobody.
         let written = child.stdin.take().is_some_and(|mut stdin| stdin.write_all(link.as_bytes()).is_ok());
-        if written && child.wait().is_ok_and(|status| status.success()) {
+        if written && ends_well(&mut child) {
             return session.ui.note("the link is in the clipboard");
         }
     }
     session.ui.warning("the link could not be copied: none of wl-copy, xclip, xsel and tmux worked");
+}
+
+/// Whether the program ends in time, without a failure. One that does not is ended.
+fn ends_well(child: &mut Child) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match child.try_wait() {
+            Ok(None) => std::thread::sleep(TICK),
+            ended => return ended.is_ok_and(|status| status.is_some_and(|status| status.success())),
+        }
+    }
+    let _ = child.kill().and_then(|()| child.wait());
+    false
 }

@@ -11,12 +11,12 @@ use super::failure::Failure;
 use super::kept::write_new;
 use super::transport::MAX_CONTENT_BYTES;
 use super::upload::{Upload, Wishes};
-use super::{link, password};
+use super::{files, link, password};
 use crate::clock::unix_now;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -98,10 +98,9 @@ pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure
 
 /// Opens it, unless somebody else has it or has sent it.
 fn open(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    file.try_lock().map_err(io::Error::from)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.nlink() > 0 { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+    let file = files::open(path, OpenOptions::new().read(true))?;
+    file.try_lock()?;
+    if file.metadata()?.nlink() > 0 { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 fn read(file: &mut File) -> Result<(String, Upload), Failure> {

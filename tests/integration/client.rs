@@ -4,6 +4,7 @@ use crate::client_harness::Client;
 use crate::harness::Server;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Behind the `#` of a link.
 fn key_of(link: &str) -> &str {
@@ -199,6 +200,66 @@ fn the_history_is_private_and_never_costs_the_url() {
     quiet.configure("history = off\n");
     quiet.create("z", &[]);
     assert!(!quiet.history().exists());
+}
+
+/// Creates a paste, which must print its link and may not wait for what is in the way of the history; its warning.
+#[track_caller]
+fn warned(client: &Client, arguments: &[&str]) -> String {
+    let started = Instant::now();
+    let run = client.pipe("x", arguments).succeeded();
+    assert!(run.line().contains('#') && run.stderr.contains("fpaste: warning: "), "{}", run.stderr);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    run.stderr
+}
+
+#[test]
+fn a_history_that_is_no_file_of_ours_is_left_alone() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let target = client.file("target", "somebody else's\n");
+    std::fs::set_permissions(&target, PermissionsExt::from_mode(0o644)).unwrap();
+    client.create("x", &[]);
+    let replace = |path: &std::path::Path| {
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(&target, path).unwrap();
+    };
+    replace(&client.history());
+    assert!(warned(&client, &[]).contains("history.jsonl is a symbolic link"));
+    assert!(client.run(&["list"]).succeeded().stderr.contains("is a symbolic link"));
+    std::fs::remove_file(client.history()).unwrap();
+    replace(&client.state().join("history.lock"));
+    assert!(warned(&client, &[]).contains("history.lock is a symbolic link"));
+    let metadata = std::fs::metadata(&target).unwrap();
+    assert_eq!((metadata.permissions().mode() & 0o777, metadata.len()), (0o644, 16));
+    // A pipe that nobody writes to or reads from.
+    std::fs::remove_file(client.state().join("history.lock")).unwrap();
+    let pipe = Command::new("sh").args(["-c", "mkfifo \"$0\""]).arg(client.history()).status().unwrap();
+    assert!(pipe.success() && warned(&client, &[]).contains("not a regular file"));
+    assert!(client.run(&["list"]).succeeded().stderr.contains("not a regular file"));
+}
+
+#[test]
+fn after_the_link_nothing_is_waited_for_without_a_limit() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.create("x", &[]);
+    let lock = std::fs::File::open(client.state().join("history.lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(warned(&client, &[]).contains("another program has it locked"));
+    drop(lock);
+    // A clipboard that never ends, and one that takes the link.
+    let program = |name: &str, script: &str| {
+        std::fs::create_dir_all(client.home.join("bin")).unwrap();
+        let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    program("xclip", "exec sleep 300");
+    let path = format!("{}:/usr/bin:/bin", client.home.join("bin").display());
+    let person = client.with("PATH", &path).with("DISPLAY", ":99");
+    assert!(warned(&person, &["-c"]).contains("could not be copied"));
+    program("xsel", &format!("cat > {}", client.home.join("copied").display()));
+    let link = person.create("x", &["-c"]);
+    assert_eq!(std::fs::read_to_string(client.home.join("copied")).unwrap(), link);
 }
 
 #[test]
