@@ -5,6 +5,7 @@
 
 pub mod args;
 mod cert;
+mod challenge;
 pub mod command;
 mod completions;
 mod config;

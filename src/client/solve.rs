@@ -1,15 +1,17 @@
 //! Proof of work, solved on all cores.
 //!
-//! Invariant: what comes out hashes to enough zero bits. Must never work on a puzzle no machine can solve in time.
+//! Invariant: what comes out hashes to enough zero bits. Must never work on a puzzle no machine can solve in time, nor on
+//! when its time is over.
 
 use super::failure::{Exit, Failure};
+use super::text::human_seconds;
 use super::ui::Meter;
 use crate::pow::leading_zero_bits;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// More zero bits than this take days.
 const MAX_DIFFICULTY: u64 = 40;
@@ -18,21 +20,26 @@ const BATCH: u64 = 4096;
 /// How often the meter moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The decimal number whose SHA-256 behind `nonce:` begins with this many zero bits.
+/// The decimal number whose SHA-256 behind `nonce:` begins with this many zero bits; `None` when the deadline came first.
 ///
 /// # Errors
 /// When the server asks for more than can be done.
-pub fn solve(nonce: &str, difficulty: u64, meter: &mut Meter) -> Result<String, Failure> {
+pub fn solve(
+    nonce: &str,
+    difficulty: u64,
+    deadline: Option<Instant>,
+    meter: &mut Meter,
+) -> Result<Option<String>, Failure> {
     if difficulty > MAX_DIFFICULTY {
         return Err(Failure::new(Exit::Other, format!("the server asks for {difficulty} bits of proof of work"))
             .hint(format!("more than {MAX_DIFFICULTY} would take days; ask who runs it")));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
-    let is_over = AtomicBool::new(false);
+    let (is_over, tried) = (AtomicBool::new(false), AtomicU64::new(0));
     let (found, solutions) = mpsc::channel();
     thread::scope(|scope| {
         for worker in 0..threads {
-            let (found, is_over) = (found.clone(), &is_over);
+            let (found, is_over, tried) = (found.clone(), &is_over, &tried);
             scope.spawn(move || {
                 let batches = (worker..u64::MAX / BATCH).step_by(usize::try_from(threads).unwrap_or(1));
                 for batch in batches {
@@ -44,22 +51,40 @@ pub fn solve(nonce: &str, difficulty: u64, meter: &mut Meter) -> Result<String, 
                         let _ = found.send(solution.to_string());
                         return;
                     }
+                    tried.fetch_add(BATCH, Ordering::Relaxed);
                 }
             });
         }
         drop(found);
+        let started = Instant::now();
         let solution = loop {
             match solutions.recv_timeout(TICK) {
-                Err(RecvTimeoutError::Timeout) => meter.tick(),
+                Err(RecvTimeoutError::Timeout) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
+                    break Ok(None);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    meter.tick(&estimate(difficulty, tried.load(Ordering::Relaxed), started.elapsed()));
+                }
                 Err(RecvTimeoutError::Disconnected) => {
                     break Err(Failure::new(Exit::Other, "the proof of work has no solution"));
                 }
-                Ok(solution) => break Ok(solution),
+                Ok(solution) => break Ok(Some(solution)),
             }
         };
         is_over.store(true, Ordering::Relaxed);
         solution
     })
+}
+
+/// How long it takes in the mean, at the rate so far, if there is one.
+fn estimate(difficulty: u64, tried: u64, elapsed: Duration) -> String {
+    if tried == 0 {
+        return format!("proof of work, {difficulty} bits");
+    }
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    let per_second = (tried.saturating_mul(1000) / milliseconds).max(1);
+    let seconds = ((1 << difficulty.min(MAX_DIFFICULTY)) / per_second).max(1);
+    format!("proof of work, {difficulty} bits: about {}", human_seconds(seconds))
 }
 
 /// The first solution of a batch.
@@ -99,10 +124,25 @@ mod tests {
             let (nonce, difficulty) = (case["nonce"].as_str().unwrap(), case["difficulty"].as_u64().unwrap());
             let first: u64 = case["first_solution"].as_str().unwrap().parse().unwrap();
             assert_eq!(search(nonce, difficulty, first / BATCH * BATCH), Some(first), "{case}");
-            let solution = solve(nonce, difficulty, &mut Ui::new(false).meter("", None)).unwrap();
+            let solution = solve(nonce, difficulty, None, &mut Ui::new(false).meter("", None)).unwrap().unwrap();
             let digest = Sha256::digest(format!("{nonce}:{solution}"));
             assert!(u64::from(leading_zero_bits(&digest)) >= difficulty, "{case}");
         }
+    }
+
+    #[test]
+    fn the_deadline_ends_it() {
+        let deadline = Some(Instant::now() + Duration::from_millis(300));
+        assert_eq!(solve("00", 40, deadline, &mut Ui::new(false).meter("", None)).unwrap(), None);
+    }
+
+    #[test]
+    fn estimates() {
+        let second = Duration::from_secs(1);
+        assert_eq!(estimate(26, 20_000_000, second), "proof of work, 26 bits: about 3s");
+        assert_eq!(estimate(26, 20_000_000, second * 2), "proof of work, 26 bits: about 6s");
+        assert_eq!(estimate(8, 20_000_000, second), "proof of work, 8 bits: about 1s");
+        assert_eq!(estimate(40, 0, Duration::ZERO), "proof of work, 40 bits");
     }
 
     #[test]
@@ -116,6 +156,6 @@ mod tests {
 
     #[test]
     fn too_much_is_refused() {
-        assert!(solve("00", 41, &mut Ui::new(false).meter("", None)).is_err());
+        assert!(solve("00", 41, None, &mut Ui::new(false).meter("", None)).is_err());
     }
 }

@@ -112,12 +112,13 @@ impl Meter {
         }
     }
 
-    /// Shows that the work goes on, though nobody knows how long.
-    pub fn tick(&mut self) {
+    /// Shows that the work goes on, though nobody knows how long, and what is to be said of it.
+    pub fn tick(&mut self, text: &str) {
         if self.shown && self.started.elapsed() > PATIENCE {
             let label = self.label;
             let bar =
                 self.bar.get_or_insert_with(|| styled(ProgressBar::no_length(), "{spinner} {msg} {elapsed}", label));
+            bar.set_message(text.to_owned());
             bar.tick();
         }
     }

@@ -8,7 +8,7 @@ use super::history::Entry;
 use super::link::{ServerUrl, Target};
 use super::text::clean;
 use super::transport::{Answer, Call};
-use super::{Session, password, solve};
+use super::{Session, challenge, password};
 use crate::clock::unix_now;
 use crate::e2e::Key;
 use crate::paste::Id;
@@ -57,7 +57,7 @@ impl Upload {
         if let Some(seconds) = wishes.expiry_seconds {
             headers.push(("X-Expiry", text(&seconds.to_string())));
         }
-        headers.extend(proof_of_work(session)?);
+        headers.extend(challenge::pay(session)?);
         let server = &session.settings.server;
         let call = Call { headers, body: &self.content, ..Call::new(Method::POST, server, "/", true) };
         let answer = session.transport.send(&call)?.expect(201)?;
@@ -74,27 +74,6 @@ impl Upload {
 
 fn text(value: &str) -> Zeroizing<String> {
     Zeroizing::new(value.to_owned())
-}
-
-/// The headers that pay for a paste, if the server asks for a payment.
-fn proof_of_work(session: &Session<'_>) -> Result<Vec<password::Header>, Failure> {
-    let call = Call::new(Method::GET, &session.settings.server, "/challenge", true);
-    let challenge = session.transport.send(&call)?.of_any_server()?;
-    if challenge.get("enabled").and_then(Value::as_bool) != Some(true) {
-        return Ok(Vec::new());
-    }
-    let field = |name: &str| challenge.get(name).and_then(Value::as_str);
-    let (Some(nonce), Some(token), Some(difficulty)) =
-        (field("nonce"), field("token"), challenge.get("difficulty").and_then(Value::as_u64))
-    else {
-        return Err(Failure::new(Exit::Other, "the server's proof-of-work challenge is incomplete"));
-    };
-    if field("algorithm").is_some_and(|algorithm| algorithm != "sha256") {
-        return Err(Failure::new(Exit::Other, "the server asks for a proof of work this fpaste does not know")
-            .hint("a newer fpaste may: curl SERVER/client > fpaste"));
-    }
-    let solution = solve::solve(nonce, difficulty, &mut session.ui.meter("proof of work", None))?;
-    Ok(vec![("X-PoW-Token", text(token)), ("X-PoW-Solution", text(&solution))])
 }
 
 /// A new paste, as the server describes it.

@@ -1,7 +1,7 @@
 //! fpaste against servers that are foreign, slow, broken or hostile.
 
 use crate::client_harness::Client;
-use crate::harness::{SOON, Server, wait_until};
+use crate::harness::{SOON, Server, unix_now, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Child;
@@ -273,6 +273,33 @@ fn proof_of_work_is_interrupted_at_once() {
     }
     let impossible = Stub::new(|_| reply("200 OK", "", &puzzle.replace("40", "64")));
     assert!(Client::with_url(&impossible.url).pipe("x", &[]).failed(1).contains("64 bits"));
+}
+
+/// A puzzle nobody solves in the second it has; the others are solved at once. By the server's clock.
+#[test]
+fn an_expired_challenge_is_given_up_and_another_one_is_taken_once() {
+    let puzzle = |difficulty: u64, expires: u64| {
+        format!(r#"{{"enabled":true,"nonce":"00","difficulty":{difficulty},"expires":{expires},"token":"t"}}"#)
+    };
+    let past = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    for (hard, date, code) in [(1, "", 0), (1, past, 0), (2, "", 1), (2, past, 1)] {
+        let left = Mutex::new(hard);
+        let server = Stub::new(move |line| {
+            if !line.contains("/challenge") {
+                return accepting(line);
+            }
+            let mut left = left.lock().unwrap();
+            let now = if date.is_empty() { unix_now() } else { 784_111_777 };
+            *left -= 1;
+            reply("200 OK", date, &if *left >= 0 { puzzle(40, now + 1) } else { puzzle(1, now + 100) })
+        });
+        let client = Client::with_url(&server.url);
+        let input = client.file("input", "x");
+        let run = client.run(&[input.to_str().unwrap()]);
+        assert_eq!(run.code, Some(code), "{hard} {date}: {}", run.stderr);
+        assert_eq!(server.heads().matches("get /challenge").count(), 2, "{hard} {date}");
+        assert_eq!(run.stderr.contains("was not done before its challenge expired"), code == 1, "{}", run.stderr);
+    }
 }
 
 #[test]

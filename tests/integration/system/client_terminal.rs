@@ -105,7 +105,7 @@ fn long_work_shows_progress_on_a_terminal_alone() {
     let client = Client::with_url(&server.url);
     client.file("x", "x");
     let mut terminal = Terminal::run(&client, "$FPASTE x");
-    terminal.type_after("proof of work", "\x03");
+    terminal.type_after("proof of work, 40 bits: about ", "\x03");
     assert_eq!(terminal.end().0, 130);
     let mut terminal = Terminal::run(&client, "$FPASTE x 2> errors; code=$?; cat errors; exit $code");
     wait_until("the puzzle was asked for", SOON, || server.heads().matches("get /challenge").count() == 2);
