@@ -47,11 +47,12 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     }
     let answer = fetch(options, session, &target, &located)?;
     if answer.header("X-Burn-After-Read").is_some() {
+        let outcome = deliver_burned(answer.body, &target, sink, session);
+        // Behind it: the content does not wait for a history that is locked, nor is it withheld for one that is broken.
         if let Some(entry) = &located.entry {
-            // It is gone; a history that cannot be written is no reason to withhold the content.
             let _ = session.history.remove(&entry.server, &entry.id);
         }
-        return deliver_burned(answer.body, &target, sink, session);
+        return outcome;
     }
     let mut content = answer.body;
     match &target.key {
