@@ -106,16 +106,13 @@ impl<'a> Place<'a> {
 
 /// The text that stands in a path where its pattern has `<...>`, empty where it has none; `None` if it does not fit.
 fn matched<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
-    let (mut text, mut segments) = ("", path.split('/'));
-    for expected in pattern.split('/') {
-        let segment = segments.next()?;
-        if expected.starts_with('<') && !segment.is_empty() {
-            text = segment;
-        } else if segment != expected {
-            return None;
-        }
+    if path == pattern {
+        return Some("");
     }
-    segments.next().is_none().then_some(text)
+    let (before, rest) = pattern.split_once('<')?;
+    let (_, after) = rest.split_once('>')?;
+    let text = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!text.is_empty() && !text.contains('/')).then_some(text)
 }
 
 /// The index: "METHOD /path" and what it is for.

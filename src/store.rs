@@ -40,8 +40,8 @@ use tokens::Tokens;
 
 /// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
 const DRAWS: usize = 16;
-/// Spool files may have this much together, or twice the largest paste where that is more.
-const SPOOL_BYTES: u64 = 1 << 30;
+/// Spool files may have this much together, forty uploads of the largest paste by default, or two where those are more.
+const SPOOL_BYTES: u64 = 2 << 30;
 /// How long figures about the database are good enough for the metrics, in seconds: counting half a million rows takes
 /// a tenth of one.
 const STATS_SECONDS: u64 = 10;
