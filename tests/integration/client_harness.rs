@@ -3,10 +3,12 @@
 //! Invariant: nothing of the machine's configuration, history or proxies reaches it, and no run outlives its test.
 
 use crate::harness::{Folder, SOON, Server};
+use signal_hook::consts::{SIGHUP, SIGINT};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 /// A person's home, and the server they use.
@@ -23,6 +25,17 @@ pub struct Run {
     shown: String,
 }
 
+/// Has children react to signals whatever this process was started to ignore, as scripts do in the background: a signal
+/// that is caught here is as new after exec, one that is ignored stays so.
+fn catch_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let always = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&always)).unwrap();
+        signal_hook::flag::register(SIGHUP, always).unwrap();
+    });
+}
+
 impl Client {
     /// A new home, with this server in the environment.
     pub fn new(server: &Server) -> Self {
@@ -31,6 +44,7 @@ impl Client {
 
     /// A new home, with a server at this address.
     pub fn with_url(url: &str) -> Self {
+        catch_signals();
         Self { home: Arc::new(Folder::new()), variables: vec![("FLASKPASTE_SERVER".into(), url.into())] }
     }
 
