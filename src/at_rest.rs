@@ -3,20 +3,15 @@
 //! Invariant: a key seals the pieces of one content and its details, each under a nonce of its own; a piece comes back
 //! unchanged, in its place, or not at all. How many there are, the row says. Must never show a key in a `Debug` output, nor seal two contents with one key.
 
-use crate::crypto;
-use aes_gcm::aead::AeadInOut;
+use crate::crypto::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use std::io;
 use zeroize::Zeroizing;
 
 /// Bytes of content in one piece; the last may be shorter.
 pub const PIECE_BYTES: usize = 64 << 10;
-/// Bytes of the tag behind each piece.
-pub const TAG_BYTES: usize = 16;
 /// Bytes of a piece as it lies at rest.
 pub const SEALED_PIECE_BYTES: usize = PIECE_BYTES + TAG_BYTES;
-/// Bytes of a key.
-pub const KEY_BYTES: usize = 32;
 
 /// The random key of one paste's content and details. Wiped on drop.
 #[derive(Clone)]
@@ -71,8 +66,6 @@ impl ContentKey {
     }
 }
 
-const NONCE_BYTES: usize = 12;
-
 /// The cipher of one paste.
 pub struct ContentCipher(Aes256Gcm);
 
@@ -88,7 +81,7 @@ impl ContentCipher {
     /// Opens a piece in place.
     ///
     /// # Errors
-    /// [`Damaged`]; what `piece` holds then means nothing.
+    /// [`Damaged`]; `piece` is what it was then.
     pub fn open_piece(&self, number: u64, piece: &mut Vec<u8>) -> Result<(), Damaged> {
         open(&self.0, nonce(b'c', number), piece)
     }
@@ -120,18 +113,10 @@ fn nonce(kind: u8, number: u64) -> [u8; NONCE_BYTES] {
     nonce
 }
 
-fn seal(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::Result<()> {
-    let tag = cipher
-        .encrypt_inout_detached(&nonce.into(), &[], message.as_mut_slice().into())
-        .map_err(|_| io::Error::other("the message is too long for AES-GCM"))?;
-    message.extend_from_slice(&tag);
-    Ok(())
-}
-
+/// Opens a message in place; on failure it is what it was.
 fn open(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> Result<(), Damaged> {
-    let (ciphertext, tag) = message.split_last_chunk_mut::<TAG_BYTES>().ok_or(Damaged)?;
-    cipher.decrypt_inout_detached(&nonce.into(), &[], ciphertext.into(), &(*tag).into()).map_err(|_| Damaged)?;
-    message.truncate(message.len() - TAG_BYTES);
+    let length = crypto::open(cipher, nonce, message).ok_or(Damaged)?;
+    message.truncate(length);
     Ok(())
 }
 

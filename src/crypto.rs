@@ -1,8 +1,10 @@
-//! Hashes, keys derived from keys, random values, comparisons and password storage.
+//! Hashes, keys derived from keys, the cipher, random values, comparisons and password storage.
 //!
 //! Invariant: every random byte comes from the operating system, and every comparison of a secret takes the same
 //! time whatever differs. Must never print, log or keep a secret it was given.
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::AeadInOut;
 use ctutils::CtEq;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -37,6 +39,33 @@ pub fn hkdf_extract(salt: &[u8], key: &[u8]) -> Zeroizing<Sha256Digest> {
 /// The first 32 bytes of HKDF-Expand with SHA-256 (RFC 5869 section 2.3): one block, as one key needs.
 pub fn hkdf_expand(extracted: &Sha256Digest, info: &[u8]) -> Zeroizing<Sha256Digest> {
     Zeroizing::new(hmac_sha256(extracted, &[info, &[1]].concat()))
+}
+
+/// Bytes of an AES-256 key.
+pub const KEY_BYTES: usize = 32;
+/// Bytes of an AES-GCM nonce.
+pub const NONCE_BYTES: usize = 12;
+/// Bytes of the tag behind a ciphertext.
+pub const TAG_BYTES: usize = 16;
+
+/// Encrypts a message in place with AES-256-GCM (NIST SP 800-38D), without associated data; the tag comes behind it.
+///
+/// # Errors
+/// When the message is longer than the cipher allows (64 GiB).
+pub fn seal(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::Result<()> {
+    let tag = cipher
+        .encrypt_inout_detached(&nonce.into(), &[], message.as_mut_slice().into())
+        .map_err(|_| io::Error::other("the message is too long for AES-GCM"))?;
+    message.extend_from_slice(&tag);
+    Ok(())
+}
+
+/// Decrypts what [`seal`] has made in place; how long the message at its beginning is. `None` when the tag does not verify:
+/// then nothing was changed.
+pub fn open(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], sealed: &mut [u8]) -> Option<usize> {
+    let (ciphertext, tag) = sealed.split_last_chunk_mut::<TAG_BYTES>()?;
+    let length = ciphertext.len();
+    cipher.decrypt_inout_detached(&nonce.into(), &[], ciphertext.into(), &(*tag).into()).ok().map(|()| length)
 }
 
 /// Whether two secrets are equal, in a time that depends on their lengths alone.

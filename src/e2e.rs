@@ -4,22 +4,15 @@
 //! key encrypts one message. Must never hand out a byte of plaintext before the tag has been verified, nor show a key
 //! in a `Debug` output.
 
-use crate::crypto;
-use aes_gcm::aead::AeadInOut;
+use crate::crypto::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
 use zeroize::Zeroizing;
 
-/// Bytes of the nonce before the ciphertext.
-pub const NONCE_BYTES: usize = 12;
-/// Bytes of the tag behind the ciphertext.
-pub const TAG_BYTES: usize = 16;
 /// What encryption adds to a message.
 pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
-/// Bytes of a key.
-const KEY_BYTES: usize = 32;
 
 /// The key of one paste. Wiped on drop.
 pub struct Key(Zeroizing<[u8; KEY_BYTES]>);
@@ -65,11 +58,7 @@ pub fn seal(key: &Key, message: &mut Vec<u8>) -> io::Result<()> {
 
 fn seal_with(key: &Key, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::Result<()> {
     message.reserve_exact(OVERHEAD_BYTES);
-    let tag = key
-        .cipher()
-        .encrypt_inout_detached(&nonce.into(), &[], message.as_mut_slice().into())
-        .map_err(|_| io::Error::other("the message is too long for AES-GCM"))?;
-    message.extend_from_slice(&tag);
+    crypto::seal(&key.cipher(), nonce, message)?;
     message.splice(0..0, nonce);
     Ok(())
 }
@@ -79,12 +68,9 @@ fn seal_with(key: &Key, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::
 /// # Errors
 /// [`NotAuthentic`], when the tag does not verify.
 pub fn open(key: &Key, upload: &mut Vec<u8>) -> Result<(), NotAuthentic> {
-    let (nonce, rest) = upload.split_first_chunk_mut::<NONCE_BYTES>().ok_or(NotAuthentic)?;
-    let (ciphertext, tag) = rest.split_last_chunk_mut::<TAG_BYTES>().ok_or(NotAuthentic)?;
-    key.cipher()
-        .decrypt_inout_detached(&(*nonce).into(), &[], ciphertext.into(), &(*tag).into())
-        .map_err(|_| NotAuthentic)?;
-    upload.truncate(upload.len() - TAG_BYTES);
+    let (nonce, sealed) = upload.split_first_chunk_mut::<NONCE_BYTES>().ok_or(NotAuthentic)?;
+    let length = crypto::open(&key.cipher(), *nonce, sealed).ok_or(NotAuthentic)?;
+    upload.truncate(NONCE_BYTES + length);
     upload.drain(..NONCE_BYTES);
     Ok(())
 }

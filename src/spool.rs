@@ -4,8 +4,8 @@
 //! Invariant: memory per content is bounded by [`MEMORY_BYTES`] whatever its size, and a spool file holds ciphertext from
 //! its first byte. Must never leave a file behind: the spool file has no name from the moment it exists.
 
-use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES, TAG_BYTES};
-use crate::crypto::Sha256Digest;
+use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES};
+use crate::crypto::{Sha256Digest, TAG_BYTES};
 use crate::mime::SNIFF_BYTES;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};

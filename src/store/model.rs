@@ -3,9 +3,9 @@
 //! Invariant: an engine sees names, keyed hashes and sealed bytes; the store alone sees ids, types and content. Must
 //! never do I/O.
 
-use crate::at_rest::{ContentKey, KEY_BYTES, PIECE_BYTES, TAG_BYTES};
+use crate::at_rest::{ContentKey, PIECE_BYTES};
 use crate::clock::UnixSeconds;
-use crate::crypto::{PasswordHash, Sha256Digest};
+use crate::crypto::{KEY_BYTES, NONCE_BYTES, PasswordHash, Sha256Digest, TAG_BYTES};
 use crate::paste::{Expiry, Fingerprint, Id};
 use crate::spool::Content;
 use std::fs::File;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 pub const MAX_PIECES: u64 = 1 << 16;
 /// Largest paste.
 pub const MAX_PASTE_BYTES: u64 = MAX_PIECES * PIECE_BYTES as u64;
-/// Bytes of a sealed key: a nonce of 12 bytes, the key, the tag.
-pub const SEALED_KEY_BYTES: usize = 12 + KEY_BYTES + TAG_BYTES;
+/// Bytes of a sealed key.
+pub const SEALED_KEY_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
 const _: () = assert!(MAX_PASTE_BYTES == 4 << 30, "the table of settings and the documents say 4 GiB");
 

@@ -4,8 +4,8 @@
 //! never show the pepper in a `Debug` output, nor keep an id.
 
 use super::model::{Handle, Name};
-use crate::at_rest::{ContentKey, Damaged, KEY_BYTES};
-use crate::crypto::{self, Sha256Digest};
+use crate::at_rest::{ContentKey, Damaged};
+use crate::crypto::{self, KEY_BYTES, Sha256Digest};
 use crate::paste::{Fingerprint, Id};
 use std::io;
 use zeroize::Zeroizing;
