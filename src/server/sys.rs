@@ -10,6 +10,8 @@ use std::net::TcpStream;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+/// Offset of `tcpi_unacked`: eight bytes, then four words of four.
+const UNACKED_OFFSET: usize = 8 + 4 * 4;
 /// Offset of `tcpi_rtt` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h): eight bytes, then 15 words of four.
 const RTT_OFFSET: usize = 8 + 15 * 4;
 /// Offset of `tcpi_bytes_acked` (since Linux 4.1): eight bytes, 24 words of four, then `pacing_rate` and
@@ -113,14 +115,8 @@ pub(super) struct TcpInfo {
 /// What the kernel knows of a TCP connection (`TCP_INFO`, tcp(7)).
 pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
     let mut info = [0u8; BYTES_ACKED_OFFSET + size_of::<u64>()];
-    let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
-    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
-    let result = unsafe {
-        let value = info.as_mut_ptr().cast();
-        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
-    };
-    check(result)?;
-    let acknowledged = info.last_chunk().filter(|_| length as usize == info.len());
+    let length = read_tcp_info(socket.as_raw_fd(), &mut info)?;
+    let acknowledged = info.last_chunk().filter(|_| length == info.len());
     let microseconds = info.get(RTT_OFFSET..).and_then(<[u8]>::first_chunk);
     match (acknowledged, microseconds) {
         (Some(acknowledged), Some(microseconds)) => Ok(TcpInfo {
@@ -134,16 +130,21 @@ pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
 /// Connections that wait to be accepted from a listening TCP socket; `None` for any other. The kernel tells it in the place
 /// of `tcpi_unacked`.
 pub(super) fn queued_connections(listener: BorrowedFd<'_>) -> Option<u64> {
-    const UNACKED_OFFSET: usize = 8 + 4 * 4;
     let mut info = [0u8; UNACKED_OFFSET + size_of::<u32>()];
-    let mut length = libc::socklen_t::try_from(info.len()).ok()?;
-    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct.
-    let result = unsafe {
-        let value = info.as_mut_ptr().cast();
-        libc::getsockopt(listener.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, value, &raw mut length)
-    };
-    check(result).ok()?;
+    read_tcp_info(listener.as_raw_fd(), &mut info).ok()?;
     info.last_chunk().map(|queued| u32::from_ne_bytes(*queued).into())
+}
+
+/// The beginning of the kernel's `struct tcp_info`, as much of it as fits; how many bytes it has written.
+fn read_tcp_info(socket: RawFd, info: &mut [u8]) -> io::Result<usize> {
+    let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct; any
+    // number is allowed as a descriptor.
+    let result = unsafe {
+        libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    check(result)?;
+    Ok(length as usize)
 }
 
 /// Has the scheduler take this thread for one that does not mind to wait a moment (`SCHED_BATCH`, sched(7)): woken up, it
