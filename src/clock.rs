@@ -13,6 +13,8 @@ pub fn unix_now() -> UnixSeconds {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 /// A UTC calendar moment.
 struct Civil {
     year: u64,
@@ -46,12 +48,26 @@ fn civil(at: UnixSeconds) -> Civil {
 /// The preferred form of RFC 9110 section 5.6.7, e.g. `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn http_date(at: UnixSeconds) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Civil { year, month, day, hour, minute, second } = civil(at);
     // 1970-01-01 was a Thursday.
     let weekday = DAYS.iter().cycle().nth(usize::try_from(at / 86_400 % 7).unwrap_or(0)).unwrap_or(&"Thu");
     let month = MONTHS.get(usize::try_from(month - 1).unwrap_or(0)).unwrap_or(&"Jan");
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// Reads [`http_date`]'s form back; `None` for any other.
+pub fn parse_http_date(text: &str) -> Option<UnixSeconds> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, time, "GMT"] = words.as_slice() else { return None };
+    let number = |text: &str, most: u64| text.parse().ok().filter(|number| *number <= most);
+    let times: Vec<u64> = time.split(':').map(|part| number(part, 60)).collect::<Option<_>>()?;
+    let [hour, minute, second] = *times.as_slice() else { return None };
+    let month = u64::try_from(MONTHS.iter().position(|known| known == month)?).ok()? + 1;
+    let (day, year) = (number(day, 31)?, number(year, 9999).filter(|year| *year >= 1970)?);
+    // As in `civil`, the year begins in March.
+    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day.checked_sub(1)?;
+    Some(days.checked_sub(719_468)? * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// RFC 3339 in UTC, e.g. `1994-11-06T08:49:37Z`.
@@ -76,6 +92,24 @@ mod tests {
         ];
         for (at, http, iso) in moments {
             assert_eq!((http_date(at).as_str(), rfc3339(at).as_str()), (http, iso));
+        }
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        for at in (0..4_200_000_000).step_by(86_400 * 17 + 3_601).chain([784_111_777, 951_782_400, 4_107_542_400]) {
+            assert_eq!(parse_http_date(&http_date(at)), Some(at));
+        }
+        for text in [
+            "",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 anF 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 99999 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+        ] {
+            assert_eq!(parse_http_date(text), None, "{text}");
         }
     }
 }
