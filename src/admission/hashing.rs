@@ -157,21 +157,24 @@ impl State {
 
     /// What the paste and the client of a request have of the core: turns they had, and requests that wait.
     fn share(&self, of: &Waiting) -> Share {
-        let had = |key: u64| self.turns.get(&key).copied().unwrap_or(0);
         let wait =
             |is_same: &dyn Fn(&Waiting) -> bool| self.queue(of.is_create).filter(|other| is_same(other)).count() as u64;
         Share {
-            paste: of.paste.map_or(0, |paste| had(paste) + wait(&|other| other.paste == of.paste)),
-            client: had(of.client) + wait(&|other| other.client == of.client),
+            paste: of.paste.map_or(0, |paste| self.had(paste) + wait(&|other| other.paste == of.paste)),
+            client: self.had(of.client) + wait(&|other| other.client == of.client),
         }
+    }
+
+    /// Turns that a client or a paste had.
+    fn had(&self, key: u64) -> u64 {
+        self.turns.get(&key).copied().unwrap_or(0)
     }
 
     /// Gives the next turn to whoever has had the fewest.
     fn call_next(&mut self) {
         let next = |is_create| {
             let turns = |waiting: &&Waiting| {
-                let of = |key: Option<u64>| key.and_then(|key| self.turns.get(&key)).copied().unwrap_or(0);
-                (of(Some(waiting.client)) + of(waiting.paste), waiting.ticket)
+                (self.had(waiting.client) + waiting.paste.map_or(0, |paste| self.had(paste)), waiting.ticket)
             };
             self.queue(is_create).min_by_key(turns).map(|waiting| (waiting.ticket, waiting.client, waiting.paste))
         };
