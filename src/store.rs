@@ -194,10 +194,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`] if it does not.
     pub fn expect_room(&self, paste_bytes: u64, spooled_bytes: u64) -> Result<(), StoreError> {
-        let others = self.spool_room.taken_bytes().saturating_sub(spooled_bytes);
+        let arriving_bytes = self.arriving_bytes(spooled_bytes);
         let quota = self.limits.max_db_bytes;
-        let is_over = quota > 0 && self.engine.used_bytes()?.saturating_add(paste_bytes + others) > quota;
-        if is_over || !disk::has_room(&self.folder, paste_bytes, others)? { Err(StoreError::Full) } else { Ok(()) }
+        if quota > 0 && self.engine.used_bytes()?.saturating_add(paste_bytes + arriving_bytes) > quota {
+            return Err(StoreError::Full);
+        }
+        self.expect_disk(paste_bytes, arriving_bytes)
+    }
+
+    /// Bytes that others than who has spooled these are uploading.
+    fn arriving_bytes(&self, spooled_bytes: u64) -> u64 {
+        self.spool_room.taken_bytes().saturating_sub(spooled_bytes)
+    }
+
+    fn expect_disk(&self, paste_bytes: u64, arriving_bytes: u64) -> Result<(), StoreError> {
+        if disk::has_room(&self.folder, paste_bytes, arriving_bytes)? { Ok(()) } else { Err(StoreError::Full) }
     }
 
     /// Takes a proof-of-work token for one attempt to create a paste; `None` if it was spent, or is in use just now.
@@ -210,12 +221,16 @@ impl Store {
         Ok(if self.engine.is_spent(&attempt.token)? { None } else { Some(attempt) })
     }
 
-    /// Spends the token of an attempt that came to nothing.
-    ///
-    /// # Errors
-    /// When the database fails; the token can be used again then.
-    pub fn spend(&self, attempt: &Attempt) -> Result<(), StoreError> {
-        self.engine.spend(attempt.token.clone())
+    /// Spends the token of an attempt that came to nothing. Where the database fails, the log says so, and the token can
+    /// be used again.
+    pub fn spend(&self, attempt: &Attempt) {
+        self.spend_token(attempt.token.clone());
+    }
+
+    fn spend_token(&self, token: Vec<u8>) {
+        if let Err(error) = self.engine.spend(token) {
+            operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
+        }
     }
 
     /// Stores a paste; it is on the disk when this returns. Its attempt, if it needed one, is spent with it.
@@ -223,7 +238,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
     pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
-        self.expect_room(new.meta.size, new.content.spooled_bytes())?;
+        // The quota is looked at in the transaction.
+        let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
+        self.expect_disk(new.meta.size, arriving_bytes)?;
         let details = new.content.cipher().seal_details(new.mime_type.into_bytes())?;
         let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
         // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
@@ -242,6 +259,7 @@ impl Store {
                 content: Arc::clone(&content),
                 token: attempt.map(|attempt| attempt.token.clone()),
                 submission,
+                arriving_bytes,
             })?;
             match inserted {
                 Inserted::Stored => return Ok(Created::Stored(id, name.handle())),
@@ -391,11 +409,7 @@ impl Store {
     /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
     pub fn close(&self) {
         // Of requests that are still under way nobody will know how they ended.
-        for token in self.tokens.begun() {
-            if let Err(error) = self.engine.spend(token) {
-                operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
-            }
-        }
+        self.tokens.begun().into_iter().for_each(|token| self.spend_token(token));
         self.engine.close();
     }
 

@@ -13,7 +13,6 @@ use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
 use crate::error::ApiError;
 use crate::http::{Framing, Reply, Request};
 use crate::mime;
-use crate::operator_log;
 use crate::paste::{Expiry, Fingerprint, Id, parse_expiry_seconds};
 use crate::spool::{Content, MEMORY_BYTES, Spool};
 use crate::store::{Attempt, Created, Duplicate, Handle, Meta, NewPaste};
@@ -63,10 +62,7 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
         && attempt.has_begun()
         && !error.is_ours()
     {
-        // The refusal is told all the same; the token can be used again then.
-        if let Err(error) = app.store().spend(attempt) {
-            operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
-        }
+        app.store().spend(attempt);
     }
     created
 }
@@ -76,6 +72,7 @@ fn store(
     app: &App,
     request: &Request<'_>,
     body: Content,
+    // None: they are in the JSON body.
     wishes: Option<Wishes>,
     owner: Option<Fingerprint>,
     attempt: Option<&Attempt>,
@@ -85,13 +82,14 @@ fn store(
     if body.size == 0 {
         return Err(ApiError::NoContent);
     }
+    let is_json = wishes.is_none();
     let (content, wishes) = match wishes {
         Some(wishes) => (body, wishes),
         None => unwrap_json(app, request, body)?,
     };
     admission::entropy(config, content.size, content.entropy_bits)?;
 
-    let sent_type = request.header("Content-Type").filter(|_| !is_json(request));
+    let sent_type = request.header("Content-Type").filter(|_| !is_json);
     let mime_type = mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into());
     let expiry = match wishes.expiry_seconds {
         Some(seconds) => Expiry::Fixed(now + seconds.min(config.max_expiry_seconds)),

@@ -82,6 +82,7 @@ fn row(text: &str, size: usize) -> NewRow {
         content: Arc::new(spool.finish().unwrap()),
         token: None,
         submission: None,
+        arriving_bytes: 0,
     }
 }
 
@@ -300,6 +301,8 @@ fn past_the_quota_nothing_is_stored() {
     let engine = folder.open(Limits { max_db_bytes: 500_000, ..LIMITS });
     insert(&engine, row("a", 200_000));
     assert!(matches!(engine.insert(row("b", 400_000)), Err(super::StoreError::Full)));
+    let beside_others = NewRow { arriving_bytes: 400_000, ..row("b", 1000) };
+    assert!(matches!(engine.insert(beside_others), Err(super::StoreError::Full)));
     assert!(engine.find(&name("b")).unwrap().is_none());
     insert(&engine, row("c", 1000));
 }

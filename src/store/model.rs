@@ -167,6 +167,8 @@ pub struct NewRow {
     pub(super) token: Option<Vec<u8>>,
     /// Keyed hash of the content, where duplicates count.
     pub(super) submission: Option<Handle>,
+    /// Bytes that others are uploading, which the quota counts too.
+    pub(super) arriving_bytes: u64,
 }
 
 /// How the insertion of a row ended. Only [`Inserted::Stored`] changed anything.

@@ -38,7 +38,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "metrics",
             "mime",
-            "operator_log",
             "paste",
             "pow",
             "spool",

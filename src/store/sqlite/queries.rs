@@ -17,7 +17,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// `content.key` is the paste's key times this, plus the number of the piece.
-const PIECES: i64 = 1 << 16;
+pub(super) const PIECES: i64 = 1 << 16;
 
 const _: () = assert!(PIECES as u64 == MAX_PIECES, "the numbers of a paste's pieces end where those of the next begin");
 
@@ -81,7 +81,8 @@ pub(super) fn piece(connection: &Connection, key: RowKey, number: u64) -> Result
 }
 
 pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> Result<Inserted, StoreError> {
-    if limits.max_db_bytes > 0 && used_bytes(connection)?.saturating_add(row.meta.size) > limits.max_db_bytes {
+    let new_bytes = row.meta.size + row.arriving_bytes;
+    if limits.max_db_bytes > 0 && used_bytes(connection)?.saturating_add(new_bytes) > limits.max_db_bytes {
         return Err(StoreError::Full);
     }
     if let Some(duplicate) = find_duplicates(connection, row, limits)? {

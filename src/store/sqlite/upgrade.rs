@@ -5,9 +5,9 @@
 //! the database open.
 
 use super::super::disk;
-use super::super::model::{MAX_PIECES, Name};
 use super::super::sealing::Pepper;
 use super::location::Location;
+use super::queries::PIECES;
 use super::{StoreError, schema};
 use crate::at_rest::ContentKey;
 use crate::operator_log;
@@ -170,7 +170,7 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
         let owner: Option<Fingerprint> =
             owner.map(|text| text.parse().map_err(|()| malformed("the owner"))).transpose()?;
         let content_key = ContentKey::random()?;
-        let name: Name = pepper.name(&id);
+        let name = pepper.name(&id);
         insert.execute(params![
             key,
             name.handle().0.cast_signed(),
@@ -194,12 +194,11 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
 
 fn seal_content(old: &Connection, new: &Connection, key: i64, content_key: &ContentKey) -> Result<(), StoreError> {
     let cipher = content_key.cipher();
-    let pieces = i64::try_from(MAX_PIECES).unwrap_or(i64::MAX);
     let mut select = old.prepare_cached("SELECT key, data FROM content WHERE key >= ?1 AND key < ?2 ORDER BY key")?;
-    let mut rows = select.query([key * pieces, (key + 1) * pieces])?;
+    let mut rows = select.query([key * PIECES, (key + 1) * PIECES])?;
     while let Some(row) = rows.next()? {
         let (row_key, mut piece) = (row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?);
-        cipher.seal_piece((row_key - key * pieces).cast_unsigned(), &mut piece)?;
+        cipher.seal_piece((row_key - key * PIECES).cast_unsigned(), &mut piece)?;
         new.prepare_cached("INSERT INTO content (key, data) VALUES (?1, ?2)")?.execute(params![row_key, piece])?;
     }
     Ok(())
