@@ -9,12 +9,14 @@ mod conformance;
 mod content_reader;
 mod disk;
 mod engine;
+mod error;
 mod model;
 mod pepper;
 mod sealing;
 mod sqlite;
 mod tokens;
 
+pub use error::StoreError;
 pub use model::{Created, Deleted, Duplicate, Handle, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Stats};
 pub use sqlite::Location;
 pub use tokens::Attempt;
@@ -32,7 +34,6 @@ use engine::Engine;
 use model::{Inserted, NewRow, Row};
 use sealing::Pepper;
 use sqlite::Sqlite;
-use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,46 +46,6 @@ const SPOOL_BYTES: u64 = 2 << 30;
 /// How long figures about the database are good enough for the metrics, in seconds: counting half a million rows takes
 /// a tenth of one.
 const STATS_SECONDS: u64 = 10;
-
-/// Why the store could not do something.
-#[derive(Debug, Clone)]
-pub enum StoreError {
-    /// The disk or the quota is full.
-    Full,
-    /// The database cannot be reached just now; nothing was changed.
-    Unavailable(String),
-    /// The database did not say whether the change was made.
-    OutcomeUnknown(String),
-    /// Anything else, for the log.
-    Failed(String),
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("the disk or the quota is full"),
-            Self::Unavailable(cause) | Self::OutcomeUnknown(cause) | Self::Failed(cause) => f.write_str(cause),
-        }
-    }
-}
-
-impl std::error::Error for StoreError {}
-
-impl From<io::Error> for StoreError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            io::ErrorKind::ResourceBusy => Self::Unavailable("the spool files of others leave no room".into()),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl From<Damaged> for StoreError {
-    fn from(damaged: Damaged) -> Self {
-        io::Error::from(damaged).into()
-    }
-}
 
 /// Limits the store itself keeps.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,48 @@
+//! Why the store could not do something.
+//!
+//! Invariant: what is full is told apart from what failed, and what failed from what nobody knows. Must never reach a peer:
+//! the causes are for the operator.
+
+use crate::at_rest::Damaged;
+use std::fmt;
+use std::io;
+
+/// Why the store could not do something.
+#[derive(Debug, Clone)]
+pub enum StoreError {
+    /// The disk or the quota is full.
+    Full,
+    /// The database cannot be reached just now; nothing was changed.
+    Unavailable(String),
+    /// The database did not say whether the change was made.
+    OutcomeUnknown(String),
+    /// Anything else, for the log.
+    Failed(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the disk or the quota is full"),
+            Self::Unavailable(cause) | Self::OutcomeUnknown(cause) | Self::Failed(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            io::ErrorKind::ResourceBusy => Self::Unavailable("the spool files of others leave no room".into()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<Damaged> for StoreError {
+    fn from(damaged: Damaged) -> Self {
+        io::Error::from(damaged).into()
+    }
+}
