@@ -24,6 +24,7 @@ pub mod link;
 mod list;
 mod names;
 mod password;
+mod prompt;
 mod proxy;
 mod share;
 mod sink;

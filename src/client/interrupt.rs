@@ -8,9 +8,9 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 /// What has to be put right before the program may end.
@@ -46,22 +46,28 @@ impl Interrupt {
         let pending = interrupt.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
-                pending.put_right();
+                // Held to the end: nobody turns the echo off or begins a file between this and the exit.
+                let _end = pending.put_right();
                 std::process::exit(128 + signal);
             }
         })?;
         Ok(interrupt)
     }
 
-    fn put_right(&self) {
+    fn put_right(&self) -> MutexGuard<'_, Pending> {
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = pending.unfinished_file.take() {
             let _ = std::fs::remove_file(path);
+        }
+        if let Some((terminal, _)) = &mut pending.terminal {
+            // What comes next does not stand behind the question.
+            let _ = terminal.write_all(b"\n");
         }
         pending.restore_terminal();
         if let Some(text) = pending.last_words.take() {
             Ui::new(false).warning(&text);
         }
+        pending
     }
 
     /// Says this if the program is interrupted while the guard lives.
@@ -82,18 +88,21 @@ impl Interrupt {
         Ok((file, Guard(self, |pending| pending.unfinished_file = None)))
     }
 
-    /// Turns the terminal's echo off while the guard lives, and on again if the program is interrupted. Before the
-    /// prompt is shown, so that a password pasted at once is not seen either.
-    pub fn hiding_keys(&self) -> Guard<'_> {
-        let hidden = File::open("/dev/tty").ok().and_then(|terminal| {
-            let settings = tcgetattr(&terminal).ok()?;
-            let mut silent = settings.clone();
-            silent.local_modes.remove(LocalModes::ECHO);
-            tcsetattr(&terminal, OptionalActions::Now, &silent).ok()?;
-            Some((terminal, settings))
-        });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).terminal = hidden;
-        Guard(self, Pending::restore_terminal)
+    /// Turns this terminal's echo off while the guard lives, and on again if the program is interrupted. A signal waits
+    /// until that is noted, as with files. Before the prompt is shown, so that a password pasted at once is not seen
+    /// either.
+    ///
+    /// # Errors
+    /// When it is no terminal, or its settings cannot be changed.
+    pub fn hiding_keys(&self, terminal: &File) -> io::Result<Guard<'_>> {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = tcgetattr(terminal)?;
+        let mut silent = settings.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let terminal = terminal.try_clone()?;
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        pending.terminal = Some((terminal, settings));
+        Ok(Guard(self, Pending::restore_terminal))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::Session;
 use super::command::PasswordSource;
 use super::failure::Failure;
-use super::ui::ask_password;
+use super::prompt::ask_password;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs::File;

@@ -1,10 +1,9 @@
-//! The terminal: messages, prompts, progress, and what may be shown on it.
+//! The terminal: messages, progress, and what may be shown on it.
 //!
 //! Invariant: stdout carries results alone, everything else goes to stderr, and progress only to a terminal. Must
-//! never show a control character that came from a server, nor echo a password.
+//! never show a control character that came from a server.
 
 use super::failure::Failure;
-use super::interrupt::Interrupt;
 use super::text::{clean, is_unsafe};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -135,27 +134,6 @@ impl Drop for Meter {
 fn styled(bar: ProgressBar, template: &str, label: &'static str) -> ProgressBar {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style.progress_chars("##-")).with_message(label)
-}
-
-/// Asks for a password on the terminal, though stdin be data.
-///
-/// # Errors
-/// A usage failure without a terminal, or for an empty answer.
-pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
-    let no_terminal = |error: io::Error| {
-        Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
-            .hint("set FPASTE_PASSWORD, or use --password-file")
-    };
-    let _hidden = interrupt.hiding_keys();
-    let answer = rpassword::prompt_password("Password: ").map(Zeroizing::new);
-    if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
-        // Ctrl-C: rpassword has raised SIGINT, and the thread that handles it ends the program at any moment.
-        loop {
-            std::thread::park();
-        }
-    }
-    let password = answer.map_err(no_terminal)?;
-    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
 }
 
 /// Writes a result to stdout; a reader that has had enough is no failure.

@@ -81,21 +81,27 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("x", "x");
-    for keys in ["\x03", ""] {
-        let line = "$FPASTE x -p & wait $!; code=$?; stty -a; exit $code";
-        let line = if keys.is_empty() {
-            "(while ! pkill -TERM -P $$ -x fpaste; do sleep 0.05; done) & $FPASTE x -p; code=$?; stty -a; exit $code"
-        } else {
-            &line.replace(" & wait $!", "")
-        };
-        let mut terminal = Terminal::run(&client, line);
-        if !keys.is_empty() {
-            terminal.type_after("Password: ", keys);
-        }
-        let (code, shown) = terminal.end();
-        assert_eq!(code, if keys.is_empty() { 143 } else { 130 }, "{shown}");
-        assert!(shown.contains(" echo ") && shown.contains(" icanon "), "{shown}");
+    // The shell outlives the interruption, to say how the terminal was left.
+    let interrupted = "trap : INT; $FPASTE x -p; code=$?; stty -a; exit $code";
+    let mut terminal = Terminal::run(&client, interrupted);
+    terminal.type_after("Password: ", "\x03");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 130, "{shown}");
+    assert!(shown.starts_with("Password: \r\nspeed ") && is_as_it_was(&shown), "{shown}");
+    // At any moment, while the echo is being turned off included.
+    for pause in ["0", "0.01", "0.02", "0.04", "0.1"] {
+        let killed = format!(
+            "(while ! pgrep -P $$ -x fpaste; do :; done > pid; sleep {pause}; kill $(cat pid)) & $FPASTE x -p; code=$?; stty -a; exit $code"
+        );
+        let (code, shown) = Terminal::run(&client, &killed).end();
+        assert_eq!(code, 143, "{shown}");
+        assert!(is_as_it_was(&shown), "{shown}");
     }
+}
+
+/// Whether this output of `stty -a` is of a terminal that shows what is typed.
+fn is_as_it_was(shown: &str) -> bool {
+    shown.contains(" echo ") && shown.contains(" icanon ")
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! Questions to the person at the terminal, whose answers are secrets.
+//!
+//! Invariant: it is the terminal that is asked, though stdin be data, and it echoes nothing of the answer. Must never leave
+//! a copy of an answer in memory.
+
+use super::failure::Failure;
+use super::interrupt::Interrupt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use zeroize::Zeroizing;
+
+/// What a terminal gives in one line at most (`MAX_CANON` is 255 by POSIX, 4096 on Linux).
+const MAX_LINE_BYTES: usize = 4096;
+
+/// Asks for a password.
+///
+/// # Errors
+/// A usage failure without a terminal, or for an empty answer.
+pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
+    let password = ask("Password: ", interrupt).map_err(|error| {
+        Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
+            .hint("set FPASTE_PASSWORD, or use --password-file")
+    })?;
+    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
+}
+
+/// Asks for a line; what is typed is not shown.
+fn ask(question: &str, interrupt: &Interrupt) -> io::Result<Zeroizing<String>> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let _hidden = interrupt.hiding_keys(&terminal)?;
+    terminal.write_all(question.as_bytes())?;
+    let answer = line(&terminal);
+    // The answer's own end was not echoed.
+    terminal.write_all(b"\n")?;
+    answer
+}
+
+/// The next line, without its end. Byte by byte: what follows it is not ours.
+fn line(mut terminal: &File) -> io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
+    let mut byte = [0];
+    while line.len() < MAX_LINE_BYTES && terminal.read(&mut byte)? == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    let text = std::str::from_utf8(&line).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
