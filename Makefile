@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build lint test test-quick check bench attack soak fuzz sanitize static dist container install install-server install-client uninstall docs clean
+.PHONY: help run build lint test test-quick check bench attack soak fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -136,16 +136,29 @@ uninstall: ## remove what install installed; settings and pastes stay
 	cd "$(DOC)" 2>/dev/null && rm -f $(notdir $(EXAMPLES)) && rmdir "$(DOC)" || true
 
 DIST := flaskpaste-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell uname -m)-linux
-STAGE := $(TARGET)/dist/stage
+# Where the archive goes.
+ARCHIVE ?= $(TARGET)/dist
+STAGE := $(ARCHIVE)/stage
 
 dist: static ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz, for /usr/local
-	rm -rf $(TARGET)/dist
-	$(MAKE) install BUILT=$(STATIC_BUILT) DESTDIR=$(STAGE) PREFIX=/usr/local
-	cp README.md CHANGELOG.md LICENSE $(STAGE)/usr/local/share/doc/flaskpaste/
+	$(MAKE) archive BUILT=$(STATIC_BUILT)
+
+archive:
+	rm -rf $(ARCHIVE)
+	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
 	tar -C $(STAGE)/usr/local --transform 's|^\.|$(DIST)|' --sort=name --owner=0 --group=0 --numeric-owner \
-		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > $(TARGET)/dist/$(DIST).tar.gz
+		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > $(ARCHIVE)/$(DIST).tar.gz
 	rm -rf $(STAGE)
-	cd $(TARGET)/dist && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+	cd $(ARCHIVE) && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+
+# The documents, with links to where install puts what they name.
+install-documents:
+	install -d "$(DOC)/docs"
+	install -m 644 CHANGELOG.md LICENSE contrib/Containerfile "$(DOC)"
+	install -m 644 docs/* "$(DOC)/docs"
+	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
+		README.md > "$(DOC)/README.md"
+	chmod 644 "$(DOC)/README.md"
 
 CONTAINER ?= podman build --format docker
 

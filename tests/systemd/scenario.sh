@@ -110,13 +110,13 @@ flaskpaste stats > /dev/null
 test "$(find . -user root ! -name . | wc -l)" = 0 || fail "files of root's are left"
 systemctl start flaskpaste.socket
 
-step "a Unix socket instead"
+step "a Unix socket instead, for the group of the proxy"
 systemctl stop flaskpaste.socket flaskpaste.service
 mkdir -p /etc/systemd/system/flaskpaste.socket.d
-printf '[Socket]\nListenStream=\nListenStream=/run/flaskpaste/socket\n' > /etc/systemd/system/flaskpaste.socket.d/test.conf
+printf '[Socket]\nListenStream=\nListenStream=/run/flaskpaste/socket\nSocketGroup=www-data\n' > /etc/systemd/system/flaskpaste.socket.d/test.conf
 systemctl daemon-reload
 systemctl start flaskpaste.socket
 curl -sS --fail --max-time 30 --unix-socket /run/flaskpaste/socket http://localhost/health | grep -q healthy
 FLASKPASTE_BIND=unix:/run/flaskpaste/socket flaskpaste health
-test "$(stat -c %a /run/flaskpaste/socket)" = 660
+test "$(stat -c "%a %U %G" /run/flaskpaste/socket)" = "660 root www-data"
 echo passed

@@ -6,7 +6,7 @@ use crate::harness::{Folder, SOON, Server, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Where the programs under test lie, as `make install` finds them.
@@ -97,6 +97,48 @@ fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
     fs::write(root.join("opt/share/doc/flaskpaste/notes"), "mine").unwrap();
     expect_made("uninstall", &variables);
     assert_eq!(files(&root), expected(&[&["opt/share/doc/flaskpaste/notes 644"]]));
+}
+
+#[test]
+fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_links() {
+    let folder = Folder::new();
+    let [archive, root] = ["archive", "the root"].map(|name| folder.join(name));
+    expect_made("archive", &[("BUILT", built()), ("ARCHIVE", archive.to_str().unwrap())]);
+    let name = format!("flaskpaste-{}-{}-linux.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    fs::create_dir(&root).unwrap();
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let unpack = "tar -C /usr/local --strip-components=1 -xzf flaskpaste-VERSION-linux.tar.gz";
+    assert!(readme.contains(unpack));
+    let words: Vec<String> = unpack
+        .split(' ')
+        .map(|word| {
+            word.replace("/usr/local", root.to_str().unwrap()).replace("flaskpaste-VERSION-linux.tar.gz", &name)
+        })
+        .collect();
+    assert!(Command::new(&words[0]).args(&words[1..]).current_dir(&archive).status().unwrap().success());
+    for program in ["flaskpaste", "fpaste"] {
+        assert!(Command::new(root.join("bin").join(program)).arg("--version").output().unwrap().status.success());
+    }
+    for file in ["lib/systemd/system/flaskpaste.service", "share/man/man8/flaskpaste.8", "share/man/man1/fpaste.1"] {
+        assert!(root.join(file).is_file(), "{file}");
+    }
+    let documents = root.join("share/doc/flaskpaste");
+    let links: Vec<_> = ["README.md", "CHANGELOG.md", "docs/api.md", "docs/reliability.md"]
+        .iter()
+        .flat_map(|name| links(&documents.join(name)))
+        .collect();
+    assert!(links.len() > 8, "{links:?}");
+    for link in links {
+        assert!(link.exists(), "broken: {}", link.display());
+    }
+}
+
+/// The files a document links to.
+fn links(document: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(document).unwrap();
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    files.map(|target| document.with_file_name(target.split('#').next().unwrap())).collect()
 }
 
 #[test]
