@@ -20,6 +20,8 @@ pub fn limits(config: &Config) -> Limits {
         expiry_seconds: config.expiry_seconds,
         id_length: config.id_length,
         max_paste_bytes: config.max_anon_bytes.max(config.max_auth_bytes),
+        lease_seconds: config.lease_ttl_seconds,
+        receipt_seconds: config.receipt_days * 86_400,
     }
 }
 

@@ -131,6 +131,10 @@ pub struct Config {
     pub web: bool,
     /// `FLASKPASTE_HSTS`
     pub hsts: Hsts,
+    /// Seconds a lease lasts.
+    pub lease_ttl_seconds: u64,
+    /// Days for which is kept how a paste ended; 0: none.
+    pub receipt_days: u64,
     /// `FLASKPASTE_METRICS`
     pub metrics: bool,
     /// `FLASKPASTE_LOG`
@@ -245,6 +249,8 @@ impl Default for Config {
             max_db_bytes: 0,
             web: true,
             hsts: Hsts::Subdomains,
+            lease_ttl_seconds: 600,
+            receipt_days: 30,
             metrics: false,
             log: LogFormat::Text,
         }

@@ -55,11 +55,19 @@ pub enum ApiError {
     PowReused,
     /// The paste has a password and none was sent.
     PasswordRequired,
-    /// The password sent is not the paste's.
+    /// The paste has a gate for its password and no proof of it was sent.
+    PasswordProofRequired,
+    /// The password sent, or its proof, is not the paste's.
     PasswordWrong,
+    /// The paste has a gate and no proof of the link was sent.
+    ProofRequired,
+    /// The proof sent is not the link's.
+    ProofWrong,
+    /// A lease of a paste that may be read as often as one likes.
+    NoLeaseNeeded,
     /// Too many wrong passwords; seconds until the next try is accepted.
     Throttled(u64),
-    /// A delete without owner certificate or delete token.
+    /// A delete, or a look at the status, without owner certificate or delete token.
     AuthRequired,
     /// Owner certificate or delete token belong to someone else.
     PermissionDenied,
@@ -186,6 +194,30 @@ impl ApiError {
             Self::PasswordWrong => {
                 (403, "password_wrong", "The password is wrong.", "Check the password with whoever gave you the link.")
             }
+            Self::PasswordProofRequired => (
+                403,
+                "password_required",
+                "This paste is protected by a password.",
+                "Open the whole link, with what stands behind the #, in a browser or with fpaste get, and enter the password.",
+            ),
+            Self::ProofRequired => (
+                403,
+                "proof_required",
+                "This paste is given only to who has the whole link.",
+                "Open the whole link, with what stands behind the #, in a browser or with fpaste get.",
+            ),
+            Self::ProofWrong => (
+                403,
+                "proof_wrong",
+                "That is not the proof of this paste's link.",
+                "Open the whole link, with what stands behind the #, as it was sent to you.",
+            ),
+            Self::NoLeaseNeeded => (
+                409,
+                "no_lease_needed",
+                "This paste has no limit of reads.",
+                "GET its /raw without a lease, as often as you like.",
+            ),
             Self::Throttled(_) => (
                 429,
                 "throttled",
@@ -195,7 +227,7 @@ impl ApiError {
             Self::AuthRequired => (
                 401,
                 "auth_required",
-                "Deleting needs proof that the paste is yours.",
+                "That needs proof that the paste is yours.",
                 "Send X-Delete-Token from the creation's answer, or the client certificate that created it.",
             ),
             Self::PermissionDenied => (

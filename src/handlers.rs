@@ -3,13 +3,37 @@
 //! Invariant: a handler gets a request and the app, and returns a reply or a refusal. Must never name tiny_http or
 //! rusqlite, and never answer an error by hand.
 
-use serde_json::Value;
+use crate::store::Protection;
+use serde_json::{Value, json};
 
 pub mod create;
 pub mod delete;
+mod gate;
 pub mod json_body;
+pub mod lease;
 pub mod read;
 pub mod service;
+pub mod status;
+mod wishes;
+
+/// Adds to a JSON object what it takes to read a paste, and how often it can be.
+fn mark_access(answer: &mut Value, reads_left: Option<u32>, burn: bool, protection: &Protection) {
+    let (gate, password_proof) = match protection {
+        Protection::None | Protection::Password(_) => (false, false),
+        Protection::Gate { password_proof, .. } => (true, password_proof.is_some()),
+    };
+    let password = password_proof || matches!(protection, Protection::Password(_));
+    let marks = [
+        ("burn_after_read", burn),
+        ("password_protected", password),
+        ("proof_required", gate),
+        ("password_proof", password_proof),
+    ];
+    mark(answer, "reads_left", reads_left.map(Into::into));
+    for (name, is_so) in marks {
+        mark(answer, name, is_so.then_some(json!(true)));
+    }
+}
 
 /// Adds a field to a JSON object, if there is a value for it.
 fn mark(answer: &mut Value, name: &str, value: Option<Value>) {

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub reads: Counter,
     /// Contents that burned.
     pub burns: Counter,
+    /// Reads that were leased.
+    pub leases: Counter,
     /// Pastes deleted by those who may.
     pub deletes: Counter,
     /// Connections that are served just now.
@@ -84,6 +86,7 @@ impl Metrics {
         text.one("creates_total", "counter", "Pastes created.", self.creates.get());
         text.one("reads_total", "counter", "Contents read.", self.reads.get());
         text.one("burns_total", "counter", "Contents that burned.", self.burns.get());
+        text.one("leases_total", "counter", "Reads that were leased.", self.leases.get());
         text.one("deletes_total", "counter", "Pastes deleted by those who may.", self.deletes.get());
         text.one("busy_workers", "gauge", "Connections that are served just now.", self.busy_workers.get());
         text.one("queued_connections", "gauge", "TCP connections that wait for a worker.", self.queued.get());

@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
-use crate::handlers::{create, delete, read, service};
+use crate::handlers::{create, delete, lease, read, service, status};
 use crate::http::{Method, Reply, Request};
 use crate::paste::Id;
 use serde_json::{Map, Value};
@@ -72,6 +72,18 @@ const ROUTES: &[Route] = &[
         "/<id>",
         "Delete a paste, with its delete token or its owner's certificate",
         Paste(|app, request, id, now| delete::delete(app, request, id, now)),
+    ),
+    row(
+        Post,
+        "/<id>/lease",
+        "Take one of a limited paste's reads, to be confirmed by DELETE with X-Lease",
+        Paste(|app, request, id, now| lease::take(app, request, id, now)),
+    ),
+    row(
+        Get,
+        "/<id>/status",
+        "How a paste is, or how it ended, for who made it",
+        Paste(|app, request, id, now| status::status(app, request, id, now)),
     ),
     row(Get, "/<id>/raw", "Content of a paste", Paste(|app, request, id, now| read::raw(app, request, id, now))),
 ];

@@ -12,12 +12,16 @@ mod engine;
 mod error;
 mod model;
 mod pepper;
+mod receipt;
 mod sealing;
 mod sqlite;
 mod tokens;
 
 pub use error::StoreError;
-pub use model::{Created, Deleted, Duplicate, Handle, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Stats};
+pub use model::{
+    Created, Deleted, Duplicate, Handle, Lease, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Protection, Stats,
+};
+pub use receipt::{End, Reads, Receipt, Status};
 pub use sqlite::Location;
 pub use tokens::Attempt;
 
@@ -32,17 +36,21 @@ use cache::Cache;
 use content_reader::ContentReader;
 use engine::Engine;
 use model::{Inserted, NewRow, Row};
+use receipt::TokenMark;
 use sealing::Pepper;
 use sqlite::Sqlite;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokens::Tokens;
+use zeroize::Zeroizing;
 
 /// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
 const DRAWS: usize = 16;
 /// Spool files may have this much together, forty uploads of the largest paste by default, or two where those are more.
 const SPOOL_BYTES: u64 = 2 << 30;
+/// Random bytes of a lease.
+const LEASE_BYTES: usize = 16;
 /// How long figures about the database are good enough for the metrics, in seconds: counting half a million rows takes
 /// a tenth of one.
 const STATS_SECONDS: u64 = 10;
@@ -62,6 +70,10 @@ pub struct Limits {
     pub id_length: usize,
     /// Largest paste anybody may create, in bytes.
     pub max_paste_bytes: u64,
+    /// Seconds a lease lasts.
+    pub lease_seconds: u64,
+    /// Seconds a receipt is kept after the end of its paste; 0: none is.
+    pub receipt_seconds: u64,
 }
 
 /// Who opens the store.
@@ -201,19 +213,28 @@ impl Store {
     pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
         // The quota is looked at in the transaction.
         let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
-        self.expect_disk(new.meta.size, arriving_bytes)?;
+        self.expect_disk(new.content.size, arriving_bytes)?;
         let details = new.content.cipher().seal_details(new.mime_type.into_bytes())?;
         let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
         // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
-        let counts = self.limits.dedup_max > 0 && !new.meta.burn && new.meta.password.is_none();
+        let counts = self.limits.dedup_max > 0 && new.reads.is_none() && matches!(new.protection, Protection::None);
         let submission = counts.then(|| self.pepper.submission(&new.content.sha256));
         let content = Arc::new(new.content);
+        let meta = |token| Meta {
+            size: content.size,
+            created_at: new.created_at,
+            expiry: new.expiry,
+            reads_left: new.reads,
+            burn: new.reads == Some(1),
+            protection: new.protection.clone(),
+            token,
+        };
         for _ in 0..DRAWS {
             let id = Id::random(self.limits.id_length)?;
             let name = self.pepper.name(&id);
             let inserted = self.engine.insert(NewRow {
                 name,
-                meta: new.meta.clone(),
+                meta: meta(TokenMark::bound(&new.token_hash, &id)),
                 owner,
                 sealed_key: self.pepper.seal_key(&id, content.key())?,
                 details: details.clone(),
@@ -232,7 +253,7 @@ impl Store {
         Err(StoreError::Failed(format!("no free id in {DRAWS} draws; raise FLASKPASTE_ID_LENGTH")))
     }
 
-    /// A paste's metadata, if it exists and has not expired.
+    /// A paste's metadata, if it exists and has not expired, be all its reads given out.
     ///
     /// # Errors
     /// When the database fails.
@@ -251,7 +272,7 @@ impl Store {
         Ok(found)
     }
 
-    /// A paste's metadata and the first piece of its content.
+    /// The same and the first piece of its content.
     ///
     /// # Errors
     /// When the database fails.
@@ -283,17 +304,26 @@ impl Store {
 
     /// Moves a paste's inactivity clock, if it has one; its expiry afterwards.
     pub fn touch(&self, paste: &Paste, now: UnixSeconds) -> Expiry {
-        match paste.meta.expiry {
-            Expiry::Fixed(_) => paste.meta.expiry,
-            Expiry::Sliding(stored) => {
-                let expires_at = (now + self.limits.expiry_seconds).max(stored);
-                if expires_at > stored {
-                    self.engine.touch(paste.key, expires_at);
-                    self.cache.touch(&paste.id, expires_at);
-                }
-                Expiry::Sliding(expires_at)
-            }
+        self.note_read(paste, now, Reads::default())
+    }
+
+    /// The same for a read of the content of a paste without a limit, which counts.
+    pub fn count_read(&self, paste: &Paste, now: UnixSeconds) {
+        self.note_read(paste, now, Reads::one(now));
+    }
+
+    fn note_read(&self, paste: &Paste, now: UnixSeconds, reads: Reads) -> Expiry {
+        let stored = paste.meta.expiry;
+        let moved = match stored {
+            Expiry::Fixed(_) => None,
+            Expiry::Sliding(at) => Some(now + self.limits.expiry_seconds).filter(|moved| *moved > at),
+        };
+        if moved.is_some() || reads.count > 0 {
+            self.engine.touch(paste.key, moved, reads);
         }
+        let Some(expires_at) = moved else { return stored };
+        self.cache.touch(&paste.id, expires_at);
+        Expiry::Sliding(expires_at)
     }
 
     /// A reader over the content of a paste from `offset` on, fetched piece by piece. It fails when the paste goes
@@ -305,15 +335,73 @@ impl Store {
         })
     }
 
-    /// Takes a burn paste: deletes it and returns its content, to exactly one caller ever.
+    /// Takes one of the reads of a paste with a limit: its content, to exactly as many callers as it has reads. The last one
+    /// deletes it, unless others hold leases.
     ///
     /// # Errors
-    /// When the delete could not be committed; the paste is still there then.
-    pub fn burn(&self, paste: &Paste) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
-        let taken = self.engine.take(paste.key, paste.meta.size, &self.folder)?;
+    /// When that could not be committed; the read is still to be had then.
+    pub fn take(&self, paste: &Paste, now: UnixSeconds) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
+        self.touch(paste, now);
+        let taken = self.engine.take(paste.key, paste.meta.size, &self.folder, now)?;
         Ok(taken.map(|content| -> Box<dyn Read + Send> {
             Box::new(ContentReader::new(paste.content_key.cipher(), 0, move |number| content.piece(number)))
         }))
+    }
+
+    /// Takes one of the reads of a paste with a limit, to be confirmed; `None` if all are given out.
+    ///
+    /// # Errors
+    /// When that could not be committed; the read is still to be had then.
+    pub fn lease(&self, paste: &Paste, now: UnixSeconds) -> Result<Option<Lease>, StoreError> {
+        let secret = Zeroizing::new(crypto::hex(&crypto::random::<LEASE_BYTES>()?));
+        let expires_at = self.touch(paste, now).at().min(now + self.limits.lease_seconds);
+        let left = self.engine.lease(paste.key, lease_hash(&secret), expires_at, now)?;
+        Ok(left.map(|reads_left| Lease { secret, expires_at, reads_left }))
+    }
+
+    /// Whether this is a lease of the paste that has not ended.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn is_leased(&self, paste: &Paste, lease: &str, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.engine.is_leased(paste.key, lease_hash(lease), now)
+    }
+
+    /// Ends a lease, and deletes the paste if no read and no other lease is left; whether there was that lease.
+    ///
+    /// # Errors
+    /// When that could not be committed.
+    pub fn end_lease(&self, paste: &Paste, lease: &str, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.engine.end_lease(paste.key, lease_hash(lease), now)
+    }
+
+    /// How a paste is, for its owner or for whoever has the token; after its end, for the latter alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn status(
+        &self,
+        id: &Id,
+        owner: Option<&Fingerprint>,
+        token_hash: Option<Sha256Digest>,
+        now: UnixSeconds,
+    ) -> Result<Option<Status>, StoreError> {
+        if let Some(row) = self.engine.find(&self.pepper.name(id))? {
+            let paste = self.unseal(id, row)?;
+            let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
+            let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste)) && paste.is_alive(now);
+            if !has_token && !is_owner {
+                return Ok(None);
+            }
+            // Where it is gone meanwhile, there is a receipt.
+            if let Some(status) = self.engine.status(paste.key, now)? {
+                return Ok(Some(status));
+            }
+        }
+        let Some(hash) = token_hash else { return Ok(None) };
+        let oldest_end = now.saturating_sub(self.limits.receipt_seconds);
+        let receipt = self.engine.receipt(TokenMark::bound(&hash, id))?.filter(|receipt| receipt.ended_at > oldest_end);
+        Ok(receipt.map(Status::Ended))
     }
 
     /// Whether this certificate made the paste.
@@ -334,11 +422,12 @@ impl Store {
     ) -> Result<Deleted, StoreError> {
         let Some(paste) = self.find(id, now)? else { return Ok(Deleted::NotFound) };
         let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste));
-        let has_token = token_hash.is_some_and(|hash| crypto::equal(&hash, &paste.meta.token_hash));
+        let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
         if !is_owner && !has_token {
-            return Ok(Deleted::Denied);
+            // To everybody else it is gone, once its last read is given out.
+            return Ok(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied });
         }
-        let deleted = self.engine.delete(paste.key);
+        let deleted = self.engine.delete(paste.key, End::Deleted, now);
         self.cache.remove(id);
         Ok(if deleted? { Deleted::Done } else { Deleted::NotFound })
     }
@@ -421,7 +510,17 @@ impl Paste {
         self.key.0.cast_unsigned()
     }
 
+    /// Whether all its reads are given out: whoever holds a lease reads it, and to everybody else it is gone.
+    pub fn is_given_out(&self) -> bool {
+        self.meta.reads_left == Some(0)
+    }
+
     fn is_alive(&self, now: UnixSeconds) -> bool {
         self.meta.expiry.at() > now
     }
+}
+
+/// By what an engine knows a lease.
+fn lease_hash(secret: &str) -> Sha256Digest {
+    crypto::sha256(secret.as_bytes())
 }

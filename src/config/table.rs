@@ -256,6 +256,20 @@ pub const SETTINGS: &[Setting] = &[
         |c| format!("{:?}", c.hsts).to_lowercase(),
     ),
     row(
+        "FLASKPASTE_LEASE_TTL",
+        "600",
+        "seconds a reader has to take a leased read and confirm it",
+        |d, v| set(&mut d.config.lease_ttl_seconds, whole(v, 1, MAX_SECONDS)),
+        |c| c.lease_ttl_seconds.to_string(),
+    ),
+    row(
+        "FLASKPASTE_RECEIPT_DAYS",
+        "30",
+        "days for which its delete token tells how a paste ended; 0 = not at all",
+        |d, v| set(&mut d.config.receipt_days, whole(v, 0, MAX_SECONDS / 86_400)),
+        |c| c.receipt_days.to_string(),
+    ),
+    row(
         "FLASKPASTE_METRICS",
         "0",
         "1: GET /metrics answers with Prometheus text",

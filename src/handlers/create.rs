@@ -5,7 +5,8 @@
 //! one JSON body at a time and the text in it.
 
 use super::json_body::JsonBody;
-use super::mark;
+use super::wishes::{Lock, Wishes};
+use super::{mark, mark_access};
 use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -13,22 +14,15 @@ use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
 use crate::error::ApiError;
 use crate::http::{Framing, Reply, Request};
 use crate::mime;
-use crate::paste::{Expiry, Fingerprint, Id, parse_expiry_seconds};
+use crate::paste::{Expiry, Fingerprint, Id};
 use crate::spool::{Content, MEMORY_BYTES, Spool};
-use crate::store::{Attempt, Created, Duplicate, Handle, Meta, NewPaste};
+use crate::store::{Attempt, Created, Duplicate, Handle, NewPaste, Protection};
 use serde_json::{Value, json};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes read from the peer at a time.
 const READ_BYTES: usize = 16 << 10;
-
-/// What the sender wishes for the paste.
-struct Wishes {
-    expiry_seconds: Option<u64>,
-    burn: bool,
-    password: Option<String>,
-}
 
 /// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
 static LARGE_JSON: Mutex<()> = Mutex::new(());
@@ -49,7 +43,7 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
         Framing::Length(_) | Framing::Chunked => {}
     }
     // A JSON body may say it otherwise than the headers.
-    let wishes = if is_json(request) { None } else { Some(header_wishes(request)?) };
+    let wishes = if is_json(request) { None } else { Some(Wishes::of_headers(request)?) };
     let token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
     let attempt = match token {
         Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
@@ -96,23 +90,28 @@ fn store(
         None => Expiry::Sliding(now + config.expiry_seconds),
     };
     let delete_token = crypto::hex(&crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?);
-    let password = wishes.password.map(|password| hash_password(app, request, &password)).transpose()?;
+    let protection = match wishes.lock {
+        Lock::None => Protection::None,
+        Lock::Password(password) => Protection::Password(hash_password(app, request, &password)?),
+        Lock::Gate { link_proof, password_proof } => Protection::Gate { link_proof, password_proof },
+    };
     let mut answer = json!({
         "mime_type": mime_type, "size": content.size, "created_at": now, "expires_at": expiry.at(),
         "sliding": matches!(expiry, Expiry::Sliding(_)), "delete_token": delete_token,
     });
-    mark(&mut answer, "burn_after_read", wishes.burn.then_some(json!(true)));
-    mark(&mut answer, "password_protected", password.is_some().then_some(json!(true)));
+    mark_access(&mut answer, wishes.reads, wishes.reads == Some(1), &protection);
     mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
-    let meta = Meta {
-        size: content.size,
+    let new = NewPaste {
+        content,
+        mime_type,
         created_at: now,
         expiry,
-        burn: wishes.burn,
-        password,
+        reads: wishes.reads,
+        protection,
         token_hash: crypto::sha256(delete_token.as_bytes()),
+        owner,
     };
-    match app.store().create(NewPaste { content, mime_type, meta, owner }, attempt)? {
+    match app.store().create(new, attempt)? {
         Created::Stored(id, handle) => {
             app.metrics().creates.count();
             Ok(created_reply(app, request, &id, handle, answer))
@@ -188,31 +187,6 @@ fn spool_failure(error: io::Error) -> ApiError {
     crate::store::StoreError::from(error).into()
 }
 
-/// What the headers wish.
-fn header_wishes(request: &Request<'_>) -> Result<Wishes, ApiError> {
-    Ok(Wishes {
-        expiry_seconds: header_expiry(request)?,
-        burn: header_burn(request)?,
-        password: admission::password_from_headers(request)?,
-    })
-}
-
-fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
-    let expiry = request.header("X-Expiry");
-    expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
-}
-
-/// A word that is neither yes nor no is refused: who misspells it must not believe that the paste burns.
-fn header_burn(request: &Request<'_>) -> Result<bool, ApiError> {
-    let Some(value) = request.header("X-Burn-After-Read") else { return Ok(false) };
-    let is_one_of = |words: [&str; 3]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
-    match (is_one_of(["true", "1", "yes"]), is_one_of(["false", "0", "no"])) {
-        (true, _) => Ok(true),
-        (_, true) => Ok(false),
-        _ => Err(ApiError::BadRequest("X-Burn-After-Read is neither true, 1, yes nor false, 0, no.")),
-    }
-}
-
 /// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
 fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
     let large = body.size > MEMORY_BYTES as u64;
@@ -223,15 +197,7 @@ fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Conte
     if text.is_empty() {
         return Err(ApiError::NoContent);
     }
-    let password = match json.password()? {
-        Some(password) => Some(admission::not_empty(password)?),
-        None => admission::password_from_headers(request)?,
-    };
-    let wishes = Wishes {
-        expiry_seconds: json.expiry_seconds()?.map_or_else(|| header_expiry(request), |seconds| Ok(Some(seconds)))?,
-        burn: json.burn_after_read()?.map_or_else(|| header_burn(request), Ok)?,
-        password,
-    };
+    let wishes = Wishes::of_json(&json, request)?;
     let mut spool = new_spool(app, true)?;
     spool.push(text.as_bytes()).map_err(spool_failure)?;
     Ok((spool.finish().map_err(spool_failure)?, wishes))

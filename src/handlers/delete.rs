@@ -1,7 +1,8 @@
-//! `DELETE /<id>`: a paste goes for good.
+//! `DELETE /<id>`: a paste goes for good, or a lease of it ends.
 //!
 //! Invariant: only its owner's certificate or its delete token deletes it; who presents neither learns nothing.
 
+use super::lease;
 use crate::admission;
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -17,6 +18,12 @@ use serde_json::json;
 /// # Errors
 /// `auth_required`, `permission_denied`, `not_found`, or an internal failure.
 pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    // Before whose it is: a proxy may vouch for a certificate in every request.
+    if let Some(lease) = request.filled_header("X-Lease")
+        && let Some(reply) = lease::end(app, lease, id, now)?
+    {
+        return Ok(reply);
+    }
     let owner = admission::owner(app.config(), request);
     let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
     if owner.is_none() && token_hash.is_none() {

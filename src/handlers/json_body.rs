@@ -1,4 +1,5 @@
-//! The JSON form of a create: `{"content": …, "expiry"?: …, "burn_after_read"?: …, "password"?: …}`.
+//! The JSON form of a create: `{"content": …, "expiry"?: …, "burn_after_read"?: …, "reads"?: …, "password"?: …,
+//! "read_proof_sha256"?: …, "password_proof_sha256"?: …}`.
 //!
 //! Invariant: memory stays within the size of the body; an unknown field is skipped, not built. Must never guess: a
 //! field of the wrong type is refused.
@@ -16,6 +17,9 @@ pub struct JsonBody<'a> {
     expiry: Option<&'a RawValue>,
     burn_after_read: Option<&'a RawValue>,
     password: Option<&'a RawValue>,
+    reads: Option<&'a RawValue>,
+    read_proof_sha256: Option<&'a RawValue>,
+    password_proof_sha256: Option<&'a RawValue>,
 }
 
 impl<'a> JsonBody<'a> {
@@ -73,6 +77,25 @@ impl<'a> JsonBody<'a> {
             Some(_) => text(self.password).map(Some).ok_or(ApiError::InvalidJson("\"password\" is not a string.")),
         }
     }
+
+    /// How often the content leaves, as it was written.
+    pub fn reads(&self) -> Option<&str> {
+        present(self.reads)
+    }
+
+    /// The hash of the proof of the link; an error where it is not a string.
+    pub fn read_proof_sha256(&self) -> Option<Result<String, ApiError>> {
+        hash(self.read_proof_sha256, "\"read_proof_sha256\" is not a string.")
+    }
+
+    /// The hash of the proof of the password; an error where it is not a string.
+    pub fn password_proof_sha256(&self) -> Option<Result<String, ApiError>> {
+        hash(self.password_proof_sha256, "\"password_proof_sha256\" is not a string.")
+    }
+}
+
+fn hash(value: Option<&RawValue>, refusal: &'static str) -> Option<Result<String, ApiError>> {
+    present(value).map(|_| text(value).ok_or(ApiError::BadRequest(refusal)))
 }
 
 fn present(value: Option<&RawValue>) -> Option<&str> {
@@ -106,6 +129,9 @@ impl<'de> Visitor<'de> for BodyVisitor {
                 "expiry" => body.expiry = map.next_value()?,
                 "burn_after_read" => body.burn_after_read = map.next_value()?,
                 "password" => body.password = map.next_value()?,
+                "reads" => body.reads = map.next_value()?,
+                "read_proof_sha256" => body.read_proof_sha256 = map.next_value()?,
+                "password_proof_sha256" => body.password_proof_sha256 = map.next_value()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -1,10 +1,10 @@
 //! `GET /<id>` and `GET /<id>/raw`: a paste goes out.
 //!
-//! Invariant: what never existed, expired, burned or was deleted is one and the same 404; a burn paste's content goes
-//! to exactly one GET; HEAD and metadata change nothing but, for GET, the inactivity clock.
+//! Invariant: what never existed, expired, burned or was deleted is one and the same 404; the content of a paste with a
+//! limit goes to exactly as many reads; HEAD and metadata change nothing but, for GET, the inactivity clock.
 
-use super::mark;
-use crate::admission::{self, Crowded, Purpose};
+use super::{gate, mark, mark_access};
+use crate::admission;
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 /// `not_found`, or an internal failure.
 pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
+    gate::holds_lease(app, request, &paste, now)?;
     let expiry = if request.method == Method::Get { app.store().touch(&paste, now) } else { paste.meta.expiry };
     let mut answer = json!({
         "id": id.as_str(),
@@ -33,8 +34,7 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
         "raw": format!("{}/{id}/raw", app.config().base_url()),
     });
     let owner = admission::owner(app.config(), request).filter(|owner| app.store().owns(owner, &paste));
-    mark(&mut answer, "burn_after_read", paste.meta.burn.then_some(json!(true)));
-    mark(&mut answer, "password_protected", paste.meta.password.is_some().then_some(json!(true)));
+    mark_access(&mut answer, paste.meta.reads_left, paste.meta.burn, &paste.meta.protection);
     mark(&mut answer, "owner", owner.map(|owner| owner.as_str().into()));
     Ok(Reply::json(200, &answer))
 }
@@ -42,7 +42,7 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
 /// Answers `GET /<id>/raw`.
 ///
 /// # Errors
-/// `not_found`, the password's refusals, `range_not_satisfiable`, or an internal failure.
+/// `not_found`, the gate's and the password's refusals, `range_not_satisfiable`, or an internal failure.
 pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let store = app.store();
     let (paste, first_piece) = if request.method == Method::Head {
@@ -50,9 +50,12 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
     } else {
         store.open_paste(id, now)?.ok_or(ApiError::NotFound)?
     };
-    check_password(app, request, &paste, now)?;
-    if paste.meta.burn {
-        return burn(app, request, &paste);
+    let is_leased = gate::holds_lease(app, request, &paste, now)?;
+    if !is_leased {
+        gate::check(app, request, &paste, now)?;
+        if paste.meta.reads_left.is_some() {
+            return take(app, request, &paste, now);
+        }
     }
     let span = match request.header("Range") {
         // Only GET has ranges (RFC 9110 section 14.2).
@@ -64,8 +67,11 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
         Span::Part(range) => (206, range),
         Span::Beyond => return Err(ApiError::RangeNotSatisfiable(paste.meta.size)),
     };
-    if request.method == Method::Get {
+    if request.method == Method::Get && is_leased {
+        // It counted when it was leased.
         store.touch(&paste, now);
+    } else if request.method == Method::Get {
+        store.count_read(&paste, now);
         app.metrics().reads.count();
     }
     let (first, last) = (range.start, range.end.saturating_sub(1));
@@ -87,18 +93,19 @@ fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) 
     }
 }
 
-/// Takes a burn paste, or shows what taking it would give.
-fn burn(app: &App, request: &Request<'_>, paste: &Paste) -> Result<Reply, ApiError> {
+/// Takes a read of a paste with a limit, or shows what taking it would give.
+fn take(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<Reply, ApiError> {
     let body = if request.method == Method::Get {
-        let content = app.store().burn(paste)?.ok_or(ApiError::NotFound)?;
+        let content = app.store().take(paste, now)?.ok_or(ApiError::NotFound)?;
         app.metrics().reads.count();
-        app.metrics().burns.count();
+        if paste.meta.burn {
+            app.metrics().burns.count();
+        }
         Body::Stream(content, paste.meta.size)
     } else {
         Body::Stream(Box::new(std::io::empty()), paste.meta.size)
     };
-    let reply = Reply { is_only_copy: true, ..content_reply(paste, 200, body) };
-    Ok(reply.with("X-Burn-After-Read", "true"))
+    Ok(Reply { is_only_copy: true, ..content_reply(paste, 200, body) })
 }
 
 fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
@@ -106,22 +113,6 @@ fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
     let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
     let reply = Reply { body, policy: Policy::Sandbox, ..Reply::empty(status) };
-    reply.with("Content-Type", served.to_owned()).with("Content-Disposition", name)
-}
-
-/// Lets a protected paste be read only with its password.
-fn check_password(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<(), ApiError> {
-    let Some(stored) = &paste.meta.password else { return Ok(()) };
-    let presented = admission::presented_password(request)?.ok_or(ApiError::PasswordRequired)?;
-    let network = admission::client(app.config(), request).network();
-    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
-    let purpose = Purpose::Read(paste.number());
-    match app.hashing().run(purpose, network, || stored.verify(presented.as_bytes())) {
-        Ok(true) => Ok(app.store().forgive_tries(paste, network)?),
-        Ok(false) => Err(ApiError::PasswordWrong),
-        Err(Crowded) => {
-            app.store().refund_try(paste, network, now)?;
-            Err(ApiError::Busy(1))
-        }
-    }
+    let reply = reply.with("Content-Type", served.to_owned()).with("Content-Disposition", name);
+    if paste.meta.burn { reply.with("X-Burn-After-Read", "true") } else { reply }
 }

@@ -1,10 +1,10 @@
 //! What was read lately, in memory: a read that finds its paste here costs no query.
 //!
-//! Invariant: memory is bounded by [`HALF_BYTES`], twice; nothing is here that a read could change or that asks for a
-//! password; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
+//! Invariant: memory is bounded by [`HALF_BYTES`], twice; nothing is here that a read could change or that has a password
+//! for the server; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
 //! back; what another process deleted, within two seconds. Must never be locked across a query.
 
-use super::model::Paste;
+use super::model::{Paste, Protection};
 use crate::at_rest::PIECE_BYTES;
 use crate::clock::UnixSeconds;
 use crate::paste::{Expiry, Id};
@@ -76,7 +76,8 @@ impl Cache {
     pub(super) fn insert(&self, ticket: Ticket, paste: &Paste, first_piece: Option<&Arc<[u8]>>) {
         let is_small = paste.meta.size <= PIECE_BYTES as u64;
         let mut state = self.write();
-        if paste.meta.burn || paste.meta.password.is_some() || !is_small || state.epoch != ticket.0 {
+        let changes = paste.meta.reads_left.is_some() || matches!(paste.meta.protection, Protection::Password(_));
+        if changes || !is_small || state.epoch != ticket.0 {
             return;
         }
         let expires_at = AtomicU64::new(paste.meta.expiry.at());
@@ -180,6 +181,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::super::model::{Meta, RowKey};
+    use super::super::receipt::TokenMark;
     use super::*;
     use crate::at_rest::ContentKey;
 
@@ -192,9 +194,10 @@ mod tests {
                 size,
                 created_at: 1000,
                 expiry: Expiry::Sliding(2000),
+                reads_left: None,
                 burn: false,
-                password: None,
-                token_hash: [0; 32],
+                protection: Protection::None,
+                token: TokenMark::Plain([0; 32]),
             },
             owner: None,
             content_key: ContentKey::random().unwrap(),
@@ -258,8 +261,8 @@ mod tests {
     fn what_has_to_be_asked_for_each_time_is_not_kept() {
         let cache = Cache::default();
         let (mut burn, mut protected) = (paste(1, 5), paste(2, 5));
-        burn.meta.burn = true;
-        protected.meta.password = Some(crate::crypto::PasswordHash::new(b"x", 1).unwrap());
+        burn.meta.reads_left = Some(1);
+        protected.meta.protection = Protection::Password(crate::crypto::PasswordHash::new(b"x", 1).unwrap());
         for paste in [burn, protected, paste(3, 65_537)] {
             insert(&cache, &paste);
             assert!(cache.find(&paste.id, 0).is_err(), "{}", paste.id);

@@ -3,7 +3,8 @@
 //! Invariant: a test here knows an engine by [`Engine`] alone. To hold another engine to it, open it in [`engines`].
 
 use super::engine::Engine;
-use super::model::{Handle, Inserted, Meta, Name, NewRow, RowKey};
+use super::model::{Handle, Inserted, Meta, Name, NewRow, Protection, RowKey};
+use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sqlite::Sqlite;
 use super::{Limits, Location, Role};
 use crate::clock::{UnixSeconds, unix_now};
@@ -22,6 +23,8 @@ const LIMITS: Limits = Limits {
     expiry_seconds: 1000,
     id_length: 12,
     max_paste_bytes: 10 << 20,
+    lease_seconds: 600,
+    receipt_seconds: 1000,
 };
 
 /// A folder that is removed on drop.
@@ -69,9 +72,10 @@ fn row(text: &str, size: usize) -> NewRow {
         size: size as u64,
         created_at: unix_now(),
         expiry: Expiry::Sliding(unix_now() + 1000),
+        reads_left: None,
         burn: false,
-        password: None,
-        token_hash: [7; 32],
+        protection: Protection::None,
+        token: mark(text),
     };
     NewRow {
         name: name(text),
@@ -84,6 +88,17 @@ fn row(text: &str, size: usize) -> NewRow {
         submission: None,
         arriving_bytes: 0,
     }
+}
+
+/// The same with a limit of reads.
+fn limited(text: &str, size: usize, reads: u32) -> NewRow {
+    let mut new = row(text, size);
+    (new.meta.reads_left, new.meta.burn) = (Some(reads), reads == 1);
+    new
+}
+
+fn mark(text: &str) -> TokenMark {
+    TokenMark::Bound(sha256(text.as_bytes()))
 }
 
 #[track_caller]
@@ -102,16 +117,17 @@ fn a_row_comes_back_as_it_went_in() {
     engines(|engine| {
         engine.health().unwrap();
         let mut new = row("a", 200_000);
-        new.meta.burn = true;
-        new.meta.password = Some(PasswordHash::new(b"p", 1).unwrap());
+        (new.meta.burn, new.meta.reads_left) = (true, Some(1));
+        new.meta.protection = Protection::Password(PasswordHash::new(b"p", 1).unwrap());
         new.owner = Some([9; 32]);
         let (expiry, content) = (new.meta.expiry, Arc::clone(&new.content));
         let key = insert(engine, new);
         assert!(engine.find(&name("b")).unwrap().is_none());
         let (found, first) = engine.find_with_piece(&name("a")).unwrap().unwrap();
         assert_eq!((found.key, found.meta.size, found.meta.expiry, found.meta.burn), (key, 200_000, expiry, true));
-        assert!(found.meta.password.unwrap().verify(b"p"));
-        assert_eq!((found.owner, found.meta.token_hash), (Some([9; 32]), [7; 32]));
+        assert_eq!(found.meta.reads_left, Some(1));
+        assert!(matches!(found.meta.protection, Protection::Password(hash) if hash.verify(b"p")));
+        assert_eq!((found.owner, found.meta.token), (Some([9; 32]), mark("a")));
         assert_eq!((found.sealed_key, found.details), (vec![1; 60], b"details".to_vec()));
         content
             .for_each_piece(|number, piece| -> std::io::Result<()> {
@@ -121,6 +137,23 @@ fn a_row_comes_back_as_it_went_in() {
             })
             .unwrap();
         assert!(engine.piece(key, 4).unwrap().is_empty() && engine.piece(key, u64::MAX).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_gate_comes_back_as_it_went_in() {
+    engines(|engine| {
+        for (text, proof) in [("a", None), ("b", Some([2; 32]))] {
+            let mut new = row(text, 5);
+            new.meta.protection = Protection::Gate { link_proof: [1; 32], password_proof: proof };
+            insert(engine, new);
+            match engine.find(&name(text)).unwrap().unwrap().meta.protection {
+                Protection::Gate { link_proof, password_proof } => {
+                    assert_eq!((link_proof, password_proof), ([1; 32], proof));
+                }
+                _ => panic!("the gate is gone"),
+            }
+        }
     });
 }
 
@@ -192,9 +225,9 @@ fn exactly_one_of_many_takes_a_row() {
     engines(|engine| {
         for size in [5, 3_000_000] {
             let text = size.to_string();
-            let key = insert(engine, row(&text, size));
+            let key = insert(engine, limited(&text, size, 1));
             let taken = std::thread::scope(|scope| {
-                let take = || engine.take(key, size as u64, &std::env::temp_dir()).unwrap();
+                let take = || engine.take(key, size as u64, &std::env::temp_dir(), unix_now()).unwrap();
                 let takers: Vec<_> = (0..16).map(|_| scope.spawn(take)).collect();
                 takers.into_iter().filter_map(|taker| taker.join().unwrap()).collect::<Vec<_>>()
             });
@@ -208,10 +241,99 @@ fn exactly_one_of_many_takes_a_row() {
 }
 
 #[test]
+fn reads_and_leases_together_are_as_many_as_there_are() {
+    engines(|engine| {
+        for reads in [1, 2, 5] {
+            let text = reads.to_string();
+            let key = insert(engine, limited(&text, 5, reads));
+            let now = unix_now();
+            let given = std::thread::scope(|scope| {
+                let ask = |number: u8| {
+                    if number.is_multiple_of(2) {
+                        engine.take(key, 5, &std::env::temp_dir(), now).unwrap().map(|_| None)
+                    } else {
+                        engine.lease(key, [number; 32], now + 100, now).unwrap().map(|_| Some([number; 32]))
+                    }
+                };
+                let readers: Vec<_> = (0..32).map(|number| scope.spawn(move || ask(number))).collect();
+                readers.into_iter().filter_map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
+            });
+            assert_eq!(given.len(), reads as usize);
+            for lease in given.into_iter().flatten() {
+                assert!(!engine.piece(key, 0).unwrap().is_empty() && engine.is_leased(key, lease, now).unwrap());
+                assert!(engine.end_lease(key, lease, now).unwrap() && !engine.end_lease(key, lease, now).unwrap());
+            }
+            assert!(engine.find(&name(&text)).unwrap().is_none() && engine.piece(key, 0).unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_lease_opens_its_own_row_until_it_ends() {
+    engines(|engine| {
+        let (one, other) = (insert(engine, limited("a", 5, 2)), insert(engine, limited("b", 5, 2)));
+        let now = unix_now();
+        assert_eq!(engine.lease(one, [1; 32], now + 100, now).unwrap(), Some(1));
+        assert!(engine.is_leased(one, [1; 32], now + 99).unwrap());
+        for (key, lease, at) in [(one, [1; 32], now + 100), (one, [2; 32], now), (other, [1; 32], now)] {
+            assert!(!engine.is_leased(key, lease, at).unwrap() && !engine.end_lease(key, lease, at).unwrap());
+        }
+        assert!(engine.end_lease(one, [1; 32], now).unwrap());
+        assert_eq!(engine.find(&name("a")).unwrap().unwrap().meta.reads_left, Some(1), "there is a read left");
+        let unlimited = insert(engine, row("c", 5));
+        assert_eq!(engine.lease(unlimited, [3; 32], now + 100, now).unwrap(), None);
+        assert!(engine.take(unlimited, 5, &std::env::temp_dir(), now).unwrap().is_none());
+    });
+}
+
+#[test]
+fn what_ended_leaves_a_receipt_that_says_how() {
+    engines(|engine| {
+        let now = unix_now();
+        let receipt = |text: &str| engine.receipt(mark(text)).unwrap();
+        let read_at = |at| Reads { count: 1, first_at: Some(at), last_at: Some(at) };
+        let key = insert(engine, limited("read", 5, 1));
+        let expires_at = expires_at(engine, "read");
+        assert!(matches!(
+            engine.status(key, now).unwrap(),
+            Some(Status::Alive { reads: Reads { count: 0, .. }, reads_left: Some(1), .. })
+        ));
+        engine.take(key, 5, &std::env::temp_dir(), now).unwrap().unwrap();
+        assert_eq!(receipt("read"), Some(Receipt { end: End::Read, ended_at: now, expires_at, reads: read_at(now) }));
+        assert!(engine.status(key, now).unwrap().is_none());
+        let key = insert(engine, row("deleted", 5));
+        engine.touch(key, None, Reads::one(now - 5));
+        engine.touch(key, None, Reads::one(now - 3));
+        let reads = Reads { count: 2, first_at: Some(now - 5), last_at: Some(now - 3) };
+        assert!(matches!(engine.status(key, now).unwrap(), Some(Status::Alive { reads: found, .. }) if found == reads));
+        engine.delete(key, End::Deleted, now).unwrap();
+        assert!(receipt("deleted").is_some_and(|receipt| receipt.end == End::Deleted && receipt.reads == reads));
+        let mut dying = row("expired", 5);
+        dying.meta.expiry = Expiry::Fixed(now + 10);
+        let key = insert(engine, dying);
+        assert!(matches!(
+            engine.status(key, now + 10).unwrap(),
+            Some(Status::Ended(Receipt { end: End::Expired, .. }))
+        ));
+        engine.purge(now + 20).unwrap();
+        let expected = Receipt { end: End::Expired, ended_at: now + 10, expires_at: now + 10, reads: Reads::default() };
+        assert_eq!(receipt("expired"), Some(expected));
+        assert!(receipt("another").is_none());
+        // Made before there were receipts.
+        let mut old = row("old", 5);
+        old.meta.token = TokenMark::Plain(sha256(b"old"));
+        let key = insert(engine, old);
+        engine.delete(key, End::Deleted, now).unwrap();
+        assert!(receipt("old").is_none());
+    });
+}
+
+#[test]
 fn what_is_deleted_is_gone_and_its_key_is_not_used_again() {
     engines(|engine| {
         let first = insert(engine, row("a", 100_000));
-        assert!(engine.delete(first).unwrap() && !engine.delete(first).unwrap());
+        let delete = || engine.delete(first, End::Deleted, unix_now()).unwrap();
+        assert!(delete() && !delete());
         assert!(engine.find(&name("a")).unwrap().is_none());
         assert!((0..2).all(|number| engine.piece(first, number).unwrap().is_empty()));
         assert_ne!(insert(engine, row("a", 5)), first);
@@ -223,8 +345,9 @@ fn a_touch_moves_an_expiry_on_and_never_back() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         let later = unix_now() + 5000;
-        engine.touch(key, later);
-        engine.touch(key, later - 100);
+        engine.touch(key, Some(later), Reads::default());
+        engine.touch(key, Some(later - 100), Reads::default());
+        engine.touch(key, None, Reads::one(unix_now()));
         assert_eq!(expires_at(engine, "a"), later);
     });
 }
@@ -276,10 +399,13 @@ fn what_is_closed_in_order_comes_back_whole() {
     let engine = folder.open(LIMITS);
     let key = insert(&engine, row("a", 100_000));
     let later = unix_now() + 5000;
-    engine.touch(key, later);
+    engine.touch(key, Some(later), Reads::one(1000));
+    engine.touch(key, None, Reads::one(2000));
+    let leased = insert(&engine, limited("b", 5, 1));
+    engine.lease(leased, [1; 32], later, unix_now()).unwrap().unwrap();
     engine.spend(b"token".to_vec()).unwrap();
     engine.close();
-    assert!(engine.delete(key).is_err(), "nothing is written any more");
+    assert!(engine.delete(key, End::Deleted, 1).is_err(), "nothing is written any more");
     drop(engine);
     let engine = folder.open(LIMITS);
     assert_eq!(expires_at(&engine, "a"), later);
@@ -292,6 +418,13 @@ fn what_is_closed_in_order_comes_back_whole() {
     let _ = std::fs::remove_file(folder.0.join("pastes.db-wal"));
     let copied = folder.open(LIMITS);
     assert_eq!(expires_at(&copied, "a"), later);
+    assert!(copied.is_leased(leased, [1; 32], unix_now()).unwrap());
+    match copied.status(key, unix_now()).unwrap() {
+        Some(Status::Alive { reads, .. }) => {
+            assert_eq!(reads, Reads { count: 2, first_at: Some(1000), last_at: Some(2000) });
+        }
+        other => panic!("{other:?}"),
+    }
     assert!(copied.is_spent(b"token").unwrap() && !copied.piece(key, 1).unwrap().is_empty());
 }
 

@@ -5,8 +5,10 @@
 
 use super::StoreError;
 use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sqlite::Sqlite;
 use crate::clock::UnixSeconds;
+use crate::crypto::Sha256Digest;
 use crate::network::Network;
 use std::path::Path;
 
@@ -53,22 +55,65 @@ impl Engine {
         sqlite.piece(key, number)
     }
 
-    /// Takes a row away with its content of `size` bytes, which exactly one caller ever gets.
-    pub(super) fn take(&self, key: RowKey, size: u64, folder: &Path) -> Result<Option<SealedContent>, StoreError> {
+    /// Takes one of a row's reads with its content of `size` bytes; `None` where none is left. The last one deletes the
+    /// row, unless others hold leases of it.
+    pub(super) fn take(
+        &self,
+        key: RowKey,
+        size: u64,
+        folder: &Path,
+        now: UnixSeconds,
+    ) -> Result<Option<SealedContent>, StoreError> {
         let Self::Sqlite(sqlite) = self;
-        sqlite.take(key, size, folder)
+        sqlite.take(key, size, folder, now)
     }
 
-    /// Deletes a row with its content; whether there was one.
-    pub(super) fn delete(&self, key: RowKey) -> Result<bool, StoreError> {
+    /// Takes one of a row's reads for a lease until `expires_at`; how many are left, `None` where none was.
+    pub(super) fn lease(
+        &self,
+        key: RowKey,
+        lease: Sha256Digest,
+        expires_at: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<Option<u32>, StoreError> {
         let Self::Sqlite(sqlite) = self;
-        sqlite.delete(key)
+        sqlite.lease(key, lease, expires_at, now)
     }
 
-    /// Moves the expiry of a row on; a crash may lose the last half minute of it.
-    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
+    /// Whether a row has this lease.
+    pub(super) fn is_leased(&self, key: RowKey, lease: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
         let Self::Sqlite(sqlite) = self;
-        sqlite.touch(key, expires_at);
+        sqlite.is_leased(key, lease, now)
+    }
+
+    /// Ends a lease, and deletes the row if it has neither reads nor other leases; whether there was that lease.
+    pub(super) fn end_lease(&self, key: RowKey, lease: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.end_lease(key, lease, now)
+    }
+
+    /// How a row is; `None` where there is none any more.
+    pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.status(key, now)
+    }
+
+    /// What is kept of the row with this mark, which has ended.
+    pub(super) fn receipt(&self, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.receipt(token)
+    }
+
+    /// Deletes a row with its content, and keeps a receipt that says why; whether there was one.
+    pub(super) fn delete(&self, key: RowKey, end: End, now: UnixSeconds) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.delete(key, end, now)
+    }
+
+    /// Moves the expiry of a row on, if there is a new one, and adds to its reads; a crash may lose the last half minute of it.
+    pub(super) fn touch(&self, key: RowKey, expires_at: Option<UnixSeconds>, reads: Reads) {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.touch(key, expires_at, reads);
     }
 
     /// Charges a client for a password it tries; the seconds to wait, if it may not try yet.

@@ -3,6 +3,7 @@
 //! Invariant: an engine sees names, keyed hashes and sealed bytes; the store alone sees ids, types and content. Must
 //! never do I/O.
 
+use super::receipt::TokenMark;
 use crate::at_rest::{ContentKey, PIECE_BYTES};
 use crate::clock::UnixSeconds;
 use crate::crypto::{KEY_BYTES, NONCE_BYTES, PasswordHash, Sha256Digest, TAG_BYTES};
@@ -10,6 +11,7 @@ use crate::paste::{Expiry, Fingerprint, Id};
 use crate::spool::Content;
 use std::fs::File;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Pieces a paste may have: engines number them with 16 bits.
 pub const MAX_PIECES: u64 = 1 << 16;
@@ -55,12 +57,52 @@ pub struct Meta {
     pub created_at: UnixSeconds,
     /// When it goes, reads so far included.
     pub expiry: Expiry,
-    /// Whether the first read of the content is the last.
+    /// How often the content still leaves; `None`: as often as asked.
+    pub reads_left: Option<u32>,
+    /// Whether the first read of the content was meant to be the last.
     pub burn: bool,
-    /// Set when a password protects the content.
-    pub password: Option<PasswordHash>,
-    /// SHA-256 of the delete token.
-    pub token_hash: Sha256Digest,
+    /// What reading the content takes.
+    pub protection: Protection,
+    /// By what the delete token is recognised.
+    pub token: TokenMark,
+}
+
+impl Meta {
+    /// Whether anybody may read it as often as they like.
+    pub fn is_open(&self) -> bool {
+        self.reads_left.is_none() && matches!(self.protection, Protection::None)
+    }
+
+    /// Whether a password belongs to it, whoever checks it.
+    pub fn has_password(&self) -> bool {
+        matches!(self.protection, Protection::Password(_) | Protection::Gate { password_proof: Some(_), .. })
+    }
+}
+
+/// What reading a content takes, beside its id.
+#[derive(Clone)]
+pub enum Protection {
+    /// Nothing.
+    None,
+    /// A password, which the server is sent.
+    Password(PasswordHash),
+    /// Proofs that the reader has the whole link, and the password if there is one; the server is sent neither.
+    Gate {
+        /// SHA-256 of the proof of the link.
+        link_proof: Sha256Digest,
+        /// SHA-256 of the proof of the password.
+        password_proof: Option<Sha256Digest>,
+    },
+}
+
+/// A read that was given out and is to be confirmed.
+pub struct Lease {
+    /// 32 hex digits that open the content to whoever knows the id.
+    pub secret: Zeroizing<String>,
+    /// Its end.
+    pub expires_at: UnixSeconds,
+    /// Reads left to others.
+    pub reads_left: u32,
 }
 
 /// Everything about a paste but its content.
@@ -84,8 +126,16 @@ pub struct NewPaste {
     pub content: Content,
     /// Sanitised type.
     pub mime_type: String,
-    /// The rest.
-    pub meta: Meta,
+    /// Creation.
+    pub created_at: UnixSeconds,
+    /// When it goes.
+    pub expiry: Expiry,
+    /// How often the content leaves; `None`: as often as asked.
+    pub reads: Option<u32>,
+    /// What reading it takes.
+    pub protection: Protection,
+    /// SHA-256 of the delete token.
+    pub token_hash: Sha256Digest,
     /// Its creator's certificate.
     pub owner: Option<Fingerprint>,
 }

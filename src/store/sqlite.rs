@@ -9,6 +9,8 @@ mod housekeeping;
 mod location;
 mod queries;
 mod readers;
+mod reads;
+mod receipts;
 mod schema;
 mod transaction;
 mod tries;
@@ -18,12 +20,15 @@ mod writer;
 pub use location::Location;
 
 use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sealing::Pepper;
 use super::{Limits, Role, StoreError};
 use crate::clock::UnixSeconds;
+use crate::crypto::Sha256Digest;
 use files::Files;
 use housekeeping::{Housekeeper, InactivityClock, purge_some};
 use readers::Readers;
+use receipts::Keeping;
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,7 +89,7 @@ impl Sqlite {
         let shared = Arc::<Shared>::default();
         // What the last process erased may still be in the WAL.
         shared.erased.store(true, Ordering::Relaxed);
-        let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits.dedup_window_seconds);
+        let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits);
         // The WAL exists from the first look at the database on.
         let files = Files::note(location, pepper_file)?;
         let writer = Writer::start(connection, files.clone(), housekeeper)?;
@@ -128,15 +133,59 @@ impl Sqlite {
         self.readers.with(|connection| queries::piece(connection, key, number))
     }
 
-    pub(super) fn take(&self, key: RowKey, size: u64, folder: &Path) -> Result<Option<SealedContent>, StoreError> {
-        let folder: PathBuf = folder.into();
-        let taken = self.writer.write(size, move |connection| queries::take(connection, key, size, &folder));
+    pub(super) fn take(
+        &self,
+        key: RowKey,
+        size: u64,
+        folder: &Path,
+        now: UnixSeconds,
+    ) -> Result<Option<SealedContent>, StoreError> {
+        let (folder, keeping): (PathBuf, _) = (folder.into(), self.keeping());
+        let taken =
+            self.writer.write(size, move |connection| reads::take(connection, key, size, &folder, now, keeping(key)));
         self.note_erased(taken, Option::is_some)
     }
 
-    pub(super) fn delete(&self, key: RowKey) -> Result<bool, StoreError> {
-        let deleted = self.writer.write(0, move |connection| queries::delete(connection, key));
+    pub(super) fn lease(
+        &self,
+        key: RowKey,
+        hash: Sha256Digest,
+        expires_at: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<Option<u32>, StoreError> {
+        self.writer.write(0, move |connection| reads::lease(connection, key, &hash, expires_at, now))
+    }
+
+    pub(super) fn is_leased(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.readers.with(|connection| reads::is_leased(connection, key, &hash, now))
+    }
+
+    pub(super) fn end_lease(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
+        let keeping = self.keeping();
+        let ended = self.writer.write(0, move |connection| reads::end_lease(connection, key, &hash, now, keeping(key)));
+        Ok(self.note_erased(ended, |ended| ended.erased)?.was_held)
+    }
+
+    /// On the writing thread, where no flush comes between what it has written and what it has not.
+    pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
+        let keeping = self.keeping();
+        self.writer.write(0, move |connection| receipts::status(connection, key, now, keeping(key).unflushed))
+    }
+
+    pub(super) fn receipt(&self, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
+        self.readers.with(|connection| receipts::find(connection, token))
+    }
+
+    pub(super) fn delete(&self, key: RowKey, end: End, now: UnixSeconds) -> Result<bool, StoreError> {
+        let keeping = self.keeping();
+        let deleted = self.writer.write(0, move |connection| receipts::end(connection, key, end, now, keeping(key)));
         self.note_erased(deleted, |gone| *gone)
+    }
+
+    /// What the end of a paste needs to know, to be asked on the writing thread.
+    fn keeping(&self) -> impl Fn(RowKey) -> Keeping + Send + 'static {
+        let (shared, receipts) = (Arc::clone(&self.shared), self.limits.receipt_seconds > 0);
+        move |key| Keeping { receipts, unflushed: shared.clock.unflushed(key) }
     }
 
     /// After content was deleted, has its bytes taken out of the WAL within a second.
@@ -147,8 +196,8 @@ impl Sqlite {
         result
     }
 
-    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
-        self.shared.clock.touch(key, expires_at);
+    pub(super) fn touch(&self, key: RowKey, expires_at: Option<UnixSeconds>, reads: Reads) {
+        self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
     }
 
     pub(super) fn tries(&self) -> &Tries {
@@ -177,10 +226,11 @@ impl Sqlite {
     }
 
     pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
-        let mut deleted = 0;
+        let (mut deleted, receipts) = (0, self.limits.receipt_seconds > 0);
         loop {
-            let purged =
-                self.writer.write(0, move |connection| purge_some(connection, None, now, PURGE_GRACE_SECONDS))?;
+            let purged = self
+                .writer
+                .write(0, move |connection| purge_some(connection, None, now, PURGE_GRACE_SECONDS, receipts))?;
             deleted += purged.deleted;
             if purged.settled == 0 {
                 return Ok(deleted);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flaskpaste::config::{Config, settings_env, settings_man, settings_markdown};
 use serde_json::Value;
 
-use crate::harness::{Folder, run};
+use crate::harness::{Folder, Server, run};
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -166,6 +166,25 @@ fn both_descriptions_have_the_same_routes() {
         .map(str::to_owned)
         .collect();
     assert_eq!(headings, described_routes());
+}
+
+#[test]
+fn the_descriptions_have_the_routes_and_codes_of_the_server() {
+    let server = Server::start(&[]);
+    let index = server.get("/").json();
+    let listed = index["endpoints"].as_object().unwrap().keys().map(|route| route.replace('<', "{").replace('>', "}"));
+    let described = described_routes();
+    let missing: Vec<String> = listed.filter(|route| !described.contains(route)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    // The code stands behind the status in the one table of refusals.
+    let source = read("src/error.rs");
+    let words: Vec<&str> =
+        source.split(|c: char| c.is_whitespace() || "(),".contains(c)).filter(|word| !word.is_empty()).collect();
+    let rows = words.windows(2).filter(|pair| pair[0].len() == 3 && pair[0].bytes().all(|byte| byte.is_ascii_digit()));
+    let codes: BTreeSet<(String, String)> =
+        rows.filter(|pair| pair[1].starts_with('"')).map(|pair| (pair[0].into(), pair[1].replace('"', ""))).collect();
+    assert!(codes.len() > 20, "{codes:?}");
+    assert_eq!(codes, described_codes());
 }
 
 #[test]

@@ -35,15 +35,18 @@ mod framing;
 mod fuzz;
 #[cfg(feature = "client")]
 mod fuzz_targets;
+mod gate;
 mod guard;
 mod http;
 mod imports;
+mod leases;
 mod mime;
 mod negotiation;
 mod pow;
 mod quota;
 mod read;
 mod read_access;
+mod receipts;
 mod slow;
 mod startup;
 mod startup_refusals;

@@ -65,6 +65,14 @@ fn copy_into(location: &Location, partial: &str) -> Result<(), StoreError> {
             after,
         )
     })?;
+    in_steps(&connection, |connection, after| {
+        copy_rows(
+            connection,
+            "SELECT max(rowid) FROM (SELECT rowid FROM main.receipt WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)",
+            "INSERT INTO copy.receipt SELECT * FROM main.receipt WHERE rowid > ?1 AND rowid <= ?2",
+            after,
+        )
+    })?;
     // Last, so that the token of every paste that was copied is here. A few thousand rows an hour.
     connection.execute_batch(
         "BEGIN; INSERT INTO copy.setting SELECT * FROM main.setting; \
@@ -107,6 +115,7 @@ fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, Store
         "INSERT INTO copy.paste SELECT * FROM main.paste WHERE key > ?1 AND key <= ?2",
         "INSERT INTO copy.content SELECT * FROM main.content WHERE key >= (?1 + 1) * 65536 AND key < (?2 + 1) * 65536",
         "INSERT INTO copy.seen SELECT * FROM main.seen WHERE key > ?1 AND key <= ?2",
+        "INSERT INTO copy.lease SELECT * FROM main.lease WHERE key > ?1 AND key <= ?2",
     ] {
         connection.prepare_cached(sql)?.execute([after, last])?;
     }

@@ -5,9 +5,10 @@
 //! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
 
 use super::super::model::RowKey;
+use super::super::receipt::Reads;
+use super::receipts::{self, Keeping, end_by_expiry};
 use super::transaction::transaction;
-use super::{Role, Shared, StoreError};
-use super::{location, queries};
+use super::{Limits, Role, Shared, StoreError, location, reads};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::operator_log;
 use crate::paste::Expiry;
@@ -35,32 +36,41 @@ const VACUUM_PAGES: i64 = 1024;
 /// Free pages kept for the next pastes, at least: 256 KiB.
 const SPARE_PAGES: i64 = 64;
 
-/// The expiries that reads have moved on since the last flush, by paste key.
+/// What reads have done to a paste since the last flush.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    /// Where they have moved its expiry; 0: nowhere.
+    pub(super) expires_at: UnixSeconds,
+    /// Those of its content, which are counted here where there is no limit to them.
+    pub(super) reads: Reads,
+}
+
+/// What reads have done since the last flush, by paste key.
 #[derive(Default)]
-pub(super) struct InactivityClock(Mutex<HashMap<RowKey, UnixSeconds>>);
+pub(super) struct InactivityClock(Mutex<HashMap<RowKey, Touched>>);
 
 impl InactivityClock {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RowKey, UnixSeconds>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RowKey, Touched>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A read moves a paste's expiry on.
-    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds) {
-        let mut moved = self.lock();
-        let latest = moved.entry(key).or_insert(expires_at);
-        *latest = expires_at.max(*latest);
+    /// Reads of a paste; one of them moves its expiry on, unless `expires_at` is 0.
+    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds, reads: Reads) {
+        let mut touched = self.lock();
+        let entry = touched.entry(key).or_default();
+        *entry = Touched { expires_at: expires_at.max(entry.expires_at), reads: entry.reads.and(reads) };
     }
 
-    /// Where reads have moved a paste's expiry, if it is not flushed yet.
-    fn expires_at(&self, key: RowKey) -> Option<UnixSeconds> {
-        self.lock().get(&key).copied()
+    /// What reads of a paste have done that is not flushed yet.
+    pub(super) fn unflushed(&self, key: RowKey) -> Touched {
+        self.lock().get(&key).copied().unwrap_or_default()
     }
 
     /// The expiry of a row the database has given, as reads have moved it.
     pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
         match expiry {
             Expiry::Fixed(_) => expiry,
-            Expiry::Sliding(stored) => Expiry::Sliding(self.expires_at(key).unwrap_or(0).max(stored)),
+            Expiry::Sliding(stored) => Expiry::Sliding(self.unflushed(key).expires_at.max(stored)),
         }
     }
 
@@ -69,23 +79,25 @@ impl InactivityClock {
     }
 
     /// A copy in key order: neighbours in the table are written together.
-    fn snapshot(&self) -> Vec<(RowKey, UnixSeconds)> {
-        let mut moved: Vec<_> = self.lock().iter().map(|(key, expires_at)| (*key, *expires_at)).collect();
-        moved.sort_unstable();
-        moved
+    fn snapshot(&self) -> Vec<(RowKey, Touched)> {
+        let mut touched: Vec<_> = self.lock().iter().map(|(key, touched)| (*key, *touched)).collect();
+        touched.sort_unstable_by_key(|(key, _)| *key);
+        touched
     }
 
-    /// Forgets what was flushed, unless a read has moved it on again meanwhile.
-    fn forget(&self, flushed: &[(RowKey, UnixSeconds)]) {
-        let mut moved = self.lock();
-        for (key, expires_at) in flushed {
-            if let Entry::Occupied(entry) = moved.entry(*key)
-                && entry.get() == expires_at
-            {
-                entry.remove();
+    /// Forgets what was flushed, but not what reads have done meanwhile.
+    fn forget(&self, flushed: &[(RowKey, Touched)]) {
+        let mut touched = self.lock();
+        for (key, flushed) in flushed {
+            if let Entry::Occupied(mut entry) = touched.entry(*key) {
+                let now = entry.get_mut();
+                now.reads.count -= flushed.reads.count;
+                if now.reads.count == 0 && now.expires_at == flushed.expires_at {
+                    entry.remove();
+                }
             }
         }
-        moved.shrink_to(FLUSH_BATCH);
+        touched.shrink_to(FLUSH_BATCH);
     }
 }
 
@@ -93,18 +105,18 @@ impl InactivityClock {
 pub(super) struct Housekeeper {
     role: Role,
     shared: Arc<Shared>,
-    dedup_window_seconds: u64,
+    limits: Limits,
     next_flush: Instant,
     /// `PRAGMA data_version` at the last look: it changes when another process writes.
     data_version: i64,
     /// Clock entries of the flush that is under way, flushed batch by batch between other jobs.
-    flushing: Vec<(RowKey, UnixSeconds)>,
+    flushing: Vec<(RowKey, Touched)>,
 }
 
 impl Housekeeper {
-    pub(super) fn new(role: Role, shared: Arc<Shared>, dedup_window_seconds: u64) -> Self {
+    pub(super) fn new(role: Role, shared: Arc<Shared>, limits: Limits) -> Self {
         let next_flush = Instant::now() + FLUSH_INTERVAL;
-        Self { role, shared, dedup_window_seconds, next_flush, data_version: 0, flushing: Vec::new() }
+        Self { role, shared, limits, next_flush, data_version: 0, flushing: Vec::new() }
     }
 
     /// One short round; whether there is more to do at once.
@@ -115,13 +127,15 @@ impl Housekeeper {
         let now = unix_now();
         self.look_for_other_writers(connection);
         let flushing = self.flush_step(connection);
-        let purged = purge_step(connection, &self.shared.clock, now);
+        let leases = self.lease_step(connection, now);
+        let purged = purge_step(connection, &self.shared.clock, now, self.keeps_receipts());
         if matches!(&purged, Ok(purged) if purged.deleted > 0) {
             self.shared.generation.fetch_add(1, Ordering::Release);
             self.shared.erased.store(true, Ordering::Relaxed);
         }
-        let forgotten = forget_step(connection, now, self.dedup_window_seconds);
+        let forgotten = forget_step(connection, now, self.limits);
         let more = is_more("purge", purged.map(|purged| purged.settled), 1)
+            | is_more("leases", leases, 1)
             | is_more("forget", forgotten, FORGET_ROWS)
             | is_more("flush", flushing, 1);
         if more {
@@ -153,6 +167,23 @@ impl Housekeeper {
         self.shared.erased.store(true, Ordering::Relaxed);
     }
 
+    fn keeps_receipts(&self) -> bool {
+        self.limits.receipt_seconds > 0
+    }
+
+    /// Ends leases that have run out, if there are any; how many.
+    fn lease_step(&self, connection: &Connection, now: UnixSeconds) -> Result<usize, StoreError> {
+        if reads::next_lease_end(connection)?.is_none_or(|end| end > now) {
+            return Ok(0);
+        }
+        let keeping = |key| Keeping { receipts: self.keeps_receipts(), unflushed: self.shared.clock.unflushed(key) };
+        let (ended, erased) = transaction(connection, |connection| reads::end_some(connection, now, keeping))?;
+        if erased {
+            self.shared.erased.store(true, Ordering::Relaxed);
+        }
+        Ok(ended)
+    }
+
     /// The last round, when the server stops.
     pub(super) fn close(&mut self, connection: &Connection) {
         if self.role == Role::Beside {
@@ -175,11 +206,14 @@ impl Housekeeper {
         let batch = self.flushing.split_off(self.flushing.len().saturating_sub(FLUSH_BATCH));
         let flushed = transaction(connection, |connection| {
             let mut statement = connection.prepare_cached(
-                "INSERT INTO seen (key, expires_at) SELECT ?1, ?2 WHERE EXISTS (SELECT 1 FROM paste WHERE key = ?1) \
-                 ON CONFLICT (key) DO UPDATE SET expires_at = max(expires_at, excluded.expires_at)",
+                "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) SELECT ?1, ?2, ?3, ?4, ?5 \
+                 WHERE EXISTS (SELECT 1 FROM paste WHERE key = ?1) ON CONFLICT (key) DO UPDATE SET \
+                 expires_at = max(expires_at, excluded.expires_at), reads = reads + excluded.reads, \
+                 first_read_at = coalesce(first_read_at, excluded.first_read_at), \
+                 last_read_at = coalesce(excluded.last_read_at, last_read_at)",
             )?;
-            for (key, expires_at) in &batch {
-                statement.execute(params![key.0, expires_at])?;
+            for (key, Touched { expires_at, reads }) in &batch {
+                statement.execute(params![key.0, expires_at, reads.count, reads.first_at, reads.last_at])?;
             }
             Ok(())
         });
@@ -201,14 +235,19 @@ fn is_more(step: &str, done: Result<usize, StoreError>, enough: usize) -> bool {
 }
 
 /// Purges a batch in a transaction of its own, if there is anything to purge.
-fn purge_step(connection: &Connection, clock: &InactivityClock, now: UnixSeconds) -> Result<Purged, StoreError> {
+fn purge_step(
+    connection: &Connection,
+    clock: &InactivityClock,
+    now: UnixSeconds,
+    receipts: bool,
+) -> Result<Purged, StoreError> {
     // Most rounds find nothing, and should not write.
     let first_expiry: Option<UnixSeconds> =
         connection.prepare_cached("SELECT min(expires_at) FROM paste")?.query_row([], |row| row.get(0))?;
     if first_expiry.is_none_or(|first| first > now) {
         return Ok(Purged { settled: 0, deleted: 0 });
     }
-    transaction(connection, |connection| purge_some(connection, Some(clock), now, 0))
+    transaction(connection, |connection| purge_some(connection, Some(clock), now, 0, receipts))
 }
 
 /// What a batch of the purge did.
@@ -219,6 +258,18 @@ pub(super) struct Purged {
     pub(super) deleted: u64,
 }
 
+/// A paste that looks expired.
+struct Due {
+    key: RowKey,
+    size: i64,
+    slides: bool,
+    /// As of its creation, or of the last look.
+    expires_at: UnixSeconds,
+    /// As of the last flush.
+    seen: UnixSeconds,
+    reads_left: Option<u32>,
+}
+
 /// Deletes some expired pastes. `grace_seconds` spares sliding pastes, for a process that
 /// does not see the clock of the running server.
 pub(super) fn purge_some(
@@ -226,26 +277,36 @@ pub(super) fn purge_some(
     clock: Option<&InactivityClock>,
     now: UnixSeconds,
     grace_seconds: u64,
+    receipts: bool,
 ) -> Result<Purged, StoreError> {
     let mut select = connection.prepare_cached(
-        "SELECT p.key, p.size, p.slides, coalesce(s.expires_at, 0) FROM paste p LEFT JOIN seen s ON s.key = p.key \
+        "SELECT p.key, p.size, p.slides, p.expires_at, coalesce(s.expires_at, 0), p.reads_left FROM paste p LEFT JOIN seen s ON s.key = p.key \
          WHERE p.expires_at <= ?1 - p.slides * ?2 ORDER BY p.expires_at LIMIT ?3",
     )?;
     let rows = select.query_map(params![now, grace_seconds, PURGE_PASTES], |row| {
-        Ok((RowKey(row.get(0)?), row.get::<_, i64>(1)?, row.get::<_, bool>(2)?, row.get::<_, UnixSeconds>(3)?))
+        Ok(Due {
+            key: RowKey(row.get(0)?),
+            size: row.get(1)?,
+            slides: row.get(2)?,
+            expires_at: row.get(3)?,
+            seen: row.get(4)?,
+            reads_left: row.get(5)?,
+        })
     })?;
     let (mut purged, mut bytes) = (Purged { settled: 0, deleted: 0 }, 0);
-    for (key, size, slides, seen) in rows.collect::<Result<Vec<_>, _>>()? {
-        let touched = clock.and_then(|clock| clock.expires_at(key)).unwrap_or(0);
-        let expires_at = seen.max(touched);
-        if slides && expires_at + grace_seconds > now {
+    for due in rows.collect::<Result<Vec<_>, _>>()? {
+        let key = due.key;
+        let unflushed = clock.map(|clock| clock.unflushed(key)).unwrap_or_default();
+        let expires_at = due.seen.max(unflushed.expires_at);
+        if due.slides && expires_at + grace_seconds > now {
             // Still read: note it where the index sees it, so that the next round does not ask again.
             connection
                 .prepare_cached("UPDATE paste SET expires_at = ?2 WHERE key = ?1")?
                 .execute(params![key.0, expires_at + grace_seconds])?;
         } else {
-            queries::delete(connection, key)?;
-            bytes += size;
+            let ended_at = if due.slides { expires_at.max(due.expires_at) } else { due.expires_at };
+            receipts::end(connection, key, end_by_expiry(due.reads_left), ended_at, Keeping { receipts, unflushed })?;
+            bytes += due.size;
             purged.deleted += 1;
         }
         purged.settled += 1;
@@ -256,9 +317,10 @@ pub(super) fn purge_some(
     Ok(purged)
 }
 
-/// Deletes submissions and tokens that are of no more use; how many rows of the fuller table.
-fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: u64) -> Result<usize, StoreError> {
-    let oldest_kept = now.saturating_sub(dedup_window_seconds);
+/// Deletes submissions, tokens and receipts that are of no more use; how many rows of the fullest table.
+fn forget_step(connection: &Connection, now: UnixSeconds, limits: Limits) -> Result<usize, StoreError> {
+    let oldest_kept = now.saturating_sub(limits.dedup_window_seconds);
+    let oldest_end = now.saturating_sub(limits.receipt_seconds);
     // Rows of `submission` are in the order of time, so the first ones tell.
     let submission: Option<UnixSeconds> = connection
         .prepare_cached("SELECT at FROM submission ORDER BY rowid LIMIT 1")?
@@ -271,7 +333,8 @@ fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: 
     let expired_token = now.to_be_bytes();
     let submissions_due = submission.is_some_and(|at| at <= oldest_kept);
     let tokens_due = token.is_some_and(|token| token.as_slice() < expired_token.as_slice());
-    if !submissions_due && !tokens_due {
+    let receipts_due = receipts::first_end(connection)?.is_some_and(|at| at <= oldest_end);
+    if !submissions_due && !tokens_due && !receipts_due {
         return Ok(0);
     }
     transaction(connection, |connection| {
@@ -285,7 +348,8 @@ fn forget_step(connection: &Connection, now: UnixSeconds, dedup_window_seconds: 
                 "DELETE FROM spent_token WHERE token IN (SELECT token FROM spent_token WHERE token < ?1 LIMIT ?2)",
             )?
             .execute(params![expired_token.as_slice(), FORGET_ROWS])?;
-        Ok(submissions.max(tokens))
+        let receipts = receipts::forget_some(connection, oldest_end, FORGET_ROWS)?;
+        Ok(submissions.max(tokens).max(receipts))
     })
 }
 
@@ -336,7 +400,17 @@ mod tests {
 
     fn housekeeper(role: Role) -> (Arc<Shared>, Housekeeper) {
         let shared = Arc::<Shared>::default();
-        (Arc::clone(&shared), Housekeeper::new(role, shared, 3600))
+        let limits = Limits {
+            max_db_bytes: 0,
+            dedup_max: 1,
+            dedup_window_seconds: 3600,
+            expiry_seconds: 1000,
+            id_length: 12,
+            max_paste_bytes: 1,
+            lease_seconds: 600,
+            receipt_seconds: 1000,
+        };
+        (Arc::clone(&shared), Housekeeper::new(role, shared, limits))
     }
 
     /// A database with one sliding paste (key 1) and one fixed (key 2), both expired at `at`.
@@ -346,7 +420,8 @@ mod tests {
             connection.execute_batch(sql).unwrap();
         }
         for (key, slides) in [(1, true), (2, false)] {
-            let sql = "INSERT INTO paste VALUES (?1, ?1, x'00', 1, 0, ?2, ?3, 0, NULL, NULL, x'00', x'00', x'00')";
+            let sql = "INSERT INTO paste (key, handle, name, size, created_at, expires_at, slides, burn, token_hash, \
+                       sealed_key, details) VALUES (?1, ?1, x'00', 1, 0, ?2, ?3, 0, x'00', x'00', x'00')";
             connection.execute(sql, params![key, at, slides]).unwrap();
         }
         connection
@@ -370,27 +445,27 @@ mod tests {
     fn a_read_the_database_does_not_know_yet_keeps_a_paste() {
         let connection = two_expired_at(1000);
         let clock = InactivityClock::default();
-        clock.touch(RowKey(1), 2000);
-        let purged = purge_some(&connection, Some(&clock), 1500, 0).unwrap();
+        clock.touch(RowKey(1), 2000, Reads::default());
+        let purged = purge_some(&connection, Some(&clock), 1500, 0, true).unwrap();
         assert_eq!((keys(&connection).as_slice(), purged.settled, purged.deleted), (&[1][..], 2, 1));
-        assert_eq!(purge_some(&connection, Some(&clock), 2000, 0).unwrap().deleted, 1);
+        assert_eq!(purge_some(&connection, Some(&clock), 2000, 0, true).unwrap().deleted, 1);
     }
 
     #[test]
     fn a_purge_beside_the_server_spares_what_it_may_have_read_lately() {
         let connection = two_expired_at(1000);
-        assert_eq!(purge_some(&connection, None, 1030, 60).unwrap().deleted, 1);
+        assert_eq!(purge_some(&connection, None, 1030, 60, true).unwrap().deleted, 1);
         assert_eq!(keys(&connection), [1]);
-        assert_eq!(purge_some(&connection, None, 1060, 60).unwrap().deleted, 1);
+        assert_eq!(purge_some(&connection, None, 1060, 60, true).unwrap().deleted, 1);
     }
 
     #[test]
     fn a_flush_that_fails_forgets_no_read() {
         let (shared, mut housekeeper) = housekeeper(Role::Server);
-        shared.clock.touch(RowKey(7), 1000);
+        shared.clock.touch(RowKey(7), 1000, Reads::one(900));
         housekeeper.next_flush = Instant::now();
         // There are no tables: every statement fails.
         assert!(housekeeper.flush_step(&Connection::open_in_memory().unwrap()).is_err());
-        assert_eq!(shared.clock.expires_at(RowKey(7)), Some(1000));
+        assert_eq!(shared.clock.unflushed(RowKey(7)), Touched { expires_at: 1000, reads: Reads::one(900) });
     }
 }

@@ -5,16 +5,14 @@
 
 use super::super::Limits;
 use super::super::model::{
-    Duplicate, Handle, Inserted, MAX_PIECES, Meta, Name, NewRow, Row, RowKey, SEALED_KEY_BYTES, SealedContent, Stats,
+    Duplicate, Handle, Inserted, MAX_PIECES, Meta, Name, NewRow, Protection, Row, RowKey, SEALED_KEY_BYTES, Stats,
 };
+use super::super::receipt::TokenMark;
 use super::StoreError;
 use crate::clock::UnixSeconds;
 use crate::crypto::PasswordHash;
 use crate::paste::Expiry;
-use crate::spool::{MEMORY_BYTES, unnamed_file};
 use rusqlite::{Connection, OptionalExtension, params};
-use std::io::Write;
-use std::path::Path;
 
 /// `content.key` is the paste's key times this, plus the number of the piece.
 pub(super) const PIECES: i64 = 1 << 16;
@@ -26,8 +24,9 @@ const _: () = assert!(PIECES as u64 == MAX_PIECES, "the numbers of a paste's pie
 macro_rules! select_paste {
     ($more:literal) => {
         concat!(
-            "SELECT p.key, p.size, p.created_at, p.slides, p.burn, p.password, p.owner, p.token_hash, p.sealed_key, \
-             p.details, max(p.expires_at, coalesce(s.expires_at, 0)) AS expires_at",
+            "SELECT p.key, p.size, p.created_at, p.slides, p.reads_left, p.burn, p.password, p.read_proof, \
+             p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, \
+             max(p.expires_at, coalesce(s.expires_at, 0)) AS expires_at",
             $more,
             " FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.handle = ?1 AND p.name = ?2"
         )
@@ -40,26 +39,40 @@ fn signed(handle: Handle) -> i64 {
 }
 
 fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    let malformed = |column: &str| rusqlite::Error::InvalidColumnName(format!("{column} is malformed"));
     let expires_at = row.get("expires_at")?;
-    let password: Option<String> = row.get("password")?;
     Ok(Row {
         key: RowKey(row.get("key")?),
         meta: Meta {
             size: row.get("size")?,
             created_at: row.get("created_at")?,
             expiry: if row.get("slides")? { Expiry::Sliding(expires_at) } else { Expiry::Fixed(expires_at) },
+            reads_left: row.get("reads_left")?,
             burn: row.get("burn")?,
-            // A hash that cannot be read must not open the paste: fail instead.
-            password: password
-                .map(|text| PasswordHash::decode(&text).ok_or_else(|| malformed("password")))
-                .transpose()?,
-            token_hash: row.get("token_hash")?,
+            protection: read_protection(row)?,
+            token: read_mark(row)?,
         },
         owner: row.get("owner")?,
         sealed_key: row.get("sealed_key")?,
         details: row.get("details")?,
     })
+}
+
+/// What protects a row. What cannot be read must not open the paste: it fails instead.
+fn read_protection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Protection> {
+    let malformed = || rusqlite::Error::InvalidColumnName("password is malformed".into());
+    if let Some(link_proof) = row.get("read_proof")? {
+        return Ok(Protection::Gate { link_proof, password_proof: row.get("password_proof")? });
+    }
+    let password: Option<String> = row.get("password")?;
+    Ok(match password {
+        Some(text) => Protection::Password(PasswordHash::decode(&text).ok_or_else(malformed)?),
+        None => Protection::None,
+    })
+}
+
+fn read_mark(row: &rusqlite::Row<'_>) -> rusqlite::Result<TokenMark> {
+    let hash = row.get("token_hash")?;
+    Ok(if row.get("bound")? { TokenMark::Bound(hash) } else { TokenMark::Plain(hash) })
 }
 
 pub(super) fn find(connection: &Connection, name: &Name) -> Result<Option<Row>, StoreError> {
@@ -135,9 +148,15 @@ fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Res
 fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO paste (handle, name, size, created_at, expires_at, slides, burn, password, owner, \
-         token_hash, sealed_key, details) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         token_hash, sealed_key, details, reads_left, read_proof, password_proof, bound) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
     )?;
     let meta = &row.meta;
+    let (password, link_proof, password_proof) = match &meta.protection {
+        Protection::None => (None, None, None),
+        Protection::Password(hash) => (Some(hash.encode()), None, None),
+        Protection::Gate { link_proof, password_proof } => (None, Some(link_proof), *password_proof),
+    };
     let inserted = insert.execute(params![
         signed(row.name.handle()),
         row.name.0,
@@ -146,11 +165,15 @@ fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreErro
         meta.expiry.at(),
         matches!(meta.expiry, Expiry::Sliding(_)),
         meta.burn,
-        meta.password.as_ref().map(PasswordHash::encode),
+        password,
         row.owner,
-        meta.token_hash,
+        meta.token.hash(),
         row.sealed_key,
         row.details,
+        meta.reads_left,
+        link_proof,
+        password_proof,
+        matches!(meta.token, TokenMark::Bound(_)),
     ])?;
     Ok(inserted == 1)
 }
@@ -164,38 +187,8 @@ pub(super) fn spend(connection: &Connection, token: &[u8]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Reads the sealed content and deletes the row, in the transaction it is called in.
-pub(super) fn take(
-    connection: &Connection,
-    key: RowKey,
-    size: u64,
-    folder: &Path,
-) -> Result<Option<SealedContent>, StoreError> {
-    if !connection.prepare_cached("SELECT 1 FROM paste WHERE key = ?1")?.exists([key.0])? {
-        return Ok(None);
-    }
-    let mut select = connection.prepare_cached("SELECT data FROM content WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
-    let mut rows = select.query(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
-    let content = if size <= MEMORY_BYTES as u64 {
-        let mut bytes = Vec::new();
-        while let Some(row) = rows.next()? {
-            bytes.extend_from_slice(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
-        }
-        SealedContent::Memory(bytes)
-    } else {
-        let mut file = unnamed_file(folder)?;
-        while let Some(row) = rows.next()? {
-            file.write_all(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        }
-        SealedContent::File(file)
-    };
-    drop(rows);
-    delete(connection, key)?;
-    Ok(Some(content))
-}
-
-/// Deletes a row with all that belongs to it; whether there was one.
-pub(super) fn delete(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
+/// Deletes a row with all that belongs to it, and leaves nothing of it; whether there was one.
+pub(super) fn erase(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
     // Zeroed where it lies first: secure_delete clears what is freed, but not what a page left behind when it was rebuilt.
     connection
         .prepare_cached("UPDATE paste SET sealed_key = zeroblob(?2) WHERE key = ?1")?
@@ -205,6 +198,7 @@ pub(super) fn delete(connection: &Connection, key: RowKey) -> Result<bool, Store
         .prepare_cached("DELETE FROM content WHERE key BETWEEN ?1 AND ?2")?
         .execute(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
     connection.prepare_cached("DELETE FROM seen WHERE key = ?1")?.execute([key.0])?;
+    connection.prepare_cached("DELETE FROM lease WHERE key = ?1")?.execute([key.0])?;
     Ok(deleted > 0)
 }
 
@@ -215,7 +209,7 @@ pub(super) fn used_bytes(connection: &Connection) -> Result<u64, StoreError> {
 }
 
 pub(super) fn stats(connection: &Connection, now: UnixSeconds) -> Result<Stats, StoreError> {
-    let sql = "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(burn), 0), count(password), count(owner), \
+    let sql = "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(burn), 0), count(password) + count(password_proof), count(owner), \
                min(created_at), (SELECT count(*) FROM paste) - count(*) \
                FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE max(p.expires_at, coalesce(s.expires_at, 0)) > ?1";
     let used_bytes = used_bytes(connection)?;

@@ -1,10 +1,11 @@
-//! From version 1, whose rows anybody could read who had the file, to version 2: the database is written anew, sealed.
+//! From version 1, whose rows anybody could read who had the file, to the newest: the database is written anew, sealed.
 //!
 //! Invariant: until the new file is whole, checked and on the disk, the old one is as it was; then it takes its name, and
 //! the old one is overwritten, by the next start if this one is cut short. Must never run beside another process that has
 //! the database open.
 
 use super::super::disk;
+use super::super::receipt::TokenMark;
 use super::super::sealing::Pepper;
 use super::location::Location;
 use super::queries::PIECES;
@@ -31,11 +32,13 @@ const SPARE_BYTES: u64 = 16 << 20;
 /// A line for the operator; the database is as it was then.
 pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     let refuse = |error: StoreError| {
-        let path = path.display();
-        StoreError::Failed(format!("database {path} cannot be brought to version 2: {error}; nothing was changed"))
+        let (path, newest) = (path.display(), schema::MIGRATIONS.len());
+        StoreError::Failed(format!(
+            "database {path} cannot be brought to version {newest}: {error}; nothing was changed"
+        ))
     };
     let pastes = replace(path, pepper).map_err(refuse)?;
-    operator_log::message(&format!("database {}: version 2, {pastes} pastes sealed", path.display()));
+    operator_log::message(&format!("database {}: {pastes} pastes sealed", path.display()));
     Ok(())
 }
 
@@ -118,7 +121,7 @@ fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, 
     schema::note_pepper(&new, pepper)?;
     new.execute_batch("BEGIN")?;
     let pastes = seal_pastes(old, &new, pepper)?;
-    copy(old, "SELECT key, expires_at FROM seen", &new, "INSERT INTO seen VALUES (?1, ?2)")?;
+    copy(old, "SELECT key, expires_at FROM seen", &new, "INSERT INTO seen (key, expires_at) VALUES (?1, ?2)")?;
     copy(old, "SELECT name, value FROM setting", &new, "INSERT OR IGNORE INTO setting VALUES (?1, ?2)")?;
     copy(old, "SELECT token FROM spent_token", &new, "INSERT INTO spent_token VALUES (?1)")?;
     let mut select = old.prepare("SELECT hash, at FROM submission ORDER BY rowid")?;
@@ -160,7 +163,8 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
     )?;
     let mut insert = new.prepare(
         "INSERT INTO paste (key, handle, name, owner, sealed_key, details, size, created_at, expires_at, slides, burn, \
-         password, token_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         password, token_hash, reads_left, bound) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+         iif(?11, 1, NULL), 1)",
     )?;
     let (mut rows, mut pastes) = (select.query([])?, 0);
     while let Some(row) = rows.next()? {
@@ -184,7 +188,7 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
             row.get::<_, Value>(7)?,
             row.get::<_, Value>(8)?,
             row.get::<_, Value>(9)?,
-            row.get::<_, Value>(10)?,
+            TokenMark::bound(&row.get(10)?, &id).hash(),
         ])?;
         seal_content(old, new, key, &content_key)?;
         pastes += 1;

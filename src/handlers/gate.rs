@@ -1,0 +1,111 @@
+//! Whether a reader may have a content: a lease, the proofs of the link, or the password.
+//!
+//! Invariant: nothing is counted, taken or touched before all that is asked for is there, and right; a stranger's guesses
+//! are never counted against whoever has the link. Secrets are compared in constant time. Must never say why a lease is
+//! none.
+
+use crate::admission::{self, Crowded, Purpose};
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto::{self, PasswordHash, Sha256Digest};
+use crate::error::ApiError;
+use crate::http::Request;
+use crate::store::{Paste, Protection};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Whether the request reads under a lease, which a paste without a limit ignores. Whoever has none gets nothing of a paste
+/// whose reads are all given out.
+///
+/// # Errors
+/// `not_found` for that, and for a lease that is none.
+pub fn holds_lease(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<bool, ApiError> {
+    match request.header("X-Lease") {
+        _ if paste.meta.reads_left.is_none() => Ok(false),
+        Some(lease) if app.store().is_leased(paste, lease, now)? => Ok(true),
+        Some(_) => Err(ApiError::NotFound),
+        None if paste.is_given_out() => Err(ApiError::NotFound),
+        None => Ok(false),
+    }
+}
+
+/// Lets a reader without a lease pass with what the paste asks for, in the order the contract names.
+///
+/// # Errors
+/// What is missing or wrong, or `throttled`.
+pub fn check(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<(), ApiError> {
+    match &paste.meta.protection {
+        Protection::None => Ok(()),
+        Protection::Password(stored) => check_password(app, request, paste, stored, now),
+        Protection::Gate { link_proof, password_proof } => {
+            let link = request.filled_header("X-Read-Proof").ok_or(ApiError::ProofRequired)?;
+            if !is_proof(link, link_proof) {
+                return Err(ApiError::ProofWrong);
+            }
+            match password_proof {
+                None => Ok(()),
+                Some(expected) => check_password_proof(app, request, paste, expected, now),
+            }
+        }
+    }
+}
+
+/// Whether this is the base64url of the proof with that hash.
+fn is_proof(text: &str, hash: &Sha256Digest) -> bool {
+    let mut proof = [0; 32];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut proof);
+    length == Ok(proof.len()) && crypto::equal(&crypto::sha256(&proof), hash)
+}
+
+fn check_password_proof(
+    app: &App,
+    request: &Request<'_>,
+    paste: &Paste,
+    expected: &Sha256Digest,
+    now: UnixSeconds,
+) -> Result<(), ApiError> {
+    let presented = request.filled_header("X-Password-Proof").ok_or(ApiError::PasswordProofRequired)?;
+    let network = admission::client(app.config(), request).network();
+    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
+    if !is_proof(presented, expected) {
+        return Err(ApiError::PasswordWrong);
+    }
+    Ok(app.store().forgive_tries(paste, network)?)
+}
+
+fn check_password(
+    app: &App,
+    request: &Request<'_>,
+    paste: &Paste,
+    stored: &PasswordHash,
+    now: UnixSeconds,
+) -> Result<(), ApiError> {
+    let presented = admission::presented_password(request)?.ok_or(ApiError::PasswordRequired)?;
+    let network = admission::client(app.config(), request).network();
+    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
+    let purpose = Purpose::Read(paste.number());
+    match app.hashing().run(purpose, network, || stored.verify(presented.as_bytes())) {
+        Ok(true) => Ok(app.store().forgive_tries(paste, network)?),
+        Ok(false) => Err(ApiError::PasswordWrong),
+        Err(Crowded) => {
+            app.store().refund_try(paste, network, now)?;
+            Err(ApiError::Busy(1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_is_43_characters_of_base64url() {
+        let hash = crypto::sha256(&[7; 32]);
+        let proof = URL_SAFE_NO_PAD.encode([7; 32]);
+        assert!(is_proof(&proof, &hash));
+        let other = URL_SAFE_NO_PAD.encode([8; 32]);
+        for bad in ["", "x", &proof[..42], &format!("{proof}="), &format!("{proof}A"), &format!(" {proof}"), &other] {
+            assert!(!is_proof(bad, &hash), "{bad}");
+        }
+    }
+}

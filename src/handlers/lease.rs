@@ -1,0 +1,51 @@
+//! `POST /<id>/lease`, and `DELETE /<id>` with a lease: a read that is taken now and confirmed later.
+//!
+//! Invariant: a lease is one of the paste's reads, given out once; what it takes to read, it takes to lease. Must never show
+//! a lease twice.
+
+use super::gate;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::paste::Id;
+use serde_json::json;
+
+/// Answers `POST /<id>/lease`.
+///
+/// # Errors
+/// `not_found`, the gate's and the password's refusals, `no_lease_needed`, or an internal failure.
+pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let paste = app.store().find(id, now)?.filter(|paste| !paste.is_given_out()).ok_or(ApiError::NotFound)?;
+    gate::check(app, request, &paste, now)?;
+    if paste.meta.reads_left.is_none() {
+        return Err(ApiError::NoLeaseNeeded);
+    }
+    let lease = app.store().lease(&paste, now)?.ok_or(ApiError::NotFound)?;
+    app.metrics().leases.count();
+    Ok(Reply::json(
+        201,
+        &json!({
+            "lease": lease.secret.as_str(),
+            "expires_at": lease.expires_at,
+            "size": paste.meta.size,
+            "mime_type": paste.mime_type,
+            "reads_left": lease.reads_left,
+        }),
+    ))
+}
+
+/// Ends a lease, for `DELETE /<id>` with one; `None` where the paste has no limit and ignores it.
+///
+/// # Errors
+/// `not_found` for what is no lease, or an internal failure.
+pub fn end(app: &App, lease: &str, id: &Id, now: UnixSeconds) -> Result<Option<Reply>, ApiError> {
+    let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
+    if paste.meta.reads_left.is_none() {
+        return Ok(None);
+    }
+    if !app.store().end_lease(&paste, lease, now)? {
+        return Err(ApiError::NotFound);
+    }
+    Ok(Some(Reply::json(200, &json!({ "message": "Lease ended", "id": id.as_str() }))))
+}

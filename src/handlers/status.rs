@@ -1,0 +1,62 @@
+//! `GET /<id>/status`: how a paste is, or how it ended, for whoever made it.
+//!
+//! Invariant: only its owner's certificate or its delete token opens it, after the end the token alone; everybody else gets
+//! the one 404. Must never move the inactivity clock.
+
+use super::mark;
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::paste::Id;
+use crate::store::{End, Reads, Status};
+use serde_json::{Value, json};
+
+/// Answers the request.
+///
+/// # Errors
+/// `auth_required`, `not_found`, or an internal failure.
+pub fn status(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let owner = admission::owner(app.config(), request);
+    let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
+    if owner.is_none() && token_hash.is_none() {
+        return Err(ApiError::AuthRequired);
+    }
+    let status = app.store().status(id, owner.as_ref(), token_hash, now)?.ok_or(ApiError::NotFound)?;
+    Ok(Reply::json(200, &describe(id, &status)))
+}
+
+fn describe(id: &Id, status: &Status) -> Value {
+    let line = |state: &str, reads: &Reads, expires_at: UnixSeconds| {
+        json!({
+            "id": id.as_str(), "state": state, "reads": reads.count, "first_read_at": reads.first_at,
+            "last_read_at": reads.last_at, "expires_at": expires_at,
+        })
+    };
+    match status {
+        Status::Alive { reads, reads_left, expires_at } => {
+            let state = match (reads_left, reads.count) {
+                // Its row is there because the last read is leased.
+                (Some(0), _) => "leased",
+                (_, 0) => "unread",
+                _ => "read",
+            };
+            let mut answer = line(state, reads, *expires_at);
+            mark(&mut answer, "reads_left", reads_left.map(Into::into));
+            answer
+        }
+        Status::Ended(receipt) => {
+            let state = match receipt.end {
+                End::Read => "read",
+                End::Expired => "expired",
+                End::Deleted => "deleted",
+                End::Removed => "removed",
+            };
+            let mut answer = line(state, &receipt.reads, receipt.expires_at);
+            mark(&mut answer, "ended_at", Some(receipt.ended_at.into()));
+            answer
+        }
+    }
+}

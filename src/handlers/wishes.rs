@@ -1,0 +1,194 @@
+//! What the sender of a paste wishes for it, out of headers or a JSON body.
+//!
+//! Invariant: a field of the body wins over the header of the same meaning. Must never guess: what is malformed is refused,
+//! so that nobody believes in a protection that is not there.
+
+use super::json_body::JsonBody;
+use crate::admission;
+use crate::crypto::{self, Sha256Digest};
+use crate::error::ApiError;
+use crate::http::Request;
+use crate::paste::parse_expiry_seconds;
+
+/// Most reads a paste can be limited to.
+const MAX_READS: u32 = 1000;
+
+/// What the sender wishes for the paste.
+pub struct Wishes {
+    /// Seconds until it goes, read or not.
+    pub expiry_seconds: Option<u64>,
+    /// How often its content leaves; `None`: as often as asked.
+    pub reads: Option<u32>,
+    /// What its readers have to bring.
+    pub lock: Lock,
+}
+
+/// What the readers of a paste have to bring.
+pub enum Lock {
+    /// Nothing.
+    None,
+    /// This password.
+    Password(String),
+    /// The proofs with these hashes.
+    Gate {
+        /// SHA-256 of the proof of the link.
+        link_proof: Sha256Digest,
+        /// SHA-256 of the proof of the password.
+        password_proof: Option<Sha256Digest>,
+    },
+}
+
+impl Wishes {
+    /// What the headers wish.
+    ///
+    /// # Errors
+    /// `invalid_expiry`, or `bad_request` for what is malformed or does not go together.
+    pub fn of_headers(request: &Request<'_>) -> Result<Self, ApiError> {
+        Ok(Self {
+            expiry_seconds: header_expiry(request)?,
+            reads: limit(header_burn(request)?, header_reads(request)?),
+            lock: lock(
+                admission::password_from_headers(request)?,
+                header_proof(request, LINK_PROOF)?,
+                header_proof(request, PASSWORD_PROOF)?,
+            )?,
+        })
+    }
+
+    /// What a JSON body wishes, and the headers where it is silent.
+    ///
+    /// # Errors
+    /// As [`Wishes::of_headers`], and `invalid_json` for a field of the wrong type.
+    pub fn of_json(json: &JsonBody<'_>, request: &Request<'_>) -> Result<Self, ApiError> {
+        let password = match json.password()? {
+            Some(password) => Some(admission::not_empty(password)?),
+            None => admission::password_from_headers(request)?,
+        };
+        let proof = |field: Option<Result<String, ApiError>>, names| match field {
+            Some(text) => parse_proof(&text?, names).map(Some),
+            None => header_proof(request, names),
+        };
+        let reads = match json.reads() {
+            Some(number) => Some(parse_reads(number)?),
+            None => header_reads(request)?,
+        };
+        Ok(Self {
+            expiry_seconds: json
+                .expiry_seconds()?
+                .map_or_else(|| header_expiry(request), |seconds| Ok(Some(seconds)))?,
+            reads: limit(json.burn_after_read()?.map_or_else(|| header_burn(request), Ok)?, reads),
+            lock: lock(
+                password,
+                proof(json.read_proof_sha256(), LINK_PROOF)?,
+                proof(json.password_proof_sha256(), PASSWORD_PROOF)?,
+            )?,
+        })
+    }
+}
+
+/// The one limit that two wishes make together.
+fn limit(burn: bool, reads: Option<u32>) -> Option<u32> {
+    if burn { Some(1) } else { reads }
+}
+
+/// Puts what readers have to bring together.
+fn lock(
+    password: Option<String>,
+    link_proof: Option<Sha256Digest>,
+    password_proof: Option<Sha256Digest>,
+) -> Result<Lock, ApiError> {
+    match (password, link_proof, password_proof) {
+        (None, None, None) => Ok(Lock::None),
+        (Some(password), None, None) => Ok(Lock::Password(password)),
+        (None, Some(link_proof), password_proof) => Ok(Lock::Gate { link_proof, password_proof }),
+        (None, None, Some(_)) => Err(ApiError::BadRequest("The proof of a password goes with that of the link.")),
+        (Some(_), ..) => Err(ApiError::BadRequest("A password that the server checks does not go with proofs.")),
+    }
+}
+
+fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
+    let expiry = request.header("X-Expiry");
+    expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
+}
+
+/// A word that is neither yes nor no is refused: who misspells it must not believe that the paste burns.
+fn header_burn(request: &Request<'_>) -> Result<bool, ApiError> {
+    let Some(value) = request.header("X-Burn-After-Read") else { return Ok(false) };
+    let is_one_of = |words: [&str; 3]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
+    match (is_one_of(["true", "1", "yes"]), is_one_of(["false", "0", "no"])) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(ApiError::BadRequest("X-Burn-After-Read is neither true, 1, yes nor false, 0, no.")),
+    }
+}
+
+fn header_reads(request: &Request<'_>) -> Result<Option<u32>, ApiError> {
+    request.header("X-Reads").map(parse_reads).transpose()
+}
+
+fn parse_reads(text: &str) -> Result<u32, ApiError> {
+    let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let reads = digits.and_then(|text| text.parse().ok()).filter(|reads| (1..=MAX_READS).contains(reads));
+    reads.ok_or(ApiError::BadRequest("The number of reads is not a whole number from 1 to 1000."))
+}
+
+/// What a proof's hash is called in a header, and what is said of one that is malformed.
+type ProofNames = (&'static str, &'static str);
+
+const LINK_PROOF: ProofNames =
+    ("X-Read-Proof-SHA256", "The hash of the proof of the link is not the 64 hex digits of a SHA-256.");
+const PASSWORD_PROOF: ProofNames =
+    ("X-Password-Proof-SHA256", "The hash of the proof of the password is not the 64 hex digits of a SHA-256.");
+
+fn header_proof(request: &Request<'_>, names: ProofNames) -> Result<Option<Sha256Digest>, ApiError> {
+    request.header(names.0).map(|text| parse_proof(text, names)).transpose()
+}
+
+fn parse_proof(text: &str, (_, refusal): ProofNames) -> Result<Sha256Digest, ApiError> {
+    crypto::unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or(ApiError::BadRequest(refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_reads() {
+        for (text, reads) in [("1", 1), ("1000", 1000), ("007", 7)] {
+            assert_eq!(parse_reads(text).unwrap(), reads);
+        }
+        for bad in ["", "0", "1001", "-1", "+1", "1.0", "1e2", " 1", "one", "99999999999", "\"3\"", "true", "[1]"] {
+            assert!(parse_reads(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_burn_is_one_read_whatever_else_is_said() {
+        assert_eq!(
+            [limit(true, Some(5)), limit(true, None), limit(false, Some(5)), limit(false, None)],
+            [Some(1), Some(1), Some(5), None]
+        );
+    }
+
+    #[test]
+    fn what_goes_together() {
+        let hash = Some([1; 32]);
+        assert!(matches!(lock(None, None, None), Ok(Lock::None)));
+        assert!(matches!(lock(Some("p".into()), None, None), Ok(Lock::Password(_))));
+        assert!(matches!(lock(None, hash, None), Ok(Lock::Gate { password_proof: None, .. })));
+        assert!(matches!(lock(None, hash, hash), Ok(Lock::Gate { password_proof: Some(_), .. })));
+        for (password, link, proof) in
+            [(None, None, hash), (Some("p".into()), hash, None), (Some("p".into()), None, hash)]
+        {
+            assert!(lock(password, link, proof).is_err());
+        }
+    }
+
+    #[test]
+    fn hashes_are_64_hex_digits_of_either_case() {
+        assert_eq!(parse_proof(&"aB".repeat(32), LINK_PROOF).unwrap(), [0xab; 32]);
+        for bad in ["", "ab", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &format!(" {}", "ab".repeat(32))] {
+            assert!(parse_proof(bad, LINK_PROOF).is_err(), "{bad}");
+        }
+    }
+}

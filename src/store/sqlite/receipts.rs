@@ -1,0 +1,144 @@
+//! The end of pastes, and the receipts they leave.
+//!
+//! Invariant: a paste and its receipt change places in one transaction. Must never write anything into a receipt from
+//! which its paste could be found or known.
+
+use super::super::model::RowKey;
+use super::super::receipt::{End, Reads, Receipt, Status, TokenMark};
+use super::StoreError;
+use super::housekeeping::Touched;
+use super::queries;
+use crate::clock::UnixSeconds;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// What the end of a paste needs to know beside the database.
+#[derive(Clone, Copy)]
+pub(super) struct Keeping {
+    /// Whether receipts are kept.
+    pub(super) receipts: bool,
+    /// What reads have done that is not flushed.
+    pub(super) unflushed: Touched,
+}
+
+/// Erases a paste and leaves its receipt, if receipts are kept and it can have one; whether there was that paste.
+pub(super) fn end(
+    connection: &Connection,
+    key: RowKey,
+    end: End,
+    ended_at: UnixSeconds,
+    keeping: Keeping,
+) -> Result<bool, StoreError> {
+    if keeping.receipts
+        && let Some(Living { token: Some(token), reads, expires_at, .. }) = living(connection, key, keeping.unflushed)?
+    {
+        let sql = "INSERT OR REPLACE INTO receipt (token, state, reads, first_read_at, last_read_at, expires_at, ended_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        connection.prepare_cached(sql)?.execute(params![
+            token,
+            number(end),
+            reads.count,
+            reads.first_at,
+            reads.last_at,
+            expires_at,
+            ended_at
+        ])?;
+    }
+    queries::erase(connection, key)
+}
+
+/// What a row says of itself while it is there.
+struct Living {
+    /// The key of its receipt, if it can have one.
+    token: Option<Vec<u8>>,
+    reads_left: Option<u32>,
+    reads: Reads,
+    expires_at: UnixSeconds,
+}
+
+fn living(connection: &Connection, key: RowKey, unflushed: Touched) -> Result<Option<Living>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT iif(p.bound, p.token_hash, NULL), p.reads_left, coalesce(s.reads, 0), s.first_read_at, s.last_read_at, \
+         max(p.expires_at, coalesce(s.expires_at, 0), iif(p.slides, ?2, 0)) \
+         FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.key = ?1",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let flushed = Reads { count: row.get(2)?, first_at: row.get(3)?, last_at: row.get(4)? };
+        let (token, reads_left, expires_at) = (row.get(0)?, row.get(1)?, row.get(5)?);
+        Ok(Living { token, reads_left, reads: flushed.and(unflushed.reads), expires_at })
+    };
+    Ok(select.query_row(params![key.0, unflushed.expires_at], read).optional()?)
+}
+
+/// How a paste is; `None` where there is none any more.
+pub(super) fn status(
+    connection: &Connection,
+    key: RowKey,
+    now: UnixSeconds,
+    unflushed: Touched,
+) -> Result<Option<Status>, StoreError> {
+    let Some(living) = living(connection, key, unflushed)? else { return Ok(None) };
+    let Living { reads_left, reads, expires_at, .. } = living;
+    let last_lease_end: Option<UnixSeconds> = connection
+        .prepare_cached("SELECT max(expires_at) FROM lease WHERE key = ?1")?
+        .query_row([key.0], |row| row.get(0))?;
+    // What housekeeping will have done within a second counts as done.
+    let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
+    let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });
+    Ok(Some(match used_up_at {
+        Some(at) => ended(End::Read, at),
+        None if expires_at <= now => ended(end_by_expiry(reads_left), expires_at),
+        None => Status::Alive { reads, reads_left, expires_at },
+    }))
+}
+
+/// How a paste ends whose time has come: all its reads may have been given out before.
+pub(super) fn end_by_expiry(reads_left: Option<u32>) -> End {
+    if reads_left == Some(0) { End::Read } else { End::Expired }
+}
+
+/// The receipt of a mark.
+pub(super) fn find(connection: &Connection, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
+    let TokenMark::Bound(token) = token else { return Ok(None) };
+    let mut select = connection.prepare_cached(
+        "SELECT state, ended_at, expires_at, reads, first_read_at, last_read_at FROM receipt WHERE token = ?1",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Receipt {
+            end: end_of(row.get(0)?)?,
+            ended_at: row.get(1)?,
+            expires_at: row.get(2)?,
+            reads: Reads { count: row.get(3)?, first_at: row.get(4)?, last_at: row.get(5)? },
+        })
+    };
+    Ok(select.query_row([token], read).optional()?)
+}
+
+/// Deletes some receipts of pastes that ended at `oldest_end` or before; how many.
+pub(super) fn forget_some(connection: &Connection, oldest_end: UnixSeconds, rows: usize) -> Result<usize, StoreError> {
+    let sql =
+        "DELETE FROM receipt WHERE ended_at <= ?1 AND rowid IN (SELECT rowid FROM receipt ORDER BY rowid LIMIT ?2)";
+    Ok(connection.prepare_cached(sql)?.execute(params![oldest_end, rows])?)
+}
+
+/// When the paste of the first receipt ended. They are in the order in which they were made.
+pub(super) fn first_end(connection: &Connection) -> Result<Option<UnixSeconds>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT ended_at FROM receipt ORDER BY rowid LIMIT 1")?;
+    Ok(select.query_row([], |row| row.get(0)).optional()?)
+}
+
+/// The number that stands for an end in the database.
+fn number(end: End) -> u8 {
+    match end {
+        End::Read => 0,
+        End::Expired => 1,
+        End::Deleted => 2,
+        End::Removed => 3,
+    }
+}
+
+fn end_of(number: u8) -> rusqlite::Result<End> {
+    [End::Read, End::Expired, End::Deleted, End::Removed]
+        .into_iter()
+        .find(|end| self::number(*end) == number)
+        .ok_or_else(|| rusqlite::Error::InvalidColumnName("state is malformed".into()))
+}
