@@ -63,11 +63,23 @@ pub fn parse_http_date(text: &str) -> Option<UnixSeconds> {
     let times: Vec<u64> = time.split(':').map(|part| number(part, 60)).collect::<Option<_>>()?;
     let [hour, minute, second] = *times.as_slice() else { return None };
     let month = u64::try_from(MONTHS.iter().position(|known| known == month)?).ok()? + 1;
-    let (day, year) = (number(day, 31)?, number(year, 9999).filter(|year| *year >= 1970)?);
-    // As in `civil`, the year begins in March.
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + day.checked_sub(1)?;
-    Some(days.checked_sub(719_468)? * 86_400 + hour * 3600 + minute * 60 + second)
+    moment(&Civil { year: number(year, 9999)?, month, day: number(day, 31)?, hour, minute, second })
+}
+
+/// Reads `YYYYMMDDhhmmss`, which is how certificates write a moment; `None` for any other text.
+pub fn parse_digits(text: &str) -> Option<UnixSeconds> {
+    let is_plain = text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let month = number(4, 6).filter(|month| is_plain && (1..=12).contains(month))?;
+    let (day, hour) = (number(6, 8)?, number(8, 10)?);
+    moment(&Civil { year: number(0, 4)?, month, day, hour, minute: number(10, 12)?, second: number(12, 14)? })
+}
+
+/// The seconds of a calendar moment from 1970 on, the other direction of [`civil`]: there, too, the year begins in March.
+fn moment(at: &Civil) -> Option<UnixSeconds> {
+    let (years, months) = if at.month > 2 { (at.year, at.month - 3) } else { (at.year.checked_sub(1)?, at.month + 9) };
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + at.day.checked_sub(1)?;
+    Some(days.checked_sub(719_468)? * 86_400 + at.hour * 3600 + at.minute * 60 + at.second)
 }
 
 /// RFC 3339 in UTC, e.g. `1994-11-06T08:49:37Z`.
@@ -92,6 +104,23 @@ mod tests {
         ];
         for (at, http, iso) in moments {
             assert_eq!((http_date(at).as_str(), rfc3339(at).as_str()), (http, iso));
+        }
+    }
+
+    #[test]
+    fn digits_are_read() {
+        assert_eq!(parse_digits("19941106084937"), Some(784_111_777));
+        assert_eq!(parse_digits("21000301000000"), Some(4_107_542_400));
+        for text in [
+            "",
+            "1994110608493",
+            "19941306084937",
+            "19940006084937",
+            "19690101000000",
+            "+1994110608493",
+            "1994110608493Z",
+        ] {
+            assert_eq!(parse_digits(text), None, "{text}");
         }
     }
 

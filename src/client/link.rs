@@ -13,7 +13,6 @@ use ureq::http::Uri;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     text: String,
-    host: String,
 }
 
 impl ServerUrl {
@@ -38,41 +37,50 @@ impl ServerUrl {
         if uri.query().is_some() || text.contains('#') {
             return Err(bad("it has no query and no fragment"));
         }
-        let host = authority.host().to_ascii_lowercase();
-        if host.is_empty() {
+        let written = authority.host();
+        if written.is_empty() {
             return Err(bad("the host is missing"));
         }
-        if !is_host(&host) {
-            return Err(bad("the host is no name and no address"));
-        }
+        let host = canonical_host(written).ok_or_else(|| bad("the host is no name and no address"))?;
         let port = authority.port_u16();
         // A port that is no number is dropped without a word.
-        if port.is_none() && authority.as_str().len() != host.len() {
+        if port.is_none() && authority.as_str().len() != written.len() {
             return Err(bad("the port is not a number up to 65535"));
         }
         let (scheme, default_port) = if is_https { ("https", 443) } else { ("http", 80) };
         let port = port.filter(|port| *port != default_port).map_or(String::new(), |port| format!(":{port}"));
         let path = uri.path().trim_end_matches('/');
-        Ok(Self { text: format!("{scheme}://{host}{port}{path}"), host })
+        Ok(Self { text: format!("{scheme}://{host}{port}{path}") })
     }
 
     /// The URL of a path below it, which begins with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
-
-    /// Whether it is this very machine, where nobody listens in between.
-    pub fn is_loopback(&self) -> bool {
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        self.host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
 }
 
-/// Whether this is a name of letters, digits and `-._`, an IPv4 address, or an IPv6 one in brackets.
-fn is_host(text: &str) -> bool {
+/// Whether a host is this very machine, where nobody listens in between.
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || ip_address(host).is_some_and(|address| address.is_loopback())
+}
+
+/// An IP address, in brackets or not; an IPv4 address written as an IPv6 one is itself.
+pub fn ip_address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// The one way we write a name of letters, digits and `-._`, an IPv4 address, or an IPv6 one in brackets.
+fn canonical_host(text: &str) -> Option<String> {
     match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        Some(address) => match address.parse::<Ipv6Addr>().ok()?.to_canonical() {
+            IpAddr::V4(address) => Some(address.to_string()),
+            IpAddr::V6(address) => Some(format!("[{address}]")),
+        },
+        None => text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            .then(|| text.to_ascii_lowercase()),
     }
 }
 
@@ -199,16 +207,25 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_recognised() {
+    fn an_address_in_several_spellings() {
         for (text, expected) in [
-            ("http://localhost:5000", true),
-            ("http://127.0.0.1", true),
-            ("http://127.9.9.9:1", true),
-            ("http://[::1]:5000", true),
-            ("http://localhost.example.org", false),
-            ("http://192.0.2.1", false),
+            ("http://[::1]:5000", "http://[::1]:5000"),
+            ("http://[0:0:0:0:0:0:0:1]:5000", "http://[::1]:5000"),
+            ("https://[2001:DB8::00A]:443/p", "https://[2001:db8::a]/p"),
+            ("http://[::ffff:192.0.2.1]", "http://192.0.2.1"),
+            ("http://[::FFFF:c000:201]:81", "http://192.0.2.1:81"),
         ] {
-            assert_eq!(ServerUrl::parse(text).unwrap().is_loopback(), expected, "{text}");
+            assert_eq!(ServerUrl::parse(text).unwrap().to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_recognised() {
+        for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1", "[::ffff:127.0.0.1]"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["localhost.example.org", "192.0.2.1", "[::2]", ""] {
+            assert!(!is_loopback(host), "{host}");
         }
     }
 

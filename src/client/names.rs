@@ -49,7 +49,12 @@ impl Resolver for Names {
         if !uri.host().is_some_and(|host| host.eq_ignore_ascii_case("localhost")) {
             return self.0.resolve(uri, config, timeout);
         }
-        let default_port = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let default_port = match uri.scheme_str() {
+            Some("https") => 443,
+            Some("http") | None => 80,
+            // A proxy's.
+            Some(_) => 1080,
+        };
         let port = uri.port_u16().unwrap_or(default_port);
         let mut addresses = self.empty();
         addresses.push(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));

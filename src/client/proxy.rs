@@ -1,11 +1,21 @@
-//! Proxies, as curl reads them from the environment.
+//! Proxies, as curl reads them from the environment, and whose fault it is when one does not work.
 //!
-//! Invariant: this machine itself is never reached through one. Must never show what a proxy's address holds: a password
-//! perhaps.
+//! Invariant: this machine itself is never reached through one. Must never show what a proxy's address holds beside host
+//! and port: a password perhaps.
 
 use super::failure::Failure;
+use super::link::{ip_address, is_loopback};
 use std::ffi::OsString;
-use ureq::Proxy;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ureq::http::Uri;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+use ureq::{Error, Proxy};
+
+/// What is wrong with most addresses that cannot be used.
+const NO_ADDRESS: &str = "this is not the address of a proxy";
+/// What to do about it.
+const SUPPORTED: &str = "use http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT";
 
 /// The proxy the environment names for a host, as curl reads it: `https_proxy` for https, `http_proxy` for http (in
 /// lower case only: a CGI program's `HTTP_PROXY` comes from the client), `all_proxy` for both, none for this machine.
@@ -27,55 +37,152 @@ pub fn proxy(
         return Ok(None);
     };
     let exceptions = text("no_proxy").or_else(|| text("NO_PROXY")).unwrap_or_default();
-    if is_local(host) || exceptions.split(',').any(|exception| is_exception(exception.trim(), host)) {
+    if is_loopback(host) || exceptions.split([',', ' ']).any(|exception| is_exception(exception, host)) {
         return Ok(None);
     }
-    let proxy = Proxy::new(&address).map_err(|_| Failure::usage(format!("{name} is not the address of a proxy")))?;
-    if is_https_proxy(&address) {
-        return Err(Failure::usage(format!("{name}: proxies are spoken to by http://, not https://")));
+    let wrong = |why: &str| Failure::usage(format!("{name}: {why}")).hint(SUPPORTED);
+    check(&address).map_err(wrong)?;
+    Proxy::new(&address).map(Some).map_err(|_| wrong(NO_ADDRESS))
+}
+
+/// Says what is wrong with a proxy's address. Over TLS to the proxy itself our certificate would be shown to it.
+fn check(address: &str) -> Result<(), &'static str> {
+    let uri: Uri = address.parse().map_err(|_| NO_ADDRESS)?;
+    let authority = uri.authority().ok_or(NO_ADDRESS)?;
+    let place = authority.as_str().rsplit('@').next().unwrap_or_default();
+    // A port that is no number is dropped without a word.
+    if authority.host().is_empty() || authority.port_u16().is_none() && place.len() != authority.host().len() {
+        return Err(NO_ADDRESS);
     }
-    Ok(Some(proxy))
+    match uri.scheme_str().unwrap_or("http").to_ascii_lowercase().as_str() {
+        "http" | "socks5" | "socks5h" => Ok(()),
+        "https" => Err("HTTPS proxies are not supported"),
+        _ => Err("proxies of this kind are not supported"),
+    }
 }
 
-/// Over TLS to the proxy itself our certificate would be shown to it.
-fn is_https_proxy(address: &str) -> bool {
-    address.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
-}
-
-fn is_local(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Whether an entry of `no_proxy` is this host or a domain above it.
+/// Whether an entry of `no_proxy` is this host, a domain above it, its address, or a network it is in.
 fn is_exception(entry: &str, host: &str) -> bool {
-    let domain = entry.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
-    let host = host.to_ascii_lowercase();
-    entry == "*" || !domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}")))
+    if entry == "*" {
+        return true;
+    }
+    if let Some(address) = ip_address(host) {
+        return is_network_of(entry, address);
+    }
+    let domain = entry.trim_start_matches('*').trim_matches('.').to_ascii_lowercase();
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    !domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}")))
+}
+
+/// Whether this is the address, or a network such as `192.0.2.0/24` that it is in.
+fn is_network_of(entry: &str, host: IpAddr) -> bool {
+    let (network, bits) = match entry.split_once('/') {
+        Some((network, bits)) => (network, bits.parse().ok()),
+        None => (entry, Some(u32::MAX)),
+    };
+    let Some(bits) = bits else { return false };
+    match (ip_address(network), host) {
+        (Some(IpAddr::V4(network)), IpAddr::V4(host)) => {
+            let ignored = Ipv4Addr::BITS.saturating_sub(bits);
+            network.to_bits().checked_shr(ignored) == host.to_bits().checked_shr(ignored)
+        }
+        (Some(IpAddr::V6(network)), IpAddr::V6(host)) => {
+            let ignored = Ipv6Addr::BITS.saturating_sub(bits);
+            network.to_bits().checked_shr(ignored) == host.to_bits().checked_shr(ignored)
+        }
+        _ => false,
+    }
+}
+
+/// The connectors that make a way to a server; what fails between us and a proxy is told apart from the rest.
+#[derive(Debug)]
+pub struct Blaming<C>(pub C);
+
+/// What a proxy failed with.
+#[derive(Debug)]
+pub struct ProxyFailed {
+    /// Host and port of the proxy.
+    pub proxy: String,
+    /// The failure.
+    pub error: Error,
+}
+
+impl fmt::Display for ProxyFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {}: {}", self.proxy, self.error)
+    }
+}
+
+impl std::error::Error for ProxyFailed {}
+
+impl<In: Transport, C: Connector<In>> Connector<In> for Blaming<C> {
+    type Out = C::Out;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained).map_err(|error| match details.config.proxy() {
+            Some(proxy) => {
+                let proxy = format!("{}:{}", proxy.host(), proxy.port());
+                Error::Other(Box::new(ProxyFailed { proxy, error }))
+            }
+            None => error,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn chosen(is_https: bool, host: &str, variables: &[(&str, &str)]) -> Option<String> {
+        let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
+        proxy(is_https, host, variable).unwrap().map(|proxy| proxy.host().to_owned())
+    }
+
     #[test]
     fn proxies_as_curl_reads_them() {
-        let chosen = |is_https: bool, host: &str, variables: &[(&str, &str)]| {
-            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| OsString::from(v));
-            proxy(is_https, host, variable).unwrap().map(|proxy| proxy.host().to_owned())
-        };
         let both =
             [("https_proxy", "http://s:1"), ("http_proxy", "http://p:1"), ("NO_PROXY", "in.example, .b.example")];
         assert_eq!(chosen(true, "a.example", &both).as_deref(), Some("s"));
         assert_eq!(chosen(false, "a.example", &both).as_deref(), Some("p"));
-        for host in ["localhost", "127.0.0.1", "[::1]", "in.example", "x.in.example", "b.example", "x.b.example"] {
+        for host in
+            ["localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "in.example", "x.In.Example.", "b.example"]
+        {
             assert_eq!(chosen(true, host, &both), None, "{host}");
         }
         assert_eq!(chosen(true, "inn.example", &both).as_deref(), Some("s"));
         assert_eq!(chosen(false, "a.example", &[("HTTP_PROXY", "http://p:1")]), None);
         assert_eq!(chosen(false, "a.example", &[("ALL_PROXY", "http://p:1")]).as_deref(), Some("p"));
-        let tls = |_: &str| Some(OsString::from("https://p:1"));
-        assert!(proxy(true, "a.example", tls).is_err());
+    }
+
+    #[test]
+    fn exceptions_may_be_addresses_and_networks() {
+        let entries =
+            "192.0.2.7 198.51.100.0/25,2001:db8::1, [2001:db8::2],2001:DB8:1::/48 10.0.0.0/x,0.0.0.0/40,example/8";
+        let variables = [("all_proxy", "http://p:1"), ("no_proxy", entries)];
+        for host in ["192.0.2.7", "198.51.100.127", "[2001:db8::1]", "[2001:DB8:0::2]", "[2001:db8:1:ffff::1]"] {
+            assert_eq!(chosen(true, host, &variables), None, "{host}");
+        }
+        for host in ["192.0.2.70", "198.51.100.128", "[2001:db8::3]", "[2001:db8:2::1]", "10.0.0.1", "x.example"] {
+            assert_eq!(chosen(true, host, &variables).as_deref(), Some("p"), "{host}");
+        }
+        for (host, entry) in [("192.0.2.1", "0.0.0.0/0"), ("[2001:db8::1]", "::/0"), ("a.example", "*")] {
+            assert_eq!(chosen(true, host, &[("all_proxy", "http://p:1"), ("no_proxy", entry)]), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_proxies() {
+        let outcome = |address: &str| proxy(true, "a.example", |_| Some(OsString::from(address)));
+        for address in
+            ["p", "p:1", "http://u:secret@p:1/", "HTTP://p", "socks5://p", "SOCKS5H://u:secret@p:1", "[::1]:1"]
+        {
+            assert!(outcome(address).is_ok_and(|proxy| proxy.is_some()), "{address}");
+        }
+        for address in
+            ["https://p", "socks4://p", "socks://p", "ftp://p", "http://p:99999", "http://u:sec#ret@p", "http://", "/p"]
+        {
+            let failure = outcome(address).map(|_| panic!("{address}")).unwrap_err();
+            assert!(failure.message.starts_with("https_proxy: ") && !failure.message.contains("sec"), "{failure:?}");
+        }
     }
 }

@@ -5,21 +5,28 @@
 
 use super::config::{Identity, Settings};
 use super::failure::{Exit, Failure};
+use super::pinned::Verifier;
 use super::ui::Ui;
+use super::x509;
+use crate::clock::{UnixSeconds, rfc3339, unix_now};
+use crate::crypto;
 use aws_lc_rs::{agreement, rand};
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{ActiveKeyExchange, CryptoProvider, SharedSecret, SupportedKxGroup, aws_lc_rs as provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, NamedGroup, RootCertStore};
+use rustls::{CertificateError, ClientConfig, NamedGroup, RootCertStore};
+use sha1::{Digest, Sha1};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 use zeroize::Zeroizing;
 
+/// A certificate that lasts no longer is worth a note.
+const SOON_SECONDS: u64 = 7 * 86_400;
 /// Largest certificate, key or authority file read; a bundle of all public authorities has 250 kB.
 const MAX_PEM_BYTES: u64 = 4 << 20;
 
@@ -27,30 +34,35 @@ const MAX_PEM_BYTES: u64 = 4 << 20;
 ///
 /// # Errors
 /// A usage failure that names the file that cannot be used.
-pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<TlsConfig, Failure> {
+pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<Arc<ClientConfig>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("cannot set up TLS: {error}"));
     let crypto = Arc::new(crypto_provider());
     // The person's authority alone is believed about the person's server; others may have public certificates.
-    let mut roots = match &settings.ca_cert {
-        Some(path) => authorities(path)?,
-        None => Vec::new(),
-    };
-    if roots.is_empty() || !is_ours {
+    let own = settings.ca_cert.as_deref().map(authorities).transpose()?.unwrap_or_default();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(own.iter().cloned());
+    if own.is_empty() || !is_ours {
         let system = rustls_native_certs::load_native_certs();
         ui.trace(|| format!("{} authorities from the system", system.certs.len()));
-        roots.extend(system.certs);
+        roots.add_parsable_certificates(system.certs);
     }
-    let roots: Vec<Certificate<'static>> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    let identity = match &settings.identity {
-        Some(identity) if is_ours => Some(client_cert(identity, &crypto, ui)?),
-        _ => None,
-    };
-    let builder = TlsConfig::builder().root_certs(if roots.is_empty() {
+    if roots.is_empty() {
         // A machine or container without any has the bundled ones.
-        RootCerts::WebPki
-    } else {
-        RootCerts::new_with_certs(&roots)
-    });
-    Ok(builder.client_cert(identity).unversioned_rustls_crypto_provider(crypto).build())
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&crypto)).build();
+    let authorities = authorities.map_err(|error| failed(&error))?;
+    let builder = ClientConfig::builder_with_provider(crypto).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| failed(&error))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { pinned: own, authorities }));
+    Ok(Arc::new(match &settings.identity {
+        Some(identity) if is_ours => {
+            let chain = client_chain(&identity.cert, ui)?;
+            let key = private_key(&identity.key, ui)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| unusable_key(identity, &error))?
+        }
+        _ => builder.with_no_client_auth(),
+    }))
 }
 
 /// aws-lc's groups and P-521.
@@ -89,29 +101,59 @@ fn read_pem(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     fs::read(path).map(Zeroizing::new).map_err(unreadable)
 }
 
-fn client_cert(identity: &Identity, crypto: &CryptoProvider, ui: &Ui) -> Result<ClientCert, Failure> {
-    let chain = certificates(&identity.cert, "the client certificate")?;
-    let pem = read_pem(&identity.key, "the client key")?;
-    let key = private_key(&pem, &identity.key, ui)?;
-    // ureq panics on a pair that does not fit.
-    CertifiedKey::from_der(chain.clone(), key, crypto).map_err(|error| {
-        let (cert, key) = (identity.cert.display(), identity.key.display());
-        Failure::usage(match error {
-            rustls::Error::InconsistentKeys(_) => format!("the client key {key} does not belong to {cert}"),
-            error => format!("the client key {key} cannot be used: {error}"),
-        })
-    })?;
-    let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    let key = PrivateKey::from_pem(&pem).map_err(|error| Failure::usage(format!("the client key: {error}")))?;
-    Ok(ClientCert::new_with_certs(&chain, key))
+/// The certificates to show, the first of which is ours and has to be valid today.
+fn client_chain(path: &Path, ui: &Ui) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let chain = certificates(path, "the client certificate")?;
+    let (now, shown) = (unix_now(), path.display());
+    match chain.first().and_then(|own| x509::validity(own)) {
+        Some(dates) if now > dates.until => {
+            Err(Failure::usage(format!("the client certificate {shown} expired on {}", day(dates.until)))
+                .hint("fpaste cert --force makes another; to the server you are then somebody else"))
+        }
+        Some(dates) if now < dates.from => {
+            Err(Failure::usage(format!("the client certificate {shown} is not valid before {}", day(dates.from)))
+                .hint("check this machine's clock"))
+        }
+        Some(dates) if dates.until - now < SOON_SECONDS => {
+            ui.note(&format!("the client certificate {shown} expires on {}", day(dates.until)));
+            Ok(chain)
+        }
+        // What cannot be read is for the server to judge.
+        _ => Ok(chain),
+    }
 }
 
-fn private_key(pem: &[u8], path: &Path, ui: &Ui) -> Result<PrivateKeyDer<'static>, Failure> {
+fn day(at: UnixSeconds) -> String {
+    rfc3339(at).chars().take_while(|c| *c != 'T').collect()
+}
+
+/// The fingerprint of the certificate of a pair that can be used: nginx's and openssl's, SHA-1 in hex digits.
+///
+/// # Errors
+/// A usage failure that names the file that cannot be used.
+pub fn fingerprint(identity: &Identity, ui: &Ui) -> Result<String, Failure> {
+    let chain = client_chain(&identity.cert, ui)?;
+    let sha1 = chain.first().map(|own| crypto::hex(&Sha1::digest(own))).unwrap_or_default();
+    let key = private_key(&identity.key, ui)?;
+    CertifiedKey::from_der(chain, key, &crypto_provider()).map_err(|error| unusable_key(identity, &error))?;
+    Ok(sha1)
+}
+
+fn unusable_key(identity: &Identity, error: &rustls::Error) -> Failure {
+    let (cert, key) = (identity.cert.display(), identity.key.display());
+    Failure::usage(match error {
+        rustls::Error::InconsistentKeys(_) => format!("the client key {key} does not belong to {cert}"),
+        error => format!("the client key {key} cannot be used: {error}"),
+    })
+}
+
+fn private_key(path: &Path, ui: &Ui) -> Result<PrivateKeyDer<'static>, Failure> {
+    let pem = read_pem(path, "the client key")?;
     if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
         ui.warning(&format!("others can read the client key; chmod 600 {}", path.display()));
     }
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
-        let text = String::from_utf8_lossy(pem);
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        let text = String::from_utf8_lossy(&pem);
         if text.contains("ENCRYPTED") {
             return Failure::usage(format!("the client key {} is encrypted", path.display()))
                 .hint("openssl pkey -in KEY -out PLAIN_KEY removes its passphrase");
@@ -132,11 +174,14 @@ pub fn explain(error: &rustls::Error) -> Failure {
             if format!("{other:?}").contains("CaUsedAsEndEntity") =>
         {
             failed("the server uses an authority's certificate as its own".into())
-                .hint("make it without CA:TRUE (basicConstraints=CA:FALSE), or sign one with the authority")
+                .hint("if it is your own, set ca_cert to this certificate, or sign one for the server with it")
         }
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             failed("the server's certificate has expired".into()).hint("check this machine's clock, too")
         }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => failed("the server's certificate is not valid yet".into()).hint("check this machine's clock"),
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => failed("the server's certificate is for another name".into()),

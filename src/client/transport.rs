@@ -1,23 +1,25 @@
 //! HTTP: the only module that talks to a server, and the only one that decides which server sees a credential.
 //!
 //! Invariant: the certificate, the fingerprint and headers with secrets go to the server they are meant for and never
-//! along a redirect elsewhere; nothing secret goes to a distant server in the clear with a certificate configured.
+//! along a redirect elsewhere; with a certificate configured, no distant server is spoken to in the clear.
 //! Must never follow a redirect from https to http, wait without a limit, or read an answer without one.
 
 use super::config::Settings;
-use super::ending::{EndedTooEarly, OrderlyEnd};
+use super::ending::OrderlyEnd;
+use super::explain::explain;
 use super::failure::{Exit, Failure};
-use super::link::ServerUrl;
+use super::link::{ServerUrl, is_loopback};
 use super::names::Names;
-use super::proxy::proxy;
+use super::proxy::{Blaming, proxy};
+use super::secured::Secure;
 use super::text::{clean, human_bytes};
 use super::tls;
 use super::ui::{Meter, Ui};
 use std::cell::OnceCell;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
-use ureq::unversioned::transport::{Connector, DefaultConnector};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 use zeroize::Zeroizing;
 
@@ -170,12 +172,13 @@ impl<'a> Transport<'a> {
     fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Answer, Failure> {
         let is_ours = call.is_ours && is_home;
         let is_https = url.starts_with("https:");
-        if is_ours && !is_https && self.settings.identity.is_some() && !call.server.is_loopback() {
-            return Err(Failure::usage(format!(
-                "{} is not encrypted, and a client certificate is configured",
-                call.server
-            ))
-            .hint("use https://, or unset client_cert for this server"));
+        let uri = url.parse::<Uri>().ok();
+        let authority = uri.as_ref().and_then(Uri::authority);
+        let host = authority.map_or("", |authority| authority.host());
+        if !is_https && self.settings.identity.is_some() && !is_loopback(host) {
+            let place = authority.map_or("", |authority| authority.as_str());
+            let message = format!("http://{place} is not encrypted, and a client certificate is configured");
+            return Err(Failure::usage(message).hint("use https://, or unset client_cert to do without it"));
         }
         let agent = self.agent(is_https, is_ours)?;
         let mut request = Request::builder().method(call.method.clone()).uri(url);
@@ -187,8 +190,7 @@ impl<'a> Transport<'a> {
         if let Some(fingerprint) = self.settings.cert_sha1.as_ref().filter(|_| is_ours) {
             request = request.header("X-SSL-Client-SHA1", fingerprint.as_str());
         }
-        let host = url.parse::<Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
-        let proxy = proxy(is_https, &host, |name| std::env::var_os(name))?;
+        let proxy = proxy(is_https, host, |name| std::env::var_os(name))?;
         let response = if call.method == Method::POST {
             request = request.header("Content-Length", call.body.len());
             if call.body.len() >= EXPECT_BYTES {
@@ -246,7 +248,7 @@ impl<'a> Transport<'a> {
             (true, false) => &self.others,
         };
         if cell.get().is_none() {
-            let mut config = Agent::config_builder()
+            let config = Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
@@ -256,11 +258,11 @@ impl<'a> Transport<'a> {
                 .timeout_connect(Some(CONNECT_TIMEOUT))
                 .timeout_per_read(Some(SILENCE_TIMEOUT))
                 .timeout_per_write(Some(SILENCE_TIMEOUT));
-            if is_https {
-                config = config.tls_config(tls::config(self.settings, is_ours, self.ui)?);
-            }
-            let agent = Agent::with_parts(config.build(), DefaultConnector::default().chain(OrderlyEnd), Names::new());
-            let _ = cell.set(agent);
+            let tls = is_https.then(|| tls::config(self.settings, is_ours, self.ui)).transpose()?;
+            let ways = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+            let ways = Blaming(ways.chain(TcpConnector::default()));
+            let connector = ways.chain(Secure(tls)).chain(OrderlyEnd);
+            let _ = cell.set(Agent::with_parts(config.build(), connector, Names::new()));
         }
         cell.get().ok_or_else(|| Failure::new(Exit::Other, "no HTTP agent"))
     }
@@ -308,47 +310,6 @@ fn resolve(url: &str, location: &str) -> Option<String> {
     // Put together anew: `HTTP://` would not be seen to be http.
     let path = to.path_and_query().map_or("/", |path| path.as_str());
     (!authority.as_str().contains('@')).then(|| format!("{scheme}://{authority}{path}"))
-}
-
-/// What a failed request means, and what to do.
-fn explain(error: ureq::Error, url: &str) -> Failure {
-    let uri: Option<Uri> = url.parse().ok();
-    let place = uri.as_ref().and_then(Uri::authority).map_or("the server", |authority| authority.as_str());
-    let failed = |why: &str| Failure::new(Exit::Network, format!("{place}: {why}"));
-    match error {
-        ureq::Error::Rustls(error) => named(tls::explain(&error), place),
-        ureq::Error::HostNotFound => failed("there is no such host").hint("check the address and the network"),
-        ureq::Error::Timeout(timeout) => failed(&format!("no answer in time ({timeout})")).hint("try again later"),
-        ureq::Error::Tls(why) => failed(why),
-        ureq::Error::Io(error) => {
-            if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return named(tls::explain(error), place);
-            }
-            if error.get_ref().and_then(|inner| inner.downcast_ref::<EndedTooEarly>()).is_some() {
-                return failed(&EndedTooEarly.to_string()).hint("try again");
-            }
-            match error.kind() {
-                ErrorKind::ConnectionRefused => {
-                    failed("nobody listens there").hint("is the server running? -s URL names another")
-                }
-                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
-                    failed(&EndedTooEarly.to_string()).hint("try again")
-                }
-                ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("no answer in time").hint("try again later"),
-                _ if error.to_string().contains("lookup") => {
-                    failed("there is no such host").hint("check the address and the network")
-                }
-                _ => failed(&error.to_string()),
-            }
-        }
-        ureq::Error::Protocol(_) => failed("this is not HTTP, or a damaged answer").hint("check the address"),
-        ureq::Error::ConnectProxyFailed(why) => failed(&format!("the proxy refused: {why}")),
-        error => failed(&error.to_string()),
-    }
-}
-
-fn named(failure: Failure, place: &str) -> Failure {
-    Failure { message: format!("{place}: {}", failure.message), ..failure }
 }
 
 #[cfg(test)]

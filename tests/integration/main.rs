@@ -24,6 +24,8 @@ mod client_documents;
 mod client_keeping;
 #[cfg(feature = "client")]
 mod client_network;
+#[cfg(feature = "client")]
+mod client_proxy;
 mod concurrency;
 mod create;
 mod create_limits;

@@ -1,0 +1,106 @@
+//! From when to when a certificate is valid, which the TLS library does not tell.
+//!
+//! Invariant: it reads DER (RFC 5280 section 4.1) as far as the dates, and judges nothing. Must never panic, whatever the
+//! bytes are.
+
+use crate::clock::{self, UnixSeconds};
+
+/// The tag of the version, which may be left out.
+const VERSION: u8 = 0xa0;
+/// The tag of a time with a year of two digits; the other kind has four.
+const UTC_TIME: u8 = 0x17;
+
+/// The first and the last second of a certificate.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Not before.
+    pub from: UnixSeconds,
+    /// Not after.
+    pub until: UnixSeconds,
+}
+
+/// The dates of a certificate; `None` where they cannot be read.
+pub fn validity(certificate: &[u8]) -> Option<Validity> {
+    let mut rest = element(element(certificate)?.content)?.content;
+    let first = element(rest)?;
+    if first.tag == VERSION {
+        rest = first.rest;
+    }
+    // The serial number, the signature's algorithm and the issuer.
+    for _ in 0..3 {
+        rest = element(rest)?.rest;
+    }
+    let from = element(element(rest)?.content)?;
+    let until = element(from.rest)?;
+    Some(Validity { from: time(&from)?, until: time(&until)? })
+}
+
+/// One element of DER, and what follows it.
+struct Element<'a> {
+    tag: u8,
+    content: &'a [u8],
+    rest: &'a [u8],
+}
+
+fn element(bytes: &[u8]) -> Option<Element<'_>> {
+    let (tag, bytes) = bytes.split_first()?;
+    let (first, bytes) = bytes.split_first()?;
+    // A length from 128 on has its own length before it.
+    let (length, bytes) = match first.checked_sub(0x80) {
+        None => (usize::from(*first), bytes),
+        Some(count @ 1..=4) => {
+            let (length, bytes) = bytes.split_at_checked(usize::from(count))?;
+            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), bytes)
+        }
+        Some(_) => return None,
+    };
+    let (content, rest) = bytes.split_at_checked(length)?;
+    Some(Element { tag: *tag, content, rest })
+}
+
+/// `YYMMDDhhmmssZ`, of the years 1950 to 2049, or `YYYYMMDDhhmmssZ`.
+fn time(element: &Element<'_>) -> Option<UnixSeconds> {
+    let digits = std::str::from_utf8(element.content).ok()?.strip_suffix('Z')?;
+    let century = match digits.get(..2) {
+        Some(years) if element.tag == UTC_TIME => {
+            if years < "50" {
+                "20"
+            } else {
+                "19"
+            }
+        }
+        _ => "",
+    };
+    clock::parse_digits(&format!("{century}{digits}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The beginning of a certificate with these two times.
+    fn certificate(from: &[u8], until: &[u8]) -> Vec<u8> {
+        let sequence = |content: &[u8]| [&[0x30, 0x82, 0, u8::try_from(content.len()).unwrap()], content].concat();
+        let version = [VERSION, 3, 2, 1, 2];
+        sequence(&sequence(
+            &[&version[..], &[2, 1, 9], &sequence(&[]), &sequence(&[]), &sequence(&[from, until].concat())].concat(),
+        ))
+    }
+
+    #[test]
+    fn dates_of_either_kind_are_read() {
+        let der = certificate(b"\x17\x0d700101000001Z", b"\x18\x0f21000301000000Z");
+        assert_eq!(validity(&der), Some(Validity { from: 1, until: 4_107_542_400 }));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_certificate() {
+        let der = certificate(b"\x17\x0d700101000001Z", b"\x17\x0d491231235959Z");
+        assert!(validity(&der).is_some());
+        for end in 0..der.len() {
+            assert_eq!(validity(&der[..end]), None, "{end}");
+        }
+        assert_eq!(validity(&certificate(b"\x17\x0d700101000001Z", b"\x17\x0d4912312359590")), None);
+        assert_eq!(validity(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
+    }
+}
