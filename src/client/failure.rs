@@ -62,6 +62,9 @@ impl Failure {
 
     /// A server's refusal: its status, and its JSON if it sent any.
     pub fn refused(status: u16, body: &[u8]) -> Self {
+        if let Some(failure) = refused_by_tls(status, body) {
+            return failure;
+        }
         let json: Value = serde_json::from_slice(body).unwrap_or_default();
         let shown = |text: &str| clean(text).chars().take(MAX_SHOWN_CHARS).collect::<String>();
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(shown).filter(|text| !text.is_empty());
@@ -81,6 +84,30 @@ impl Failure {
         };
         Self { exit: exit_of(status, &code), message, hint }
     }
+}
+
+/// What the TLS of a server or proxy before it says in HTML: nginx, Apache, and Caddy, which is Go.
+fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
+    let body = String::from_utf8_lossy(body);
+    let says = |texts: &[&str]| status == 400 && texts.iter().any(|text| body.contains(text));
+    if says(&[
+        "plain HTTP request was sent to HTTPS port",
+        "plain HTTP to an SSL-enabled",
+        "HTTP request to an HTTPS server",
+    ]) {
+        return Some(
+            Failure::new(Exit::Network, "the server expects https:// on this port").hint("use https:// in its address"),
+        );
+    }
+    if says(&["No required SSL certificate was sent"]) {
+        return Some(Failure::new(Exit::Denied, "the server asks for a client certificate").hint(
+            "set client_cert and client_key; fpaste cert --configure makes a certificate, which the server has to know",
+        ));
+    }
+    says(&["The SSL certificate error"]).then(|| {
+        Failure::new(Exit::Denied, "the server does not accept the client certificate")
+            .hint("ask who runs it to add the certificate that client_cert names")
+    })
 }
 
 fn exit_of(status: u16, code: &str) -> Exit {

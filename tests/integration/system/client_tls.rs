@@ -84,7 +84,16 @@ fn certificates_of_every_kind_prove_who_owns_a_paste() {
         }
     }
     // Nobody else: without a certificate it is refused before the server hears of it.
-    client(&nginx.url(2), &ca).run(&["info"]).failed(1);
+    let stderr = client(&nginx.url(2), &ca).run(&["info"]).failed(4);
+    assert!(stderr.contains("asks for a client certificate") && stderr.contains("hint: set client_cert"), "{stderr}");
+    let stranger = client(&nginx.url(2), &ca);
+    stranger.run(&["cert", "--configure", "-c", "secp256r1"]).succeeded();
+    assert!(stranger.run(&["info"]).failed(4).contains("does not accept the client certificate"));
+    let plain = nginx.url(2).replace("https://", "http://");
+    for arguments in [&["info"][..], &["get", "abcd1234"], &["create", "-"]] {
+        let stderr = client(&plain, &ca).pipe("x", arguments).failed(7);
+        assert!(stderr.contains("expects https://") && stderr.contains("hint: use https://"), "{stderr}");
+    }
 }
 
 #[test]
@@ -130,8 +139,44 @@ fn a_server_that_cannot_be_trusted_is_not() {
     client(&nginx.url(0), &ca).run(&["info"]).succeeded();
     assert!(client(&nginx.url(1), &ca).run(&["info"]).failed(7).contains("expired"));
     assert!(client(&nginx.url(2), &ca).run(&["info"]).failed(7).contains("another name"));
-    assert!(client(&nginx.url(3), &own).run(&["info"]).failed(7).contains("hint: make it without CA:TRUE"));
+    client(&nginx.url(3), &own).run(&["info"]).succeeded();
     assert!(client(&plain_url, &ca).run(&["info"]).failed(7).contains("not TLS"));
+}
+
+/// As openssl makes it when nobody asks for more: an authority's, often without the name it is used under.
+#[test]
+fn a_servers_own_certificate_is_believed_as_it_is() {
+    if !nginx::is_available() {
+        return;
+    }
+    let (server, folder) = (server(), authority());
+    let ca = std::fs::read_to_string(folder.join("ca.crt")).unwrap();
+    make_server_certificate(folder.path(), "expired", "IP:127.0.0.1", -1);
+    let kinds = [
+        ("plain", "/CN=127.0.0.1", ""),
+        ("named", "/CN=x", " -addext subjectAltName=IP:127.0.0.1"),
+        ("other", "/CN=127.0.0.1", " -addext subjectAltName=DNS:other.example"),
+        ("stranger", "/CN=x", ""),
+    ];
+    for (name, subject, more) in kinds {
+        openssl(
+            folder.path(),
+            &format!("req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.crt -subj {subject}{more}"),
+        );
+    }
+    let text = |name: &str| std::fs::read_to_string(folder.join(&format!("{name}.crt"))).unwrap();
+    let (plain, named, other, expired, stranger) =
+        (text("plain"), text("named"), text("other"), text("expired"), text("stranger"));
+    let nginx = Nginx::start(folder, &server, &["plain", "named", "other", "expired"].map(|name| (name, "")));
+    client(&nginx.url(0), &plain).run(&["info"]).succeeded();
+    client(&nginx.url(1), &(stranger.clone() + &named)).run(&["info"]).succeeded();
+    assert!(client(&nginx.url(2), &other).run(&["info"]).failed(7).contains("another name"));
+    assert!(client(&nginx.url(3), &expired).run(&["info"]).failed(7).contains("expired"));
+    // Another of the same kind, even by the same name, is not the one in the file.
+    for own in [&stranger, &ca, &plain] {
+        client(&nginx.url(1), own).run(&["info"]).failed(7);
+    }
+    client(&nginx.url(0), &named).run(&["info"]).failed(7);
 }
 
 #[test]
