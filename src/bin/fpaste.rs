@@ -13,8 +13,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // What a panic says might quote what it was about; where it happened is all a report needs.
     set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        Ui::new(false).failure(&Failure::new(Exit::Other, format!("internal error at {place}; please report it")));
+        let place = panic.location().map(|at| place(at.file(), at.line())).unwrap_or_default();
+        let message = format!("this is a bug in fpaste {}, at {place}", env!("CARGO_PKG_VERSION"));
+        Ui::new(false).failure(&Failure::new(Exit::Other, message).hint("please report it, with this message"));
     }));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         args::parse(std::env::args_os().skip(1), io::stdin().is_terminal()).and_then(|invocation| {
@@ -29,5 +30,24 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit as u8)
         }
         Err(_) => ExitCode::from(Exit::Other as u8),
+    }
+}
+
+/// A place in the source, by the last folders of its path alone: those above are of the machine that built this.
+fn place(file: &str, line: u32) -> String {
+    let mut names: Vec<&str> = file.rsplit('/').take(3).collect();
+    names.reverse();
+    format!("{}:{line}", names.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn a_place_is_not_one_of_a_machine() {
+        let file = "/home/me/.cargo/registry/src/index/ureq-3.5.2/src/proxy.rs";
+        assert_eq!(place(file, 7), "ureq-3.5.2/src/proxy.rs:7");
+        assert_eq!(place("main.rs", 1), "main.rs:1");
     }
 }
