@@ -6,6 +6,7 @@
 use super::command::{Cert, Command, Create, Form, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource};
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
+use super::text::without_fragment;
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ impl Given {
         if choices.contains(&value.as_str()) {
             return Ok(value);
         }
+        let value = without_fragment(&value);
         Err(Failure::usage(format!("--{long} is one of {}, not {value:?}", choices.join(", "))))
     }
 
@@ -89,7 +91,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
             }
             Short(short) => (find(&mut name, |flag| flag.short == Some(short)), format!("-{short}")),
             Long(long) => {
-                let shown = format!("--{}", long.split('#').next().unwrap_or_default());
+                let shown = format!("--{}", without_fragment(long));
                 let long = long.to_owned();
                 (find(&mut name, |flag| flag.long == long), shown)
             }
@@ -124,7 +126,7 @@ fn find(name: &mut Option<Name>, wanted: impl Fn(&Flag) -> bool) -> Option<&'sta
 /// What lexopt found wrong. Its message may repeat an argument, and only a link's fragment is secret in one.
 fn usage(error: &lexopt::Error) -> Failure {
     let text = error.to_string();
-    Failure::usage(text.split('#').next().unwrap_or_default()).hint("fpaste --help lists what there is")
+    Failure::usage(without_fragment(&text)).hint("fpaste --help lists what there is")
 }
 
 fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result<Command, Failure> {
@@ -165,7 +167,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
         [file] => Input::File(file.into()),
         [first, ..] => {
             let first = first.to_string_lossy();
-            let first = first.split('#').next().unwrap_or_default();
+            let first = without_fragment(&first);
             return Err(Failure::usage(format!("one file makes one paste, and {first:?} is no command"))
                 .hint("tar c FILE... | fpaste uploads several; fpaste --help lists the commands"));
         }
@@ -203,7 +205,8 @@ fn check_mime_type(text: &str) -> Result<(), Failure> {
         |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b));
     let well_formed = essence.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
     if !well_formed || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-        return Err(Failure::usage(format!("{text:?} is no MIME type such as text/plain")));
+        let shown = without_fragment(text);
+        return Err(Failure::usage(format!("{shown:?} is no MIME type such as text/plain")));
     }
     if essence.eq_ignore_ascii_case("application/json") {
         return Err(Failure::usage("the server takes application/json for a request, not for content")
@@ -229,9 +232,10 @@ fn parse_expiry(text: &str) -> Result<u64, Failure> {
         _ => (text, 1),
     };
     let number = crate::paste::parse_expiry_seconds(digits).filter(|_| unit_seconds > 0);
-    number
-        .map(|number| number.saturating_mul(unit_seconds))
-        .ok_or_else(|| Failure::usage(format!("--expiry takes seconds, or 30m, 12h, 7d, not {text:?}")))
+    number.map(|number| number.saturating_mul(unit_seconds)).ok_or_else(|| {
+        let shown = without_fragment(text);
+        Failure::usage(format!("--expiry takes seconds, or 30m, 12h, 7d, not {shown:?}"))
+    })
 }
 
 fn get(given: &Given) -> Result<Get, Failure> {
@@ -291,8 +295,10 @@ fn cert(given: &Given) -> Result<Cert, Failure> {
     {
         return Err(Failure::usage("--name is 1 to 64 characters without control characters"));
     }
+    let is_described = ["algorithm", "curve", "bits", "days", "name"].iter().any(|option| given.has(option));
     Ok(Cert {
         kind,
+        is_described,
         days,
         name,
         folder: given.value("output").map(PathBuf::from),
@@ -387,7 +393,19 @@ mod tests {
 
     #[test]
     fn a_key_is_not_repeated_in_an_error() {
-        for line in ["http://x/abcd#SECRET b", "list --json=http://x/abcd#SECRET", "get --abcd#SECRET x"] {
+        for line in [
+            "http://x/abcd#SECRET b",
+            "list --json=http://x/abcd#SECRET",
+            "get --abcd#SECRET x",
+            "-x http://x/abcd#SECRET",
+            "-E -t http://x/abcd#SECRET",
+            "cert -a http://x/abcd#SECRET",
+            "cert -c http://x/abcd#SECRET",
+            "cert -a rsa -b http://x/abcd#SECRET",
+            "cert -d http://x/abcd#SECRET",
+            "completions http://x/abcd#SECRET",
+            "resume http://x/abcd#SECRET",
+        ] {
             let failure = parsed(line).unwrap_err();
             assert!(!format!("{failure:?}").contains("SECRET"), "{failure:?}");
         }

@@ -4,10 +4,10 @@
 //! and certificate and key belong to each other whatever goes wrong. Must never print the key.
 
 use super::command::{Cert, KeyKind};
-use super::config::{self, Folders, create_private_folder};
+use super::config::{self, Folders, Identity, create_private_folder};
 use super::failure::{Exit, Failure};
-use super::files;
 use super::ui::{Ui, write_stdout};
+use super::{files, tls};
 use crate::crypto;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose, RsaKeySize,
@@ -17,7 +17,7 @@ use sha1::{Digest, Sha1};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
@@ -33,6 +33,9 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     let folder = options.folder.clone().unwrap_or_else(|| folders.config.clone());
     let (cert_path, key_path) = (folder.join("client.crt"), folder.join("client.key"));
     let pair = Pair { cert: &cert_path, key: &key_path };
+    if options.configure && !options.force && !options.is_described && pair.is_there() {
+        return configure_old(&pair, folders, ui);
+    }
     pair.check(options.force)?;
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("cannot {what}: {error}"));
@@ -53,14 +56,7 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
         .map_err(|error| failed(&format!("write into {}", folder.display()), &error))?;
     let fingerprint = crypto::hex(&Sha1::digest(cert.der()));
     if options.configure {
-        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let (cert, key) = (absolute(&cert_path), absolute(&key_path));
-        let values = [
-            ("client_cert", &*cert.to_string_lossy()),
-            ("client_key", &*key.to_string_lossy()),
-            ("cert_sha1", &fingerprint),
-        ];
-        config::set(folders, &values)?;
+        pair.configure(&fingerprint, folders)?;
     }
     write_stdout(format!("{fingerprint}\n").as_bytes())?;
     ui.print(&format!("certificate  {}\nkey          {}\n", cert_path.display(), key_path.display()));
@@ -68,8 +64,20 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     if options.configure {
         ui.print(&format!("configured   {}\n", folders.config_file().display()));
     } else {
-        ui.note("fpaste cert --configure enters it in the configuration; or set client_cert and client_key there");
+        let place = options.folder.as_ref().map_or(String::new(), |folder| format!(" -o {}", folder.display()));
+        ui.note(&format!("fpaste cert --configure{place} enters it in the configuration"));
     }
+    Ok(())
+}
+
+/// Enters a pair in the configuration that is there already, and of use.
+fn configure_old(pair: &Pair<'_>, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
+    let identity = Identity { cert: pair.cert.to_path_buf(), key: pair.key.to_path_buf() };
+    let fingerprint = tls::fingerprint(&identity, ui)?;
+    pair.configure(&fingerprint, folders)?;
+    write_stdout(format!("{fingerprint}\n").as_bytes())?;
+    ui.print(&format!("certificate  {}, there already\nkey          {}\n", pair.cert.display(), pair.key.display()));
+    ui.print(&format!("configured   {}\n", folders.config_file().display()));
     Ok(())
 }
 
@@ -123,6 +131,21 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    fn is_there(&self) -> bool {
+        [self.cert, self.key].iter().all(|path| path.is_file())
+    }
+
+    fn configure(&self, fingerprint: &str, folders: &Folders) -> Result<(), Failure> {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let (cert, key) = (absolute(self.cert), absolute(self.key));
+        let values = [
+            ("client_cert", &*cert.to_string_lossy()),
+            ("client_key", &*key.to_string_lossy()),
+            ("cert_sha1", fingerprint),
+        ];
+        config::set(folders, &values)
+    }
+
     /// Refuses what must not be overwritten, or cannot be.
     fn check(&self, overwrite: bool) -> Result<(), Failure> {
         for path in [self.cert, self.key] {
@@ -131,7 +154,7 @@ impl Pair<'_> {
             }
             if path.symlink_metadata().is_ok() && !overwrite {
                 return Err(Failure::usage(format!("{} is there already", path.display())).hint(
-                    "--force overwrites it; pastes of the old certificate can then no longer be deleted with it",
+                    "--configure alone uses it; --force overwrites it, and then it no longer deletes its pastes",
                 ));
             }
         }

@@ -162,6 +162,8 @@ pub enum KeyKind {
 pub struct Cert {
     /// Algorithm and size.
     pub kind: KeyKind,
+    /// Whether an option says what it shall be like: then one that is there already is not meant.
+    pub is_described: bool,
     /// Validity.
     pub days: u32,
     /// Common name.

@@ -5,6 +5,7 @@
 
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
+use super::text::without_fragment;
 use crate::paste::Fingerprint;
 use std::ffi::OsString;
 use std::fs;
@@ -213,7 +214,8 @@ fn parse_lines(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
         let (key, value) = (key.trim(), value.trim());
         if !KEYS.iter().any(|(known, _)| *known == key) {
             let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
-            return Err(bad(format!("unknown key {key:?}")).hint(format!("the keys are {}", known.join(", "))));
+            return Err(bad(format!("unknown key {:?}", without_fragment(key)))
+                .hint(format!("the keys are {}", known.join(", "))));
         }
         lines.push((number, key.to_owned(), value.to_owned()));
     }

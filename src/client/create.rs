@@ -6,7 +6,7 @@
 
 use super::command::{Create, Form, Input, PasswordSource};
 use super::failure::{Exit, Failure};
-use super::text::{human_bytes, human_seconds};
+use super::text::{human_bytes, human_seconds, without_fragment};
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
 use super::ui::{write_json, write_stdout};
 use super::upload::{self, Created, Upload, Wishes};
@@ -107,7 +107,7 @@ impl Source {
 /// The file, unless it is none. A word that is no file may have been meant as a command.
 fn open(path: &Path) -> Result<File, Failure> {
     let shown = path.to_string_lossy();
-    let shown = shown.split('#').next().unwrap_or_default();
+    let shown = without_fragment(&shown);
     let file = File::open(path).map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),

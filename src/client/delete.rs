@@ -35,7 +35,10 @@ pub fn run(targets: &[Link], session: &Session<'_>) -> Result<(), Failure> {
 
 fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(), Failure> {
     let located = session.locate(target, known);
-    let mut call = Call::new(Method::DELETE, &located.server, format!("/{}", target.id), located.is_ours);
+    // A link may name another server than the one that made the paste, whichever that server said: it does not get the token.
+    let (server, is_ours) =
+        located.entry.as_ref().map_or((&located.server, located.is_ours), |entry| (&entry.server, true));
+    let mut call = Call::new(Method::DELETE, server, format!("/{}", target.id), is_ours);
     if let Some(entry) = &located.entry {
         call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
     }

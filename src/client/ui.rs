@@ -1,10 +1,10 @@
 //! The terminal: messages, progress, and what may be shown on it.
 //!
 //! Invariant: stdout carries results alone, everything else goes to stderr, and progress only to a terminal. Must
-//! never show a control character that came from a server.
+//! never show a control character that came from a server, nor a key in a message.
 
 use super::failure::Failure;
-use super::text::{clean, is_unsafe};
+use super::text::{clean, is_unsafe, without_keys};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -58,12 +58,12 @@ impl Ui {
     /// Says what is being done, with `-v`.
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.verbose {
-            self.print(&format!("fpaste: {}\n", clean(&text())));
+            self.print(&format!("fpaste: {}\n", clean(&without_keys(&text()))));
         }
     }
 
     fn line(&self, colour: &str, label: &str, text: &str) {
-        let text = clean(text);
+        let text = clean(&without_keys(text));
         self.print(&if self.colour {
             format!("fpaste: \x1b[{colour}m{label}:\x1b[0m {text}\n")
         } else {

@@ -64,7 +64,8 @@ pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-const CREATED: &str =
+/// A paste that such a server has made.
+pub const CREATED: &str =
     r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"the-token","created_at":1,"expires_at":99999999999}"#;
 
 /// What a server without proof of work says.

@@ -19,6 +19,8 @@ mod at_rest;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
+mod client_credentials;
+#[cfg(feature = "client")]
 mod client_documents;
 #[cfg(feature = "client")]
 mod client_keeping;
