@@ -23,6 +23,7 @@ CLIENT = --locked --bin fpaste --no-default-features --features client
 build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(SERVER)
 	$(CARGO) build --release $(CLIENT)
+	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste $(TARGET)/release/fpaste
 
 lint: ## format, lints with warnings as errors, each program alone, the crates (cargo-deny, if it is installed)
 	$(CARGO) fmt --check
@@ -75,6 +76,7 @@ static: ## build fully static binaries with the stock toolchain, in target/TRIPL
 	$(CARGO) build --release $(CLIENT) $(STATIC)
 	@for program in flaskpaste fpaste; do \
 		! readelf -lW $(STATIC_BUILT)/$$program | grep INTERP || { echo "$$program is not static" >&2; exit 1; }; done
+	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
 # Where things go. DESTDIR is put before each path, for packages.
