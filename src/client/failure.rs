@@ -88,8 +88,11 @@ impl Failure {
 
 /// What the TLS of a server or proxy before it says in HTML: nginx, Apache, and Caddy, which is Go.
 fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
+    if status != 400 {
+        return None;
+    }
     let body = String::from_utf8_lossy(body);
-    let says = |texts: &[&str]| status == 400 && texts.iter().any(|text| body.contains(text));
+    let says = |texts: &[&str]| texts.iter().any(|text| body.contains(text));
     if says(&[
         "plain HTTP request was sent to HTTPS port",
         "plain HTTP to an SSL-enabled",

@@ -168,7 +168,7 @@ pub fn explain(error: &rustls::Error) -> Failure {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             failed("the server's certificate is signed by nobody this machine trusts".into())
-                .hint("if it is your own authority, set ca_cert to its certificate")
+                .hint("if it is your own, set ca_cert to its authority's certificate, or to this one")
         }
         rustls::Error::InvalidCertificate(CertificateError::Other(other))
             if format!("{other:?}").contains("CaUsedAsEndEntity") =>

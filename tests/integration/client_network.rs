@@ -356,6 +356,10 @@ fn what_is_no_flaskpaste_server_is_said_to_be_none() {
     }
     let noise = Stub::new(|_| b"SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n".to_vec());
     Client::with_url(&noise.url).run(&["info"]).failed(7);
+    // An alert, which is what some TLS servers answer to plain HTTP.
+    let tls = Stub::new(|_| b"\x15\x03\x01\0\x02\x02\x46".to_vec());
+    let stderr = Client::with_url(&tls.url).run(&["info"]).failed(7);
+    assert!(stderr.contains("not HTTP") && stderr.contains("perhaps it is https://"), "{stderr}");
 }
 
 /// A proxy that drops headers it does not know: what is stored is not what was asked for.
