@@ -12,7 +12,6 @@ use crate::log::{Entry, Log};
 use crate::operator_log;
 use crate::request_id::{RequestIds, is_request_id};
 use crate::routes;
-use crate::web;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +46,7 @@ impl Responder {
         self.note_wrong_secret(request, now);
         let answered = catch_unwind(AssertUnwindSafe(|| {
             let reply = routes::dispatch(&self.app, request, now).unwrap_or_else(|error| self.fail(&error, request_id));
-            self.negotiate(request, reply)
+            self.negotiate(request, challenge_quietly(request, reply))
         }));
         // The panic hook has told the rest.
         answered.unwrap_or_else(|_| self.fail(&ApiError::Internal("it panicked".into()), request_id))
@@ -74,7 +73,7 @@ impl Responder {
         if !request.accepts_html() {
             return reply;
         }
-        web::page(reply, &config.url_prefix, &admission::base_url(config, request))
+        self.app.pages().page(reply, &admission::base_url(config, request))
     }
 
     /// The reply that tells a refusal; it is counted.
@@ -131,6 +130,17 @@ impl Responder {
         self.app.store().close();
         self.log.flush();
     }
+}
+
+/// A reply to a script of the pages names a scheme no browser knows: to a 401 with any other, browsers open a dialog of
+/// their own (RFC 9110 section 11.6.1), and send what is entered there with every request.
+fn challenge_quietly(request: &Request<'_>, mut reply: Reply) -> Reply {
+    if request.header("X-Requested-With") == Some("flaskpaste") {
+        for (_, challenge) in reply.headers.iter_mut().filter(|(name, _)| *name == "WWW-Authenticate") {
+            *challenge = "FlaskPaste".into();
+        }
+    }
+    reply
 }
 
 #[cfg(test)]

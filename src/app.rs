@@ -9,6 +9,7 @@ use crate::file_digest::FileDigests;
 use crate::metrics::Metrics;
 use crate::operator_log;
 use crate::store::{Limits, Store, StoreError};
+use crate::web::Pages;
 use std::time::Instant;
 
 /// The limits the settings give the store.
@@ -44,6 +45,7 @@ pub struct App {
     hashing: Hashing,
     file_digests: FileDigests,
     metrics: Metrics,
+    pages: Pages,
     started: Instant,
 }
 
@@ -57,6 +59,7 @@ impl App {
             [] => store.kept_secret("pow_secret")?,
             secret => secret.to_vec(),
         };
+        let pages = Pages::new(&config.url_prefix);
         Ok(Self {
             config,
             store,
@@ -64,6 +67,7 @@ impl App {
             hashing: Hashing::default(),
             file_digests: FileDigests::default(),
             metrics: Metrics::default(),
+            pages,
             started: Instant::now(),
         })
     }
@@ -91,6 +95,11 @@ impl App {
     /// The counters.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The pages for browsers.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     /// The key that signs proof-of-work tokens.

@@ -150,6 +150,8 @@ pub struct Reply {
     pub policy: Policy,
     /// Whether the content exists nowhere else any more: a burned paste on its way to its one reader.
     pub is_only_copy: bool,
+    /// Whether what this address holds never changes: it may be kept for a year.
+    pub is_immutable: bool,
 }
 
 /// What a reply says about its connection (RFC 9112 section 9.3).
@@ -228,7 +230,14 @@ impl Reply {
 
     /// A reply without content.
     pub fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Empty, policy: Policy::Nothing, is_only_copy: false }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Body::Empty,
+            policy: Policy::Nothing,
+            is_only_copy: false,
+            is_immutable: false,
+        }
     }
 
     /// The same reply with one more header.
@@ -259,6 +268,11 @@ impl Reply {
             push_header(out, name, value);
         }
         push_header(out, "Content-Security-Policy", self.policy.text());
+        if self.policy == Policy::Page {
+            // What a page opens, or is opened by, gets no hold of it.
+            push_header(out, "Cross-Origin-Opener-Policy", "same-origin");
+        }
+        out.extend_from_slice(if self.is_immutable { FOR_A_YEAR } else { NEVER_KEPT }.as_bytes());
         out.extend_from_slice(hsts.line().as_bytes());
         out.extend_from_slice(ON_EVERY_REPLY.as_bytes());
         out.extend_from_slice(match persistence {
@@ -278,9 +292,11 @@ const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     magnetometer=(), microphone=(), midi=(), payment=(), picture-in-picture=(), screen-wake-lock=(), serial=(), \
     usb=(), xr-spatial-tracking=()\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
-    Cache-Control: no-store, no-cache, must-revalidate, private\r\n\
-    Pragma: no-cache\r\n\
     X-Robots-Tag: noindex, nofollow\r\n";
+
+/// What caches are told: of what is the same for everybody and never changes, and of everything else.
+const FOR_A_YEAR: &str = "Cache-Control: public, max-age=31536000, immutable\r\n";
+const NEVER_KEPT: &str = "Cache-Control: no-store, no-cache, must-revalidate, private\r\nPragma: no-cache\r\n";
 
 /// Adds one header; a control character would end the line early, so it becomes a space.
 fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {

@@ -1,73 +1,136 @@
 //! The pages for people: the same answers as everyone's, dressed for a browser.
 //!
 //! Invariant: a page holds nothing its JSON answer does not hold, escaped; all that runs in it comes from the files in
-//! src/web/, which are compiled in. Must never put a stranger's text into a page otherwise than escaped, nor name a
-//! resource of another origin.
+//! src/web/, which are compiled in, and are served under names that change with their content. Must never put a
+//! stranger's text into a page otherwise than escaped, nor name a resource of another origin.
 
+use crate::crypto;
 use crate::http::{Body, Policy, Reply};
 use serde_json::Value;
-
-/// A file of the pages: its name under `/static/`, its type, its content.
-type Asset = (&'static str, &'static str, &'static str);
+use std::sync::Arc;
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
 
-/// What the pages are made of.
-const ASSETS: &[Asset] = &[
+/// What the pages are made of: name, type and content. Each names only those above it, as `"./NAME"`.
+const SOURCES: &[(&str, &str, &str)] = &[
+    ("icon.svg", PICTURE, include_str!("web/icon.svg")),
+    ("icon-dark.svg", PICTURE, include_str!("web/icon-dark.svg")),
     ("style.css", "text/css; charset=utf-8", include_str!("web/style.css")),
-    ("icon.svg", "image/svg+xml", include_str!("web/icon.svg")),
-    ("create.js", SCRIPT, include_str!("web/create.js")),
-    ("paste.js", SCRIPT, include_str!("web/paste.js")),
-    ("api.js", SCRIPT, include_str!("web/api.js")),
     ("page.js", SCRIPT, include_str!("web/page.js")),
+    ("api.js", SCRIPT, include_str!("web/api.js")),
     ("seal.js", SCRIPT, include_str!("web/seal.js")),
+    ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),
-    ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
-    ("solve.js", SCRIPT, include_str!("web/solve.js")),
-    ("solver.js", SCRIPT, include_str!("web/solver.js")),
     ("qr.js", SCRIPT, include_str!("web/qr.js")),
+    ("solver.js", SCRIPT, include_str!("web/solver.js")),
+    ("solve.js", SCRIPT, include_str!("web/solve.js")),
+    ("create.js", SCRIPT, include_str!("web/create.js")),
+    ("paste.js", SCRIPT, include_str!("web/paste.js")),
 ];
 
-/// A file of the pages.
-pub fn asset(name: &str) -> Option<Reply> {
-    let (_, kind, text) = ASSETS.iter().find(|(known, _, _)| *known == name)?;
-    Some(Reply::typed(200, kind, *text))
+/// Hex digits of a digest in a name: no two contents that were ever served share them.
+const DIGEST_DIGITS: usize = 16;
+
+/// A file of the pages as it is served.
+struct Asset {
+    /// Its name in src/web/, which the templates have.
+    source: &'static str,
+    /// Its name under `/static/`: that of its source, with a digest of its content before the extension.
+    name: String,
+    kind: &'static str,
+    content: Arc<[u8]>,
 }
 
-/// An answer in JSON as a page, with the same status and headers.
-///
-/// `prefix` is the path the routes live under, `url` the address of the server as the visitor knows it.
-pub fn page(answer: Reply, prefix: &str, url: &str) -> Reply {
-    let Body::Bytes(json) = &answer.body else { return answer };
-    let fields: Value = serde_json::from_slice(json).unwrap_or_default();
-    let json = String::from_utf8_lossy(json);
-    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (view, title, main) = match (answer.status, fields.get("id")) {
-        (400.., _) => ("refusal", text("error"), include_str!("web/refusal.html")),
-        (_, Some(_)) => ("paste", "A paste", include_str!("web/paste.html")),
-        (_, None) => ("create", "New paste", include_str!("web/create.html")),
-    };
-    let values = [
-        ("prefix", prefix),
-        ("url", url),
-        ("view", view),
-        ("title", title),
-        ("answer", &json),
-        ("id", text("id")),
-        ("error", text("error")),
-        ("hint", text("hint")),
-        ("request_id", text("request_id")),
-    ];
-    let frame = include_str!("web/frame.html");
-    let (before, after) = frame.split_once("{{main}}").unwrap_or((frame, ""));
-    let mut page = String::new();
-    for template in [before, main, after] {
-        fill(&mut page, template, &values);
+/// The pages and what they are made of.
+pub struct Pages {
+    /// The path the routes live under.
+    prefix: String,
+    assets: Vec<Asset>,
+}
+
+impl Pages {
+    /// The pages of a server whose routes live under a prefix.
+    pub fn new(prefix: &str) -> Self {
+        let mut assets: Vec<Asset> = Vec::new();
+        for (source, kind, text) in SOURCES {
+            // Whoever imports a file names its content, too: a change reaches the names of all that use it.
+            let naming = |text: String, named: &Asset| {
+                text.replace(&format!("\"./{}\"", named.source), &format!("\"./{}\"", named.name))
+            };
+            let text = assets.iter().fold((*text).to_owned(), naming);
+            let (stem, extension) = source.split_once('.').unwrap_or((source, ""));
+            let digest = crypto::hex(&crypto::sha256(text.as_bytes()));
+            let digest = digest.get(..DIGEST_DIGITS).unwrap_or_default();
+            let name = format!("{stem}.{digest}.{extension}");
+            assets.push(Asset { source, name, kind, content: text.into_bytes().into() });
+        }
+        Self { prefix: prefix.to_owned(), assets }
     }
-    let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
-    reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
-    reply
+
+    /// A file of the pages, which never changes under its name.
+    pub fn asset(&self, name: &str) -> Option<Reply> {
+        let asset = self.assets.iter().find(|asset| asset.name == name)?;
+        let reply = Reply { body: Body::Shared(asset.content.clone()), is_immutable: true, ..Reply::empty(200) };
+        Some(reply.with("Content-Type", asset.kind))
+    }
+
+    /// An answer in JSON as a page, with the same status and headers; `url` is the address of the server as the visitor
+    /// knows it.
+    pub fn page(&self, answer: Reply, url: &str) -> Reply {
+        let Body::Bytes(json) = &answer.body else { return answer };
+        let fields: Value = serde_json::from_slice(json).unwrap_or_default();
+        let json = String::from_utf8_lossy(json);
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (view, title, main) = match (answer.status, fields.get("id")) {
+            (400.., _) => ("refusal", text("error").to_owned(), include_str!("web/refusal.html")),
+            (_, Some(_)) => ("paste", format!("Paste {}", text("id")), include_str!("web/paste.html")),
+            (_, None) => ("create", "New paste".to_owned(), include_str!("web/create.html")),
+        };
+        let curl = curl(&fields, url);
+        let values = [
+            ("prefix", self.prefix.as_str()),
+            ("url", url),
+            ("view", view),
+            ("title", &title),
+            ("answer", &json),
+            ("id", text("id")),
+            ("curl", &curl),
+            ("error", text("error")),
+            ("hint", text("hint")),
+            ("request_id", text("request_id")),
+        ];
+        let addresses: Vec<(&str, String)> =
+            self.assets.iter().map(|asset| (asset.source, format!("{}/static/{}", self.prefix, asset.name))).collect();
+        let addresses = addresses.iter().map(|(source, address)| (*source, address.as_str()));
+        let values: Vec<(&str, &str)> = values.into_iter().chain(addresses).collect();
+        let frame = include_str!("web/frame.html");
+        let (before, after) = frame.split_once("{{main}}").unwrap_or((frame, ""));
+        let mut page = String::new();
+        for template in [before, main, after] {
+            fill(&mut page, template, &values);
+        }
+        let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
+        reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
+        reply
+    }
+}
+
+/// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create, unless
+/// this client has to bring what curl cannot make.
+fn curl(fields: &Value, url: &str) -> String {
+    let holds = |pointer: &str| fields.pointer(pointer).and_then(Value::as_bool) == Some(true);
+    if let Some(id) = fields.get("id").and_then(Value::as_str) {
+        let login = if holds("/password_protected") { "-u :PASSWORD " } else { "" };
+        return format!("curl {login}{url}/{id}/raw");
+    }
+    let asks_for_encryption =
+        fields.pointer("/limits/min_entropy").and_then(Value::as_f64).is_some_and(|bits| bits > 0.0);
+    if holds("/pow/required") || asks_for_encryption {
+        return String::new();
+    }
+    format!("curl --data-binary @notes.txt {url}/")
 }
 
 /// Writes a template with each `{{name}}` replaced by its value, escaped. In one pass: what a value holds is text.
@@ -103,16 +166,51 @@ mod tests {
         assert_eq!(page, "<p title=\"&quot;&#39;&lt;&gt;&amp;\">{{a}} }} ");
     }
 
-    #[test]
-    fn each_answer_has_its_page() {
-        let body = |reply: Reply| match page(reply, "/p", "http://host/p").body {
+    fn body(pages: &Pages, reply: Reply) -> String {
+        match pages.page(reply, "http://host/p").body {
             Body::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
             _ => panic!("a page is made for its reply"),
-        };
+        }
+    }
+
+    #[test]
+    fn each_answer_has_its_page() {
+        let pages = Pages::new("/p");
+        let body = |reply| body(&pages, reply);
         let refusal = body(Reply::json(404, &json!({ "error": "No <such>", "hint": "h", "request_id": "r" })));
         assert!(refusal.contains("data-view=\"refusal\"") && refusal.contains("<h1>No &lt;such&gt;</h1>"));
-        assert!(body(Reply::json(200, &json!({ "id": "abcd" }))).contains("data-view=\"paste\""));
+        let paste = body(Reply::json(200, &json!({ "id": "abcd" })));
+        assert!(paste.contains("data-view=\"paste\"") && paste.contains("<title>Paste abcd"));
         let create = body(Reply::json(200, &json!({ "name": "x" })));
-        assert!(create.contains("data-view=\"create\"") && create.contains("src=\"/p/static/create.js\""));
+        assert!(create.contains("data-view=\"create\"") && create.contains("src=\"/p/static/create."));
+    }
+
+    #[test]
+    fn only_commands_that_work_are_shown() {
+        let shown = |answer: Value| body(&Pages::new("/p"), Reply::json(200, &answer)).contains("curl --data-binary");
+        assert!(shown(json!({ "pow": { "required": false }, "limits": { "min_entropy": 0.0 } })));
+        assert!(!shown(json!({ "pow": { "required": true } })));
+        assert!(!shown(json!({ "limits": { "min_entropy": 6.0 } })));
+        let reading = |answer: Value| curl(&answer, "http://host");
+        assert_eq!(reading(json!({ "id": "abcd" })), "curl http://host/abcd/raw");
+        assert_eq!(
+            reading(json!({ "id": "abcd", "password_protected": true })),
+            "curl -u :PASSWORD http://host/abcd/raw"
+        );
+    }
+
+    #[test]
+    fn every_file_is_named_by_what_is_in_it() {
+        let pages = Pages::new("");
+        for asset in &pages.assets {
+            let digest = crypto::hex(&crypto::sha256(&asset.content));
+            assert!(asset.name.contains(&format!(".{}.", &digest[..DIGEST_DIGITS])), "{}", asset.name);
+            let text = std::str::from_utf8(&asset.content).unwrap();
+            for named in text.split("\"./").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+                assert!(pages.asset(named).is_some(), "{} names {named}", asset.source);
+            }
+        }
+        let names = |pages: &Pages| pages.assets.iter().map(|asset| asset.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&pages), names(&Pages::new("/p")), "every server has the same names");
     }
 }

@@ -11,7 +11,6 @@ use crate::error::ApiError;
 use crate::http::{Body, Reply, Request};
 use crate::metrics::Text;
 use crate::pow::Challenge;
-use crate::web;
 use serde_json::{Map, Value, json};
 use std::fs::{File, Metadata};
 use std::io;
@@ -157,7 +156,7 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
 /// # Errors
 /// `not_found` for anything else, and while the pages are switched off.
 pub fn asset(app: &App, name: &str) -> Result<Reply, ApiError> {
-    Some(name).filter(|_| app.config().web).and_then(web::asset).ok_or(ApiError::NoSuchPath)
+    Some(name).filter(|_| app.config().web).and_then(|name| app.pages().asset(name)).ok_or(ApiError::NoSuchPath)
 }
 
 /// `GET /robots.txt`

@@ -1,8 +1,11 @@
 // The API as the pages use it: one request, and its refusals as sentences.
 //
-// Invariant: no request carries credentials, so that no login dialog ever opens, and none leaves this server.
+// Invariant: none leaves this server, but for the page that a login in front of it sends instead of an answer, which is
+// never followed. The server is told that a page asks: its own refusals then open no login dialog.
 
 import { prefix } from "./page.js";
+
+const OURS = { Accept: "application/json", "X-Requested-With": "flaskpaste" };
 
 /** A refusal: `message` is a sentence for people, `code` and `status` are the server's. */
 export class Refused extends Error {
@@ -15,22 +18,88 @@ export class Refused extends Error {
   }
 }
 
+const unreachable = () =>
+  new Refused(0, { error: "The server cannot be reached.", hint: "Look at your connection and try again." });
+
+const loggedOut = () => new Refused(401, {
+  error: "The login in front of this server has ended.",
+  hint: "Open the server in another tab, log in there, and try again here.",
+});
+
+/** An answer that is no good one, from its status, JSON and headers. */
+function refusal(status, answer, header) {
+  return status === 401 && !answer.error ? loggedOut() : new Refused(status, answer, header("Retry-After"));
+}
+
+/** Whether this is the page of a login: the server itself answers scripts with anything but pages. */
+const isLoginPage = (type) => Boolean(type?.startsWith("text/html"));
+
 /** Sends a request; the response, when it is a good one. */
-export async function request(method, path, { headers, body, signal } = {}) {
+export async function request(method, path, { headers, signal } = {}) {
   let response;
   try {
     response = await fetch(prefix + path, {
-      method, body, signal,
-      headers: { Accept: "application/json", ...headers },
-      credentials: "omit", cache: "no-store", redirect: "error",
+      method, signal,
+      headers: { ...OURS, ...headers },
+      credentials: "same-origin", cache: "no-store", redirect: "manual",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, { error: "The server cannot be reached.", hint: "Look at your connection and try again." });
+    throw unreachable();
   }
+  const header = (name) => response.headers.get(name);
+  if (response.type === "opaqueredirect" || response.ok && isLoginPage(header("Content-Type"))) throw loggedOut();
   if (response.ok) return response;
-  const answer = await response.json().catch(() => ({}));
-  throw new Refused(response.status, answer, response.headers.get("Retry-After"));
+  throw refusal(response.status, await response.json().catch(() => ({})), header);
+}
+
+/**
+ * Creates a paste; the server's answer. `progress` is called with the share that is sent. By the old interface: fetch does
+ * not tell how far it is.
+ */
+export function upload(body, { headers, signal, progress }) {
+  const xhr = new XMLHttpRequest();
+  const header = (name) => xhr.getResponseHeader(name);
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    signal.addEventListener("abort", () => xhr.abort(), { once: true });
+    xhr.open("POST", `${prefix}/`);
+    for (const [name, value] of Object.entries({ ...OURS, ...headers })) xhr.setRequestHeader(name, value);
+    xhr.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
+    xhr.addEventListener("abort", () => reject(signal.reason));
+    // A login elsewhere looks the same from here as no server; a request that is not sent on to it tells them apart.
+    xhr.addEventListener("error", () => request("HEAD", "/challenge").then(() => reject(unreachable()), reject));
+    xhr.addEventListener("load", () => {
+      if (isLoginPage(header("Content-Type"))) return reject(loggedOut());
+      const answer = parse(xhr.responseText);
+      if (xhr.status === 201) resolve(answer); else reject(refusal(xhr.status, answer, header));
+    });
+    xhr.send(body);
+  });
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** The bytes of a response; `progress` is called with the share that has come. */
+export async function download(response, progress) {
+  const total = Number(response.headers.get("Content-Length"));
+  const reader = response.body.getReader();
+  const pieces = [];
+  let length = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    pieces.push(value);
+    length += value.length;
+    progress(length / total);
+  }
+  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
 /** The header that carries a password, whatever letters it has. */

@@ -24,29 +24,89 @@ const FORMATS = [
   ["sqlite", null, "SQLite format 3\0"],
 ];
 
+/** Fewer bytes than these are no ciphertext. */
+const SHORT = 28;
+
 /** What bytes are: `{ text }`, or `{ picture, extension }`, where `picture` is the type of one or null. */
 export function recognise(bytes) {
-  const text = decodeText(bytes);
-  if (text !== null) return { text, picture: null, extension: "txt" };
   const begins = ([, , magic, at = 0]) => [...magic].every((letter, i) => bytes[at + i] === letter.charCodeAt(0));
-  const [extension, picture] = FORMATS.find(begins) ?? ["bin", null];
-  return { text: null, picture, extension, isUnknown: extension === "bin" };
+  const utf8 = decodeUtf8(bytes);
+  const [extension, picture] = utf8 === null ? FORMATS.find(begins) ?? ["bin", null] : ["txt", null];
+  const isUnknown = extension === "bin";
+  const text = utf8 ?? (isUnknown ? decodeUtf16(bytes) ?? decodeLatin1(bytes) : null);
+  return text === null ? { text, picture, extension, isUnknown } : { text, picture: null, extension: "txt" };
 }
 
-/**
- * Whether a text has characters that deceive: those that change the direction of writing (CVE-2021-42574), and control
- * characters, which a terminal obeys when the text is pasted into it.
- */
-export function deceives(text) {
-  return /[\u202a-\u202e\u2066-\u2069\u0001-\u0008\u000b\u000e-\u001f\u007f-\u009f]/.test(text);
+// What cannot be seen but belongs where it stands: the joiners of emoji and of scripts that need them, a variant of the
+// character before it, the flags of three countries.
+const JOINING = ["Arab", "Beng", "Deva", "Gujr", "Guru", "Khmr", "Knda", "Mlym", "Mong", "Nkoo", "Orya", "Sinh", "Syrc", "Taml", "Telu"]
+  .map((script) => String.raw`\p{scx=${script}}`).join("");
+const FINE = [
+  String.raw`(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\uFE0F])\u200D(?=\p{Extended_Pictographic})`,
+  String.raw`(?<=[${JOINING}])(?<!\p{DI})[\u200C\u200D\u180B-\u180E]`,
+  String.raw`(?<=[\p{Emoji}\p{sc=Han}])(?<!\p{DI})[\uFE00-\uFE0F\u{E0100}-\u{E01EF}]`,
+  String.raw`(?<=\u{1F3F4})\u{E0067}\u{E0062}(?:\u{E0065}\u{E006E}\u{E0067}|\u{E0073}\u{E0063}\u{E0074}|\u{E0077}\u{E006C}\u{E0073})\u{E007F}`,
+  String.raw`\r(?=\n)`,
+];
+// What deceives: characters that cannot be seen (zero width, fillers, tags, soft hyphens), that change the direction of
+// writing (CVE-2021-42574), that end lines where none is shown to end, or that a terminal obeys when the text is pasted
+// into it.
+const ODD = String.raw`[\p{DI}\u2028\u2029\uFFF9-\uFFFB\u0000-\u0008\u000B-\u001F\u007F-\u009F]`;
+const oddity = () => new RegExp(`${FINE.join("|")}|(?<odd>(?:(?!${FINE.join("|")})${ODD})+)`, "gu");
+
+const NAMES = {
+  8: "BS", 13: "CR", 27: "ESC", 0xad: "SHY", 0x61c: "ALM", 0x200b: "ZWSP", 0x200c: "ZWNJ", 0x200d: "ZWJ", 0x200e: "LRM",
+  0x200f: "RLM", 0x202a: "LRE", 0x202b: "RLE", 0x202c: "PDF", 0x202d: "LRO", 0x202e: "RLO", 0x2060: "WJ", 0x2066: "LRI",
+  0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0xfeff: "BOM",
+};
+/** Of more that stand together, the number is told. */
+const NAMED = 4;
+
+/** The runs of characters in a text that deceive: `{ at, run }` each. */
+export function* oddities(text) {
+  for (const { index: at, groups } of text.matchAll(oddity())) if (groups.odd) yield { at, run: groups.odd };
 }
 
-/** The text, if the bytes are UTF-8 without NUL; all of it, a byte order mark too. */
-function decodeText(bytes) {
-  if (bytes.includes(0)) return null;
+/** What stands for such a run where it is shown. */
+export function nameOf(run) {
+  const letters = [...run];
+  const name = (letter) => {
+    const code = letter.codePointAt(0);
+    return NAMES[code] ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  };
+  const more = letters.length > NAMED ? [`+${letters.length - NAMED}`] : [];
+  return [...letters.slice(0, NAMED).map(name), ...more].join(" ");
+}
+
+/** Whether a text has characters that deceive. */
+export const deceives = (text) => !oddities(text).next().done;
+
+const decode = (bytes, encoding) => {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder(encoding, { fatal: true, ignoreBOM: encoding === "utf-8" }).decode(bytes);
   } catch {
     return null;
   }
+};
+
+/** The text, if the bytes are UTF-8 without NUL; all of it, a byte order mark too. */
+const decodeUtf8 = (bytes) => (bytes.includes(0) ? null : decode(bytes, "utf-8"));
+
+/** The text, if the bytes are UTF-16 and say so by a byte order mark. */
+function decodeUtf16(bytes) {
+  const mark = bytes[0] << 8 | bytes[1];
+  if (mark !== 0xfffe && mark !== 0xfeff) return null;
+  const text = decode(bytes, mark === 0xfffe ? "utf-16le" : "utf-16be");
+  return text?.includes("\0") ? null : text;
+}
+
+/**
+ * The text, if the bytes may be Latin-1 as browsers read it (windows-1252): without control characters, and mostly ASCII.
+ * Ciphertext of a text of one letter passes as that once in many thousand times.
+ */
+function decodeLatin1(bytes) {
+  const isControl = (byte) => byte < 32 && (byte < 9 || byte > 13) || [0x7f, 0x81, 0x8d, 0x8f, 0x90, 0x9d].includes(byte);
+  if (bytes.some(isControl)) return null;
+  const high = bytes.reduce((count, byte) => count + (byte > 127), 0);
+  return high * 4 <= bytes.length || bytes.length < SHORT ? decode(bytes, "windows-1252") : null;
 }

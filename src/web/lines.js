@@ -2,40 +2,83 @@
 //
 // Invariant: what is shown is text nodes, and together they are the text; a long one is laid out where it is looked at.
 
+import { nameOf, oddities } from "./content.js";
+
 const BLOCK = 200;
 /** More than this is not shown at once: a page that stands still helps nobody. */
-export const SHOWN_LINES = 20000;
+const SHOWN_LINES = 20000;
 const SHOWN_LETTERS = 2 << 20;
+/** A mark costs the page as much as so many letters. */
+const MARK_LETTERS = 200;
+/** What is shown before the lines that a link names. */
+const LINES_BEFORE = 100;
 
-/** Shows a text, or the beginning of a long one; the number of lines shown and of all, and whether the last is cut. */
-export function render(place, text, all) {
-  const lines = text.split("\n");
-  // A newline ends the last line; it does not begin another.
-  if (lines.length > 1 && lines.at(-1) === "") lines.pop();
-  const most = all ? lines.length : Math.min(lines.length, SHOWN_LINES);
-  let [shown, letters] = [0, all ? Infinity : SHOWN_LETTERS];
-  while (shown < most && letters > 0) letters -= lines[shown++].length;
-  const count = { shown, all: lines.length, isCut: letters < 0 };
-  if (count.isCut) lines[shown - 1] = lines[shown - 1].slice(0, letters);
-  place.replaceChildren();
-  place.style.setProperty("--digits", String(shown).length);
-  for (let first = 0; first < shown; first += BLOCK) {
-    const block = document.createElement("div");
-    block.className = "block";
-    block.style.counterReset = `line ${first}`;
-    block.style.containIntrinsicSize = `auto ${Math.min(BLOCK, shown - first) * 1.5}em`;
-    for (const line of lines.slice(first, Math.min(first + BLOCK, shown))) {
-      const row = document.createElement("div");
-      row.className = "line";
-      row.textContent = `${line}\n`;
-      block.append(row);
-    }
-    place.append(block);
-  }
-  return count;
+/** The lines of a text, with the newline that ends each. */
+export const split = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [""];
+
+/** Which line to begin with, to show one far down: a little before it, but not so much that there is no place left. */
+export function before(lines, number) {
+  let [first, letters] = [number - 1, SHOWN_LETTERS / 8];
+  while (first > 0 && number - first <= LINES_BEFORE && (letters -= lines[first - 1].length) > 0) first--;
+  return first;
 }
 
-const row = (place, number) => place.children[Math.floor((number - 1) / BLOCK)]?.children[(number - 1) % BLOCK];
+/** Shows lines, or as many as are shown at once, beginning with `first`; the place behind the last, and whether it is cut. */
+export function render(place, lines, first, all) {
+  const most = all ? lines.length : Math.min(lines.length, first + SHOWN_LINES);
+  let [end, room, isCut] = [first, all ? Infinity : SHOWN_LETTERS, false];
+  place.replaceChildren();
+  place.dataset.first = first;
+  while (end < most && room > 0) {
+    const block = document.createElement("div");
+    block.className = "block";
+    block.style.counterReset = `line ${end}`;
+    for (const stop = Math.min(end + BLOCK, most); end < stop && room > 0; end++) {
+      const { row, left } = renderLine(lines[end], room);
+      block.append(row);
+      room = left;
+    }
+    isCut = room < 0;
+    block.style.containIntrinsicSize = `auto ${block.children.length * 1.5}em`;
+    place.append(block);
+  }
+  place.style.setProperty("--digits", String(end).length);
+  return { end, isCut };
+}
+
+/** A line, or what there is room for of it, and the room that is left: less than none if it was cut. */
+function renderLine(line, room) {
+  const text = line.endsWith("\n") ? line : `${line}\n`;
+  const found = [...oddities(text.slice(0, room + 1))];
+  const left = room - (text.length - 1) - found.length * MARK_LETTERS;
+  const stop = left < 0 ? Math.floor(room * text.length / (room - left)) : text.length;
+  const row = document.createElement("div");
+  row.className = "line";
+  let at = 0;
+  for (const odd of found.filter((odd) => odd.at < stop)) {
+    row.append(text.slice(at, odd.at), marked(odd.run));
+    at = odd.at + odd.run.length;
+  }
+  row.append(left < 0 ? `${text.slice(at, stop)}\n` : text.slice(at));
+  return { row, left };
+}
+
+/** Characters that deceive: they are there to be copied, and their names to be seen. */
+function marked(run) {
+  const mark = document.createElement("span");
+  mark.className = "odd";
+  mark.dataset.name = nameOf(run);
+  mark.textContent = run;
+  return mark;
+}
+
+function row(place, number) {
+  const at = number - 1 - Number(place.dataset.first);
+  return place.children[Math.floor(at / BLOCK)]?.children[at % BLOCK];
+}
+
+/** Whether all of the lines of `{ from, to }` are shown. */
+export const isShown = (place, { from, to }) => Boolean(row(place, from) && row(place, to));
 
 /** Marks the lines of `{ from, to }`, or none; whether there are such lines. */
 export function mark(place, range) {
@@ -61,7 +104,8 @@ export function clicked(place, event) {
   const gutter = line ? parseFloat(getComputedStyle(line).paddingLeft) : 0;
   if (!line || event.clientX > line.getBoundingClientRect().left + gutter) return null;
   const block = line.parentElement;
-  return [...place.children].indexOf(block) * BLOCK + [...block.children].indexOf(line) + 1;
+  const at = [...place.children].indexOf(block) * BLOCK + [...block.children].indexOf(line);
+  return Number(place.dataset.first) + at + 1;
 }
 
 /** Lines from what a person writes, or a link: `12`, `L12`, `12-20`, `L12-L20`; null for anything else. */

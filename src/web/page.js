@@ -1,4 +1,5 @@
-// What both pages are made with: the server's answer, elements, copying, dates and sizes.
+// What both pages are made with: the server's answer, elements, copying, dates and sizes, and what is asked before
+// something goes that cannot be had again.
 //
 // Invariant: content reaches the page as text nodes and properties, never as markup.
 
@@ -58,13 +59,53 @@ export function moment(unix) {
   return new Date(unix * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
 
-/** Makes a button ask once more before it does something that cannot be taken back. */
-export function twice(button, question, action) {
+/** Makes a button ask once more before it does what cannot be taken back, where `isNeeded` says that it is that. */
+export function twice(button, question, action, isNeeded = () => true) {
   const name = button.textContent;
   let asked = false;
   const reset = () => { asked = false; button.textContent = name; };
   button.addEventListener("blur", reset);
   button.addEventListener("click", () => {
-    if (asked) { reset(); action(); } else { asked = true; button.textContent = question; }
+    if (asked || !isNeeded()) { reset(); action(); } else { asked = true; button.textContent = question; }
   });
+}
+
+/** Lets the browser ask before this page is left while `isAtRisk` says that something would be lost with it. */
+export function guard(isAtRisk) {
+  addEventListener("beforeunload", (event) => { if (isAtRisk()) event.preventDefault(); });
+}
+
+/** Makes a button show what is written in a field for passwords, and hide it again; what sets it. */
+export function reveals(button, field) {
+  const set = (visible) => {
+    field.type = visible ? "text" : "password";
+    button.setAttribute("aria-pressed", visible);
+  };
+  button.addEventListener("click", () => set(field.type === "password"));
+  return set;
+}
+
+/** The address of this page over https: the operator's, where one is set, else that of now. */
+export function secureAddress() {
+  const own = new URL(document.body.dataset.url);
+  const here = new URL(location.href);
+  if (own.protocol === "https:") [here.hostname, here.port] = [own.hostname, own.port];
+  here.protocol = "https:";
+  return here.href;
+}
+
+/** When a paste goes, as words that stay true: `period` is the seconds it lives unread, where a read moves its end. */
+export function ending({ sliding, expires_at: expires }, period) {
+  return sliding ? `expires ${duration(period)} after the last read` : `expires on ${moment(expires)}`;
+}
+
+/** Shows how much of something is done; nothing, while there is nothing to see of it yet. */
+export function showProgress(share) {
+  show($("progress"), share > 0 && share < 1);
+  $("bar").value = share || 0;
+}
+
+/** Takes the words away that say that the script is missing. At the end of it: what stops before has not run. */
+export function isStarted() {
+  $("unstarted").remove();
 }

@@ -1,10 +1,13 @@
 // The page of one paste: asks before it burns, asks for what is missing, decrypts, and shows.
 //
 // Invariant: the content of a burn paste is fetched by a press of the button and by nothing else; once fetched, it is
-// kept until it could be shown, because there is no second time.
+// kept until it could be shown, and does not go without a question before it was copied or downloaded, because there is no
+// second time.
 
-import { $, answer, copy, duration, moment, say, show, size, twice } from "./page.js";
-import { passwordHeader, request } from "./api.js";
+import {
+  $, answer, copy, duration, ending, guard, isStarted, moment, reveals, say, secureAddress, show, showProgress, size, twice,
+} from "./page.js";
+import { download, passwordHeader, request } from "./api.js";
 import { deceives, recognise } from "./content.js";
 import * as lines from "./lines.js";
 import * as seal from "./seal.js";
@@ -21,13 +24,21 @@ let shown = null;
 let loading = false;
 /** Whether the reader has said that no key is to be asked for. */
 let shownAsIs = false;
+/** What has become of the paste on the server: "burned", "deleted", "expired" or "gone"; "" while it is there. */
+let fate = "";
+/** Whether the reader has what was burned: copied, or downloaded. */
+let isKept = false;
+/** Seconds a paste lives unread: its end was moved when this page was asked for. */
+const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
 const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
 const MISSING = "This paste looks encrypted, and the link has no key.";
+/** A paste whose end moves is asked for this often once the end that was known has passed. */
+const CHECKED_SECONDS = 60;
 const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
-const INSECURE = "Browsers decrypt only on pages that came over https. Open this link with https://, or in a shell: "
-  + "fpaste get, with the whole link in quotes.";
+/** Stands for the words about https, which have a link in them. */
+const INSECURE = "insecure";
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
@@ -49,7 +60,9 @@ function ask(problem) {
   const isFetched = upload !== null;
   const canDecrypt = problem !== INSECURE;
   const canSkip = problem && (isFetched || !key);
-  say($("problem"), problem);
+  say($("problem"), canDecrypt ? problem : "");
+  $("https").href = secureAddress();
+  show($("insecure"), !canDecrypt);
   $("state").textContent = "";
   show($("gate"), canDecrypt || canSkip);
   show($("burns"), burns && !isFetched);
@@ -90,6 +103,7 @@ async function load() {
   if (loading) return;
   setLoading(true);
   say($("problem"), "");
+  show($("insecure"), false);
   try {
     if (upload === null) upload = await fetchContent();
     await present();
@@ -108,23 +122,23 @@ async function fetchContent() {
   $("state").textContent = "Fetching…";
   const headers = locked ? passwordHeader($("password").value) : {};
   const response = await request("GET", `/${id}/raw`, { headers });
-  if (burns) {
-    tokens.forget(id);
-    show($("delete"), false);
-  }
+  if (burns) become("burned");
   try {
-    return new Uint8Array(await response.arrayBuffer());
+    return await download(response, showProgress);
   } catch {
     const lost = "It is off the server, so ask whoever sent the link to share it anew.";
     const error = new Error(`The connection broke before all of the paste was here. ${burns ? lost : "Try again."}`);
     throw Object.assign(error, { isEnd: burns });
   } finally {
+    showProgress(0);
     $("password").value = "";
+    revealPassword(false);
   }
 }
 
 function fail(error) {
   $("state").textContent = "";
+  if (error.status === 404) become("gone");
   if (error.status === 404 || error.isEnd) return end(error.message);
   const still = burns && upload === null && error.status === 403 ? " The paste is still there." : "";
   ask("");
@@ -156,12 +170,13 @@ function showAsIs() {
 }
 
 function showContent(bytes, kind) {
+  const hadGate = !$("gate").hidden;
   say($("problem"), "");
   show($("gate"), false);
   // Never a type that a browser would run, even when somebody opens the address of the blob.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
-  shown = { ...kind, url: URL.createObjectURL(blob) };
+  shown = { ...kind, url: URL.createObjectURL(blob), size: bytes.length };
   $("download").href = shown.url;
   $("download").download = `${id}.${kind.extension}`;
   const isText = kind.text !== null;
@@ -169,28 +184,44 @@ function showContent(bytes, kind) {
   show($("image"), kind.picture);
   show($("file"), !isText && !kind.picture);
   show($("deceives"), isText && deceives(kind.text));
-  if (isText) showText(range?.to > lines.SHOWN_LINES);
   if (kind.picture) $("picture").src = shown.url;
   show($("content"), true);
-  showFacts(bytes.length);
+  showFacts();
   $("state").textContent = burns ? "The server has deleted this paste. Keep what you need before you leave." : "";
-  if (isText) markLines();
+  // The button that was pressed is gone: the keyboard goes on at what it opened.
+  if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
+  if (!isText) return;
+  shown.lines = lines.split(kind.text);
+  showText(0, false);
+  markLines();
 }
 
-function showText(all) {
-  const count = lines.render($("text"), shown.text, all);
-  if (count.shown === count.all && !count.isCut) return say($("rest"), "");
-  const cut = count.isCut ? ", the last one cut" : "";
-  say($("rest"), `This is the beginning: ${count.shown} of ${count.all} lines${cut}. Copy and Download have all of it. `);
+/** Shows the text from a line on, or all of it. */
+function showText(first, all) {
+  const { end, isCut } = lines.render($("text"), shown.lines, first, all);
+  const count = shown.lines.length;
+  if (first === 0 && end === count && !isCut) return say($("rest"), "");
+  const cut = isCut ? ", the last one cut" : "";
+  const part = first === 0 ? `This is the beginning: ${end} of ${count} lines${cut}.`
+    : `These are lines ${first + 1} to ${end} of ${count}${cut}.`;
+  say($("rest"), `${part} Copy and Download have all of it. `);
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Show all";
-  button.addEventListener("click", () => { showText(true); markLines(); });
+  button.addEventListener("click", () => { showText(0, true); markLines(); $("text").focus({ preventScroll: true }); });
   $("rest").append(button);
+}
+
+/** Where a link leads beyond what is shown, shows that. */
+function goToLines() {
+  if (range && range.from <= shown.lines.length && !lines.isShown($("text"), range)) {
+    showText(lines.before(shown.lines, range.from), false);
+  }
 }
 
 /** Marks the lines the link names; whether there are such lines. */
 function markLines() {
+  goToLines();
   $("lines").value = range ? lines.formatRange(range).replaceAll("L", "") : "";
   return lines.mark($("text"), range);
 }
@@ -217,7 +248,7 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = null;
-  for (const part of ["content", "gate", "delete"]) show($(part), false);
+  for (const part of ["content", "gate", "insecure"]) show($(part), false);
   $("state").textContent = "";
   say($("problem"), sentence);
 }
@@ -231,8 +262,10 @@ function forgetContent() {
 
 async function remove() {
   try {
-    await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": tokens.tokenOf(id) } });
-    tokens.forget(id);
+    // Without a token, the certificate says who deletes.
+    const token = tokens.tokenOf(id);
+    await request("DELETE", `/${id}`, { headers: token ? { "X-Delete-Token": token } : {} });
+    become("deleted");
     end("");
     $("state").textContent = "The paste is deleted; its link leads nowhere now.";
   } catch (error) {
@@ -255,19 +288,48 @@ function followFragment() {
   begin();
 }
 
-function showFacts(bytes) {
+/** The paste is off the server: nothing is said of it as if it were there. */
+function become(what) {
+  fate = what;
+  tokens.forget(id);
+  show($("delete"), false);
+  showFacts();
+}
+
+function showFacts() {
+  const facts = [size(shown?.size ?? answer.size), `created ${moment(answer.created_at)}`];
   const left = answer.expires_at - Date.now() / 1000;
-  const facts = [size(bytes), `created ${moment(answer.created_at)}`];
-  const isGone = burns && upload !== null;
-  facts.push(isGone ? "burned" : `expires ${moment(answer.expires_at)}${left > 0 ? `, in ${duration(left)}` : ""}`);
+  const end = ending(answer, period);
+  facts.push(fate || (answer.sliding || left < 1 ? end : `${end}, in ${duration(left)}`));
   $("facts").textContent = facts.join(" · ");
 }
+
+/** Keeps the facts true as time goes by. A read somewhere else may have moved the end of a paste: the server knows. */
+async function watch() {
+  const left = answer.expires_at - Date.now() / 1000;
+  if (fate) return;
+  showFacts();
+  if (left > 0) return setTimeout(watch, Math.min(left + 1, 30) * 1000);
+  if (answer.sliding && await request("HEAD", `/${id}`).then(() => true, (error) => error.status !== 404)) {
+    return setTimeout(watch, CHECKED_SECONDS * 1000);
+  }
+  if (!fate) become("expired");
+  if (upload === null && !loading) end("This paste has expired.");
+}
+
+/** Whether something would be lost with this page. */
+const isAtRisk = () => fate === "burned" && upload !== null && !isKept;
+
+const revealPassword = reveals($("reveal"), $("password"));
 
 $("gate").addEventListener("submit", (event) => { event.preventDefault(); if (takeKey()) load(); });
 $("as-is").addEventListener("click", showAsIs);
 $("copy").addEventListener("click", () => {
-  $("said").textContent = copy(shown.text) ? "Copied." : "This browser does not let pages copy: select the text.";
+  const copied = copy(shown.text);
+  isKept ||= copied;
+  $("said").textContent = copied ? "Copied." : "This browser does not let pages copy: select the text.";
 });
+$("download").addEventListener("click", () => { isKept = true; });
 $("wrap").addEventListener("click", () => {
   const wraps = $("text").classList.toggle("wrap");
   $("wrap").setAttribute("aria-pressed", wraps);
@@ -283,6 +345,9 @@ $("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") e
 $("picture").addEventListener("error", () => { show($("image"), false); show($("file"), true); });
 addEventListener("hashchange", followFragment);
 twice($("delete"), "Delete for everybody?", remove);
-show($("delete"), tokens.tokenOf(id));
-showFacts(answer.size);
+// The server tells the owner alone who that is.
+show($("delete"), tokens.tokenOf(id) || answer.owner);
 begin();
+watch();
+guard(isAtRisk);
+isStarted();

@@ -2,10 +2,8 @@
 //
 // Invariant: the page stays responsive; when this returns, however, no worker is left.
 
-import { prefix } from "./page.js";
-
 // Trusted Types: the one script that may be run as a worker.
-const solver = `${prefix}/static/solver.js`;
+const solver = new URL("./solver.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("flaskpaste-solver", { createScriptURL: () => solver });
 const solverUrl = policy?.createScriptURL("") ?? solver;
 

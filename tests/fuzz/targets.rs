@@ -6,12 +6,14 @@ use flaskpaste::handlers::json_body::JsonBody;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
 use flaskpaste::server::decoder::{Decoder, Next};
 use flaskpaste::server::head::{MAX_HEAD_BYTES, Scan, scan};
-use flaskpaste::{admission, client, mime, paste, pow, web};
+use flaskpaste::web::Pages;
+use flaskpaste::{admission, client, mime, paste, pow};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Tries one input; panics when something does not hold.
@@ -222,12 +224,13 @@ fn mime(data: &[u8]) {
 
 /// Whatever an answer and an address hold, a page has the markup it has without; and the scripts read the answer back.
 fn page(data: &[u8]) {
+    static PAGES: LazyLock<Pages> = LazyLock::new(|| Pages::new("/prefix"));
     let value = text(data);
     let _ = with_request(&[("Accept", &value)], |request| request.accepts_html() && request.prefers_text());
     let filled = |value: &str| {
         let answer = serde_json::json!({ "id": value, "mime_type": value, "error": value, "hint": value });
         let status = if data.len().is_multiple_of(2) { 200 } else { 404 };
-        let Body::Bytes(page) = web::page(Reply::json(status, &answer), "/prefix", value).body else { unreachable!() };
+        let Body::Bytes(page) = PAGES.page(Reply::json(status, &answer), value).body else { unreachable!() };
         (String::from_utf8(page).unwrap(), answer)
     };
     let ((page, answer), (bare, _)) = (filled(&value), filled(""));

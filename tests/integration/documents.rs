@@ -188,16 +188,6 @@ fn the_descriptions_have_the_routes_and_codes_of_the_server() {
 }
 
 #[test]
-fn the_description_names_what_the_pages_are_made_of() {
-    let files = fs::read_dir(path("src/web")).unwrap().map(|file| file.unwrap().path());
-    let served = files.filter(|file| file.extension().is_some_and(|extension| extension != "html"));
-    let served: BTreeSet<String> = served.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
-    let described = &openapi()["paths"]["/static/{name}"]["parameters"][0]["schema"]["enum"];
-    let described = described.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned());
-    assert_eq!(described.collect::<BTreeSet<String>>(), served);
-}
-
-#[test]
 fn both_descriptions_have_the_same_codes() {
     let api = read("docs/api.md");
     let rows = api.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));

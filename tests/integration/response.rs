@@ -14,8 +14,6 @@ const ON_EVERY_RESPONSE: &[(&str, &str)] = &[
     ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Cache-Control", "no-store, no-cache, must-revalidate, private"),
-    ("Pragma", "no-cache"),
     ("X-Robots-Tag", "noindex, nofollow"),
 ];
 
@@ -137,6 +135,7 @@ impl Response {
             self.expect(self.get(name) == Some(*value), &format!("expected header {name}: {value}"));
             self.expect(self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name)).count() == 1, name);
         }
+        self.check_caching();
         let policy = self.get("Content-Security-Policy").unwrap_or_default();
         self.expect(policy.starts_with("default-src 'none'"), "expected a Content-Security-Policy");
         self.expect(policy.contains("frame-ancestors 'none'"), "expected frame-ancestors in the policy");
@@ -147,6 +146,19 @@ impl Response {
         if self.status >= 400 && !head_only {
             self.check_error(id);
         }
+    }
+
+    /// What has a name of its own for each content is kept, and nothing else is.
+    #[track_caller]
+    fn check_caching(&self) {
+        let target = self.request.split(' ').nth(1).unwrap_or_default();
+        let expected = if self.status == 200 && target.contains("/static/") {
+            [Some("public, max-age=31536000, immutable"), None]
+        } else {
+            [Some("no-store, no-cache, must-revalidate, private"), Some("no-cache")]
+        };
+        let values = ["Cache-Control", "Pragma"].map(|name| self.get(name));
+        self.expect(values == expected, &format!("expected Cache-Control and Pragma {expected:?}"));
     }
 
     #[track_caller]

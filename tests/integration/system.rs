@@ -27,6 +27,10 @@ mod pages;
 #[cfg(feature = "client")]
 mod pages_everybody;
 #[cfg(feature = "client")]
+mod pages_keeping;
+#[cfg(feature = "client")]
+mod pages_login;
+#[cfg(feature = "client")]
 mod pages_reading;
 #[cfg(feature = "client")]
 mod proxies;

@@ -40,8 +40,9 @@ fn what_a_stranger_wrote_stays_text() {
             browser.wait_to_see("#text");
             assert_eq!(browser.string(SHOWN), format!("{probe}\n"));
             assert_eq!(browser.sees("#deceives"), probe.contains(['\u{202e}', '\u{1b}']), "{probe:?}");
-            assert_eq!(browser.value("[typeof pwned, document.title]"), json!(["undefined", "A paste · flaskpaste"]));
-            assert_eq!(browser.value("document.querySelectorAll('#text *:not(.block, .line)').length"), 0);
+            let title = format!("Paste {} · flaskpaste", id_of(link));
+            assert_eq!(browser.value("[typeof pwned, document.title]"), json!(["undefined", title]));
+            assert_eq!(browser.value("document.querySelectorAll('#text *:not(.block, .line, .odd)').length"), 0);
         }
         // In the address, too.
         browser.open(&format!("{}#{probe}", typed[0]));
@@ -85,9 +86,9 @@ fn everything_can_be_done_with_the_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
-    // The text has the focus; then file, expiry, password, burn, encryption, and the button.
+    // The text has the focus; then file, expiry, password with its two buttons, burn, encryption, and the button.
     browser.press("typed");
-    browser.press(&TAB.repeat(4));
+    browser.press(&TAB.repeat(6));
     browser.press(SPACE);
     assert_eq!(browser.value("document.querySelector('#burn').checked"), true);
     browser.press(&TAB.repeat(2));
@@ -100,6 +101,7 @@ fn everything_can_be_done_with_the_keyboard() {
     browser.press(ENTER);
     browser.wait_to_see("#text");
     assert_eq!(browser.string(SHOWN), "typed\n");
+    browser.wait_for("document.activeElement.id === 'text'");
     browser.expect_clean(&url(&server), &[]);
 }
 
@@ -132,6 +134,12 @@ const AUDIT: &str = "
     }
     for (const image of document.images) if (!image.hasAttribute('alt')) faults.push(`${image.src} has no alt`);
     if (document.querySelectorAll('h1').length !== 1) faults.push('not one h1');
+    for (const region of document.querySelectorAll('body *')) {
+        const scrolls = ['overflowX', 'overflowY'].some((side) => ['auto', 'scroll'].includes(getComputedStyle(region)[side]));
+        if (!scrolls || !region.checkVisibility() || region.matches('input, select, textarea')) continue;
+        const isNamed = region.tabIndex === 0 && region.role && region.ariaLabel;
+        if (!isNamed) faults.push(`${region.outerHTML.slice(0, 99)}: the keyboard cannot scroll it`);
+    }
     if (document.documentElement.scrollWidth > innerWidth) faults.push(`${document.documentElement.scrollWidth} wide`);
     return faults;";
 
@@ -140,7 +148,7 @@ fn every_state_can_be_read_by_everybody() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
     let Some(browser) = Browser::start() else { return };
-    let text = "a text\n".repeat(20) + &"long ".repeat(100);
+    let text = "a text\n".repeat(20) + &"long ".repeat(100) + "\u{202e}\u{200b}\n" + &"x".repeat(500);
     let sealed = client.create(&text, &[]);
     let states = [
         (url(&server), "#create"),
@@ -155,7 +163,7 @@ fn every_state_can_be_read_by_everybody() {
             "Emulation.setEmulatedMedia",
             &json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] }),
         );
-        for width in [1000, 360] {
+        for width in [1000, 320] {
             browser.devtools(
                 "Emulation.setDeviceMetricsOverride",
                 &json!({ "width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500 }),
@@ -170,12 +178,16 @@ fn every_state_can_be_read_by_everybody() {
             assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, an empty text");
             browser.type_into("#text", "x");
             browser.run("document.querySelector('#text').value = crypto.randomUUID()", &[]);
+            browser.click("#generate");
             create(&browser);
             assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, the link");
         }
     }
     browser.expect_clean(&url(&server), &["status of 404"]);
 }
+
+/// What the console says of a header that browsers heed over https alone.
+const UNTRUSTED: &str = "Cross-Origin-Opener-Policy header has been ignored";
 
 #[test]
 fn without_https_the_page_says_what_to_do() {
@@ -188,7 +200,8 @@ fn without_https_the_page_says_what_to_do() {
     let plain = format!("http://paste.test:{port}");
     browser.open(&plain);
     browser.wait_to_see("#insecure");
-    assert!(browser.text("#insecure").contains("https"));
+    let secure = |browser: &Browser| browser.string("document.querySelector('#https').href");
+    assert_eq!(secure(&browser), format!("https://paste.test:{port}/"));
     assert_eq!(
         browser.value("[document.querySelector('#encrypt').checked, document.querySelector('#encrypt').disabled]"),
         json!([false, true])
@@ -201,19 +214,90 @@ fn without_https_the_page_says_what_to_do() {
     for burn in [&[][..], &["--burn"]] {
         let sealed = client.create("sealed", burn);
         browser.open(&sealed.replace(&url(&server), &plain));
-        browser.wait_for("document.querySelector('#problem').textContent.includes('https://')");
-        assert!(browser.text("#problem").contains("fpaste get"));
+        browser.wait_to_see("#insecure");
+        assert!(browser.text("#insecure").contains("fpaste get") && browser.sees("#https"));
+        let key = sealed.split_once('#').unwrap().1;
+        assert_eq!(secure(&browser), format!("https://paste.test:{port}/{}#{key}", id_of(&sealed)));
         assert!(!browser.sees("#go") && !browser.sees("#gate"));
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
         // Without a key it cannot be known whether it is encrypted; a burn paste is not touched before that is said.
         browser.open(sealed.replace(&url(&server), &plain).split('#').next().unwrap());
         browser.wait_to_see("#as-is");
-        assert!(browser.text("#problem").contains("https://") && !browser.sees("#go"));
+        assert!(browser.sees("#insecure") && !browser.sees("#go"));
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
         browser.click("#as-is");
         browser.wait_to_see("#download");
     }
-    browser.expect_clean(&plain, &[]);
+    browser.expect_clean(&plain, &[UNTRUSTED]);
+    // Where the operator has said where https is, the link leads there.
+    let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example.org")]);
+    let port = server.authority().rsplit(':').next().unwrap().to_owned();
+    browser.open(&format!("http://paste.test:{port}/#shell"));
+    browser.wait_to_see("#insecure");
+    assert_eq!(secure(&browser), "https://paste.example.org/#shell");
+}
+
+#[test]
+fn forced_colours_keep_what_colour_alone_tells() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
+    browser.devtools("Emulation.setEmulatedMedia", &forced);
+    browser.open(&format!("{}:L2", Client::new(&server).create("one\ntwo \u{200b}\n", &[])));
+    browser.wait_to_see(".marked");
+    let look = |selector: &str, property: &str| {
+        browser.string(&format!("getComputedStyle(document.querySelector('{selector}')).{property}"))
+    };
+    assert_ne!(look(".marked", "backgroundColor"), look(".line", "backgroundColor"), "the lines of the link");
+    assert_ne!(look("#wrap", "backgroundColor"), look("#copy", "backgroundColor"), "a button that is pressed");
+    for selector in ["#deceives", ".odd"] {
+        let pseudo = if selector == ".odd" { "'::before'" } else { "null" };
+        let border =
+            browser.string(&format!("getComputedStyle(document.querySelector('{selector}'), {pseudo}).borderTopStyle"));
+        assert_eq!(border, "solid", "{selector}");
+    }
+    browser.open(&url(&server));
+    browser.type_into("#text", "x");
+    create(&browser);
+    assert_eq!(look("#qr svg", "backgroundColor"), "rgb(255, 255, 255)", "a QR code is dark on light");
+}
+
+#[test]
+fn the_logo_is_seen_in_the_dark() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    for (theme, name) in [("light", "/static/icon."), ("dark", "/static/icon-dark.")] {
+        let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        browser.devtools("Emulation.setEmulatedMedia", &feature);
+        browser.open(&url(&server));
+        browser.wait_for(&format!("document.querySelector('.brand img').currentSrc.includes('{name}')"));
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_page_whose_script_does_not_come_says_so() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let pages = [url(&server), format!("{}{}", url(&server), server.paste("x").path())];
+    for page in &pages {
+        browser.open(page);
+        browser.wait_for("!document.querySelector('#unstarted')");
+        // One of many is enough.
+        for blocked in ["*/static/page.*", "*/static/paste.*", "*/static/create.*", "*/static/seal.*"] {
+            let is_other =
+                page == &pages[0] && blocked.contains("paste") || page != &pages[0] && blocked.contains("create");
+            if is_other {
+                continue;
+            }
+            browser.devtools("Network.setBlockedURLs", &json!({ "urls": [blocked] }));
+            browser.open(page);
+            browser.wait_for("document.readyState === 'complete'");
+            browser.wait_for("document.querySelector('#unstarted').offsetHeight > 20");
+            assert!(browser.text("#unstarted").contains("script"), "{}", browser.text("#unstarted"));
+        }
+        browser.devtools("Network.setBlockedURLs", &json!({ "urls": [] }));
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     assert!(!browser.sees("#delete"), "there is nothing left to delete");
     client.run(&["get", &link]).failed(3);
     browser.expect_clean(&url(&server), &[]);
+    browser.click("#copy");
     // Whoever comes later is told; the console has the 404 of the page itself.
     browser.open(&link);
     assert!(browser.text("main").contains("There is no such paste."), "{}", browser.text("main"));
@@ -319,9 +320,142 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
     browser.click("#rest button");
     assert_eq!(browser.value("document.querySelector('.line').textContent.length"), (2 << 20) + 2);
     assert!(!browser.sees("#rest"));
-    // A link to a line beyond what is shown at once shows it.
-    browser.open(&format!("{}:L29000", client.create(&text, &[])));
-    browser.wait_to_see(".marked");
-    assert_eq!(browser.string("document.querySelector('.marked').textContent"), "29000\r\n");
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_link_to_lines_beyond_what_is_shown_shows_them() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let marked = "Array.from(document.querySelectorAll('.marked'), (line) => line.textContent).join('')";
+    // Of many lines, and of few that are long: 100 of 40,000 letters.
+    let many = (1..=30_000).fold(String::new(), |text, number| text + &format!("{number}\r\n"));
+    let long = (1..=75).fold(String::new(), |text, number| text + &format!("{number} {}\n", "x".repeat(40_000)));
+    for (text, lines, expected) in [
+        (&many, "L29000", "29000\r\n".to_owned()),
+        (&many, "L19999-L20001", "19999\r\n20000\r\n20001\r\n".into()),
+        (&long, "L70", format!("70 {}\n", "x".repeat(40_000))),
+    ] {
+        let link = client.create(text, &[]);
+        browser.open(&format!("{link}:{lines}"));
+        browser.wait_to_see(".marked");
+        assert_eq!(browser.string(marked), expected);
+        let in_sight = "document.querySelector('.marked').getBoundingClientRect()";
+        browser.wait_for(&format!("{in_sight}.bottom > 0 && {in_sight}.top < innerHeight"));
+        assert!(browser.text("#rest").starts_with("These are lines "), "{}", browser.text("#rest"));
+        // The numbers are those of the text, in the margin too.
+        let number = expected.split([' ', '\r']).next().unwrap();
+        let script =
+            "const line = document.querySelector('.marked'); const { left, top } = line.getBoundingClientRect();
+            line.dispatchEvent(new MouseEvent('click', { bubbles: true, clientX: left + 4, clientY: top + 4 }))";
+        browser.run(script, &[]);
+        assert!(
+            browser.string("location.hash").ends_with(&format!(":L{number}")),
+            "{}",
+            browser.string("location.hash")
+        );
+        // Back, by the field and by the address.
+        browser.run("document.querySelector('#lines').value = ''", &[]);
+        browser.type_into("#lines", &format!("2{ENTER}"));
+        assert!(browser.string(marked).starts_with('2') && browser.text("#rest").starts_with("This is the beginning"));
+        browser.run("location.hash = arguments[0]", &[json!(format!("{}:{lines}", link.split_once('#').unwrap().1))]);
+        browser.wait_for(&format!("{marked}.startsWith('{number}')"));
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+/// Characters that deceive, and what stands for them.
+const ODDITIES: &[(&str, &str)] = &[
+    ("\u{200b}", "ZWSP"),
+    ("\u{200d}", "ZWJ"),
+    ("\u{2060}", "WJ"),
+    ("\u{200f}", "RLM"),
+    ("\u{61c}", "ALM"),
+    ("\u{202e}", "RLO"),
+    ("\u{2066}", "LRI"),
+    ("\u{ad}", "SHY"),
+    ("\u{3164}", "U+3164"),
+    ("\u{115f}", "U+115F"),
+    ("\u{ffa0}", "U+FFA0"),
+    ("\u{e0041}", "U+E0041"),
+    ("\u{feff}", "BOM"),
+    ("\r", "CR"),
+    ("\u{1b}", "ESC"),
+    ("\u{2028}", "U+2028"),
+];
+
+#[test]
+fn characters_that_deceive_are_marked_where_they_stand() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    let text = ODDITIES.iter().fold(String::new(), |text, (odd, name)| text + &format!("a{odd}b {name}\n"));
+    let link = client.create(&text, &[]);
+    browser.open(&link);
+    browser.wait_to_see("#text");
+    assert!(browser.sees("#deceives"));
+    let marks =
+        "Array.from(document.querySelectorAll('.line'), (line) => Array.from(line.querySelectorAll('.odd'), (mark) => {
+        const before = mark.previousSibling.data;
+        return [before, getComputedStyle(mark, '::before').content, mark.getBoundingClientRect().width > 8];
+    }))";
+    let expected: Vec<_> = ODDITIES.iter().map(|(_, name)| json!([["a", format!("\"{name}\""), true]])).collect();
+    assert_eq!(browser.value(marks), json!(expected));
+    // What is copied, by the button and by hand, and what is downloaded, is the text itself.
+    assert_eq!(browser.string(SHOWN), text);
+    let listen = "addEventListener('copy', (event) => { window.copied = event.clipboardData.getData('text/plain'); })";
+    browser.run(listen, &[]);
+    browser.click("#copy");
+    assert_eq!(browser.string("copied"), text);
+    let selected = "Array.from(document.querySelectorAll('.line'), (line) => {
+        getSelection().selectAllChildren(line);
+        return getSelection().toString().trimEnd();
+    })";
+    let lines: Vec<String> = ODDITIES.iter().map(|(odd, name)| format!("a{odd}b {name}")).collect();
+    assert_eq!(browser.value(selected), json!(lines));
+    // The direction of writing is that of the text around: what follows a mark stands to its right.
+    let order = "Array.from(document.querySelectorAll('.line'), (line) => {
+        const range = document.createRange();
+        const after = line.querySelector('.odd').nextSibling;
+        range.setStart(after, 0);
+        range.setEnd(after, 1);
+        return range.getBoundingClientRect().left >= line.querySelector('.odd').getBoundingClientRect().right - 1;
+    }).every(Boolean)";
+    assert_eq!(browser.value(order), true);
+    expect_download(&browser, &folder, &format!("{}.txt", id_of(&link)), text.as_bytes());
+    // Where they belong, they are not marked.
+    browser.open(
+        &client.create("👨\u{200d}👩\u{200d}👧 ❤\u{fe0f} می\u{200c}خواهم क\u{94d}\u{200d}ष tab\tand\r\nlines", &[]),
+    );
+    browser.wait_to_see("#text");
+    assert!(!browser.sees("#deceives") && !browser.sees(".odd"));
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn texts_in_other_encodings_are_texts() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    let text = "Grüße aus München – „ja“\n".replace(['–', '„', '“'], "-");
+    let utf16 =
+        |bytes: fn(u16) -> [u8; 2]| format!("\u{feff}{text}").encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let latin1: Vec<u8> = text.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
+    for content in [utf16(u16::to_le_bytes), utf16(u16::to_be_bytes), latin1] {
+        for options in [&[][..], &["-E"]] {
+            let link = client.create(&content, options);
+            expect_text(&browser, &link, &text);
+            assert!(!browser.sees("#deceives"));
+            expect_download(&browser, &folder, &format!("{}.txt", id_of(&link)), &content);
+        }
+    }
+    // Ciphertext without its key is none.
+    browser.open(client.create("a short secret", &[]).split('#').next().unwrap());
+    browser.wait_to_see("#key");
     browser.expect_clean(&url(&server), &[]);
 }
