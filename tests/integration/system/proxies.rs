@@ -60,10 +60,10 @@ fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String)
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let proxy = change(&contrib("nginx/flaskpaste-proxy.conf"), "CHANGE-ME", PROXY_SECRET);
     fs::write(folder.join("flaskpaste-proxy.conf"), proxy).unwrap();
-    let mut text = contrib("nginx/flaskpaste.conf");
+    let snippet = "/etc/nginx/snippets/flaskpaste-proxy.conf";
+    let mut text = contrib("nginx/flaskpaste.conf").replace(snippet, &at("flaskpaste-proxy.conf"));
     for (from, to) in [
         ("server 127.0.0.1:5000;", format!("server {};", server.authority())),
-        ("/etc/nginx/snippets/flaskpaste-proxy.conf", at("flaskpaste-proxy.conf")),
         ("/etc/letsencrypt/live/paste.example.org/fullchain.pem", at("server.crt")),
         ("/etc/letsencrypt/live/paste.example.org/privkey.pem", at("server.key")),
         ("/etc/nginx/authority.crt", at("ca.crt")),
@@ -73,6 +73,8 @@ fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String)
     ] {
         text = change(&text, from, &to);
     }
+    let is_comment = |line: &str| line.trim_start().starts_with('#');
+    assert!(text.lines().all(|line| is_comment(line) || !line.contains("/etc/")), "{text}");
     let text = edit(text.replace("paste.example.org", "localhost"));
     Nginx::start_with(folder, 2, |ports| {
         let text = change(&text, "listen 80;", &format!("listen 127.0.0.1:{};", ports[0]));
@@ -162,6 +164,43 @@ fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
     assert!(!server.log().contains("192.0.2.9"), "{}", server.log());
     owner.run(&["delete", &id]).succeeded();
     anonymous.run(&["get", &link]).failed(3);
+}
+
+/// A file of the pages through a proxy: as the server says, compressed for who takes that, and nothing else is.
+#[track_caller]
+fn expect_static_files(people: &People, prefix: &str) {
+    let (page, _) = people.curl(&format!("{prefix}/"), &["-H", "Accept: text/html"]);
+    let path = page.split("stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(path.starts_with(&format!("{prefix}/static/style.")), "{path}");
+    let head = |path: &str, accept: &str| {
+        let arguments = ["-D", "-", "-o", "/dev/null", "-H", "Accept-Encoding: gzip", "-H", accept];
+        people.curl(path, &arguments).0.to_ascii_lowercase()
+    };
+    let file = head(path, "Accept: */*");
+    for line in
+        ["cache-control: public, max-age=31536000, immutable", "content-encoding: gzip", "vary: accept-encoding"]
+    {
+        assert_eq!(file.matches(line).count(), 1, "{line}: {file}");
+    }
+    assert!(!file.contains("pragma"), "{file}");
+    let (unpacked, _) = people.curl(path, &["--compressed"]);
+    assert_eq!(unpacked, people.curl(path, &[]).0);
+    for accept in ["Accept: text/html", "Accept: application/json"] {
+        let other = head(&format!("{prefix}/"), accept);
+        assert!(other.contains("cache-control: no-store") && !other.contains("content-encoding"), "{other}");
+    }
+    assert_eq!(people.curl(&format!("{prefix}/static/style.css"), &[]).1, "404");
+}
+
+#[test]
+fn nginx_passes_static_files_on_to_be_kept_and_compressed() {
+    let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
+    expect_static_files(&people, "");
+    let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
+    expect_static_files(&people, "/paste");
+    // What else lives on the host keeps its own files.
+    let (body, status) = people.curl("/other/static/style.css", &[]);
+    assert!(status == "404" && !body.contains("request_id"), "{body}");
 }
 
 #[test]
@@ -313,4 +352,5 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
     assert_eq!(people.curl("/", &["--data-binary", &format!("@{}", file.display())]).1, "413");
     assert_eq!(people.curl("/metrics", &[]).1, "403");
+    expect_static_files(&people, "");
 }
