@@ -25,6 +25,8 @@ let sending = null;
 let current = null;
 /** Whether somebody has the link: it was copied, or this page is left for it. */
 let isLinkKept = false;
+/** Whether somebody has the password: they wrote it, or it was copied or looked at beside the link. */
+let isSecretKept = true;
 
 const chosen = () => $("file").files[0] ?? null;
 
@@ -50,7 +52,7 @@ function showChoice() {
 /** Takes the first of some files that were dropped or pasted. */
 function take(files) {
   if (sending) return;
-  if (current && !isLinkKept) return say($("gone"), "Copy the link first: nobody can find it again.");
+  if (current && isAtRisk()) return say($("gone"), `Copy the ${missing()} first: nobody can find it again.`);
   if (current) startAgain();
   const one = new DataTransfer();
   one.items.add(files[0]);
@@ -196,7 +198,7 @@ function expireAt(created) {
   // Timers count no further than 24 days.
   if (left < 2 ** 31) setTimeout(() => {
     if (current !== created) return;
-    isLinkKept = true;
+    isLinkKept = isSecretKept = true;
     $("facts").textContent = `Expired on ${moment(created.expires_at)}: the link leads nowhere now.`;
   }, left);
 }
@@ -225,6 +227,7 @@ function copyLink() {
 
 function copySecret() {
   const copied = copy($("secret").value);
+  isSecretKept ||= copied;
   $("copied").textContent = copied ? "The password is copied." : "This browser does not let pages copy: show it, and select it.";
 }
 
@@ -241,6 +244,7 @@ function generate() {
   const letters = Array.from(crypto.getRandomValues(new Uint8Array(20)), (byte) => LETTERS[byte & 31]).join("");
   $("password").value = letters.match(/.{5}/g).join("-");
   revealPassword(true);
+  isSecretKept = false;
 }
 
 function hidePasswords() {
@@ -261,6 +265,7 @@ async function remove() {
 
 function startAgain() {
   current = null;
+  isSecretKept = true;
   setAddress(`${prefix}/`, title);
   for (const field of ["link", "secret"]) $(field).value = "";
   $("open").removeAttribute("href");
@@ -273,7 +278,10 @@ function startAgain() {
 }
 
 /** Whether something would be lost with this page. */
-const isAtRisk = () => Boolean(current ? !isLinkKept : sending || $("text").value || chosen());
+const isAtRisk = () => Boolean(current ? missing() : sending || $("text").value || chosen());
+
+/** What nobody has yet of the result. */
+const missing = () => (isLinkKept ? isSecretKept ? "" : "password" : "link");
 
 const revealPassword = reveals($("reveal"), $("password"));
 const revealSecret = reveals($("reveal-secret"), $("secret"));
@@ -297,8 +305,12 @@ function begin() {
   $("copy-secret").addEventListener("click", copySecret);
   $("open").addEventListener("click", open);
   $("link").addEventListener("copy", () => { isLinkKept = true; });
+  $("password").addEventListener("input", () => { isSecretKept = true; });
+  for (const [field, event] of [["password", "copy"], ["secret", "copy"], ["reveal-secret", "click"]]) {
+    $(field).addEventListener(event, () => { isSecretKept = true; });
+  }
   $("link").addEventListener("focus", () => $("link").select());
-  twice($("again"), "Go on without the link?", startAgain, () => !isLinkKept);
+  twice($("again"), "Go on without copying?", startAgain, isAtRisk);
   twice($("delete"), "Delete for everybody?", remove);
   const invite = (invited) => document.body.classList.toggle("invited", invited);
   addEventListener("dragover", (event) => {

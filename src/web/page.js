@@ -72,7 +72,12 @@ export function twice(button, question, action, isNeeded = () => true) {
 
 /** Lets the browser ask before this page is left while `isAtRisk` says that something would be lost with it. */
 export function guard(isAtRisk) {
-  addEventListener("beforeunload", (event) => { if (isAtRisk()) event.preventDefault(); });
+  addEventListener("beforeunload", (event) => {
+    if (!isAtRisk()) return;
+    event.preventDefault();
+    // What browsers of before 2024 look at.
+    event.returnValue = "?";
+  });
 }
 
 /** Makes a button show what is written in a field for passwords, and hide it again; what sets it. */

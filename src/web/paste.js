@@ -251,6 +251,8 @@ function end(sentence) {
   for (const part of ["content", "gate", "insecure"]) show($(part), false);
   $("state").textContent = "";
   say($("problem"), sentence);
+  // The button that was pressed is gone: the keyboard goes on from the top.
+  $("title").focus();
 }
 
 function forgetContent() {

@@ -7,6 +7,9 @@ const solver = new URL("./solver.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("flaskpaste-solver", { createScriptURL: () => solver });
 const solverUrl = policy?.createScriptURL("") ?? solver;
 
+const NO_WORKER = "The proof of work does not start. Copy what you wrote, reload this page, which may be older than the "
+  + "server, and try again; if it stays, this browser cannot do it, and fpaste in a shell can.";
+
 /**
  * Solves a challenge; its solution. `progress` is called with the hashes tried so far. Throws `signal`'s reason when it
  * is aborted, and an error when the browser runs no workers.
@@ -22,7 +25,7 @@ export async function solve(challenge, progress, signal) {
       for (let index = 0; index < count; index++) {
         const worker = new Worker(solverUrl);
         workers.push(worker);
-        worker.onerror = () => reject(new Error("This browser cannot do the proof of work. Use fpaste in a shell."));
+        worker.onerror = () => reject(new Error(NO_WORKER));
         worker.onmessage = ({ data }) => {
           progress(tried += data.tried);
           if (data.solution) resolve(data.solution);

@@ -30,7 +30,7 @@ fn unsent_texts_and_links_nobody_copied_are_asked_about() {
     let title = browser.string("document.title");
     assert!(title.contains(id_of(&link)) && !title.contains(link.split_once('#').unwrap().1), "{title}");
     browser.click("#again");
-    assert_eq!(browser.text("#again"), "Go on without the link?");
+    assert_eq!(browser.text("#again"), "Go on without copying?");
     // Nor does a file that is dropped replace it.
     let drop = "const files = new DataTransfer(); files.items.add(new File(['x'], 'x'));
         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }))";
@@ -134,6 +134,7 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
     browser.click("#delete");
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('deleted')");
     assert!(!browser.sees("#delete") && !browser.sees("#content"));
+    assert_eq!(browser.string("document.activeElement.id"), "title");
     browser.expect_clean(&url(&server), &[]);
     // Deleted elsewhere, while the page asks for a password.
     let locked = server.post("locked").header("X-Paste-Password", "x").created();
@@ -260,6 +261,8 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
     assert_eq!(browser.string("document.querySelector('#password').value"), "");
     browser.click("#copy-secret");
     assert!(asks(&browser), "the link itself is not copied yet");
+    browser.click("#copy");
+    assert!(!asks(&browser));
     start_again(&browser);
     assert_eq!(browser.string("document.querySelector('#secret').value"), "");
     browser.open(&link);
@@ -274,6 +277,27 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
     browser.type_into("#text", "open");
     create(&browser);
     assert!(!browser.sees("#secret"));
+    start_again(&browser);
+    // What was generated nobody knows before it is copied or looked at; what was typed, who typed it.
+    for (generated, known_by) in [(true, "#copy-secret"), (true, "#reveal-secret"), (false, "")] {
+        browser.type_into("#text", "locked");
+        if generated {
+            browser.click("#generate");
+        } else {
+            browser.type_into("#password", "typed");
+        }
+        create(&browser);
+        browser.click("#copy");
+        assert_eq!(asks(&browser), generated);
+        if generated {
+            browser.click("#again");
+            assert_eq!(browser.text("#again"), "Go on without copying?");
+            browser.click(known_by);
+            assert!(!asks(&browser));
+        }
+        browser.click("#again");
+        browser.wait_to_see("#create");
+    }
     browser.expect_clean(&url(&server), &[]);
 }
 
