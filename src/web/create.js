@@ -188,7 +188,7 @@ function setAddress(address, name) {
 function facts(created) {
   const end = ending(created, limits.expiry);
   if (!created.sliding) expireAt(created);
-  const ends = created.burn_after_read ? `Gone after the first reading. Unread, it ${end}.` : `E${end.slice(1)}.`;
+  const ends = created.burn_after_read ? `Gone after the first reading. Unread, it ${end}.` : `It ${end}.`;
   return [`${size(created.size)}.`, ends, created.password_protected ? "Whoever opens it needs the password." : ""].join(" ");
 }
 

@@ -99,15 +99,20 @@ export function secureAddress() {
   return here.href;
 }
 
-/** When a paste goes, as words that stay true: `period` is the seconds it lives unread, where a read moves its end. */
-export function ending({ sliding, expires_at: expires }, period) {
-  return sliding ? `expires ${duration(period)} after the last read` : `expires on ${moment(expires)}`;
+/**
+ * When a paste goes, as words that stay true: `period` is the seconds it lives unread, where a read moves its end. Of what
+ * burns, that is a look at its page.
+ */
+export function ending({ sliding, expires_at: expires, burn_after_read: burns }, period) {
+  if (!sliding) return `expires on ${moment(expires)}`;
+  return `expires ${duration(period)} after ${burns ? "its page was last opened" : "the last read"}`;
 }
 
 /** Shows how much of something is done; nothing, while there is nothing to see of it yet. */
 export function showProgress(share) {
-  show($("progress"), share > 0 && share < 1);
-  $("bar").value = share || 0;
+  const isPart = share > 0 && share < 1;
+  show($("progress"), isPart);
+  $("bar").value = isPart ? share : 0;
 }
 
 /** Takes the words away that say that the script is missing. At the end of it: what stops before has not run. */

@@ -34,9 +34,9 @@ let { key, range } = lines.parseFragment(location.hash.slice(1));
 
 const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
 const MISSING = "This paste looks encrypted, and the link has no key.";
+const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
 /** A paste whose end moves is asked for this often once the end that was known has passed. */
 const CHECKED_SECONDS = 60;
-const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
 /** Stands for the words about https, which have a link in them. */
 const INSECURE = "insecure";
 
@@ -319,8 +319,8 @@ async function watch() {
   if (upload === null && !loading) end("This paste has expired.");
 }
 
-/** Whether something would be lost with this page. */
-const isAtRisk = () => fate === "burned" && upload !== null && !isKept;
+/** Whether something would be lost with this page: what burns while it is fetched, and when it is here. */
+const isAtRisk = () => burns && loading || fate === "burned" && upload !== null && !isKept;
 
 const revealPassword = reveals($("reveal"), $("password"));
 

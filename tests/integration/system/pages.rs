@@ -76,7 +76,7 @@ fn a_text_is_created_and_opened_in_a_fresh_profile() {
     let stored = server.get(&format!("/{}/raw", id_of(&link)));
     assert_eq!(stored.body.len(), "a secret\nwith <b>two</b> lines\n".len() + 28);
     let facts = browser.text("#facts");
-    assert_eq!(facts, "31 bytes. Expires 5 days after the last read.");
+    assert_eq!(facts, "31 bytes. It expires 5 days after the last read.");
     assert!(browser.requests().iter().all(|request| !request.contains('#')));
     browser.expect_clean(&url(&server), &[]);
     let Some(other) = Browser::start() else { return };
@@ -114,7 +114,7 @@ fn the_browser_and_fpaste_read_each_other() {
     let link = create(&browser);
     assert!(!link.contains('#'), "{link}");
     assert!(browser.text("#about").contains("Not encrypted"));
-    assert!(browser.text("#facts").contains("Expires on "), "{}", browser.text("#facts"));
+    assert!(browser.text("#facts").contains("It expires on "), "{}", browser.text("#facts"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "not encrypted: é");
     server.get(&format!("/{}", id_of(&link))).expect_field("mime_type", "text/plain; charset=utf-8");
     browser.expect_clean(&url(&server), &[]);

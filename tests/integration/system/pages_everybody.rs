@@ -276,6 +276,20 @@ fn the_logo_is_seen_in_the_dark() {
 }
 
 #[test]
+fn the_second_visit_fetches_no_file_anew() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let fetched = "performance.getEntriesByType('resource').filter((file) => file.name.includes('/static/') && file.transferSize > 0).length";
+    browser.open(&url(&server));
+    browser.wait_for("!document.querySelector('#unstarted')");
+    assert_ne!(browser.value(fetched), 0);
+    browser.open(&url(&server));
+    browser.wait_for("!document.querySelector('#unstarted')");
+    assert_eq!(browser.value(fetched), 0);
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
 fn a_page_whose_script_does_not_come_says_so() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };

@@ -113,6 +113,10 @@ fn sliding_and_fixed_ends_are_told_apart() {
     browser.wait_to_see("#content");
     let facts = browser.text("#facts");
     assert!(facts.ends_with("expires 2 hours after the last read"), "{facts}");
+    browser.open(&client.create("sliding", &["--burn"]));
+    browser.wait_to_see("#go");
+    let facts = browser.text("#facts");
+    assert!(facts.ends_with("expires 2 hours after its page was last opened"), "{facts}");
     browser.open(&client.create("fixed", &["-x", "1h"]));
     browser.wait_to_see("#content");
     let facts = browser.text("#facts");
@@ -122,7 +126,7 @@ fn sliding_and_fixed_ends_are_told_apart() {
 
 #[test]
 fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
-    let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "3")]);
+    let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "6")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
     // Deleted here.
@@ -146,18 +150,18 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('gone')");
     browser.expect_clean(&url(&server), &["status of 404"]);
     // Expired: what is shown stays, what is not cannot be had any more.
-    browser.open(&client.create("expired", &["-x", "3"]));
+    browser.open(&client.create("expired", &["-x", "6"]));
     browser.wait_to_see("#content");
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('expired')");
     assert!(browser.sees("#content"));
-    browser.open(&client.create("expired", &["-x", "3", "--burn"]));
+    browser.open(&client.create("expired", &["-x", "6", "--burn"]));
     browser.wait_to_see("#go");
     browser.wait_for("document.querySelector('#problem').textContent.includes('expired')");
     assert!(!browser.sees("#gate") && browser.text("#facts").ends_with("expired"));
     // And on the page that made it.
     browser.open(&url(&server));
     browser.type_into("#text", "expired");
-    browser.run("document.querySelector('#expiry').value = '3'", &[]);
+    browser.run("document.querySelector('#expiry').value = '6'", &[]);
     create(&browser);
     browser.wait_for("document.querySelector('#facts').textContent.startsWith('Expired on ')");
     browser.expect_clean(&url(&server), &[]);
@@ -165,8 +169,10 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
 
 #[test]
 fn a_sliding_end_that_has_passed_is_asked_about() {
-    let server = Server::start(&[("FLASKPASTE_EXPIRY", "2")]);
+    let server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
     let Some(browser) = Browser::start() else { return };
+    // A browser's first page takes it a while, and the paste does not wait.
+    browser.open(&url(&server));
     browser.open(&format!("{}{}", url(&server), server.post("x").created().path()));
     browser.wait_to_see("#content");
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('expired')");
@@ -205,6 +211,7 @@ fn progress_is_shown_of_what_takes_long() {
     slow(500_000);
     browser.click("#go");
     browser.wait_for(is_under_way);
+    assert!(asks(&browser), "what burns is not here yet, and off the server");
     slow(-1);
     browser.wait_to_see("#content");
     assert!(!browser.sees("#progress"));
