@@ -1,6 +1,6 @@
 //! fpaste's commands and exit codes, against a real server.
 
-use crate::client_harness::Client;
+use crate::client_harness::{Client, Running};
 use crate::harness::Server;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
@@ -394,7 +394,7 @@ fn a_certificate_is_written_with_its_key_or_not_at_all() {
     let arguments = ["cert", "-c", "secp256r1", "-o", "pair"];
     let all_at_once = |more: &[&str]| {
         let arguments = [&arguments, more].concat();
-        let children: Vec<_> = (0..6).map(|_| client.command(&arguments).spawn().unwrap()).collect();
+        let children: Vec<_> = (0..6).map(|_| Running::start(&mut client.command(&arguments))).collect();
         children.into_iter().filter_map(|mut child| child.wait().unwrap().success().then_some(())).count()
     };
     let pair =

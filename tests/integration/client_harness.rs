@@ -2,14 +2,14 @@
 //!
 //! Invariant: nothing of the machine's configuration, history or proxies reaches it, and no run outlives its test.
 
-use crate::harness::{Folder, SOON, Server};
+use crate::harness::{Folder, SOON, Server, wait_until};
 use signal_hook::consts::{SIGHUP, SIGINT};
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
-use std::time::Instant;
 
 /// A person's home, and the server they use.
 pub struct Client {
@@ -34,6 +34,66 @@ fn catch_signals() {
         signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&always)).unwrap();
         signal_hook::flag::register(SIGHUP, always).unwrap();
     });
+}
+
+/// A run that goes on. It ends with its test at the latest.
+pub struct Running(Child);
+
+impl Running {
+    pub fn start(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Sends it a signal, `INT` for example.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits for its end; its exit code, if no signal ended it.
+    #[track_caller]
+    pub fn code(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("fpaste has ended", SOON, || {
+            status = self.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+
+    /// Waits for its end, and takes what it writes.
+    #[track_caller]
+    pub fn end(mut self, arguments: &[&str]) -> Run {
+        // Read while it runs: a full pipe would stop it.
+        let stdout = drain(self.stdout.take());
+        let stderr = drain(self.stderr.take());
+        let code = self.code();
+        let stdout = stdout.join().unwrap();
+        let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
+        let shown = format!("fpaste {arguments:?}: {code:?}\n{}\n{stderr}", String::from_utf8_lossy(&stdout));
+        Run { code, stdout, stderr, shown }
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl Client {
@@ -87,20 +147,30 @@ impl Client {
         command
     }
 
+    /// A shell in the same place, with `$FPASTE` as the program.
+    pub fn shell(&self, script: &str) -> Command {
+        let inner = self.command(&[]);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).env_clear().current_dir(self.home.path());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("FPASTE", env!("CARGO_BIN_EXE_fpaste")).stdin(Stdio::null());
+        command
+    }
+
     /// Runs it with nothing on stdin.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Run {
-        finish(self.command(arguments).spawn().unwrap(), arguments)
+        Running::start(&mut self.command(arguments)).end(arguments)
     }
 
     /// Runs it with this on stdin.
     #[track_caller]
     pub fn pipe(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = Running::start(self.command(arguments).stdin(Stdio::piped()));
         let (mut stdin, input) = (child.stdin.take().unwrap(), input.as_ref().to_vec());
         // It may end without reading all.
         let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-        let run = finish(child, arguments);
+        let run = child.end(arguments);
         writer.join().unwrap();
         run
     }
@@ -111,26 +181,6 @@ impl Client {
         let arguments: Vec<&str> = [&["create", "-"], arguments].concat();
         self.pipe(input, &arguments).succeeded().line()
     }
-}
-
-#[track_caller]
-fn finish(mut child: Child, arguments: &[&str]) -> Run {
-    let deadline = Instant::now() + SOON;
-    // Read while it runs: a full pipe would stop it.
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
-    while child.try_wait().unwrap().is_none() {
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            panic!("fpaste {arguments:?} did not end");
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    let code = child.wait().unwrap().code();
-    let stdout = stdout.join().unwrap();
-    let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
-    let shown = format!("fpaste {arguments:?}: {code:?}\n{}\n{stderr}", String::from_utf8_lossy(&stdout));
-    Run { code, stdout, stderr, shown }
 }
 
 fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! What exists nowhere else is not lost by fpaste: content that was burned by its read, and what was piped in.
 
-use crate::client_harness::Client;
+use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, accepting, reply};
 use crate::harness::{SOON, Server, wait_until};
 use std::fs;
@@ -116,11 +116,10 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
-    let mut child = client.command(&["get", &link]).spawn().unwrap();
+    let mut child = Running::start(&mut client.command(&["get", &link]));
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && stderr.contains("warning: not all of it was read"), "{stderr}");
+    let stderr = child.end(&["get"]).succeeded().stderr;
+    assert!(stderr.contains("warning: not all of it was read"), "{stderr}");
     let path = the_kept(&client, "fpaste-");
     let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
     assert_eq!(run.stdout.len(), 2_000_000);
@@ -129,7 +128,7 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
 #[test]
 fn stdin_is_not_read_while_the_server_is_down() {
     let client = Client::with_url("http://127.0.0.1:1");
-    let mut child = client.command(&[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = Running::start(client.command(&[]).stdin(Stdio::piped()));
     // It ends though the input does not.
     let mut stdin = child.stdin.take().unwrap();
     wait_until("fpaste has ended", SOON, || child.try_wait().unwrap().is_some());

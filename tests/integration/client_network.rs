@@ -1,10 +1,9 @@
 //! fpaste against servers that are foreign, slow, broken or hostile.
 
-use crate::client_harness::Client;
+use crate::client_harness::{Client, Running};
 use crate::harness::{SOON, Server, unix_now, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,11 @@ pub struct Stub {
 
 impl Stub {
     pub fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        Self::with_heads(move |head| answer(head.lines().next().unwrap()))
+    }
+
+    /// One that answers as a function of the whole head.
+    pub fn with_heads(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -24,7 +28,7 @@ impl Stub {
             let mut held = Vec::new();
             for mut socket in listener.incoming().flatten() {
                 while let Some(head) = read_request(&mut socket) {
-                    let reply = answer(head.lines().next().unwrap());
+                    let reply = answer(&head);
                     recorded.lock().unwrap().push(head);
                     let _ = socket.write_all(&reply);
                     if !reply.windows(18).any(|window| window == b"Connection: close\r") {
@@ -147,11 +151,11 @@ fn a_download_that_breaks_off_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let cut = never_ending();
         let client = Client::with_url(&cut.url);
-        let mut child = client.command(&["get", "-o", "out", KEYED]).spawn().unwrap();
+        let mut child = Running::start(&mut client.command(&["get", "-o", "out", KEYED]));
         wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
         assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 1, "the unfinished file");
-        interrupt(&child, signal);
-        assert_eq!(wait(&mut child), Some(code), "{signal}");
+        child.signal(signal);
+        assert_eq!(child.code(), Some(code), "{signal}");
         assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0, "{signal}");
     }
 }
@@ -169,12 +173,12 @@ fn a_signal_that_was_ignored_at_the_start_is_ignored() {
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" get -o out \"$1\"", env!("CARGO_BIN_EXE_fpaste"), KEYED]);
     shell.current_dir(client.home.path()).env("HOME", client.home.path()).env("FLASKPASTE_SERVER", &cut.url);
-    let mut child = shell.spawn().unwrap();
+    let mut child = Running::start(&mut shell);
     wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
-    interrupt(&child, "HUP");
-    interrupt(&child, "TERM");
+    child.signal("HUP");
+    child.signal("TERM");
     // The first would have ended it with 129.
-    assert_eq!(wait(&mut child), Some(143));
+    assert_eq!(child.code(), Some(143));
     assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
 }
 
@@ -242,20 +246,6 @@ fn an_endless_download_stops_at_what_the_server_allows() {
     assert!(*sent.lock().unwrap() < 30_000_000, "{}", sent.lock().unwrap());
 }
 
-fn interrupt(child: &Child, signal: &str) {
-    let kill = format!("kill -{signal} {}", child.id());
-    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-}
-
-fn wait(child: &mut Child) -> Option<i32> {
-    let mut status = None;
-    wait_until("fpaste has ended", SOON, || {
-        status = child.try_wait().unwrap();
-        status.is_some()
-    });
-    status.unwrap().code()
-}
-
 #[test]
 fn proof_of_work_is_interrupted_at_once() {
     let puzzle =
@@ -265,11 +255,11 @@ fn proof_of_work_is_interrupted_at_once() {
         let client = Client::with_url(&server.url);
         let input = client.file("input", "x");
         let before = server.heads.lock().unwrap().len();
-        let mut child = client.command(&[input.to_str().unwrap()]).spawn().unwrap();
+        let mut child = Running::start(&mut client.command(&[input.to_str().unwrap()]));
         wait_until("the puzzle was asked for", SOON, || server.heads.lock().unwrap().len() > before);
-        interrupt(&child, signal);
+        child.signal(signal);
         let started = Instant::now();
-        assert_eq!(wait(&mut child), Some(code));
+        assert_eq!(child.code(), Some(code));
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
     let impossible = Stub::new(|_| reply("200 OK", "", &puzzle.replace("40", "64")));
@@ -413,9 +403,9 @@ fn a_reader_that_has_had_enough_is_no_error() {
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 3_000_000], &[]);
     for arguments in [&["get", &link][..], &["--help"], &["list"], &["completions", "zsh"]] {
-        let mut child = client.command(arguments).spawn().unwrap();
+        let mut child = Running::start(&mut client.command(arguments));
         drop(child.stdout.take());
-        assert_eq!(wait(&mut child), Some(0), "{arguments:?}");
+        assert_eq!(child.code(), Some(0), "{arguments:?}");
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!(stderr, "", "{arguments:?}");
