@@ -26,9 +26,11 @@ mod list;
 mod names;
 mod password;
 mod pinned;
+mod progress;
 mod prompt;
 mod proxy;
 mod secured;
+mod server;
 mod share;
 mod sink;
 mod solve;
@@ -125,7 +127,10 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     }
     let interrupt = Interrupt::listen().map_err(|error| Failure::new(failure::Exit::Other, error.to_string()))?;
     let variable = |name: &str| env::var_os(name);
-    let folders = Folders::find(variable)?;
+    let folders = Folders::find(variable);
+    if let Some(text) = folders.missing() {
+        ui.note(text);
+    }
     if let Command::Cert(options) = &invocation.command {
         return cert::run(options, &folders, ui);
     }
@@ -135,7 +140,7 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
         folders: &folders,
         ui,
         interrupt: &interrupt,
-        history: History::new(settings.history.then(|| folders.history_file())),
+        history: History::new(folders.history_file().filter(|_| settings.history)),
         transport: Transport::new(&settings, ui),
     };
     match &invocation.command {
@@ -145,6 +150,8 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
         Command::Delete(targets) => delete::run(targets, &session),
         Command::List { json } => list::run(*json, &session),
         Command::Info { json } => info::run(*json, &session),
+        Command::Server => server::run(&session),
+        Command::CompletionIds => list::ids(&session),
         Command::Help(_) | Command::Version | Command::Completions(_) | Command::Cert(_) => Ok(()),
     }
 }

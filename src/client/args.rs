@@ -6,6 +6,7 @@
 use super::command::{Cert, Command, Create, Form, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource};
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
+use super::link;
 use super::text::without_fragment;
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
@@ -58,10 +59,21 @@ impl Given {
     fn password(&self) -> Result<PasswordSource, Failure> {
         self.exclusive(&["password", "password-file"])?;
         Ok(match self.value("password-file") {
+            Some(path) if path == "-" => PasswordSource::Stdin,
             Some(path) => PasswordSource::File(path.into()),
             None if self.has("password") => PasswordSource::Ask,
             None => PasswordSource::None,
         })
+    }
+
+    /// The same, where the command reads something from standard input if `stdin_is_taken`.
+    fn password_beside(&self, stdin_is_taken: bool, what: &str) -> Result<PasswordSource, Failure> {
+        let password = self.password()?;
+        if password == PasswordSource::Stdin && stdin_is_taken {
+            return Err(Failure::usage(format!("standard input cannot be both {what} and the password"))
+                .hint("give one of them as a file, or set FPASTE_PASSWORD and use -p"));
+        }
+        Ok(password)
     }
 
     fn no_operands(&self) -> Result<(), Failure> {
@@ -83,7 +95,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
                 match COMMANDS.iter().find(|row| word == row.word) {
                     Some(row) if name.is_none() => name = Some(row.name),
                     _ => {
-                        name.get_or_insert(Name::Create);
+                        let is_link = word.to_str().is_some_and(link::names_a_paste);
+                        name.get_or_insert(if is_link { Name::Get } else { Name::Create });
                         given.operands.push(word);
                     }
                 }
@@ -110,7 +123,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
     } else {
         command(name, &given, stdin_is_terminal)?
     };
-    Ok(Invocation { command, server: given.text("server")?, verbose: given.has("verbose") })
+    let server = match (&command, given.operands.as_slice()) {
+        (Command::Server, [url]) => url.to_str().map(str::to_owned),
+        _ => given.text("server")?,
+    };
+    Ok(Invocation { command, server, verbose: given.has("verbose") })
 }
 
 /// The option of the command; one that is not everybody's makes the command `create` if none was named yet.
@@ -149,8 +166,13 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
         }
         Some(Name::List) => given.no_operands().map(|()| Command::List { json: given.has("json") })?,
         Some(Name::Info) => given.no_operands().map(|()| Command::Info { json: given.has("json") })?,
+        Some(Name::Server) => match given.operands.as_slice() {
+            [url] if url.to_str().is_some() && !given.has("server") => Command::Server,
+            _ => return Err(Failure::usage("server takes one URL").hint("fpaste info shows the server in use")),
+        },
         Some(Name::Cert) => given.no_operands().and_then(|()| cert(given)).map(Command::Cert)?,
         Some(Name::Completions) => match given.operands.as_slice() {
+            [what] if what == flags::IDS => Command::CompletionIds,
             [shell] if flags::SHELLS.iter().any(|known| shell == known) => {
                 Command::Completions(shell.to_string_lossy().into_owned())
             }
@@ -172,6 +194,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
                 .hint("tar c FILE... | fpaste uploads several; fpaste --help lists the commands"));
         }
     };
+    let password = given.password_beside(input == Input::Stdin, "the content")?;
     let encrypt = !given.has("no-encrypt");
     let mime_type = given.text("type")?;
     if mime_type.is_some() && encrypt {
@@ -186,7 +209,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
         encrypt,
         burn: given.has("burn"),
         expiry_seconds,
-        password: given.password()?,
+        password,
         mime_type,
         form: match () {
             () if given.has("raw") => Form::Raw,
@@ -215,27 +238,31 @@ fn check_mime_type(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seconds of a lifetime: digits, or digits with s, m, h, d or w.
+/// Seconds of a lifetime: a number of them, or numbers with s, m, h, d or w, which add up.
 fn parse_expiry(text: &str) -> Result<u64, Failure> {
-    let (digits, unit_seconds) = match text.char_indices().last() {
-        Some((at, unit)) if !unit.is_ascii_digit() => {
-            let seconds = match unit {
-                's' => 1,
-                'm' => 60,
-                'h' => 3600,
-                'd' => 86_400,
-                'w' => 604_800,
-                _ => 0,
-            };
-            (text.get(..at).unwrap_or_default(), seconds)
+    let bad = || Failure::usage(format!("--expiry takes seconds, or 30m, 1h30m, 7d, not {:?}", without_fragment(text)));
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return crate::paste::parse_expiry_seconds(text).ok_or_else(bad);
+    }
+    let mut seconds: u64 = 0;
+    for part in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let (digits, unit) = part.split_at_checked(part.len() - 1).ok_or_else(bad)?;
+        let unit_seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            "w" => 604_800,
+            _ => return Err(bad()),
+        };
+        if digits.is_empty() {
+            return Err(bad());
         }
-        _ => (text, 1),
-    };
-    let number = crate::paste::parse_expiry_seconds(digits).filter(|_| unit_seconds > 0);
-    number.map(|number| number.saturating_mul(unit_seconds)).ok_or_else(|| {
-        let shown = without_fragment(text);
-        Failure::usage(format!("--expiry takes seconds, or 30m, 12h, 7d, not {shown:?}"))
-    })
+        // More digits than fit are a number all the same; the server cuts it.
+        let number: u64 = digits.parse().unwrap_or(u64::MAX);
+        seconds = seconds.saturating_add(number.saturating_mul(unit_seconds));
+    }
+    if seconds == 0 { Err(bad()) } else { Ok(seconds) }
 }
 
 fn get(given: &Given) -> Result<Get, Failure> {
@@ -258,6 +285,7 @@ fn get(given: &Given) -> Result<Get, Failure> {
         Some(path) if path == "-" => Output::Stdout,
         Some(path) => Output::File(path.into()),
     };
+    let password = given.password_beside(operand == "-", "the link")?;
     Ok(Get {
         target: target(operand)?,
         from: given.value("from").map(PathBuf::from),
@@ -265,7 +293,7 @@ fn get(given: &Given) -> Result<Get, Failure> {
         meta,
         json: given.has("json"),
         output,
-        password: given.password()?,
+        password,
     })
 }
 
@@ -333,6 +361,16 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_read() {
+        for line in ["http://x/abcd", "https://x/p/abcd/raw#KEY", "-v HTTPS://x/ABCD -m", "-s http://y http://x/abcd"] {
+            assert!(matches!(parsed(line), Ok(Command::Get(_))), "{line}");
+        }
+        for line in ["abcd", "ftp://x/abcd", "http://x/", "http://x/abc", "http:/abcd", "create http://x/abcd"] {
+            assert!(matches!(parsed(line), Ok(Command::Create(_))), "{line}");
+        }
+    }
+
+    #[test]
     fn short_options_belong_to_their_command() {
         let Command::Cert(cert) = parsed("cert -a rsa -b 2048").unwrap() else { panic!() };
         assert_eq!(cert.kind, KeyKind::Rsa(2048));
@@ -350,6 +388,16 @@ mod tests {
             "-x -5",
             "-x 1y",
             "-x 1.5h",
+            "-x 1h30",
+            "-x 30m1",
+            "-x 1hm",
+            "-x 0h0m",
+            "-x h30m",
+            "--password-file -",
+            "- --password-file -",
+            "get - --password-file -",
+            "http://x/abcd http://x/abcd",
+            "http://x/abcd -b",
             "-x h",
             "-t text/html",
             "-E -t nonsense",
@@ -370,6 +418,9 @@ mod tests {
             "list x",
             "resume x",
             "info x",
+            "server",
+            "server http://x http://y",
+            "server http://x -s http://y",
             "cert x",
             "cert -a dsa",
             "cert -c p256",
@@ -416,9 +467,11 @@ mod tests {
     #[test]
     fn lifetimes() {
         let cases = [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600), ("5s", 5)];
-        for (text, seconds) in cases {
-            assert_eq!(parse_expiry(text).unwrap(), seconds);
+        let sums = [("1h30m", 5400), ("1w2d3h4m5s", 788_645), ("0h1m", 60), ("1m1h", 3660)];
+        for (text, seconds) in cases.into_iter().chain(sums) {
+            assert_eq!(parse_expiry(text).unwrap(), seconds, "{text}");
         }
+        assert_eq!(parse_expiry("99999999999999999999d1s").unwrap(), u64::MAX);
         assert_eq!(parse_expiry("99999999999999999999d").unwrap(), u64::MAX);
     }
 }

@@ -30,7 +30,9 @@ const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When a file is in the way or cannot be written.
 pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
-    let folder = options.folder.clone().unwrap_or_else(|| folders.config.clone());
+    let folder = options.folder.clone().or_else(|| folders.config.clone()).ok_or_else(|| {
+        Failure::usage("there is no place for the certificate: HOME is not set").hint("-o DIR names one")
+    })?;
     let (cert_path, key_path) = (folder.join("client.crt"), folder.join("client.key"));
     let pair = Pair { cert: &cert_path, key: &key_path };
     if options.configure && !options.force && !options.is_described && pair.is_there() {
@@ -61,8 +63,8 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     write_stdout(format!("{fingerprint}\n").as_bytes())?;
     ui.print(&format!("certificate  {}\nkey          {}\n", cert_path.display(), key_path.display()));
     ui.print(&format!("name         {name}\nvalid for    {} days\n", options.days));
-    if options.configure {
-        ui.print(&format!("configured   {}\n", folders.config_file().display()));
+    if let Some(file) = folders.config_file().filter(|_| options.configure) {
+        ui.print(&format!("configured   {}\n", file.display()));
     } else {
         let place = options.folder.as_ref().map_or(String::new(), |folder| format!(" -o {}", folder.display()));
         ui.note(&format!("fpaste cert --configure{place} enters it in the configuration"));
@@ -77,7 +79,9 @@ fn configure_old(pair: &Pair<'_>, folders: &Folders, ui: &Ui) -> Result<(), Fail
     pair.configure(&fingerprint, folders)?;
     write_stdout(format!("{fingerprint}\n").as_bytes())?;
     ui.print(&format!("certificate  {}, there already\nkey          {}\n", pair.cert.display(), pair.key.display()));
-    ui.print(&format!("configured   {}\n", folders.config_file().display()));
+    if let Some(file) = folders.config_file() {
+        ui.print(&format!("configured   {}\n", file.display()));
+    }
     Ok(())
 }
 

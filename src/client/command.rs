@@ -20,7 +20,7 @@ impl fmt::Debug for Link {
 pub struct Invocation {
     /// What to do.
     pub command: Command,
-    /// `--server`
+    /// `--server`, or the operand of `server`
     pub server: Option<String>,
     /// `--verbose`
     pub verbose: bool,
@@ -51,10 +51,14 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// Enter the server, which [`Invocation::server`] names, in the configuration.
+    Server,
     /// Make a certificate.
     Cert(Cert),
     /// Print a completion script.
     Completions(String),
+    /// Print the IDs in the history, for the completion scripts.
+    CompletionIds,
 }
 
 /// Where content comes from.
@@ -66,6 +70,16 @@ pub enum Input {
     File(PathBuf),
 }
 
+impl Input {
+    /// The file's name, without the folders it lies in.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        }
+    }
+}
+
 /// Where a password comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PasswordSource {
@@ -75,6 +89,8 @@ pub enum PasswordSource {
     Ask,
     /// A file's first line.
     File(PathBuf),
+    /// The first line of standard input.
+    Stdin,
 }
 
 /// What is printed of a new paste.

@@ -1,8 +1,9 @@
 //! Completion scripts for bash, zsh and fish, from the tables of commands and options.
 //!
-//! Invariant: a script completes what the tables list and nothing else.
+//! Invariant: a script completes what the tables list, files, and the IDs of the history, and nothing else. Must never
+//! ask a server, nor show a key.
 
-use super::flags::{COMMANDS, FLAGS, Flag, Name};
+use super::flags::{COMMANDS, FLAGS, Flag, IDS, Name, SHELLS};
 use std::fmt::Write;
 
 /// The script for a shell; an unknown one has none.
@@ -28,6 +29,11 @@ fn takes_path(flag: &Flag) -> bool {
     matches!(flag.value, Some("FILE" | "DIR"))
 }
 
+/// Whether a command's operands are pastes, of which the history knows some.
+fn takes_pastes(command: Name) -> bool {
+    matches!(command, Name::Get | Name::Delete)
+}
+
 fn spellings(flag: &Flag) -> String {
     let short = flag.short.map_or(String::new(), |short| format!("-{short} "));
     format!("{short}--{}", flag.long)
@@ -47,24 +53,31 @@ fn bash() -> String {
             let reply = if !flag.choices.is_empty() {
                 format!("mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\")", flag.choices.join(" "))
             } else if takes_path(flag) {
-                "compopt -o default; COMPREPLY=()".into()
+                "compopt -o default -o filenames; COMPREPLY=()".into()
             } else {
                 "COMPREPLY=()".into()
             };
             let _ = writeln!(text, "            {pattern}) {reply}; return ;;");
         }
         let options: Vec<String> = flags_of(row.name).map(spellings).collect();
-        let extra = if row.name == Name::Completions { super::flags::SHELLS.join(" ") } else { String::new() };
+        let extra = match row.name {
+            Name::Completions => format!("'{}'", SHELLS.join(" ")),
+            // The program as it was typed; the shell has not yet seen to its tilde.
+            name if takes_pastes(name) => {
+                format!("\"$(\"${{COMP_WORDS[0]/#\\~/$HOME}}\" completions {IDS} 2>/dev/null | cut -f1)\"")
+            }
+            _ => "''".into(),
+        };
         let _ = write!(
             text,
             "        esac\n        if [[ $cur == -* ]]; then mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\"); return; fi\n        \
-             mapfile -t COMPREPLY < <(compgen -W '{extra}' -- \"$cur\") ;;\n",
+             mapfile -t COMPREPLY < <(compgen -W {extra} -- \"$cur\") ;;\n",
             options.join(" ")
         );
     }
     let _ = write!(
         text,
-        "    esac\n    if [[ $command == create ]]; then\n        compopt -o default\n        \
+        "    esac\n    if [[ $command == create ]]; then\n        compopt -o default -o filenames\n        \
          if ((COMP_CWORD == 1)); then mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$cur\"; compgen -f -- \"$cur\"); fi\n    fi\n}}\ncomplete -F _fpaste fpaste\n",
         words().join(" ")
     );
@@ -77,8 +90,14 @@ fn zsh_text(text: &str) -> String {
 }
 
 fn zsh() -> String {
-    let mut text = String::from(
-        "#compdef fpaste\n_fpaste() {\n    local command=create word\n    for word in \"${words[@]:1:$((CURRENT - 2))}\"; do\n        case $word in\n",
+    // _describe wants a colon where the program prints a tab.
+    let mut text = format!(
+        "#compdef fpaste\n_fpaste_pastes() {{\n    local -a pastes\n    local tab=$'\\t'\n    \
+         pastes=(\"${{(@f)$(_call_program pastes $words[1] completions {IDS} 2>/dev/null)}}\")\n    \
+         pastes=(\"${{(@)pastes//$tab/:}}\")\n    _describe -V paste pastes\n}}\n"
+    );
+    text.push_str(
+        "_fpaste() {\n    local command=create word\n    for word in \"${words[@]:1:$((CURRENT - 2))}\"; do\n        case $word in\n",
     );
     let _ = write!(text, "            {}) command=$word; break ;;\n        esac\n    done\n", words().join("|"));
     text.push_str("    if ((CURRENT == 2)) && [[ $PREFIX != -* ]]; then\n        local -a commands=(\n");
@@ -103,7 +122,8 @@ fn zsh() -> String {
         }
         let operands = match row.name {
             Name::Create => "'*:file:_files'".to_owned(),
-            Name::Completions => format!("'*:shell:({})'", super::flags::SHELLS.join(" ")),
+            Name::Completions => format!("'*:shell:({})'", SHELLS.join(" ")),
+            name if takes_pastes(name) => "'*:paste:_fpaste_pastes'".to_owned(),
             _ => "'*:operand:'".to_owned(),
         };
         let _ = write!(text, " \\\n        {operands} ;;\n");
@@ -151,10 +171,14 @@ fn fish() -> String {
             let _ = writeln!(text, "complete -c fpaste{condition}{short} -l {}{value} -d '{help}'", flag.long);
         }
     }
-    let _ = writeln!(
-        text,
-        "complete -c fpaste -n '__fish_seen_subcommand_from completions' -f -a '{}'",
-        super::flags::SHELLS.join(" ")
-    );
+    let _ =
+        writeln!(text, "complete -c fpaste -n '__fish_seen_subcommand_from completions' -f -a '{}'", SHELLS.join(" "));
+    for row in COMMANDS.iter().filter(|row| takes_pastes(row.name)) {
+        let _ = writeln!(
+            text,
+            "complete -c fpaste -n '__fish_seen_subcommand_from {}' -f -k -a '(fpaste completions {IDS} 2>/dev/null)'",
+            row.word
+        );
+    }
     text
 }

@@ -1,13 +1,14 @@
 //! The settings: from the environment, the person's file, the machine's file, in this order.
 //!
 //! Invariant: a setting that is wrong is named with the place it came from; none is ignored. Must never read the key
-//! file's content into a setting, and never change a file but for `cert --configure`.
+//! file's content into a setting, and never change a file but for `cert --configure` and `server`.
 
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
 use super::text::without_fragment;
 use crate::paste::Fingerprint;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 const SYSTEM_FILE: &str = "/etc/fpaste/config";
 /// Where a server is looked for when nothing says otherwise.
 const DEFAULT_SERVER: &str = "http://localhost:5000";
+/// What to do about a server that is the wrong one.
+const ENTER_ANOTHER: &str = "fpaste server URL enters another";
 /// Largest configuration file read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -31,40 +34,43 @@ const KEYS: &[(&str, Option<&str>)] = &[
 
 /// The folders everything of ours lives in.
 pub struct Folders {
-    /// `~/.config/fpaste`
-    pub config: PathBuf,
-    /// `~/.local/state/fpaste`
-    pub state: PathBuf,
-    home: PathBuf,
+    /// `~/.config/fpaste`, if there is a home.
+    pub config: Option<PathBuf>,
+    /// `~/.local/state/fpaste`, if there is a home.
+    pub state: Option<PathBuf>,
+    home: Option<PathBuf>,
 }
 
 impl Folders {
     /// By the XDG base directory specification; relative values are ignored, as it says.
-    ///
-    /// # Errors
-    /// A usage failure when there is no home.
-    pub fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Failure> {
+    pub fn find(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute("HOME");
         let folder = |name: &str, below: &str| {
             absolute(name).or_else(|| Some(home.as_ref()?.join(below))).map(|folder| folder.join("fpaste"))
         };
-        let missing = || Failure::usage("HOME is not set").hint("set HOME, or XDG_CONFIG_HOME and XDG_STATE_HOME");
-        Ok(Self {
-            config: folder("XDG_CONFIG_HOME", ".config").ok_or_else(missing)?,
-            state: folder("XDG_STATE_HOME", ".local/state").ok_or_else(missing)?,
-            home: home.unwrap_or_default(),
-        })
+        let (config, state) = (folder("XDG_CONFIG_HOME", ".config"), folder("XDG_STATE_HOME", ".local/state"));
+        Self { config, state, home }
     }
 
-    /// The person's file.
-    pub fn config_file(&self) -> PathBuf {
-        self.config.join("config")
+    /// The person's file, if there is a place for one.
+    pub fn config_file(&self) -> Option<PathBuf> {
+        self.config.as_ref().map(|folder| folder.join("config"))
     }
 
-    /// Where created pastes are noted.
-    pub fn history_file(&self) -> PathBuf {
-        self.state.join("history.jsonl")
+    /// Where created pastes are noted, if there is a place for it.
+    pub fn history_file(&self) -> Option<PathBuf> {
+        self.state.as_ref().map(|folder| folder.join("history.jsonl"))
+    }
+
+    /// What cannot be done for want of a place.
+    pub fn missing(&self) -> Option<&'static str> {
+        match (&self.config, &self.state) {
+            (Some(_), Some(_)) => None,
+            (None, Some(_)) => Some("HOME is not set: there is no configuration"),
+            (Some(_), None) => Some("HOME is not set: no history is kept"),
+            (None, None) => Some("HOME is not set: there is no configuration, and no history is kept"),
+        }
     }
 }
 
@@ -84,6 +90,8 @@ pub struct Settings {
     pub server: ServerUrl,
     /// Whether `--server` named it, for this command: then nothing else does.
     pub server_is_chosen: bool,
+    /// What to do if nobody is there; `None` for one that `--server` named.
+    pub server_origin: Option<String>,
     /// The fingerprint to claim; only a server that trusts us believes it.
     pub cert_sha1: Option<Fingerprint>,
     /// The certificate to show.
@@ -103,6 +111,13 @@ struct Setting {
 }
 
 impl Setting {
+    /// What to do about a server nobody finds. Only a file has a folder.
+    fn hint_to_its_place(&self) -> String {
+        let is_from_file = !self.folder.as_os_str().is_empty();
+        let what = if is_from_file { ENTER_ANOTHER } else { "-s URL names another" };
+        format!("is it running? the address is from {}; {what}", self.origin)
+    }
+
     fn bad(&self, why: &str) -> Failure {
         Failure::usage(format!("{}: {why}", self.origin))
     }
@@ -118,7 +133,8 @@ impl Settings {
         folders: &Folders,
         variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, Failure> {
-        let files = [read_file(&folders.config_file())?, read_file(Path::new(SYSTEM_FILE))?];
+        let own_file = folders.config_file();
+        let files = [own_file.as_deref().map_or(Ok(None), read_file)?, read_file(Path::new(SYSTEM_FILE))?];
         let lookup = |key: &str| -> Result<Option<Setting>, Failure> {
             let name = KEYS.iter().find(|(known, _)| *known == key).and_then(|(_, name)| *name);
             let from_environment = name.and_then(|name| variable(name).filter(|value| !value.is_empty()));
@@ -128,23 +144,30 @@ impl Settings {
             }
             Ok(files.iter().flatten().find_map(|file| file.setting(key)))
         };
-        let path = |setting: Setting| match setting.value.strip_prefix("~/") {
-            Some(below) => folders.home.join(below),
-            None => setting.folder.join(setting.value),
+        let path = |setting: Setting| match (setting.value.strip_prefix("~/"), &folders.home) {
+            (Some(below), Some(home)) => Ok(home.join(below)),
+            (Some(_), None) => Err(setting.bad("HOME is not set, so nobody knows what ~ is")),
+            (None, _) => Ok(setting.folder.join(setting.value)),
         };
         let server_is_chosen = server.is_some();
-        let server = match (server, lookup("server")?) {
-            (Some(text), _) => ServerUrl::parse(text)?,
-            (None, Some(setting)) => ServerUrl::parse(&setting.value).map_err(|f| setting.bad(&f.message))?,
-            (None, None) => ServerUrl::parse(DEFAULT_SERVER)?,
+        let (server, server_origin) = match (server, lookup("server")?) {
+            (Some(text), _) => (ServerUrl::parse(text)?, None),
+            (None, Some(setting)) => (
+                ServerUrl::parse(&setting.value).map_err(|f| setting.bad(&f.message))?,
+                Some(setting.hint_to_its_place()),
+            ),
+            (None, None) => (
+                ServerUrl::parse(DEFAULT_SERVER)?,
+                Some(format!("no server is configured, so it was looked for here; {ENTER_ANOTHER}")),
+            ),
         };
         let fingerprint = |setting: Setting| {
             setting.value.parse().map_err(|()| setting.bad("a SHA-1 fingerprint is 40 hex digits, colons allowed"))
         };
         let identity = match (lookup("client_cert")?, lookup("client_key")?) {
             (Some(cert), key) => {
-                let cert = path(cert);
-                Some(Identity { key: key.map_or_else(|| cert.clone(), path), cert })
+                let cert = path(cert)?;
+                Some(Identity { key: key.map_or_else(|| Ok(cert.clone()), path)?, cert })
             }
             (None, Some(key)) => return Err(key.bad("a client key needs a certificate, client_cert")),
             (None, None) => None,
@@ -160,9 +183,10 @@ impl Settings {
         Ok(Self {
             server,
             server_is_chosen,
+            server_origin,
             cert_sha1: lookup("cert_sha1")?.map(fingerprint).transpose()?,
             identity,
-            ca_cert: lookup("ca_cert")?.map(path),
+            ca_cert: lookup("ca_cert")?.map(path).transpose()?,
             history,
         })
     }
@@ -222,12 +246,15 @@ fn parse_lines(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
     Ok(ConfigFile { path: path.to_path_buf(), lines })
 }
 
-/// Sets keys in the person's file, leaving everything else in it as it is. The file appears whole or not at all.
+/// Sets keys in the person's file, where they stand if they do, leaving everything else in it as it is, its mode
+/// included. The file appears whole or not at all.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
-    let path = folders.config_file();
+    let path = folders.config_file().ok_or_else(|| {
+        Failure::usage("there is no place for a configuration: HOME is not set").hint("set HOME or XDG_CONFIG_HOME")
+    })?;
     let failed = |error: io::Error| Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()));
     // What could not be read back must not be overwritten.
     read_file(&path)?;
@@ -235,20 +262,38 @@ pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         text => text.unwrap_or_default(),
     };
-    let is_replaced = |line: &&str| {
-        line.split_once('=').is_some_and(|(key, _)| values.iter().any(|(replaced, _)| key.trim() == *replaced))
-    };
-    let kept = old.lines().filter(|line| !is_replaced(line)).map(str::to_owned);
-    let added = values.iter().map(|(key, value)| format!("{key} = {value}"));
-    let text: String = kept.chain(added).map(|line| line + "\n").collect();
+    let text = with_values(&old, values);
     // A symbolic link, of a dotfiles folder for example, stays one.
     let path = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
     let folder = path.parent().unwrap_or(Path::new("."));
     create_private_folder(folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    if let Ok(metadata) = fs::metadata(&path) {
+        file.as_file().set_permissions(metadata.permissions()).map_err(failed)?;
+    }
+    file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// The lines with these keys set: the first line of a key gets the value, others of it go, and new keys come last.
+fn with_values(lines: &str, values: &[(&str, &str)]) -> String {
+    let mut missing = values.to_vec();
+    let mut text = String::new();
+    for line in lines.lines() {
+        let key = line.split_once('=').map_or("", |(key, _)| key.trim());
+        if !values.iter().any(|(set, _)| *set == key) {
+            text.push_str(line);
+            text.push('\n');
+        } else if let Some(at) = missing.iter().position(|(set, _)| *set == key) {
+            let (key, value) = missing.remove(at);
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+    for (key, value) in missing {
+        let _ = writeln!(text, "{key} = {value}");
+    }
+    text
 }
 
 /// Makes a folder nobody else can look into, and those above it as the system likes.
@@ -275,13 +320,13 @@ mod tests {
     impl Home {
         fn new(config: &str) -> Self {
             let home = Self(tempfile::tempdir().unwrap());
-            fs::create_dir_all(home.folders().config).unwrap();
-            fs::write(home.folders().config_file(), config).unwrap();
+            fs::create_dir_all(home.folders().config.unwrap()).unwrap();
+            fs::write(home.folders().config_file().unwrap(), config).unwrap();
             home
         }
 
         fn folders(&self) -> Folders {
-            Folders::find(|name| (name == "HOME").then(|| self.0.path().into())).unwrap()
+            Folders::find(|name| (name == "HOME").then(|| self.0.path().into()))
         }
 
         fn load(&self, variables: &[(&str, &str)]) -> Result<Settings, Failure> {
@@ -307,7 +352,7 @@ mod tests {
     fn paths_are_relative_to_their_file() {
         let home = Home::new("client_cert = client.crt\nclient_key = ~/keys/k.pem\n");
         let identity = home.load(&[]).unwrap().identity.unwrap();
-        assert_eq!(identity.cert, home.folders().config.join("client.crt"));
+        assert_eq!(identity.cert, home.folders().config.unwrap().join("client.crt"));
         assert_eq!(identity.key, home.0.path().join("keys/k.pem"));
         let identity = home.load(&[("FLASKPASTE_CLIENT_CERT", "here.crt")]).unwrap().identity.unwrap();
         assert_eq!(identity.cert, Path::new("here.crt"));
@@ -331,9 +376,11 @@ mod tests {
 
     #[test]
     fn setting_a_key_keeps_the_rest() {
-        let home = Home::new("# mine\nserver = https://a.example\nclient_cert=old\n");
+        let home = Home::new("# mine\nclient_cert=old\n\n# the server = x\nserver = https://a.example\nclient_cert=b");
         set(&home.folders(), &[("client_cert", "new.crt"), ("client_key", "new.key")]).unwrap();
-        let text = fs::read_to_string(home.folders().config_file()).unwrap();
-        assert_eq!(text, "# mine\nserver = https://a.example\nclient_cert = new.crt\nclient_key = new.key\n");
+        let text = fs::read_to_string(home.folders().config_file().unwrap()).unwrap();
+        let expected = "# mine\nclient_cert = new.crt\n\n# the server = x\nserver = https://a.example\n\
+                        client_key = new.key\n";
+        assert_eq!(text, expected);
     }
 }

@@ -8,13 +8,14 @@ use super::command::{Create, Form, Input, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::text::{human_bytes, human_seconds, without_fragment};
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
-use super::ui::{write_json, write_stdout};
-use super::upload::{self, Created, Upload, Wishes};
+use super::ui::{json_text, write_line};
+use super::upload::{Created, Upload, Wishes};
 use super::{Session, password, share, unsent};
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
@@ -27,7 +28,7 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     let source = Source::open(&options.input)?;
     // Before anything is read: what was piped in cannot be read again.
     let limit = allowed_bytes(session)?;
-    let password = password::header(&options.password, session)?;
+    let password = password::for_new(&options.password, session)?;
     let overhead = if options.encrypt { OVERHEAD_BYTES as u64 } else { 0 };
     let mut content = source.read(limit.saturating_sub(overhead), session)?;
     let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
@@ -42,19 +43,30 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
         encrypt: options.encrypt,
         mime_type: options.mime_type.clone(),
     };
-    let upload = Upload { wishes, key, content };
-    let outcome = upload.send(password, session).and_then(|paste| report(&options.form, session, &upload, &paste));
-    let link = outcome.map_err(|failure| match options.input {
-        Input::Stdin => unsent::keep(&upload, failure, session),
-        Input::File(_) => failure,
-    })?;
+    let upload = Arc::new(Upload { wishes, key, content, name: options.input.name() });
+    let printed = send(options, password, &upload, session)?;
     if options.qr {
-        share::draw_qr(session, &link);
+        share::draw_qr(session, &printed.link);
     }
     if options.clipboard {
-        share::copy(session, &link);
+        share::copy(session, &printed.text);
     }
     Ok(())
+}
+
+/// Uploads, and prints the link. What cannot be read again is kept if that fails or is interrupted.
+fn send(
+    options: &Create,
+    password: Option<password::Header>,
+    upload: &Arc<Upload>,
+    session: &Session<'_>,
+) -> Result<Printed, Failure> {
+    let is_read_once = options.input == Input::Stdin;
+    let kept = is_read_once.then(|| session.interrupt.doing(unsent::keeping(upload, session)));
+    let sent = upload.send(password, session);
+    drop(kept);
+    let outcome = sent.and_then(|paste| report(&options.form, session, upload, &paste));
+    outcome.map_err(|failure| if is_read_once { unsent::keep(upload, failure, session) } else { failure })
 }
 
 /// Where content comes from, not yet read.
@@ -145,54 +157,63 @@ fn check_size(size: u64, limit: u64) -> Result<(), Failure> {
         .hint("compress or split it; a client certificate may allow more (fpaste info)"))
 }
 
-/// Prints the link, then notes the paste, and says what it is; the link.
+/// What was made of a paste for the person.
+pub struct Printed {
+    /// The whole link.
+    pub link: Zeroizing<String>,
+    /// What stdout got, without the end of its line.
+    pub text: Zeroizing<String>,
+}
+
+/// Prints the link, then notes the paste, and says what it is.
 ///
 /// # Errors
 /// When the link cannot be printed.
-pub fn report(
-    form: &Form,
-    session: &Session<'_>,
-    upload: &Upload,
-    paste: &Created,
-) -> Result<Zeroizing<String>, Failure> {
+pub fn report(form: &Form, session: &Session<'_>, upload: &Upload, paste: &Created) -> Result<Printed, Failure> {
     let fragment = upload.fragment();
     let link = Zeroizing::new(format!("{}{}", paste.link, fragment.as_str()));
-    let outcome = match form {
-        Form::Link => print_line(&[&link]),
-        Form::Raw => print_line(&[&paste.link, "/raw", &fragment]),
-        Form::Id => print_line(&[paste.id.as_str(), &fragment]),
+    let text = match form {
+        Form::Link => link.clone(),
+        Form::Raw => Zeroizing::new([&paste.link, "/raw", fragment.as_str()].concat()),
+        Form::Id => Zeroizing::new([paste.id.as_str(), fragment.as_str()].concat()),
         Form::Json => {
             let mut json = paste.json.clone();
             if let Some(fields) = json.as_object_mut() {
                 fields.insert("link".into(), link.as_str().into());
             }
-            write_json(&json)
+            json_text(&json)
         }
     };
-    upload::remember(&upload.wishes, session, paste);
+    let outcome = write_line(&text);
+    upload.remember(session, paste);
     outcome?;
+    warn_of_a_cut(&upload.wishes, session, paste);
     if *form != Form::Id {
         say_what_was_made(&upload.wishes, session, paste);
     }
-    Ok(link)
+    if *form == Form::Raw && upload.wishes.encrypt {
+        session.ui.note("this URL gives ciphertext; fpaste get decrypts it, for other programs use -E");
+    }
+    Ok(Printed { link, text })
 }
 
-fn print_line(parts: &[&str]) -> Result<(), Failure> {
-    write_stdout(Zeroizing::new(format!("{}\n", parts.concat())).as_bytes())
+/// Whoever asked for more should know even where no notes are shown.
+fn warn_of_a_cut(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
+    if let Some(asked) = wishes.expiry_seconds.filter(|asked| *asked > paste.lifetime()) {
+        let (asked, got) = (human_seconds(asked), human_seconds(paste.lifetime()));
+        session.ui.warning(&format!("it expires in {got}, the most this server allows, and not in {asked}"));
+    }
 }
 
 fn say_what_was_made(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
-    let lifetime = paste.number("expires_at").saturating_sub(paste.number("created_at"));
+    let lifetime = human_seconds(paste.lifetime());
     let mut parts = vec![if wishes.encrypt { "encrypted" } else { "not encrypted" }.to_owned()];
     if wishes.burn {
         parts.push("gone after the first read".into());
     }
     parts.push(match wishes.expiry_seconds {
-        None => format!("expires {} after it was last read", human_seconds(lifetime)),
-        Some(asked) if asked > lifetime => {
-            format!("expires in {}, the most this server allows", human_seconds(lifetime))
-        }
-        Some(_) => format!("expires in {}", human_seconds(lifetime)),
+        None => format!("expires {lifetime} after it was last read"),
+        Some(_) => format!("expires in {lifetime}"),
     });
     session.ui.note(&parts.join(", "));
 }

@@ -82,9 +82,12 @@ fn io_at(error: &io::Error, place: &str) -> Failure {
             failed(&EndedTooEarly.to_string()).hint("try again")
         }
         ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("no answer in time").hint("try again later"),
-        _ if error.to_string().contains("lookup") => {
-            failed("there is no such host").hint("check the address and the network")
-        }
+        _ if is_no_name(error) => failed("there is no such host").hint("check the address and the network"),
         _ => failed(&error.to_string()),
     }
+}
+
+/// Whether a name was not found: the system's resolver has no kind of error of its own.
+pub fn is_no_name(error: &io::Error) -> bool {
+    error.to_string().contains("lookup")
 }

@@ -3,7 +3,7 @@
 //! Invariant: every failure ends the program with one of the documented exit codes. Must never carry a key, a password
 //! or a token, and never text from a server that has not been cleaned.
 
-use super::text::clean;
+use super::text::{clean, human_seconds};
 use serde_json::Value;
 
 /// More of a server's message than this is no message.
@@ -60,8 +60,9 @@ impl Failure {
         self
     }
 
-    /// A server's refusal: its status, and its JSON if it sent any.
-    pub fn refused(status: u16, body: &[u8]) -> Self {
+    /// A server's refusal: its status, its JSON if it sent any, and the seconds it asks to wait. What its hint says of
+    /// HTTP, for whoever uses it by hand, is said in this program's words.
+    pub fn refused(status: u16, body: &[u8], wait_seconds: Option<u64>) -> Self {
         if let Some(failure) = refused_by_tls(status, body) {
             return failure;
         }
@@ -73,14 +74,19 @@ impl Failure {
             Some(error) => error.trim_end_matches('.').to_owned(),
             None => format!("the server answered with status {status}"),
         };
+        let wait = match wait_seconds {
+            Some(seconds) => format!("try again in {}", human_seconds(seconds)),
+            None => "try again later".to_owned(),
+        };
         let hint = match code.as_str() {
-            "password_required" => Some("use -p to be asked for it, or --password-file".into()),
-            "password_wrong" => Some("check the password; a wrong one does not burn the paste".into()),
-            "auth_required" => Some(
-                "the delete token is in the history of the machine that made the paste, or use its owner's certificate"
-                    .into(),
-            ),
-            _ => text("hint"),
+            "duplicate" => Some(format!("fpaste list shows the paste you already have; or {wait}")),
+            "throttled" | "busy" => Some(wait),
+            "internal" => {
+                let request =
+                    text("request_id").map_or_else(String::new, |id| format!(" and that it was request {id}"));
+                Some(format!("try again; if it stays, tell who runs the server{request}"))
+            }
+            code => own_hint(code).map(str::to_owned).or_else(|| text("hint")),
         };
         Self { exit: exit_of(status, &code), message, hint }
     }
@@ -110,6 +116,31 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     says(&["The SSL certificate error"]).then(|| {
         Failure::new(Exit::Denied, "the server does not accept the client certificate")
             .hint("ask who runs it to add the certificate that client_cert names")
+    })
+}
+
+/// What to do with this program about a refusal whose own hint is about HTTP.
+fn own_hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "password_required" => "use -p to be asked for it, or --password-file",
+        "password_wrong" => "check the password; a wrong one does not burn the paste",
+        "auth_required" => {
+            "the delete token is in the history of the machine that made the paste, or use its owner's certificate"
+        }
+        "permission_denied" => {
+            "it can be deleted on the machine that made it, or with the certificate it was made with"
+        }
+        "invalid_expiry" => "-x takes seconds, or 30m, 1h30m, 7d",
+        "invalid_id" => "check the link for a typo; an ID is 4 to 64 hex digits",
+        "too_large" => "compress or split it; a client certificate may allow more (fpaste info)",
+        "entropy_too_low" => "leave -E away: what is encrypted is accepted",
+        "pow_required" | "pow_expired" | "pow_reused" => "try again",
+        "pow_invalid" => "try again; if it stays, a newer fpaste may do better: curl SERVER/client > fpaste",
+        "bad_request" | "no_content" | "invalid_json" | "method_not_allowed" | "range_not_satisfiable" => {
+            "fpaste -v shows what was asked; a newer fpaste may do better: curl SERVER/client > fpaste"
+        }
+        "expectation_failed" => "check the address; something in between may have changed the request",
+        _ => return None,
     })
 }
 
@@ -146,14 +177,14 @@ mod tests {
         ];
         for (status, code, exit) in cases {
             let body = format!(r#"{{"error":"No.","code":"{code}"}}"#);
-            assert_eq!(Failure::refused(status, body.as_bytes()).exit, exit, "{status} {code}");
+            assert_eq!(Failure::refused(status, body.as_bytes(), None).exit, exit, "{status} {code}");
         }
     }
 
     #[test]
     fn a_refusal_passes_on_the_hint_without_control_characters() {
-        let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#);
+        let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#, None);
         assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("Bad [31mthing", Some("Do this.")));
-        assert_eq!(Failure::refused(502, b"<html>").message, "the server answered with status 502");
+        assert_eq!(Failure::refused(502, b"<html>", None).message, "the server answered with status 502");
     }
 }

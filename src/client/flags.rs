@@ -20,6 +20,8 @@ pub enum Name {
     List,
     /// What the server is and allows.
     Info,
+    /// Enter a server in the configuration.
+    Server,
     /// Make a client certificate.
     Cert,
     /// Print a completion script.
@@ -84,6 +86,8 @@ pub const CURVES: &[&str] = &["secp256r1", "secp384r1", "secp521r1"];
 pub const ALGORITHMS: &[&str] = &["ec", "rsa"];
 /// The RSA key sizes `cert` knows.
 pub const RSA_BITS: &[&str] = &["2048", "3072", "4096"];
+/// What the completion scripts call `completions` with, to be told the IDs there are.
+pub const IDS: &str = "ids";
 /// The shells there are completions for.
 pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 
@@ -132,7 +136,7 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::List,
         word: "list",
         operands: "",
-        summary: "what this machine created and has not expired",
+        summary: "what this machine created and may still be there",
         examples: &["fpaste list", "fpaste list --json | jq -r .[].id"],
     },
     CommandRow {
@@ -141,6 +145,13 @@ pub const COMMANDS: &[CommandRow] = &[
         operands: "",
         summary: "what the server is and allows",
         examples: &["fpaste info", "fpaste info -s https://paste.example.org"],
+    },
+    CommandRow {
+        name: Name::Server,
+        word: "server",
+        operands: "URL",
+        summary: "make this your server, if one answers there",
+        examples: &["fpaste server https://paste.example.org"],
     },
     CommandRow {
         name: Name::Cert,
@@ -162,20 +173,25 @@ pub const COMMANDS: &[CommandRow] = &[
 pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
     Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
-    Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 12h, 7d").takes("TIME"),
+    Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get],
         'p',
         "password",
         "protect or open with a password: $FPASTE_PASSWORD, else asked for",
     ),
-    Flag::new(&[Name::Create, Name::Resume, Name::Get], '-', "password-file", "the password is the first line of FILE")
-        .takes("FILE"),
+    Flag::new(
+        &[Name::Create, Name::Resume, Name::Get],
+        '-',
+        "password-file",
+        "the password is the first line of FILE; - is stdin",
+    )
+    .takes("FILE"),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
     Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
-    Flag::new(&[Name::Create], 'c', "clipboard", "copy the link, too"),
+    Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed, too"),
     Flag::new(&[Name::Create], '-', "qr", "draw the link as a QR code, too"),
     Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
     Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all; - forces stdout").takes("FILE"),
@@ -206,22 +222,20 @@ pub fn row(name: Name) -> Option<&'static CommandRow> {
 
 /// `fpaste --help`.
 pub fn help() -> String {
-    let mut text = String::from(
-        "fpaste - share text and files through a server that cannot read them\n\n\
-         usage: fpaste [FILE|-] [options]             encrypt, upload, print the link\n",
-    );
-    for row in COMMANDS {
-        let words = format!("{} {}", row.word, row.operands);
-        let _ = writeln!(text, "       fpaste {words:<30}{}", row.summary);
+    let mut text = String::from("fpaste - share text and files through a server that cannot read them\n\n");
+    let mut line = |start: &str, words: &str, summary: &str| {
+        let _ = writeln!(text, "{start:<7}fpaste {words:<30}{summary}");
+    };
+    line("usage:", "[create] [FILE|-] [options]", "encrypt, upload, print the link");
+    line("", "'LINK'", "download and decrypt; get has options");
+    for row in COMMANDS.iter().filter(|row| row.name != Name::Create) {
+        line("", &format!("{} {}", row.word, row.operands), row.summary);
     }
     text.push_str("\noptions of create:\n");
     text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
     text.push_str("\noptions everywhere:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
-    text.push_str(
-        "\nexamples:\n  fpaste notes.txt\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n  \
-         fpaste get 'http://localhost:5000/4f2a91c07d3e#KEY'\n",
-    );
+    text.push_str("\nexamples:\n  fpaste notes.txt\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n");
     text
 }
 

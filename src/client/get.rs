@@ -7,23 +7,20 @@ use super::command::{Get, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::kept::Kept;
 use super::link::{self, Target};
-use super::prompt::ask_password;
+use super::prompt::line_of_stdin;
 use super::sink::{Sink, Written};
 use super::text::{clean, human_bytes, human_seconds};
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
 use super::ui::{write_json, write_table};
 use super::{Located, Session, password};
-use crate::clock::{rfc3339, unix_now};
+use crate::clock::{parse_http_date, rfc3339, unix_now};
 use crate::e2e;
 use serde_json::Value;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use ureq::http::Method;
 use zeroize::Zeroizing;
-
-/// Longest link read from stdin.
-const MAX_LINK_BYTES: u64 = 4096;
 
 /// Fetches a paste, or its metadata, or opens what was kept of one.
 ///
@@ -31,7 +28,7 @@ const MAX_LINK_BYTES: u64 = 4096;
 /// Whatever stands between the person and the content.
 pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let link = match options.target.0.as_str() {
-        "-" => &link_from_stdin()?,
+        "-" => &link_from_stdin(session)?,
         link => link,
     };
     if let Some(path) = &options.from {
@@ -150,11 +147,9 @@ fn say_what_is_missing(written: &Written, session: &Session<'_>) {
     }
 }
 
-fn link_from_stdin() -> Result<Zeroizing<String>, Failure> {
-    let mut link = Zeroizing::new(String::new());
-    let read = io::stdin().lock().take(MAX_LINK_BYTES).read_to_string(&mut link);
-    read.map_err(|error| Failure::usage(format!("cannot read a link from standard input: {error}")))?;
-    Ok(link)
+fn link_from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    line_of_stdin("Link: ", session.interrupt)
+        .map_err(|error| Failure::usage(format!("cannot read a link from standard input: {error}")))
 }
 
 fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
@@ -165,11 +160,13 @@ fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
 }
 
 fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
-    let paste = session.transport.send(&metadata_call(target, located))?.expect(200)?.json()?;
+    let answer = session.transport.send(&metadata_call(target, located))?.expect(200)?;
+    let paste = answer.json()?;
     if json {
         return write_json(&paste);
     }
-    let now = unix_now();
+    // What is left is told by the clock that decides.
+    let now = answer.header("Date").and_then(parse_http_date).unwrap_or_else(unix_now);
     let number = |name: &str| paste.get(name).and_then(Value::as_u64);
     let mut lines = vec![("id", target.id.to_string())];
     lines.extend(paste.get("mime_type").and_then(Value::as_str).map(|text| ("type", clean(text))));
@@ -185,7 +182,8 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     write_table(&lines)
 }
 
-/// The content's answer; a password that turns out to be needed is asked for if somebody is there.
+/// The content's answer; a password that turns out to be needed is taken from the environment, or asked for if somebody
+/// is there.
 fn fetch(options: &Get, session: &Session<'_>, target: &Target, located: &Located) -> Result<Answer, Failure> {
     let ask = |header: Option<password::Header>| {
         session.transport.send(&Call {
@@ -194,10 +192,10 @@ fn fetch(options: &Get, session: &Session<'_>, target: &Target, located: &Locate
             ..Call::new(Method::GET, &located.server, format!("/{}/raw", target.id), located.is_ours)
         })
     };
-    let header = password::header(&options.password, session)?;
-    let mut answer = ask(header)?;
-    if answer.status == 401 && options.password == PasswordSource::None && session.ui.is_watched() {
-        answer = ask(Some(password::header_of(&ask_password(session.interrupt)?)?))?;
+    let mut answer = ask(password::for_reading(&options.password, session, &target.id)?)?;
+    let may_have_one = password::is_in_environment() || session.ui.is_watched();
+    if answer.status == 401 && options.password == PasswordSource::None && may_have_one {
+        answer = ask(password::for_reading(&PasswordSource::Ask, session, &target.id)?)?;
     }
     answer.expect(200)
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// Largest history read; 100,000 pastes.
 const MAX_BYTES: u64 = 32 << 20;
-/// A paste without a fixed expiry lives on while it is read: its token is kept this much longer than it first promised.
+/// A paste without a fixed expiry lives on while it is read: it is kept here this much longer than it first promised.
 const KEPT_SECONDS: u64 = 90 * 86_400;
 
 /// A created paste.
@@ -31,9 +31,9 @@ pub struct Entry {
     pub url: String,
     /// What deletes it.
     pub delete_token: String,
-    /// When.
+    /// When, by this machine's clock.
     pub created_at: UnixSeconds,
-    /// When it goes, as the server last said.
+    /// When it goes, by this machine's clock; if a read moves that on, not before.
     pub expires_at: UnixSeconds,
     /// Whether a read moves the expiry on.
     pub slides: bool,
@@ -43,6 +43,10 @@ pub struct Entry {
     pub password: bool,
     /// Whether the link has a key.
     pub encrypted: bool,
+    /// The uploaded file's name.
+    pub name: Option<String>,
+    /// The content's bytes; older lines do not say.
+    pub size: Option<u64>,
 }
 
 impl Entry {
@@ -59,6 +63,8 @@ impl Entry {
             "burn_after_read": self.burn,
             "password_protected": self.password,
             "encrypted": self.encrypted,
+            "name": self.name,
+            "size": self.size,
         })
     }
 
@@ -77,10 +83,14 @@ impl Entry {
             burn: flag("burn_after_read"),
             password: flag("password_protected"),
             encrypted: flag("encrypted"),
+            name: text("name").map(str::to_owned),
+            size: json.get("size").and_then(Value::as_u64),
         })
     }
 
-    fn is_worth_keeping(&self, now: UnixSeconds) -> bool {
+    /// Whether it is there for all this machine knows: nobody tells it of reads.
+    pub fn may_be_live(&self, now: UnixSeconds) -> bool {
+        // A look at what is known of a paste moves the expiry on, too, of one that burns as well.
         let slack = if self.slides { KEPT_SECONDS } else { 0 };
         now < self.expires_at.saturating_add(slack)
     }
@@ -110,7 +120,7 @@ impl History {
     /// When the file cannot be written.
     pub fn add(&self, entry: &Entry, now: UnixSeconds) -> io::Result<()> {
         let line = format!("{}\n", entry.json());
-        self.rewrite(true, |known| known.is_worth_keeping(now), &line)
+        self.rewrite(true, |known| known.may_be_live(now), &line)
     }
 
     /// Forgets a paste.
@@ -199,6 +209,8 @@ mod tests {
             burn: false,
             password: false,
             encrypted: true,
+            name: None,
+            size: None,
         }
     }
 

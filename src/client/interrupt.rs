@@ -1,14 +1,16 @@
 //! What happens on SIGINT, SIGTERM and SIGHUP: the program ends at once, with nothing half done left behind.
 //!
-//! Invariant: the exit code is 130, 143 or 129, as shells count it, the terminal echoes again, and an unfinished file is gone.
+//! Invariant: the exit code is 130, 143 or 129, as shells count it, the terminal echoes again, its line is clean, and an
+//! unfinished file is gone.
 //! Must never wait for the network or the proof of work.
 
+use super::progress;
 use super::ui::Ui;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
@@ -18,7 +20,8 @@ use tempfile::NamedTempFile;
 struct Pending {
     unfinished_file: Option<PathBuf>,
     terminal: Option<(File, Termios)>,
-    last_words: Option<String>,
+    /// Done at the very end; what it says is shown.
+    last_deed: Option<Box<dyn FnOnce() -> String + Send>>,
 }
 
 impl Pending {
@@ -47,14 +50,15 @@ impl Interrupt {
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 // Held to the end: nobody turns the echo off or begins a file between this and the exit.
-                let _end = pending.put_right();
+                let _end = pending.put_right(signal);
                 std::process::exit(128 + signal);
             }
         })?;
         Ok(interrupt)
     }
 
-    fn put_right(&self) -> MutexGuard<'_, Pending> {
+    fn put_right(&self, signal: i32) -> MutexGuard<'_, Pending> {
+        let had_progress = progress::close();
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = pending.unfinished_file.take() {
             let _ = std::fs::remove_file(path);
@@ -62,18 +66,27 @@ impl Interrupt {
         if let Some((terminal, _)) = &mut pending.terminal {
             // What comes next does not stand behind the question.
             let _ = terminal.write_all(b"\n");
+        } else if signal == SIGINT && !had_progress && io::stderr().is_terminal() {
+            // Nor behind the ^C. That of a progress line went with it.
+            let _ = io::stderr().write_all(b"\n");
         }
         pending.restore_terminal();
-        if let Some(text) = pending.last_words.take() {
-            Ui::new(false).warning(&text);
+        if let Some(deed) = pending.last_deed.take() {
+            Ui::new(false).warning(&deed());
         }
         pending
     }
 
     /// Says this if the program is interrupted while the guard lives.
     pub fn telling(&self, text: String) -> Guard<'_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_words = Some(text);
-        Guard(self, |pending| pending.last_words = None)
+        self.doing(move || text)
+    }
+
+    /// Does this, and says what it returns, if the program is interrupted while the guard lives. It may not wait for
+    /// anything but the disk.
+    pub fn doing(&self, deed: impl FnOnce() -> String + Send + 'static) -> Guard<'_> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_deed = Some(Box::new(deed));
+        Guard(self, |pending| pending.last_deed = None)
     }
 
     /// Makes a file that is removed if the program is interrupted while the guard lives. A signal waits until it is

@@ -20,10 +20,13 @@ pub struct Kept(PathBuf);
 impl Kept {
     /// Writes it into the state folder, else the working folder, else that for temporary files; `None` if nowhere.
     pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
-        let state = &session.folders.state;
-        let _ = create_private_folder(state);
-        let folders = [state.clone(), PathBuf::from("."), std::env::temp_dir()];
-        folders.iter().find_map(|folder| write_new(folder, &format!("fpaste-{id}"), &[content]).ok()).map(Self)
+        let state = session.folders.state.clone();
+        if let Some(state) = &state {
+            // If it cannot be made, the file cannot either, and goes into the next.
+            let _ = create_private_folder(state);
+        }
+        let mut folders = state.into_iter().chain([PathBuf::from("."), std::env::temp_dir()]);
+        folders.find_map(|folder| write_new(&folder, &format!("fpaste-{id}"), &[content]).ok()).map(Self)
     }
 
     /// Where it is.

@@ -124,6 +124,12 @@ impl Target {
     }
 }
 
+/// Whether this is the link of a paste, with or without a key: then it is meant to be read.
+pub fn names_a_paste(text: &str) -> bool {
+    let address = text.trim().split('#').next().unwrap_or_default();
+    Target::parse(address).is_ok_and(|target| target.server.is_some())
+}
+
 /// The key alone, of a link, or written as `#KEY`, or by itself.
 ///
 /// # Errors

@@ -1,14 +1,18 @@
-//! `fpaste list`: what this machine created and has not expired.
+//! `fpaste list`: what this machine created and may still be there.
 //!
 //! Invariant: it asks nobody; the history is all it knows. Must never show a delete token.
 
 use super::Session;
 use super::failure::Failure;
-use super::text::human_seconds;
+use super::history::Entry;
+use super::text::{clean, human_bytes, human_seconds};
 use super::ui::{write_json, write_stdout};
-use crate::clock::unix_now;
+use crate::clock::{UnixSeconds, unix_now};
 use serde_json::Value;
 use std::fmt::Write;
+
+/// Longest name shown in full.
+const MAX_NAME_CHARS: usize = 40;
 
 /// Shows the history.
 ///
@@ -20,40 +24,85 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     }
     let now = unix_now();
     let mut entries = session.known();
-    entries.retain(|entry| entry.expires_at > now);
+    entries.retain(|entry| entry.may_be_live(now));
     if json {
-        let all: Vec<Value> = entries
-            .iter()
-            .map(|entry| {
-                let mut json = entry.json();
-                if let Some(fields) = json.as_object_mut() {
-                    fields.remove("delete_token");
-                }
-                json
-            })
-            .collect();
-        return write_json(&Value::from(all));
+        return write_json(&entries.iter().map(without_token).collect());
     }
     if entries.is_empty() {
         session.ui.note("nothing this machine created is still there");
         return Ok(());
     }
-    let width = entries.iter().map(|entry| entry.id.as_str().len()).max().unwrap_or(0).max(2);
-    let mut text = format!("{:<width$}  {:<8}  {:<8}  {}\n", "ID", "AGE", "EXPIRES", "FLAGS");
-    for entry in &entries {
-        let flags: Vec<&str> =
-            [(entry.burn, "burn"), (entry.password, "password"), (!entry.encrypted, "plain"), (entry.slides, "slides")]
-                .into_iter()
-                .filter_map(|(is, name)| is.then_some(name))
-                .collect();
-        let (age, left) = (now.saturating_sub(entry.created_at), entry.expires_at - now);
-        let id = entry.id.as_str();
-        let line = format!("{id:<width$}  {:<8}  {:<8}  {}", human_seconds(age), human_seconds(left), flags.join(","));
-        text.push_str(line.trim_end());
-        if entry.server != session.settings.server {
-            let _ = write!(text, "  on {}", entry.server);
-        }
-        text.push('\n');
+    let heads = ["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"].map(str::to_owned);
+    let rows: Vec<Row> = [heads].into_iter().chain(entries.iter().map(|entry| row(entry, now))).collect();
+    write_stdout(table(&rows).as_bytes())
+}
+
+/// Prints the IDs, newest first, each with what the paste is called: for the completion scripts.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn ids(session: &Session<'_>) -> Result<(), Failure> {
+    let now = unix_now();
+    let mut text = String::new();
+    for entry in session.known().iter().rev().filter(|entry| entry.may_be_live(now)) {
+        let age = human_seconds(now.saturating_sub(entry.created_at));
+        let _ = writeln!(text, "{}\t{}, {age} old", entry.id, entry.name.as_deref().map_or("a paste".into(), clean));
     }
     write_stdout(text.as_bytes())
+}
+
+fn without_token(entry: &Entry) -> Value {
+    let mut json = entry.json();
+    if let Some(fields) = json.as_object_mut() {
+        fields.remove("delete_token");
+    }
+    json
+}
+
+type Row = [String; 7];
+
+fn row(entry: &Entry, now: UnixSeconds) -> Row {
+    let left = entry.expires_at.saturating_sub(now);
+    let expires = match (entry.slides, left) {
+        (false, _) => human_seconds(left),
+        // Nobody tells this machine of reads, each of which moves the expiry on.
+        (true, 0) => "unless read".into(),
+        (true, _) => format!("≥ {}", human_seconds(left)),
+    };
+    let flags: Vec<&str> =
+        [(entry.burn, "burn"), (entry.password, "password"), (!entry.encrypted, "plain"), (entry.slides, "slides")]
+            .into_iter()
+            .filter_map(|(is, name)| is.then_some(name))
+            .collect();
+    let host = entry.server.to_string();
+    [
+        entry.id.to_string(),
+        human_seconds(now.saturating_sub(entry.created_at)),
+        expires,
+        entry.size.map_or_else(|| "-".into(), human_bytes),
+        if flags.is_empty() { "-".into() } else { flags.join(",") },
+        host.split_once("://").map_or(host.as_str(), |(_, host)| host).to_owned(),
+        entry.name.as_deref().map_or_else(|| "-".into(), shown_name),
+    ]
+}
+
+fn shown_name(name: &str) -> String {
+    let name = clean(name);
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
+        None => name,
+    }
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[Row]) -> String {
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let mut text = String::new();
+    for row in rows {
+        let cell = |(column, cell): (usize, &String)| format!("{cell:<0$}", width(column).unwrap_or(0));
+        let cells: Vec<String> = row.iter().enumerate().map(cell).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
 }

@@ -1,12 +1,14 @@
 //! Where a paste's password comes from, and how it goes to the server.
 //!
-//! Invariant: it comes from the environment, a file or the terminal, never from the command line. Must never be shown
-//! or kept.
+//! Invariant: it comes from the environment, a file or the terminal, never from the command line. Must never be kept,
+//! nor shown unless it was made up.
 
 use super::Session;
 use super::command::PasswordSource;
-use super::failure::Failure;
-use super::prompt::ask_password;
+use super::failure::{Exit, Failure};
+use super::prompt::{ask_password, line_of_stdin};
+use crate::crypto;
+use crate::paste::Id;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs::File;
@@ -16,32 +18,104 @@ use zeroize::Zeroizing;
 
 /// Longest password; a header has to hold it.
 const MAX_BYTES: u64 = 1024;
+/// Where it comes from before anybody is asked.
+const VARIABLE: &str = "FPASTE_PASSWORD";
+/// Times two answers may differ.
+const MAX_TRIES: usize = 3;
+/// Length of a password that is made up, without its dashes; a character has 5 bits.
+const MADE_UP_CHARS: usize = 20;
+/// Characters between two dashes.
+const MADE_UP_GROUP: usize = 5;
+/// Without what is easily mistaken: l and 1, o and 0.
+const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// A header with the password.
 pub type Header = (&'static str, Zeroizing<String>);
 
-/// The header for this source's password, if it has one.
+/// The header for the password of a paste to be made, if it is to have one. One that is typed is typed twice; if nothing
+/// is typed, one is made up and shown.
 ///
 /// # Errors
 /// A usage failure when there is none to be had, or it cannot be used.
-pub fn header(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Header>, Failure> {
-    let password = match source {
-        PasswordSource::None => return Ok(None),
-        PasswordSource::File(path) => from_file(path)?,
-        PasswordSource::Ask => match std::env::var("FPASTE_PASSWORD").map(Zeroizing::new) {
-            Ok(password) if !password.is_empty() => password,
-            Err(std::env::VarError::NotUnicode(_)) => return Err(Failure::usage("FPASTE_PASSWORD is not UTF-8")),
-            _ => ask_password(session.interrupt)?,
-        },
+pub fn for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Header>, Failure> {
+    let password = match given(source, session)? {
+        None if *source == PasswordSource::Ask => Some(choose(session)?),
+        password => password,
     };
-    header_of(&password).map(Some)
+    password.map(|password| header(&password)).transpose()
+}
+
+/// The header for the password of a paste that is to be read, if the source has one.
+///
+/// # Errors
+/// As [`for_new`].
+pub fn for_reading(source: &PasswordSource, session: &Session<'_>, id: &Id) -> Result<Option<Header>, Failure> {
+    let password = match given(source, session)? {
+        None if *source == PasswordSource::Ask => {
+            let password = ask_password(&format!("Password of paste {id}: "), session.interrupt)?;
+            if password.is_empty() {
+                return Err(Failure::usage("the password is empty"));
+            }
+            Some(password)
+        }
+        password => password,
+    };
+    password.map(|password| header(&password)).transpose()
+}
+
+/// Whether the environment has one.
+pub fn is_in_environment() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
+}
+
+/// What needs no question.
+fn given(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Zeroizing<String>>, Failure> {
+    match source {
+        PasswordSource::None => Ok(None),
+        PasswordSource::File(path) => from_file(path).map(Some),
+        PasswordSource::Stdin => from_stdin(session).map(Some),
+        PasswordSource::Ask => match std::env::var(VARIABLE).map(Zeroizing::new) {
+            Err(std::env::VarError::NotUnicode(_)) => Err(Failure::usage(format!("{VARIABLE} is not UTF-8"))),
+            password => Ok(password.ok().filter(|password| !password.is_empty())),
+        },
+    }
+}
+
+fn choose(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    for _ in 0..MAX_TRIES {
+        let password = ask_password("Password for the new paste: ", session.interrupt)?;
+        if password.is_empty() {
+            return make_up(session);
+        }
+        if ask_password("The same password again: ", session.interrupt)? == password {
+            return Ok(password);
+        }
+        session.ui.warning("that was not the same password");
+    }
+    Err(Failure::usage("the password was never typed twice in the same way")
+        .hint("--password-file takes it from a file; an empty answer makes one up"))
+}
+
+/// A password nobody guesses, shown at once: it is kept nowhere.
+fn make_up(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    let random = crypto::random::<MADE_UP_CHARS>().map(Zeroizing::new);
+    let random = random.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+    let mut password = Zeroizing::new(String::with_capacity(2 * MADE_UP_CHARS));
+    for (at, byte) in random.iter().enumerate() {
+        if at > 0 && at % MADE_UP_GROUP == 0 {
+            password.push('-');
+        }
+        password.extend(ALPHABET.get(usize::from(byte % 32)).copied().map(char::from));
+    }
+    session.ui.print(&Zeroizing::new(format!("fpaste: password: {}\n", password.as_str())));
+    Ok(password)
 }
 
 /// ASCII as it is, anything else as the Base64 of its UTF-8.
 ///
 /// # Errors
 /// A usage failure for one that is too long.
-pub fn header_of(password: &str) -> Result<Header, Failure> {
+fn header(password: &str) -> Result<Header, Failure> {
     if password.len() as u64 > MAX_BYTES {
         return Err(Failure::usage(format!("a password has at most {MAX_BYTES} bytes")));
     }
@@ -54,7 +128,7 @@ pub fn header_of(password: &str) -> Result<Header, Failure> {
     })
 }
 
-/// The first line.
+/// The first line of a file.
 fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let unreadable =
         |error: io::Error| Failure::usage(format!("cannot read the password file {}: {error}", path.display()));
@@ -62,9 +136,21 @@ fn from_file(path: &Path) -> Result<Zeroizing<String>, Failure> {
     File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes)).map_err(unreadable)?;
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let text = std::str::from_utf8(first).map_err(|_| Failure::usage("the password is not UTF-8"))?;
-    let password = text.strip_suffix('\r').unwrap_or(text);
+    whole(text, &path.display().to_string())
+}
+
+/// The first line of standard input.
+fn from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    let line = line_of_stdin("Password: ", session.interrupt)
+        .map_err(|error| Failure::usage(format!("cannot read the password from standard input: {error}")))?;
+    whole(&line, "standard input")
+}
+
+/// A line without what a Windows editor leaves at its end.
+fn whole(line: &str, place: &str) -> Result<Zeroizing<String>, Failure> {
+    let password = line.strip_suffix('\r').unwrap_or(line);
     if password.is_empty() {
-        return Err(Failure::usage(format!("the first line of {} is empty", path.display())));
+        return Err(Failure::usage(format!("the first line of {place} is empty")));
     }
     Ok(Zeroizing::new(password.to_owned()))
 }

@@ -6,22 +6,33 @@
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
 /// What a terminal gives in one line at most (`MAX_CANON` is 255 by POSIX, 4096 on Linux).
 const MAX_LINE_BYTES: usize = 4096;
 
-/// Asks for a password.
+/// Asks for a password; the answer may be empty.
 ///
 /// # Errors
-/// A usage failure without a terminal, or for an empty answer.
-pub fn ask_password(interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
-    let password = ask("Password: ", interrupt).map_err(|error| {
+/// A usage failure without a terminal.
+pub fn ask_password(question: &str, interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
+    ask(question, interrupt).map_err(|error| {
         Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
             .hint("set FPASTE_PASSWORD, or use --password-file")
-    })?;
-    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
+    })
+}
+
+/// The next line of standard input, and no more of it; where that is a terminal, it is asked for.
+///
+/// # Errors
+/// The system's, and when it is not UTF-8.
+pub fn line_of_stdin(question: &str, interrupt: &Interrupt) -> io::Result<Zeroizing<String>> {
+    if io::stdin().is_terminal() {
+        return ask(question, interrupt);
+    }
+    line(&File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
 /// Asks for a line; what is typed is not shown.

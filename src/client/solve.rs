@@ -4,8 +4,8 @@
 //! when its time is over.
 
 use super::failure::{Exit, Failure};
+use super::progress::Meter;
 use super::text::human_seconds;
-use super::ui::Meter;
 use crate::pow::leading_zero_bits;
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

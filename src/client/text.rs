@@ -16,18 +16,30 @@ pub fn clean(text: &str) -> String {
     one_line.filter(|c| !is_unsafe(*c)).collect()
 }
 
-/// Text of several lines that a terminal only shows, and how many characters were left out.
+/// What ends every colour.
+const RESET: &str = "\x1b[0m";
+
+/// Text of several lines that a terminal only shows, colours included, and how many characters were left out.
 pub fn clean_text(text: &str) -> (String, usize) {
-    let mut left_out = 0;
     let unix = text.replace("\r\n", "\n");
-    let cleaned = unix
-        .chars()
-        .filter(|c| {
-            let shown = matches!(c, '\n' | '\t') || !is_unsafe(*c);
-            left_out += usize::from(!shown);
-            shown
-        })
-        .collect();
+    let mut rest = unix.as_str();
+    let (mut cleaned, mut left_out, mut is_coloured) = (String::with_capacity(rest.len()), 0, false);
+    while let Some(c) = rest.chars().next() {
+        let colour_bytes = colour_at_start(rest);
+        let (part, after) = rest.split_at(colour_bytes.unwrap_or(c.len_utf8()));
+        is_coloured |= colour_bytes.is_some();
+        if colour_bytes.is_some() || matches!(c, '\n' | '\t') || !is_unsafe(c) {
+            cleaned.push_str(part);
+        } else {
+            left_out += 1;
+        }
+        rest = after;
+    }
+    // What comes behind the text is not to be in its colours.
+    if is_coloured {
+        let line_end = cleaned.len() - usize::from(cleaned.ends_with('\n'));
+        cleaned.insert_str(line_end, RESET);
+    }
     (cleaned, left_out)
 }
 
@@ -55,9 +67,19 @@ pub fn without_keys(message: &str) -> String {
     shown + rest
 }
 
-/// A size for people: `512 B`, `3.0 MiB`.
+/// The length of the colour (SGR, `ESC [ … m`) that text begins with.
+fn colour_at_start(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\x1b[")?;
+    let end = parameters.find(|c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':'))?;
+    parameters.get(end..)?.starts_with('m').then_some("\x1b[".len() + end + "m".len())
+}
+
+/// A size for people: `512 B`, `3.00 MiB`.
 pub fn human_bytes(bytes: u64) -> String {
-    indicatif::BinaryBytes(bytes).to_string()
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else { return format!("{bytes} B") };
+    let hundredths = (u128::from(bytes) * 100 + u128::from(unit / 2)) / u128::from(unit);
+    format!("{}.{:02} {name}", hundredths / 100, hundredths % 100)
 }
 
 /// A duration for people, in its two largest units: `4d 23h`, `59s`.
@@ -87,6 +109,9 @@ mod tests {
     fn nothing_unsafe_reaches_a_terminal() {
         assert_eq!(clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"), "a]0;xb c31md");
         assert_eq!(clean_text("a\r\nb\tc\x1b[2J\u{85}"), ("a\nb\tc[2J".into(), 2));
+        assert_eq!(clean_text("\x1b[1;38:5:9mred\n"), ("\x1b[1;38:5:9mred\x1b[0m\n".into(), 0));
+        assert_eq!(clean_text("\x1b[mx\x1b[0"), ("\x1b[mx[0\x1b[0m".into(), 1));
+        assert_eq!(clean_text("\x1b[?25m\x1b[1 m\x1b]m\x1b[3\x07m"), ("[?25m[1 m]m[3m".into(), 5));
         assert_eq!(clean("ünïcödé 🙂"), "ünïcödé 🙂");
     }
 
@@ -101,6 +126,14 @@ mod tests {
             ("a".repeat(44), &*"a".repeat(44)),
         ] {
             assert_eq!(without_keys(&text), shown);
+        }
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1_999_999, "1.91 MiB"), (3 << 20, "3.00 MiB")];
+        for (bytes, text) in cases {
+            assert_eq!(human_bytes(bytes), text, "{bytes}");
         }
     }
 

@@ -6,17 +6,18 @@
 
 use super::config::Settings;
 use super::ending::OrderlyEnd;
-use super::explain::explain;
+use super::explain::{explain, is_no_name};
 use super::failure::{Exit, Failure};
 use super::link::{ServerUrl, is_loopback};
 use super::names::Names;
+use super::progress::Meter;
 use super::proxy::{Blaming, proxy};
 use super::secured::Secure;
 use super::text::{clean, human_bytes};
 use super::tls;
-use super::ui::{Meter, Ui};
+use super::ui::Ui;
 use std::cell::OnceCell;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
@@ -70,6 +71,8 @@ impl<'a> Call<'a> {
 pub struct Answer {
     /// The status.
     pub status: u16,
+    /// Where it came from, behind all redirects.
+    pub url: String,
     headers: HeaderMap,
     /// What came.
     pub body: Vec<u8>,
@@ -86,7 +89,11 @@ impl Answer {
     /// # Errors
     /// The refusal.
     pub fn expect(self, status: u16) -> Result<Self, Failure> {
-        if self.status == status { Ok(self) } else { Err(Failure::refused(self.status, &self.body)) }
+        if self.status == status {
+            return Ok(self);
+        }
+        let wait = self.header("Retry-After").and_then(|text| text.parse().ok());
+        Err(Failure::refused(self.status, &self.body, wait))
     }
 
     /// The body as a JSON object.
@@ -168,8 +175,19 @@ impl<'a> Transport<'a> {
         Err(Failure::new(Exit::Network, "the server redirects in circles"))
     }
 
-    /// One request to one address. Away from home no header of ours goes along.
+    /// One request to one address. A server or proxy that does not know `Expect` gets it without.
     fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Answer, Failure> {
+        let expects = call.body.len() >= EXPECT_BYTES;
+        let answer = self.attempt(call, url, is_home, expects)?;
+        if answer.status == 417 && expects {
+            self.ui.trace(|| format!("{} {url}: once more without Expect", call.method));
+            return self.attempt(call, url, is_home, false);
+        }
+        Ok(answer)
+    }
+
+    /// Away from home no header of ours goes along.
+    fn attempt(&self, call: &Call<'_>, url: &str, is_home: bool, expects: bool) -> Result<Answer, Failure> {
         let is_ours = call.is_ours && is_home;
         let is_https = url.starts_with("https:");
         let uri = url.parse::<Uri>().ok();
@@ -193,7 +211,7 @@ impl<'a> Transport<'a> {
         let proxy = proxy(is_https, host, |name| std::env::var_os(name))?;
         let response = if call.method == Method::POST {
             request = request.header("Content-Length", call.body.len());
-            if call.body.len() >= EXPECT_BYTES {
+            if expects {
                 request = request.header("Expect", "100-continue");
             }
             let meter = self.ui.meter("uploading", Some(call.body.len() as u64));
@@ -202,7 +220,7 @@ impl<'a> Transport<'a> {
         } else {
             run(agent, request, (), proxy)
         };
-        let response = response.map_err(|error| explain(error, url))?;
+        let response = response.map_err(|error| self.unreachable(error, url, call.server))?;
         let status = response.status().as_u16();
         self.ui.trace(|| format!("{} {url}: {status}", call.method));
         let headers = response.headers().clone();
@@ -212,7 +230,21 @@ impl<'a> Transport<'a> {
             None => self.largest_paste(call),
         };
         let body = self.read_body(response, limit, url)?;
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status, url: url.to_owned(), headers, body })
+    }
+
+    /// What a failed request means. A server nobody has heard of may be the wrong one: then, where its address is from.
+    fn unreachable(&self, error: ureq::Error, url: &str, server: &ServerUrl) -> Failure {
+        let is_absent = match &error {
+            ureq::Error::HostNotFound => true,
+            ureq::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused || is_no_name(error),
+            _ => false,
+        };
+        let failure = explain(error, url);
+        match &self.settings.server_origin {
+            Some(origin) if is_absent && *server == self.settings.server => failure.hint(origin.clone()),
+            _ => failure,
+        }
     }
 
     /// What the server says it holds at most. An answer that does not announce its length might go on for ever.

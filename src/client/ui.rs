@@ -4,20 +4,27 @@
 //! never show a control character that came from a server, nor a key in a message.
 
 use super::failure::Failure;
+use super::progress::Meter;
 use super::text::{clean, is_unsafe, without_keys};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Work that is done sooner shows no progress.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// Where messages go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stderr {
+    /// A terminal that draws what it is told to.
+    Terminal,
+    /// One that only shows text.
+    DumbTerminal,
+    /// A file, a pipe.
+    Elsewhere,
+}
 
 /// What is known of the terminal.
 pub struct Ui {
-    stderr_is_terminal: bool,
+    stderr: Stderr,
     colour: bool,
     verbose: bool,
 }
@@ -25,14 +32,23 @@ pub struct Ui {
 impl Ui {
     /// Looks at the terminal. `NO_COLOR` (no-color.org) counts when it is not empty.
     pub fn new(verbose: bool) -> Self {
-        let stderr_is_terminal = io::stderr().is_terminal();
-        let colour = stderr_is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { stderr_is_terminal, colour, verbose }
+        let stderr = match std::env::var_os("TERM") {
+            _ if !io::stderr().is_terminal() => Stderr::Elsewhere,
+            Some(name) if name == "dumb" => Stderr::DumbTerminal,
+            _ => Stderr::Terminal,
+        };
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { stderr, colour: stderr == Stderr::Terminal && !no_colour, verbose }
     }
 
     /// Whether a person watches stderr.
     pub fn is_watched(&self) -> bool {
-        self.stderr_is_terminal
+        self.stderr != Stderr::Elsewhere
+    }
+
+    /// Whether stderr shows colours.
+    pub fn is_coloured(&self) -> bool {
+        self.colour
     }
 
     /// Says why the program ends.
@@ -50,7 +66,7 @@ impl Ui {
 
     /// Says something to a person; nothing in a script.
     pub fn note(&self, text: &str) {
-        if self.stderr_is_terminal || self.verbose {
+        if self.is_watched() || self.verbose {
             self.line("36", "note", text);
         }
     }
@@ -76,64 +92,10 @@ impl Ui {
         let _ = io::stderr().write_all(text.as_bytes());
     }
 
-    /// A progress display over so many steps; it appears only on a terminal and if the work takes a moment. Without a
-    /// total, a number that goes up.
+    /// A progress display; see [`Meter::new`].
     pub fn meter(&self, label: &'static str, total: Option<u64>) -> Meter {
-        Meter { label, total, done: 0, started: Instant::now(), shown: self.stderr_is_terminal, bar: None }
+        Meter::new(label, total, self.stderr == Stderr::Terminal)
     }
-}
-
-/// Progress of one piece of work.
-pub struct Meter {
-    label: &'static str,
-    total: Option<u64>,
-    done: u64,
-    started: Instant,
-    shown: bool,
-    bar: Option<ProgressBar>,
-}
-
-impl Meter {
-    /// Some bytes more are done.
-    pub fn advance(&mut self, bytes: u64) {
-        self.done += bytes;
-        if self.shown && self.started.elapsed() > PATIENCE {
-            let (label, total) = (self.label, self.total);
-            let bar = self.bar.get_or_insert_with(|| match total {
-                Some(total) => styled(
-                    ProgressBar::new(total),
-                    "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-                    label,
-                ),
-                None => styled(ProgressBar::no_length(), "{msg} {bytes} {bytes_per_sec} {elapsed}", label),
-            });
-            bar.set_position(self.done);
-        }
-    }
-
-    /// Shows that the work goes on, though nobody knows how long, and what is to be said of it.
-    pub fn tick(&mut self, text: &str) {
-        if self.shown && self.started.elapsed() > PATIENCE {
-            let label = self.label;
-            let bar =
-                self.bar.get_or_insert_with(|| styled(ProgressBar::no_length(), "{spinner} {msg} {elapsed}", label));
-            bar.set_message(text.to_owned());
-            bar.tick();
-        }
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn styled(bar: ProgressBar, template: &str, label: &'static str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.progress_chars("##-")).with_message(label)
 }
 
 /// Writes a result to stdout; a reader that has had enough is no failure.
@@ -162,11 +124,8 @@ pub fn stdout_failed(error: io::Error) -> Failure {
     Failure::new(super::failure::Exit::Other, format!("cannot write to standard output: {error}"))
 }
 
-/// Writes JSON to stdout, a line. What a terminal would obey is escaped, as JSON allows for every character.
-///
-/// # Errors
-/// As [`write_stdout`].
-pub fn write_json(json: &Value) -> Result<(), Failure> {
+/// JSON in one line. What a terminal would obey is escaped, as JSON allows for every character.
+pub fn json_text(json: &Value) -> Zeroizing<String> {
     let mut line = Zeroizing::new(String::new());
     for c in Zeroizing::new(json.to_string()).chars() {
         if is_unsafe(c) {
@@ -175,8 +134,23 @@ pub fn write_json(json: &Value) -> Result<(), Failure> {
             line.push(c);
         }
     }
-    line.push('\n');
-    write_stdout(line.as_bytes())
+    line
+}
+
+/// Writes JSON to stdout, a line.
+///
+/// # Errors
+/// As [`write_stdout`].
+pub fn write_json(json: &Value) -> Result<(), Failure> {
+    write_line(&json_text(json))
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// As [`write_stdout`].
+pub fn write_line(text: &str) -> Result<(), Failure> {
+    write_stdout(Zeroizing::new(format!("{text}\n")).as_bytes())
 }
 
 /// Writes names and values to stdout, a line each.

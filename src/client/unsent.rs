@@ -18,6 +18,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -28,9 +29,25 @@ const PREFIX: &str = "unsent-";
 
 /// Keeps an upload that failed, and says how to send it.
 pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure {
+    let fate = store(upload, &session.settings.server.to_string(), session.folders.state.as_deref());
+    let hint =
+        failure.hint.as_ref().map_or_else(|| fate.clone(), |hint| format!("{}; {fate}", hint.trim_end_matches('.')));
+    failure.hint(hint)
+}
+
+/// Keeps an upload once it is called, which may be on another thread, and says how to send it.
+pub fn keeping(upload: &Arc<Upload>, session: &Session<'_>) -> impl FnOnce() -> String + Send + 'static {
+    let (upload, server, state) =
+        (Arc::clone(upload), session.settings.server.to_string(), session.folders.state.clone());
+    move || store(&upload, &server, state.as_deref())
+}
+
+/// Writes what was to be sent to this server, and says how to send it.
+fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> String {
+    let Some(folder) = folder else { return "what was read could not be kept: HOME is not set".to_owned() };
     let wishes = &upload.wishes;
     let head = serde_json::json!({
-        "server": session.settings.server.to_string(),
+        "server": server,
         "burn": wishes.burn,
         "expiry_seconds": wishes.expiry_seconds,
         "password": wishes.password,
@@ -39,22 +56,18 @@ pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure
         "key": upload.fragment().as_str(),
     });
     let head = Zeroizing::new(format!("{head}\n"));
-    let folder = &session.folders.state;
     let name = format!("{PREFIX}{}", unix_now());
     let kept = create_private_folder(folder)
         .and_then(|()| write_new(folder, &name, &[head.as_bytes(), upload.content.as_slice()]));
-    let fate = match kept {
+    match kept {
         Ok(_) => "what was read is kept for a day: fpaste resume sends it".to_owned(),
         Err(error) => format!("what was read could not be kept in {}: {error}", folder.display()),
-    };
-    let hint =
-        failure.hint.as_ref().map_or_else(|| fate.clone(), |hint| format!("{}; {fate}", hint.trim_end_matches('.')));
-    failure.hint(hint)
+    }
 }
 
 /// Removes what is older than a day.
 pub fn forget_old(session: &Session<'_>) {
-    for path in files(&session.folders.state) {
+    for path in files(session) {
         let age = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
         if age.is_ok_and(|age| age.is_ok_and(|age| age > LIFETIME)) {
             let _ = fs::remove_file(path);
@@ -63,10 +76,11 @@ pub fn forget_old(session: &Session<'_>) {
 }
 
 /// Oldest first.
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(session: &Session<'_>) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_ours).collect();
+    let entries = session.folders.state.as_ref().and_then(|folder| fs::read_dir(folder).ok());
+    let mut paths: Vec<PathBuf> =
+        entries.into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_ours).collect();
     paths.sort();
     paths
 }
@@ -79,7 +93,7 @@ pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure
     forget_old(session);
     let mut first_failure = None;
     let mut is_any = false;
-    for path in files(&session.folders.state) {
+    for path in files(session) {
         // Another fpaste may be sending it.
         let Ok(mut file) = open(&path) else { continue };
         is_any = true;
@@ -120,7 +134,7 @@ fn read(file: &mut File) -> Result<(String, Upload), Failure> {
         mime_type: text("mime_type").map(str::to_owned),
     };
     let key = if wishes.encrypt { Some(link::key(text("key").ok_or_else(damaged)?)?) } else { None };
-    Ok((text("server").ok_or_else(damaged)?.to_owned(), Upload { wishes, key, content }))
+    Ok((text("server").ok_or_else(damaged)?.to_owned(), Upload { wishes, key, content, name: None }))
 }
 
 fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
@@ -132,7 +146,7 @@ fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Sessio
     if upload.wishes.password && *source == PasswordSource::None {
         return Err(Failure::usage("the upload has a password, which is not kept").hint("use -p or --password-file"));
     }
-    let password = if upload.wishes.password { password::header(source, session)? } else { None };
+    let password = if upload.wishes.password { password::for_new(source, session)? } else { None };
     let paste = upload.send(password, session)?;
     report(&Form::Link, session, upload, &paste).map(drop)
 }

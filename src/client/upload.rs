@@ -10,7 +10,7 @@ use super::text::clean;
 use super::transport::{Answer, Call};
 use super::{Session, challenge, password};
 use crate::clock::unix_now;
-use crate::e2e::Key;
+use crate::e2e::{Key, OVERHEAD_BYTES};
 use crate::paste::Id;
 use serde_json::Value;
 use ureq::http::Method;
@@ -39,6 +39,8 @@ pub struct Upload {
     pub key: Option<Key>,
     /// What the server gets.
     pub content: Vec<u8>,
+    /// What the content is called here; the server does not learn it.
+    pub name: Option<String>,
 }
 
 impl Upload {
@@ -62,8 +64,65 @@ impl Upload {
         let call = Call { headers, body: &self.content, ..Call::new(Method::POST, server, "/", true) };
         let answer = session.transport.send(&call)?.expect(201)?;
         let paste = Created::read(&answer, server)?;
-        withdraw_unless_as_asked(wishes, session, &paste)?;
+        self.withdraw_unless_as_asked(session, &paste)?;
         Ok(paste)
+    }
+
+    /// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
+    /// link that is thought to burn must not be handed out.
+    fn withdraw_unless_as_asked(&self, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
+        let wishes = &self.wishes;
+        let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
+        let missing: Vec<&str> = [
+            (wishes.burn && !is("burn_after_read"), "burning after the first read"),
+            (wishes.password && !is("password_protected"), "the password"),
+            (wishes.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, name)| is_missing.then_some(name))
+        .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let token = paste.json.get("delete_token").and_then(Value::as_str).unwrap_or_default();
+        let mut call = Call::new(Method::DELETE, &session.settings.server, format!("/{}", paste.id), true);
+        call.headers.push(("X-Delete-Token", text(token)));
+        let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
+            Ok(_) => "the paste was deleted again".to_owned(),
+            Err(failure) => {
+                self.remember(session, paste);
+                format!("the paste could not be deleted ({}), fpaste delete {} tries again", failure.message, paste.id)
+            }
+        };
+        Err(Failure::new(Exit::Other, format!("the server did not take {}; {outcome}", missing.join(" and ")))
+            .hint("a proxy may drop the headers X-Burn-After-Read, X-Expiry and X-Paste-Password; ask who runs it"))
+    }
+
+    /// Notes the paste in the history.
+    pub fn remember(&self, session: &Session<'_>, paste: &Created) {
+        let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
+        let (wishes, now) = (&self.wishes, unix_now());
+        let overhead = if self.key.is_some() { OVERHEAD_BYTES } else { 0 };
+        let entry = Entry {
+            id: paste.id.clone(),
+            server: session.settings.server.clone(),
+            url: paste.link.clone(),
+            delete_token: clean(token),
+            // By our own clock, which is what they are held against.
+            created_at: now,
+            expires_at: now.saturating_add(paste.lifetime()),
+            name: self.name.clone(),
+            size: Some(self.content.len().saturating_sub(overhead) as u64),
+            slides: wishes.expiry_seconds.is_none(),
+            burn: wishes.burn,
+            password: paste.json.get("password_protected").and_then(Value::as_bool) == Some(true),
+            encrypted: wishes.encrypt,
+        };
+        if let Err(error) = session.history.add(&entry, now) {
+            session.ui.warning(&format!(
+                "the paste could not be noted in the history, so this machine cannot delete it: {error}"
+            ));
+        }
     }
 
     /// `#KEY`, or nothing.
@@ -104,59 +163,9 @@ impl Created {
         Ok(Self { id, link, json })
     }
 
-    /// A number the server said; 0 if it did not.
-    pub fn number(&self, name: &str) -> u64 {
-        self.json.get(name).and_then(Value::as_u64).unwrap_or(0)
-    }
-}
-
-/// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
-/// link that is thought to burn must not be handed out.
-fn withdraw_unless_as_asked(wishes: &Wishes, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
-    let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
-    let missing: Vec<&str> = [
-        (wishes.burn && !is("burn_after_read"), "burning after the first read"),
-        (wishes.password && !is("password_protected"), "the password"),
-        (wishes.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
-    ]
-    .into_iter()
-    .filter_map(|(is_missing, name)| is_missing.then_some(name))
-    .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let token = paste.json.get("delete_token").and_then(Value::as_str).unwrap_or_default();
-    let mut call = Call::new(Method::DELETE, &session.settings.server, format!("/{}", paste.id), true);
-    call.headers.push(("X-Delete-Token", text(token)));
-    let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
-        Ok(_) => "the paste was deleted again".to_owned(),
-        Err(failure) => {
-            remember(wishes, session, paste);
-            format!("the paste could not be deleted ({}), fpaste delete {} tries again", failure.message, paste.id)
-        }
-    };
-    Err(Failure::new(Exit::Other, format!("the server did not take {}; {outcome}", missing.join(" and ")))
-        .hint("a proxy may drop the headers X-Burn-After-Read, X-Expiry and X-Paste-Password; ask who runs it"))
-}
-
-/// Notes the paste in the history.
-pub fn remember(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
-    let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
-    let entry = Entry {
-        id: paste.id.clone(),
-        server: session.settings.server.clone(),
-        url: paste.link.clone(),
-        delete_token: clean(token),
-        created_at: paste.number("created_at"),
-        expires_at: paste.number("expires_at"),
-        slides: wishes.expiry_seconds.is_none(),
-        burn: wishes.burn,
-        password: paste.json.get("password_protected").is_some(),
-        encrypted: wishes.encrypt,
-    };
-    if let Err(error) = session.history.add(&entry, unix_now()) {
-        session.ui.warning(&format!(
-            "the paste could not be noted in the history, so this machine cannot delete it: {error}"
-        ));
+    /// How long it lives in seconds, unless a read moves that on; the server's two times, so that its clock may be wrong.
+    pub fn lifetime(&self) -> u64 {
+        let number = |name: &str| self.json.get(name).and_then(Value::as_u64).unwrap_or(0);
+        number("expires_at").saturating_sub(number("created_at"))
     }
 }

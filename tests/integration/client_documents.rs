@@ -3,7 +3,7 @@
 use crate::client_harness::Client;
 use std::collections::BTreeSet;
 
-const COMMANDS: [&str; 8] = ["create", "resume", "get", "delete", "list", "info", "cert", "completions"];
+const COMMANDS: [&str; 9] = ["create", "resume", "get", "delete", "list", "info", "server", "cert", "completions"];
 
 fn client() -> Client {
     Client::with_url("http://localhost:1")

@@ -23,6 +23,8 @@ mod client_credentials;
 #[cfg(feature = "client")]
 mod client_documents;
 #[cfg(feature = "client")]
+mod client_everyday;
+#[cfg(feature = "client")]
 mod client_keeping;
 #[cfg(feature = "client")]
 mod client_network;

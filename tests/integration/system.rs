@@ -10,6 +10,8 @@ mod browser;
 mod nginx;
 
 #[cfg(feature = "client")]
+mod client_everyday;
+#[cfg(feature = "client")]
 mod client_terminal;
 #[cfg(feature = "client")]
 mod client_tls;

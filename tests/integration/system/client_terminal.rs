@@ -1,28 +1,28 @@
 //! fpaste on a terminal: prompts, what may be shown, interruption. The terminal is a real one, made by script(1).
 
-use crate::client_harness::Client;
+use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, reply};
 use crate::harness::{SOON, Server, wait_until};
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 /// A shell command on a terminal of its own, with `$FPASTE` as the program.
-struct Terminal {
-    child: Child,
+pub struct Terminal {
+    child: Running,
     shown: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
 impl Terminal {
-    fn run(client: &Client, line: &str) -> Self {
+    pub fn run(client: &Client, line: &str) -> Self {
         let inner = client.command(&[]);
         let mut command = Command::new("script");
         command.args(["-qec", line, "/dev/null"]).env_clear().current_dir(client.home.path());
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("FPASTE", env!("CARGO_BIN_EXE_fpaste")).env("TERM", "xterm").env("SHELL", "/bin/sh");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let shown = Arc::new(Mutex::new(Vec::new()));
         let (mut stdout, screen) = (child.stdout.take().unwrap(), Arc::clone(&shown));
         let reader = std::thread::spawn(move || {
@@ -34,25 +34,21 @@ impl Terminal {
         Self { child, shown, reader }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
     }
 
-    fn type_after(&mut self, prompt: &str, keys: &str) {
+    pub fn type_after(&mut self, prompt: &str, keys: &str) {
         wait_until(&format!("{prompt} is shown"), SOON, || self.text().contains(prompt));
         self.child.stdin.as_mut().unwrap().write_all(keys.as_bytes()).unwrap();
     }
 
     /// Its exit code, and everything shown.
-    fn end(mut self) -> (i32, String) {
-        let mut status = None;
-        wait_until("the command has ended", SOON, || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
+    pub fn end(mut self) -> (i32, String) {
+        let code = self.child.code().unwrap();
         // What it wrote last may still be on its way.
         wait_until("all of it was read", SOON, || self.reader.is_finished());
-        (status.unwrap().code().unwrap(), self.text())
+        (code, self.text())
     }
 }
 
@@ -61,18 +57,19 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
-    terminal.type_after("Password: ", "hunter2\n");
+    terminal.type_after("new paste: ", "hunter2\n");
+    terminal.type_after("again: ", "hunter2\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     let link = std::fs::read_to_string(client.home.join("link")).unwrap();
     // Reading asks by itself when somebody is there.
     let mut terminal = Terminal::run(&client, &format!("$FPASTE get '{}'", link.trim()));
-    terminal.type_after("Password: ", "hunter2\n");
+    terminal.type_after(": ", "hunter2\n");
     let (code, shown) = terminal.end();
     assert_eq!((code, shown.contains("data\r\n")), (0, true), "{shown}");
     let mut terminal = Terminal::run(&client, &format!("$FPASTE get '{}'", link.trim()));
-    terminal.type_after("Password: ", "wrong\n");
+    terminal.type_after(": ", "wrong\n");
     assert_eq!(terminal.end().0, 4);
 }
 
@@ -84,10 +81,10 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
     // The shell outlives the interruption, to say how the terminal was left.
     let interrupted = "trap : INT; $FPASTE x -p; code=$?; stty -a; exit $code";
     let mut terminal = Terminal::run(&client, interrupted);
-    terminal.type_after("Password: ", "\x03");
+    terminal.type_after(": ", "\x03");
     let (code, shown) = terminal.end();
     assert_eq!(code, 130, "{shown}");
-    assert!(shown.starts_with("Password: \r\nspeed ") && is_as_it_was(&shown), "{shown}");
+    assert!(shown.starts_with("Password for the new paste: \r\nspeed ") && is_as_it_was(&shown), "{shown}");
     // At any moment, while the echo is being turned off included.
     for pause in ["0", "0.01", "0.02", "0.04", "0.1"] {
         let killed = format!(
@@ -146,7 +143,7 @@ fn opened(client: &Client, link: &str) -> Vec<u8> {
 fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    let text = "\x1b[31mred\x1b[0m\x07\n";
+    let text = "\x1b]0;red\x1b[2K\x07\n";
     let link = client.create(text, &["-b"]);
     let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
     assert!(code == 0 && shown.contains("3 control characters were not shown; that was the only read"), "{shown:?}");

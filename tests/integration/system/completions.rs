@@ -1,7 +1,9 @@
 //! fpaste's completions, read by the shells they are for.
 
+use super::client_terminal::Terminal;
 use super::programs::has;
 use crate::client_harness::Client;
+use crate::harness::{SOON, Server, wait_until};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -46,4 +48,51 @@ fn bash_completes_words_and_values() {
         let (reply, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert_eq!((reply.trim(), error.as_str()), (expected, ""), "{line}");
     }
+}
+
+/// What an interactive bash makes of keys: the arguments that `fpaste` would get.
+#[test]
+fn bash_completes_files_folders_and_ids() {
+    if !has("names that bash completes", &["bash", "script"]) {
+        return;
+    }
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
+    client.file("my file.txt", "x");
+    client.file("list of names", "x");
+    std::fs::create_dir_all(client.home.join("folder of mine")).unwrap();
+    client.file("folder of mine/inner", "x");
+    client.file(
+        "rc",
+        "source <(\"$FPASTE\" completions bash)\nPS1='ready> '\nbind 'set enable-bracketed-paste off'\n\
+         fpaste() { [[ $1 == completions ]] && { \"$FPASTE\" \"$@\"; return; }; printf '<%s>' \"$@\"; echo; }\n",
+    );
+    let home = client.home.path().display();
+    let mut terminal = Terminal::run(&client, "bash --rcfile rc -i");
+    for (count, (keys, expected)) in (1..).zip([
+        ("fpaste my\t", "<my file.txt>".to_owned()),
+        ("fpaste 'my\t", "<my file.txt>".to_owned()),
+        ("fpaste my\\ f\t", "<my file.txt>".to_owned()),
+        ("fpaste fol\tin\t", "<folder of mine/inner>".to_owned()),
+        ("fpaste ~/my\t", format!("<{home}/my file.txt>")),
+        ("fpaste -b my\t", "<-b><my file.txt>".to_owned()),
+        ("fpaste list\\ \t", "<list of names>".to_owned()),
+        ("fpaste resu\t", "<resume>".to_owned()),
+        ("fpaste get -o my\t", "<get><-o><my file.txt>".to_owned()),
+        ("fpaste delete \t", format!("<delete><{id}>")),
+        ("fpaste get \t", format!("<get><{id}>")),
+    ]) {
+        wait_until("bash is ready", SOON, || terminal.text().matches("ready> ").count() >= count);
+        let before = terminal.text().len();
+        terminal.type_after("", &format!("{keys}\n"));
+        wait_until(&format!("{keys:?} has given {expected}"), SOON, || {
+            terminal.text().matches("ready> ").count() > count
+        });
+        let shown = terminal.text().split_off(before);
+        assert!(shown.contains(&format!("\n{expected}\r\n")), "{keys:?}: {shown}");
+    }
+    terminal.type_after("", "exit\n");
+    terminal.end();
 }

@@ -1,0 +1,379 @@
+//! What people do with fpaste every day: links, servers, lists, clipboards, and what they are told.
+
+use crate::client_harness::{Client, Running};
+use crate::client_network::{Stub, accepting, reply};
+use crate::harness::{SOON, Server, unix_now, wait_until};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+
+/// The part of a link that names the paste.
+fn id_of(link: &str) -> &str {
+    link.split('#').next().unwrap().trim_end_matches("/raw").rsplit('/').next().unwrap()
+}
+
+fn url_of(server: &Server) -> String {
+    format!("http://{}", server.authority())
+}
+
+/// Puts a program into a folder `bin` of the home.
+fn program(client: &Client, name: &str, script: &str) {
+    fs::create_dir_all(client.home.join("bin")).unwrap();
+    let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+    fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_link_alone_is_read() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("read me", &[]);
+    assert_eq!(client.run(&[&link]).succeeded().text(), "read me");
+    client.run(&[&link, "-o", "out"]).succeeded();
+    assert_eq!(fs::read_to_string(client.home.join("out")).unwrap(), "read me");
+    // Told to create, it looks for a file.
+    assert!(client.run(&["create", &link]).failed(2).contains("there is no file"));
+}
+
+#[test]
+fn a_link_from_a_pipe_is_one_line() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    // The pipe stays open: nobody waits for its end.
+    let mut child = Running::start(client.command(&["get", "-"]).stdin(Stdio::piped()));
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(format!("{link}\n").as_bytes()).unwrap();
+    assert_eq!(child.code(), Some(0));
+    // What follows is left for whoever comes next.
+    client.file("lines", format!("{link}\nsecond\n"));
+    let output = client.shell("(\"$FPASTE\" get -; cat) < lines").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "xsecond\n");
+}
+
+#[test]
+fn the_server_is_entered_if_it_is_one() {
+    let server = Server::start(&[]);
+    let person = Client::with_url("");
+    let url = url_of(&server);
+    let run = person.run(&["server", &format!("{url}/")]).succeeded();
+    let file = person.home.join(".config/fpaste/config");
+    assert!(run.line().contains(&url) && run.line().contains(file.to_str().unwrap()), "{}", run.line());
+    assert_eq!((fs::read_to_string(&file).unwrap(), mode_of(&file)), (format!("server = {url}\n"), 0o600));
+    assert!(person.create("x", &[]).starts_with(&url));
+    // Other lines, and the mode, stay.
+    let old = "# mine\n# server = none\nhistory = on\nserver = http://127.0.0.1:1\n# the end\n";
+    person.configure(old);
+    fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    person.run(&["server", &url]).succeeded();
+    let expected = old.replace("http://127.0.0.1:1", &url);
+    assert_eq!((fs::read_to_string(&file).unwrap(), mode_of(&file)), (expected.clone(), 0o640));
+    // What is no server is not entered.
+    let elsewhere = Stub::new(|_| reply("200 OK", "", r#"{"name":"Other"}"#));
+    let moved = Stub::new(|_| reply("301 Moved", "Location: https://paste.example.org/p/\r\n", ""));
+    let led = Stub::new({
+        let url = url.clone();
+        move |_| reply("302 Found", &format!("Location: {url}/\r\n"), "")
+    });
+    assert!(person.run(&["server", &elsewhere.url]).failed(1).contains("no flaskpaste server"));
+    assert!(person.run(&["server", &led.url]).failed(1).contains(&format!("fpaste server {url} ")));
+    person.run(&["server", &moved.url]).failed(7);
+    person.run(&["server", "http://127.0.0.1:1"]).failed(7);
+    person.run(&["server", "paste.example.org"]).failed(2);
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+    // One that is wrong can be mended.
+    person.configure("server = nonsense\n");
+    person.run(&["server", &url]).succeeded();
+    assert_eq!(fs::read_to_string(&file).unwrap(), format!("server = {url}\n"));
+    let set = person.with("FLASKPASTE_SERVER", "http://127.0.0.1:1").run(&["server", &url]).succeeded();
+    assert!(set.stderr.contains("warning: FLASKPASTE_SERVER is set"), "{}", set.stderr);
+    assert!(person.with("HOME", "").run(&["server", &url]).failed(2).contains("HOME is not set"));
+}
+
+#[test]
+fn where_nobody_listens_the_place_of_the_address_is_named() {
+    let client = Client::with_url("");
+    // Whether somebody listens at the default address is not ours to say.
+    client.configure("# mine\nserver = http://127.0.0.1:1\n");
+    let hint = client.run(&["info"]).failed(7);
+    let file = client.home.join(".config/fpaste/config");
+    assert!(hint.contains(&format!("{} line 2", file.display())) && hint.contains("fpaste server URL"), "{hint}");
+    let hint = client.with("FLASKPASTE_SERVER", "http://no.such.host.invalid").run(&["info"]).failed(7);
+    assert!(hint.contains("from FLASKPASTE_SERVER"), "{hint}");
+    // An address that was typed is known to whoever typed it.
+    for arguments in [&["info", "-s", "http://127.0.0.1:2"][..], &["get", "http://127.0.0.1:2/abcd1234"]] {
+        let hint = client.run(arguments).failed(7);
+        assert!(hint.contains("is the server running?") && !hint.contains("fpaste server"), "{hint}");
+    }
+}
+
+#[test]
+fn without_a_home_there_is_no_history_and_no_failure() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server).with("HOME", "");
+    let run = client.pipe("x", &["-v"]).succeeded();
+    assert!(run.stderr.contains("note: HOME is not set: there is no configuration, and no history"), "{}", run.stderr);
+    assert_eq!(client.run(&["get", &run.line()]).succeeded().text(), "x");
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json(), serde_json::json!([]));
+    client.run(&["resume"]).failed(2);
+    assert!(client.run(&["cert"]).failed(2).contains("-o DIR"));
+    client.run(&["cert", "-c", "secp256r1", "-o", "pair"]).succeeded();
+    assert!(client.run(&["cert", "-c", "secp256r1", "-o", "two", "--configure"]).failed(2).contains("HOME"));
+    // What was burned is kept in the working folder; what was piped in is said to be lost.
+    let link = client.create("x", &["-b"]);
+    assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("./fpaste-"));
+    let broken = Stub::new(|line| if line.starts_with("POST") { reply("502 No", "", "") } else { accepting(line) });
+    let stderr = client.with("FLASKPASTE_SERVER", &broken.url).pipe("x", &[]).failed(7);
+    assert!(stderr.contains("could not be kept: HOME is not set"), "{stderr}");
+}
+
+#[test]
+fn the_environments_password_opens_without_an_option() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.with("FPASTE_PASSWORD", "hunter2").create("x", &["-p"]);
+    assert_eq!(client.with("FPASTE_PASSWORD", "hunter2").run(&["get", &link]).succeeded().text(), "x");
+    client.with("FPASTE_PASSWORD", "wrong").run(&["get", &link]).failed(4);
+    client.run(&["get", &link]).failed(4);
+    // It is shown to who asks for one alone.
+    let open = Stub::new(accepting);
+    Client::with_url(&open.url).with("FPASTE_PASSWORD", "hunter2").run(&["get", "abcd1234"]).succeeded();
+    assert!(!open.heads().contains("hunter2"), "{}", open.heads());
+}
+
+#[test]
+fn a_password_comes_from_standard_input_if_nothing_else_does() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("input", "x");
+    let link = client.pipe("hunter2\r\nsecond\n", &["input", "--password-file", "-"]).succeeded().line();
+    assert_eq!(client.pipe("hunter2", &["get", "--password-file", "-", &link]).succeeded().text(), "x");
+    client.pipe("wrong\n", &["get", "--password-file", "-", &link]).failed(4);
+    client.pipe("\n", &["get", "--password-file", "-", &link]).failed(2);
+    for arguments in
+        [&["--password-file", "-"][..], &["-", "--password-file", "-"], &["get", "-", "--password-file", "-"]]
+    {
+        let stderr = client.pipe("x\n", arguments).failed(2);
+        assert!(stderr.contains("standard input cannot be both"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_lifetime_that_is_cut_is_a_warning() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for form in ["-q", "-j", "-r"] {
+        let stderr = client.pipe("x", &["-x", "60d", form]).succeeded().stderr;
+        assert_eq!(stderr, "fpaste: warning: it expires in 30d, the most this server allows, and not in 60d\n");
+    }
+    let run = client.pipe("x", &["-x", "1h30m", "-j"]).succeeded();
+    assert_eq!(run.json()["expires_at"].as_u64().unwrap() - run.json()["created_at"].as_u64().unwrap(), 5400);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn what_expects_nothing_gets_the_upload_without_expect() {
+    let server = Stub::with_heads(|head| match head {
+        head if head.to_ascii_lowercase().contains("\nexpect:") => reply("417 Expectation Failed", "", ""),
+        head => accepting(head.lines().next().unwrap()),
+    });
+    Client::with_url(&server.url).pipe(vec![b'x'; 2_000_000], &[]).succeeded();
+    assert_eq!(server.heads().matches("post / ").count(), 2);
+    // Once: who refuses that, too, refuses.
+    let stubborn = Stub::new(|line| if line.starts_with("POST") { reply("417 No", "", "") } else { accepting(line) });
+    Client::with_url(&stubborn.url).pipe(vec![b'x'; 2_000_000], &[]).failed(1);
+    assert_eq!(stubborn.heads().matches("post / ").count(), 2);
+}
+
+/// What the server tells people with curl is said in the words of who has fpaste.
+#[test]
+fn no_hint_is_about_http() {
+    let codes = [
+        "bad_request",
+        "no_content",
+        "invalid_json",
+        "invalid_expiry",
+        "invalid_id",
+        "too_large",
+        "entropy_too_low",
+        "duplicate",
+        "pow_required",
+        "pow_invalid",
+        "pow_expired",
+        "pow_reused",
+        "password_required",
+        "password_wrong",
+        "throttled",
+        "auth_required",
+        "permission_denied",
+        "method_not_allowed",
+        "range_not_satisfiable",
+        "expectation_failed",
+        "busy",
+        "internal",
+    ];
+    for code in codes {
+        let body = format!(r#"{{"error":"No.","code":"{code}","hint":"Send X-Header.","request_id":"r-1"}}"#);
+        let server = Stub::new(move |_| reply("400 Bad Request", "Retry-After: 90\r\n", &body));
+        let stderr = Client::with_url(&server.url).run(&["info"]);
+        let hint = stderr.stderr.lines().find(|line| line.starts_with("fpaste: hint: ")).unwrap();
+        assert!(!hint.contains("X-") && !hint.contains("Retry-After"), "{code}: {hint}");
+        let expected = match code {
+            "duplicate" => "fpaste list",
+            "throttled" | "busy" => "try again in 1m 30s",
+            "password_required" => "use -p",
+            "internal" => "request r-1",
+            "entropy_too_low" => "-E",
+            _ => "",
+        };
+        assert!(hint.contains(expected), "{code}: {hint}");
+    }
+    // Every code of the server's but those whose hints are for anybody.
+    let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+    for code in codes {
+        assert!(source.contains(&format!("`{code}`")) || source.contains(&format!("\"{code}\"")), "{code}");
+    }
+}
+
+#[test]
+fn the_list_tells_names_sizes_and_hosts() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let path = client.file("a name\x1b[2J.txt", vec![b'x'; 3000]);
+    let link = client.run(&[path.to_str().unwrap(), "-x", "1h"]).succeeded().line();
+    client.create("piped", &["-E"]);
+    let text = client.run(&["list"]).succeeded().text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"]
+    );
+    assert!(lines[1].starts_with(id_of(&link)) && lines[1].contains(" 2.93 KiB  -"), "{text}");
+    assert!(lines[1].ends_with(&format!(" {}  a name[2J.txt", server.authority())), "{text}");
+    assert!(lines[2].contains(" 5 B ") && lines[2].contains("plain,slides") && lines[2].ends_with(" -"), "{text}");
+    let json = client.run(&["list", "--json"]).succeeded().json();
+    assert_eq!((&json[0]["size"], &json[1]["name"]), (&3000.into(), &serde_json::Value::Null));
+    // The server does not learn the name.
+    assert!(!server.get(&format!("/{}", id_of(&link))).text().contains("a name"));
+}
+
+/// Writes a history with one paste that this machine made so long ago and that was to go so much later.
+fn made(client: &Client, id: &str, seconds_ago: u64, lifetime: u64, slides: bool) {
+    let created_at = unix_now() - seconds_ago;
+    let expires_at = created_at + lifetime;
+    let line = format!(
+        r#"{{"id":"{id}","server":"http://127.0.0.1:1","url":"http://127.0.0.1:1/{id}","delete_token":"t","created_at":{created_at},"expires_at":{expires_at},"slides":{slides}}}"#
+    );
+    fs::create_dir_all(client.state()).unwrap();
+    let mut file = fs::File::options().append(true).create(true).open(client.history()).unwrap();
+    writeln!(file, "{line}").unwrap();
+}
+
+#[test]
+fn a_paste_that_may_have_been_read_stays_in_the_list() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    let day = 86_400;
+    made(&client, "aaaa1111", 9 * day, 5 * day, true);
+    made(&client, "bbbb2222", day, 5 * day + 100, true);
+    made(&client, "cccc3333", 9 * day, 5 * day, false);
+    made(&client, "dddd4444", 200 * day, 5 * day, true);
+    let text = client.run(&["list"]).succeeded().text();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains("aaaa1111  9d   unless read  -") && text.contains("bbbb2222  1d   ≥ 4d         -"), "{text}");
+}
+
+#[test]
+fn a_servers_clock_that_is_wrong_costs_no_token() {
+    // Ten years behind, and ten years ahead.
+    for created_at in [unix_now() - 315_360_000, unix_now() + 315_360_000] {
+        let created = format!(
+            r#"{{"id":"abcd1234","url":"/abcd1234","delete_token":"the-token","created_at":{created_at},"expires_at":{}}}"#,
+            created_at + 3600
+        );
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", &created),
+            line => accepting(line),
+        });
+        let client = Client::with_url(&server.url);
+        client.create("x", &["-x", "1h"]);
+        let entry = &client.run(&["list", "--json"]).succeeded().json()[0];
+        let left = entry["expires_at"].as_u64().unwrap() - unix_now();
+        assert!((3500..=3600).contains(&left), "{entry}");
+        client.run(&["delete", "abcd1234"]).succeeded();
+        assert!(server.heads().contains("x-delete-token: the-token"));
+    }
+}
+
+#[test]
+fn ids_for_completion_are_those_of_the_list() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("notes.txt", "x");
+    let first = client.run(&["notes.txt"]).succeeded().line();
+    let second = client.create("y", &[]);
+    made(&client, "cccc3333", 9000, 5, false);
+    let text = client.run(&["completions", "ids"]).succeeded().text();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with(&format!("{}\ta paste, ", id_of(&second))), "{text}");
+    assert!(lines[1].starts_with(&format!("{}\tnotes.txt, ", id_of(&first))), "{text}");
+    // Fast, for it is asked at every key: no server is.
+    drop(server);
+    assert_eq!(client.run(&["completions", "ids"]).succeeded().text().lines().count(), 2);
+}
+
+#[test]
+fn the_clipboard_gets_what_was_printed() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    program(&client, "xclip", &format!("cat > {}", client.home.join("copied").display()));
+    let path = format!("{}:/usr/bin:/bin", client.home.join("bin").display());
+    let person = client.with("PATH", &path).with("DISPLAY", ":99");
+    for form in ["-r", "-q", "-j", "-c"] {
+        let run = person.pipe("x", &["-c", form]).succeeded();
+        assert_eq!(fs::read_to_string(client.home.join("copied")).unwrap(), run.line(), "{form}");
+    }
+    // Without a terminal there is none to ask, over ssh either.
+    let distant = client.with("PATH", "/nowhere").with("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22");
+    let output = distant.shell("echo x | /usr/bin/setsid -w \"$FPASTE\" -c").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && stderr.contains("warning: nothing was copied"), "{stderr}");
+}
+
+#[test]
+fn a_raw_link_of_ciphertext_is_said_to_be_one() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    assert!(client.pipe("x", &["-rv"]).succeeded().stderr.contains("note: this URL gives ciphertext"));
+    assert!(!client.pipe("x", &["-rvE"]).succeeded().stderr.contains("ciphertext"));
+}
+
+#[test]
+fn an_interrupted_upload_of_piped_data_is_kept() {
+    let answers = Stub::new(|line| {
+        if line.starts_with("POST") {
+            // Nothing but a promise.
+            b"HTTP/1.1 201 Created\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{".to_vec()
+        } else {
+            accepting(line)
+        }
+    });
+    let server = Server::start(&[]);
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let client = Client::with_url(&answers.url);
+        let before = answers.heads().matches("post / ").count();
+        let mut child = Running::start(client.command(&["-b"]).stdin(Stdio::piped()));
+        child.stdin.take().unwrap().write_all(b"the only copy").unwrap();
+        wait_until("it is being uploaded", SOON, || answers.heads().matches("post / ").count() > before);
+        child.signal(signal);
+        let run = child.end(&[]);
+        assert!(run.code == Some(code) && run.stderr.contains("fpaste resume sends it"), "{signal}: {}", run.stderr);
+        let link = client.run(&["resume", "-s", &url_of(&server)]).succeeded().line();
+        assert_eq!(client.run(&["get", &link]).succeeded().text(), "the only copy");
+    }
+}
