@@ -130,11 +130,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
     Ok(Invocation { command, server, verbose: given.has("verbose") })
 }
 
-/// The option of the command; one that is not everybody's makes the command `create` if none was named yet.
+/// The option of the command. If none was named yet, one that only `create` or only `get` has tells which is meant.
 fn find(name: &mut Option<Name>, wanted: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
-    let command = name.unwrap_or(Name::Create);
-    let flag = FLAGS.iter().find(|flag| flag.is_for(command) && wanted(flag))?;
-    if !flag.commands.is_empty() {
+    let of = |command: Name| FLAGS.iter().find(|flag| flag.is_for(command) && wanted(flag));
+    if let Some(command) = *name {
+        return of(command);
+    }
+    let (flag, command) = match (of(Name::Create), of(Name::Get)) {
+        (Some(flag), _) => (flag, Name::Create),
+        (None, flag) => (flag?, Name::Get),
+    };
+    if !(flag.is_for(Name::Create) && flag.is_for(Name::Get)) {
         *name = Some(command);
     }
     Some(flag)
@@ -362,10 +368,27 @@ mod tests {
 
     #[test]
     fn a_link_is_read() {
-        for line in ["http://x/abcd", "https://x/p/abcd/raw#KEY", "-v HTTPS://x/ABCD -m", "-s http://y http://x/abcd"] {
+        for line in [
+            "http://x/abcd",
+            "https://x/p/abcd/raw#KEY",
+            "-v HTTPS://x/ABCD -m",
+            "-s http://y http://x/abcd",
+            "-o out http://x/abcd",
+            "-p http://x/abcd",
+            "-m --password-file f http://x/abcd",
+        ] {
             assert!(matches!(parsed(line), Ok(Command::Get(_))), "{line}");
         }
-        for line in ["abcd", "ftp://x/abcd", "http://x/", "http://x/abc", "http:/abcd", "create http://x/abcd"] {
+        for line in [
+            "abcd",
+            "ftp://x/abcd",
+            "http://x/",
+            "http://x/abc",
+            "http:/abcd",
+            "create http://x/abcd",
+            "-p x",
+            "-b http://x/abcd",
+        ] {
             assert!(matches!(parsed(line), Ok(Command::Create(_))), "{line}");
         }
     }

@@ -75,6 +75,7 @@ impl Failure {
             None => format!("the server answered with status {status}"),
         };
         let wait = match wait_seconds {
+            Some(0) => "try again".to_owned(),
             Some(seconds) => format!("try again in {}", human_seconds(seconds)),
             None => "try again later".to_owned(),
         };
@@ -86,7 +87,7 @@ impl Failure {
                     text("request_id").map_or_else(String::new, |id| format!(" and that it was request {id}"));
                 Some(format!("try again; if it stays, tell who runs the server{request}"))
             }
-            code => own_hint(code).map(str::to_owned).or_else(|| text("hint")),
+            code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(in_our_words)),
         };
         Self { exit: exit_of(status, &code), message, hint }
     }
@@ -117,6 +118,14 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
         Failure::new(Exit::Denied, "the server does not accept the client certificate")
             .hint("ask who runs it to add the certificate that client_cert names")
     })
+}
+
+/// A hint this program has none of its own for, unless it is for people who write requests by hand.
+fn in_our_words(hint: String) -> String {
+    if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
+        return "check the address, with the server's path if it has one; fpaste -v shows what was asked".to_owned();
+    }
+    hint
 }
 
 /// What to do with this program about a refusal whose own hint is about HTTP.

@@ -37,6 +37,12 @@ fn a_link_alone_is_read() {
     assert_eq!(client.run(&[&link]).succeeded().text(), "read me");
     client.run(&[&link, "-o", "out"]).succeeded();
     assert_eq!(fs::read_to_string(client.home.join("out")).unwrap(), "read me");
+    // Options may come first.
+    client.run(&["-o", "second", &link]).succeeded();
+    assert!(client.run(&["-m", &link]).succeeded().text().contains("burns     no"));
+    let secret = client.with("FPASTE_PASSWORD", "hunter2");
+    let link_with_password = secret.create("x", &["-p"]);
+    assert_eq!(secret.run(&["-p", &link_with_password]).succeeded().text(), "x");
     // Told to create, it looks for a file.
     assert!(client.run(&["create", &link]).failed(2).contains("there is no file"));
 }
@@ -233,6 +239,17 @@ fn no_hint_is_about_http() {
             _ => "",
         };
         assert!(hint.contains(expected), "{code}: {hint}");
+    }
+    // Those it does not know pass if they are not about HTTP either.
+    for (code, hint, shown) in [
+        ("not_found", "GET / lists every route.", "check the address"),
+        ("new_one", "Send X-New: 1.", "check the address"),
+        ("new_one", "Ask for more.", "Ask for more."),
+    ] {
+        let body = format!(r#"{{"error":"No.","code":"{code}","hint":"{hint}"}}"#);
+        let server = Stub::new(move |_| reply("400 Bad Request", "", &body));
+        let stderr = Client::with_url(&server.url).run(&["info"]).failed(1);
+        assert!(stderr.contains(&format!("hint: {shown}")), "{code}: {stderr}");
     }
     // Every code of the server's but those whose hints are for anybody.
     let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
