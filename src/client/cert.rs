@@ -30,6 +30,9 @@ const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 /// # Errors
 /// When a file is in the way or cannot be written.
 pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
+    if options.configure && folders.config.is_none() {
+        return Err(config::no_place());
+    }
     let folder = options.folder.clone().or_else(|| folders.config.clone()).ok_or_else(|| {
         Failure::usage("there is no place for the certificate: HOME is not set").hint("-o DIR names one")
     })?;

@@ -158,7 +158,7 @@ impl Settings {
             ),
             (None, None) => (
                 ServerUrl::parse(DEFAULT_SERVER)?,
-                Some(format!("no server is configured, so it was looked for here; {ENTER_ANOTHER}")),
+                Some("no server is configured, so this machine was asked; fpaste server URL enters one".to_owned()),
             ),
         };
         let fingerprint = |setting: Setting| {
@@ -252,9 +252,7 @@ fn parse_lines(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
 /// # Errors
 /// When the file cannot be read or written.
 pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
-    let path = folders.config_file().ok_or_else(|| {
-        Failure::usage("there is no place for a configuration: HOME is not set").hint("set HOME or XDG_CONFIG_HOME")
-    })?;
+    let path = folders.config_file().ok_or_else(no_place)?;
     let failed = |error: io::Error| Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()));
     // What could not be read back must not be overwritten.
     read_file(&path)?;
@@ -274,6 +272,12 @@ pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// What keeps a configuration from being written where there is no home.
+pub fn no_place() -> Failure {
+    Failure::usage("there is no place for a configuration: HOME is not set")
+        .hint("set HOME or XDG_CONFIG_HOME; FLASKPASTE_SERVER and the like need no file")
 }
 
 /// The lines with these keys set: the first line of a key gets the value, others of it go, and new keys come last.
@@ -345,7 +349,10 @@ mod tests {
         let settings = home.load(&[("FLASKPASTE_SERVER", "")]).unwrap();
         assert_eq!(settings.server.to_string(), "https://a.example");
         let settings = Settings::load(Some("https://c.example"), &home.folders(), |_| None).unwrap();
-        assert_eq!(settings.server.to_string(), "https://c.example");
+        assert_eq!((settings.server.to_string().as_str(), settings.server_origin), ("https://c.example", None));
+        let settings = Home::new("").load(&[]).unwrap();
+        assert_eq!(settings.server.to_string(), DEFAULT_SERVER);
+        assert!(settings.server_origin.unwrap().contains("no server is configured"));
     }
 
     #[test]

@@ -19,10 +19,7 @@ use zeroize::Zeroizing;
 /// When it is none, cannot be reached, or the file cannot be written.
 pub fn run(session: &Session<'_>) -> Result<(), Failure> {
     // Before anything is sent: what cannot be written need not be asked.
-    let file = session.folders.config_file().ok_or_else(|| {
-        Failure::usage("there is no place for a configuration: HOME is not set")
-            .hint("set HOME or XDG_CONFIG_HOME; FLASKPASTE_SERVER names a server without a file")
-    })?;
+    let file = session.folders.config_file().ok_or_else(config::no_place)?;
     let server = &session.settings.server;
     let call = Call {
         headers: vec![("Accept", Zeroizing::new("application/json".into()))],
