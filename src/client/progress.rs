@@ -120,3 +120,22 @@ impl Drop for Meter {
         replace(Line::Free);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_told_with_and_without_a_total() {
+        let mut meter = Meter::new("uploading", Some(4 << 20), false);
+        meter.advance(1 << 20);
+        let text = meter.bytes_text();
+        assert!(text.starts_with("uploading #####--------------- 1.00 MiB of 4.00 MiB, "), "{text}");
+        assert!(text.ends_with(" left"), "{text}");
+        meter.advance(9 << 20);
+        assert!(meter.bytes_text().contains(" #################### 10.00 MiB of 4.00 MiB, "), "{}", meter.bytes_text());
+        let mut endless = Meter::new("downloading", None, false);
+        endless.advance(5);
+        assert!(endless.bytes_text().starts_with("downloading 5 B, "), "{}", endless.bytes_text());
+    }
+}

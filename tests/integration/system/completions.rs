@@ -3,8 +3,9 @@
 use super::client_terminal::Terminal;
 use super::programs::has;
 use crate::client_harness::Client;
-use crate::harness::{SOON, Server, wait_until};
+use crate::harness::{SOON, Server, search_path, wait_until};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn completions(shell: &str) -> String {
@@ -95,4 +96,22 @@ fn bash_completes_files_folders_and_ids() {
     }
     terminal.type_after("", "exit\n");
     terminal.end();
+}
+
+#[test]
+fn fish_completes_ids_with_what_they_are() {
+    if !has("names that fish completes", &["fish"]) {
+        return;
+    }
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("notes.txt", "x");
+    let link = client.run(&["notes.txt"]).succeeded().line();
+    let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_fpaste")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), search_path());
+    let script = "fish --no-config -c 'fpaste completions fish | source; complete -C \"fpaste delete \"'";
+    let output = client.shell(script).env("PATH", path).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.starts_with(&format!("{id}\tnotes.txt, ")) && shown.lines().count() == 1, "{shown}");
 }
