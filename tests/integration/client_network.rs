@@ -165,21 +165,21 @@ fn never_ending() -> Stub {
     Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec())
 }
 
-/// As nohup starts it.
+/// As nohup starts it, and shells what runs in the background.
 #[test]
 fn a_signal_that_was_ignored_at_the_start_is_ignored() {
-    let cut = never_ending();
-    let client = Client::with_url(&cut.url);
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "trap '' HUP; exec \"$0\" get -o out \"$1\"", env!("CARGO_BIN_EXE_fpaste"), KEYED]);
-    shell.current_dir(client.home.path()).env("HOME", client.home.path()).env("FLASKPASTE_SERVER", &cut.url);
-    let mut child = Running::start(&mut shell);
-    wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
-    child.signal("HUP");
-    child.signal("TERM");
-    // The first would have ended it with 129.
-    assert_eq!(child.code(), Some(143));
-    assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0);
+    for signal in ["HUP", "INT"] {
+        let cut = never_ending();
+        let client = Client::with_url(&cut.url);
+        let script = format!("trap '' {signal}; exec \"$FPASTE\" get -o out '{KEYED}'");
+        let mut child = Running::start(&mut client.shell(&script));
+        wait_until("the request has arrived", SOON, || !cut.heads().is_empty());
+        child.signal(signal);
+        child.signal("TERM");
+        // The first would have ended it with 129 or 130.
+        assert_eq!(child.code(), Some(143), "{signal}");
+        assert_eq!(std::fs::read_dir(client.home.path()).unwrap().count(), 0, "{signal}");
+    }
 }
 
 /// A server that answers each request on a thread of its own with what this writes.

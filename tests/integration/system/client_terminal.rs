@@ -177,6 +177,7 @@ fn colours_are_for_terminals_that_want_them() {
     assert!(coloured.contains("\x1b[31merror:\x1b[0m"), "{coloured:?}");
     let (_, plain) = Terminal::run(&client, "NO_COLOR=1 $FPASTE info").end();
     assert!(plain.contains("fpaste: error: ") && !plain.contains('\x1b'), "{plain:?}");
+    assert_eq!(Terminal::run(&client, "TERM=dumb $FPASTE info").end().1, plain);
     assert!(!client.run(&["info"]).failed(7).contains('\x1b'));
 }
 
