@@ -13,7 +13,11 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tempfile::NamedTempFile;
+
+/// Linux sends the signal first and shows the `^C` then; what is cleared sooner does not stay clear.
+const ECHO_DELAY: Duration = Duration::from_millis(5);
 
 /// What has to be put right before the program may end.
 #[derive(Default)]
@@ -58,6 +62,10 @@ impl Interrupt {
     }
 
     fn put_right(&self, signal: i32) -> MutexGuard<'_, Pending> {
+        let is_typed = signal == SIGINT && io::stderr().is_terminal();
+        if is_typed {
+            std::thread::sleep(ECHO_DELAY);
+        }
         let had_progress = progress::close();
         let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = pending.unfinished_file.take() {
@@ -66,7 +74,7 @@ impl Interrupt {
         if let Some((terminal, _)) = &mut pending.terminal {
             // What comes next does not stand behind the question.
             let _ = terminal.write_all(b"\n");
-        } else if signal == SIGINT && !had_progress && io::stderr().is_terminal() {
+        } else if is_typed && !had_progress {
             // Nor behind the ^C. That of a progress line went with it.
             let _ = io::stderr().write_all(b"\n");
         }

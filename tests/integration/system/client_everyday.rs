@@ -146,7 +146,8 @@ fn an_interruption_leaves_a_clean_line() {
     terminal.type_after("proof of work, 40 bits: about ", "\x03");
     let shown = terminal.end().1;
     let last = shown.rsplit_once("\r\x1b[K").unwrap();
-    assert!(last.1 == "after\r\n" && last.0.ends_with("^C"), "{shown:?}");
+    // It may have been drawn once more behind the ^C.
+    assert!(last.1 == "after\r\n" && last.0.contains("^C"), "{shown:?}");
     // Nothing of it fills the line: what the terminal adds would be on the next.
     let drawn = shown.split('\r').filter(|part| part.starts_with("proof of work"));
     assert!(drawn.map(|part| part.trim_end_matches("^C").chars().count()).all(|columns| columns <= 79), "{shown:?}");
