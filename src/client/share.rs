@@ -69,7 +69,7 @@ pub fn copy(session: &Session<'_>, text: &str) {
     if is_distant && offer_to_terminal(text).is_ok() {
         return session.ui.note("given to the terminal to copy (OSC 52), which not every one does");
     }
-    session.ui.warning("nothing was copied: none of wl-copy, xclip, xsel and tmux worked");
+    session.ui.warning("what was printed could not be copied: none of wl-copy, xclip, xsel and tmux worked");
 }
 
 /// Asks the terminal to copy, by OSC 52: the clipboard is where the terminal is, and over ssh nothing else gets there.

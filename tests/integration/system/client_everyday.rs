@@ -120,7 +120,7 @@ fn over_ssh_the_terminal_is_asked_to_copy() {
     client.file("x", "x");
     let here = "PATH=/nowhere $FPASTE x -c > link";
     let (_, shown) = Terminal::run(&client, here).end();
-    assert!(shown.contains("nothing was copied") && !shown.contains("\x1b]52"), "{shown:?}");
+    assert!(shown.contains("could not be copied") && !shown.contains("\x1b]52"), "{shown:?}");
     for variable in ["SSH_TTY=/dev/pts/9", "SSH_CONNECTION=x"] {
         // Wherever stderr leads, it is the terminal that gets it.
         let (code, shown) = Terminal::run(&client, &format!("{variable} {here} 2> notes; cat notes")).end();
