@@ -41,6 +41,11 @@ pub fn hkdf_expand(extracted: &Sha256Digest, info: &[u8]) -> Zeroizing<Sha256Dig
     Zeroizing::new(hmac_sha256(extracted, &[info, &[1]].concat()))
 }
 
+/// The key that PBKDF2-HMAC-SHA256 (RFC 8018 section 5.2) makes of a password in so many iterations.
+pub fn stretch(password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<Sha256Digest> {
+    Zeroizing::new(derive(password, salt, iterations))
+}
+
 /// Bytes of an AES-256 key.
 pub const KEY_BYTES: usize = 32;
 /// Bytes of an AES-GCM nonce.

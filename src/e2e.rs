@@ -1,4 +1,4 @@
-//! The end-to-end encryption format: AES-256-GCM (NIST SP 800-38D), the key in the link's fragment.
+//! The first end-to-end encryption format, and the key in the link of every format: AES-256-GCM (NIST SP 800-38D), the key in the link's fragment.
 //!
 //! Invariant: an upload is a 12-byte random nonce, the ciphertext and a 16-byte tag, without associated data; every
 //! key encrypts one message. Must never hand out a byte of plaintext before the tag has been verified, nor show a key
@@ -41,6 +41,11 @@ impl Key {
     /// The fragment that carries the key, without the `#`.
     pub fn fragment(&self) -> Zeroizing<String> {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
+    }
+
+    /// The bytes, for other formats that take the same link.
+    pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
     }
 
     fn cipher(&self) -> Aes256Gcm {

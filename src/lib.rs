@@ -65,6 +65,8 @@ pub mod recent;
 pub mod request_id;
 #[cfg(feature = "server")]
 pub mod routes;
+#[cfg(feature = "client")]
+pub mod sealed;
 #[cfg(feature = "server")]
 pub mod server;
 #[cfg(feature = "server")]

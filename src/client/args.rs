@@ -282,13 +282,14 @@ fn get(given: &Given) -> Result<Get, Failure> {
     if meta && given.has("output") {
         return Err(Failure::usage("--meta prints to stdout; --output is for content"));
     }
-    for other in ["meta", "password", "password-file", "force"] {
-        given.exclusive(&["from", other])?;
-    }
+    given.exclusive(&["from", "meta"])?;
+    given.exclusive(&["output", "remote-name", "list", "meta"])?;
     let output = match given.value("output") {
+        None if given.has("remote-name") => Output::Folder(".".into()),
         None => Output::Default,
         Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
         Some(path) if path == "-" => Output::Stdout,
+        Some(path) if path.as_encoded_bytes().ends_with(b"/") => Output::Folder(path.into()),
         Some(path) => Output::File(path.into()),
     };
     let password = given.password_beside(operand == "-", "the link")?;
@@ -298,6 +299,7 @@ fn get(given: &Given) -> Result<Get, Failure> {
         force: given.has("force"),
         meta,
         json: given.has("json"),
+        list: given.has("list"),
         output,
         password,
     })

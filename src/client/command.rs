@@ -139,17 +139,22 @@ pub enum Output {
     Stdout,
     /// A file.
     File(PathBuf),
+    /// Files below this folder, by the names they have in the paste.
+    Folder(PathBuf),
 }
 
 /// `get`
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own; none excludes another")]
 pub struct Get {
     /// URL or ID, or `-` for a link on stdin; with `from`, a key.
     pub target: Link,
     /// A file to decrypt instead of asking a server.
     pub from: Option<PathBuf>,
-    /// Take a burn paste though there is no key for it.
+    /// Take a paste with counted reads though there is no key for it, and overwrite files.
     pub force: bool,
+    /// Show the names alone.
+    pub list: bool,
     /// Metadata alone.
     pub meta: bool,
     /// As JSON.

@@ -5,6 +5,7 @@
 
 use super::text::{clean, human_seconds};
 use serde_json::Value;
+use std::io;
 
 /// More of a server's message than this is no message.
 const MAX_SHOWN_CHARS: usize = 500;
@@ -42,7 +43,24 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// So that it can pass through readers.
+impl std::error::Error for Failure {}
+
 impl Failure {
+    /// The failure that passed through a reader as an error, or what the error itself means.
+    pub fn of(error: io::Error, what: &str) -> Self {
+        match error.downcast::<Self>() {
+            Ok(failure) => failure,
+            Err(error) => Self::new(Exit::Other, format!("{what}: {error}")),
+        }
+    }
+
     /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), hint: None }

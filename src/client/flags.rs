@@ -194,10 +194,13 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed, too"),
     Flag::new(&[Name::Create], '-', "qr", "draw the link as a QR code, too"),
     Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
-    Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all; - forces stdout").takes("FILE"),
+    Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all, or below DIR/; - forces stdout")
+        .takes("FILE"),
+    Flag::new(&[Name::Get], 'O', "remote-name", "write here, by the names in the paste"),
+    Flag::new(&[Name::Get], '-', "list", "show the names in the paste"),
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
     Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
-    Flag::new(&[Name::Get], '-', "force", "take a burn paste without its key, too"),
+    Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
     Flag::new(&[Name::List, Name::Info], 'j', "json", "as JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")

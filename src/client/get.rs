@@ -1,26 +1,67 @@
 //! `fpaste get`: download, decrypt, write.
 //!
-//! Invariant: nothing is written unless the tag verified, and what was taken off the server for good is printed, written
-//! or kept. Must never take a burn paste that cannot be used: without a key, or with nowhere to write it.
+//! Invariant: nothing is written unless its tag verified. A read of a paste with counted reads is confirmed when all of it
+//! has been written; of a server without leases, what was taken for good is printed, written or kept. Must never take a
+//! read that cannot be used: without a key, or with nowhere to write it.
 
-use super::command::{Get, PasswordSource};
+use super::command::{Get, Output};
+use super::extract::extract;
 use super::failure::{Exit, Failure};
+use super::fetch::{Facts, Fetch, metadata_call};
 use super::kept::Kept;
+use super::leases::Held;
 use super::link::{self, Target};
+use super::plaintext::{OneFile, Plaintext};
 use super::prompt::line_of_stdin;
 use super::sink::{Sink, Written};
 use super::text::{clean, human_bytes, human_seconds};
-use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
-use super::ui::{write_json, write_table};
+use super::transport::{Content, MAX_CONTENT_BYTES, larger_than};
+use super::ui::{write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{parse_http_date, rfc3339, unix_now};
-use crate::e2e;
+use crate::e2e::{self, Key};
+use crate::sealed::{self, FileEntry, Manifest, Secrets};
 use serde_json::Value;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-use ureq::http::Method;
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
+
+/// A later end than the sender asked for by less than this is the clocks' doing.
+const CLOCK_SLACK_SECONDS: u64 = 120;
+
+/// Where the content goes.
+enum Place<'a> {
+    /// One file's content.
+    Sink(Sink<'a>),
+    /// All files, below this folder.
+    Folder(PathBuf),
+    /// Nowhere: the names alone are shown.
+    Names,
+}
+
+impl<'a> Place<'a> {
+    fn open(options: &Get, session: &'a Session<'_>) -> Result<Self, Failure> {
+        Ok(match &options.output {
+            _ if options.list => Self::Names,
+            Output::Folder(path) => Self::Folder(path.clone()),
+            Output::File(path) if path.is_dir() => Self::Folder(path.clone()),
+            output => Self::Sink(Sink::open(output, session.interrupt)?),
+        })
+    }
+
+    /// The sink, for content that has no names.
+    fn sink(self) -> Result<Sink<'a>, Failure> {
+        match self {
+            Self::Sink(sink) => Ok(sink),
+            Self::Folder(_) | Self::Names => Err(no_names()),
+        }
+    }
+}
+
+fn no_names() -> Failure {
+    Failure::usage("the content of this paste has no name").hint("-o FILE gives it one")
+}
 
 /// Fetches a paste, or its metadata, or opens what was kept of one.
 ///
@@ -39,63 +80,214 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     if options.meta {
         return show_metadata(options.json, session, &target, &located);
     }
-    let sink = Sink::open(&options.output, session.interrupt)?;
-    if target.key.is_none() && !options.force {
-        refuse_to_waste(session, &target, &located)?;
+    // Before the content is taken: what cannot be written should burn nothing.
+    let place = Place::open(options, session)?;
+    let mut fetch = Fetch::look(options, session, &target, &located)?;
+    if options.list && fetch.facts.is_limited {
+        return Err(Failure::usage("the reads of this paste are counted, and to list it would take one")
+            .hint("fpaste get -m shows what the server knows of it"));
     }
-    let answer = fetch(options, session, &target, &located)?;
-    if answer.header("X-Burn-After-Read").is_some() {
-        let outcome = deliver_burned(answer.body, &target, sink, session);
-        // Behind it: the content does not wait for a history that is locked, nor is it withheld for one that is broken.
+    fetch.take(options)?;
+    let outcome = deliver(options, &mut fetch, &target, place, session);
+    let is_delivered = matches!(outcome, Ok(Delivered::Whole));
+    if is_delivered {
+        fetch.confirm();
+    }
+    if fetch.facts.burns && (is_delivered || matches!(outcome, Ok(Delivered::Taken))) {
+        // Last: the content does not wait for a history that is locked, nor is it withheld for one that is broken.
         if let Some(entry) = &located.entry {
             let _ = session.history.remove(&entry.server, &entry.id);
         }
-        return outcome;
     }
-    let mut content = answer.body;
-    match &target.key {
-        Some(key) => e2e::open(key, &mut content).map_err(|e2e::NotAuthentic| {
-            wrong_key("the content").hint("check that the link is complete; nothing was written")
-        })?,
-        None if located.entry.is_some_and(|entry| entry.encrypted) => {
-            session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+    match outcome {
+        Ok(Delivered::Whole) if fetch.facts.burns => {
+            session.ui.note("that was the only read; the server has forgotten the paste");
         }
-        None => {}
+        Ok(Delivered::Whole | Delivered::Taken) => {}
+        Ok(Delivered::InPart(what)) => {
+            let fate = fetch.fate().unwrap_or_else(|| "-o FILE writes the content as it is".to_owned());
+            session.ui.warning(&format!("{what}; {fate}"));
+        }
+        Err(failure) => return Err(fetch.not_delivered(failure)),
     }
-    say_what_is_missing(&sink.write(&content)?, session);
     Ok(())
+}
+
+/// How much of the content has arrived.
+enum Delivered {
+    /// All.
+    Whole,
+    /// Not all, and why.
+    InPart(String),
+    /// All that there was to take: nobody can read it again, and what became of it has been said.
+    Taken,
+}
+
+/// Gets the content and writes it.
+fn deliver(
+    options: &Get,
+    fetch: &mut Fetch<'_>,
+    target: &Target,
+    place: Place<'_>,
+    session: &Session<'_>,
+) -> Result<Delivered, Failure> {
+    let mut content = fetch.content(options, 0)?;
+    let is_taken = content.header("X-Burn-After-Read").is_some() && !fetch.is_leased();
+    if is_taken || !fetch.is_repeatable() {
+        let limit = fetch.limit_of(&content);
+        fetch.facts.burns |= is_taken;
+        return deliver_only_copy(&content.read_all(limit)?, options, fetch, target, place, session);
+    }
+    let is_leased = fetch.is_leased();
+    let (limit, length) = (fetch.limit_of(&content), content.length);
+    let head = begin_of(&mut content)?;
+    let is_sealed = sealed::is_upload(&head);
+    let mut content: Box<dyn Read> = Box::new(Cursor::new(head).chain(content));
+    let written = match (fetch.secrets.take(), length) {
+        (Some(secrets), Some(size)) if is_sealed => {
+            let facts = fetch.facts.clone();
+            let again = Box::new(|offset| fetch.again(options, offset));
+            let mut plaintext = Plaintext::begin(&secrets, content, size, Some(again))?;
+            deliver_files(options, &mut plaintext, &facts, place, session)?
+        }
+        (Some(secrets), _) => {
+            let mut bytes = Vec::new();
+            let read = (&mut content).take(limit + 1).read_to_end(&mut bytes);
+            read.map_err(|error| Failure::of(error, "the content"))?;
+            if bytes.len() as u64 > limit {
+                return Err(larger_than(limit));
+            }
+            deliver_bytes(bytes, target.key.as_ref(), &secrets, options, &fetch.facts, place, session)?
+        }
+        (None, _) => {
+            if session.locate(target, &session.known()).entry.is_some_and(|entry| entry.encrypted) {
+                session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+            }
+            place.sink()?.copy(&mut content)?
+        }
+    };
+    Ok(match written {
+        Written::Cleaned(count) => Delivered::InPart(format!("{count} control characters were not shown")),
+        Written::Cut if is_leased => Delivered::InPart("not all of it was read".into()),
+        Written::Whole | Written::Cut => Delivered::Whole,
+    })
+}
+
+/// What the content begins with, as far as it tells the format.
+fn begin_of(content: &mut Content) -> Result<Vec<u8>, Failure> {
+    let mut head = Vec::new();
+    let read = content.take(sealed::HEAD_BYTES as u64).read_to_end(&mut head);
+    read.map(|_| head).map_err(|error| Failure::of(error, "the content"))
+}
+
+/// Decrypts and writes content that is in memory.
+fn deliver_bytes(
+    mut bytes: Vec<u8>,
+    key: Option<&Key>,
+    secrets: &Secrets,
+    options: &Get,
+    facts: &Facts,
+    place: Place<'_>,
+    session: &Session<'_>,
+) -> Result<Written, Failure> {
+    if sealed::is_upload(&bytes) {
+        let size = bytes.len() as u64;
+        let mut plaintext = Plaintext::begin(secrets, Box::new(bytes.as_slice()), size, None)?;
+        return deliver_files(options, &mut plaintext, facts, place, session);
+    }
+    let sink = place.sink()?;
+    if let Some(key) = key {
+        e2e::open(key, &mut bytes).map_err(|e2e::NotAuthentic| {
+            Failure::new(Exit::Decryption, "the content does not belong to this key, or was changed on its way")
+                .hint("check that the link is complete; nothing was written")
+        })?;
+    }
+    sink.copy(&mut bytes.as_slice())
+}
+
+/// Writes the files of a sealed paste, or shows their names.
+fn deliver_files(
+    options: &Get,
+    plaintext: &mut Plaintext<'_>,
+    facts: &Facts,
+    place: Place<'_>,
+    session: &Session<'_>,
+) -> Result<Written, Failure> {
+    let manifest = plaintext.manifest()?;
+    warn_of_differences(&manifest, facts, session);
+    match (place, manifest.files.as_slice()) {
+        (Place::Names, files) => list_files(files).map(|()| Written::Whole),
+        (Place::Folder(folder), _) => {
+            extract(&manifest, plaintext, &folder, options.force, session.interrupt)?;
+            Ok(Written::Whole)
+        }
+        (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true)),
+        (Place::Sink(_), files) => Err(Failure::usage(format!("there are {} files in this paste", files.len()))
+            .hint("-O writes them here, -o DIR/ below a folder; --list shows their names")),
+    }
+}
+
+/// Says where the server treats the paste otherwise than its sender has asked.
+fn warn_of_differences(manifest: &Manifest, facts: &Facts, session: &Session<'_>) {
+    if let Some(reads) = manifest.reads.filter(|_| !facts.is_limited) {
+        session
+            .ui
+            .warning(&format!("the sender wanted it to be read {reads} times at most; the server does not limit it"));
+    }
+    let later = |asked: &u64| facts.expires_at.is_some_and(|at| at > asked.saturating_add(CLOCK_SLACK_SECONDS));
+    if let Some(asked) = manifest.expires_at.filter(later) {
+        session
+            .ui
+            .warning(&format!("the sender wanted it to be gone at {}; the server keeps it longer", rfc3339(asked)));
+    }
+}
+
+fn list_files(files: &[FileEntry]) -> Result<(), Failure> {
+    let line = |file: &FileEntry| {
+        let name = file.name.as_deref().map_or_else(|| "-".into(), clean);
+        let mime_type = file.mime_type.as_deref().map_or_else(|| "-".into(), clean);
+        format!("{:>12}  {mime_type:<28}  {name}\n", human_bytes(file.size))
+    };
+    write_stdout(files.iter().map(line).collect::<String>().as_bytes())
 }
 
 /// Decrypts and writes what the server has just forgotten. Ciphertext is kept first, so that neither a wrong key nor a
 /// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
-fn deliver_burned(mut content: Vec<u8>, target: &Target, sink: Sink<'_>, session: &Session<'_>) -> Result<(), Failure> {
-    let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, &content));
+fn deliver_only_copy(
+    content: &[u8],
+    options: &Get,
+    fetch: &mut Fetch<'_>,
+    target: &Target,
+    place: Place<'_>,
+    session: &Session<'_>,
+) -> Result<Delivered, Failure> {
+    let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, content));
     let _told = kept.as_ref().map(|kept| session.interrupt.telling(whereabouts(kept, true)));
-    let written = match &target.key {
-        Some(key) => e2e::open(key, &mut content).map_err(|e2e::NotAuthentic| wrong_key("the content")),
-        None => Ok(()),
+    let written = match &fetch.secrets {
+        Some(secrets) => {
+            deliver_bytes(content.to_vec(), target.key.as_ref(), secrets, options, &fetch.facts, place, session)
+        }
+        None => place.sink().and_then(|sink| sink.copy(&mut { content })),
     };
-    let written = written.and_then(|()| sink.write(&content));
     if matches!(written, Ok(Written::Whole)) {
         kept.into_iter().for_each(Kept::forget);
         session.ui.note("that was the only read; the server has forgotten the paste");
-        return Ok(());
+        return Ok(Delivered::Taken);
     }
     if target.key.is_none() {
-        kept = Kept::store(session, &target.id, &content);
+        kept = Kept::store(session, &target.id, content);
     }
     let place = kept.map_or_else(
         || "that was the only read, and it could be kept nowhere".into(),
         |kept| whereabouts(&kept, target.key.is_some()),
     );
-    match written {
-        Err(failure) => return Err(failure.hint(place)),
-        Ok(Written::Cleaned(count)) => {
+    match written.map_err(|failure| failure.hint(place.as_str()))? {
+        Written::Cleaned(count) => {
             session.ui.warning(&format!("{count} control characters were not shown; {place}"));
         }
-        Ok(_) => session.ui.warning(&format!("not all of it was read; {place}")),
+        _ => session.ui.warning(&format!("not all of it was read; {place}")),
     }
-    Ok(())
+    Ok(Delivered::Taken)
 }
 
 /// What to say of a burned paste that is kept.
@@ -108,43 +300,28 @@ fn whereabouts(kept: &Kept, is_encrypted: bool) -> String {
     }
 }
 
-fn wrong_key(what: &str) -> Failure {
-    Failure::new(Exit::Decryption, format!("{what} does not belong to this key, or was changed on its way"))
-}
-
-/// A burn paste that is encrypted is of no use to who has no key, and then to nobody.
-fn refuse_to_waste(session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
-    let answer = session.transport.send(&metadata_call(target, located))?;
-    // Other refusals are the fetch's to explain.
-    let Ok(paste) = answer.expect(200).and_then(|answer| answer.json()) else { return Ok(()) };
-    let burns = paste.get("burn_after_read").and_then(Value::as_bool) == Some(true);
-    let is_encrypted = paste.get("mime_type").and_then(Value::as_str) == Some("application/octet-stream");
-    if burns && is_encrypted {
-        return Err(Failure::usage("this paste is encrypted and can be read once, and the link has no key")
-            .hint("use the whole link, with what follows the #; --force takes the paste as it is"));
-    }
-    Ok(())
-}
-
 /// Opens a file that was kept, without any server.
 fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let key = link::key(link)?;
     let mut content = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_CONTENT_BYTES + 1).read_to_end(&mut content));
     read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-    e2e::open(&key, &mut content).map_err(|e2e::NotAuthentic| {
-        wrong_key("the file").hint("check that the key is complete; the file stays as it is")
-    })?;
-    let sink = Sink::open(&options.output, session.interrupt)?;
-    say_what_is_missing(&sink.write(&content)?, session);
-    Ok(())
-}
-
-/// The content is still where it came from.
-fn say_what_is_missing(written: &Written, session: &Session<'_>) {
+    let password = password::given(&options.password, session)?;
+    let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
+    let place = Place::open(options, session)?;
+    let written =
+        deliver_bytes(content, Some(&key), &secrets, options, &Facts::kept(), place, session).map_err(|failure| {
+            match failure.exit {
+                Exit::Decryption => {
+                    failure.hint("check the key, and the password if there is one; the file stays as it is")
+                }
+                _ => failure,
+            }
+        })?;
     if let Written::Cleaned(count) = written {
         session.ui.warning(&format!("{count} control characters were not shown; -o FILE writes the content as it is"));
     }
+    Ok(())
 }
 
 fn link_from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
@@ -152,15 +329,11 @@ fn link_from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> 
         .map_err(|error| Failure::usage(format!("cannot read a link from standard input: {error}")))
 }
 
-fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
-    Call {
-        headers: vec![("Accept", Zeroizing::new("application/json".into()))],
-        ..Call::new(Method::GET, &located.server, format!("/{}", target.id), located.is_ours)
-    }
-}
-
 fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
-    let answer = session.transport.send(&metadata_call(target, located))?.expect(200)?;
+    let mut call = metadata_call(target, located);
+    // Whose last read is ours is gone to everybody else.
+    call.headers.extend(Held::find(session, &located.server, &target.id).map(|held| ("X-Lease", held.secret)));
+    let answer = session.transport.send(&call)?.expect(200)?;
     let paste = answer.json()?;
     if json {
         return write_json(&paste);
@@ -177,25 +350,8 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     let flag = |name: &str| paste.get(name).and_then(Value::as_bool).unwrap_or(false);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     lines.push(("burns", yes(flag("burn_after_read"))));
+    lines.extend(number("reads_left").map(|left| ("reads left", left.to_string())));
     lines.push(("password", yes(flag("password_protected"))));
     lines.extend(paste.get("owner").and_then(Value::as_str).map(|owner| ("owner", clean(owner))));
     write_table(&lines)
-}
-
-/// The content's answer; a password that turns out to be needed is taken from the environment, or asked for if somebody
-/// is there.
-fn fetch(options: &Get, session: &Session<'_>, target: &Target, located: &Located) -> Result<Answer, Failure> {
-    let ask = |header: Option<password::Header>| {
-        session.transport.send(&Call {
-            headers: header.into_iter().collect(),
-            wants_content: true,
-            ..Call::new(Method::GET, &located.server, format!("/{}/raw", target.id), located.is_ours)
-        })
-    };
-    let mut answer = ask(password::for_reading(&options.password, session, &target.id)?)?;
-    let may_have_one = password::is_in_environment() || session.ui.is_watched();
-    if answer.status == 401 && options.password == PasswordSource::None && may_have_one {
-        answer = ask(password::for_reading(&PasswordSource::Ask, session, &target.id)?)?;
-    }
-    answer.expect(200)
 }

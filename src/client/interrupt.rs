@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 /// Linux sends the signal first and shows the `^C` then; what is cleared sooner does not stay clear.
 const ECHO_DELAY: Duration = Duration::from_millis(5);
@@ -23,6 +23,7 @@ const ECHO_DELAY: Duration = Duration::from_millis(5);
 #[derive(Default)]
 struct Pending {
     unfinished_file: Option<PathBuf>,
+    unfinished_folder: Option<PathBuf>,
     terminal: Option<(File, Termios)>,
     /// Done at the very end; what it says is shown.
     last_deed: Option<Box<dyn FnOnce() -> String + Send>>,
@@ -71,6 +72,9 @@ impl Interrupt {
         if let Some(path) = pending.unfinished_file.take() {
             let _ = std::fs::remove_file(path);
         }
+        if let Some(path) = pending.unfinished_folder.take() {
+            let _ = std::fs::remove_dir_all(path);
+        }
         if let Some((terminal, _)) = &mut pending.terminal {
             // What comes next does not stand behind the question.
             let _ = terminal.write_all(b"\n");
@@ -107,6 +111,17 @@ impl Interrupt {
         let file = make()?;
         pending.unfinished_file = Some(file.path().to_path_buf());
         Ok((file, Guard(self, |pending| pending.unfinished_file = None)))
+    }
+
+    /// The same with a folder and what is in it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn removing_folder(&self, make: impl FnOnce() -> io::Result<TempDir>) -> io::Result<(TempDir, Guard<'_>)> {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = make()?;
+        pending.unfinished_folder = Some(folder.path().to_path_buf());
+        Ok((folder, Guard(self, |pending| pending.unfinished_folder = None)))
     }
 
     /// Turns this terminal's echo off while the guard lives, and on again if the program is interrupted. A signal waits

@@ -18,15 +18,9 @@ const MAX_TRIES: u32 = 100;
 pub struct Kept(PathBuf);
 
 impl Kept {
-    /// Writes it into the state folder, else the working folder, else that for temporary files; `None` if nowhere.
+    /// Writes it into the first of [`folders`] where that works; `None` if nowhere.
     pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
-        let state = session.folders.state.clone();
-        if let Some(state) = &state {
-            // If it cannot be made, the file cannot either, and goes into the next.
-            let _ = create_private_folder(state);
-        }
-        let mut folders = state.into_iter().chain([PathBuf::from("."), std::env::temp_dir()]);
-        folders.find_map(|folder| write_new(&folder, &format!("fpaste-{id}"), &[content]).ok()).map(Self)
+        write_somewhere(session, &format!("fpaste-{id}"), content).map(Self)
     }
 
     /// Where it is.
@@ -38,6 +32,20 @@ impl Kept {
     pub fn forget(self) {
         let _ = fs::remove_file(self.0);
     }
+}
+
+/// Where things are kept, the best place first: the state folder, the working folder, that for temporary files.
+pub fn folders(session: &Session<'_>) -> Vec<PathBuf> {
+    session.folders.state.clone().into_iter().chain([PathBuf::from("."), std::env::temp_dir()]).collect()
+}
+
+/// Writes a new file into the first of [`folders`] where that works; `None` if nowhere.
+pub fn write_somewhere(session: &Session<'_>, name: &str, content: &[u8]) -> Option<PathBuf> {
+    if let Some(state) = &session.folders.state {
+        // If it cannot be made, no file in it can either, and goes into the next.
+        let _ = create_private_folder(state);
+    }
+    folders(session).iter().find_map(|folder| write_new(folder, name, &[content]).ok())
 }
 
 /// Writes a new file of these pieces by this name, or by the name and a number.

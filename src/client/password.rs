@@ -50,17 +50,28 @@ pub fn for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Option<
 /// # Errors
 /// As [`for_new`].
 pub fn for_reading(source: &PasswordSource, session: &Session<'_>, id: &Id) -> Result<Option<Header>, Failure> {
-    let password = match given(source, session)? {
+    text_for_reading(source, session, id)?.map(|password| header(&password)).transpose()
+}
+
+/// The same as it is, for a password that the server never sees; `None` if the source has none.
+///
+/// # Errors
+/// As [`for_new`].
+pub fn text_for_reading(
+    source: &PasswordSource,
+    session: &Session<'_>,
+    id: &Id,
+) -> Result<Option<Zeroizing<String>>, Failure> {
+    match given(source, session)? {
         None if *source == PasswordSource::Ask => {
             let password = ask_password(&format!("Password of paste {id}: "), session.interrupt)?;
             if password.is_empty() {
                 return Err(Failure::usage("the password is empty"));
             }
-            Some(password)
+            Ok(Some(password))
         }
-        password => password,
-    };
-    password.map(|password| header(&password)).transpose()
+        password => Ok(password),
+    }
 }
 
 /// Whether the environment has one.
@@ -68,8 +79,11 @@ pub fn is_in_environment() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
 }
 
-/// What needs no question.
-fn given(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Zeroizing<String>>, Failure> {
+/// What needs no question; `None` if the source has none, or somebody has to be asked.
+///
+/// # Errors
+/// As [`for_new`].
+pub fn given(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Zeroizing<String>>, Failure> {
     match source {
         PasswordSource::None => Ok(None),
         PasswordSource::File(path) => from_file(path).map(Some),

@@ -7,17 +7,23 @@ use super::command::Output;
 use super::failure::{Exit, Failure};
 use super::interrupt::{Guard, Interrupt};
 use super::stdio::check_stdout;
-use super::text::clean_text;
+use super::text::{clean_text, human_bytes};
 use super::ui::{stdout_failed, try_stdout};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+use zeroize::Zeroizing;
 
 /// Symbolic links followed to a file that is not there yet.
 const MAX_LINKS: usize = 40;
+
+/// Bytes copied at a time.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Most text that is shown on a terminal.
+const MAX_SHOWN_BYTES: u64 = 8 << 20;
 
 /// An open target.
 pub enum Sink<'a> {
@@ -62,7 +68,7 @@ impl<'a> Sink<'a> {
         match output {
             Output::Default if io::stdout().is_terminal() => Ok(Self::Terminal),
             Output::Default | Output::Stdout => Ok(Self::Stdout),
-            Output::File(path) => Self::file(path, interrupt),
+            Output::File(path) | Output::Folder(path) => Self::file(path, interrupt),
         }
     }
 
@@ -97,20 +103,24 @@ impl<'a> Sink<'a> {
         Ok(Self::File { unfinished, path: place.path, guard })
     }
 
-    /// Writes the content.
+    /// Writes the content, which may be of any size.
     ///
     /// # Errors
-    /// When it cannot be written; a reader that has had enough is none.
-    pub fn write(self, content: &[u8]) -> Result<Written, Failure> {
+    /// What reading it says, and when it cannot be written; a reader that has had enough is none.
+    pub fn copy(self, content: &mut dyn Read) -> Result<Written, Failure> {
         let failed = |path: &Path, error: io::Error| {
             Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()))
         };
         match self {
-            Self::Stdout => ended(try_stdout(content)).map_err(stdout_failed),
-            Self::Terminal => show(content),
-            Self::Special { mut file, path } => ended(file.write_all(content)).map_err(|error| failed(&path, error)),
+            Self::Stdout => {
+                let mut stdout = io::stdout().lock();
+                let written = pour(content, &mut stdout)?.and_then(|()| stdout.flush());
+                ended(written).map_err(stdout_failed)
+            }
+            Self::Terminal => show(&for_terminal(content)?),
+            Self::Special { mut file, path } => ended(pour(content, &mut file)?).map_err(|error| failed(&path, error)),
             Self::File { mut unfinished, path, guard } => {
-                let written = unfinished.write_all(content).and_then(|()| unfinished.as_file().sync_all());
+                let written = pour(content, &mut unfinished)?.and_then(|()| unfinished.as_file().sync_all());
                 written.map_err(|error| failed(&path, error))?;
                 unfinished.persist(&path).map_err(|error| failed(&path, error.error))?;
                 drop(guard);
@@ -118,6 +128,30 @@ impl<'a> Sink<'a> {
             }
         }
     }
+}
+
+/// Copies; what reading says is a failure, what writing says is for the caller.
+pub fn pour(content: &mut dyn Read, target: &mut dyn Write) -> Result<io::Result<()>, Failure> {
+    let mut buffer = Zeroizing::new(vec![0; BUFFER_BYTES]);
+    loop {
+        let read = content.read(&mut buffer).map_err(|error| Failure::of(error, "the content"))?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(Ok(())) };
+        if let Err(error) = target.write_all(bytes) {
+            return Ok(Err(error));
+        }
+    }
+}
+
+/// What is shown on a terminal has to be known as text first.
+fn for_terminal(content: &mut dyn Read) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    content.take(MAX_SHOWN_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the content"))?;
+    if bytes.len() as u64 > MAX_SHOWN_BYTES {
+        let most = human_bytes(MAX_SHOWN_BYTES);
+        return Err(Failure::new(Exit::Other, format!("more than {most} are not shown on a terminal"))
+            .hint("-o FILE writes them to a file, -o - to the terminal all the same"));
+    }
+    Ok(bytes)
 }
 
 /// Where a name leads.

@@ -56,14 +56,12 @@ pub struct Call<'a> {
     pub headers: Vec<(&'static str, Zeroizing<String>)>,
     /// What is sent.
     pub body: &'a [u8],
-    /// Whether the answer is content: then it may be large.
-    pub wants_content: bool,
 }
 
 impl<'a> Call<'a> {
     /// A request without headers or body.
     pub fn new(method: Method, server: &'a ServerUrl, path: impl Into<String>, is_ours: bool) -> Self {
-        Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: &[], wants_content: false }
+        Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: &[] }
     }
 }
 
@@ -89,11 +87,13 @@ impl Answer {
     /// # Errors
     /// The refusal.
     pub fn expect(self, status: u16) -> Result<Self, Failure> {
-        if self.status == status {
-            return Ok(self);
-        }
+        if self.status == status { Ok(self) } else { Err(self.refused()) }
+    }
+
+    /// What a refusal means.
+    pub fn refused(&self) -> Failure {
         let wait = self.header("Retry-After").and_then(|text| text.parse().ok());
-        Err(Failure::refused(self.status, &self.body, wait))
+        Failure::refused(self.status, &self.body, wait)
     }
 
     /// The body as a JSON object.
@@ -119,6 +119,74 @@ fn not_flaskpaste() -> Failure {
         .hint("check the server's address, with its path if it has one; fpaste -v shows what was asked")
 }
 
+/// What came back of a request for content.
+pub enum Opened {
+    /// The content, to be read.
+    Content(Content),
+    /// Anything else, whole.
+    Answer(Answer),
+}
+
+/// Content on its way.
+pub struct Content {
+    headers: HeaderMap,
+    /// How long it is, if the server said so.
+    pub length: Option<u64>,
+    url: String,
+    reader: Box<dyn Read>,
+}
+
+impl Content {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn explain(&self, error: io::Error) -> Failure {
+        explain(error.into(), &self.url)
+    }
+
+    /// All of it, where it has to be in memory.
+    ///
+    /// # Errors
+    /// Network failures, and when it is larger than `limit`.
+    pub fn read_all(mut self, limit: u64) -> Result<Vec<u8>, Failure> {
+        if self.length.is_some_and(|length| length > limit) {
+            return Err(larger_than(limit));
+        }
+        let mut bytes = Vec::new();
+        let expected = usize::try_from(self.length.unwrap_or(0)).unwrap_or(usize::MAX);
+        // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
+        bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
+        (&mut self).take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the answer"))?;
+        if bytes.len() as u64 > limit { Err(larger_than(limit)) } else { Ok(bytes) }
+    }
+}
+
+/// An answer has more than so many bytes.
+pub fn larger_than(limit: u64) -> Failure {
+    Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)))
+}
+
+/// Its errors are [`Failure`]s.
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read(buffer).map_err(|error| io::Error::other(self.explain(error)))
+    }
+}
+
+/// A response and the address it came from in the end.
+struct Received {
+    response: Response<Body>,
+    url: String,
+}
+
+impl Received {
+    fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+}
+
 /// The way to the servers.
 pub struct Transport<'a> {
     settings: &'a Settings,
@@ -140,24 +208,57 @@ impl<'a> Transport<'a> {
     /// # Errors
     /// Network and TLS failures, and wrong certificate files. A refusal is an answer.
     pub fn send(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let answer = self.follow(call)?;
-        let wait = answer.header("Retry-After").and_then(|text| text.parse().ok());
-        match (answer.status, wait) {
+        self.answer(self.patiently(call)?)
+    }
+
+    /// The same, with the content of an answer 200 or 206 still to be read: it may be of any size.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    pub fn open(&self, call: &Call<'_>) -> Result<Opened, Failure> {
+        let received = self.patiently(call)?;
+        if !matches!(received.status(), 200 | 206) {
+            return self.answer(received).map(Opened::Answer);
+        }
+        Ok(Opened::Content(self.content(received)))
+    }
+
+    fn content(&self, Received { response, url }: Received) -> Content {
+        let headers = response.headers().clone();
+        let length = headers.get("Content-Length").and_then(|value| value.to_str().ok()?.parse().ok());
+        let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let reader = Metered { inner: reader, meter: self.ui.meter("downloading", length) };
+        Content { headers, length, url, reader: Box::new(reader) }
+    }
+
+    fn answer(&self, received: Received) -> Result<Answer, Failure> {
+        let (status, url) = (received.status(), received.url.clone());
+        let content = self.content(received);
+        let headers = content.headers.clone();
+        Ok(Answer { status, url, headers, body: content.read_all(MAX_ANSWER_BYTES)? })
+    }
+
+    /// Once more where the server asks to come back soon.
+    fn patiently(&self, call: &Call<'_>) -> Result<Received, Failure> {
+        let received = self.follow(call)?;
+        let wait = received.response.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+        match (received.status(), wait) {
             (429 | 503, Some(seconds)) if seconds <= MAX_RETRY_AFTER_SECONDS => {
                 self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
+                drop(received);
                 std::thread::sleep(Duration::from_secs(seconds));
                 self.follow(call)
             }
-            _ => Ok(answer),
+            _ => Ok(received),
         }
     }
 
-    fn follow(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+    fn follow(&self, call: &Call<'_>) -> Result<Received, Failure> {
         let mut url = call.server.join(&call.path);
         let mut is_home = true;
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.once(call, &url, is_home)?;
-            let Some(location) = redirect(&answer) else { return Ok(answer) };
+            let response = self.once(call, &url, is_home)?;
+            let Some(location) = redirect(&response) else { return Ok(Received { response, url }) };
             let next = resolve(&url, location).ok_or_else(|| {
                 Failure::new(Exit::Other, format!("the server redirects to {}, which is no address", clean(location)))
             })?;
@@ -176,18 +277,19 @@ impl<'a> Transport<'a> {
     }
 
     /// One request to one address. A server or proxy that does not know `Expect` gets it without.
-    fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Answer, Failure> {
+    fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Response<Body>, Failure> {
         let expects = call.body.len() >= EXPECT_BYTES;
-        let answer = self.attempt(call, url, is_home, expects)?;
-        if answer.status == 417 && expects {
+        let response = self.attempt(call, url, is_home, expects)?;
+        if response.status() == 417 && expects {
             self.ui.trace(|| format!("{} {url}: once more without Expect", call.method));
+            drop(response);
             return self.attempt(call, url, is_home, false);
         }
-        Ok(answer)
+        Ok(response)
     }
 
     /// Away from home no header of ours goes along.
-    fn attempt(&self, call: &Call<'_>, url: &str, is_home: bool, expects: bool) -> Result<Answer, Failure> {
+    fn attempt(&self, call: &Call<'_>, url: &str, is_home: bool, expects: bool) -> Result<Response<Body>, Failure> {
         let is_ours = call.is_ours && is_home;
         let is_https = url.starts_with("https:");
         let uri = url.parse::<Uri>().ok();
@@ -221,16 +323,8 @@ impl<'a> Transport<'a> {
             run(agent, request, (), proxy)
         };
         let response = response.map_err(|error| self.unreachable(error, url, call.server))?;
-        let status = response.status().as_u16();
-        self.ui.trace(|| format!("{} {url}: {status}", call.method));
-        let headers = response.headers().clone();
-        let limit = match headers.get("Content-Length") {
-            _ if !call.wants_content || status != 200 => MAX_ANSWER_BYTES,
-            Some(_) => MAX_CONTENT_BYTES,
-            None => self.largest_paste(call),
-        };
-        let body = self.read_body(response, limit, url)?;
-        Ok(Answer { status, url: url.to_owned(), headers, body })
+        self.ui.trace(|| format!("{} {url}: {}", call.method, response.status().as_u16()));
+        Ok(response)
     }
 
     /// What a failed request means. A server nobody has heard of may be the wrong one: then, where its address is from.
@@ -247,30 +341,17 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// What the server says it holds at most. An answer that does not announce its length might go on for ever.
+    /// The most that content on its way may have: what the server says it holds, where the content does not announce its
+    /// length, for then it might go on for ever.
+    pub fn limit_of(&self, content: &Content, call: &Call<'_>) -> u64 {
+        if content.length.is_some() { MAX_CONTENT_BYTES } else { self.largest_paste(call) }
+    }
+
     fn largest_paste(&self, call: &Call<'_>) -> u64 {
         let info = self.send(&Call::new(Method::GET, call.server, "/", call.is_ours)).and_then(Answer::of_any_server);
         let limits = info.ok().and_then(|info| info.get("limits").cloned()).unwrap_or_default();
         let largest = ["max_anon", "max_auth"].iter().filter_map(|name| limits.get(name)?.as_u64()).max();
         largest.unwrap_or(UNSAID_BYTES).min(MAX_CONTENT_BYTES)
-    }
-
-    fn read_body(&self, response: Response<Body>, limit: u64, url: &str) -> Result<Vec<u8>, Failure> {
-        let too_large =
-            || Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)));
-        let length = response.headers().get("Content-Length").and_then(|value| value.to_str().ok()?.parse().ok());
-        let expected: usize = length.unwrap_or(0u64).try_into().unwrap_or(usize::MAX);
-        if expected as u64 > limit {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::new();
-        // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
-        bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
-        let mut reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-        let mut reader = Metered { inner: &mut reader, meter: self.ui.meter("downloading", length) };
-        let read = reader.by_ref().take(limit + 1).read_to_end(&mut bytes);
-        read.map_err(|error| explain(error.into(), url))?;
-        if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
     }
 
     fn agent(&self, is_https: bool, is_ours: bool) -> Result<&Agent, Failure> {
@@ -323,8 +404,9 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-fn redirect(answer: &Answer) -> Option<&str> {
-    matches!(answer.status, 301 | 302 | 303 | 307 | 308).then(|| answer.header("Location")).flatten()
+fn redirect(response: &Response<Body>) -> Option<&str> {
+    let location = response.headers().get("Location").and_then(|value| value.to_str().ok());
+    location.filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308))
 }
 
 /// The absolute URL a `Location` means (RFC 9110 section 10.2.2); relative paths, which nobody sends, are not known.

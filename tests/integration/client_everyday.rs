@@ -131,9 +131,10 @@ fn without_a_home_there_is_no_history_and_no_failure() {
     assert!(client.run(&["cert"]).failed(2).contains("-o DIR"));
     client.run(&["cert", "-c", "secp256r1", "-o", "pair"]).succeeded();
     assert!(client.run(&["cert", "-c", "secp256r1", "-o", "two", "--configure"]).failed(2).contains("HOME"));
-    // What was burned is kept in the working folder; what was piped in is said to be lost.
+    // A read that was taken is noted in the working folder; what was piped in is said to be lost.
     let link = client.create("x", &["-b"]);
-    assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("./fpaste-"));
+    assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("get again goes on with it"));
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
     let broken = Stub::new(|line| if line.starts_with("POST") { reply("502 No", "", "") } else { accepting(line) });
     let stderr = client.with("FLASKPASTE_SERVER", &broken.url).pipe("x", &[]).failed(7);
     assert!(stderr.contains("could not be kept: HOME is not set"), "{stderr}");

@@ -56,12 +56,90 @@ fn a_burn_paste_without_its_key_is_not_taken() {
 }
 
 #[test]
-fn what_a_wrong_key_burned_is_kept_and_opens_with_the_right_one() {
+fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let (link, other) = (client.create("the only copy", &["-b"]), client.create("other", &[]));
     let ((id, key), (_, wrong)) = (parts(&link), parts(&other));
     let stderr = client.run(&["get", "-o", "out", &format!("{id}#{wrong}")]).failed(8);
+    assert!(stderr.contains("get again goes on with it") && !stderr.contains(wrong), "{stderr}");
+    let lease = the_kept(&client, "lease-");
+    assert!(!holds(&lease, wrong) && !holds(&lease, key));
+    // To others it is gone; here it can be looked at, and read.
+    server.get(&format!("/{id}")).expect_code(404, "not_found");
+    assert!(client.run(&["get", "-m", &link]).succeeded().text().contains("burns     yes"));
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "the only copy");
+    assert!(kept(&client, "lease-").is_empty());
+    client.run(&["get", &link]).failed(3);
+    // A link that was wrong for a lasting paste has lost nothing.
+    client.run(&["get", &format!("{}#{key}", parts(&other).0)]).failed(8);
+    assert!(kept(&client, "lease-").is_empty() && kept(&client, "fpaste-").is_empty());
+}
+
+#[test]
+fn what_could_not_be_written_is_read_again() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for plain in [false, true] {
+        let link = client.create("x".repeat(100_000), if plain { &["-b", "-E"] } else { &["-b"] });
+        let stderr = client.run(&["get", "-o", "/dev/full", &link]).failed(1);
+        assert!(stderr.contains("get again goes on with it"), "{stderr}");
+        the_kept(&client, "lease-");
+        assert_eq!(client.run(&["get", &link]).succeeded().text(), "x".repeat(100_000));
+        assert!(kept(&client, "lease-").is_empty());
+    }
+}
+
+#[test]
+fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_the_working_folder() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &["-b"]);
+    let homeless = client.with("XDG_STATE_HOME", "/dev/null/state");
+    homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
+    assert!(client.home.join(&format!("lease-{}", parts(&link).0)).is_file());
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
+    let mut child = Running::start(&mut client.command(&["get", &link]));
+    drop(child.stdout.take());
+    let stderr = child.end(&["get"]).succeeded().stderr;
+    assert!(stderr.contains("warning: not all of it was read; the read is yours for"), "{stderr}");
+    assert_eq!(client.run(&["get", &link]).succeeded().stdout.len(), 2_000_000);
+}
+
+/// A server without leases, as before: it gives its content out once.
+fn without_leases(content: Vec<u8>) -> Stub {
+    let left = std::sync::Mutex::new(Some(content));
+    Stub::new(move |line| match line {
+        line if line.contains("/raw") => match left.lock().unwrap().take() {
+            Some(content) => {
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nX-Burn-After-Read: true\r\nContent-Length: {}\r\n\r\n", content.len());
+                [head.into_bytes(), content].concat()
+            }
+            None => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
+        },
+        line if line.starts_with("POST") => reply("404 Not Found", "", r#"{"error":"Nothing.","code":"not_found"}"#),
+        _ => reply("200 OK", "", r#"{"burn_after_read":true,"mime_type":"application/octet-stream"}"#),
+    })
+}
+
+#[test]
+fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("the only copy", &[]);
+    let (id, key) = parts(&link);
+    let other = client.create("other", &[]);
+    let (_, wrong) = parts(&other);
+    let old = without_leases(server.get(&format!("/{id}/raw")).expect_status(200).body);
+    let stderr = client.run(&["get", "-o", "out", &format!("{}/{id}#{wrong}", old.url)]).failed(8);
     let path = the_kept(&client, "fpaste-");
     let path = path.to_str().unwrap();
     assert!(stderr.contains("that was the only read") && stderr.contains(path), "{stderr}");
@@ -77,53 +155,6 @@ fn what_a_wrong_key_burned_is_kept_and_opens_with_the_right_one() {
     opened(id).failed(2);
     client.run(&["get", "--from", path, "-o", "out", &link]).succeeded();
     assert_eq!(fs::read_to_string(client.home.join("out")).unwrap(), "the only copy");
-    // A link that was wrong for a lasting paste has lost nothing.
-    client.run(&["get", &format!("{}#{key}", parts(&other).0)]).failed(8);
-    assert_eq!(kept(&client, "fpaste-").len(), 1);
-}
-
-#[test]
-fn what_could_not_be_written_is_kept() {
-    let server = Server::start(&[]);
-    let client = Client::new(&server);
-    for plain in [false, true] {
-        let link = client.create("x".repeat(100_000), if plain { &["-b", "-E"] } else { &["-b"] });
-        let stderr = client.run(&["get", "-o", "/dev/full", &link]).failed(1);
-        let path = the_kept(&client, "fpaste-");
-        assert!(stderr.contains(path.to_str().unwrap()), "{stderr}");
-        assert_eq!(holds(&path, "xxxxxxxx"), plain);
-        if !plain {
-            let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
-            assert_eq!(run.text(), "x".repeat(100_000));
-        }
-        fs::remove_file(path).unwrap();
-    }
-}
-
-#[test]
-fn what_cannot_be_kept_in_the_state_folder_is_kept_in_the_working_folder() {
-    let server = Server::start(&[]);
-    let client = Client::new(&server);
-    let link = client.create("x", &["-b"]);
-    let homeless = client.with("XDG_STATE_HOME", "/dev/null/state");
-    let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
-    let path = format!("./fpaste-{}", parts(&link).0);
-    assert!(stderr.contains(&path), "{stderr}");
-    assert_eq!(client.run(&["get", "--from", &path, &link]).succeeded().text(), "x");
-}
-
-#[test]
-fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
-    let server = Server::start(&[]);
-    let client = Client::new(&server);
-    let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
-    let mut child = Running::start(&mut client.command(&["get", &link]));
-    drop(child.stdout.take());
-    let stderr = child.end(&["get"]).succeeded().stderr;
-    assert!(stderr.contains("warning: not all of it was read"), "{stderr}");
-    let path = the_kept(&client, "fpaste-");
-    let run = client.run(&["get", "--from", path.to_str().unwrap(), &link]).succeeded();
-    assert_eq!(run.stdout.len(), 2_000_000);
 }
 
 #[test]

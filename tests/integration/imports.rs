@@ -44,8 +44,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("file_digest", &["crypto"]),
     ("request_id", &["crypto"]),
     // The client shares leaves with the server, and nothing else.
-    ("client", &["clock", "crypto", "e2e", "paste", "pow"]),
+    ("client", &["clock", "crypto", "e2e", "paste", "pow", "sealed"]),
     ("e2e", &["crypto"]),
+    ("sealed", &["crypto", "e2e"]),
     ("clock", &[]),
     ("crypto", &[]),
     ("error", &[]),

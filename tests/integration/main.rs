@@ -30,6 +30,8 @@ mod client_keeping;
 mod client_network;
 #[cfg(feature = "client")]
 mod client_proxy;
+#[cfg(feature = "client")]
+mod client_sealed;
 mod concurrency;
 mod create;
 mod create_limits;

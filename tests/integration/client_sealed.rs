@@ -1,0 +1,239 @@
+//! Sealed pastes in fpaste: the vectors of an independent implementation, gates, leases, names, and hostile contents.
+
+use crate::client_harness::Client;
+use crate::harness::{Paste, Server};
+use flaskpaste::crypto::unhex;
+use flaskpaste::e2e::Key;
+use flaskpaste::sealed::{FileEntry, Manifest, Sealer, Secrets, plaintext_bytes};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+
+fn hex(bytes: &[u8]) -> String {
+    flaskpaste::crypto::hex(bytes)
+}
+
+fn vectors() -> Vec<Value> {
+    let all: Value = serde_json::from_str(include_str!("../vectors-sealed.json")).unwrap();
+    all["sealed"].as_array().unwrap().clone()
+}
+
+/// A paste of this upload, with the gate of these secrets.
+fn upload(server: &Server, upload: Vec<u8>, secrets: &Secrets, reads: Option<u32>) -> Paste {
+    let hash = |proof: &[u8]| hex(&Sha256::digest(proof));
+    let mut request = server.post(upload).header("X-Read-Proof-SHA256", hash(secrets.link_proof().as_slice()));
+    if let Some(proof) = secrets.password_proof() {
+        request = request.header("X-Password-Proof-SHA256", hash(proof.as_slice()));
+    }
+    if let Some(reads) = reads {
+        request = request.header("X-Reads", reads.to_string());
+    }
+    request.header("Content-Type", "application/octet-stream").created()
+}
+
+fn link(server: &Server, paste: &Paste, fragment: &str) -> String {
+    format!("http://{}/{}#{fragment}", server.authority(), paste.id)
+}
+
+/// An upload of this manifest, which need not keep the rules, and these contents.
+fn sealed(secrets: &Secrets, manifest: &str, contents: &[&[u8]]) -> Vec<u8> {
+    let mut plaintext = u32::try_from(manifest.len()).unwrap().to_be_bytes().to_vec();
+    plaintext.extend_from_slice(manifest.as_bytes());
+    for content in contents {
+        plaintext.extend_from_slice(content);
+    }
+    let bytes = plaintext_bytes(plaintext.len() as u64, u64::MAX);
+    plaintext.resize(usize::try_from(bytes).unwrap(), 0);
+    let mut upload = Vec::new();
+    Sealer::new(secrets).unwrap().seal(plaintext.as_slice(), bytes).read_to_end(&mut upload).unwrap();
+    upload
+}
+
+/// A paste of these files, and the fragment of its link.
+fn paste_of(server: &Server, files: &[(&str, &[u8])], reads: Option<u32>) -> String {
+    let key = Key::random().unwrap();
+    let entries = files.iter().map(|(name, content)| FileEntry {
+        name: Some((*name).to_owned()),
+        size: content.len() as u64,
+        executable: *name == "notes/run.sh",
+        ..FileEntry::default()
+    });
+    let manifest = Manifest { files: entries.collect(), reads: None, expires_at: None };
+    let secrets = Secrets::new(&key, None);
+    let manifest = String::from_utf8(manifest.render().unwrap()).unwrap();
+    let contents: Vec<&[u8]> = files.iter().map(|(_, content)| *content).collect();
+    let paste = upload(server, sealed(&secrets, &manifest, &contents), &secrets, reads);
+    link(server, &paste, &key.fragment())
+}
+
+fn state_of(server: &Server, link: &str, token: &str) -> String {
+    let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
+    let request = server.request("GET", &format!("/{id}/status")).header("X-Delete-Token", token);
+    request.send().expect_status(200).json()["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn uploads_of_an_independent_implementation_are_read() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let mut read = 0;
+    for case in vectors() {
+        let text = |name: &str| case[name].as_str();
+        let (Some(bytes), Some(fragment)) = (text("upload_hex"), text("fragment")) else { continue };
+        let secrets = Secrets::new(&Key::from_fragment(fragment).unwrap(), text("password"));
+        let paste = upload(&server, unhex(bytes).unwrap(), &secrets, None);
+        let link = link(&server, &paste, fragment);
+        let client = client.with("FPASTE_PASSWORD", text("password").unwrap_or_default());
+        let digests: Vec<&str> =
+            case["files_sha256"].as_array().unwrap().iter().map(|digest| digest.as_str().unwrap()).collect();
+        if let [digest] = digests.as_slice() {
+            let content = client.run(&["get", &link]).succeeded().stdout;
+            assert_eq!(hex(&Sha256::digest(content)), *digest, "{}", case["case"]);
+        } else {
+            assert!(client.run(&["get", &link]).failed(2).contains("-O writes them here"));
+            client.run(&["get", "-o", "several/", &link]).succeeded();
+            let manifest = Manifest::parse(text("manifest").unwrap().as_bytes()).unwrap();
+            for (file, digest) in manifest.files.iter().zip(digests) {
+                let content = fs::read(client.home.join("several").join(file.name.as_ref().unwrap())).unwrap();
+                assert_eq!(hex(&Sha256::digest(content)), digest);
+            }
+        }
+        read += 1;
+    }
+    assert!(read >= 4);
+}
+
+#[test]
+fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = paste_of(&server, &[("a.txt", b"sealed")], Some(1));
+    let (url, _) = link.split_once('#').unwrap();
+    assert!(client.run(&["get", url]).failed(2).contains("the link has no key"));
+    let wrong = format!("{url}#{}", Key::random().unwrap().fragment().as_str());
+    assert!(client.run(&["get", &wrong]).failed(8).contains("does not belong to this paste"));
+    assert!(client.run(&["get", "--list", &link]).failed(2).contains("would take one"));
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), "sealed");
+    client.run(&["get", &link]).failed(3);
+}
+
+#[test]
+fn a_password_is_proved_and_never_sent() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let case = vectors().into_iter().find(|case| case["password"].is_string()).unwrap();
+    let text = |name: &str| case[name].as_str().unwrap();
+    let secrets = Secrets::new(&Key::from_fragment(text("fragment")).unwrap(), Some(text("password")));
+    let paste = upload(&server, unhex(text("upload_hex")).unwrap(), &secrets, Some(1));
+    let link = link(&server, &paste, text("fragment"));
+    assert!(client.run(&["get", &link]).failed(4).contains("use -p"));
+    client.with("FPASTE_PASSWORD", "wrong").run(&["get", "-p", &link]).failed(4);
+    client.with("FPASTE_PASSWORD", text("password")).run(&["get", &link]).succeeded();
+    assert_eq!(state_of(&server, &link, &paste.delete_token), "read");
+    assert!(!server.log().contains(text("link_proof")) && !server.log().contains(text("password_proof")));
+}
+
+#[test]
+fn names_are_listed_and_files_written_below_a_folder() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let big = vec![b'x'; 200_000];
+    let link = paste_of(&server, &[("notes/a.txt", b"one"), ("notes/run.sh", b"#!/bin/sh\n"), ("big", &big)], None);
+    let listed = client.run(&["get", "--list", &link]).succeeded();
+    let listed = listed.text();
+    assert!(listed.contains("notes/a.txt") && listed.contains("195.31 KiB"), "{listed}");
+    client.run(&["get", "-O", &link]).succeeded();
+    let read = |name: &str| fs::read(client.home.join(name)).unwrap();
+    assert_eq!((read("notes/a.txt"), read("big")), (b"one".to_vec(), big.clone()));
+    let mode = |name: &str| fs::metadata(client.home.join(name)).unwrap().permissions().mode() & 0o111;
+    assert_eq!((mode("notes/a.txt"), mode("notes/run.sh")), (0, 0o111));
+    // Nothing is overwritten, and nothing is left of what failed.
+    fs::write(client.home.join("notes/a.txt"), "mine").unwrap();
+    fs::remove_file(client.home.join("big")).unwrap();
+    assert!(client.run(&["get", "-O", &link]).failed(2).contains("notes/a.txt is there already"));
+    assert_eq!(read("notes/a.txt"), b"mine");
+    assert!(!client.home.join("big").exists());
+    client.run(&["get", "-O", "--force", &link]).succeeded();
+    assert_eq!((read("notes/a.txt"), read("big")), (b"one".to_vec(), big));
+    client.run(&["get", "-o", "new/folder/", &link]).succeeded();
+    assert_eq!(read("new/folder/notes/a.txt"), b"one");
+    let drafts = |folder: &str| {
+        let entries = fs::read_dir(client.home.join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.filter(|name| name.to_str().unwrap().starts_with(".fpaste-")).count()
+    };
+    assert_eq!((drafts("."), drafts("new/folder")), (0, 0));
+}
+
+#[test]
+fn nothing_is_written_outside_or_through_symbolic_links() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let outside = client.home.join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::create_dir(client.home.join("in")).unwrap();
+    std::os::unix::fs::symlink(&outside, client.home.join("in/link")).unwrap();
+    std::os::unix::fs::symlink(outside.join("target"), client.home.join("in/file")).unwrap();
+    for (name, option) in [("link/x", "--force"), ("link/x", "-v"), ("file", "-v")] {
+        let link = paste_of(&server, &[("good", b"1"), (name, b"2")], None);
+        client.run(&["get", "-o", "in/", option, &link]).failed(2);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{name} {option}");
+        let _ = fs::remove_file(client.home.join("in/good"));
+    }
+    // Manifests that break the rules.
+    let key = Key::random().unwrap();
+    let secrets = Secrets::new(&key, None);
+    for name in ["../x", "/x", "a/../../x", "a\\\\b", "C:x", "a\\u0000b", ""] {
+        let manifest = format!("{{\"files\":[{{\"name\":\"{name}\",\"size\":1}}]}}");
+        let paste = upload(&server, sealed(&secrets, &manifest, &[b"x"]), &secrets, None);
+        let link = link(&server, &paste, &key.fragment());
+        assert!(client.run(&["get", "-O", &link]).failed(8).contains("damaged"), "{name}");
+        client.run(&["get", &link]).failed(8);
+    }
+    for manifest in ["{\"files\":[{\"size\":9007199254740991}]}", "{\"files\":[{\"size\":300}]}", "no JSON", ""] {
+        let paste = upload(&server, sealed(&secrets, manifest, &[b"x"]), &secrets, None);
+        client.run(&["get", "-o", "out", &link(&server, &paste, &key.fragment())]).failed(8);
+        assert!(!client.home.join("out").exists(), "{manifest}");
+    }
+}
+
+#[test]
+fn damage_is_told_apart_from_a_wrong_key_and_leaves_nothing() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let key = Key::random().unwrap();
+    let secrets = Secrets::new(&key, None);
+    let manifest = "{\"files\":[{\"name\":\"a\",\"size\":150000}]}";
+    let whole = sealed(&secrets, manifest, &[&vec![b'x'; 150_000]]);
+    let mut changed = whole.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let reordered = [&whole[..56], &whole[65_608..131_160], &whole[56..65_608], &whole[131_160..]].concat();
+    for damaged in [changed, reordered, whole[..65_608].to_vec(), whole[..100].to_vec(), [&whole[..], b"x"].concat()] {
+        let paste = upload(&server, damaged, &secrets, None);
+        let link = link(&server, &paste, &key.fragment());
+        for output in [&["-o", "out"][..], &["-O"]] {
+            let stderr = client.run(&[&["get"], output, &[&link]].concat()).failed(8);
+            assert!(stderr.contains("damaged"), "{stderr}");
+        }
+        let files = fs::read_dir(client.home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(files.filter(|name| name != ".local").count(), 0);
+    }
+}
+
+#[test]
+fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let key = Key::random().unwrap();
+    let secrets = Secrets::new(&key, None);
+    let manifest = "{\"files\":[{\"size\":1}],\"reads\":1,\"expires_at\":1000}";
+    let paste = upload(&server, sealed(&secrets, manifest, &[b"x"]), &secrets, None);
+    let run = client.run(&["get", &link(&server, &paste, &key.fragment())]).succeeded();
+    assert!(
+        run.stderr.contains("read 1 times at most") && run.stderr.contains("the server keeps it longer"),
+        "{}",
+        run.stderr
+    );
+    assert!(client.run(&["get", "-O", &link(&server, &paste, &key.fragment())]).failed(2).contains("has no name"));
+}
