@@ -344,7 +344,7 @@ impl ApiError {
             Self::PasswordRequired => vec![("WWW-Authenticate", "Basic realm=\"paste\", charset=\"UTF-8\"".into())],
             // 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's
             // login dialog for credentials that are never of use here.
-            Self::AuthRequired => vec![("WWW-Authenticate", "X-Delete-Token realm=\"delete\"".into())],
+            Self::AuthRequired => vec![("WWW-Authenticate", "X-Delete-Token realm=\"paste\"".into())],
             Self::MethodNotAllowed(allow) => vec![("Allow", allow.clone())],
             Self::RangeNotSatisfiable(size) => vec![("Content-Range", format!("bytes */{size}"))],
             _ => Vec::new(),

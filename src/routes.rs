@@ -70,7 +70,7 @@ const ROUTES: &[Route] = &[
     row(
         Delete,
         "/<id>",
-        "Delete a paste, with its delete token or its owner's certificate",
+        "Delete a paste, with its delete token or its owner's certificate; or end a lease of it",
         Paste(|app, request, id, now| delete::delete(app, request, id, now)),
     ),
     row(

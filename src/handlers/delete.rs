@@ -18,8 +18,8 @@ use serde_json::json;
 /// # Errors
 /// `auth_required`, `permission_denied`, `not_found`, or an internal failure.
 pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    // Before whose it is: a proxy may vouch for a certificate in every request.
-    if let Some(lease) = request.filled_header("X-Lease")
+    // Before whose it is: a proxy may vouch for a certificate in every request. Who sends the token means the paste.
+    if let Some(lease) = request.filled_header("X-Lease").filter(|_| request.filled_header("X-Delete-Token").is_none())
         && let Some(reply) = lease::end(app, lease, id, now)?
     {
         return Ok(reply);

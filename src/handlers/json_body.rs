@@ -20,6 +20,8 @@ pub struct JsonBody<'a> {
     reads: Option<&'a RawValue>,
     read_proof_sha256: Option<&'a RawValue>,
     password_proof_sha256: Option<&'a RawValue>,
+    /// Whether one of these fields stands twice.
+    is_ambiguous: bool,
 }
 
 impl<'a> JsonBody<'a> {
@@ -28,13 +30,19 @@ impl<'a> JsonBody<'a> {
     /// # Errors
     /// `invalid_json` when it is not one JSON object in UTF-8.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        serde_json::from_slice(bytes).map_err(|error| {
+        let body: Self = serde_json::from_slice(bytes).map_err(|error| {
             ApiError::InvalidJson(match error.classify() {
                 serde_json::error::Category::Data => "The JSON body is not an object.",
                 serde_json::error::Category::Eof => "The JSON body ends too early.",
                 _ => "The body is not valid JSON.",
             })
-        })
+        })?;
+        // Whichever was meant, the sender may believe in a protection that the other lacks.
+        if body.is_ambiguous {
+            Err(ApiError::InvalidJson("A field of the JSON body stands there twice."))
+        } else {
+            Ok(body)
+        }
     }
 
     /// The text to store.
@@ -124,18 +132,21 @@ impl<'de> Visitor<'de> for BodyVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonBody<'de>, A::Error> {
         let mut body = JsonBody::default();
         while let Some(name) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            match name.as_ref() {
-                "content" => body.content = map.next_value()?,
-                "expiry" => body.expiry = map.next_value()?,
-                "burn_after_read" => body.burn_after_read = map.next_value()?,
-                "password" => body.password = map.next_value()?,
-                "reads" => body.reads = map.next_value()?,
-                "read_proof_sha256" => body.read_proof_sha256 = map.next_value()?,
-                "password_proof_sha256" => body.password_proof_sha256 = map.next_value()?,
+            let field = match name.as_ref() {
+                "content" => &mut body.content,
+                "expiry" => &mut body.expiry,
+                "burn_after_read" => &mut body.burn_after_read,
+                "password" => &mut body.password,
+                "reads" => &mut body.reads,
+                "read_proof_sha256" => &mut body.read_proof_sha256,
+                "password_proof_sha256" => &mut body.password_proof_sha256,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
+                    continue;
                 }
-            }
+            };
+            let value = map.next_value()?;
+            body.is_ambiguous |= field.replace(value).is_some();
         }
         Ok(body)
     }

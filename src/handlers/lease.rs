@@ -7,15 +7,20 @@ use super::gate;
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
-use crate::http::{Reply, Request};
+use crate::http::{Framing, Reply, Request};
 use crate::paste::Id;
 use serde_json::json;
 
 /// Answers `POST /<id>/lease`.
 ///
 /// # Errors
-/// `not_found`, the gate's and the password's refusals, `no_lease_needed`, or an internal failure.
+/// `bad_request` for a request with a body, `not_found`, the gate's and the password's refusals, `no_lease_needed`, or an
+/// internal failure.
 pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    // A read would be lost to whoever sends a body that is cut or malformed.
+    if !matches!(request.framing, Framing::None | Framing::Length(0)) {
+        return Err(ApiError::BadRequest("A lease is asked for without a body."));
+    }
     let paste = app.store().find(id, now)?.filter(|paste| !paste.is_given_out()).ok_or(ApiError::NotFound)?;
     gate::check(app, request, &paste, now)?;
     if paste.meta.reads_left.is_none() {

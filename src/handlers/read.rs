@@ -58,8 +58,10 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
         }
     }
     let span = match request.header("Range") {
-        // Only GET has ranges (RFC 9110 section 14.2).
-        Some(range) if request.method == Method::Get => http::parse_range(range, paste.meta.size),
+        // Only GET has ranges (RFC 9110 section 14.2), and no validator of ours can match `If-Range` (section 13.1.5): there is none.
+        Some(range) if request.method == Method::Get && request.header("If-Range").is_none() => {
+            http::parse_range(range, paste.meta.size)
+        }
         _ => Span::Whole,
     };
     let (status, range) = match span {

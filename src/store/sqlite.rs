@@ -153,7 +153,9 @@ impl Sqlite {
         expires_at: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<Option<u32>, StoreError> {
-        self.writer.write(0, move |connection| reads::lease(connection, key, &hash, expires_at, now))
+        let keeping = self.keeping();
+        self.writer
+            .write(0, move |connection| reads::lease(connection, key, &hash, expires_at, now, keeping(key).unflushed))
     }
 
     pub(super) fn is_leased(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {

@@ -152,6 +152,15 @@ fn what_is_malformed_or_does_not_go_together_is_refused() {
     for body in bodies {
         server.request("POST", "/").json(&body).send().expect_code(400, "bad_request");
     }
+    for twice in [
+        "\"burn_after_read\":true,\"burn_after_read\":null",
+        "\"reads\":1,\"reads\":9",
+        "\"password\":\"p\",\"password\":null",
+    ] {
+        let body = format!("{{\"content\":\"x\",{twice}}}");
+        let create = server.post(body).header("Content-Type", "application/json");
+        create.send().expect_code(400, "invalid_json");
+    }
 }
 
 #[test]

@@ -112,6 +112,40 @@ fn a_lease_that_runs_out_is_a_read() {
 }
 
 #[test]
+fn a_lease_is_good_until_its_end_whatever_becomes_of_the_server() {
+    let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
+    let paste = limited(&server, "secret", 1);
+    let created = server.get(&paste.path()).json()["created_at"].as_u64().unwrap();
+    wait_until("half of its life is over", SOON, || unix_now() >= created + 4);
+    let answer = ask_lease(&server, &paste).expect_status(201).json();
+    let ends = answer["expires_at"].as_u64().unwrap();
+    server.crash_and_restart();
+    wait_until("the end it was made with is over", SOON, || unix_now() > created + 7);
+    if unix_now() + 1 < ends {
+        read(&server, &paste, answer["lease"].as_str().unwrap()).expect_status(200).expect_body("secret");
+    }
+}
+
+#[test]
+fn a_lease_is_asked_for_without_a_body() {
+    let server = Server::start(&[]);
+    let paste = limited(&server, "once", 1);
+    let path = format!("/{}/lease", paste.id);
+    server.request("POST", &path).body("x").send().expect_code(400, "bad_request");
+    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n");
+    for rest in [
+        "Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        "Content-Length: 99999999\r\n\r\n",
+        "Expect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    ] {
+        let answers = server.raw(format!("{head}{rest}"));
+        assert!(answers.iter().all(|answer| answer.status >= 400), "{rest:?}");
+    }
+    server.get(&paste.path()).expect_field("reads_left", 1);
+    server.request("POST", &path).header("Content-Length", "0").send().expect_status(201);
+}
+
+#[test]
 fn the_end_of_a_paste_ends_its_leases() {
     let server = Server::start(&[]);
     let dying = server.post("dying").header("X-Reads", "2").header("X-Expiry", "2").created();
@@ -125,6 +159,10 @@ fn the_end_of_a_paste_ends_its_leases() {
     delete.send().expect_status(200);
     read(&server, &deleted, &held).expect_code(404, "not_found");
     assert_eq!(state(&server, &deleted), "deleted");
+    // Who sends the token means the paste, and not the lease.
+    let both = limited(&server, "both", 2);
+    let delete = server.request("DELETE", &both.path()).header("X-Delete-Token", &both.delete_token);
+    delete.header("X-Lease", "0".repeat(32)).send().expect_status(200);
 }
 
 #[test]

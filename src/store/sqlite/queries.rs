@@ -1,4 +1,5 @@
-//! Every statement about pastes: the SQL and the rows, in one place.
+//! The statements by which pastes come, are found, and go; reads.rs has those about counted reads, receipts.rs those about
+//! their ends.
 //!
 //! Invariant: a function here runs inside whatever transaction its caller has, and leaves opening and committing to
 //! it. Must never be called from outside the engine.

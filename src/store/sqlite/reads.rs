@@ -2,11 +2,12 @@
 //!
 //! Invariant: a paste gives out exactly as many reads and leases as it has, whatever the concurrency and however the
 //! process ends: each is taken by one statement, and committed before its content leaves. What has neither reads nor
-//! leases left is erased. Must never be called outside a transaction.
+//! leases left is erased. What writes must never be called outside a transaction.
 
 use super::super::model::{RowKey, SealedContent};
 use super::super::receipt::End;
 use super::StoreError;
+use super::housekeeping::Touched;
 use super::queries::PIECES;
 use super::receipts::{self, Keeping};
 use crate::clock::UnixSeconds;
@@ -29,7 +30,7 @@ pub(super) fn take(
     now: UnixSeconds,
     keeping: Keeping,
 ) -> Result<Option<SealedContent>, StoreError> {
-    if count_down(connection, key, now)?.is_none() {
+    if count_down(connection, key, now, keeping.unflushed)?.is_none() {
         return Ok(None);
     }
     let content = read_content(connection, key, size, folder)?;
@@ -44,8 +45,9 @@ pub(super) fn lease(
     hash: &Sha256Digest,
     expires_at: UnixSeconds,
     now: UnixSeconds,
+    unflushed: Touched,
 ) -> Result<Option<u32>, StoreError> {
-    let left = count_down(connection, key, now)?;
+    let left = count_down(connection, key, now, unflushed)?;
     if left.is_some() {
         let sql = "INSERT INTO lease (hash, key, expires_at) VALUES (?1, ?2, ?3)";
         connection.prepare_cached(sql)?.execute(params![hash, key.0, expires_at])?;
@@ -53,15 +55,21 @@ pub(super) fn lease(
     Ok(left)
 }
 
-/// Takes one read; how many are left then.
-fn count_down(connection: &Connection, key: RowKey, now: UnixSeconds) -> Result<Option<u32>, StoreError> {
+/// Takes one read; how many are left then. What reads have done to the paste's end is written with it: a lease is good until
+/// then, whatever becomes of the process.
+fn count_down(
+    connection: &Connection,
+    key: RowKey,
+    now: UnixSeconds,
+    unflushed: Touched,
+) -> Result<Option<u32>, StoreError> {
     let sql = "UPDATE paste SET reads_left = reads_left - 1 WHERE key = ?1 AND reads_left > 0 RETURNING reads_left";
     let left = connection.prepare_cached(sql)?.query_row([key.0], |row| row.get(0)).optional()?;
     if left.is_some() {
-        let sql = "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES (?1, 0, 1, ?2, ?2) \
-                   ON CONFLICT (key) DO UPDATE SET reads = reads + 1, \
+        let sql = "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES (?1, ?3, 1, ?2, ?2) \
+                   ON CONFLICT (key) DO UPDATE SET reads = reads + 1, expires_at = max(expires_at, excluded.expires_at), \
                    first_read_at = coalesce(first_read_at, excluded.first_read_at), last_read_at = excluded.last_read_at";
-        connection.prepare_cached(sql)?.execute(params![key.0, now])?;
+        connection.prepare_cached(sql)?.execute(params![key.0, now, unflushed.expires_at])?;
     }
     Ok(left)
 }
