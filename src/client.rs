@@ -133,7 +133,11 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     let variable = |name: &str| env::var_os(name);
     let folders = Folders::find(variable);
     if let Some(text) = folders.missing() {
-        ui.note(text);
+        // Whoever creates without a history cannot delete: that is worth a line in a script's log, too.
+        match invocation.command {
+            Command::Create(_) => ui.warning(text),
+            _ => ui.note(text),
+        }
     }
     if let Command::Cert(options) = &invocation.command {
         return cert::run(options, &folders, ui);

@@ -436,7 +436,6 @@ mod tests {
             "get abcd --json",
             "get abcd -m -o f",
             "get --from f",
-            "get --from f -p abcd",
             "get --from f -m abcd",
             "get -b abcd",
             "delete",

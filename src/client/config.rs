@@ -13,6 +13,9 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+/// Symbolic links followed to a file that is not there yet; as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
 /// The machine's file.
 const SYSTEM_FILE: &str = "/etc/fpaste/config";
 /// Where a server is looked for when nothing says otherwise.
@@ -262,7 +265,7 @@ pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
     };
     let text = with_values(&old, values);
     // A symbolic link, of a dotfiles folder for example, stays one.
-    let path = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let path = behind_links(path.clone());
     let folder = path.parent().unwrap_or(Path::new("."));
     create_private_folder(folder).map_err(failed)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -272,6 +275,17 @@ pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
+}
+
+/// Where a name leads through symbolic links, the last of which may lead to nothing yet.
+fn behind_links(mut path: PathBuf) -> PathBuf {
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new(".")).join(target),
+            Err(_) => break,
+        }
+    }
+    path
 }
 
 /// What keeps a configuration from being written where there is no home.

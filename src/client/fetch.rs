@@ -165,23 +165,31 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// Asks with what opens the paste; a password that only the server checks, and that turns out to be needed, is taken
-    /// from the environment, or asked for if somebody is there.
+    /// Asks with what opens the paste; a password that the server checks, and that turns out to be needed, is taken from the
+    /// environment, or asked for if somebody is there. A server that is not ours does not get the environment's by saying so.
     fn ask<T>(
         &mut self,
         options: &Get,
         ask: impl Fn(&Self) -> Result<T, Failure>,
         status: impl Fn(&T) -> u16,
     ) -> Result<T, Failure> {
-        let may_have_one = password::is_in_environment() || self.session.ui.is_watched();
         if self.headers.is_empty() && self.lease.is_none() {
             self.headers.extend(password::for_reading(&options.password, self.session, &self.target.id)?);
         }
         let answer = ask(self)?;
-        if status(&answer) != 401 || options.password != PasswordSource::None || !may_have_one {
+        if status(&answer) != 401 || options.password != PasswordSource::None {
             return Ok(answer);
         }
-        self.headers.extend(password::for_reading(&PasswordSource::Ask, self.session, &self.target.id)?);
+        let from_environment = password::is_in_environment() && self.located.is_ours;
+        if from_environment {
+            self.headers.extend(password::for_reading(&PasswordSource::Ask, self.session, &self.target.id)?);
+        } else if self.session.ui.is_watched() {
+            let place = format!("paste {} of {}", self.target.id, self.located.server);
+            self.headers.push(password::typed_for_reading(&place, self.session)?);
+        } else {
+            return Ok(answer);
+        }
+        drop(answer);
         ask(self)
     }
 

@@ -63,15 +63,22 @@ pub fn text_for_reading(
     id: &Id,
 ) -> Result<Option<Zeroizing<String>>, Failure> {
     match given(source, session)? {
-        None if *source == PasswordSource::Ask => {
-            let password = ask_password(&format!("Password of paste {id}: "), session.interrupt)?;
-            if password.is_empty() {
-                return Err(Failure::usage("the password is empty"));
-            }
-            Ok(Some(password))
-        }
+        None if *source == PasswordSource::Ask => typed(&format!("paste {id}"), session).map(Some),
         password => Ok(password),
     }
+}
+
+/// The header for a password that is typed, whatever else there is.
+///
+/// # Errors
+/// A usage failure without a terminal, or for an empty answer.
+pub fn typed_for_reading(place: &str, session: &Session<'_>) -> Result<Header, Failure> {
+    header(&typed(place, session)?)
+}
+
+fn typed(place: &str, session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    let password = ask_password(&format!("Password of {place}: "), session.interrupt)?;
+    if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
 }
 
 /// Whether the environment has one.

@@ -3,8 +3,6 @@
 //! Invariant: pure functions; what comes out of the cleaning is only shown by a terminal, never obeyed. Must never let a
 //! whole key through where keys are cut.
 
-use crate::e2e::Key;
-
 /// Whether a character would be obeyed by a terminal instead of shown: controls, and marks that reorder text.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -46,6 +44,10 @@ pub fn clean_text(text: &str) -> (String, usize) {
 /// Behind a `#`, this many characters of a key's alphabet are taken for one, perhaps a damaged one.
 const KEY_LIKE_CHARS: usize = 16;
 
+/// Anywhere, this many may hold a key of 43: damaged by a character or two, or with something before or behind it. One more
+/// than a SHA-1 has digits.
+const KEY_CHARS_AND_LESS: usize = 41;
+
 /// An argument as a message may quote it: without what follows a `#`, for it may be a link.
 pub fn without_fragment(argument: &str) -> &str {
     argument.split('#').next().unwrap_or_default()
@@ -59,7 +61,7 @@ pub fn without_keys(message: &str) -> String {
     while let Some(start) = rest.find(is_of_keys) {
         let (before, run) = rest.split_at(start);
         let (run, after) = run.split_at(run.find(|c| !is_of_keys(c)).unwrap_or(run.len()));
-        let is_key = Key::from_fragment(run).is_some() || before.ends_with('#') && run.len() >= KEY_LIKE_CHARS;
+        let is_key = run.len() >= KEY_CHARS_AND_LESS || before.ends_with('#') && run.len() >= KEY_LIKE_CHARS;
         shown.push_str(before);
         shown.push_str(if is_key { "…" } else { run });
         rest = after;
@@ -71,7 +73,28 @@ pub fn without_keys(message: &str) -> String {
 fn colour_at_start(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':'))?;
-    parameters.get(end..)?.starts_with('m').then_some("\x1b[".len() + end + "m".len())
+    let is_colour = parameters.get(end..)?.starts_with('m') && hides_nothing(parameters.get(..end)?);
+    is_colour.then_some("\x1b[".len() + end + "m".len())
+}
+
+/// Whether none of these parameters makes text blink or conceals it. Those of a colour by number belong to it.
+fn hides_nothing(parameters: &str) -> bool {
+    let mut numbers = parameters.split(';').map(|group| group.split(':').next().unwrap_or_default());
+    while let Some(number) = numbers.next() {
+        match number {
+            "5" | "05" | "6" | "06" | "8" | "08" => return false,
+            "38" | "48" | "58" => {
+                let length = match numbers.next() {
+                    Some("5") => 1,
+                    Some("2") => 3,
+                    _ => 0,
+                };
+                numbers.by_ref().take(length).for_each(drop);
+            }
+            _ => {}
+        }
+    }
+    true
 }
 
 /// A size for people: `512 B`, `3.00 MiB`.
@@ -123,7 +146,9 @@ mod tests {
             (format!("there is no file {key}"), "there is no file …"),
             (format!("x#{}:L1", &key[1..]), "x#…:L1"),
             ("notes#2.txt, --from F '#KEY', ünïcödé".into(), "notes#2.txt, --from F '#KEY', ünïcödé"),
-            ("a".repeat(44), &*"a".repeat(44)),
+            (format!("there is no file https://x/abcd%23{key}"), "there is no file https://x/abcd%…"),
+            (format!("no option --{key}, no file 4f2a{key}, {}", &key[1..]), "no option …, no file …, …"),
+            ("a".repeat(40), &*"a".repeat(40)),
         ] {
             assert_eq!(without_keys(&text), shown);
         }

@@ -123,8 +123,12 @@ fn where_nobody_listens_the_place_of_the_address_is_named() {
 fn without_a_home_there_is_no_history_and_no_failure() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("HOME", "");
-    let run = client.pipe("x", &["-v"]).succeeded();
-    assert!(run.stderr.contains("note: HOME is not set: there is no configuration, and no history"), "{}", run.stderr);
+    let run = client.pipe("x", &[]).succeeded();
+    assert!(
+        run.stderr.contains("warning: HOME is not set: there is no configuration, and no history"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(client.run(&["get", &run.line()]).succeeded().text(), "x");
     assert_eq!(client.run(&["list", "--json"]).succeeded().json(), serde_json::json!([]));
     client.run(&["resume"]).failed(2);
@@ -152,6 +156,24 @@ fn the_environments_password_opens_without_an_option() {
     let open = Stub::new(accepting);
     Client::with_url(&open.url).with("FPASTE_PASSWORD", "hunter2").run(&["get", "abcd1234"]).succeeded();
     assert!(!open.heads().contains("hunter2"), "{}", open.heads());
+    // Nor to a server that is not ours and says that it wants one.
+    let foreign =
+        Stub::new(|_| reply("401 Unauthorized", "", r#"{"error":"A password, please.","code":"password_required"}"#));
+    let with_password = client.with("FPASTE_PASSWORD", "hunter2");
+    with_password.run(&["get", &format!("{}/abcd1234", foreign.url)]).failed(4);
+    assert!(!foreign.heads().contains("hunter2"), "{}", foreign.heads());
+}
+
+#[test]
+fn a_configuration_that_is_a_symbolic_link_to_nothing_yet_stays_one() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let folder = client.home.join(".config/fpaste");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::os::unix::fs::symlink("../dotfile", folder.join("config")).unwrap();
+    client.run(&["server", &format!("http://{}", server.authority())]).succeeded();
+    assert!(std::fs::read_link(folder.join("config")).is_ok());
+    assert!(std::fs::read_to_string(client.home.join(".config/dotfile")).unwrap().contains("server = "));
 }
 
 #[test]
