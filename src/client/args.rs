@@ -3,7 +3,9 @@
 //! Invariant: what comes out is complete and consistent; what cannot be is a usage failure before anything is done.
 //! Must never read the configuration, the environment or a file, and never repeat a link in an error: it has a key.
 
-use super::command::{Cert, Command, Create, Form, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource};
+use super::command::{
+    Cert, Command, Create, Form, Format, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource,
+};
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
 use super::link;
@@ -189,31 +191,31 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
 
 fn create(given: &Given) -> Result<Create, Failure> {
     given.exclusive(&["raw", "quiet", "json"])?;
-    let input = match given.operands.as_slice() {
-        [] => Input::Stdin,
-        [dash] if dash == "-" => Input::Stdin,
-        [file] => Input::File(file.into()),
-        [first, ..] => {
-            let first = first.to_string_lossy();
-            let first = without_fragment(&first);
-            return Err(Failure::usage(format!("one file makes one paste, and {first:?} is no command"))
-                .hint("tar c FILE... | fpaste uploads several; fpaste --help lists the commands"));
-        }
+    given.exclusive(&["burn", "reads"])?;
+    given.exclusive(&["name", "no-name"])?;
+    given.exclusive(&["no-encrypt", "format"])?;
+    let format = match given.choice("format", flags::FORMATS, "2")?.as_str() {
+        _ if given.has("no-encrypt") => Format::Plain,
+        "1" => Format::First,
+        _ => Format::Sealed,
     };
+    let input = input(given, format)?;
     let password = given.password_beside(input == Input::Stdin, "the content")?;
-    let encrypt = !given.has("no-encrypt");
     let mime_type = given.text("type")?;
-    if mime_type.is_some() && encrypt {
+    if mime_type.is_some() && format != Format::Plain {
         return Err(Failure::usage("--type needs --no-encrypt: the server learns nothing of encrypted content"));
     }
     if let Some(mime_type) = &mime_type {
         check_mime_type(mime_type)?;
     }
     let expiry_seconds = given.text("expiry")?.map(|text| parse_expiry(&text)).transpose()?;
+    let reads = given.text("reads")?.map(|text| parse_reads(&text)).transpose()?;
     Ok(Create {
         input,
-        encrypt,
-        burn: given.has("burn"),
+        format,
+        reads: if given.has("burn") { Some(1) } else { reads },
+        name: given.text("name")?,
+        with_names: !given.has("no-name"),
         expiry_seconds,
         password,
         mime_type,
@@ -226,6 +228,36 @@ fn create(given: &Given) -> Result<Create, Failure> {
         clipboard: given.has("clipboard"),
         qr: given.has("qr"),
     })
+}
+
+/// What is to be uploaded, and whether it can have names in this format.
+fn input(given: &Given, format: Format) -> Result<Input, Failure> {
+    let input = match given.operands.as_slice() {
+        [] => Input::Stdin,
+        [dash] if dash == "-" => Input::Stdin,
+        files if files.iter().any(|file| file == "-") => {
+            return Err(Failure::usage("standard input makes a paste of its own").hint("leave - away, or the files"));
+        }
+        [_, ..] if format == Format::Sealed || given.operands.len() == 1 => {
+            Input::Files(given.operands.iter().map(PathBuf::from).collect())
+        }
+        [first, ..] => {
+            let first = first.to_string_lossy();
+            let first = without_fragment(&first);
+            return Err(Failure::usage(format!("this format holds one file, and {first:?} is no command"))
+                .hint("without -E and --format 1, several files go into one paste; fpaste --help lists the commands"));
+        }
+    };
+    if given.has("name") && (input != Input::Stdin || format != Format::Sealed) {
+        return Err(Failure::usage("--name is for what comes from standard input, sealed")
+            .hint("files have their own names, which --no-name leaves out"));
+    }
+    Ok(input)
+}
+
+fn parse_reads(text: &str) -> Result<u32, Failure> {
+    let reads = text.parse().ok().filter(|reads| (1..=1000).contains(reads));
+    reads.ok_or_else(|| Failure::usage(format!("--reads is a number from 1 to 1000, not {:?}", without_fragment(text))))
 }
 
 fn check_mime_type(text: &str) -> Result<(), Failure> {
@@ -363,9 +395,9 @@ mod tests {
         assert_eq!(created("").input, Input::Stdin);
         assert_eq!(created("-").input, Input::Stdin);
         assert_eq!(created("-b Cargo.toml -x 12h").expiry_seconds, Some(43_200));
-        assert_eq!(created("Cargo.toml").input, Input::File("Cargo.toml".into()));
+        assert_eq!(created("Cargo.toml").input, Input::Files(vec!["Cargo.toml".into()]));
         assert_eq!(created("create -- -").input, Input::Stdin);
-        assert!(created("-bqE").burn);
+        assert!(created("-bqE").reads == Some(1));
     }
 
     #[test]
@@ -407,7 +439,14 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
-            "gte abcd",
+            "-E gte abcd",
+            "-b -n 3 x",
+            "-n 0 x",
+            "-n 1001 x",
+            "--name x y",
+            "--format 3 x",
+            "--format 1 -E x",
+            "x -",
             "-x",
             "-x 0",
             "-x -5",
@@ -430,7 +469,6 @@ mod tests {
             "-rq",
             "-jr",
             "-p --password-file f",
-            "Cargo.toml src",
             "get",
             "get a b",
             "get abcd --json",

@@ -66,18 +66,19 @@ pub enum Command {
 pub enum Input {
     /// Standard input.
     Stdin,
-    /// A file.
-    File(PathBuf),
+    /// Files and folders: at least one, and one alone where they are not sealed.
+    Files(Vec<PathBuf>),
 }
 
-impl Input {
-    /// The file's name, without the folders it lies in.
-    pub fn name(&self) -> Option<String> {
-        match self {
-            Self::Stdin => None,
-            Self::File(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
-        }
-    }
+/// How content is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As it is.
+    Plain,
+    /// Encrypted as older programs read it.
+    First,
+    /// Sealed.
+    Sealed,
 }
 
 /// Where a password comes from.
@@ -108,14 +109,17 @@ pub enum Form {
 
 /// `create`
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own; none excludes another")]
 pub struct Create {
     /// What to upload.
     pub input: Input,
-    /// Whether to encrypt.
-    pub encrypt: bool,
-    /// Burn after reading.
-    pub burn: bool,
+    /// How.
+    pub format: Format,
+    /// How often it can be read; 1 for `--burn`.
+    pub reads: Option<u32>,
+    /// What the content of standard input is called.
+    pub name: Option<String>,
+    /// Whether names are sealed, too.
+    pub with_names: bool,
     /// Lifetime.
     pub expiry_seconds: Option<u64>,
     /// Password.

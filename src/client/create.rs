@@ -1,18 +1,22 @@
 //! `fpaste create`: read, encrypt, upload, print the link.
 //!
 //! Invariant: stdout gets the link alone, and gets it before anything else can fail; what was read from stdin is sent
-//! or kept. Must never read what the server would not take, send content before it is encrypted, unless that was asked
-//! for, nor hold it twice.
+//! or kept. Must never read what the server would not take, nor send content before it is encrypted, unless that was asked
+//! for.
 
-use super::command::{Create, Form, Input, PasswordSource};
+use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
-use super::text::{human_bytes, human_seconds, without_fragment};
+use super::pack::{Item, Pack, unreadable};
+use super::stream::{self, Described};
+use super::text::{human_bytes, human_seconds};
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
 use super::ui::{json_text, write_line};
-use super::upload::{Created, Upload, Wishes};
+use super::upload::{Created, Gate, Stored, Upload, Wishes};
 use super::{Session, password, share, unsent};
+use crate::clock::unix_now;
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
-use std::fs::File;
+use crate::sealed::{Secrets, plaintext_bytes, sealed_bytes};
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,26 +29,17 @@ use zeroize::Zeroizing;
 /// Unreadable input, and every refusal.
 pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
-    let source = Source::open(&options.input)?;
+    let source = Source::open(options, session)?;
     // Before anything is read: what was piped in cannot be read again.
     let limit = allowed_bytes(session)?;
-    let password = password::for_new(&options.password, session)?;
-    let overhead = if options.encrypt { OVERHEAD_BYTES as u64 } else { 0 };
-    let mut content = source.read(limit.saturating_sub(overhead), session)?;
-    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
-    let key = options.encrypt.then(Key::random).transpose().map_err(failed)?;
-    if let Some(key) = &key {
-        e2e::seal(key, &mut content).map_err(failed)?;
-    }
-    let wishes = Wishes {
-        burn: options.burn,
-        expiry_seconds: options.expiry_seconds,
-        password: options.password != PasswordSource::None,
-        encrypt: options.encrypt,
-        mime_type: options.mime_type.clone(),
+    let (password, upload) = match options.format {
+        Format::Sealed => (None, seal(options, source, limit, session)?),
+        Format::First | Format::Plain => {
+            let password = password::for_new(&options.password, session)?;
+            (password, prepare(options, source, limit, session)?)
+        }
     };
-    let upload = Arc::new(Upload { wishes, key, content, name: options.input.name() });
-    let printed = send(options, password, &upload, session)?;
+    let printed = send(options, password, &Arc::new(upload), session)?;
     if options.qr {
         share::draw_qr(session, &printed.link);
     }
@@ -52,6 +47,64 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
         share::copy(session, &printed.text);
     }
     Ok(())
+}
+
+/// Seals what the source has, or is going to have, with its name.
+fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
+    let password = password::text_for_new(&options.password, session)?;
+    let key = Key::random().map_err(failed)?;
+    let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
+    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds));
+    let wishes = Wishes {
+        reads: options.reads,
+        expiry_seconds: options.expiry_seconds,
+        password: false,
+        gate: Some(Gate::of(&secrets)),
+        encrypt: true,
+        mime_type: None,
+    };
+    let (content, name, size) = match source {
+        Source::Files(items) => {
+            let pack = Pack::new(items, options.with_names, options.reads, expires_at)?;
+            check_size(sealed_bytes(pack.bytes()), limit)?;
+            let (name, size) = (pack.name(), pack.content_bytes());
+            let bytes = plaintext_bytes(pack.bytes(), limit);
+            (Stored::Pack { pack, secrets, bytes }, Some(name), size)
+        }
+        Source::Stream(mut stream) => {
+            let name = stream.name.take().filter(|_| options.with_names);
+            let described = Described { shown: &stream.shown, name: name.clone(), reads: options.reads, expires_at };
+            stream.say_that_it_waits(session);
+            let (content, size) = stream::seal(&mut stream.input, &described, &secrets, limit, session)?;
+            (content, name, size)
+        }
+    };
+    Ok(Upload { wishes, key: Some(key), content, name, size: Some(size) })
+}
+
+/// What older programs read, or everybody: in memory.
+fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
+    let encrypt = options.format == Format::First;
+    let overhead = if encrypt { OVERHEAD_BYTES as u64 } else { 0 };
+    let stream = source.stream()?;
+    let name = stream.name.clone();
+    let mut content = stream.read(limit.saturating_sub(overhead), session)?;
+    let size = content.len() as u64;
+    let key = encrypt.then(Key::random).transpose().map_err(failed)?;
+    if let Some(key) = &key {
+        e2e::seal(key, &mut content).map_err(failed)?;
+    }
+    let wishes = Wishes {
+        reads: options.reads,
+        expiry_seconds: options.expiry_seconds,
+        password: options.password != PasswordSource::None,
+        gate: None,
+        encrypt,
+        mime_type: options.mime_type.clone(),
+    };
+    Ok(Upload { wishes, key, content: Stored::Memory(content), name, size: Some(size) })
 }
 
 /// Uploads, and prints the link. What cannot be read again is kept if that fails or is interrupted.
@@ -70,73 +123,91 @@ fn send(
 }
 
 /// Where content comes from, not yet read.
-struct Source {
-    input: Box<dyn Read>,
-    /// As the file says; 0 where nobody knows.
-    size: u64,
-    name: String,
-    is_terminal: bool,
+enum Source {
+    /// Files that say how large they are.
+    Files(Vec<Item>),
+    /// What has to be read to know that.
+    Stream(Stream),
 }
 
 impl Source {
-    fn open(input: &Input) -> Result<Self, Failure> {
-        Ok(match input {
-            Input::Stdin => Self {
-                input: Box::new(io::stdin().lock()),
-                size: 0,
-                name: "standard input".into(),
-                is_terminal: io::stdin().is_terminal(),
-            },
-            Input::File(path) => {
-                let file = open(path)?;
-                let size = file.metadata().map_or(0, |metadata| metadata.len());
-                Self { input: Box::new(file), size, name: path.display().to_string(), is_terminal: false }
+    fn open(options: &Create, session: &Session<'_>) -> Result<Self, Failure> {
+        let paths = match &options.input {
+            Input::Stdin => return Ok(Self::Stream(Stream::stdin(options.name.clone()))),
+            Input::Files(paths) => paths,
+        };
+        if let [path] = paths.as_slice() {
+            let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+            if metadata.is_dir() && options.format != Format::Sealed {
+                let shown = path.display();
+                return Err(Failure::usage(format!("{shown} is a directory"))
+                    .hint("without -E and --format 1, what is in it goes into the paste"));
             }
-        })
+            // A file of /proc, a pipe or a device does not say its size.
+            let is_file = metadata.is_dir() || metadata.is_file() && metadata.len() > 0;
+            if !is_file || options.format != Format::Sealed {
+                return Stream::file(path).map(Self::Stream);
+            }
+        }
+        Pack::gather(paths, options.with_names, session.ui).map(Self::Files)
     }
 
-    /// Everything to upload, in a buffer with room for what encryption adds.
-    fn read(self, limit: u64, session: &Session<'_>) -> Result<Vec<u8>, Failure> {
-        let Self { input, size, name, is_terminal } = self;
-        check_size(size, limit)?;
-        if is_terminal {
+    fn stream(self) -> Result<Stream, Failure> {
+        match self {
+            Self::Stream(stream) => Ok(stream),
+            Self::Files(_) => Err(Failure::usage("this format holds one file")),
+        }
+    }
+}
+
+/// One content, to be read once.
+struct Stream {
+    input: Box<dyn Read>,
+    /// As the file says; 0 where nobody knows.
+    size: u64,
+    /// What it is called in the paste.
+    name: Option<String>,
+    /// What it is called in messages.
+    shown: String,
+    is_terminal: bool,
+}
+
+impl Stream {
+    fn stdin(name: Option<String>) -> Self {
+        let is_terminal = io::stdin().is_terminal();
+        Self { input: Box::new(io::stdin().lock()), size: 0, name, shown: "standard input".into(), is_terminal }
+    }
+
+    fn file(path: &Path) -> Result<Self, Failure> {
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
+        let name = path.file_name().filter(|_| metadata.is_file()).map(|name| name.to_string_lossy().into_owned());
+        let (size, shown) = (metadata.len(), path.display().to_string());
+        Ok(Self { input: Box::new(file), size, name, shown, is_terminal: false })
+    }
+
+    fn say_that_it_waits(&self, session: &Session<'_>) {
+        if self.is_terminal {
             session.ui.note("reading from the terminal; Ctrl-D ends it");
         }
+    }
+
+    /// Everything, in a buffer with room for what encryption adds.
+    fn read(self, limit: u64, session: &Session<'_>) -> Result<Vec<u8>, Failure> {
+        check_size(self.size, limit)?;
+        self.say_that_it_waits(session);
         let mut content = Vec::new();
         // What a file says of its size is a wish: /proc says nothing.
-        let room = usize::try_from(size).unwrap_or(0).saturating_add(OVERHEAD_BYTES);
+        let room = usize::try_from(self.size).unwrap_or(0).saturating_add(OVERHEAD_BYTES);
         content.try_reserve_exact(room).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
-        let read = input.take(limit + 1).read_to_end(&mut content);
-        read.map_err(|error| Failure::usage(format!("cannot read {name}: {error}")))?;
+        let read = self.input.take(limit + 1).read_to_end(&mut content);
+        read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", self.shown)))?;
         if content.is_empty() {
-            return Err(Failure::usage(format!("{name} is empty; there is nothing to upload")));
+            return Err(Failure::usage(format!("{} is empty; there is nothing to upload", self.shown)));
         }
         check_size(content.len() as u64, limit)?;
         Ok(content)
     }
-}
-
-/// The file, unless it is none. A word that is no file may have been meant as a command.
-fn open(path: &Path) -> Result<File, Failure> {
-    let shown = path.to_string_lossy();
-    let shown = without_fragment(&shown);
-    let file = File::open(path).map_err(|error| {
-        let failure = match error.kind() {
-            io::ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),
-            _ => Failure::usage(format!("cannot read {shown}: {error}")),
-        };
-        match shown.split_once("://") {
-            Some(("http" | "https", _)) => failure.hint("fpaste get URL downloads"),
-            _ if error.kind() == io::ErrorKind::NotFound => failure.hint("fpaste --help lists the commands"),
-            _ => failure,
-        }
-    })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(
-            Failure::usage(format!("{shown} is a directory")).hint(format!("tar c {shown} | fpaste uploads one"))
-        );
-    }
-    Ok(file)
 }
 
 /// The largest upload this server takes from us. One that does not say is asked by uploading.
@@ -208,8 +279,13 @@ fn warn_of_a_cut(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
 fn say_what_was_made(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
     let lifetime = human_seconds(paste.lifetime());
     let mut parts = vec![if wishes.encrypt { "encrypted" } else { "not encrypted" }.to_owned()];
-    if wishes.burn {
-        parts.push("gone after the first read".into());
+    if wishes.has_password() {
+        parts.push("with a password".into());
+    }
+    match wishes.reads {
+        Some(1) => parts.push("gone after the first read".into()),
+        Some(reads) => parts.push(format!("gone after {reads} reads")),
+        None => {}
     }
     parts.push(match wishes.expiry_seconds {
         None => format!("expires {lifetime} after it was last read"),

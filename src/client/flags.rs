@@ -84,6 +84,8 @@ impl Flag {
 pub const CURVES: &[&str] = &["secp256r1", "secp384r1", "secp521r1"];
 /// The algorithms `cert` knows.
 pub const ALGORITHMS: &[&str] = &["ec", "rsa"];
+/// The formats `create` writes.
+pub const FORMATS: &[&str] = &["1", "2"];
 /// The RSA key sizes `cert` knows.
 pub const RSA_BITS: &[&str] = &["2048", "3072", "4096"];
 /// What the completion scripts call `completions` with, to be told the IDs there are.
@@ -96,10 +98,11 @@ pub const COMMANDS: &[CommandRow] = &[
     CommandRow {
         name: Name::Create,
         word: "create",
-        operands: "[FILE|-]",
+        operands: "[FILE...|DIR...|-]",
         summary: "encrypt and upload; the word may be left out",
         examples: &[
             "fpaste notes.txt",
+            "fpaste photo.png notes/         several files, and what is in a folder",
             "journalctl -b | fpaste",
             "fpaste -b -x 1h secret.key      one reader, one hour",
             "fpaste -p --qr notes.txt        with a password, and a QR code",
@@ -120,6 +123,7 @@ pub const COMMANDS: &[CommandRow] = &[
         examples: &[
             "fpaste get 'https://paste.example.org/4f2a91c07d3e#KEY'",
             "fpaste get -o photo.png URL",
+            "fpaste get -O URL               by the names in the paste",
             "fpaste get -m URL               look without reading",
             "fpaste get --from FILE '#KEY'   decrypt what an earlier read has kept",
             "fpaste get - < link.txt         the link from stdin, so that no process list shows its key",
@@ -173,6 +177,7 @@ pub const COMMANDS: &[CommandRow] = &[
 pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
     Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
+    Flag::new(&[Name::Create], 'n', "reads", "it can be read N times").takes("N"),
     Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get],
@@ -187,6 +192,9 @@ pub const FLAGS: &[Flag] = &[
         "the password is the first line of FILE; - is stdin",
     )
     .takes("FILE"),
+    Flag::new(&[Name::Create], '-', "name", "what standard input is called in the paste").takes("NAME"),
+    Flag::new(&[Name::Create], '-', "no-name", "leave file names out"),
+    Flag::new(&[Name::Create], '-', "format", "1: as fpaste 0.1 and FlaskPaste read it [2]").takes("N").one_of(FORMATS),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
@@ -229,7 +237,7 @@ pub fn help() -> String {
     let mut line = |start: &str, words: &str, summary: &str| {
         let _ = writeln!(text, "{start:<7}fpaste {words:<30}{summary}");
     };
-    line("usage:", "[create] [FILE|-] [options]", "encrypt, upload, print the link");
+    line("usage:", "[create] [FILE...] [options]", "encrypt, upload, print the link");
     line("", "'LINK'", "download and decrypt; get has options");
     for row in COMMANDS.iter().filter(|row| row.name != Name::Create) {
         line("", &format!("{} {}", row.word, row.operands), row.summary);
@@ -276,7 +284,7 @@ mod tests {
     #[test]
     fn help_fits_a_screen() {
         for text in COMMANDS.iter().map(|row| command_help(row.name)).chain([help()]) {
-            assert!(text.lines().count() <= 36, "{text}");
+            assert!(text.lines().count() <= 40, "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         }
     }

@@ -7,7 +7,7 @@ use super::Session;
 use super::config::create_private_folder;
 use crate::paste::Id;
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -45,14 +45,22 @@ pub fn write_somewhere(session: &Session<'_>, name: &str, content: &[u8]) -> Opt
         // If it cannot be made, no file in it can either, and goes into the next.
         let _ = create_private_folder(state);
     }
-    folders(session).iter().find_map(|folder| write_new(folder, name, &[content]).ok())
+    folders(session).iter().find_map(|folder| write_new(folder, name, content).ok())
 }
 
-/// Writes a new file of these pieces by this name, or by the name and a number.
+/// Writes a new file of this content by this name, or by the name and a number.
 ///
 /// # Errors
 /// When it cannot be made or written; then nothing is left of it.
-pub fn write_new(folder: &Path, name: &str, pieces: &[&[u8]]) -> io::Result<PathBuf> {
+pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
+    write_new_from(folder, name, &mut { content })
+}
+
+/// The same with what a reader gives.
+///
+/// # Errors
+/// As [`write_new`], and the reader's.
+pub fn write_new_from(folder: &Path, name: &str, content: &mut dyn Read) -> io::Result<PathBuf> {
     for number in 1..=MAX_TRIES {
         let path = folder.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
         // create_new follows no symbolic link.
@@ -60,7 +68,7 @@ pub fn write_new(folder: &Path, name: &str, pieces: &[&[u8]]) -> io::Result<Path
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
             file => file?,
         };
-        if let Err(error) = pieces.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| file.sync_all()) {
+        if let Err(error) = io::copy(content, &mut file).and_then(|_| file.sync_all()) {
             let _ = fs::remove_file(&path);
             return Err(error);
         }

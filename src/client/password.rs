@@ -38,11 +38,18 @@ pub type Header = (&'static str, Zeroizing<String>);
 /// # Errors
 /// A usage failure when there is none to be had, or it cannot be used.
 pub fn for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Header>, Failure> {
-    let password = match given(source, session)? {
+    text_for_new(source, session)?.map(|password| header(&password)).transpose()
+}
+
+/// The same as it is, for a password that the server never sees.
+///
+/// # Errors
+/// As [`for_new`].
+pub fn text_for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Zeroizing<String>>, Failure> {
+    Ok(match given(source, session)? {
         None if *source == PasswordSource::Ask => Some(choose(session)?),
         password => password,
-    };
-    password.map(|password| header(&password)).transpose()
+    })
 }
 
 /// The header for the password of a paste that is to be read, if the source has one.

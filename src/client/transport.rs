@@ -33,7 +33,7 @@ const MAX_RETRY_AFTER_SECONDS: u64 = 10;
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 5;
 /// Bodies from this size on ask before they are sent, so that a refusal costs no upload.
-const EXPECT_BYTES: usize = 1 << 20;
+const EXPECT_BYTES: u64 = 1 << 20;
 /// Largest answer that is not content.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
 /// Largest content: what a server can be set to hold.
@@ -55,13 +55,42 @@ pub struct Call<'a> {
     /// Headers; for this server's eyes alone.
     pub headers: Vec<(&'static str, Zeroizing<String>)>,
     /// What is sent.
-    pub body: &'a [u8],
+    pub body: Payload<'a>,
+}
+
+/// What is sent with a request.
+pub enum Payload<'a> {
+    /// What is in memory.
+    Bytes(&'a [u8]),
+    /// What is read while it is sent, anew each time it has to be sent.
+    Stream {
+        /// Bytes of it.
+        length: u64,
+        /// Begins to read. Errors of the reader may be [`Failure`]s.
+        open: &'a dyn Fn() -> Result<Box<dyn Read + 'a>, Failure>,
+    },
+}
+
+impl<'a> Payload<'a> {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Stream { length, .. } => *length,
+        }
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + 'a>, Failure> {
+        match self {
+            Self::Bytes(bytes) => Ok(Box::new(*bytes)),
+            Self::Stream { open, .. } => open(),
+        }
+    }
 }
 
 impl<'a> Call<'a> {
     /// A request without headers or body.
     pub fn new(method: Method, server: &'a ServerUrl, path: impl Into<String>, is_ours: bool) -> Self {
-        Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: &[] }
+        Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: Payload::Bytes(&[]) }
     }
 }
 
@@ -278,7 +307,7 @@ impl<'a> Transport<'a> {
 
     /// One request to one address. A server or proxy that does not know `Expect` gets it without.
     fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Response<Body>, Failure> {
-        let expects = call.body.len() >= EXPECT_BYTES;
+        let expects = call.body.length() >= EXPECT_BYTES;
         let response = self.attempt(call, url, is_home, expects)?;
         if response.status() == 417 && expects {
             self.ui.trace(|| format!("{} {url}: once more without Expect", call.method));
@@ -312,12 +341,12 @@ impl<'a> Transport<'a> {
         }
         let proxy = proxy(is_https, host, |name| std::env::var_os(name))?;
         let response = if call.method == Method::POST {
-            request = request.header("Content-Length", call.body.len());
+            request = request.header("Content-Length", call.body.length());
             if expects {
                 request = request.header("Expect", "100-continue");
             }
-            let meter = self.ui.meter("uploading", Some(call.body.len() as u64));
-            let mut upload = Metered { inner: call.body, meter };
+            let meter = self.ui.meter("uploading", Some(call.body.length()));
+            let mut upload = Metered { inner: call.body.open()?, meter };
             run(agent, request, SendBody::from_reader(&mut upload), proxy)
         } else {
             run(agent, request, (), proxy)
@@ -329,6 +358,14 @@ impl<'a> Transport<'a> {
 
     /// What a failed request means. A server nobody has heard of may be the wrong one: then, where its address is from.
     fn unreachable(&self, error: ureq::Error, url: &str, server: &ServerUrl) -> Failure {
+        // What was being sent could not be read.
+        let error = match error {
+            ureq::Error::Io(error) => match error.downcast::<Failure>() {
+                Ok(failure) => return failure,
+                Err(error) => ureq::Error::Io(error),
+            },
+            error => error,
+        };
         let is_absent = match &error {
             ureq::Error::HostNotFound => true,
             ureq::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused || is_no_name(error),

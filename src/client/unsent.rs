@@ -8,14 +8,14 @@ use super::command::{Form, PasswordSource};
 use super::config::create_private_folder;
 use super::create::report;
 use super::failure::Failure;
-use super::kept::write_new;
-use super::transport::MAX_CONTENT_BYTES;
-use super::upload::{Upload, Wishes};
+use super::kept::write_new_from;
+use super::upload::{Gate, Stored, Upload, Wishes};
 use super::{files, link, password};
 use crate::clock::unix_now;
+use crate::crypto;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 
 /// How long it is kept.
 const LIFETIME: Duration = Duration::from_secs(86_400);
+/// Most bytes of the line that says how it is to be sent.
+const MAX_HEAD_BYTES: u64 = 64 << 10;
 /// What the names begin with; the time of the attempt follows.
 const PREFIX: &str = "unsent-";
 
@@ -48,7 +50,10 @@ fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> String {
     let wishes = &upload.wishes;
     let head = serde_json::json!({
         "server": server,
-        "burn": wishes.burn,
+        "burn": wishes.burn(),
+        "reads": wishes.reads,
+        "link_proof": wishes.gate.as_ref().map(|gate| crypto::hex(&gate.link_proof)),
+        "password_proof": wishes.gate.as_ref().and_then(|gate| gate.password_proof).map(|hash| crypto::hex(&hash)),
         "expiry_seconds": wishes.expiry_seconds,
         "password": wishes.password,
         "encrypt": wishes.encrypt,
@@ -57,8 +62,10 @@ fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> String {
     });
     let head = Zeroizing::new(format!("{head}\n"));
     let name = format!("{PREFIX}{}", unix_now());
-    let kept = create_private_folder(folder)
-        .and_then(|()| write_new(folder, &name, &[head.as_bytes(), upload.content.as_slice()]));
+    let kept = create_private_folder(folder).and_then(|()| {
+        let content = upload.content.read().map_err(io::Error::other)?;
+        write_new_from(folder, &name, &mut head.as_bytes().chain(content))
+    });
     match kept {
         Ok(_) => "what was read is kept for a day: fpaste resume sends it".to_owned(),
         Err(error) => format!("what was read could not be kept in {}: {error}", folder.display()),
@@ -95,9 +102,9 @@ pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure
     let mut is_any = false;
     for path in files(session) {
         // Another fpaste may be sending it.
-        let Ok(mut file) = open(&path) else { continue };
+        let Ok(file) = open(&path) else { continue };
         is_any = true;
-        let sent = read(&mut file).and_then(|(server, upload)| send(&server, &upload, source, session));
+        let sent = read(file).and_then(|(server, upload)| send(&server, &upload, source, session));
         match sent {
             Ok(()) => drop(fs::remove_file(&path)),
             Err(failure) if first_failure.is_none() => first_failure = Some(failure),
@@ -117,24 +124,30 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.nlink() > 0 { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-fn read(file: &mut File) -> Result<(String, Upload), Failure> {
+fn read(file: File) -> Result<(String, Upload), Failure> {
     let damaged = || Failure::usage("what was kept is damaged").hint("remove unsent-* in the state folder");
-    let mut content = Vec::new();
-    file.take(MAX_CONTENT_BYTES).read_to_end(&mut content).map_err(|error| Failure::usage(error.to_string()))?;
-    let end = content.iter().position(|byte| *byte == b'\n').ok_or_else(damaged)?;
-    let head = Zeroizing::new(content.drain(..=end).collect::<Vec<u8>>());
-    let head: Value = serde_json::from_slice(&head).map_err(|_| damaged())?;
+    let mut line = Zeroizing::new(Vec::new());
+    let read = BufReader::new(&file).take(MAX_HEAD_BYTES).read_until(b'\n', &mut line);
+    read.map_err(|error| Failure::usage(error.to_string()))?;
+    let head: Value = serde_json::from_slice(&line).map_err(|_| damaged())?;
     let text = |name: &str| head.get(name).and_then(Value::as_str);
     let flag = |name: &str| head.get(name).and_then(Value::as_bool).ok_or_else(damaged);
+    let hash = |name: &str| text(name).and_then(|hex| crypto::unhex(hex)?.try_into().ok());
+    let reads = head.get("reads").and_then(Value::as_u64).and_then(|reads| u32::try_from(reads).ok());
     let wishes = Wishes {
-        burn: flag("burn")?,
+        reads: if flag("burn")? { Some(1) } else { reads },
         expiry_seconds: head.get("expiry_seconds").and_then(Value::as_u64),
         password: flag("password")?,
+        gate: hash("link_proof").map(|link_proof| Gate { link_proof, password_proof: hash("password_proof") }),
         encrypt: flag("encrypt")?,
         mime_type: text("mime_type").map(str::to_owned),
     };
     let key = if wishes.encrypt { Some(link::key(text("key").ok_or_else(damaged)?)?) } else { None };
-    Ok((text("server").ok_or_else(damaged)?.to_owned(), Upload { wishes, key, content, name: None }))
+    let server = text("server").ok_or_else(damaged)?.to_owned();
+    let offset = line.len() as u64;
+    let length = file.metadata().map_or(0, |metadata| metadata.len()).saturating_sub(offset);
+    let content = Stored::File { file, offset, length };
+    Ok((server, Upload { wishes, key, content, name: None, size: None }))
 }
 
 fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {

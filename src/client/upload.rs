@@ -6,29 +6,133 @@
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};
+use super::pack::Pack;
 use super::text::clean;
-use super::transport::{Answer, Call};
+use super::transport::{Answer, Call, Payload};
 use super::{Session, challenge, password};
 use crate::clock::unix_now;
-use crate::e2e::{Key, OVERHEAD_BYTES};
+use crate::crypto::{self, Sha256Digest};
+use crate::e2e::Key;
 use crate::paste::Id;
+use crate::sealed::{Sealer, Secrets, sealed_bytes};
 use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
 /// How something is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
-    /// Burn after reading.
-    pub burn: bool,
+    /// How often it can be read; 1 burns it.
+    pub reads: Option<u32>,
     /// Lifetime.
     pub expiry_seconds: Option<u64>,
-    /// Whether there is a password.
+    /// Whether there is a password for the server.
     pub password: bool,
-    /// Whether the content is sealed.
+    /// What the server asks its readers for.
+    pub gate: Option<Gate>,
+    /// Whether the content is encrypted.
     pub encrypt: bool,
     /// MIME type of plain content.
     pub mime_type: Option<String>,
+}
+
+impl Wishes {
+    /// Whether the first read is the last.
+    pub fn burn(&self) -> bool {
+        self.reads == Some(1)
+    }
+
+    /// Whether there is a password, whoever checks it.
+    pub fn has_password(&self) -> bool {
+        self.password || self.gate.as_ref().is_some_and(|gate| gate.password_proof.is_some())
+    }
+}
+
+/// The hashes of the proofs that the server asks readers for; nothing follows from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// That of the link.
+    pub link_proof: Sha256Digest,
+    /// That of the password.
+    pub password_proof: Option<Sha256Digest>,
+}
+
+impl Gate {
+    /// The gate of these secrets.
+    pub fn of(secrets: &Secrets) -> Self {
+        let hash = |proof: Zeroizing<Sha256Digest>| crypto::sha256(proof.as_slice());
+        Self { link_proof: hash(secrets.link_proof()), password_proof: secrets.password_proof().map(hash) }
+    }
+}
+
+/// An upload, or what it is made from.
+pub enum Stored {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file.
+    File {
+        /// Which.
+        file: File,
+        /// Where it begins there.
+        offset: u64,
+        /// Bytes of it.
+        length: u64,
+    },
+    /// Files, which are sealed while they are sent.
+    Pack {
+        /// Which.
+        pack: Pack,
+        /// With what.
+        secrets: Secrets,
+        /// Bytes of the padded plaintext.
+        bytes: u64,
+    },
+}
+
+impl Stored {
+    /// Bytes of the upload.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+            Self::Pack { bytes, .. } => sealed_bytes(*bytes),
+        }
+    }
+
+    /// The upload. Files are sealed anew each time, under other keys: they may have changed.
+    ///
+    /// # Errors
+    /// When the system has no entropy source.
+    pub fn read(&self) -> Result<Box<dyn Read + '_>, Failure> {
+        Ok(match self {
+            Self::Memory(bytes) => Box::new(bytes.as_slice()),
+            Self::File { file, offset, length } => Box::new(Part { file, at: *offset, left: *length }),
+            Self::Pack { pack, secrets, bytes } => {
+                let sealer = Sealer::new(secrets).map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+                Box::new(sealer.seal(pack.read(*bytes), *bytes))
+            }
+        })
+    }
+}
+
+/// Part of a file, whatever others read of it.
+struct Part<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.file.read_at(buffer.get_mut(..length).unwrap_or_default(), self.at)?;
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
 
 /// What is to be stored.
@@ -38,9 +142,11 @@ pub struct Upload {
     /// The key, for the link alone.
     pub key: Option<Key>,
     /// What the server gets.
-    pub content: Vec<u8>,
+    pub content: Stored,
     /// What the content is called here; the server does not learn it.
     pub name: Option<String>,
+    /// Bytes of the content, before anything was done with it; `None`: nobody knows any more.
+    pub size: Option<u64>,
 }
 
 impl Upload {
@@ -53,15 +159,22 @@ impl Upload {
         let mut headers = vec![("Accept", text("application/json"))];
         headers.extend(password);
         headers.push(("Content-Type", text(wishes.mime_type.as_deref().unwrap_or("application/octet-stream"))));
-        if wishes.burn {
-            headers.push(("X-Burn-After-Read", text("true")));
+        headers.extend(match wishes.reads {
+            Some(1) => Some(("X-Burn-After-Read", text("true"))),
+            reads => reads.map(|reads| ("X-Reads", text(&reads.to_string()))),
+        });
+        if let Some(gate) = &wishes.gate {
+            headers.push(("X-Read-Proof-SHA256", text(&crypto::hex(&gate.link_proof))));
+            headers.extend(gate.password_proof.map(|hash| ("X-Password-Proof-SHA256", text(&crypto::hex(&hash)))));
         }
         if let Some(seconds) = wishes.expiry_seconds {
             headers.push(("X-Expiry", text(&seconds.to_string())));
         }
         headers.extend(challenge::pay(session)?);
         let server = &session.settings.server;
-        let call = Call { headers, body: &self.content, ..Call::new(Method::POST, server, "/", true) };
+        let open = || self.content.read();
+        let body = Payload::Stream { length: self.content.length(), open: &open };
+        let call = Call { headers, body, ..Call::new(Method::POST, server, "/", true) };
         let answer = session.transport.send(&call)?.expect(201)?;
         let paste = Created::read(&answer, server)?;
         self.withdraw_unless_as_asked(session, &paste)?;
@@ -73,8 +186,10 @@ impl Upload {
     fn withdraw_unless_as_asked(&self, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
         let wishes = &self.wishes;
         let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
+        let reads = paste.json.get("reads_left").and_then(Value::as_u64);
         let missing: Vec<&str> = [
-            (wishes.burn && !is("burn_after_read"), "burning after the first read"),
+            (wishes.burn() && !is("burn_after_read"), "burning after the first read"),
+            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
             (wishes.password && !is("password_protected"), "the password"),
             (wishes.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
         ]
@@ -82,6 +197,12 @@ impl Upload {
         .filter_map(|(is_missing, name)| is_missing.then_some(name))
         .collect();
         if missing.is_empty() {
+            if wishes.gate.is_some() && !is("proof_required") {
+                // What it holds needs the link all the same.
+                session.ui.warning(
+                    "the server asks no reader for a proof of the link: whoever has the ID can fetch what is sealed",
+                );
+            }
             return Ok(());
         }
         let token = paste.json.get("delete_token").and_then(Value::as_str).unwrap_or_default();
@@ -95,14 +216,13 @@ impl Upload {
             }
         };
         Err(Failure::new(Exit::Other, format!("the server did not take {}; {outcome}", missing.join(" and ")))
-            .hint("a proxy may drop the headers X-Burn-After-Read, X-Expiry and X-Paste-Password; ask who runs it"))
+            .hint("the server may be older, or a proxy may drop headers that begin with X-; ask who runs it"))
     }
 
     /// Notes the paste in the history.
     pub fn remember(&self, session: &Session<'_>, paste: &Created) {
         let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
         let (wishes, now) = (&self.wishes, unix_now());
-        let overhead = if self.key.is_some() { OVERHEAD_BYTES } else { 0 };
         let entry = Entry {
             id: paste.id.clone(),
             server: session.settings.server.clone(),
@@ -112,9 +232,9 @@ impl Upload {
             created_at: now,
             expires_at: now.saturating_add(paste.lifetime()),
             name: self.name.clone(),
-            size: Some(self.content.len().saturating_sub(overhead) as u64),
+            size: self.size,
             slides: wishes.expiry_seconds.is_none(),
-            burn: wishes.burn,
+            burn: wishes.burn(),
             password: paste.json.get("password_protected").and_then(Value::as_bool) == Some(true),
             encrypted: wishes.encrypt,
         };

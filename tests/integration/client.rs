@@ -25,7 +25,7 @@ fn what_goes_in_comes_out_and_the_server_never_sees_it() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for content in [b"a secret\n".to_vec(), vec![0], (0..=255).collect(), vec![b'x'; 3_000_000]] {
-        let link = client.create(&content, &[]);
+        let link = client.create(&content, &["--format", "1"]);
         assert_eq!(key_of(&link).len(), 43, "{link}");
         assert_eq!(client.run(&["get", &link]).succeeded().stdout, content);
         let stored = server.get(&format!("/{}/raw", id_of(&link))).expect_status(200).body;
@@ -50,8 +50,10 @@ fn every_way_to_name_a_paste_works() {
     let moved = client.with("FLASKPASTE_SERVER", "http://127.0.0.1:1");
     assert_eq!(moved.run(&["get", &name]).succeeded().text(), "x");
     moved.run(&["get", &name, "-s", "http://127.0.0.1:1"]).failed(7);
-    // Without the key it is what the server has.
-    assert_eq!(client.run(&["get", id]).succeeded().stdout.len(), 29);
+    // Without the key the server gives nothing; of an older one, what it has.
+    assert!(client.run(&["get", id]).failed(2).contains("the link has no key"));
+    let old = client.create("x", &["--format", "1"]);
+    assert_eq!(client.run(&["get", id_of(&old)]).succeeded().stdout.len(), 29);
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn create_prints_what_was_asked_for() {
     assert!(quiet.stderr.is_empty());
     assert_eq!(client.run(&["get", &quiet.line()]).succeeded().text(), "c");
     let json = client.pipe("d", &["-j", "-b"]).succeeded().json();
-    assert_eq!((&json["burn_after_read"], &json["size"]), (&true.into(), &29.into()));
+    assert_eq!((&json["burn_after_read"], &json["size"]), (&true.into(), &328.into()));
     assert_eq!(client.run(&["get", json["link"].as_str().unwrap()]).succeeded().text(), "d");
     let qr = client.pipe("e", &["--qr"]).succeeded();
     assert!(qr.line().starts_with(&base) && qr.stderr.contains('█'), "{}", qr.stderr);
@@ -285,7 +287,7 @@ fn refusals_have_their_exit_codes() {
 fn a_wrong_key_and_a_truncated_upload_release_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    let (link, other) = (client.create("x".repeat(1000), &[]), client.create("y", &[]));
+    let (link, other) = (client.create("x".repeat(1000), &["--format", "1"]), client.create("y", &[]));
     let wrong = format!("{}#{}", bare(&link), key_of(&other));
     assert!(client.run(&["get", &wrong]).failed(8).contains("hint: "));
     client.run(&["get", &wrong, "-o", "out"]).failed(8);
@@ -423,16 +425,19 @@ fn bad_input_gets_one_clear_error() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("empty", "");
+    std::fs::create_dir(client.home.join(".config")).unwrap();
     for (arguments, named) in [
         (&["nosuchfile"][..], "there is no file nosuchfile"),
-        (&["create", "."], "is a directory"),
+        (&["create", "-E", "."], "is a directory"),
+        (&["create", ".config"], "no files in it"),
         (&["empty"], "is empty"),
         (&["-"], "is empty"),
         (&["get", "not-a-paste"], "names no paste"),
         (&["get", "abcd1234#short"], "no key"),
         (&["get", "ftp://x/abcd1234"], "https://"),
         (&["-s", "nonsense", "info"], "https://"),
-        (&["frobnicate", "it"], "no command"),
+        (&["frobnicate", "it"], "there is no file frobnicate"),
+        (&["-E", "frobnicate", "it"], "no command"),
         (&["--frobnicate"], "no option --frobnicate"),
     ] {
         let stderr = client.run(arguments).failed(2);

@@ -286,7 +286,8 @@ fn the_list_tells_names_sizes_and_hosts() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let path = client.file("a name\x1b[2J.txt", vec![b'x'; 3000]);
-    let link = client.run(&[path.to_str().unwrap(), "-x", "1h"]).succeeded().line();
+    assert!(client.run(&[path.to_str().unwrap()]).failed(2).contains("--no-name"));
+    let link = client.run(&[path.to_str().unwrap(), "-x", "1h", "--no-name"]).succeeded().line();
     client.create("piped", &["-E"]);
     let text = client.run(&["list"]).succeeded().text();
     let lines: Vec<&str> = text.lines().collect();

@@ -358,8 +358,9 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
     let sliding = CREATED.replace('}', r#","sliding":true}"#);
     for (options, named) in [
         (&["-b"][..], "burning after the first read;"),
-        (&["--password-file", "password"], "the password;"),
-        (&["-b", "--password-file", "password"], "burning after the first read and the password;"),
+        (&["-n", "3"], "the limit of reads;"),
+        (&["--format", "1", "--password-file", "password"], "the password;"),
+        (&["-b", "-E", "--password-file", "password"], "burning after the first read and the password;"),
         (&["-b", "-E"], "burning"),
         (&["-x", "1h"], "the fixed expiry;"),
     ] {

@@ -237,3 +237,137 @@ fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
     );
     assert!(client.run(&["get", "-O", &link(&server, &paste, &key.fragment())]).failed(2).contains("has no name"));
 }
+
+/// The plaintext of an upload, as this crate's opener gives it, and its manifest.
+fn opened(upload: &[u8], link: &str, password: Option<&str>) -> (Manifest, Vec<u8>) {
+    let key = Key::from_fragment(link.split_once('#').unwrap().1).unwrap();
+    let mut reader = upload;
+    let mut opener = flaskpaste::sealed::Opener::begin(&Secrets::new(&key, password), &mut reader).unwrap();
+    let mut plaintext = Vec::new();
+    while let Some(chunk) = opener.next_chunk(&mut reader, upload.len() as u64).unwrap() {
+        plaintext.extend_from_slice(&chunk);
+    }
+    let length = usize::try_from(u32::from_be_bytes(plaintext[..4].try_into().unwrap())).unwrap();
+    let manifest = Manifest::parse(&plaintext[4..4 + length]).unwrap();
+    (manifest, plaintext.split_off(4 + length))
+}
+
+fn stored(server: &Server, link: &str) -> Vec<u8> {
+    use base64::Engine;
+    let key = Key::from_fragment(link.split_once('#').unwrap().1).unwrap();
+    let proof =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(Secrets::new(&key, None).link_proof().as_slice());
+    let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
+    server.request("GET", &format!("/{id}/raw")).header("X-Read-Proof", proof).send().expect_status(200).body
+}
+
+#[test]
+fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for size in [1, 300, 65_400, 65_536, 70_000, 1_000_000, 3_000_000] {
+        let content: Vec<u8> = (0..size).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let piped = client.create(&content, &[]);
+        client.file("a file", &content);
+        let from_file = client.run(&["a file"]).succeeded().line();
+        for link in [&piped, &from_file] {
+            let upload = stored(&server, link);
+            let (manifest, plaintext) = opened(&upload, link, None);
+            assert_eq!(manifest.files[0].size, size);
+            assert!(
+                plaintext.starts_with(&content) && plaintext[content.len()..].iter().all(|byte| *byte == 0),
+                "{size}"
+            );
+            // A size tells little: another byte does not change it, but for one in a hundred.
+            assert!(upload.len() as u64 >= flaskpaste::sealed::sealed_bytes(256));
+            assert!(size < 9 || !upload.windows(9).any(|window| window == &content[..9]));
+            assert_eq!(client.run(&["get", link]).succeeded().stdout, content);
+        }
+        assert_eq!(opened(&stored(&server, &from_file), &from_file, None).0.files[0].name.as_deref(), Some("a file"));
+    }
+    assert!(!server.log().contains("a file"));
+}
+
+#[test]
+fn files_and_folders_go_into_one_paste_and_come_out_again() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let big = vec![b'x'; 200_000];
+    client.file("one.txt", "one");
+    let program = client.file("run.sh", "#!/bin/sh\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(client.home.join("notes/deep/empty")).unwrap();
+    client.file("notes/deep/big", &big);
+    client.file("notes/empty file", "");
+    std::os::unix::fs::symlink("/etc/passwd", client.home.join("notes/link")).unwrap();
+    std::os::unix::fs::symlink("one.txt", client.home.join("named link")).unwrap();
+    let run = client.run(&["one.txt", "run.sh", "notes", "named link", "-n", "2"]).succeeded();
+    assert!(run.stderr.contains("notes/link is left out: it is a symbolic link"), "{}", run.stderr);
+    let link = run.line();
+    client.run(&["get", "-o", "out/", &link]).succeeded();
+    let read = |name: &str| fs::read(client.home.join("out").join(name)).unwrap();
+    assert_eq!((read("one.txt"), read("named link")), (b"one".to_vec(), b"one".to_vec()));
+    assert_eq!((read("notes/deep/big"), read("notes/empty file")), (big, Vec::new()));
+    let mode = |name: &str| fs::metadata(client.home.join("out").join(name)).unwrap().permissions().mode() & 0o111;
+    assert_eq!((mode("run.sh"), mode("one.txt")), (0o111, 0));
+    assert!(!client.home.join("out/notes/link").exists());
+    client.run(&["get", "-o", "again/", &link]).succeeded();
+    client.run(&["get", "-o", "third/", &link]).failed(3);
+    // Before anything is sent.
+    fs::create_dir(client.home.join("other")).unwrap();
+    client.file("other/ONE.txt", "");
+    assert!(client.run(&["one.txt", "other/ONE.txt"]).failed(2).contains("would have one name"));
+    client.file("back\\slash", "x");
+    client.run(&["back\\slash"]).failed(2);
+    client.run(&["one.txt", "nosuchfile"]).failed(2);
+    client.run(&["other/../other", "-E"]).failed(2);
+    assert!(client.run(&["one.txt", "run.sh", "--no-name"]).failed(2).contains("need their names"));
+}
+
+#[test]
+fn names_are_given_to_what_is_piped_in_and_left_out_when_asked() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("secret name", "x");
+    let named = client.create("x", &["--name", "given.txt"]);
+    assert!(client.run(&["get", "--list", &named]).succeeded().text().contains("given.txt"));
+    let nameless = client.run(&["secret name", "--no-name"]).succeeded().line();
+    assert!(client.run(&["get", "--list", &nameless]).succeeded().text().ends_with("  -\n"));
+    client.run(&["get", "-O", &nameless]).failed(2);
+    client.pipe("x", &["--name", "../x"]).failed(2);
+}
+
+#[test]
+fn limits_and_passwords_are_sealed_in_too() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
+    let run = client.pipe("x", &["-p", "-n", "3", "-x", "1h", "-v"]).succeeded();
+    assert!(run.stderr.contains("with a password, gone after 3 reads"), "{}", run.stderr);
+    let link = run.line();
+    let metadata = client.run(&["get", "-m", "--json", &link]).succeeded().json();
+    let flag = |name: &str| metadata[name].as_bool();
+    assert_eq!(
+        (flag("proof_required"), flag("password_proof"), metadata["reads_left"].as_u64()),
+        (Some(true), Some(true), Some(3))
+    );
+    for _ in 0..3 {
+        assert_eq!(client.run(&["get", "-p", &link]).succeeded().text(), "x");
+    }
+    client.run(&["get", "-p", &link]).failed(3);
+    assert!(!server.log().contains("hunter2"));
+}
+
+#[test]
+fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
+    let server = Server::start(&[("FLASKPASTE_MAX_ANON", "100000")]);
+    let client = Client::new(&server);
+    client.file("large", vec![b'x'; 100_000]);
+    client.run(&["large"]).failed(5);
+    assert!(client.pipe(vec![b'x'; 3_000_000], &[]).failed(5).contains("larger than the server allows"));
+    // Padding does not pass a limit that the content keeps.
+    client.file("fits", vec![b'x'; 99_800]);
+    let link = client.run(&["fits"]).succeeded().line();
+    assert_eq!(client.run(&["get", &link]).succeeded().stdout.len(), 99_800);
+    assert_eq!(client.create(vec![b'x'; 99_500], &[]).split_once('#').unwrap().1.len(), 43);
+    assert!(!server.log().contains("413"), "{}", server.log());
+}

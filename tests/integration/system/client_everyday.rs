@@ -32,7 +32,7 @@ fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
     let link = link_of(&client);
     let mut terminal = Terminal::run(&client, &format!("$FPASTE '{link}'"));
     let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
-    terminal.type_after(&format!("Password of paste {id} of "), "hunter2\n");
+    terminal.type_after(&format!("Password of paste {id}: "), "hunter2\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && shown.contains("data\r\n"), "{shown}");
     // The environment's comes before any question.
