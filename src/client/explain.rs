@@ -68,7 +68,7 @@ fn at(error: Error, place: &str) -> Failure {
 fn io_at(error: &io::Error, place: &str) -> Failure {
     let failed = |why: &str| Failure::new(Exit::Network, format!("{place}: {why}"));
     if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        let failure = tls::explain(error);
+        let failure = tls::explain(error, place);
         return Failure { message: format!("{place}: {}", failure.message), ..failure };
     }
     if error.get_ref().and_then(|inner| inner.downcast_ref::<EndedTooEarly>()).is_some() {
@@ -76,7 +76,7 @@ fn io_at(error: &io::Error, place: &str) -> Failure {
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            failed("connection refused").hint("is the server running? -s URL names another")
+            failed("connection refused").hint("is the server running? check the host and the port")
         }
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
             failed(&EndedTooEarly.to_string()).hint("try again")

@@ -8,7 +8,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use std::fmt;
 use std::sync::Arc;
 
 /// The check of a server's certificate.
@@ -30,7 +31,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if !self.pinned.iter().any(|pinned| pinned == certificate) {
-            return self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now);
+            let outcome = self.authorities.verify_server_cert(certificate, intermediates, name, ocsp, now);
+            return outcome.map_err(|error| if x509::is_self_signed(certificate) { of_itself(error) } else { error });
         }
         check_dates(certificate, now)?;
         match verify_server_name(&ParsedCertificate::try_from(certificate)?, name) {
@@ -61,6 +63,29 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.authorities.supported_verify_schemes()
+    }
+}
+
+/// Nobody but the certificate itself vouches for it.
+#[derive(Debug)]
+pub struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the certificate is self-signed")
+    }
+}
+
+impl std::error::Error for SelfSigned {}
+
+/// What an authority has to say of a self-signed certificate: that it has not signed it, or, as openssl makes them, that
+/// it may not be a server's.
+fn of_itself(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => {
+            CertificateError::Other(OtherError(Arc::new(SelfSigned))).into()
+        }
+        error => error,
     }
 }
 

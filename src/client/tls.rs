@@ -5,7 +5,7 @@
 
 use super::config::{Identity, Settings};
 use super::failure::{Exit, Failure};
-use super::pinned::Verifier;
+use super::pinned::{SelfSigned, Verifier};
 use super::ui::Ui;
 use super::x509;
 use crate::clock::{UnixSeconds, rfc3339, unix_now};
@@ -63,6 +63,18 @@ pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<Arc<ClientC
         }
         _ => builder.with_no_client_auth(),
     }))
+}
+
+/// Looks whether the files the settings name can be read, for requests that do not use them.
+///
+/// # Errors
+/// A usage failure that names the file that cannot.
+pub fn check_files(settings: &Settings) -> Result<(), Failure> {
+    if let Some(identity) = &settings.identity {
+        read_pem(&identity.cert, "the client certificate")?;
+        read_pem(&identity.key, "the client key")?;
+    }
+    settings.ca_cert.as_deref().map_or(Ok(()), |path| read_pem(path, "the CA file").map(drop))
 }
 
 /// aws-lc's groups and P-521.
@@ -162,10 +174,23 @@ fn private_key(path: &Path, ui: &Ui) -> Result<PrivateKeyDer<'static>, Failure> 
     })
 }
 
-/// What a TLS failure means, and what to do.
-pub fn explain(error: &rustls::Error) -> Failure {
+/// A certificate nobody else has signed, and how to believe it.
+fn self_signed(place: &str) -> Failure {
+    let has_port = place.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let port = if has_port { "" } else { ":443" };
+    Failure::new(Exit::Network, "the server's certificate is self-signed, and ca_cert does not name it").hint(format!(
+        "if it is yours: openssl s_client -connect {place}{port} </dev/null | openssl x509 > server.crt, then \
+         ca_cert = /path/to/server.crt in ~/.config/fpaste/config"
+    ))
+}
+
+/// What a TLS failure at a host, with its port or not, means, and what to do.
+pub fn explain(error: &rustls::Error, place: &str) -> Failure {
     let failed = |message: String| Failure::new(Exit::Network, message);
     match error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(other)) if other.0.is::<SelfSigned>() => {
+            self_signed(place)
+        }
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             failed("the server's certificate is signed by nobody this machine trusts".into())
                 .hint("if it is your own, set ca_cert to its authority's certificate, or to this one")

@@ -398,6 +398,7 @@ impl<'a> Transport<'a> {
             (true, false) => &self.others,
         };
         if cell.get().is_none() {
+            tls::check_files(self.settings)?;
             let config = Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)

@@ -1,6 +1,6 @@
-//! From when to when a certificate is valid, which the TLS library does not tell.
+//! From when to when a certificate is valid and whether it names itself as its issuer, which the TLS library does not tell.
 //!
-//! Invariant: it reads DER (RFC 5280 section 4.1) as far as the dates, and judges nothing. Must never panic, whatever the
+//! Invariant: it reads DER (RFC 5280 section 4.1) as far as the subject, and judges nothing. Must never panic, whatever the
 //! bytes are.
 
 use crate::clock::{self, UnixSeconds};
@@ -21,18 +21,34 @@ pub struct Validity {
 
 /// The dates of a certificate; `None` where they cannot be read.
 pub fn validity(certificate: &[u8]) -> Option<Validity> {
+    let issuer = issuer(certificate)?;
+    let from = element(element(issuer.rest)?.content)?;
+    let until = element(from.rest)?;
+    Some(Validity { from: time(&from)?, until: time(&until)? })
+}
+
+/// Whether a certificate's issuer is its own subject.
+pub fn is_self_signed(certificate: &[u8]) -> bool {
+    let names = || {
+        let issuer = issuer(certificate)?;
+        let subject = element(element(issuer.rest)?.rest)?;
+        Some((issuer.content, subject.content))
+    };
+    names().is_some_and(|(issuer, subject)| issuer == subject)
+}
+
+/// The issuer of a certificate, which its dates and its subject follow.
+fn issuer(certificate: &[u8]) -> Option<Element<'_>> {
     let mut rest = element(element(certificate)?.content)?.content;
     let first = element(rest)?;
     if first.tag == VERSION {
         rest = first.rest;
     }
-    // The serial number, the signature's algorithm and the issuer.
-    for _ in 0..3 {
+    // The serial number and the signature's algorithm.
+    for _ in 0..2 {
         rest = element(rest)?.rest;
     }
-    let from = element(element(rest)?.content)?;
-    let until = element(from.rest)?;
-    Some(Validity { from: time(&from)?, until: time(&until)? })
+    element(rest)
 }
 
 /// One element of DER, and what follows it.

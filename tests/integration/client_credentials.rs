@@ -186,3 +186,23 @@ fn configure_takes_the_pair_that_is_there() {
         assert!(cert(&["--configure"]).failed(2).contains("no certificate in it"));
     }
 }
+
+/// Also where they are not used: a setting that is wrong is not ignored.
+#[test]
+fn a_certificate_that_is_not_there_is_an_error_before_anything_is_sent() {
+    let here = Stub::new(accepting);
+    let client = Client::with_url(&here.url);
+    client.run(&["cert", "-o", ".", "-c", "secp256r1"]).succeeded();
+    client.file("x", "x");
+    for (cert, key, named) in [
+        ("gone.crt", "client.key", "cannot read the client certificate gone.crt"),
+        ("client.crt", "gone.key", "cannot read the client key gone.key"),
+    ] {
+        let client = client.with("FLASKPASTE_CLIENT_CERT", cert).with("FLASKPASTE_CLIENT_KEY", key);
+        for arguments in [&["info"][..], &["x"], &["get", "abcd1234"], &["delete", "abcd1234"]] {
+            let stderr = client.run(arguments).failed(2);
+            assert!(stderr.contains(named), "{arguments:?}: {stderr}");
+        }
+    }
+    assert_eq!(here.heads(), "");
+}

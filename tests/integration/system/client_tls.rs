@@ -139,6 +139,12 @@ fn a_server_that_cannot_be_trusted_is_not() {
     client(&nginx.url(0), &ca).run(&["info"]).succeeded();
     assert!(client(&nginx.url(1), &ca).run(&["info"]).failed(7).contains("expired"));
     assert!(client(&nginx.url(2), &ca).run(&["info"]).failed(7).contains("another name"));
+    for stranger in [Client::with_url(&nginx.url(3)), client(&nginx.url(3), &ca)] {
+        let stderr = stranger.run(&["info"]).failed(7);
+        let place = nginx.url(3).replace("https://", "");
+        assert!(stderr.contains("certificate is self-signed") && stderr.contains("ca_cert ="), "{stderr}");
+        assert!(stderr.contains(&format!("openssl s_client -connect {place} </dev/null")), "{stderr}");
+    }
     client(&nginx.url(3), &own).run(&["info"]).succeeded();
     assert!(client(&plain_url, &ca).run(&["info"]).failed(7).contains("not TLS"));
 }
@@ -172,6 +178,8 @@ fn a_servers_own_certificate_is_believed_as_it_is() {
     client(&nginx.url(1), &(stranger.clone() + &named)).run(&["info"]).succeeded();
     assert!(client(&nginx.url(2), &other).run(&["info"]).failed(7).contains("another name"));
     assert!(client(&nginx.url(3), &expired).run(&["info"]).failed(7).contains("expired"));
+    // An authority's, as openssl makes them, is called what it is, too.
+    assert!(client(&nginx.url(0), &ca).run(&["info"]).failed(7).contains("certificate is self-signed"));
     // Another of the same kind, even by the same name, is not the one in the file.
     for own in [&stranger, &ca, &plain] {
         client(&nginx.url(1), own).run(&["info"]).failed(7);
