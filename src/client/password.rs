@@ -32,8 +32,8 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// A header with the password.
 pub type Header = (&'static str, Zeroizing<String>);
 
-/// The header for the password of a paste to be made, if it is to have one. One that is typed is typed twice; if nothing
-/// is typed, one is made up and shown.
+/// The header for the password of a paste to be made, if it is to have one. One that is typed is typed twice; for an
+/// empty answer one is made up and shown.
 ///
 /// # Errors
 /// A usage failure when there is none to be had, or it cannot be used.
@@ -111,7 +111,7 @@ pub fn given(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Ze
 
 fn choose(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     for _ in 0..MAX_TRIES {
-        let password = ask_password("Password for the new paste: ", session.interrupt)?;
+        let password = ask_password("Password for the new paste (empty: one is made up): ", session.interrupt)?;
         if password.is_empty() {
             return make_up(session);
         }

@@ -13,15 +13,16 @@ use zeroize::Zeroizing;
 /// What a terminal gives in one line at most (`MAX_CANON` is 255 by POSIX, 4096 on Linux).
 const MAX_LINE_BYTES: usize = 4096;
 
-/// Asks for a password; the answer may be empty.
+/// Asks for a password; the answer may be empty, the end of the input (Ctrl-D) is none.
 ///
 /// # Errors
-/// A usage failure without a terminal.
+/// A usage failure without a terminal, and without an answer.
 pub fn ask_password(question: &str, interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
-    ask(question, interrupt).map_err(|error| {
+    let answer = ask(question, interrupt).map_err(|error| {
         Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
             .hint("set FPASTE_PASSWORD, or use --password-file")
-    })
+    })?;
+    answer.ok_or_else(|| Failure::usage("no password was typed"))
 }
 
 /// The next line of standard input, and no more of it; where that is a terminal, it is asked for.
@@ -29,14 +30,16 @@ pub fn ask_password(question: &str, interrupt: &Interrupt) -> Result<Zeroizing<S
 /// # Errors
 /// The system's, and when it is not UTF-8.
 pub fn line_of_stdin(question: &str, interrupt: &Interrupt) -> io::Result<Zeroizing<String>> {
-    if io::stdin().is_terminal() {
-        return ask(question, interrupt);
-    }
-    line(&File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    let answer = if io::stdin().is_terminal() {
+        ask(question, interrupt)
+    } else {
+        line(&File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    };
+    Ok(answer?.unwrap_or_default())
 }
 
-/// Asks for a line; what is typed is not shown.
-fn ask(question: &str, interrupt: &Interrupt) -> io::Result<Zeroizing<String>> {
+/// Asks for a line; what is typed is not shown. `None` if the input ends instead.
+fn ask(question: &str, interrupt: &Interrupt) -> io::Result<Option<Zeroizing<String>>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let _hidden = interrupt.hiding_keys(&terminal)?;
     terminal.write_all(question.as_bytes())?;
@@ -46,13 +49,18 @@ fn ask(question: &str, interrupt: &Interrupt) -> io::Result<Zeroizing<String>> {
     answer
 }
 
-/// The next line, without its end. Byte by byte: what follows it is not ours.
-fn line(mut terminal: &File) -> io::Result<Zeroizing<String>> {
+/// The next line, without its end; `None` behind the last. Byte by byte: what follows it is not ours.
+fn line(mut input: &File) -> io::Result<Option<Zeroizing<String>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
     let mut byte = [0];
-    while line.len() < MAX_LINE_BYTES && terminal.read(&mut byte)? == 1 && byte != *b"\n" {
-        line.push(byte[0]);
+    while line.len() < MAX_LINE_BYTES {
+        match (input.read(&mut byte)?, line.is_empty()) {
+            (0, true) => return Ok(None),
+            (0, false) => break,
+            _ if byte == *b"\n" => break,
+            _ => line.push(byte[0]),
+        }
     }
     let text = std::str::from_utf8(&line).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))?;
-    Ok(Zeroizing::new(text.to_owned()))
+    Ok(Some(Zeroizing::new(text.to_owned())))
 }

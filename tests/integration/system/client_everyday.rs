@@ -23,9 +23,14 @@ fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
-    answer(&mut terminal, "Password for the new paste: ", 1, "hunter2\n");
+    answer(&mut terminal, "Password for the new paste (empty: one is made up): ", 1, "hunter2\n");
     answer(&mut terminal, "The same password again: ", 1, "hunter3\n");
-    answer(&mut terminal, "that was not the same password\r\nPassword for the new paste: ", 1, "hunter2\n");
+    answer(
+        &mut terminal,
+        "that was not the same password\r\nPassword for the new paste (empty: one is made up): ",
+        1,
+        "hunter2\n",
+    );
     answer(&mut terminal, "The same password again: ", 2, "hunter2\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && !shown.contains("hunter"), "{shown}");
@@ -46,7 +51,7 @@ fn three_slips_make_no_paste() {
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
     for slip in 1..=3 {
-        answer(&mut terminal, "new paste: ", slip, "one\n");
+        answer(&mut terminal, "made up): ", slip, "one\n");
         answer(&mut terminal, "again: ", slip, "other\n");
     }
     let (code, shown) = terminal.end();
@@ -58,7 +63,7 @@ fn no_password_typed_is_one_made_up() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -pq > link");
-    terminal.type_after("Password for the new paste: ", "\n");
+    terminal.type_after("Password for the new paste (empty: one is made up): ", "\n");
     let (code, shown) = terminal.end();
     let password = shown.lines().find_map(|line| line.strip_prefix("fpaste: password: ")).unwrap();
     assert!(code == 0 && password.len() == 23 && password.split('-').all(|part| part.len() == 5), "{shown}");
@@ -158,4 +163,16 @@ fn an_interruption_leaves_a_clean_line() {
     wait_until("it was asked", SOON, || !waiting.heads().is_empty());
     terminal.type_after("", "\x03");
     assert_eq!(terminal.end().1, "^C\r\nafter\r\n");
+}
+
+/// The end of the input is no answer, and an empty answer is one.
+#[test]
+fn whoever_ends_the_input_at_a_prompt_makes_no_paste() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
+    terminal.type_after("made up): ", "\x04");
+    let (code, shown) = terminal.end();
+    assert!(code == 2 && shown.contains("error: no password was typed"), "{shown}");
+    assert!(!client.history().exists() && !shown.contains("fpaste: password: "), "{shown}");
 }

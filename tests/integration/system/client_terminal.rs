@@ -57,7 +57,7 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
-    terminal.type_after("new paste: ", "hunter2\n");
+    terminal.type_after("made up): ", "hunter2\n");
     terminal.type_after("again: ", "hunter2\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, 0, "{shown}");
@@ -84,7 +84,10 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
     terminal.type_after(": ", "\x03");
     let (code, shown) = terminal.end();
     assert_eq!(code, 130, "{shown}");
-    assert!(shown.starts_with("Password for the new paste: \r\nspeed ") && is_as_it_was(&shown), "{shown}");
+    assert!(
+        shown.starts_with("Password for the new paste (empty: one is made up): \r\nspeed ") && is_as_it_was(&shown),
+        "{shown}"
+    );
     // At any moment, while the echo is being turned off included.
     for pause in ["0", "0.01", "0.02", "0.04", "0.1"] {
         let killed = format!(
