@@ -161,7 +161,7 @@ impl Pair<'_> {
             }
             if path.symlink_metadata().is_ok() && !overwrite {
                 return Err(Failure::usage(format!("{} is there already", path.display())).hint(
-                    "--configure alone uses it; --force overwrites it, and then it no longer deletes its pastes",
+                    "--configure alone uses it; --force overwrites it, and nobody can prove any more to own its pastes",
                 ));
             }
         }

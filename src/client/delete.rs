@@ -8,7 +8,7 @@ use super::command::Link;
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::Target;
-use super::transport::Call;
+use super::transport::{Answer, Call};
 use super::ui::write_stdout;
 use ureq::http::Method;
 use zeroize::Zeroizing;
@@ -19,7 +19,14 @@ use zeroize::Zeroizing;
 /// The first refusal; the others are shown as they come.
 pub fn run(targets: &[Link], session: &Session<'_>) -> Result<(), Failure> {
     // All are looked at before any is deleted: a slip of the pen should not cost half of them.
-    let targets: Vec<Target> = targets.iter().map(|link| Target::parse(&link.0)).collect::<Result<_, _>>()?;
+    let several = targets.len() > 1;
+    let numbered = |(number, link): (usize, &Link)| {
+        Target::parse(&link.0).map_err(|failure| {
+            let message = if several { format!("argument {number}: {}", failure.message) } else { failure.message };
+            Failure { message, ..failure }
+        })
+    };
+    let targets: Vec<Target> = (1..).zip(targets).map(numbered).collect::<Result<_, _>>()?;
     let known = session.known();
     let mut first_failure = None;
     for target in &targets {
@@ -42,7 +49,9 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     if let Some(entry) = &located.entry {
         call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
     }
-    let outcome = session.transport.send(&call)?.expect(200);
+    let answer = session.transport.send(&call)?;
+    let outcome =
+        if shows_nothing(&call, session) && wants_proof(&answer) { Err(no_token(session)) } else { answer.expect(200) };
     let is_gone = matches!(&outcome, Err(failure) if failure.exit == Exit::NotFound);
     if let Some(entry) = located.entry.as_ref().filter(|_| is_gone || outcome.is_ok())
         && let Err(error) = session.history.remove(&entry.server, &entry.id)
@@ -52,4 +61,24 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     let named = |failure: Failure| Failure { message: format!("{}: {}", target.id, failure.message), ..failure };
     outcome.map_err(named)?;
     write_stdout(format!("deleted {}\n", target.id).as_bytes())
+}
+
+/// Whether nothing that goes along says whose the paste is.
+fn shows_nothing(call: &Call<'_>, session: &Session<'_>) -> bool {
+    let has_certificate = session.settings.identity.is_some() || session.settings.cert_sha1.is_some();
+    call.headers.is_empty() && !(call.is_ours && has_certificate)
+}
+
+/// Whether a server that was shown nothing asks for something; it does not tell whether there is such a paste.
+fn wants_proof(answer: &Answer) -> bool {
+    answer.status == 401 && answer.json().is_ok_and(|json| json.get("code").is_some_and(|code| code == "auth_required"))
+}
+
+fn no_token(session: &Session<'_>) -> Failure {
+    if !session.settings.history {
+        return Failure::new(Exit::Denied, "the history is switched off, so there is no delete token for this paste")
+            .hint("delete it with its owner's certificate, or on the machine whose history has the token");
+    }
+    Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
+        .hint("it may have been deleted already, or made on another machine; fpaste list shows what can be deleted")
 }

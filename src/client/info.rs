@@ -42,8 +42,16 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     if let Some(seconds) = limit("max_expiry") {
         lines.push(("at most", format!("{} with --expiry", human_seconds(seconds))));
     }
-    if let Some(difficulty) = info.get("pow").and_then(|pow| pow.get("difficulty")?.as_u64()) {
-        lines.push(("work", if difficulty == 0 { "none".into() } else { format!("{difficulty} bits a paste") }));
-    }
+    lines.extend(info.get("pow").and_then(work).map(|work| ("work", work)));
     write_table(&lines)
+}
+
+/// The proof of work for a paste; whoever connects from the server's own machine may need none.
+fn work(pow: &Value) -> Option<String> {
+    let is_required = pow.get("required").and_then(Value::as_bool).unwrap_or(true);
+    Some(match pow.get("difficulty")?.as_u64()? {
+        0 => "none".into(),
+        bits if is_required => format!("{bits} bits a paste"),
+        bits => format!("none for you; {bits} bits a paste for others"),
+    })
 }

@@ -115,12 +115,11 @@ impl Target {
             Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(no_key)?),
             None => None,
         };
-        let no_paste = || Failure::usage("this names no paste").hint("use the link, or its ID: 4 to 64 hex digits");
         let Some((server, id)) = address.strip_suffix("/raw").unwrap_or(address).rsplit_once('/') else {
-            return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste())?, key });
+            return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste(address))?, key });
         };
         let server = ServerUrl::parse(server)?;
-        Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste())?, key })
+        Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste(id))?, key })
     }
 }
 
@@ -137,6 +136,18 @@ pub fn names_a_paste(text: &str) -> bool {
 pub fn key(text: &str) -> Result<Key, Failure> {
     let fragment = text.trim().rsplit_once('#').map_or(text.trim(), |(_, fragment)| fragment);
     key_of(fragment).and_then(Key::from_fragment).ok_or_else(no_key)
+}
+
+/// What is too long to be shown: a key, or a part of one, that stands where an ID belongs.
+const KEY_LIKE_CHARS: usize = 20;
+
+fn no_paste(id: &str) -> Failure {
+    let message = match id.chars().count() {
+        0 => "this names no paste: the ID is missing".to_owned(),
+        1..KEY_LIKE_CHARS => format!("{id:?} names no paste"),
+        _ => "this names no paste".to_owned(),
+    };
+    Failure::usage(message).hint("use the link, or its ID: 4 to 64 hex digits")
 }
 
 fn no_key() -> Failure {

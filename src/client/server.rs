@@ -38,7 +38,7 @@ pub fn run(session: &Session<'_>) -> Result<(), Failure> {
             .hint("check the address, with its path if it has one"));
     }
     config::set(session.folders, &[("server", &server.to_string())])?;
-    write_line(&format!("{server} is the server now, by {}", file.display()))?;
+    write_line(&format!("{server} is the server now, entered in {}", file.display()))?;
     if env::var_os("FLASKPASTE_SERVER").is_some_and(|value| !value.is_empty()) {
         session.ui.warning("FLASKPASTE_SERVER is set, and wins over the file");
     }

@@ -418,3 +418,52 @@ fn an_interrupted_upload_of_piped_data_is_kept() {
         assert_eq!(client.run(&["get", &link]).succeeded().text(), "the only copy");
     }
 }
+
+/// The server does not tell what is gone from what is somebody else's; this machine knows that it has nothing to show.
+#[test]
+fn a_paste_without_a_token_may_have_been_deleted_already() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &[]);
+    client.run(&["delete", &link]).succeeded();
+    let stderr = client.run(&["delete", &link]).failed(4);
+    assert!(stderr.contains(&format!("{}: this machine's history has no delete token", id_of(&link))), "{stderr}");
+    assert!(stderr.contains("hint: it may have been deleted already"), "{stderr}");
+    client.configure("history = off\n");
+    let stderr = client.run(&["delete", &link]).failed(4);
+    assert!(stderr.contains("the history is switched off"), "{stderr}");
+    // Whoever shows something is told what the server says.
+    let claims = client.with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
+    assert!(!claims.run(&["delete", &link]).failed(3).contains("history"));
+}
+
+#[test]
+fn what_names_no_paste_is_named() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    for (arguments, named) in [
+        (&["delete", "abcd1234", "http://x/abcd1234", "zz"][..], "error: argument 3: \"zz\" names no paste"),
+        (&["delete", "zz"], "error: \"zz\" names no paste"),
+        (&["get", "http://x/p/zz"], "\"zz\" names no paste"),
+        (&["delete", "abcd1234", "ftp://x/abcd1234"], "argument 2: a server is an address"),
+    ] {
+        let stderr = client.run(arguments).failed(2);
+        assert!(stderr.contains(named), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn nobody_at_the_address_of_a_server_to_enter_is_no_reason_to_name_another() {
+    let client = Client::with_url("");
+    let stderr = client.run(&["server", "http://127.0.0.1:1"]).failed(7);
+    assert!(stderr.contains("connection refused") && !stderr.contains("-s URL"), "{stderr}");
+}
+
+#[test]
+fn info_says_whether_this_client_has_to_work() {
+    for (required, shown) in [("true", "8 bits a paste"), ("false", "none for you; 8 bits a paste for others")] {
+        let body = format!(r#"{{"name":"FlaskPaste","pow":{{"enabled":true,"required":{required},"difficulty":8}}}}"#);
+        let server = Stub::new(move |_| reply("200 OK", "", &body));
+        let text = Client::with_url(&server.url).run(&["info"]).succeeded().text();
+        assert!(text.lines().any(|line| line.starts_with("work") && line.ends_with(shown)), "{text}");
+    }
+}
