@@ -203,7 +203,7 @@ impl ApiError {
             Self::ProofRequired => (
                 403,
                 "proof_required",
-                "This paste is given only to who has the whole link.",
+                "This paste is given only to whoever has the whole link.",
                 "Open the whole link, with what stands behind the #, in a browser or with fpaste get.",
             ),
             Self::ProofWrong => (

@@ -1,7 +1,7 @@
 //! Request ids: what a reply and its log line are known by.
 //!
 //! Invariant: no two ids made by one process are the same. They are names, no secrets: made without asking the system
-//! each time, and to be guessed by who has seen some. Must never be used as a key or a token.
+//! each time, and to be guessed by whoever has seen some. Must never be used as a key or a token.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -82,7 +82,7 @@ const ROUTES: &[Route] = &[
     row(
         Get,
         "/<id>/status",
-        "How a paste is, or how it ended, for who made it",
+        "How a paste is, or how it ended, for whoever made it",
         Paste(|app, request, id, now| status::status(app, request, id, now)),
     ),
     row(Get, "/<id>/raw", "Content of a paste", Paste(|app, request, id, now| read::raw(app, request, id, now))),

@@ -113,7 +113,7 @@ impl Server {
         Ok(Self { pool })
     }
 
-    /// Answers who has connected already, lets what is in flight finish, and returns when it has or the grace is over.
+    /// Answers whoever has connected already, lets what is in flight finish, and returns when it has or the grace is over.
     pub fn stop(&self) {
         self.pool.stopping.store(true, Ordering::SeqCst);
         self.pool.acceptor.stop();

@@ -175,7 +175,7 @@ impl Store {
         self.expect_disk(paste_bytes, arriving_bytes)
     }
 
-    /// Bytes that others than who has spooled these are uploading.
+    /// Bytes that others than the spooler of these are uploading.
     fn arriving_bytes(&self, spooled_bytes: u64) -> u64 {
         self.spool_room.taken_bytes().saturating_sub(spooled_bytes)
     }
@@ -295,7 +295,7 @@ impl Store {
         Ok(Some((paste, piece)))
     }
 
-    /// Opens what a row says to who has its id.
+    /// Opens what a row says to whoever has its id.
     fn unseal(&self, id: &Id, row: Row) -> Result<Paste, StoreError> {
         let content_key = self.pepper.open_key(id, &row.sealed_key)?;
         let mime_type = String::from_utf8(content_key.cipher().open_details(row.details)?).map_err(|_| Damaged)?;

@@ -99,7 +99,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
 fn run(command: Command, config: Config) -> Outcome {
     match command {
         Command::Serve => serve(config),
-        Command::CheckConfig => print(&format!("{}the configuration is valid\n", settings_in_force(&config))),
+        Command::CheckConfig => {
+            print(&format!("{}the settings are valid; the database was not opened\n", settings_in_force(&config)))
+        }
         Command::Health => health(&config),
         Command::Stats { json } => stats(&open_existing(&config)?.stats(unix_now())?, json),
         Command::Purge => {
@@ -243,8 +245,12 @@ fn health(config: &Config) -> Outcome {
             .and_then(|socket| socket.set_read_timeout(Some(TIMEOUT)).map(|()| socket))
             .and_then(|socket| ask(socket, &request)),
     };
-    let answer = asked.map_err(|error| format!("the server does not answer: {error}"))?;
-    if answer.starts_with("HTTP/1.1 200 ") { print("healthy\n") } else { Err("the server is unhealthy".into()) }
+    let answer = asked.map_err(|error| format!("the server at {} does not answer: {}", config.bind, reason(&error)))?;
+    if answer.starts_with("HTTP/1.1 200 ") {
+        print("healthy\n")
+    } else {
+        Err(format!("the server at {} is unhealthy", config.bind).into())
+    }
 }
 
 fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<String> {
@@ -252,6 +258,12 @@ fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<String> {
     socket.write_all(request.as_bytes())?;
     socket.read_to_string(&mut answer)?;
     Ok(answer)
+}
+
+/// What went wrong, without the system's number for it.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
 fn version() -> String {
@@ -266,7 +278,7 @@ fn help() -> String {
          \x20      flaskpaste purge           delete what has expired now\n\
          \x20      flaskpaste backup FILE     copy the live database into a new file\n\
          \x20      flaskpaste health          ask the running server: exit 0 if it is well, else 1\n\
-         \x20      flaskpaste --check-config  look at the settings and exit: 0 if they are valid, else 2\n\
+         \x20      flaskpaste --check-config  look at the settings alone and exit: 0 if they are valid, else 2\n\
          \x20      flaskpaste --help | --version\n\n\
          settings, from the environment [default]:\n{}\n\
          example:\n  FLASKPASTE_BIND=127.0.0.1:8080 flaskpaste &\n  curl --data-binary @FILE http://127.0.0.1:8080/\n",

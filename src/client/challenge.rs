@@ -65,7 +65,7 @@ impl Challenge {
         };
         if field("algorithm").is_some_and(|algorithm| algorithm != "sha256") {
             return Err(Failure::new(Exit::Other, "the server asks for a proof of work this fpaste does not know")
-                .hint("a newer fpaste may: curl SERVER/client > fpaste"));
+                .hint("a newer fpaste may: curl -fsS -o fpaste SERVER/client"));
         }
         // One that has expired as it comes was made by another clock.
         let lifetime = json.get("expires").and_then(Value::as_u64).and_then(|expires| expires.checked_sub(now));

@@ -162,9 +162,9 @@ fn own_hint(code: &str) -> Option<&'static str> {
         "too_large" => "compress or split it; a client certificate may allow more (fpaste info)",
         "entropy_too_low" => "leave -E away: what is encrypted is accepted",
         "pow_required" | "pow_expired" | "pow_reused" => "try again",
-        "pow_invalid" => "try again; if it stays, a newer fpaste may do better: curl SERVER/client > fpaste",
+        "pow_invalid" => "try again; if it stays, a newer fpaste may do better: curl -fsS -o fpaste SERVER/client",
         "bad_request" | "no_content" | "invalid_json" | "method_not_allowed" | "range_not_satisfiable" => {
-            "fpaste -v shows what was asked; a newer fpaste may do better: curl SERVER/client > fpaste"
+            "fpaste -v shows what was asked; a newer fpaste may do better: curl -fsS -o fpaste SERVER/client"
         }
         "expectation_failed" => "check the address; something in between may have changed the request",
         _ => return None,

@@ -3,7 +3,7 @@
 //! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
 //! variable's name. Must never hold a setting that the documents do not render from here.
 
-use super::values::{bind, flag, public_url, secret, url_prefix, whole};
+use super::values::{bind, bytes, flag, public_url, secret, url_prefix, whole};
 use super::{Config, LogFormat, Mode};
 use crate::http::Hsts;
 
@@ -94,14 +94,14 @@ pub const SETTINGS: &[Setting] = &[
         "FLASKPASTE_MAX_ANON",
         "3145728",
         "largest paste of an anonymous client, in bytes",
-        |d, v| set(&mut d.config.max_anon_bytes, whole(v, 1, MAX_PASTE_BYTES)),
+        |d, v| set(&mut d.config.max_anon_bytes, bytes(v, 1, MAX_PASTE_BYTES)),
         |c| c.max_anon_bytes.to_string(),
     ),
     row(
         "FLASKPASTE_MAX_AUTH",
         "52428800",
         "largest paste of a client with a certificate, in bytes",
-        |d, v| set(&mut d.config.max_auth_bytes, whole(v, 1, MAX_PASTE_BYTES)),
+        |d, v| set(&mut d.config.max_auth_bytes, bytes(v, 1, MAX_PASTE_BYTES)),
         |c| c.max_auth_bytes.to_string(),
     ),
     row(
@@ -192,7 +192,7 @@ pub const SETTINGS: &[Setting] = &[
         "FLASKPASTE_MIN_ENTROPY_SIZE",
         "256",
         "bytes below which entropy is not looked at",
-        |d, v| set(&mut d.config.min_entropy_size_bytes, whole(v, 0, MAX_BYTES)),
+        |d, v| set(&mut d.config.min_entropy_size_bytes, bytes(v, 0, MAX_BYTES)),
         |c| c.min_entropy_size_bytes.to_string(),
     ),
     row(
@@ -230,7 +230,7 @@ pub const SETTINGS: &[Setting] = &[
         "FLASKPASTE_MAX_DB_SIZE",
         "0",
         "bytes in use in the database past which new pastes get 507; 0 = no limit",
-        |d, v| set(&mut d.config.max_db_bytes, whole(v, 0, u64::MAX >> 1)),
+        |d, v| set(&mut d.config.max_db_bytes, bytes(v, 0, u64::MAX >> 1)),
         |c| c.max_db_bytes.to_string(),
     ),
     row(

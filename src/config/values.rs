@@ -15,6 +15,12 @@ pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Resul
         .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
 }
 
+/// A size. A unit would have to say which kilo it means; a number of bytes does not.
+pub(super) fn bytes(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    whole(text, least, most)
+        .map_err(|_| format!("must be a whole number of bytes from {least} to {most}, without a unit"))
+}
+
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "0" => Ok(false),

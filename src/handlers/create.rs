@@ -210,7 +210,7 @@ fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<Pas
     hashed.map_err(|Crowded| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-/// The 201: JSON, or the bare URL for who asks for text.
+/// The 201: JSON, or the bare URL for clients that ask for text.
 fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
     let reply = if request.prefers_text() {

@@ -33,7 +33,7 @@ pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>) -
                 "create, for an hour": format!("curl -H 'X-Expiry: 3600' --data-binary @FILE {url}/"),
                 "read": format!("curl {url}/ID/raw"),
                 "delete": format!("curl -X DELETE -H 'X-Delete-Token: TOKEN' {url}/ID"),
-                "get the encrypting client": format!("curl {url}/client > fpaste && chmod +x fpaste && ./fpaste server {url}"),
+                "get the encrypting client": format!("curl -fsS -o fpaste {url}/client && chmod +x fpaste && ./fpaste server {url}"),
             },
             "limits": {
                 "max_anon": config.max_anon_bytes,

@@ -1,6 +1,6 @@
 //! What a client would rather have: the `Accept` header (RFC 9110 section 12.5.1).
 //!
-//! Invariant: a page is for who names it; programs that name nothing get JSON. Must never fail: what cannot be read is
+//! Invariant: a page is for clients that name it; programs that name nothing get JSON. Must never fail: what cannot be read is
 //! not wanted.
 
 use super::Request;

@@ -1,6 +1,6 @@
 //! The names and keys of what lies at rest: everything is made from the pepper and the id, and the database has neither.
 //!
-//! Invariant: who has the database finds nothing in it without the id, and cannot search for ids without the pepper. Must
+//! Invariant: whoever has the database finds nothing in it without the id, and cannot search for ids without the pepper. Must
 //! never show the pepper in a `Debug` output, nor keep an id.
 
 use super::model::{Handle, Name};

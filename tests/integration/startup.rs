@@ -52,6 +52,7 @@ fn check_config_shows_the_settings_by_their_names() {
     for line in ["FLASKPASTE_BIND=[::1]:8080", "FLASKPASTE_POW_SECRET=(set)", "FLASKPASTE_PROXY_SECRET=(unset)"] {
         assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
     }
+    assert!(text.ends_with("the settings are valid; the database was not opened\n"), "{text}");
     assert!(text.contains("FLASKPASTE_PEPPER_FILE=./data/pastes.db.pepper") && !text.contains('{'), "{text}");
 }
 
@@ -274,6 +275,9 @@ fn a_backup_that_cannot_start_removes_nothing() {
     let output = server.run(&["backup", server.folder().join("backup.db").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(std::fs::read_to_string(&partial).unwrap(), "somebody's");
+    let output = server.run(&["backup", "/nonexistent/b.db"]);
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert!(line.contains("/nonexistent/b.db cannot be made: its folder does not exist"), "{line}");
 }
 
 #[test]
@@ -311,6 +315,8 @@ fn health_asks_the_running_server() {
     server.kill();
     let output = server.run(&["health"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
+    let line = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(line.lines().count(), 1, "{output:?}");
+    assert!(line.contains(&server.authority()) && !line.contains("os error"), "{line}");
     assert!(Path::new(&server.database()).exists());
 }

@@ -53,6 +53,7 @@ fn every_invalid_value_is_refused_by_name() {
         for arguments in [&[][..], &["--check-config"]] {
             let line = refusal(folder.path(), &[(name, value)], arguments, 2);
             assert!(line.contains(name), "{line}");
+            assert!(value != "3M" || line.contains("whole number of bytes"), "{line}");
         }
     }
     assert!(!folder.join("data").exists(), "a wrong setting must not make a database");

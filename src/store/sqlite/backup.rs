@@ -34,9 +34,12 @@ pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError
     // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours to
     // remove.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(|error| {
-        let is_left = error.kind() == ErrorKind::AlreadyExists;
-        let hint = if is_left { "; remove it, unless another backup is under way" } else { "" };
-        StoreError::Failed(format!("{partial} cannot be made: {error}{hint}"))
+        StoreError::Failed(match error.kind() {
+            ErrorKind::AlreadyExists => format!("{partial} exists; remove it, unless another backup is under way"),
+            ErrorKind::NotFound => format!("{name} cannot be made: its folder does not exist"),
+            ErrorKind::PermissionDenied => format!("{name} cannot be made: permission denied"),
+            _ => format!("{name} cannot be made: {error}"),
+        })
     })?;
     let copied = schema::make_at(Path::new(&partial))
         .and_then(|copy| copy.close().map_err(|(_, error)| error.into()))
