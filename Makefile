@@ -94,7 +94,8 @@ UNITS := $(DESTDIR)$(UNITDIR)
 EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
 	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf
 
-# What is missing is built, and what is there is taken as it is: after `make build`, `sudo make install` builds nothing.
+# A program that is missing is built; one that is there is taken as it is, however old: after `make build`, `sudo make
+# install` builds nothing, and without it `make install` installs what was built before.
 $(TARGET)/release/flaskpaste:
 	$(CARGO) build --release $(SERVER)
 
@@ -155,9 +156,10 @@ archive:
 
 # The documents, with links to where install puts what they name.
 install-documents:
-	install -d "$(DOC)/docs"
+	install -d "$(DOC)/docs" "$(DOC)/bench"
 	install -m 644 CHANGELOG.md LICENSE contrib/Containerfile "$(DOC)"
 	install -m 644 docs/* "$(DOC)/docs"
+	install -m 644 bench/README.md "$(DOC)/bench"
 	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
 		README.md > "$(DOC)/README.md"
 	chmod 644 "$(DOC)/README.md"

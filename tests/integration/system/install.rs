@@ -107,12 +107,12 @@ fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_li
     let name = format!("flaskpaste-{}-{}-linux.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     fs::create_dir(&root).unwrap();
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let unpack = "tar -C /usr/local --strip-components=1 -xzf flaskpaste-VERSION-linux.tar.gz";
-    assert!(readme.contains(unpack));
+    let unpack = "tar -C /usr/local --strip-components=1 -xzf flaskpaste-VERSION-ARCH-linux.tar.gz";
+    assert!(readme.contains(unpack) && readme.contains("`target/dist/flaskpaste-VERSION-ARCH-linux.tar.gz`"));
     let words: Vec<String> = unpack
         .split(' ')
         .map(|word| {
-            word.replace("/usr/local", root.to_str().unwrap()).replace("flaskpaste-VERSION-linux.tar.gz", &name)
+            word.replace("/usr/local", root.to_str().unwrap()).replace("flaskpaste-VERSION-ARCH-linux.tar.gz", &name)
         })
         .collect();
     assert!(Command::new(&words[0]).args(&words[1..]).current_dir(&archive).status().unwrap().success());
@@ -123,10 +123,9 @@ fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_li
         assert!(root.join(file).is_file(), "{file}");
     }
     let documents = root.join("share/doc/flaskpaste");
-    let links: Vec<_> = ["README.md", "CHANGELOG.md", "docs/api.md", "docs/reliability.md"]
-        .iter()
-        .flat_map(|name| links(&documents.join(name)))
-        .collect();
+    let names =
+        ["README.md", "CHANGELOG.md", "docs/api.md", "docs/reliability.md", "docs/design.md", "bench/README.md"];
+    let links: Vec<_> = names.iter().flat_map(|name| links(&documents.join(name))).collect();
     assert!(links.len() > 8, "{links:?}");
     for link in links {
         assert!(link.exists(), "broken: {}", link.display());
