@@ -38,7 +38,7 @@ test: ## run the whole test suite; what it skips is said, and with CI set a fail
 
 # What needs system programs, or what only root may do, is in the module `system` of the integration tests, and what
 # waits longest in `slow`. The others mostly wait, too: four at a time, on two cores as well.
-test-quick: ## the tests that need no system programs, in less than 30 seconds
+test-quick: ## the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
 check: lint test ## lint, then test

@@ -216,3 +216,19 @@ fn the_tests_named_in_the_threat_model_exist() {
         assert!(sources.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
     }
 }
+
+/// Whoever fetches the client from a server that has none must not be left with an error as a program.
+#[test]
+fn wherever_the_client_is_fetched_an_error_makes_no_file() {
+    let usage = Server::start(&[]).get("/").json()["usage"].clone();
+    let mut texts = vec![usage["get the encrypting client"].as_str().unwrap().to_owned()];
+    let files = ["README.md", "docs/api.md", "src/client/failure.rs", "src/client/challenge.rs", "src/web/create.html"];
+    texts.extend(files.map(read));
+    for text in texts {
+        let commands: Vec<&str> =
+            text.lines().filter(|line| line.contains("curl ") && line.contains("fpaste")).collect();
+        let fetches: Vec<&&str> = commands.iter().filter(|line| line.contains("/client")).collect();
+        assert!(!fetches.is_empty(), "{text}");
+        assert!(fetches.iter().all(|line| line.contains("curl -fsS -o fpaste ")), "{fetches:?}");
+    }
+}
