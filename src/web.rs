@@ -19,10 +19,15 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("style.css", "text/css; charset=utf-8", include_str!("web/style.css")),
     ("page.js", SCRIPT, include_str!("web/page.js")),
     ("api.js", SCRIPT, include_str!("web/api.js")),
+    ("keys.js", SCRIPT, include_str!("web/keys.js")),
     ("seal.js", SCRIPT, include_str!("web/seal.js")),
+    ("manifest.js", SCRIPT, include_str!("web/manifest.js")),
+    ("sealed.js", SCRIPT, include_str!("web/sealed.js")),
+    ("reading.js", SCRIPT, include_str!("web/reading.js")),
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),
+    ("files.js", SCRIPT, include_str!("web/files.js")),
     ("qr.js", SCRIPT, include_str!("web/qr.js")),
     ("solver.js", SCRIPT, include_str!("web/solver.js")),
     ("solve.js", SCRIPT, include_str!("web/solve.js")),
@@ -117,11 +122,14 @@ impl Pages {
     }
 }
 
-/// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create, unless
-/// this client has to bring what curl cannot make.
+/// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create; nothing
+/// where it takes what curl cannot make.
 fn curl(fields: &Value, url: &str) -> String {
     let holds = |pointer: &str| fields.pointer(pointer).and_then(Value::as_bool) == Some(true);
     if let Some(id) = fields.get("id").and_then(Value::as_str) {
+        if holds("/proof_required") {
+            return String::new();
+        }
         let login = if holds("/password_protected") { "-u :PASSWORD " } else { "" };
         return format!("curl {login}{url}/{id}/raw");
     }
@@ -197,6 +205,7 @@ mod tests {
             reading(json!({ "id": "abcd", "password_protected": true })),
             "curl -u :PASSWORD http://host/abcd/raw"
         );
+        assert_eq!(reading(json!({ "id": "abcd", "password_protected": true, "proof_required": true })), "");
     }
 
     #[test]

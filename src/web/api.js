@@ -1,7 +1,8 @@
 // The API as the pages use it: one request, and its refusals as sentences.
 //
-// Invariant: none leaves this server, but for the page that a login in front of it sends instead of an answer, which is
-// never followed. The server is told that a page asks: its own refusals then open no login dialog.
+// Invariant: none leaves this server, but for the page that a login in front of it sends instead of an answer. No redirect
+// is ever followed: proofs and leases go to this server alone. The server is told that a page asks: its own refusals then
+// open no login dialog.
 
 import { prefix } from "./page.js";
 
@@ -86,20 +87,23 @@ function parse(text) {
   }
 }
 
-/** The bytes of a response; `progress` is called with the share that has come. */
-export async function download(response, progress) {
-  const total = Number(response.headers.get("Content-Length"));
+/** The connection broke within a response. */
+export class Broken extends Error {}
+
+/** Hands each piece of a response to `take`, which is waited for; `progress` is called with the share that has come. */
+export async function pour(response, before, take, progress) {
+  const total = before + Number(response.headers.get("Content-Length"));
   const reader = response.body.getReader();
-  const pieces = [];
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    pieces.push(value);
-    length += value.length;
-    progress(length / total);
+  try {
+    for (let come = before;;) {
+      const { done, value } = await reader.read().catch(() => { throw new Broken(); });
+      if (done) return;
+      await take(value);
+      progress((come += value.length) / total);
+    }
+  } finally {
+    reader.cancel().catch(() => {});
   }
-  return new Uint8Array(await new Blob(pieces).arrayBuffer());
 }
 
 /** The header that carries a password, whatever letters it has. */

@@ -54,13 +54,19 @@ function renderLine(line, room) {
   const stop = left < 0 ? Math.floor(room * text.length / (room - left)) : text.length;
   const row = document.createElement("div");
   row.className = "line";
+  row.append(...withMarks(text, found.filter((odd) => odd.at < stop), stop), left < 0 ? "\n" : "");
+  return { row, left };
+}
+
+/** A text, up to a place in it, with marks at what was found odd in it. */
+export function withMarks(text, found = [...oddities(text)], stop = text.length) {
+  const parts = [];
   let at = 0;
-  for (const odd of found.filter((odd) => odd.at < stop)) {
-    row.append(text.slice(at, odd.at), marked(odd.run));
+  for (const odd of found) {
+    parts.push(text.slice(at, odd.at), marked(odd.run));
     at = odd.at + odd.run.length;
   }
-  row.append(left < 0 ? `${text.slice(at, stop)}\n` : text.slice(at));
-  return { row, left };
+  return [...parts, text.slice(at, Math.max(at, stop))];
 }
 
 /** Characters that deceive: they are there to be copied, and their names to be seen. */

@@ -1,77 +1,98 @@
-// The page of one paste: asks before it burns, asks for what is missing, decrypts, and shows.
+// The page of one paste: asks before a read is taken, asks for what is missing, decrypts, and shows.
 //
-// Invariant: the content of a burn paste is fetched by a press of the button and by nothing else; once fetched, it is
-// kept until it could be shown, and does not go without a question before it was copied or downloaded, because there is no
-// second time.
+// Invariant: a read of a paste with a limit is taken by a press of the button and by nothing else, and confirmed when
+// everything is shown; what was read last does not go without a question before it was copied or downloaded, because there
+// is no second time. Must never send the password of a sealed paste, nor show a part of one that is not whole.
 
 import {
   $, answer, copy, duration, ending, guard, isStarted, moment, reveals, say, secureAddress, show, showProgress, size, twice,
 } from "./page.js";
-import { download, passwordHeader, request } from "./api.js";
+import { Broken, request } from "./api.js";
 import { deceives, recognise } from "./content.js";
+import * as files from "./files.js";
+import * as keys from "./keys.js";
 import * as lines from "./lines.js";
-import * as seal from "./seal.js";
+import { Reading } from "./reading.js";
+import { OVERHEAD_BYTES, open } from "./seal.js";
+import { Opener, WrongKey, isSealed } from "./sealed.js";
 import * as tokens from "./tokens.js";
 
-const { id, burn_after_read: burns = false, password_protected: locked = false } = answer;
+const { id, burn_after_read: burns = false, reads_left: reads, password_protected: locked = false } = answer;
+/** Whether it is given to who proves to have the whole link: the server never sees its password, then. */
+const gated = answer.proof_required ?? false;
+/** Whether its reads are counted. */
+const limited = burns || reads !== undefined;
 /** Whether it may be encrypted: the server cannot tell, but has not recognised it either. */
-const mayBeSealed = answer.mime_type === "application/octet-stream" && answer.size >= seal.OVERHEAD_BYTES;
-/** What the server sent; null before. */
+const mayBeSealed = gated || answer.mime_type === "application/octet-stream" && answer.size >= OVERHEAD_BYTES;
+const reading = new Reading(id, limited);
+/** What the server sent, where that is not opened as it comes; null before. */
 let upload = null;
+/** What was sealed, with the key that opened it; null before. */
+let opened = null;
 /** What is shown, with its address for the download; null before. */
 let shown = null;
-/** Whether a request for it is under way: of a burn paste there must never be two. */
+/** Whether a request for it is under way: of a paste with a limit there must never be two. */
 let loading = false;
 /** Whether the reader has said that no key is to be asked for. */
 let shownAsIs = false;
 /** What has become of the paste on the server: "burned", "deleted", "expired" or "gone"; "" while it is there. */
 let fate = "";
-/** Whether the reader has what was burned: copied, or downloaded. */
-let isKept = false;
+/** A content that was not sealed, as a file. */
+const whole = {};
+/** The files that the reader has copied or downloaded. */
+const kept = new Set();
 /** Seconds a paste lives unread: its end was moved when this page was asked for. */
 const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
 const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
 const MISSING = "This paste looks encrypted, and the link has no key.";
+const WRONG = "This key does not open this paste: the link is another one's, or was changed.";
 const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
 /** A paste whose end moves is asked for this often once the end that was known has passed. */
 const CHECKED_SECONDS = 60;
+/** A paste may end so much later than its sender meant: it takes time to send one, and clocks differ. */
+const LATE_SECONDS = 900;
 /** Stands for the words about https, which have a link in them. */
 const INSECURE = "insecure";
+
+const isFetched = () => upload !== null || opened !== null;
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
   // Who opens it without the key has burned it for nothing.
-  const isMissing = !key && burns && mayBeSealed && !shownAsIs;
-  if ((key || isMissing) && !seal.available) return INSECURE;
-  if (key && !seal.isKey(key)) return `${DAMAGED} ${ASK}`;
+  const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
+  if ((key || isMissing) && !keys.available) return INSECURE;
+  if (key && !keys.isKey(key)) return `${DAMAGED} ${ASK}`;
   return isMissing ? `${MISSING} ${ASK}` : "";
 }
 
 function begin() {
   const problem = keyProblem();
-  const mustAsk = upload === null && (burns || locked);
+  const mustAsk = !isFetched() && (limited || locked);
   if (problem || mustAsk) ask(problem); else load();
 }
 
 /** Shows the form, with the fields that are needed now. */
 function ask(problem) {
-  const isFetched = upload !== null;
   const canDecrypt = problem !== INSECURE;
-  const canSkip = problem && (isFetched || !key);
+  const canSkip = problem && (upload !== null || !key && !gated && !opened);
   say($("problem"), canDecrypt ? problem : "");
   $("https").href = secureAddress();
   show($("insecure"), !canDecrypt);
   $("state").textContent = "";
   show($("gate"), canDecrypt || canSkip);
-  show($("burns"), burns && !isFetched);
+  const isTaken = isFetched() || reading.until !== undefined;
+  show($("burns"), burns && !isTaken);
+  const others = reads === 2 ? "once more" : `${reads - 1} more times`;
+  say($("limited"), !limited || burns || isTaken ? ""
+    : `Opening this paste takes one of its readings; then it can be opened ${reads > 1 ? others : "no more"}.`);
   show($("key-row"), problem && canDecrypt);
-  show($("password-row"), locked && !isFetched);
-  $("password").required = locked && !isFetched;
-  $("go").textContent = isFetched ? "Decrypt" : burns ? "Open and delete it" : "Open";
+  show($("password-row"), locked && !isFetched());
+  $("password").required = locked && !isFetched();
+  $("go").textContent = isFetched() ? "Decrypt" : isTaken ? "Try again" : burns ? "Open and delete it" : "Open";
   show($("go"), canDecrypt);
-  $("as-is").textContent = isFetched ? "Show it as it is" : "Open and delete it without a key";
+  $("as-is").textContent = isFetched() ? "Show it as it is" : "Open and delete it without a key";
   show($("as-is"), canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
@@ -82,7 +103,7 @@ function takeKey() {
   if ($("key-row").hidden) return true;
   const entered = $("key").value.trim();
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
-  if (!seal.isKey(candidate)) {
+  if (!keys.isKey(candidate)) {
     say($("problem"), "That is no key: it is the 43 letters, digits, - and _ behind the # of the link.");
     $("key").focus();
     return false;
@@ -98,14 +119,14 @@ function setFragment() {
   history.replaceState(null, "", location.pathname + location.search + (fragment ? `#${fragment}` : ""));
 }
 
-/** Fetches the content, which burns what burns, and shows it. */
+/** Fetches the content, which takes a read of what is limited, and shows it. */
 async function load() {
   if (loading) return;
   setLoading(true);
   say($("problem"), "");
   show($("insecure"), false);
   try {
-    if (upload === null) upload = await fetchContent();
+    if (!isFetched()) await fetchContent();
     await present();
   } catch (error) {
     fail(error);
@@ -119,48 +140,134 @@ function setLoading(now) {
 }
 
 async function fetchContent() {
+  const secrets = await derive();
+  const password = $("password").value;
   $("state").textContent = "Fetching…";
-  const headers = locked ? passwordHeader($("password").value) : {};
-  const response = await request("GET", `/${id}/raw`, { headers });
-  if (burns) become("burned");
+  const pausing = () => { $("state").textContent = "The connection broke. Going on in a moment…"; };
   try {
-    return await download(response, showProgress);
-  } catch {
-    const lost = "It is off the server, so ask whoever sent the link to share it anew.";
-    const error = new Error(`The connection broke before all of the paste was here. ${burns ? lost : "Try again."}`);
-    throw Object.assign(error, { isEnd: burns });
+    const got = await reading.fetch({ secrets, isGated: gated, password, progress: showProgress, pausing });
+    if (got.content) opened = { key, ...got.content }; else upload = got.upload;
+    if (!gated) forgetPassword();
   } finally {
     showProgress(0);
-    $("password").value = "";
-    revealPassword(false);
   }
+  if (limited && reading.until === undefined && !(reads > 1)) become("burned");
+}
+
+/** What comes of the key and, where it is not the server's, of the password. */
+async function derive() {
+  if (!key || !keys.available) return null;
+  const password = gated && locked ? $("password").value : "";
+  // It takes a second, as it has to.
+  if (password) $("state").textContent = "Deriving the key from the password…";
+  return keys.derive(keys.decode(key), password);
+}
+
+function forgetPassword() {
+  $("password").value = "";
+  revealPassword(false);
 }
 
 function fail(error) {
   $("state").textContent = "";
-  if (error.status === 404) become("gone");
-  if (error.status === 404 || error.isEnd) return end(error.message);
-  const still = burns && upload === null && error.status === 403 ? " The paste is still there." : "";
-  ask("");
-  say($("problem"), error.message + still);
+  if (error.status === 404) {
+    become("gone");
+    const late = () => `The time for reading it ended on ${moment(reading.until)}, before all of it was here.`;
+    return end(reading.until ? `${late()} Ask whoever sent the link to share it anew.` : error.message);
+  }
+  const isWrong = error.code === "proof_wrong" || error instanceof WrongKey;
+  ask(isWrong ? `${WRONG} ${ASK}` : "");
+  say($("problem"), [sentence(error, isWrong), stillThere(error)].filter(Boolean).join(" "));
   if (error.code === "password_wrong") $("password").select();
+}
+
+function sentence(error, isWrong) {
+  if (isWrong) return `${WRONG} ${ASK}`;
+  if (error instanceof Broken) return "The connection broke before all of the paste was here. Try again.";
+  return error.message;
+}
+
+/** What has become of a paste with a limit that could not be shown. */
+function stillThere(error) {
+  if (!limited || isFetched()) return "";
+  if (reading.until !== undefined) return `The server keeps it for you until ${moment(reading.until)}, as long as this page is open.`;
+  return error.status === 403 ? "The paste is still there." : "";
 }
 
 /** Decrypts what was fetched, if there is a key, and shows it. */
 async function present() {
   const problem = keyProblem();
   if (problem) return ask(problem);
+  if (opened && opened.key !== key) throw new WrongKey();
   $("state").textContent = key ? "Decrypting…" : "";
-  const plain = key ? await seal.open(upload, key) : upload;
+  if (!opened && key && isSealed(upload)) await openUpload();
+  if (opened) return showFiles();
+  const plain = key ? await open(upload, key) : upload;
   if (!plain) {
-    const kept = burns ? " The paste is off the server; this page alone still holds it, so do not close it." : "";
+    const kept = limited ? " This page alone holds it, so do not close it." : "";
     return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
   }
   const kind = recognise(plain);
-  if (!key && kind.isUnknown && mayBeSealed && !shownAsIs) {
-    return ask(seal.available ? `${MISSING} ${ASK}` : INSECURE);
+  const isUnread = isSealed(plain) || kind.isUnknown && mayBeSealed;
+  if (!key && isUnread && !shownAsIs) return ask(keys.available ? `${MISSING} ${ASK}` : INSECURE);
+  showContent(whole, plain, kind);
+  await confirm();
+}
+
+/** Opens what is sealed and was kept as it is. */
+async function openUpload() {
+  const opener = new Opener((await derive()).root);
+  await opener.push(upload);
+  opened = { key, ...await opener.finish() };
+}
+
+/** Shows what was sealed: a text or a picture by itself, else a list. */
+async function showFiles() {
+  const all = opened.files;
+  if (all.length === 1) {
+    await view(all[0]);
+  } else {
+    leaveGate();
+    files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
+    show($("files"), true);
+    showFacts();
+    $("files").querySelector("button").focus({ preventScroll: true });
   }
-  showContent(plain, kind);
+  await confirm();
+}
+
+/** Shows one of the files that were sealed. */
+async function view(file) {
+  const bytes = new Uint8Array(await file.blob.arrayBuffer());
+  showContent(file, bytes, recognise(bytes));
+}
+
+/** Tells the server that everything is here, and the reader what the server did otherwise than the sender asked. */
+async function confirm() {
+  forgetPassword();
+  const isLast = burns || reading.left === 0;
+  let state = "";
+  try {
+    await reading.confirm();
+    if (limited && isLast) become("burned");
+    if (fate === "burned") state = "The server has deleted this paste. Keep what you need before you leave.";
+    else if (reading.left > 0) state = `This reading is used up; left to others: ${reading.left}.`;
+  } catch {
+    state = `The server could not be told that this paste was read; it is to end the reading by itself on ${moment(reading.until)}.`;
+  }
+  $("state").textContent = state;
+  say($("differs"), opened ? difference() : "");
+}
+
+/** What the server does otherwise than the sender asked. */
+function difference() {
+  const { reads: asked, expires } = opened;
+  const times = asked === 1 ? "once" : `${asked} times`;
+  const faults = [];
+  if (asked && !(reads <= asked)) faults.push(`that it can be opened ${times} at most, and the server allows more`);
+  const isLate = answer.sliding || answer.expires_at > expires + LATE_SECONDS;
+  if (expires && isLate && fate !== "burned") faults.push(`that it ends on ${moment(expires)}, and the server keeps it longer`);
+  return faults.length > 0 ? `The sender asked ${faults.join("; and ")}. Tell them: others may read it, too.` : "";
 }
 
 function showAsIs() {
@@ -169,16 +276,25 @@ function showAsIs() {
   load();
 }
 
-function showContent(bytes, kind) {
+/** Takes the form away; whether it was there. */
+function leaveGate() {
   const hadGate = !$("gate").hidden;
   say($("problem"), "");
   show($("gate"), false);
+  return hadGate;
+}
+
+/** Shows the bytes of a file, which are of this kind. */
+function showContent(file, bytes, kind) {
+  const hadGate = leaveGate();
   // Never a type that a browser would run, even when somebody opens the address of the blob.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
-  shown = { ...kind, url: URL.createObjectURL(blob), size: bytes.length };
+  shown = { ...kind, file, url: URL.createObjectURL(blob), size: bytes.length };
   $("download").href = shown.url;
-  $("download").download = `${id}.${kind.extension}`;
+  $("download").download = file.name === undefined ? `${id}.${kind.extension}` : files.savedName(file.name);
+  $("name").replaceChildren(...(file.name === undefined ? [] : files.describe(file)));
+  show($("name"), file.name !== undefined);
   const isText = kind.text !== null;
   for (const tool of ["copy", "wrap", "goto", "text"]) show($(tool), isText);
   show($("image"), kind.picture);
@@ -187,7 +303,6 @@ function showContent(bytes, kind) {
   if (kind.picture) $("picture").src = shown.url;
   show($("content"), true);
   showFacts();
-  $("state").textContent = burns ? "The server has deleted this paste. Keep what you need before you leave." : "";
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
   if (!isText) return;
@@ -247,8 +362,8 @@ function enterLines() {
 function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
-  upload = null;
-  for (const part of ["content", "gate", "insecure"]) show($(part), false);
+  upload = opened = null;
+  for (const part of ["content", "files", "differs", "gate", "insecure"]) show($(part), false);
   $("state").textContent = "";
   say($("problem"), sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
@@ -258,6 +373,7 @@ function end(sentence) {
 function forgetContent() {
   if (shown) URL.revokeObjectURL(shown.url);
   shown = null;
+  $("said").textContent = "";
   $("text").replaceChildren();
   $("picture").removeAttribute("src");
 }
@@ -285,7 +401,7 @@ function followFragment() {
   // What is being fetched is opened with the new key.
   if (loading) return;
   shownAsIs = false;
-  show($("content"), false);
+  for (const part of ["content", "files", "differs"]) show($(part), false);
   forgetContent();
   begin();
 }
@@ -299,7 +415,9 @@ function become(what) {
 }
 
 function showFacts() {
-  const facts = [size(shown?.size ?? answer.size), `created ${moment(answer.created_at)}`];
+  const known = opened ? opened.files.reduce((sum, file) => sum + file.size, 0) : shown?.size;
+  // What is sealed is padded: its own size is known when it is open.
+  const facts = [known === undefined && gated ? `at most ${size(answer.size)}` : size(known ?? answer.size), `created ${moment(answer.created_at)}`];
   const left = answer.expires_at - Date.now() / 1000;
   const end = ending(answer, period);
   facts.push(fate || (answer.sliding || left < 1 ? end : `${end}, in ${duration(left)}`));
@@ -316,11 +434,12 @@ async function watch() {
     return setTimeout(watch, CHECKED_SECONDS * 1000);
   }
   if (!fate) become("expired");
-  if (upload === null && !loading) end("This paste has expired.");
+  if (!isFetched() && !loading) end("This paste has expired.");
 }
 
-/** Whether something would be lost with this page: what burns while it is fetched, and when it is here. */
-const isAtRisk = () => burns && loading || fate === "burned" && upload !== null && !isKept;
+/** Whether something would be lost with this page: a read that is taken, or what it brought. */
+const isAtRisk = () => limited && (loading
+  || (isFetched() ? (opened?.files ?? [whole]).some((file) => !kept.has(file)) : reading.until !== undefined && !fate));
 
 const revealPassword = reveals($("reveal"), $("password"));
 
@@ -328,10 +447,10 @@ $("gate").addEventListener("submit", (event) => { event.preventDefault(); if (ta
 $("as-is").addEventListener("click", showAsIs);
 $("copy").addEventListener("click", () => {
   const copied = copy(shown.text);
-  isKept ||= copied;
+  if (copied) kept.add(shown.file);
   $("said").textContent = copied ? "Copied." : "This browser does not let pages copy: select the text.";
 });
-$("download").addEventListener("click", () => { isKept = true; });
+$("download").addEventListener("click", () => kept.add(shown.file));
 $("wrap").addEventListener("click", () => {
   const wraps = $("text").classList.toggle("wrap");
   $("wrap").setAttribute("aria-pressed", wraps);

@@ -14,6 +14,8 @@ mod client_harness;
 mod harness;
 mod http_client;
 mod response;
+#[cfg(feature = "client")]
+mod sealed_format;
 
 mod at_rest;
 #[cfg(feature = "client")]

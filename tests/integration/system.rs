@@ -35,5 +35,7 @@ mod pages_login;
 #[cfg(feature = "client")]
 mod pages_reading;
 #[cfg(feature = "client")]
+mod pages_sealed;
+#[cfg(feature = "client")]
 mod proxies;
 mod schemathesis;

@@ -5,6 +5,7 @@ use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
 use crate::client_harness::Client;
 use crate::harness::Server;
+use crate::sealed_format::{Secret, post_first_edition};
 use serde_json::json;
 
 /// Keys, as `WebDriver` writes them.
@@ -150,10 +151,14 @@ fn every_state_can_be_read_by_everybody() {
     let Some(browser) = Browser::start() else { return };
     let text = "a text\n".repeat(20) + &"long ".repeat(100) + "\u{202e}\u{200b}\n" + &"x".repeat(500);
     let sealed = client.create(&text, &[]);
+    let secret = Secret::random(None);
+    let manifest = json!({ "files": [{ "name": "a/b.txt", "size": 2 }, { "name": "c".repeat(200), "size": 1 }] });
+    let (_, several) = secret.post(&server, secret.pack(&manifest, &[b"abc"]), &[]);
     let states = [
         (url(&server), "#create"),
         (format!("{}:L2", client.create(&text, &[])), "#text"),
         (client.create(png(), &[]), "#image"),
+        (several, "#files"),
         (client.create("x", &["--burn", "-p"]), "#gate"),
         (sealed.split('#').next().unwrap().to_owned(), "#key"),
         (format!("{}/000000000000", url(&server)), "main"),
@@ -192,7 +197,6 @@ const UNTRUSTED: &str = "Cross-Origin-Opener-Policy header has been ignored";
 #[test]
 fn without_https_the_page_says_what_to_do() {
     let server = Server::start(&[]);
-    let client = Client::new(&server);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let Some(browser) = Browser::start_with(&["--host-resolver-rules=MAP paste.test 127.0.0.1"], &json!({})) else {
         return;
@@ -211,8 +215,8 @@ fn without_https_the_page_says_what_to_do() {
     browser.click("#copy");
     assert_eq!(browser.text("#copied"), "Copied.");
     expect_text(&browser, &link, "readable\n");
-    for burn in [&[][..], &["--burn"]] {
-        let sealed = client.create("sealed", burn);
+    for burn in [&[][..], &[("X-Burn-After-Read", "true")]] {
+        let (_, sealed) = post_first_edition(&server, b"sealed", burn);
         browser.open(&sealed.replace(&url(&server), &plain));
         browser.wait_to_see("#insecure");
         assert!(browser.text("#insecure").contains("fpaste get") && browser.sees("#https"));
@@ -298,7 +302,7 @@ fn a_page_whose_script_does_not_come_says_so() {
         browser.open(page);
         browser.wait_for("!document.querySelector('#unstarted')");
         // One of many is enough.
-        for blocked in ["*/static/page.*", "*/static/paste.*", "*/static/create.*", "*/static/seal.*"] {
+        for blocked in ["*/static/page.*", "*/static/paste.*", "*/static/create.*", "*/static/keys.*"] {
             let is_other =
                 page == &pages[0] && blocked.contains("paste") || page != &pages[0] && blocked.contains("create");
             if is_other {

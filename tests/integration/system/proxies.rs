@@ -5,6 +5,7 @@ use super::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certif
 use super::programs::{find, has};
 use crate::client_harness::Client;
 use crate::harness::{Folder, SOON, Server, wait_until};
+use crate::sealed_format::read;
 use serde_json::json;
 use std::fs;
 use std::net::TcpStream;
@@ -279,7 +280,7 @@ fn nginx_serves_under_a_prefix_beside_other_things() {
 
 #[test]
 fn the_pages_work_through_nginx_below_a_prefix() {
-    let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
+    let Some((server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     // The made-up authority is not in the browser's list.
     let Some(browser) = Browser::start_with(&["--ignore-certificate-errors"], &json!({})) else { return };
     let url = format!("{}/paste", people.url);
@@ -301,8 +302,7 @@ fn the_pages_work_through_nginx_below_a_prefix() {
     browser.click("#go");
     browser.wait_for("document.querySelector('.line')?.textContent === 'through a proxy\\n'");
     browser.expect_clean(&url, &[]);
-    let reader = people.anonymous().with("FPASTE_PASSWORD", "word");
-    assert_eq!(reader.run(&["get", "-p", &link]).succeeded().text(), "through a proxy");
+    assert_eq!(read(&server, &link, Some("word")).files, [b"through a proxy"]);
 }
 
 /// Caddy, ended on drop.

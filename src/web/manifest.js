@@ -1,0 +1,100 @@
+// The manifest of a sealed paste: names, types and sizes of its files, and what the sender asked of the server.
+//
+// Invariant: what is written is what is read, and a manifest that breaks a rule is none. Must never let a name through that
+// could lead out of the folder it is saved in.
+
+const MAX_BYTES = 1 << 20;
+const MAX_FILES = 10000;
+const MAX_PART_BYTES = 255;
+const MAX_NAME_BYTES = 1024;
+
+const byteLength = (text) => new TextEncoder().encode(text).length;
+
+/** What a sealed paste forbids about a name, as the end of a sentence; "" for a good one. */
+function fault(name) {
+  const parts = name.split("/");
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "has control characters";
+  if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(name)) return "is no valid Unicode";
+  if (name.includes("\\")) return "has a backslash";
+  if (/^[a-z]:/i.test(name)) return "begins with a drive letter";
+  if (parts.some((part) => ["", ".", ".."].includes(part))) return "is no name below a folder";
+  const isLong = byteLength(name) > MAX_NAME_BYTES || parts.some((part) => byteLength(part) > MAX_PART_BYTES);
+  return isLong ? "is too long" : "";
+}
+
+/** The first name that no sealed paste may have beside the others, and why: `{ name, fault }`; null for good ones. */
+export function badName(names) {
+  const bad = names.find(fault);
+  if (bad !== undefined) return { name: bad, fault: fault(bad) };
+  const taken = new Map();
+  for (const name of names) {
+    const lower = name.toLowerCase();
+    if (taken.has(lower)) return { name, fault: "is there twice" };
+    taken.set(lower, name);
+  }
+  for (const [lower, name] of taken) {
+    for (let at = lower.indexOf("/"); at >= 0; at = lower.indexOf("/", at + 1)) {
+      if (taken.has(lower.slice(0, at))) return { name, fault: "lies in a folder that is a file" };
+    }
+  }
+  return null;
+}
+
+/** Why so many files or such a manifest cannot be sent; "" where they can. */
+export function refusal(files, bytes) {
+  return files.length > MAX_FILES || bytes.length > MAX_BYTES
+    ? `A paste holds ${MAX_FILES} files at most, and their names 1 MiB: put them into an archive.` : "";
+}
+
+/** The manifest as bytes. Fields that are undefined are left out. */
+export const write = (manifest) => new TextEncoder().encode(JSON.stringify(manifest));
+
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isMissingOr = (kind, value) => value === undefined || typeof value === kind;
+
+function isFile(file) {
+  return file !== null && typeof file === "object" && isCount(file.size) && isMissingOr("string", file.name)
+    && isMissingOr("string", file.type) && isMissingOr("boolean", file.executable);
+}
+
+/** The manifest in these bytes, of a plaintext with `room` bytes behind it; null for what breaks a rule. */
+function parse(bytes, room) {
+  let manifest;
+  try {
+    manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch {
+    return null;
+  }
+  const { files, reads, expires_at: expires } = manifest ?? {};
+  if (!Array.isArray(files) || files.length < 1 || files.length > MAX_FILES || !files.every(isFile)) return null;
+  const names = files.map((file) => file.name);
+  if (names.includes(undefined) ? names.length > 1 : badName(names)) return null;
+  if (![reads, expires].every((value) => value === undefined || isCount(value)) || reads === 0) return null;
+  return files.reduce((sum, { size }) => sum + size, 0) <= room ? { files, reads, expires } : null;
+}
+
+/**
+ * The files in a plaintext, a Blob, and what the sender asked for: `{ files: [{ name, type, size, blob }], reads, expires }`;
+ * null for what breaks a rule. Their blobs have a type that no browser runs.
+ */
+export async function unpack(plain) {
+  const prefix = new DataView(await plain.slice(0, 4).arrayBuffer());
+  const length = prefix.byteLength === 4 ? prefix.getUint32(0) : Infinity;
+  if (length > MAX_BYTES || 4 + length > plain.size) return null;
+  const bytes = new Uint8Array(await plain.slice(4, 4 + length).arrayBuffer());
+  const manifest = parse(bytes, plain.size - 4 - length);
+  if (!manifest) return null;
+  let at = 4 + length;
+  const files = manifest.files.map(({ name, type, size }) => {
+    const blob = plain.slice(at, at += size, "application/octet-stream");
+    return { name, type, size, blob };
+  });
+  return { ...manifest, files };
+}
+
+/** The plaintext of files, each a Blob, behind their manifest, and with zeros behind them. */
+export function pack(manifest, blobs, padding) {
+  const prefix = new DataView(new ArrayBuffer(4));
+  prefix.setUint32(0, manifest.length);
+  return new Blob([prefix, manifest, ...blobs, new Uint8Array(padding)]);
+}

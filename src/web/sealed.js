@@ -1,0 +1,141 @@
+// The container of a sealed paste: a salt, a commitment to its key, and chunks of AES-256-GCM (NIST SP 800-38D).
+//
+// Invariant: the key is compared before anything is decrypted, so that a wrong one is told from damage. Must never hand out
+// a byte of a chunk before its tag was verified, nor call a content whole before its last chunk was.
+
+import { contentKeys, random } from "./keys.js";
+import { unpack } from "./manifest.js";
+
+const MAGIC = new TextEncoder().encode("fpaste2\n");
+const SALT_BYTES = 16;
+const HEAD_BYTES = MAGIC.length + SALT_BYTES + 32;
+const CHUNK_BYTES = 65536;
+const TAG_BYTES = 16;
+const SEALED_BYTES = CHUNK_BYTES + TAG_BYTES;
+/** So many chunks are read from a file, and put into the browser's keeping, at a time. */
+const BATCH = 64;
+const LEAST_BYTES = 256;
+
+export class WrongKey extends Error {}
+
+export class Damaged extends Error {
+  constructor() {
+    super("This paste is damaged: it is not what the sender sealed. Nothing of it is shown; ask whoever sent it to share it anew.");
+  }
+}
+
+/** Whether bytes begin as a sealed paste does; of fewer than that cannot be told, and they are none. */
+export const isSealed = (bytes) => bytes.length >= MAGIC.length && MAGIC.every((byte, at) => bytes[at] === byte);
+
+/** The most bytes of plaintext whose upload has no more than `most` bytes. */
+export function roomIn(most) {
+  const chunks = Math.max(0, most - HEAD_BYTES);
+  const rest = chunks % SEALED_BYTES;
+  return Math.floor(chunks / SEALED_BYTES) * CHUNK_BYTES + Math.max(0, rest - TAG_BYTES);
+}
+
+/** The length that a plaintext is padded to, so that its size tells little: Padmé (Nikitin et al. 2019). */
+export function padded(length) {
+  if (length <= LEAST_BYTES) return LEAST_BYTES;
+  let exponent = 0;
+  while (2 ** (exponent + 1) <= length) exponent++;
+  const unit = 2 ** (exponent - Math.floor(Math.log2(exponent)) - 1);
+  return Math.ceil(length / unit) * unit;
+}
+
+/** How a chunk is encrypted: its place in the nonce, and whether it is the last. */
+function cipher(index, isLast) {
+  const nonce = new DataView(new ArrayBuffer(12));
+  nonce.setBigUint64(3, BigInt(index));
+  nonce.setUint8(11, isLast ? 1 : 0);
+  return { name: "AES-GCM", iv: nonce };
+}
+
+/** Encrypts a plaintext, a Blob, below a root; the upload. */
+export async function seal(root, plain) {
+  const salt = random(SALT_BYTES);
+  const { key, commitment } = await contentKeys(root, salt);
+  const parts = [MAGIC, salt, commitment];
+  const count = Math.ceil(plain.size / CHUNK_BYTES);
+  for (let index = 0; index < count;) {
+    const batch = new Uint8Array(await plain.slice(index * CHUNK_BYTES, (index + BATCH) * CHUNK_BYTES).arrayBuffer());
+    const sealed = [];
+    for (let at = 0; at < batch.length; at += CHUNK_BYTES, index++) {
+      const chunk = batch.subarray(at, at + CHUNK_BYTES);
+      sealed.push(await crypto.subtle.encrypt(cipher(index, index === count - 1), key, chunk));
+    }
+    parts.push(new Blob(sealed));
+  }
+  return new Blob(parts);
+}
+
+/** Decrypts an upload as it comes. */
+export class Opener {
+  #root;
+  #key = null;
+  #buffer = new Uint8Array(HEAD_BYTES);
+  #filled = 0;
+  /** Chunks that were verified. */
+  #count = 0;
+  #batch = [];
+  #parts = [];
+
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /** The place in the upload from which it has to come again when it broke off: behind what was verified. */
+  get verified() {
+    return this.#key ? HEAD_BYTES + this.#count * SEALED_BYTES : 0;
+  }
+
+  /** Forgets what came and was not verified. */
+  rewind() {
+    this.#filled = 0;
+  }
+
+  /** Takes the next bytes. A chunk is opened when more follows: it is not the last, then. Throws WrongKey or Damaged. */
+  async push(bytes) {
+    for (let at = 0; at < bytes.length;) {
+      if (this.#filled === this.#buffer.length) await this.#open(false);
+      const piece = bytes.subarray(at, at + this.#buffer.length - this.#filled);
+      this.#buffer.set(piece, this.#filled);
+      this.#filled += piece.length;
+      at += piece.length;
+    }
+  }
+
+  /** The content, once all of it has come; see `unpack`. Throws WrongKey or Damaged. */
+  async finish() {
+    if (!this.#key) throw new Damaged();
+    await this.#open(true);
+    const content = await unpack(new Blob([...this.#parts, ...this.#batch]));
+    if (!content) throw new Damaged();
+    return content;
+  }
+
+  #open(isLast) {
+    return this.#key ? this.#openChunk(isLast) : this.#openHead();
+  }
+
+  async #openHead() {
+    if (!isSealed(this.#buffer)) throw new Damaged();
+    const salt = this.#buffer.slice(MAGIC.length, MAGIC.length + SALT_BYTES);
+    const { key, commitment } = await contentKeys(this.#root, salt);
+    if (!commitment.every((byte, at) => byte === this.#buffer[MAGIC.length + SALT_BYTES + at])) throw new WrongKey();
+    this.#key = key;
+    this.#buffer = new Uint8Array(SEALED_BYTES);
+    this.#filled = 0;
+  }
+
+  async #openChunk(isLast) {
+    // One of nothing but its tag is none: the last has a byte at least.
+    if (this.#filled <= TAG_BYTES) throw new Damaged();
+    const chunk = this.#buffer.subarray(0, this.#filled);
+    this.#batch.push(await crypto.subtle.decrypt(cipher(this.#count, isLast), this.#key, chunk)
+      .catch(() => { throw new Damaged(); }));
+    this.#count++;
+    this.#filled = 0;
+    if (this.#batch.length === BATCH) this.#parts.push(new Blob(this.#batch.splice(0)));
+  }
+}

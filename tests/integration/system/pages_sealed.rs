@@ -1,0 +1,505 @@
+//! Sealed pastes in the pages: made and opened in a real browser, and by the tests themselves.
+//!
+//! Invariant: what a page makes is opened by code that is not the page's, and the other way round. Must never take what a
+//! page says of a read for what the server knows of it: its receipt is asked.
+
+use super::browser::Browser;
+use super::pages::{ENTER, SHOWN, create, expect_text, id_of, start_again, url};
+use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
+use crate::sealed_format::{HEAD, Secret, post_text, read, unhex};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const BURN: (&str, &str) = ("X-Burn-After-Read", "true");
+
+/// What the server knows of the reads of a paste.
+#[track_caller]
+fn receipt(server: &Server, paste: &Paste) -> Value {
+    let request = server.request("GET", &format!("/{}/status", paste.id)).header("X-Delete-Token", &paste.delete_token);
+    request.send().expect_status(200).json()
+}
+
+#[track_caller]
+fn expect_state(server: &Server, paste: &Paste, state: &str) {
+    assert_eq!(receipt(server, paste)["state"], state);
+}
+
+#[track_caller]
+fn wait_for_problem(browser: &Browser, sentence: &str) {
+    browser.wait_for(&format!("document.querySelector('#problem').textContent.includes(\"{sentence}\")"));
+    assert!(!browser.sees("#content") && !browser.sees("#files"), "nothing of it is shown");
+}
+
+/// The vectors that another implementation has made: the secret and the upload of each.
+fn vectors() -> Vec<(Value, Secret, Vec<u8>)> {
+    let all: Value = serde_json::from_str(include_str!("../../vectors-sealed.json")).unwrap();
+    let upload = |case: &Value| {
+        let secret =
+            Secret::new(unhex(case["key_hex"].as_str().unwrap()).try_into().unwrap(), case["password"].as_str());
+        let salt: [u8; 16] = unhex(case["salt_hex"].as_str().unwrap()).try_into().unwrap();
+        let upload = case["upload_hex"].as_str().map_or_else(
+            || {
+                // The long ones are described by their digests: zeros behind a manifest.
+                let manifest = case["manifest"].as_str().unwrap();
+                let mut plain = u32::try_from(manifest.len()).unwrap().to_be_bytes().to_vec();
+                plain.extend(manifest.as_bytes());
+                plain.resize(usize::try_from(case["plaintext_length"].as_u64().unwrap()).unwrap(), 0);
+                secret.seal(salt, &plain)
+            },
+            unhex,
+        );
+        let digest = crate::sealed_format::hex(&Sha256::digest(&upload));
+        assert_eq!(case["upload_sha256"], digest);
+        (case.clone(), secret, upload)
+    };
+    all["sealed"].as_array().unwrap().iter().map(upload).collect()
+}
+
+#[test]
+fn what_others_sealed_opens() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    for (case, secret, upload) in vectors() {
+        let headers: &[_] = if case["manifest"].as_str().unwrap().contains("\"reads\":1") { &[BURN] } else { &[] };
+        let (paste, link) = secret.post(&server, upload, headers);
+        browser.open(&link);
+        if let Some(password) = case["password"].as_str() {
+            browser.wait_to_see("#password");
+            browser.type_into("#password", password);
+        }
+        if case["password"].is_string() || !headers.is_empty() {
+            browser.wait_to_see("#go");
+            browser.click("#go");
+        }
+        let manifest: Value = serde_json::from_str(case["manifest"].as_str().unwrap()).unwrap();
+        let files = manifest["files"].as_array().unwrap();
+        browser.wait_to_see(if files.len() > 1 { "#files" } else { "#content" });
+        if !headers.is_empty() {
+            browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+            expect_state(&server, &paste, "read");
+        }
+        for (at, file) in files.iter().enumerate() {
+            let name = file["name"].as_str().map_or(format!("{}.txt", paste.id), str::to_owned);
+            let saved = folder.join(name.rsplit('/').next().unwrap());
+            browser.click(&if files.len() > 1 {
+                format!("#files li:nth-child({}) button:last-child", at + 1)
+            } else {
+                "#download".into()
+            });
+            let digest = case["files_sha256"][at].as_str().unwrap();
+            wait_until("the file is there", SOON, || {
+                std::fs::read(&saved).is_ok_and(|bytes| crate::sealed_format::hex(&Sha256::digest(bytes)) == digest)
+            });
+        }
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn the_scripts_pad_as_the_vectors_do() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    let all: Value = serde_json::from_str(include_str!("../../vectors-sealed.json")).unwrap();
+    let pairs = &all["padded_length"];
+    let script = "const { href } = document.querySelector('link[href*=\"/sealed.\"]');
+        return import(href).then(({ padded }) => arguments[0].map(([length]) => [length, padded(length)]))";
+    assert_eq!(&browser.run(script, std::slice::from_ref(pairs)), pairs);
+    // A name that leads out of a folder, or is another one on some system, is none.
+    let names: [(&[&str], bool); 15] = [
+        (&["a", "b/c", "b/d", "…"], true),
+        (&["a", "A"], false),
+        (&["a", "A/b"], false),
+        (&[""], false),
+        (&["/a"], false),
+        (&["a/"], false),
+        (&["a//b"], false),
+        (&["./a"], false),
+        (&["a/../b"], false),
+        (&["C:a"], false),
+        (&["a\\b"], false),
+        (&["a\u{1}"], false),
+        (&["a\u{9f}"], false),
+        (&[&"é".repeat(128)], false),
+        (&[&["x".repeat(250), "y".repeat(250), "z".repeat(250), "v".repeat(250), "w".repeat(250)].join("/")], false),
+    ];
+    let script = "const { href } = document.querySelector('link[href*=\"/manifest.\"]');
+        return import(href).then(({ badName }) => badName(arguments[0]) === null)";
+    for (names, good) in names {
+        assert_eq!(browser.run(script, &[json!(names)]), good, "{names:?}");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn several_files_go_into_one_paste_under_their_names() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    browser.open(&url(&server));
+    let choose = "const files = new DataTransfer();
+        for (const [name, text, type] of arguments[0]) files.items.add(new File([text], name, { type }));
+        document.querySelector('#file').files = files.files;
+        document.querySelector('#file').dispatchEvent(new Event('change'))";
+    // What a sealed paste forbids is said before anything is sent.
+    for (names, said) in [(["a.txt", "A.TXT"], "is there twice"), (["a", "b\\c"], "has a backslash")] {
+        browser.run(choose, &[json!(names.map(|name| (name, "x", "")))]);
+        browser.click("#send");
+        browser.wait_for(&format!("document.querySelector('#problem').textContent.includes('{said}')"));
+    }
+    browser.run(choose, &[json!([["a", "x", ""], ["b", "y", ""]])]);
+    browser.click("#encrypt");
+    browser.click("#send");
+    browser.wait_for("document.querySelector('#problem').textContent.includes('one file')");
+    browser.click("#encrypt");
+    assert!(browser.requests().iter().all(|request| !request.starts_with("POST ")));
+    let large = "0123456789".repeat(20_000);
+    let chosen =
+        json!([["a.txt", "first\n", "text/plain"], ["<b>\u{202e}gnp.html", large, "text/html"], ["empty", "", ""]]);
+    browser.run(choose, &[chosen]);
+    assert!(!browser.sees("#nameless"), "among several, none goes without its name");
+    browser.run("document.querySelector('#expiry').value = '600'", &[]);
+    browser.type_into("#reads", "3");
+    let link = create(&browser);
+    assert!(browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings."), "{}", browser.text("#facts"));
+    let opened = read(&server, &link, None);
+    let expires = opened.manifest["expires_at"].as_u64().unwrap();
+    assert!((unix_now() + 500..=unix_now() + 600).contains(&expires), "{expires}");
+    assert_eq!(opened.manifest["reads"], 3);
+    let files = json!([
+        { "name": "a.txt", "type": "text/plain", "size": 6 },
+        { "name": "<b>\u{202e}gnp.html", "type": "text/html", "size": 200_000 },
+        { "name": "empty", "size": 0 }
+    ]);
+    assert_eq!(opened.manifest["files"], files);
+    assert_eq!(opened.files, [b"first\n".to_vec(), large.clone().into_bytes(), Vec::new()]);
+    assert_eq!(opened.padded, 200_704, "a length with many others");
+
+    // One more reading, of two that are left.
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    assert!(browser.text("#limited").contains("once more"), "{}", browser.text("#limited"));
+    assert!(browser.text("#facts").starts_with("at most "), "{}", browser.text("#facts"));
+    browser.click("#go");
+    browser.wait_to_see("#files");
+    browser.wait_for("document.querySelector('#state').textContent.includes('left to others: 1')");
+    assert!(browser.text("#facts").starts_with("195.3 KiB"), "{}", browser.text("#facts"));
+    let listed = browser.text("#files li:nth-child(2) span");
+    assert!(listed.starts_with("<b>") && listed.contains("text/html, 195.3 KiB"), "{listed}");
+    assert!(browser.sees("#files .odd"), "what turns the direction of writing is marked in names, too");
+    browser.click("#files li:first-child button");
+    browser.wait_to_see("#content");
+    assert_eq!(browser.string(SHOWN), "first\n");
+    assert_eq!(browser.text("#name"), "a.txt, text/plain");
+    browser.click("#files li:nth-child(2) button:last-child");
+    let saved = folder.join("_b__gnp.html");
+    wait_until("the file is there", SOON, || std::fs::read(&saved).is_ok_and(|bytes| bytes == large.as_bytes()));
+    server.get(&format!("/{}", id_of(&link))).expect_field("reads_left", 1);
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_file_goes_without_its_name_when_told() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    let file = folder.join("Zażółć.bin");
+    std::fs::write(&file, [0, 1, 2]).unwrap();
+    browser.open(&url(&server));
+    for (nameless, name) in [(false, json!("Zażółć.bin")), (true, Value::Null)] {
+        browser.type_into("#file", file.to_str().unwrap());
+        if nameless {
+            browser.click("#nameless");
+        }
+        let opened = read(&server, &create(&browser), None);
+        assert_eq!(opened.manifest["files"][0]["name"], name);
+        assert_eq!(opened.files, [[0, 1, 2]]);
+        start_again(&browser);
+    }
+    assert!(!browser.sees("#nameless"));
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_sealed_password_never_leaves_the_page() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    browser.type_into("#text", "locked");
+    browser.type_into("#password", "hąsło");
+    browser.click("#burn");
+    let link = create(&browser);
+    let metadata = server.get(&format!("/{}", id_of(&link))).json();
+    assert_eq!([&metadata["password_proof"], &metadata["proof_required"]], [true, true]);
+    browser.open(&link);
+    browser.wait_to_see("#password");
+    browser.press("wrong");
+    browser.press(ENTER);
+    wait_for_problem(&browser, "The password is wrong.");
+    assert!(browser.text("#problem").ends_with("The paste is still there."));
+    browser.press("hąsło");
+    browser.press(ENTER);
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "locked\n");
+    browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+    browser.expect_clean(&url(&server), &["status of 403"]);
+    // Both ways, and what the page makes opens with the password alone.
+    browser.click("#copy");
+    browser.open(&url(&server));
+    browser.type_into("#text", "locked again");
+    browser.type_into("#password", "hąsło");
+    let link = create(&browser);
+    assert_eq!(read(&server, &link, Some("hąsło")).files, [b"locked again"]);
+    let sent = browser.value("performance.getEntriesByType('resource').map((entry) => entry.name).join()").to_string();
+    assert!(!sent.contains("sło") && !sent.contains("%C4%85"), "{sent}");
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let (paste, link) = post_text(&server, b"once", &[BURN]);
+    for wrong in ["", &format!("#{}", "A".repeat(43)), "#short"] {
+        browser.open(&format!("{}{wrong}", link.split('#').next().unwrap()));
+        browser.wait_to_see("#go");
+        if wrong.len() == 44 {
+            browser.click("#go");
+            wait_for_problem(&browser, "This key does not open this paste: the link is another one's");
+            assert!(browser.text("#problem").ends_with("The paste is still there."), "{}", browser.text("#problem"));
+        }
+        browser.wait_to_see("#key");
+        assert!(!browser.sees("#as-is"), "there is nothing to be had without the key");
+        expect_state(&server, &paste, "unread");
+    }
+    browser.type_into("#key", &link);
+    browser.click("#go");
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "once\n");
+    browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+    expect_state(&server, &paste, "read");
+    browser.expect_clean(&url(&server), &["status of 403"]);
+    browser.click("#copy");
+    // A server without a gate: the commitment tells a wrong key, and the right one is taken then.
+    let secret = Secret::random(None);
+    let manifest = json!({ "files": [{ "size": 4 }] });
+    let upload = secret.pack(&manifest, &[b"open"]);
+    let ungated = server.post(upload).header("Content-Type", "application/octet-stream").created();
+    let address = format!("{}{}", url(&server), ungated.path());
+    for wrong in [String::new(), format!("#{}", "A".repeat(43))] {
+        browser.open(&format!("{address}{wrong}"));
+        browser.wait_to_see("#key");
+        wait_for_problem(&browser, if wrong.is_empty() { "has no key" } else { "the link is another one's" });
+        browser.type_into("#key", &secret.fragment());
+        browser.click("#go");
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), "open\n");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_damaged_paste_is_shown_in_no_part() {
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
+    let Some(browser) = Browser::start() else { return };
+    let secret = Secret::random(None);
+    let text = "0123456789abcde\n".repeat(20_000);
+    let manifest = json!({ "files": [{ "size": text.len() }] });
+    let good = secret.pack(&manifest, &[text.as_bytes()]);
+    let (first, second) = (HEAD..HEAD + 65_552, HEAD + 65_552..HEAD + 2 * 65_552);
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let reordered = [&good[..HEAD], &good[second.clone()], &good[first.clone()], &good[second.end..]].concat();
+    let bad_manifests = [
+        json!({ "files": [] }),
+        json!({ "files": [{ "size": 300 }] }),
+        json!({ "files": [{ "size": -1 }] }),
+        json!({ "files": [{ "size": 1.5 }] }),
+        json!({ "files": [{ "size": 0 }, { "size": 0 }] }),
+        json!({ "files": [{ "size": 0, "name": "../x" }] }),
+        json!({ "files": [{ "size": 0, "name": "x" }, { "size": 0, "name": "X/y" }] }),
+        json!({ "files": [{ "size": 0, "name": 5 }] }),
+        json!({ "files": [{ "size": 0 }], "reads": 0 }),
+        json!([]),
+    ];
+    let mut damaged = vec![
+        flipped,
+        reordered,
+        // Cut within a chunk, at its end, behind the head; and longer than it was.
+        good[..good.len() - 1].to_vec(),
+        good[..second.end].to_vec(),
+        good[..HEAD].to_vec(),
+        [&good[..], &good[first]].concat(),
+        // A manifest of more bytes than there are.
+        secret.seal([7; 16], &u32::MAX.to_be_bytes().repeat(64)),
+    ];
+    damaged.extend(bad_manifests.iter().map(|manifest| secret.pack(manifest, &[])));
+    for upload in damaged {
+        let (_, link) = secret.post(&server, upload, &[]);
+        browser.open(&link);
+        wait_for_problem(&browser, "This paste is damaged");
+        assert!(!browser.sees("#key"), "another key would not help");
+    }
+    // Of one that burns, the read is not confirmed.
+    let (paste, link) = secret.post(&server, good[..second.end].to_vec(), &[BURN]);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    wait_for_problem(&browser, "This paste is damaged");
+    expect_state(&server, &paste, "leased");
+    expect_text(&browser, &secret.post(&server, good, &[]).1, &text);
+    browser.expect_clean(&url(&server), &[]);
+}
+
+/// A relay to a server for one request a connection, which breaks off within the contents of pastes after so many bytes, as
+/// long as `breaks` is not 0, which it counts down; its address.
+fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
+    let breaks = Arc::clone(breaks);
+    std::thread::spawn(move || {
+        for mut peer in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n")
+                && Read::by_ref(&mut peer).take(1).read_to_end(&mut head).is_ok_and(|read| read > 0)
+            {}
+            let head = String::from_utf8(head).unwrap().replace("keep-alive", "close");
+            let Ok(mut server) = TcpStream::connect(&upstream) else { return };
+            server.write_all(head.as_bytes()).unwrap();
+            let one_less = |left: usize| left.checked_sub(1);
+            let breaks_now = head.contains("/raw HTTP")
+                && breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+            let _ = std::io::copy(&mut server.take(if breaks_now { bytes } else { u64::MAX }), &mut peer);
+        }
+    });
+    format!("http://{address}")
+}
+
+/// What the console says of a broken connection.
+const BREAKS: &[&str] = &["ERR_CONTENT_LENGTH_MISMATCH", "ERR_EMPTY_RESPONSE"];
+
+#[test]
+fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let text = "0123456789abcde\n".repeat(20_000);
+    for headers in [&[BURN][..], &[]] {
+        let relay = breaking_relay(&server, &Arc::new(AtomicUsize::new(2)), 150_000);
+        let (paste, link) = post_text(&server, text.as_bytes(), headers);
+        browser.open(&link.replace(&url(&server), &relay));
+        if !headers.is_empty() {
+            browser.wait_to_see("#go");
+            browser.click("#go");
+        }
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), text);
+        if !headers.is_empty() {
+            browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+            expect_state(&server, &paste, "read");
+            browser.click("#copy");
+        }
+        browser.expect_clean(&relay, BREAKS);
+    }
+    // Broken for good: the read is this page's as long as it is open, and the button goes on with it.
+    let breaks = Arc::new(AtomicUsize::new(usize::MAX));
+    let relay = breaking_relay(&server, &breaks, 2000);
+    let (paste, link) = post_text(&server, text.as_bytes(), &[BURN]);
+    browser.open(&link.replace(&url(&server), &relay));
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    wait_for_problem(&browser, "The connection broke");
+    assert!(browser.text("#problem").contains("keeps it for you until"), "{}", browser.text("#problem"));
+    expect_state(&server, &paste, "leased");
+    assert_eq!(browser.text("#go"), "Try again");
+    breaks.store(0, Ordering::Relaxed);
+    browser.click("#go");
+    browser.wait_to_see("#text");
+    browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+    expect_state(&server, &paste, "read");
+    browser.expect_clean(&relay, BREAKS);
+}
+
+#[test]
+fn a_page_that_is_closed_confirms_nothing() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let (paste, link) = post_text(&server, "0123456789abcde\n".repeat(100_000).as_bytes(), &[BURN]);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    let conditions =
+        json!({ "offline": false, "latency": 0, "uploadThroughput": 100_000, "downloadThroughput": 100_000 });
+    browser.devtools("Network.emulateNetworkConditions", &conditions);
+    browser.click("#go");
+    browser.wait_for("document.querySelector('#bar').value > 0");
+    assert!(!browser.sees("#content"));
+    browser.run("setTimeout(() => location.replace('about:blank'))", &[]);
+    browser.wait_for("location.href === 'about:blank'");
+    expect_state(&server, &paste, "leased");
+    server.get(&paste.path()).expect_code(404, "not_found");
+}
+
+/// A manifest, the headers its paste is made with, and what a reader is told; nothing: "".
+type Treatment = (Value, &'static [(&'static str, &'static str)], &'static str);
+
+#[test]
+fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let secret = Secret::random(None);
+    let soon = unix_now() + 600;
+    let cases: [Treatment; 6] = [
+        (json!({ "files": [{ "size": 1 }], "reads": 1 }), &[], "opened once at most"),
+        (json!({ "files": [{ "size": 1 }], "reads": 2 }), &[("X-Reads", "3")], "opened 2 times at most"),
+        (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[], "keeps it longer"),
+        (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "86400")], "keeps it longer"),
+        (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "605")], ""),
+        (json!({ "files": [{ "size": 1 }], "reads": 3 }), &[("X-Reads", "2")], ""),
+    ];
+    for (manifest, headers, said) in cases {
+        let (_, link) = secret.post(&server, secret.pack(&manifest, &[b"x"]), headers);
+        browser.open(&link);
+        if headers.iter().any(|(name, _)| *name == "X-Reads") {
+            browser.wait_to_see("#go");
+            browser.click("#go");
+        }
+        browser.wait_for(
+            "!document.querySelector('#content').hidden && !document.querySelector('#state').textContent.includes('…')",
+        );
+        assert_eq!(browser.sees("#differs"), !said.is_empty(), "{manifest}");
+        if !said.is_empty() {
+            assert!(browser.text("#differs").contains(said), "{}", browser.text("#differs"));
+        }
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn proofs_and_keys_are_in_no_address_and_no_log() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    browser.type_into("#text", "secret");
+    browser.click("#burn");
+    let link = create(&browser);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    browser.wait_to_see("#text");
+    browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
+    let secret = Secret::of(&link, None);
+    let proof = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, secret.link_proof());
+    let requests = browser.requests().join("\n");
+    for text in [&requests, &server.log()] {
+        assert!(!text.contains(&proof) && !text.contains(&secret.fragment()), "{text}");
+    }
+    let stored = browser.string("JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])");
+    assert!(!stored.contains(&proof) && !stored.contains(&secret.fragment()), "{stored}");
+    browser.expect_clean(&url(&server), &[]);
+}
