@@ -27,6 +27,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),
+    ("zip.js", SCRIPT, include_str!("web/zip.js")),
     ("files.js", SCRIPT, include_str!("web/files.js")),
     ("qr.js", SCRIPT, include_str!("web/qr.js")),
     ("solver.js", SCRIPT, include_str!("web/solver.js")),

@@ -32,9 +32,12 @@ let isLinkKept = false;
 /** Whether somebody has the password: they wrote it, or it was copied or looked at beside the link. */
 let isSecretKept = true;
 
-const chosen = () => [...$("file").files];
+/** What was dropped with a folder in it, which a field cannot hold; null where the field has what was chosen. */
+let dropped = null;
+/** What is chosen: `{ name, blob }` each. */
+const chosen = () => dropped ?? Array.from($("file").files, (blob) => ({ name: blob.name, blob }));
 /** Whether what is chosen is one picture. */
-const isPicture = (files) => files.length === 1 && files[0].type.startsWith("image/");
+const isPicture = (files) => files.length === 1 && files[0].blob.type.startsWith("image/");
 const isEncrypted = () => $("encrypt").checked;
 
 function offerExpiries() {
@@ -51,32 +54,64 @@ function showChoice() {
   $("picture").removeAttribute("src");
   show($("remove"), files.length > 0);
   show($("preview"), isPicture(files));
-  if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0]);
-  const names = files.slice(0, LISTED).map(({ name, size: bytes }) => `${name} (${size(bytes)})`);
+  if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
+  const names = files.slice(0, LISTED).map(({ name, blob }) => `${name} (${size(blob.size)})`);
   if (files.length > LISTED) names.push(`${files.length - LISTED} more`);
   say($("chosen"), names.join(", "));
   showOptions();
   say($("problem"), "");
 }
 
-/** Takes files that were dropped or pasted. */
-function take(files) {
+/** Takes what was dropped or pasted, where there is room for it. */
+function take({ files, items }) {
   if (sending) return;
   if (current && isAtRisk()) return say($("gone"), `Copy the ${missing()} first: nobody can find it again.`);
   if (current) startAgain();
+  // They are gone once this function has returned.
+  const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (entries.some((entry) => entry.isDirectory)) return takeFolders(entries);
   const all = new DataTransfer();
   for (const file of files) all.items.add(file);
+  dropped = null;
   $("file").files = all.files;
   showChoice();
 }
 
+async function takeFolders(entries) {
+  try {
+    const found = (await Promise.all(entries.map(filesBelow))).flat();
+    $("file").value = "";
+    dropped = found;
+    showChoice();
+    if (found.length === 0) removeFiles();
+  } catch {
+    say($("problem"), "The folder cannot be read. Put it into an archive, or drop its files.");
+  }
+}
+
+/** The files of a folder, or the file itself, under names that begin with its own. */
+async function filesBelow(entry) {
+  if (entry.isFile) {
+    const blob = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
+    return [{ name: entry.fullPath.slice(1), blob }];
+  }
+  const [reader, found] = [entry.createReader(), []];
+  for (;;) {
+    // It gives a hundred at a time.
+    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+    if (some.length === 0) return found;
+    for (const one of some) found.push(...await filesBelow(one));
+  }
+}
+
 function removeFiles() {
+  dropped = null;
   $("file").value = "";
   showChoice();
   $("text").focus();
 }
 
-const UNREADABLE = "cannot be read. Has it been moved or changed, or is it a folder? Choose it again, or put a folder into an archive.";
+const UNREADABLE = "cannot be read. Has it been moved or changed? Choose it again.";
 
 /** What is sent, if there is any and all of it can be read: `{ name, type, blob }` each. */
 async function parts() {
@@ -85,12 +120,12 @@ async function parts() {
     if (!$("text").value) throw new Error("Write something first, or choose a file.");
     return [{ type: "text/plain; charset=utf-8", blob: new Blob([$("text").value]) }];
   }
-  for (const file of files) {
+  for (const { name, blob } of files) {
     // A byte tells what would fail later, after a proof of work.
-    await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${file.name} ${UNREADABLE}`); });
+    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${name} ${UNREADABLE}`); });
   }
   const isNamed = files.length > 1 || !$("nameless").checked;
-  return files.map((blob) => ({ name: isNamed ? blob.name : undefined, type: blob.type || undefined, blob }));
+  return files.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
 }
 
 /** Refuses before anything is sent what the server, or a reader, would refuse. */
@@ -217,6 +252,7 @@ function showResult(created) {
   show($("locked"), $("password").value);
   // What was written beside a file that went instead stays.
   const unsent = chosen().length > 0 ? $("text").value : "";
+  dropped = null;
   $("create").reset();
   hidePasswords();
   $("text").value = unsent;
@@ -357,7 +393,7 @@ function begin() {
   $("text").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("create").requestSubmit();
   });
-  $("file").addEventListener("change", showChoice);
+  $("file").addEventListener("change", () => { dropped = null; showChoice(); });
   $("remove").addEventListener("click", removeFiles);
   for (const field of ["burn", "encrypt"]) $(field).addEventListener("change", showOptions);
   $("cancel").addEventListener("click", () => sending?.abort());
@@ -384,10 +420,10 @@ function begin() {
     invite(false);
     if (event.dataTransfer.files.length === 0) return;
     event.preventDefault();
-    take(event.dataTransfer.files);
+    take(event.dataTransfer);
   });
   addEventListener("paste", ({ clipboardData }) => {
-    if (clipboardData.files.length > 0 && !clipboardData.types.includes("text/plain")) take(clipboardData.files);
+    if (clipboardData.files.length > 0 && !clipboardData.types.includes("text/plain")) take(clipboardData);
   });
 }
 

@@ -74,8 +74,8 @@ function parse(bytes, room) {
 }
 
 /**
- * The files in a plaintext, a Blob, and what the sender asked for: `{ files: [{ name, type, size, blob }], reads, expires }`;
- * null for what breaks a rule. Their blobs have a type that no browser runs.
+ * The files in a plaintext, a Blob, and what the sender asked for: `{ files: [{ name, type, size, executable, blob }], reads,
+ * expires }`; null for what breaks a rule. Their blobs have a type that no browser runs.
  */
 export async function unpack(plain) {
   const prefix = new DataView(await plain.slice(0, 4).arrayBuffer());
@@ -85,9 +85,9 @@ export async function unpack(plain) {
   const manifest = parse(bytes, plain.size - 4 - length);
   if (!manifest) return null;
   let at = 4 + length;
-  const files = manifest.files.map(({ name, type, size }) => {
+  const files = manifest.files.map(({ name, type, size, executable }) => {
     const blob = plain.slice(at, at += size, "application/octet-stream");
-    return { name, type, size, blob };
+    return { name, type, size, executable, blob };
   });
   return { ...manifest, files };
 }

@@ -92,7 +92,7 @@ function ask(problem) {
   $("password").required = locked && !isFetched();
   $("go").textContent = isFetched() ? "Decrypt" : isTaken ? "Try again" : burns ? "Open and delete it" : "Open";
   show($("go"), canDecrypt);
-  $("as-is").textContent = isFetched() ? "Show it as it is" : "Open and delete it without a key";
+  $("as-is").textContent = isFetched() ? "Show it as it is" : burns ? "Open and delete it without a key" : "Open it without a key";
   show($("as-is"), canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
@@ -229,11 +229,23 @@ async function showFiles() {
   } else {
     leaveGate();
     files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
-    show($("files"), true);
+    show($("several"), true);
     showFacts();
     $("files").querySelector("button").focus({ preventScroll: true });
   }
   await confirm();
+}
+
+/** Saves all of the files that were sealed as one. */
+async function saveAll() {
+  $("all").disabled = true;
+  const all = await files.archive(opened.files);
+  if (all) {
+    files.save(all, `${id}.zip`);
+    for (const file of opened.files) kept.add(file);
+  }
+  $("all").disabled = false;
+  if (!all) $("state").textContent = "They are too large for a .zip. Download each by itself.";
 }
 
 /** Shows one of the files that were sealed. */
@@ -363,7 +375,7 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = opened = null;
-  for (const part of ["content", "files", "differs", "gate", "insecure"]) show($(part), false);
+  for (const part of ["content", "several", "differs", "gate", "insecure"]) show($(part), false);
   $("state").textContent = "";
   say($("problem"), sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
@@ -401,7 +413,7 @@ function followFragment() {
   // What is being fetched is opened with the new key.
   if (loading) return;
   shownAsIs = false;
-  for (const part of ["content", "files", "differs"]) show($(part), false);
+  for (const part of ["content", "several", "differs"]) show($(part), false);
   forgetContent();
   begin();
 }
@@ -464,6 +476,7 @@ $("text").addEventListener("click", (event) => {
 $("lines").addEventListener("change", enterLines);
 $("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enterLines(); });
 $("picture").addEventListener("error", () => { show($("image"), false); show($("file"), true); });
+$("all").addEventListener("click", saveAll);
 addEventListener("hashchange", followFragment);
 twice($("delete"), "Delete for everybody?", remove);
 // The server tells the owner alone who that is.

@@ -5,7 +5,7 @@ use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
 use crate::client_harness::Client;
 use crate::harness::Server;
-use crate::sealed_format::{Secret, post_first_edition};
+use crate::sealed_format::{Secret, post_first_edition, post_text};
 use serde_json::json;
 
 /// Keys, as `WebDriver` writes them.
@@ -231,6 +231,14 @@ fn without_https_the_page_says_what_to_do() {
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
         browser.click("#as-is");
         browser.wait_to_see("#download");
+        // What is given to who has the whole link alone, cannot be had as it is.
+        let (paste, sealed) = post_text(&server, b"sealed", burn);
+        for link in [sealed.as_str(), sealed.split('#').next().unwrap()] {
+            browser.open(&link.replace(&url(&server), &plain));
+            browser.wait_to_see("#insecure");
+            assert!(!browser.sees("#gate"));
+            server.get(&paste.path()).expect_status(200);
+        }
     }
     browser.expect_clean(&plain, &[UNTRUSTED]);
     // Where the operator has said where https is, the link leads there.

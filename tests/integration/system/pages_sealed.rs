@@ -5,12 +5,15 @@
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, start_again, url};
+use super::programs::has;
 use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
 use crate::sealed_format::{HEAD, Secret, post_text, read, unhex};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -202,6 +205,74 @@ fn several_files_go_into_one_paste_under_their_names() {
     let saved = folder.join("_b__gnp.html");
     wait_until("the file is there", SOON, || std::fs::read(&saved).is_ok_and(|bytes| bytes == large.as_bytes()));
     server.get(&format!("/{}", id_of(&link))).expect_field("reads_left", 1);
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn several_files_are_had_as_one_archive() {
+    if !has("an archive of a page", &["chromium", "unzip"]) {
+        return;
+    }
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    let secret = Secret::random(None);
+    let files: [(&str, &[u8]); 3] =
+        [("notes/Zażółć.txt", b"text\n"), ("notes/run\u{202e}.sh", b"#!/bin/sh\n"), ("empty", b"")];
+    let listed: Vec<Value> = files.iter().map(|(name, bytes)| json!({ "name": name, "size": bytes.len() })).collect();
+    let mut manifest = json!({ "files": listed });
+    manifest["files"][1]["executable"] = true.into();
+    let (paste, link) = secret.post(&server, secret.pack(&manifest, &files.map(|(_, bytes)| bytes)), &[BURN]);
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    browser.click("#go");
+    browser.wait_to_see("#all");
+    browser.click("#all");
+    let archive = folder.join(&format!("{}.zip", paste.id));
+    let unzip = || {
+        let mut command = Command::new("unzip");
+        command.args(["-qo"]).arg(&archive).arg("-d").arg(folder.path()).env("LC_ALL", "C.UTF-8");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    };
+    wait_until("the archive is there, and whole", SOON, unzip);
+    for (name, bytes) in files {
+        let path = folder.join(&name.replace('\u{202e}', "_"));
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111 != 0, name.ends_with(".sh"), "{name}: {mode:o}");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_folder_that_is_dropped_goes_with_what_is_below_it() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.join("notes/deep")).unwrap();
+    let files = [("notes/a.txt", "a"), ("notes/deep/b.txt", "bb"), ("single", "ccc")];
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    browser.open(&url(&server));
+    let paths = ["notes", "single"].map(|name| folder.join(name));
+    for event in ["dragEnter", "dragOver", "drop"] {
+        let data = json!({ "items": [], "files": paths, "dragOperationsMask": 1 });
+        browser.devtools("Input.dispatchDragEvent", &json!({ "type": event, "x": 300, "y": 300, "data": data }));
+    }
+    browser.wait_to_see("#chosen");
+    let opened = read(&server, &create(&browser), None);
+    let listed = opened.manifest["files"].as_array().unwrap();
+    let mut found: Vec<(&str, &str)> = listed
+        .iter()
+        .zip(&opened.files)
+        .map(|(file, bytes)| (file["name"].as_str().unwrap(), std::str::from_utf8(bytes).unwrap()))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, files);
+    start_again(&browser);
+    assert!(!browser.sees("#chosen") && browser.value("document.querySelector('#text').disabled") == false);
     browser.expect_clean(&url(&server), &[]);
 }
 
@@ -477,6 +548,37 @@ fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
             assert!(browser.text("#differs").contains(said), "{}", browser.text("#differs"));
         }
     }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn fifty_mebibytes_do_not_hold_the_page_up() {
+    let server = Server::start(&[("FLASKPASTE_MAX_ANON", "60000000")]);
+    let Some(browser) = Browser::start() else { return };
+    let folder = Folder::new();
+    browser.accept_downloads(folder.path());
+    let content: Vec<u8> = (0..50u32 << 18).flat_map(|word| word.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let file = folder.join("chosen");
+    std::fs::write(&file, &content).unwrap();
+    // The longest time between two frames.
+    let watch = "window.longest = 0; let before = performance.now();
+        const frame = () => { const now = performance.now(); longest = Math.max(longest, now - before); before = now;
+            requestAnimationFrame(frame); };
+        frame()";
+    browser.open(&url(&server));
+    browser.type_into("#file", file.to_str().unwrap());
+    browser.run(watch, &[]);
+    let link = create(&browser);
+    let sealing = browser.value("longest").as_f64().unwrap();
+    browser.click("#copy");
+    browser.open(&link);
+    browser.run(watch, &[]);
+    browser.wait_to_see("#download");
+    let opening = browser.value("longest").as_f64().unwrap();
+    assert!(sealing < 1000.0 && opening < 1000.0, "{sealing} and {opening} ms without a frame");
+    std::fs::remove_file(&file).unwrap();
+    browser.click("#download");
+    wait_until("the download is there", 2 * SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
     browser.expect_clean(&url(&server), &[]);
 }
 
