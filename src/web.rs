@@ -25,6 +25,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("sealed.js", SCRIPT, include_str!("web/sealed.js")),
     ("reading.js", SCRIPT, include_str!("web/reading.js")),
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
+    ("receipts.js", SCRIPT, include_str!("web/receipts.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),
     ("zip.js", SCRIPT, include_str!("web/zip.js")),

@@ -13,6 +13,7 @@ import { solve } from "./solve.js";
 import * as keys from "./keys.js";
 import * as manifest from "./manifest.js";
 import { padded, roomIn, seal } from "./sealed.js";
+import * as receipts from "./receipts.js";
 import * as tokens from "./tokens.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -272,6 +273,7 @@ function showResult(created) {
   $("done").focus({ preventScroll: true });
   current = created;
   isLinkKept = false;
+  receipts.follow($("receipt"), created, () => current === created);
   setAddress(link, `Link of paste ${created.id} · flaskpaste`);
 }
 
@@ -428,5 +430,6 @@ function begin() {
 }
 
 begin();
+receipts.offer();
 guard(isAtRisk);
 isStarted();

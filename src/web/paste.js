@@ -140,13 +140,15 @@ function setLoading(now) {
 }
 
 async function fetchContent() {
+  // Another may be put into the address meanwhile.
+  const used = key;
   const secrets = await derive();
   const password = $("password").value;
   $("state").textContent = "Fetching…";
   const pausing = () => { $("state").textContent = "The connection broke. Going on in a moment…"; };
   try {
     const got = await reading.fetch({ secrets, isGated: gated, password, progress: showProgress, pausing });
-    if (got.content) opened = { key, ...got.content }; else upload = got.upload;
+    if (got.content) opened = { key: used, ...got.content }; else upload = got.upload;
     if (!gated) forgetPassword();
   } finally {
     showProgress(0);
@@ -216,9 +218,10 @@ async function present() {
 
 /** Opens what is sealed and was kept as it is. */
 async function openUpload() {
+  const used = key;
   const opener = new Opener((await derive()).root);
   await opener.push(upload);
-  opened = { key, ...await opener.finish() };
+  opened = { key: used, ...await opener.finish() };
 }
 
 /** Shows what was sealed: a text or a picture by itself, else a list. */
@@ -421,7 +424,7 @@ function followFragment() {
 /** The paste is off the server: nothing is said of it as if it were there. */
 function become(what) {
   fate = what;
-  tokens.forget(id);
+  if (what === "deleted") tokens.forget(id);
   show($("delete"), false);
   showFacts();
 }

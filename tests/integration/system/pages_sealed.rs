@@ -240,7 +240,7 @@ fn several_files_are_had_as_one_archive() {
         let path = folder.join(&name.replace('\u{202e}', "_"));
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o111 != 0, name.ends_with(".sh"), "{name}: {mode:o}");
+        assert_eq!(mode & 0o111 != 0, name.contains("run"), "{name}: {mode:o}");
     }
     browser.expect_clean(&url(&server), &[]);
 }
@@ -429,12 +429,11 @@ fn a_damaged_paste_is_shown_in_no_part() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// A relay to a server for one request a connection, which breaks off within the contents of pastes after so many bytes, as
-/// long as `breaks` is not 0, which it counts down; its address.
-fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> String {
+/// A relay to a server for one request a connection; its address. `answer` is called with the head of each: it may answer
+/// instead of the server, or let so many bytes of the server's answer pass.
+fn relay(server: &Server, mut answer: impl FnMut(&str) -> Relayed + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
-    let breaks = Arc::clone(breaks);
     std::thread::spawn(move || {
         for mut peer in listener.incoming().map_while(Result::ok) {
             let mut head = Vec::new();
@@ -442,15 +441,91 @@ fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> Str
                 && Read::by_ref(&mut peer).take(1).read_to_end(&mut head).is_ok_and(|read| read > 0)
             {}
             let head = String::from_utf8(head).unwrap().replace("keep-alive", "close");
+            let bytes = match answer(&head) {
+                Relayed::Instead(text) => {
+                    let _ = peer.write_all(text.as_bytes());
+                    continue;
+                }
+                Relayed::Only(bytes) => bytes,
+            };
             let Ok(mut server) = TcpStream::connect(&upstream) else { return };
             server.write_all(head.as_bytes()).unwrap();
-            let one_less = |left: usize| left.checked_sub(1);
-            let breaks_now = head.contains("/raw HTTP")
-                && breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
-            let _ = std::io::copy(&mut server.take(if breaks_now { bytes } else { u64::MAX }), &mut peer);
+            let _ = std::io::copy(&mut server.take(bytes), &mut peer);
         }
     });
     format!("http://{address}")
+}
+
+enum Relayed {
+    /// This answer, and the server is not asked.
+    Instead(String),
+    /// The first bytes of the server's answer.
+    Only(u64),
+}
+
+/// One that breaks off within the contents of pastes after so many bytes, as long as `breaks` is not 0: it counts that down.
+fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> String {
+    let breaks = Arc::clone(breaks);
+    relay(server, move |head| {
+        let one_less = |left: usize| left.checked_sub(1);
+        let breaks_now =
+            head.contains("/raw HTTP") && breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok();
+        Relayed::Only(if breaks_now { bytes } else { u64::MAX })
+    })
+}
+
+/// One that gives this answer where a lease is asked for, or a content.
+fn answering_relay(server: &Server, path: &'static str, head: String) -> String {
+    relay(
+        server,
+        move |request| {
+            if request.contains(path) { Relayed::Instead(head.clone()) } else { Relayed::Only(u64::MAX) }
+        },
+    )
+}
+
+#[test]
+fn proofs_do_not_go_along_with_a_redirect() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let target = elsewhere.local_addr().unwrap();
+    let redirect = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{target}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    for (path, headers) in [("/lease HTTP", &[BURN][..]), ("/raw HTTP", &[])] {
+        let (_, link) = post_text(&server, b"x", headers);
+        let address = answering_relay(&server, path, redirect.clone());
+        browser.open(&link.replace(&url(&server), &address));
+        if !headers.is_empty() {
+            browser.wait_to_see("#go");
+            browser.click("#go");
+        }
+        wait_for_problem(&browser, "log in there");
+        // The browser's record names the request that it did not send: whoever would have got it is asked.
+        assert!(elsewhere.accept().is_err(), "nobody came");
+    }
+}
+
+#[test]
+fn a_server_without_leases_is_read_as_before() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    for status in ["404 Not Found", "405 Method Not Allowed"] {
+        let (paste, link) = post_text(&server, b"once", &[BURN]);
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let address = answering_relay(&server, "/lease HTTP", answer);
+        browser.open(&link.replace(&url(&server), &address));
+        browser.wait_to_see("#go");
+        browser.click("#go");
+        browser.wait_to_see("#text");
+        assert_eq!(browser.string(SHOWN), "once\n");
+        assert!(browser.text("#state").contains("deleted"), "{}", browser.text("#state"));
+        expect_state(&server, &paste, "read");
+        browser.click("#copy");
+        browser.expect_clean(&address, &["status of 404", "status of 405"]);
+    }
 }
 
 /// What the console says of a broken connection.
@@ -579,6 +654,37 @@ fn fifty_mebibytes_do_not_hold_the_page_up() {
     std::fs::remove_file(&file).unwrap();
     browser.click("#download");
     wait_until("the download is there", 2 * SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn who_created_a_paste_sees_what_became_of_it() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let look_again = "document.dispatchEvent(new Event('visibilitychange'))";
+    let receipt_says = |words: &str| format!("document.querySelector('#receipt').textContent.includes('{words}')");
+    browser.open(&url(&server));
+    assert!(!browser.sees("#own"));
+    browser.type_into("#text", "once");
+    browser.click("#burn");
+    let first = create(&browser);
+    browser.wait_for(&receipt_says("not read yet"));
+    read(&server, &first, None);
+    browser.run(look_again, &[]);
+    browser.wait_for(&receipt_says("read today at"));
+    start_again(&browser);
+    browser.type_into("#text", "later");
+    let second = create(&browser);
+    browser.wait_for(&receipt_says("not read yet"));
+    browser.click("#copy");
+    browser.open(&url(&server));
+    browser.click("#own summary");
+    browser.wait_to_see("#receipts li:nth-child(2)");
+    let item = |at: usize| browser.text(&format!("#receipts li:nth-child({at})"));
+    assert!(item(1).starts_with(id_of(&second)) && item(1).ends_with("not read yet"), "{}", item(1));
+    assert!(item(2).starts_with(id_of(&first)) && item(2).contains("read today at"), "{}", item(2));
+    // A look counts for nothing.
+    assert_eq!(browser.requests().iter().filter(|request| request.contains("/raw")).count(), 0);
     browser.expect_clean(&url(&server), &[]);
 }
 
