@@ -15,6 +15,7 @@ import * as lines from "./lines.js";
 import { Reading } from "./reading.js";
 import { OVERHEAD_BYTES, open } from "./seal.js";
 import { Opener, WrongKey, isSealed } from "./sealed.js";
+import { listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
 
 const { id, burn_after_read: burns = false, reads_left: reads, password_protected: locked = false } = answer;
@@ -230,11 +231,11 @@ async function showFiles() {
   if (all.length === 1) {
     await view(all[0]);
   } else {
-    leaveGate();
+    const hadGate = leaveGate();
     files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
     show($("several"), true);
     showFacts();
-    $("files").querySelector("button").focus({ preventScroll: true });
+    if (hadGate) $("files").querySelector("button").focus({ preventScroll: true });
   }
   await confirm();
 }
@@ -320,57 +321,14 @@ function showContent(file, bytes, kind) {
   showFacts();
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
-  if (!isText) return;
-  shown.lines = lines.split(kind.text);
-  showText(0, false);
-  markLines();
+  if (isText) showText(kind.text, range);
 }
 
-/** Shows the text from a line on, or all of it. */
-function showText(first, all) {
-  const { end, isCut } = lines.render($("text"), shown.lines, first, all);
-  const count = shown.lines.length;
-  if (first === 0 && end === count && !isCut) return say($("rest"), "");
-  const cut = isCut ? ", the last one cut" : "";
-  const part = first === 0 ? `This is the beginning: ${end} of ${count} lines${cut}.`
-    : `These are lines ${first + 1} to ${end} of ${count}${cut}.`;
-  say($("rest"), `${part} Copy and Download have all of it. `);
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Show all";
-  button.addEventListener("click", () => { showText(0, true); markLines(); $("text").focus({ preventScroll: true }); });
-  $("rest").append(button);
-}
-
-/** Where a link leads beyond what is shown, shows that. */
-function goToLines() {
-  if (range && range.from <= shown.lines.length && !lines.isShown($("text"), range)) {
-    showText(lines.before(shown.lines, range.from), false);
-  }
-}
-
-/** Marks the lines the link names; whether there are such lines. */
-function markLines() {
-  goToLines();
-  $("lines").value = range ? lines.formatRange(range).replaceAll("L", "") : "";
-  return lines.mark($("text"), range);
-}
-
+/** Puts lines into the address; whether there are such lines. */
 function chooseLines(chosen) {
   range = chosen;
   setFragment();
-  return markLines();
-}
-
-function enterLines() {
-  const text = $("lines").value;
-  const chosen = lines.parseRange(text);
-  if (text && !chosen) {
-    $("said").textContent = "Lines are numbers, like 12 or 10-20.";
-    return;
-  }
-  const found = chooseLines(chosen);
-  $("said").textContent = found ? "The address now links to these lines." : chosen ? "There is no such line." : "";
+  return mark(range);
 }
 
 /** Nothing is left to show, nor to be had: it is gone. */
@@ -410,7 +368,7 @@ function followFragment() {
   const before = key;
   ({ key, range } = lines.parseFragment(location.hash.slice(1)));
   if (key === before) {
-    if (typeof shown?.text === "string") markLines();
+    if (typeof shown?.text === "string") mark(range);
     return;
   }
   // What is being fetched is opened with the new key.
@@ -460,24 +418,13 @@ const revealPassword = reveals($("reveal"), $("password"));
 
 $("gate").addEventListener("submit", (event) => { event.preventDefault(); if (takeKey()) load(); });
 $("as-is").addEventListener("click", showAsIs);
+listen(chooseLines);
 $("copy").addEventListener("click", () => {
   const copied = copy(shown.text);
   if (copied) kept.add(shown.file);
   $("said").textContent = copied ? "Copied." : "This browser does not let pages copy: select the text.";
 });
 $("download").addEventListener("click", () => kept.add(shown.file));
-$("wrap").addEventListener("click", () => {
-  const wraps = $("text").classList.toggle("wrap");
-  $("wrap").setAttribute("aria-pressed", wraps);
-});
-$("text").addEventListener("click", (event) => {
-  const line = lines.clicked($("text"), event);
-  if (!line) return;
-  const other = event.shiftKey && range ? range.from : line;
-  chooseLines({ from: Math.min(line, other), to: Math.max(line, other) });
-});
-$("lines").addEventListener("change", enterLines);
-$("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enterLines(); });
 $("picture").addEventListener("error", () => { show($("image"), false); show($("file"), true); });
 $("all").addEventListener("click", saveAll);
 addEventListener("hashchange", followFragment);

@@ -1,0 +1,67 @@
+// The text that the page of a paste shows, with the lines that its link names.
+//
+// Invariant: a long text is shown in part, and says so; the lines of the link are always among those that are shown. Must
+// never change the text: what is copied is what was sent.
+
+import { $, say } from "./page.js";
+import * as lines from "./lines.js";
+
+/** The lines of the text, and which of them are marked: `{ from, to }` or null. */
+let [all, marked] = [[], null];
+
+/** Shows a text; see `mark`. */
+export function showText(text, range) {
+  all = lines.split(text);
+  showFrom(0, false);
+  mark(range);
+}
+
+/** Shows the text from a line on, or all of it. */
+function showFrom(first, isWhole) {
+  const { end, isCut } = lines.render($("text"), all, first, isWhole);
+  const count = all.length;
+  if (first === 0 && end === count && !isCut) return say($("rest"), "");
+  const cut = isCut ? ", the last one cut" : "";
+  const part = first === 0 ? `This is the beginning: ${end} of ${count} lines${cut}.`
+    : `These are lines ${first + 1} to ${end} of ${count}${cut}.`;
+  say($("rest"), `${part} Copy and Download have all of it. `);
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Show all";
+  button.addEventListener("click", () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); });
+  $("rest").append(button);
+}
+
+/** Marks lines, `{ from, to }`, or none, and shows them; whether there are such lines. */
+export function mark(range) {
+  marked = range;
+  if (range && range.from <= all.length && !lines.isShown($("text"), range)) showFrom(lines.before(all, range.from), false);
+  $("lines").value = range ? lines.formatRange(range).replaceAll("L", "") : "";
+  return lines.mark($("text"), range);
+}
+
+/** Calls `choose` with lines that somebody clicks or enters; it says whether there are such lines. */
+export function listen(choose) {
+  const enter = () => {
+    const text = $("lines").value;
+    const chosen = lines.parseRange(text);
+    if (text && !chosen) {
+      $("said").textContent = "Lines are numbers, like 12 or 10-20.";
+      return;
+    }
+    const found = choose(chosen);
+    $("said").textContent = found ? "The address now links to these lines." : chosen ? "There is no such line." : "";
+  };
+  $("lines").addEventListener("change", enter);
+  $("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enter(); });
+  $("text").addEventListener("click", (event) => {
+    const line = lines.clicked($("text"), event);
+    if (!line) return;
+    const other = event.shiftKey && marked ? marked.from : line;
+    choose({ from: Math.min(line, other), to: Math.max(line, other) });
+  });
+  $("wrap").addEventListener("click", () => {
+    const wraps = $("text").classList.toggle("wrap");
+    $("wrap").setAttribute("aria-pressed", wraps);
+  });
+}
