@@ -110,6 +110,7 @@ fn the_browser_and_fpaste_read_each_other() {
     browser.run("document.querySelector('#text').value = arguments[0]", &[json!(text)]);
     let link = create(&browser);
     assert_eq!(read_one(&server, &link), text.as_bytes());
+    assert_eq!(client.run(&["get", &link]).succeeded().text(), text);
     start_again(&browser);
     browser.type_into("#text", "not encrypted: é");
     browser.click("#encrypt");

@@ -338,12 +338,14 @@ fn without_javascript_the_pages_explain_the_shell() {
         assert!(page.contains(word), "{word}: {page}");
     }
     assert!(!page.contains("Create the link") && !page.contains("https://"), "{page}");
-    let link = client.create("x", &["--burn"]);
-    browser.open(&link);
-    let page = browser.text("main");
-    for word in ["JavaScript", "fpaste get", "curl", id_of(&link), "burns"] {
-        assert!(page.contains(word), "{word}: {page}");
+    for (options, curl, status) in [(&["--burn", "-E"][..], " curl", 200), (&["--burn"], "", 403)] {
+        let link = client.create("x", options);
+        browser.open(&link);
+        let page = browser.text("main").replace('\n', " ");
+        for word in ["JavaScript", "fpaste get", curl, id_of(&link), "burns"] {
+            assert!(page.contains(word), "{word}: {page}");
+        }
+        server.head(&format!("/{}/raw", id_of(&link))).expect_status(status);
     }
-    server.head(&format!("/{}/raw", id_of(&link))).expect_status(200);
     browser.expect_clean(&url(&server), &[]);
 }

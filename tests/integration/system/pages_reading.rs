@@ -87,6 +87,7 @@ fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
     browser.type_into("#password", "pässwörd 密");
     let link = create(&browser);
     assert_eq!(read(&server, &link, Some("pässwörd 密")).files, [b"to a shell"]);
+    assert_eq!(client.run(&["get", "-p", &link]).succeeded().text(), "to a shell");
     browser.expect_clean(&url(&server), &[]);
 }
 
