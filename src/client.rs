@@ -39,6 +39,7 @@ mod server;
 mod share;
 mod sink;
 mod solve;
+mod status;
 mod stdio;
 mod stream;
 mod text;
@@ -158,7 +159,8 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
         Command::Resume(password) => unsent::run(password, &session),
         Command::Get(options) => get::run(options, &session),
         Command::Delete(targets) => delete::run(targets, &session),
-        Command::List { json } => list::run(*json, &session),
+        Command::List { json, status } => list::run(*json, *status, &session),
+        Command::Status { target, json } => status::run(target, *json, &session),
         Command::Info { json } => info::run(*json, &session),
         Command::Server => server::run(&session),
         Command::CompletionIds => list::ids(&session),

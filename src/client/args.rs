@@ -172,7 +172,13 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             }
             Command::Delete(targets)
         }
-        Some(Name::List) => given.no_operands().map(|()| Command::List { json: given.has("json") })?,
+        Some(Name::List) => {
+            given.no_operands().map(|()| Command::List { json: given.has("json"), status: given.has("status") })?
+        }
+        Some(Name::Status) => match given.operands.as_slice() {
+            [operand] => Command::Status { target: target(operand)?, json: given.has("json") },
+            _ => return Err(Failure::usage("status takes one URL or ID").hint("fpaste list --status asks for all")),
+        },
         Some(Name::Info) => given.no_operands().map(|()| Command::Info { json: given.has("json") })?,
         Some(Name::Server) => match given.operands.as_slice() {
             [url] if url.to_str().is_some() && !given.has("server") => Command::Server,
@@ -433,7 +439,7 @@ mod tests {
         assert_eq!(cert.kind, KeyKind::Rsa(2048));
         let Command::Cert(cert) = parsed("-v cert -c secp521r1 -d 9").unwrap() else { panic!() };
         assert_eq!((cert.kind, cert.days), (KeyKind::P521, 9));
-        assert!(matches!(parsed("-s http://x list --json").unwrap(), Command::List { json: true }));
+        assert!(matches!(parsed("-s http://x list --json").unwrap(), Command::List { json: true, status: false }));
     }
 
     #[test]

@@ -45,6 +45,15 @@ pub enum Command {
     List {
         /// As JSON.
         json: bool,
+        /// With what the servers say of each.
+        status: bool,
+    },
+    /// Ask whether a paste was read.
+    Status {
+        /// Which.
+        target: Link,
+        /// As JSON.
+        json: bool,
     },
     /// Describe the server.
     Info {

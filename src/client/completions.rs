@@ -31,7 +31,7 @@ fn takes_path(flag: &Flag) -> bool {
 
 /// Whether a command's operands are pastes, of which the history knows some.
 fn takes_pastes(command: Name) -> bool {
-    matches!(command, Name::Get | Name::Delete)
+    matches!(command, Name::Get | Name::Delete | Name::Status)
 }
 
 fn spellings(flag: &Flag) -> String {

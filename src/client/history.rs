@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Largest history read; 100,000 pastes.
 const MAX_BYTES: u64 = 32 << 20;
+/// What has ended is asked about: servers know how for thirty days.
+const RECEIPT_SECONDS: u64 = 30 * 86_400;
 /// A paste without a fixed expiry lives on while it is read: it is kept here this much longer than it first promised.
 const KEPT_SECONDS: u64 = 90 * 86_400;
 
@@ -94,6 +96,11 @@ impl Entry {
         let slack = if self.slides { KEPT_SECONDS } else { 0 };
         now < self.expires_at.saturating_add(slack)
     }
+
+    /// Whether its server may still be asked how it ended.
+    fn is_worth_keeping(&self, now: UnixSeconds) -> bool {
+        self.may_be_live(now) || now < self.expires_at.saturating_add(RECEIPT_SECONDS)
+    }
 }
 
 /// What the history holds.
@@ -120,7 +127,7 @@ impl History {
     /// When the file cannot be written.
     pub fn add(&self, entry: &Entry, now: UnixSeconds) -> io::Result<()> {
         let line = format!("{}\n", entry.json());
-        self.rewrite(true, |known| known.may_be_live(now), &line)
+        self.rewrite(true, |known| known.is_worth_keeping(now), &line)
     }
 
     /// Forgets a paste.
@@ -224,7 +231,7 @@ mod tests {
         history.add(&entry("bbbb", 1000), 10).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(history.read().unwrap().entries, [entry("aaaa", 100), entry("bbbb", 1000)]);
-        history.add(&entry("cccc", 1000), 100).unwrap();
+        history.add(&entry("cccc", 1000), 100 + RECEIPT_SECONDS).unwrap();
         assert_eq!(history.read().unwrap().entries, [entry("bbbb", 1000), entry("cccc", 1000)]);
         history.remove(&entry("bbbb", 0).server, &entry("bbbb", 0).id).unwrap();
         assert_eq!(history.read().unwrap().entries, [entry("cccc", 1000)]);
@@ -237,7 +244,7 @@ mod tests {
         std::fs::write(&path, b"nonsense\n\xff\xfe\n{\"id\":\"zz\"}\n{\"id\":\"cut").unwrap();
         let history = History::new(Some(path.clone()));
         history.add(&entry("aaaa", 100), 10).unwrap();
-        history.add(&entry("bbbb", 1000), 200).unwrap();
+        history.add(&entry("bbbb", 1000), 200 + RECEIPT_SECONDS).unwrap();
         let all = history.read().unwrap();
         assert_eq!((all.entries.len(), all.damaged), (1, 4));
     }
@@ -253,7 +260,8 @@ mod tests {
                     for number in 0..20 {
                         // Every other one is gone already, so that the file is written anew all the time.
                         let expires_at = if number % 2 == 0 { 100 } else { 5 };
-                        history.add(&entry(&format!("{writer:04x}{number:04x}"), expires_at), 10).unwrap();
+                        let entry = entry(&format!("{writer:04x}{number:04x}"), expires_at);
+                        history.add(&entry, 10 + RECEIPT_SECONDS).unwrap();
                     }
                 });
             }

@@ -1,12 +1,12 @@
 //! `fpaste list`: what this machine created and may still be there.
 //!
-//! Invariant: it asks nobody; the history is all it knows. Must never show a delete token.
+//! Invariant: it asks nobody unless told to; the history is all it knows. Must never show a delete token.
 
-use super::Session;
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::text::{clean, human_bytes, human_seconds};
 use super::ui::{write_json, write_stdout};
+use super::{Session, status};
 use crate::clock::{UnixSeconds, unix_now};
 use serde_json::Value;
 use std::fmt::Write;
@@ -18,22 +18,30 @@ const MAX_NAME_CHARS: usize = 40;
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
+pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), Failure> {
     if !session.settings.history {
         session.ui.warning("the history is switched off (history = off)");
     }
     let now = unix_now();
     let mut entries = session.known();
-    entries.retain(|entry| entry.may_be_live(now));
+    // Of what has ended the servers know more than this machine.
+    entries.retain(|entry| with_status || entry.may_be_live(now));
+    let states: Vec<Option<&str>> = entries.iter().map(|entry| with_status.then(|| state_of(entry, session))).collect();
     if json {
-        return write_json(&entries.iter().map(without_token).collect());
+        return write_json(&entries.iter().zip(&states).map(|(entry, state)| without_token(entry, *state)).collect());
     }
     if entries.is_empty() {
         session.ui.note("nothing this machine created is still there");
         return Ok(());
     }
-    let heads = ["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"].map(str::to_owned);
-    let rows: Vec<Row> = [heads].into_iter().chain(entries.iter().map(|entry| row(entry, now))).collect();
+    let mut rows = vec![["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"].map(str::to_owned).to_vec()];
+    rows.extend(entries.iter().map(|entry| row(entry, now)));
+    if with_status {
+        let column = std::iter::once("STATE").chain(states.iter().map(|state| state.unwrap_or_default()));
+        for (row, state) in rows.iter_mut().zip(column) {
+            row.insert(1, state.to_owned());
+        }
+    }
     write_stdout(table(&rows).as_bytes())
 }
 
@@ -51,15 +59,28 @@ pub fn ids(session: &Session<'_>) -> Result<(), Failure> {
     write_stdout(text.as_bytes())
 }
 
-fn without_token(entry: &Entry) -> Value {
+/// How a paste is, as its server says; a server that says nothing costs no more than this word.
+fn state_of(entry: &Entry, session: &Session<'_>) -> &'static str {
+    match status::ask(entry, session) {
+        Ok(answer) => status::state(&answer),
+        Err(failure) if failure.exit == Exit::NotFound => "gone",
+        Err(failure) => {
+            session.ui.trace(|| format!("{}: {}", entry.id, failure.message));
+            "unknown"
+        }
+    }
+}
+
+fn without_token(entry: &Entry, state: Option<&str>) -> Value {
     let mut json = entry.json();
     if let Some(fields) = json.as_object_mut() {
         fields.remove("delete_token");
+        fields.extend(state.map(|state| ("state".to_owned(), state.into())));
     }
     json
 }
 
-type Row = [String; 7];
+type Row = Vec<String>;
 
 fn row(entry: &Entry, now: UnixSeconds) -> Row {
     let left = entry.expires_at.saturating_sub(now);
@@ -75,7 +96,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
             .filter_map(|(is, name)| is.then_some(name))
             .collect();
     let host = entry.server.to_string();
-    [
+    vec![
         entry.id.to_string(),
         human_seconds(now.saturating_sub(entry.created_at)),
         expires,

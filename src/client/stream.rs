@@ -48,79 +48,93 @@ pub fn seal(
     limit: u64,
     session: &Session<'_>,
 ) -> Result<(Stored, u64), Failure> {
+    let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
     // The manifest comes first and tells the size: its place is kept until that is known.
     let reserved = head(&described.manifest(LONGEST_SIZE), 0)?.len();
-    let failed = |error: io::Error| Failure::of(error, "cannot keep what is read");
-    let sealer = Sealer::new(secrets).map_err(failed)?;
-    let mut read = |bytes| {
-        let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
-        read_up_to(input, bytes).map_err(unreadable)
-    };
-    let mut first = read(CHUNK_BYTES - reserved)?;
-    let room = limit.saturating_sub(sealed_bytes(reserved as u64));
+    let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
+    let mut first = read_up_to(input, CHUNK_BYTES - reserved).map_err(unreadable)?;
     let mut size = first.len() as u64;
-    let mut spool: Option<File> = None;
-    let mut number = 1;
-    let mut pending = Zeroizing::new(Vec::new());
-    loop {
-        let is_full = first.len() == CHUNK_BYTES - reserved;
-        let next = if is_full { read(CHUNK_BYTES)? } else { Zeroizing::default() };
-        size += next.len() as u64;
-        if size > room {
-            return Err(Failure::new(Exit::Limit, "this is larger than the server allows")
-                .hint("fpaste info shows how much that is; compress or split it"));
-        }
-        if next.is_empty() {
+    // What came last: whether it is the last chunk is known when nothing comes any more.
+    let mut last = Zeroizing::new(Vec::new());
+    let mut is_more = first.len() == CHUNK_BYTES - reserved;
+    while is_more {
+        let chunk = read_up_to(input, CHUNK_BYTES).map_err(unreadable)?;
+        size += chunk.len() as u64;
+        if sealed_bytes(reserved as u64 + size) > limit {
             break;
         }
-        if !pending.is_empty() {
-            append(&sealer, &mut spool, number, false, &mut pending, session)?;
-            number += 1;
+        is_more = chunk.len() == CHUNK_BYTES;
+        if !last.is_empty() && !chunk.is_empty() {
+            spool.append(false, &mut last)?;
         }
-        pending = next;
+        if !chunk.is_empty() {
+            last = chunk;
+        }
+    }
+    if sealed_bytes(reserved as u64 + size) > limit {
+        return Err(Failure::new(Exit::Limit, "this is larger than the server allows")
+            .hint("fpaste info shows how much that is; compress or split it"));
     }
     if size == 0 {
         return Err(Failure::usage(format!("{} is empty; there is nothing to upload", described.shown)));
     }
-    let begin = head(&described.manifest(size), reserved)?;
-    first.splice(0..0, begin);
-    let total = plaintext_bytes(reserved as u64 + size, limit);
-    let chunks = total.div_ceil(CHUNK_BYTES as u64);
-    let is_single = chunks == 1;
-    while number < chunks {
-        let is_last = number + 1 == chunks;
-        let length = if is_last { total - number * CHUNK_BYTES as u64 } else { CHUNK_BYTES as u64 };
-        pending.resize(usize::try_from(length).unwrap_or(CHUNK_BYTES), 0);
-        append(&sealer, &mut spool, number, is_last, &mut pending, session)?;
-        number += 1;
-    }
-    first.resize(if is_single { usize::try_from(total).unwrap_or(CHUNK_BYTES) } else { CHUNK_BYTES }, 0);
-    let mut first = std::mem::take(&mut *first);
-    sealer.seal_chunk(0, is_single, &mut first).map_err(failed)?;
-    let upload = [sealer.head().as_slice(), &first].concat();
-    let Some(mut file) = spool else { return Ok((Stored::Memory(upload), size)) };
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&upload)).map_err(failed)?;
-    Ok((Stored::File { file, offset: 0, length: sealed_bytes(total) }, size))
+    first.splice(0..0, head(&described.manifest(size), reserved)?);
+    let upload = spool.finish(first, last, plaintext_bytes(reserved as u64 + size, limit))?;
+    Ok((upload, size))
 }
 
-/// Seals a chunk and writes it to its place in the spool file.
-fn append(
-    sealer: &Sealer,
-    spool: &mut Option<File>,
-    number: u64,
-    is_last: bool,
-    chunk: &mut Zeroizing<Vec<u8>>,
-    session: &Session<'_>,
-) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::of(error, "cannot keep what is read");
-    let mut bytes = std::mem::take(&mut **chunk);
-    sealer.seal_chunk(number, is_last, &mut bytes).map_err(failed)?;
-    let file = match spool {
-        Some(file) => file,
-        None => spool.insert(unnamed_file(session).map_err(failed)?),
-    };
-    let place = HEAD_BYTES as u64 + number * SEALED_CHUNK_BYTES as u64;
-    file.seek(SeekFrom::Start(place)).and_then(|_| file.write_all(&bytes)).map_err(failed)
+fn not_kept(error: io::Error) -> Failure {
+    Failure::of(error, "cannot keep what is read")
+}
+
+/// The chunks behind the first, which is sealed last.
+struct Spool<'a> {
+    sealer: Sealer,
+    file: Option<File>,
+    /// The number of the next chunk.
+    next: u64,
+    session: &'a Session<'a>,
+}
+
+impl Spool<'_> {
+    /// Seals a chunk and writes it to its place.
+    fn append(&mut self, is_last: bool, chunk: &mut Vec<u8>) -> Result<(), Failure> {
+        let mut bytes = std::mem::take(chunk);
+        self.sealer.seal_chunk(self.next, is_last, &mut bytes).map_err(not_kept)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(unnamed_file(self.session).map_err(not_kept)?),
+        };
+        let place = HEAD_BYTES as u64 + self.next * SEALED_CHUNK_BYTES as u64;
+        file.seek(SeekFrom::Start(place)).and_then(|_| file.write_all(&bytes)).map_err(not_kept)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Pads the plaintext to `total` bytes, seals what is left of it, and the first chunk.
+    fn finish(
+        mut self,
+        mut first: Zeroizing<Vec<u8>>,
+        mut last: Zeroizing<Vec<u8>>,
+        total: u64,
+    ) -> Result<Stored, Failure> {
+        let chunks = total.div_ceil(CHUNK_BYTES as u64);
+        let length_of = |number: u64| {
+            let left = total - number * CHUNK_BYTES as u64;
+            usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))
+        };
+        while self.next < chunks {
+            last.resize(length_of(self.next), 0);
+            self.append(self.next + 1 == chunks, &mut last)?;
+        }
+        first.resize(length_of(0), 0);
+        let mut first = std::mem::take(&mut *first);
+        self.sealer.seal_chunk(0, chunks == 1, &mut first).map_err(not_kept)?;
+        let begin = [self.sealer.head().as_slice(), &first].concat();
+        let Some(mut file) = self.file else { return Ok(Stored::Memory(begin)) };
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&begin)).map_err(not_kept)?;
+        Ok(Stored::File { file, offset: 0, length: sealed_bytes(total) })
+    }
 }
 
 /// In the state folder: the folder for temporary files may be in memory.

@@ -2,8 +2,10 @@
 //! deterministic run, by the ordinary tests.
 
 use flaskpaste::config::{Config, SETTINGS};
+use flaskpaste::e2e::Key;
 use flaskpaste::handlers::json_body::JsonBody;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
+use flaskpaste::sealed::{Manifest, Opener, Sealer, Secrets, check_name};
 use flaskpaste::server::decoder::{Decoder, Next};
 use flaskpaste::server::head::{MAX_HEAD_BYTES, Scan, scan};
 use flaskpaste::web::Pages;
@@ -29,11 +31,57 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("head", head),
     ("json", json),
     ("link", link),
+    ("manifest", manifest),
     ("mime", mime),
     ("page", page),
     ("pow", pow),
     ("range", range),
+    ("sealed", sealed),
 ];
+
+/// A manifest that is read keeps the rules: its names stay below a folder, and it comes back as it was.
+fn manifest(data: &[u8]) {
+    let Ok(manifest) = Manifest::parse(data) else { return };
+    let folder = std::path::Path::new("/below");
+    for name in manifest.files.iter().filter_map(|file| file.name.as_deref()) {
+        assert!(check_name(name).is_ok());
+        let place = folder.join(name);
+        assert!(place.starts_with(folder) && place.components().all(|part| part.as_os_str() != ".."), "{name:?}");
+    }
+    assert_eq!(Manifest::parse(&manifest.render().unwrap()).unwrap(), manifest);
+}
+
+/// An upload is opened to what was sealed, or not at all: the input says what is changed of one.
+fn sealed(data: &[u8]) {
+    let key = Key::from_fragment("qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8").unwrap();
+    let secrets = Secrets::new(&key, None);
+    let open = |upload: &[u8]| {
+        let mut reader = upload;
+        let mut opener = Opener::begin(&secrets, &mut reader).ok()?;
+        let mut plaintext = Vec::new();
+        while let Some(chunk) = opener.next_chunk(&mut reader, upload.len() as u64).ok()? {
+            plaintext.extend_from_slice(&chunk);
+        }
+        Some(plaintext)
+    };
+    assert!(open(data).is_none(), "nobody makes a commitment without the key");
+    let plaintext = vec![7; 70_000];
+    let mut upload = Vec::new();
+    let sealer = Sealer::new(&secrets).unwrap();
+    std::io::Read::read_to_end(&mut sealer.seal(plaintext.as_slice(), 70_000), &mut upload).unwrap();
+    let whole = upload.clone();
+    for change in data.chunks_exact(4) {
+        let at = usize::from(u16::from_be_bytes([change[0], change[1]])) * 2 % (upload.len() + 1);
+        match change[2] % 3 {
+            0 if at < upload.len() => upload[at] ^= change[3],
+            1 => upload.truncate(at),
+            _ => upload.insert(at.min(upload.len()), change[3]),
+        }
+    }
+    if upload != whole {
+        assert!(open(&upload).is_none());
+    }
+}
 
 fn text(data: &[u8]) -> String {
     String::from_utf8_lossy(data).into_owned()

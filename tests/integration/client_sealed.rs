@@ -371,3 +371,27 @@ fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
     assert_eq!(client.create(vec![b'x'; 99_500], &[]).split_once('#').unwrap().1.len(), 43);
     assert!(!server.log().contains("413"), "{}", server.log());
 }
+
+#[test]
+fn who_made_a_paste_is_told_what_became_of_it() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let (once, lasting) = (client.create("once", &["-b"]), client.create("lasting", &["-x", "1h"]));
+    let state = |link: &str| client.run(&["status", "--json", link]).succeeded().json()["state"].clone();
+    assert_eq!((state(&once), state(&lasting)), ("unread".into(), "unread".into()));
+    let elsewhere = Client::new(&server);
+    elsewhere.run(&["get", "-o", "/dev/full", &once]).failed(1);
+    assert_eq!(state(&once), "leased");
+    elsewhere.run(&["get", &once]).succeeded();
+    let told = client.run(&["status", &once]).succeeded().text();
+    assert!(told.contains("state     read") && told.contains("reads     1") && told.contains("ended     20"), "{told}");
+    elsewhere.run(&["get", &lasting]).succeeded();
+    let listed = client.run(&["list", "--status"]).succeeded().text();
+    assert!(listed.lines().next().unwrap().starts_with("ID            STATE"), "{listed}");
+    assert_eq!(listed.matches(" read ").count(), 2, "{listed}");
+    let json = client.run(&["list", "--status", "--json"]).succeeded().json();
+    assert_eq!(json[0]["state"], "read");
+    // Nobody else is told, and a strange server gets no token.
+    assert!(elsewhere.run(&["status", &once]).failed(4).contains("no delete token"));
+    assert!(client.run(&["status"]).failed(2).contains("list --status"));
+}
