@@ -31,7 +31,13 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
     let source = Source::open(options, session)?;
     // Before anything is read: what was piped in cannot be read again.
-    let limit = allowed_bytes(session)?;
+    let limit = allowed_bytes(session).map_err(|failure| match (&options.input, &failure.hint) {
+        (Input::Stdin, Some(hint)) => {
+            let hint = format!("{}; what was piped in was not read", hint.trim_end_matches('.'));
+            failure.hint(hint)
+        }
+        _ => failure,
+    })?;
     let (password, upload) = match options.format {
         Format::Sealed => (None, seal(options, source, limit, session)?),
         Format::First | Format::Plain => {
@@ -224,8 +230,12 @@ fn check_size(size: u64, limit: u64) -> Result<(), Failure> {
     if size <= limit {
         return Ok(());
     }
-    Err(Failure::new(Exit::Limit, format!("this is larger than the server allows, {}", human_bytes(limit)))
-        .hint("compress or split it; a client certificate may allow more (fpaste info)"))
+    let allowed = human_bytes(limit);
+    Err(Failure::new(
+        Exit::Limit,
+        format!("this is larger than the server allows, {allowed} with what encryption adds"),
+    )
+    .hint("compress or split it; a client certificate may allow more (fpaste info)"))
 }
 
 /// What was made of a paste for the person.

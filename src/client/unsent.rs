@@ -31,7 +31,7 @@ const PREFIX: &str = "unsent-";
 
 /// Keeps an upload that failed, and says how to send it.
 pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure {
-    let fate = store(upload, &session.settings.server.to_string(), session.folders.state.as_deref());
+    let fate = keeper(session)(upload);
     let hint =
         failure.hint.as_ref().map_or_else(|| fate.clone(), |hint| format!("{}; {fate}", hint.trim_end_matches('.')));
     failure.hint(hint)
@@ -39,14 +39,23 @@ pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure
 
 /// Keeps an upload once it is called, which may be on another thread, and says how to send it.
 pub fn keeping(upload: &Arc<Upload>, session: &Session<'_>) -> impl FnOnce() -> String + Send + 'static {
-    let (upload, server, state) =
-        (Arc::clone(upload), session.settings.server.to_string(), session.folders.state.clone());
-    move || store(&upload, &server, state.as_deref())
+    let (upload, keep) = (Arc::clone(upload), keeper(session));
+    move || keep(&upload)
 }
 
-/// Writes what was to be sent to this server, and says how to send it.
-fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> String {
-    let Some(folder) = folder else { return "what was read could not be kept: HOME is not set".to_owned() };
+/// What keeps an upload for the server of this session.
+fn keeper(session: &Session<'_>) -> impl Fn(&Upload) -> String + Send + 'static {
+    let (server, state) = (session.settings.server.to_string(), session.folders.state.clone());
+    let option = if session.settings.server_is_chosen { format!(" -s {server}") } else { String::new() };
+    move |upload| match store(upload, &server, state.as_deref()) {
+        Ok(()) => format!("what was read is kept for a day: fpaste resume{option} sends it"),
+        Err(why) => format!("what was read could not be kept{why}"),
+    }
+}
+
+/// Writes what was to be sent to this server; else, why not.
+fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> Result<(), String> {
+    let folder = folder.ok_or(": HOME is not set")?;
     let wishes = &upload.wishes;
     let head = serde_json::json!({
         "server": server,
@@ -66,10 +75,7 @@ fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> String {
         let content = upload.content.read().map_err(io::Error::other)?;
         write_new_from(folder, &name, &mut head.as_bytes().chain(content))
     });
-    match kept {
-        Ok(_) => "what was read is kept for a day: fpaste resume sends it".to_owned(),
-        Err(error) => format!("what was read could not be kept in {}: {error}", folder.display()),
-    }
+    kept.map(drop).map_err(|error| format!(" in {}: {error}", folder.display()))
 }
 
 /// Removes what is older than a day.

@@ -170,7 +170,7 @@ fn stdin_is_not_read_while_the_server_is_down() {
     assert!(stdin.write_all(b"nobody reads this").is_err());
     assert_eq!(child.wait().unwrap().code(), Some(7));
     assert!(kept(&client, "unsent-").is_empty());
-    client.pipe("x", &["-p"]).failed(7);
+    assert!(client.pipe("x", &["-p"]).failed(7).contains("what was piped in was not read"));
     client.pipe("x", &["nosuchfile"]).failed(2);
 }
 
@@ -185,6 +185,10 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
     let client = Client::with_url(&broken.url);
     let stderr = client.pipe("the only copy", &["-b", "-x", "1h"]).failed(7);
     assert!(stderr.contains("fpaste resume sends it"), "{stderr}");
+    let elsewhere = refusing("502 Bad Gateway");
+    let chosen = Client::with_url("http://127.0.0.1:1");
+    let stderr = chosen.pipe("x", &["-s", &elsewhere.url]).failed(7);
+    assert!(stderr.contains(&format!("fpaste resume -s {} sends it", elsewhere.url)), "{stderr}");
     let path = the_kept(&client, "unsent-");
     assert!(!holds(&path, "the only copy"));
     // It fails again: it stays.
