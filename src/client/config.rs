@@ -326,7 +326,11 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    fs::DirBuilder::new().mode(0o700).create(path)
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        // Another fpaste was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 #[cfg(test)]
