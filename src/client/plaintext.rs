@@ -6,7 +6,7 @@
 use super::failure::{Exit, Failure};
 use super::fetch::wrong_key;
 use crate::sealed::{Damage, MAX_MANIFEST_BYTES, Malformed, Manifest, Opener, Secrets};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
 /// How often a transfer is taken up again without having got a chunk further.
@@ -49,7 +49,11 @@ impl<'a> Plaintext<'a> {
     /// # Errors
     /// When there is none that keeps the rules of the format.
     pub fn manifest(&mut self) -> Result<Manifest, Failure> {
-        let failed = |error| Failure::of(error, "the content");
+        let failed = |error: io::Error| match error.kind() {
+            // The whole plaintext was there, and is shorter than what it begins with says.
+            ErrorKind::UnexpectedEof => damaged(),
+            _ => Failure::of(error, "the content"),
+        };
         let mut length = [0; 4];
         self.read_exact(&mut length).map_err(failed)?;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);

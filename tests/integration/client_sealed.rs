@@ -44,6 +44,11 @@ fn sealed(secrets: &Secrets, manifest: &str, contents: &[&[u8]]) -> Vec<u8> {
     for content in contents {
         plaintext.extend_from_slice(content);
     }
+    sealed_plaintext(secrets, plaintext)
+}
+
+/// An upload of this plaintext, padded.
+fn sealed_plaintext(secrets: &Secrets, mut plaintext: Vec<u8>) -> Vec<u8> {
     let bytes = plaintext_bytes(plaintext.len() as u64, u64::MAX);
     plaintext.resize(usize::try_from(bytes).unwrap(), 0);
     let mut upload = Vec::new();
@@ -218,6 +223,19 @@ fn damage_is_told_apart_from_a_wrong_key_and_leaves_nothing() {
         }
         let files = fs::read_dir(client.home.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert_eq!(files.filter(|name| name != ".local").count(), 0);
+    }
+}
+
+#[test]
+fn a_manifest_longer_than_its_paste_is_damage() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let key = Key::random().unwrap();
+    let secrets = Secrets::new(&key, None);
+    for length in [1000_u32, u32::MAX] {
+        let paste = upload(&server, sealed_plaintext(&secrets, length.to_be_bytes().to_vec()), &secrets, None);
+        let stderr = client.run(&["get", &link(&server, &paste, &key.fragment())]).failed(8);
+        assert!(stderr.contains("damaged"), "{stderr}");
     }
 }
 
