@@ -31,11 +31,8 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
     let source = Source::open(options, session)?;
     // Before anything is read: what was piped in cannot be read again.
-    let limit = allowed_bytes(session).map_err(|failure| match (&options.input, &failure.hint) {
-        (Input::Stdin, Some(hint)) => {
-            let hint = format!("{}; what was piped in was not read", hint.trim_end_matches('.'));
-            failure.hint(hint)
-        }
+    let limit = allowed_bytes(session).map_err(|failure| match &options.input {
+        Input::Stdin if failure.hint.is_some() => failure.add_hint("what was piped in was not read"),
         _ => failure,
     })?;
     let (password, upload) = match options.format {

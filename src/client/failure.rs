@@ -78,6 +78,16 @@ impl Failure {
         self
     }
 
+    /// The same with more behind the hint it has.
+    #[must_use]
+    pub fn add_hint(mut self, more: &str) -> Self {
+        self.hint = Some(match self.hint {
+            Some(hint) => format!("{}; {more}", hint.trim_end_matches('.')),
+            None => more.to_owned(),
+        });
+        self
+    }
+
     /// A server's refusal: its status, its JSON if it sent any, and the seconds it asks to wait. What its hint says of
     /// HTTP, for whoever uses it by hand, is said in this program's words.
     pub fn refused(status: u16, body: &[u8], wait_seconds: Option<u64>) -> Self {

@@ -221,6 +221,11 @@ impl<'a> Fetch<'a> {
         Ok(Some(Held::keep(self.session, &self.located.server, &self.target.id, &new)))
     }
 
+    /// Whether this machine made the paste and encrypted it.
+    pub fn is_ours_and_encrypted(&self) -> bool {
+        self.located.entry.as_ref().is_some_and(|entry| entry.encrypted)
+    }
+
     /// Whether the content can be fetched more than once.
     pub fn is_repeatable(&self) -> bool {
         self.lease.is_some() || !self.facts.is_limited
@@ -306,9 +311,10 @@ impl<'a> Fetch<'a> {
 
     /// A failure to deliver a read that was taken, and that the next run may deliver.
     pub fn not_delivered(&self, failure: Failure) -> Failure {
-        let Some(fate) = self.fate() else { return failure };
-        let hint = failure.hint.as_ref().map(|hint| format!("{}; {fate}", hint.trim_end_matches('.')));
-        failure.hint(hint.unwrap_or(fate))
+        match self.fate() {
+            Some(fate) => failure.add_hint(&fate),
+            None => failure,
+        }
     }
 
     /// What becomes of a read that was taken and is not confirmed.

@@ -15,7 +15,7 @@ use super::plaintext::{OneFile, Plaintext};
 use super::prompt::line_of_stdin;
 use super::sink::{Sink, Written};
 use super::text::{clean, human_bytes, human_seconds};
-use super::transport::{Content, MAX_CONTENT_BYTES, larger_than};
+use super::transport::{Content, MAX_CONTENT_BYTES, read_all};
 use super::ui::{write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{parse_http_date, rfc3339, unix_now};
@@ -132,14 +132,13 @@ fn deliver(
     session: &Session<'_>,
 ) -> Result<Delivered, Failure> {
     let mut content = fetch.content(options, 0)?;
-    let is_taken = content.header("X-Burn-After-Read").is_some() && !fetch.is_leased();
-    if is_taken || !fetch.is_repeatable() {
-        let limit = fetch.limit_of(&content);
-        fetch.facts.burns |= is_taken;
-        return deliver_only_copy(&content.read_all(limit)?, options, fetch, target, place, session);
-    }
-    let is_leased = fetch.is_leased();
     let (limit, length) = (fetch.limit_of(&content), content.length);
+    let is_leased = fetch.is_leased();
+    let is_taken = content.header("X-Burn-After-Read").is_some() && !is_leased;
+    if is_taken || !fetch.is_repeatable() {
+        fetch.facts.burns |= is_taken;
+        return deliver_only_copy(&read_all(content, length, limit)?, options, fetch, target, place, session);
+    }
     let head = begin_of(&mut content)?;
     let is_sealed = sealed::is_upload(&head);
     let mut content: Box<dyn Read> = Box::new(Cursor::new(head).chain(content));
@@ -151,16 +150,11 @@ fn deliver(
             deliver_files(options, &mut plaintext, &facts, place, session)?
         }
         (Some(secrets), _) => {
-            let mut bytes = Vec::new();
-            let read = (&mut content).take(limit + 1).read_to_end(&mut bytes);
-            read.map_err(|error| Failure::of(error, "the content"))?;
-            if bytes.len() as u64 > limit {
-                return Err(larger_than(limit));
-            }
+            let bytes = read_all(content, length, limit)?;
             deliver_bytes(bytes, target.key.as_ref(), &secrets, options, &fetch.facts, place, session)?
         }
         (None, _) => {
-            if session.locate(target, &session.known()).entry.is_some_and(|entry| entry.encrypted) {
+            if fetch.is_ours_and_encrypted() {
                 session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
             }
             place.sink()?.copy(&mut content)?

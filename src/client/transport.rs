@@ -108,7 +108,7 @@ pub struct Answer {
 impl Answer {
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        header(&self.headers, name)
     }
 
     /// The answer if it has this status, else the server's refusal.
@@ -121,7 +121,7 @@ impl Answer {
 
     /// What a refusal means.
     pub fn refused(&self) -> Failure {
-        let wait = self.header("Retry-After").and_then(|text| text.parse().ok());
+        let wait = number(&self.headers, "Retry-After");
         Failure::refused(self.status, &self.body, wait)
     }
 
@@ -141,6 +141,16 @@ impl Answer {
     pub fn of_any_server(self) -> Result<serde_json::Value, Failure> {
         if self.status == 404 { Err(not_flaskpaste()) } else { self.expect(200)?.json() }
     }
+}
+
+/// The text of a header.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A header that is a number: of bytes, or of seconds.
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    header(headers, name)?.parse().ok()
 }
 
 fn not_flaskpaste() -> Failure {
@@ -168,33 +178,30 @@ pub struct Content {
 impl Content {
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        header(&self.headers, name)
     }
 
     fn explain(&self, error: io::Error) -> Failure {
         explain(error.into(), &self.url)
     }
-
-    /// All of it, where it has to be in memory.
-    ///
-    /// # Errors
-    /// Network failures, and when it is larger than `limit`.
-    pub fn read_all(mut self, limit: u64) -> Result<Vec<u8>, Failure> {
-        if self.length.is_some_and(|length| length > limit) {
-            return Err(larger_than(limit));
-        }
-        let mut bytes = Vec::new();
-        let expected = usize::try_from(self.length.unwrap_or(0)).unwrap_or(usize::MAX);
-        // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
-        bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
-        (&mut self).take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the answer"))?;
-        if bytes.len() as u64 > limit { Err(larger_than(limit)) } else { Ok(bytes) }
-    }
 }
 
-/// An answer has more than so many bytes.
-pub fn larger_than(limit: u64) -> Failure {
-    Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)))
+/// All of an answer, where it has to be in memory; `length` is what it announced.
+///
+/// # Errors
+/// Network failures, and when it is larger than `limit`.
+pub fn read_all(answer: impl Read, length: Option<u64>, limit: u64) -> Result<Vec<u8>, Failure> {
+    let too_large =
+        || Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)));
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
+    // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
+    bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
+    answer.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the answer"))?;
+    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// Its errors are [`Failure`]s.
@@ -254,7 +261,7 @@ impl<'a> Transport<'a> {
 
     fn content(&self, Received { response, url }: Received) -> Content {
         let headers = response.headers().clone();
-        let length = headers.get("Content-Length").and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = number(&headers, "Content-Length");
         let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
         let reader = Metered { inner: reader, meter: self.ui.meter("downloading", length) };
         Content { headers, length, url, reader: Box::new(reader) }
@@ -264,13 +271,14 @@ impl<'a> Transport<'a> {
         let (status, url) = (received.status(), received.url.clone());
         let content = self.content(received);
         let headers = content.headers.clone();
-        Ok(Answer { status, url, headers, body: content.read_all(MAX_ANSWER_BYTES)? })
+        let length = content.length;
+        Ok(Answer { status, url, headers, body: read_all(content, length, MAX_ANSWER_BYTES)? })
     }
 
     /// Once more where the server asks to come back soon.
     fn patiently(&self, call: &Call<'_>) -> Result<Received, Failure> {
         let received = self.follow(call)?;
-        let wait = received.response.headers().get("Retry-After").and_then(|value| value.to_str().ok()?.parse().ok());
+        let wait = number(received.response.headers(), "Retry-After");
         match (received.status(), wait) {
             (429 | 503, Some(seconds)) if seconds <= MAX_RETRY_AFTER_SECONDS => {
                 self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
@@ -443,7 +451,7 @@ impl<R: Read> Read for Metered<R> {
 }
 
 fn redirect(response: &Response<Body>) -> Option<&str> {
-    let location = response.headers().get("Location").and_then(|value| value.to_str().ok());
+    let location = header(response.headers(), "Location");
     location.filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308))
 }
 

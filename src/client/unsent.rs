@@ -31,10 +31,7 @@ const PREFIX: &str = "unsent-";
 
 /// Keeps an upload that failed, and says how to send it.
 pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure {
-    let fate = keeper(session)(upload);
-    let hint =
-        failure.hint.as_ref().map_or_else(|| fate.clone(), |hint| format!("{}; {fate}", hint.trim_end_matches('.')));
-    failure.hint(hint)
+    failure.add_hint(&keeper(session)(upload))
 }
 
 /// Keeps an upload once it is called, which may be on another thread, and says how to send it.
