@@ -3,6 +3,12 @@
 //! Invariant: a handler gets a request and the app, and returns a reply or a refusal. Must never name tiny_http or
 //! rusqlite, and never answer an error by hand.
 
+use crate::admission;
+use crate::app::App;
+use crate::crypto::{self, Sha256Digest};
+use crate::error::ApiError;
+use crate::http::Request;
+use crate::paste::Fingerprint;
 use crate::store::Protection;
 use serde_json::{Value, json};
 
@@ -15,6 +21,17 @@ pub mod read;
 pub mod service;
 pub mod status;
 mod wishes;
+
+/// What the request shows of having made a paste: a certificate that a proxy vouches for, the hash of a delete token, or
+/// both.
+///
+/// # Errors
+/// `auth_required` when it shows neither.
+fn maker(app: &App, request: &Request<'_>) -> Result<(Option<Fingerprint>, Option<Sha256Digest>), ApiError> {
+    let owner = admission::owner(app.config(), request);
+    let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
+    if owner.is_none() && token_hash.is_none() { Err(ApiError::AuthRequired) } else { Ok((owner, token_hash)) }
+}
 
 /// Adds to a JSON object what it takes to read a paste, and how often it can be.
 fn mark_access(answer: &mut Value, reads_left: Option<u32>, burn: bool, protection: &Protection) {

@@ -2,11 +2,9 @@
 //!
 //! Invariant: only its owner's certificate or its delete token deletes it; who presents neither learns nothing.
 
-use super::lease;
-use crate::admission;
+use super::{lease, maker};
 use crate::app::App;
 use crate::clock::UnixSeconds;
-use crate::crypto;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::paste::Id;
@@ -24,11 +22,7 @@ pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Re
     {
         return Ok(reply);
     }
-    let owner = admission::owner(app.config(), request);
-    let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
-    if owner.is_none() && token_hash.is_none() {
-        return Err(ApiError::AuthRequired);
-    }
+    let (owner, token_hash) = maker(app, request)?;
     match app.store().delete(id, owner.as_ref(), token_hash, now)? {
         Deleted::Done => {
             app.metrics().deletes.count();

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, PasswordHash, Sha256Digest};
 use crate::error::ApiError;
-use crate::http::Request;
+use crate::http::{Peer, Request};
 use crate::store::{Paste, Protection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,12 +65,8 @@ fn check_password_proof(
     now: UnixSeconds,
 ) -> Result<(), ApiError> {
     let presented = request.filled_header("X-Password-Proof").ok_or(ApiError::PasswordProofRequired)?;
-    let network = admission::client(app.config(), request).network();
-    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
-    if !is_proof(presented, expected) {
-        return Err(ApiError::PasswordWrong);
-    }
-    Ok(app.store().forgive_tries(paste, network)?)
+    let client = admission::client(app.config(), request);
+    charged(app, client, paste, now, || Ok(is_proof(presented, expected)))
 }
 
 fn check_password(
@@ -81,10 +77,25 @@ fn check_password(
     now: UnixSeconds,
 ) -> Result<(), ApiError> {
     let presented = admission::presented_password(request)?.ok_or(ApiError::PasswordRequired)?;
-    let network = admission::client(app.config(), request).network();
-    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
+    let client = admission::client(app.config(), request);
     let purpose = Purpose::Read(paste.number());
-    match app.hashing().run(purpose, network, || stored.verify(presented.as_bytes())) {
+    charged(app, client, paste, now, || {
+        app.hashing().run(purpose, client.network(), || stored.verify(presented.as_bytes()))
+    })
+}
+
+/// Charges the client a try, then checks what it presented. Neither one that was right nor one that could not be checked
+/// stays charged.
+fn charged(
+    app: &App,
+    client: Peer,
+    paste: &Paste,
+    now: UnixSeconds,
+    is_right: impl FnOnce() -> Result<bool, Crowded>,
+) -> Result<(), ApiError> {
+    let network = client.network();
+    app.store().charge_try(paste, network, now)?.map_err(ApiError::Throttled)?;
+    match is_right() {
         Ok(true) => Ok(app.store().forgive_tries(paste, network)?),
         Ok(false) => Err(ApiError::PasswordWrong),
         Err(Crowded) => {

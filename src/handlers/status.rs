@@ -3,11 +3,9 @@
 //! Invariant: only its owner's certificate or its delete token opens it, after the end the token alone; everybody else gets
 //! the one 404. Must never move the inactivity clock.
 
-use super::mark;
-use crate::admission;
+use super::{maker, mark};
 use crate::app::App;
 use crate::clock::UnixSeconds;
-use crate::crypto;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::paste::Id;
@@ -19,11 +17,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// `auth_required`, `not_found`, or an internal failure.
 pub fn status(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    let owner = admission::owner(app.config(), request);
-    let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
-    if owner.is_none() && token_hash.is_none() {
-        return Err(ApiError::AuthRequired);
-    }
+    let (owner, token_hash) = maker(app, request)?;
     let status = app.store().status(id, owner.as_ref(), token_hash, now)?.ok_or(ApiError::NotFound)?;
     Ok(Reply::json(200, &describe(id, &status)))
 }
