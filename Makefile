@@ -43,7 +43,7 @@ test-quick: ## the tests that need no system programs, in about half a minute
 
 check: lint test ## lint, then test
 
-bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv)
+bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import client
+import sealed
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
@@ -121,12 +122,13 @@ def answering(process, port, path, log):
     return server
 
 
-def start_flaskpaste(stack, binary, folder):
+def start_flaskpaste(stack, binary, folder, **more):
     """Start the program under test on an empty database, durable as shipped, and time its start."""
     folder.mkdir()
     log = folder / "log"
     settings = {"FLASKPASTE_BIND": "127.0.0.1:0", "FLASKPASTE_DB": f"{folder}/pastes.db"}
     settings |= {"FLASK_ENV": "production", "FLASKPASTE_POW_DIFFICULTY": "0", "FLASKPASTE_LOG": "off"}
+    settings |= more
     began = time.perf_counter()
     process = spawn(stack, [str(binary)], log, **settings)
     line = re.compile(r"listening on http://127\.0\.0\.1:(\d+)\s")
@@ -455,6 +457,20 @@ def measure_random(seconds, rows, server, folder):
     compare(f"raw GET of 1 KiB, {rows:,} pastes", seconds, contestants, targets)
 
 
+def measure_client(stack, binary, folder, quick):
+    """fpaste, on a server that takes 1 GiB from an owner."""
+    note("fpaste")
+    server, _ = start_flaskpaste(stack, binary, folder / "client", FLASKPASTE_MAX_AUTH=str(1100 * MIB))
+    (home := folder / "home").mkdir()
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "FLASKPASTE_CERT_SHA1": "ab" * 20}
+    environment["FLASKPASTE_SERVER"] = f"http://127.0.0.1:{server.port}"
+    fpaste = binary.with_name("fpaste")
+    table.extend(client.measure(fpaste, environment))
+    table.extend(sealed.measure(fpaste, server.port, environment, home))
+    for what, peak in sealed.measure_memory(fpaste, environment, home, (64 if quick else 1024) * MIB):
+        add_limit(what, peak, "MiB", 64)
+
+
 def run(stack, options):
     """Everything, in the order that keeps one measurement from loading the next."""
     binary = options.binary.resolve()
@@ -489,8 +505,8 @@ def run(stack, options):
             note(f"32 uploads and 8 downloads of {size // MIB} MiB at once")
             peak = peak_under_transfers(ours, size, headers)
             add_limit(f"peak, 32 uploads and 8 downloads of {size // MIB} MiB", peak, "MiB", 200)
-        note("fpaste")
-        table.extend(client.measure(binary.with_name("fpaste"), ours.port, folder))
+    with ExitStack() as third:
+        measure_client(third, binary, folder, options.quick)
 
 
 def main():

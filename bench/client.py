@@ -1,9 +1,8 @@
-"""Measure fpaste: start-up, proof of work and upload, beside Python and curl in the same run."""
+"""Measure fpaste: start-up and proof of work, beside Python in the same run."""
 
 import hashlib
 import http.server
 import os
-import shutil
 import statistics
 import subprocess
 import threading
@@ -48,12 +47,6 @@ def timed(argv, environment, stdin=None):
     return time.perf_counter() - started
 
 
-def peak_mib(argv, environment):
-    """The most memory a command held."""
-    process = subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return os.wait4(process.pid, 0)[2].ru_maxrss / 1024
-
-
 def hash_rates(binary, environment):
     """Hashes a second of fpaste on all cores and of a Python loop on one."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Puzzles)
@@ -75,12 +68,8 @@ def hash_rates(binary, environment):
     return tried / spent, number / (time.perf_counter() - started)
 
 
-def measure(binary, port, folder):
-    """The lines of the table; `port` is of a running server without proof of work."""
-    home = folder / "home"
-    home.mkdir()
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "FLASKPASTE_CERT_SHA1": "ab" * 20}
-    environment["FLASKPASTE_SERVER"] = f"http://127.0.0.1:{port}"
+def measure(binary, environment):
+    """The lines of the table."""
     start = statistics.median(timed([binary, "--version"], environment) for _ in range(20))
     python = statistics.median(timed(["python3", "-c", "import hashlib"], environment) for _ in range(ROUNDS))
     lines = ["\nfpaste"]
@@ -90,19 +79,4 @@ def measure(binary, port, folder):
     ours, theirs = hash_rates(binary, environment)
     goal = "ok" if ours / theirs >= 8 else "MISSED"
     add("proof of work, all cores", ours / 1e6, f"million hashes/s = {ours / theirs:.1f} × Python's loop   ≥ 8 {goal}")
-    large, size = folder / "large", 48 * MIB
-    upload, curl = [], []
-    for _ in range(ROUNDS):
-        large.write_bytes(os.urandom(size))
-        upload.append(size / MIB / timed([binary, "-q", str(large)], environment))
-        if shutil.which("curl"):
-            owner = ["-H", f"X-SSL-Client-SHA1: {'ab' * 20}", "-H", "Content-Type: application/octet-stream"]
-            url = f"http://127.0.0.1:{port}/"
-            argv = ["curl", "-sf", *owner, "--data-binary", f"@{large}", url]
-            curl.append(size / MIB / timed(argv, environment))
-    compared = f" (curl, not encrypted: {statistics.median(curl):.0f})" if curl else ""
-    add("encrypt and upload 48 MiB", statistics.median(upload), f"MiB/s{compared}")
-    large.write_bytes(os.urandom(size))
-    peak = peak_mib([binary, "-q", str(large)], environment)
-    add("its memory at most", peak, f"MiB   ≤ {3 * size // MIB} {'ok' if peak <= 3 * size / MIB else 'MISSED'}")
     return lines

@@ -5,7 +5,7 @@ use flaskpaste::config::{Config, SETTINGS};
 use flaskpaste::e2e::Key;
 use flaskpaste::handlers::json_body::JsonBody;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
-use flaskpaste::sealed::{Manifest, Opener, Sealer, Secrets, check_name};
+use flaskpaste::sealed::{FileEntry, Manifest, Opener, Sealer, Secrets, check_name};
 use flaskpaste::server::decoder::{Decoder, Next};
 use flaskpaste::server::head::{MAX_HEAD_BYTES, Scan, scan};
 use flaskpaste::web::Pages;
@@ -33,6 +33,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link),
     ("manifest", manifest),
     ("mime", mime),
+    ("names", names),
     ("page", page),
     ("pow", pow),
     ("range", range),
@@ -49,6 +50,22 @@ fn manifest(data: &[u8]) {
         assert!(place.starts_with(folder) && place.components().all(|part| part.as_os_str() != ".."), "{name:?}");
     }
     assert_eq!(Manifest::parse(&manifest.render().unwrap()).unwrap(), manifest);
+}
+
+/// Names, a line each: a manifest has them together where each is good by itself, and no pair is in each other's way.
+fn names(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let names: Vec<&str> = text.split('\n').take(50).collect();
+    let entry = |name: &&str| FileEntry { name: Some((*name).to_owned()), ..FileEntry::default() };
+    let manifest = Manifest { files: names.iter().map(entry).collect(), reads: None, expires_at: None };
+    let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+    let collide = |(at, name): (usize, &String)| {
+        lower[at + 1..].iter().any(|other| {
+            name == other || other.starts_with(&format!("{name}/")) || name.starts_with(&format!("{other}/"))
+        })
+    };
+    let is_good = names.iter().all(|name| check_name(name).is_ok()) && !lower.iter().enumerate().any(collide);
+    assert_eq!(manifest.render().is_ok(), is_good, "{names:?}");
 }
 
 /// An upload is opened to what was sealed, or not at all: the input says what is changed of one.

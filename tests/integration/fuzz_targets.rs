@@ -12,10 +12,10 @@ use std::path::Path;
 const CHANGES: usize = 3000;
 
 /// xorshift64*: the same inputs on every machine.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -24,7 +24,7 @@ impl Random {
 }
 
 /// A seed with some bytes changed, dropped, doubled, or taken from another one.
-fn change(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+pub fn change(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     const TELLING: &[u8] = b"\0\r\n \t\"\\:;,=-+%/#{}[]09aAzZ\x7f\x80\xff";
     let mut bytes = seed.to_vec();
     for _ in 0..=random.below(4) {
@@ -47,15 +47,20 @@ fn change(seed: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
+/// The seeds of a target.
+pub fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(name);
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 2, "{name}");
+    files.iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
 #[test]
 fn every_parser_of_ours_stands_its_seeds_and_changes_of_them() {
     let mut random = Random(0x5eed);
     for (name, target) in targets::TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/seeds").join(name);
-        let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-        assert!(seeds.len() >= 2, "{name}");
+        let seeds = seeds(name);
         // A connection takes a hundred times as long as a parser, and so does an upload that has to be sealed first.
         let changes = if matches!(*name, "connection" | "sealed") { CHANGES / 20 } else { CHANGES };
         for seed in &seeds {

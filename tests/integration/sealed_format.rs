@@ -231,3 +231,42 @@ pub fn post_first_edition(server: &Server, plain: &[u8], headers: &[(&str, &str)
     let link = format!("http://{}{}#{}", server.authority(), paste.path(), URL_SAFE_NO_PAD.encode(key));
     (paste, link)
 }
+
+#[test]
+fn the_worked_example_of_the_document_is_right() {
+    let document = include_str!("../../docs/format.md");
+    let value = |name: &str| {
+        let line = document.lines().find(|line| line.starts_with(&format!("{name:<25}")));
+        line.unwrap_or_else(|| panic!("no {name}"))[25..].to_owned()
+    };
+    let key: [u8; 32] = unhex(&value("K")).try_into().unwrap();
+    let secret = Secret::new(key, Some("hąsło z ogonkami"));
+    let stretched = unhex(&value("PBKDF2"));
+    let salt: [u8; 16] = unhex(&value("S")).try_into().unwrap();
+    let proofs = [secret.link_proof(), secret.password_proof().unwrap()];
+    for (name, expected) in [
+        ("fragment", secret.fragment()),
+        ("link", hex(&secret.link)),
+        ("password salt", hex(&expand(&secret.link, "password salt", b"")[..16])),
+        ("root", hex(&hmac(SALT, &[&key, &stretched]))),
+        ("root", hex(&secret.root)),
+        ("X-Read-Proof", URL_SAFE_NO_PAD.encode(proofs[0])),
+        ("X-Read-Proof-SHA256", hex(&Sha256::digest(proofs[0]))),
+        ("X-Password-Proof", URL_SAFE_NO_PAD.encode(proofs[1])),
+        ("X-Password-Proof-SHA256", hex(&Sha256::digest(proofs[1]))),
+        ("content key", hex(&expand(&secret.root, "content", &salt))),
+        ("commitment", hex(&expand(&secret.root, "commitment", &salt))),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    let manifest = "{\"files\":[{\"name\":\"id_ed25519\",\"size\":10}]}";
+    assert!(document.contains(&format!("0000002b {manifest} -----BEGIN 000000")));
+    let mut plain = [&[0, 0, 0, 43], manifest.as_bytes(), b"-----BEGIN"].concat();
+    plain.resize(256, 0);
+    let upload = secret.seal(salt, &plain);
+    assert!(document.contains(&hex(&Sha256::digest(&upload))));
+    // The upload is in lines of its own, the first of which say what they are.
+    let dump = document.split("```\n").find(|block| block.starts_with("66706173746532")).unwrap();
+    let dumped: String = dump.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(dumped, hex(&upload));
+}

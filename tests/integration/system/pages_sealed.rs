@@ -6,8 +6,10 @@
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, start_again, url};
 use super::programs::has;
+use crate::fuzz_targets::{Random, change, seeds};
 use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
 use crate::sealed_format::{HEAD, Secret, post_text, read, unhex};
+use flaskpaste::sealed::{FileEntry, Manifest};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
@@ -136,6 +138,123 @@ fn the_scripts_pad_as_the_vectors_do() {
         return import(href).then(({ badName }) => badName(arguments[0]) === null)";
     for (names, good) in names {
         assert_eq!(browser.run(script, &[json!(names)]), good, "{names:?}");
+    }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+/// Some thousands of inputs that resemble the seeds of a fuzz target.
+fn changed(target: &str, count: usize) -> Vec<Vec<u8>> {
+    let (seeds, mut random) = (seeds(target), Random(0x5ea1));
+    let mut one = |at: usize| change(&seeds[at % seeds.len()], &seeds[random.below(seeds.len())], &mut random);
+    (0..count).map(&mut one).chain(seeds.iter().cloned()).collect()
+}
+
+#[test]
+fn the_scripts_and_fpaste_read_the_same_manifests() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    let inputs = changed("manifest", 6000);
+    let room = 4096;
+    let expected = inputs.iter().map(|bytes| {
+        let manifest = Manifest::parse(bytes).ok().filter(|manifest| manifest.content_bytes().unwrap() <= room);
+        manifest.map_or(Value::Null, |manifest| {
+            json!(manifest.files.iter().map(|file| json!([file.name, file.size])).collect::<Vec<_>>())
+        })
+    });
+    let script = "const { href } = document.querySelector('link[href*=\"/manifest.\"]');
+        return import(href).then(({ unpack, pack }) => Promise.all(arguments[0].map(async (hex) => {
+            const bytes = Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+            const content = await unpack(pack(bytes, [], arguments[1]));
+            return content && content.files.map(({ name, size }) => [name ?? null, size]);
+        })))";
+    let hex: Vec<String> = inputs.iter().map(|bytes| crate::sealed_format::hex(bytes)).collect();
+    let read = browser.run(script, &[json!(hex), json!(room)]);
+    let mut good = 0;
+    for ((input, expected), read) in inputs.iter().zip(expected).zip(read.as_array().unwrap()) {
+        assert_eq!(read, &expected, "{}", String::from_utf8_lossy(input));
+        good += usize::from(!read.is_null());
+    }
+    assert!(good > 100 && good < inputs.len() / 2, "{good} of {} were manifests", inputs.len());
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn the_scripts_and_fpaste_take_the_same_names() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let inputs: Vec<String> = changed("names", 6000).into_iter().map(text).collect();
+    let expected: Vec<bool> = inputs
+        .iter()
+        .map(|input| {
+            let file = |name: &str| FileEntry { name: Some(name.to_owned()), ..FileEntry::default() };
+            let files = input.split('\n').map(file).collect();
+            Manifest { files, reads: None, expires_at: None }.render().is_ok()
+        })
+        .collect();
+    let script = "const { href } = document.querySelector('link[href*=\"/manifest.\"]');
+        return import(href).then(({ badName }) => arguments[0].map((names) => badName(names.split('\\n')) === null))";
+    let taken = browser.run(script, &[json!(inputs)]);
+    for ((input, expected), taken) in inputs.iter().zip(&expected).zip(taken.as_array().unwrap()) {
+        assert_eq!(taken, expected, "{input:?}");
+    }
+    assert!(expected.contains(&true) && expected.contains(&false));
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn the_scripts_open_what_was_sealed_or_nothing() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    let secret = Secret::random(None);
+    let text = "0123456789abcde\n".repeat(4_500);
+    let upload = secret.pack(&json!({ "files": [{ "size": text.len() }] }), &[text.as_bytes()]);
+    // Each input is where and how a whole upload is changed, as in the fuzz target of the same name.
+    let script = "const [hex, fragment, changes] = arguments;
+        const scripts = (name) => import(document.querySelector(`link[href*=\"/${name}.\"]`).href);
+        const bytesOf = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+        return Promise.all(['sealed', 'keys'].map(scripts)).then(async ([{ Opener, WrongKey, Damaged }, { derive, decode }]) => {
+            const { root } = await derive(decode(fragment), '');
+            const open = async (bytes) => {
+                const opener = new Opener(root);
+                try {
+                    await opener.push(bytes);
+                    const { files } = await opener.finish();
+                    return await files[0].blob.text();
+                } catch (error) {
+                    if (error instanceof WrongKey || error instanceof Damaged) return error.constructor.name;
+                    throw error;
+                }
+            };
+            const whole = bytesOf(hex);
+            const results = [await open(whole)];
+            for (const change of changes) {
+                let bytes = Array.from(whole);
+                const data = bytesOf(change);
+                for (let at = 0; at + 4 <= data.length; at += 4) {
+                    const place = ((data[at] << 8) + data[at + 1]) * 2 % (bytes.length + 1);
+                    if (data[at + 2] % 3 === 0 && place < bytes.length) bytes[place] ^= data[at + 3];
+                    else if (data[at + 2] % 3 === 1) bytes.length = place;
+                    else bytes.splice(place, 0, data[at + 3]);
+                }
+                const isWhole = bytes.length === whole.length && bytes.every((byte, at) => byte === whole[at]);
+                results.push(isWhole ? 'whole' : await open(Uint8Array.from(bytes)));
+            }
+            return results;
+        })";
+    let changes: Vec<String> = changed("sealed", 300).iter().map(|bytes| crate::sealed_format::hex(bytes)).collect();
+    let results =
+        browser.run(script, &[json!(crate::sealed_format::hex(&upload)), json!(secret.fragment()), json!(changes)]);
+    let results = results.as_array().unwrap();
+    assert_eq!(results[0], text);
+    for (result, change) in results[1..].iter().zip(&changes) {
+        assert!(["WrongKey", "Damaged", "whole"].contains(&result.as_str().unwrap()), "{change}: {result}");
+    }
+    for seen in ["WrongKey", "Damaged"] {
+        assert!(results.iter().any(|result| result == seen), "no change led to {seen}");
     }
     browser.expect_clean(&url(&server), &[]);
 }
