@@ -92,7 +92,9 @@ SHARE := $(DESTDIR)$(PREFIX)/share
 MAN := $(DESTDIR)$(MANDIR)
 UNITS := $(DESTDIR)$(UNITDIR)
 EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
-	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf
+	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf contrib/prometheus/flaskpaste.rules.yml \
+	contrib/grafana/flaskpaste.json contrib/compose/compose.yml contrib/compose/compose.Caddyfile \
+	contrib/compose/compose.env.example
 
 # A program that is missing is built; one that is there is taken as it is, however old: after `make build`, `sudo make
 # install` builds nothing, and without it `make install` installs what was built before.

@@ -3,12 +3,16 @@
 //! Invariant: what a header claims about the client counts only from a proxy we trust; secrets are compared in
 //! constant time. Must never remember anything about a client.
 
+mod flood;
 mod hashing;
+mod rate;
 
+pub use flood::Flood;
 pub use hashing::{Crowded, Hashing, Purpose};
+pub use rate::Rate;
 
 use crate::clock::UnixSeconds;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Creators, Mode};
 use crate::crypto;
 use crate::error::ApiError;
 use crate::http::{Peer, Request};
@@ -29,7 +33,7 @@ pub fn is_trusted_proxy(config: &Config, request: &Request<'_>) -> bool {
 }
 
 /// The client's certificate, if a trusted proxy vouches for one.
-pub fn owner(config: &Config, request: &Request<'_>) -> Option<Fingerprint> {
+pub fn certificate(config: &Config, request: &Request<'_>) -> Option<Fingerprint> {
     let fingerprint = request.header("X-SSL-Client-SHA1")?.parse().ok()?;
     is_trusted_proxy(config, request).then_some(fingerprint)
 }
@@ -55,14 +59,29 @@ pub fn base_url(config: &Config, request: &Request<'_>) -> String {
     format!("{scheme}://{host}{}", config.url_prefix)
 }
 
-/// The largest paste this client may upload, in bytes.
-pub fn max_bytes(config: &Config, owner: Option<&Fingerprint>) -> u64 {
-    if owner.is_some() { config.max_auth_bytes } else { config.max_anon_bytes }
+/// What a request presents as a token (RFC 6750 section 2.1), if it does.
+pub fn bearer<'a>(request: &'a Request<'_>) -> Option<&'a str> {
+    let header = request.header("Authorization")?;
+    let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// Lets those create whom the operator lets.
+///
+/// # Errors
+/// `create_denied`
+pub fn may_create(config: &Config, request: &Request<'_>) -> Result<(), ApiError> {
+    let may = match config.create {
+        Creators::Anyone => true,
+        Creators::Token => request.owner.is_some(),
+        Creators::Certificate => certificate(config, request).is_some(),
+    };
+    if may { Ok(()) } else { Err(ApiError::CreateDenied { takes_token: config.create == Creators::Token }) }
 }
 
 /// The largest body this request may have, in bytes.
 pub fn max_body_bytes(config: &Config, request: &Request<'_>) -> u64 {
-    max_bytes(config, owner(config, request).as_ref())
+    if request.owner.is_some() { config.max_auth_bytes } else { config.max_anon_bytes }
 }
 
 /// Whether this request has to bring a proof of work. Only in development a direct client on this machine need not.
@@ -81,9 +100,11 @@ pub fn proof_of_work(
     secret: &[u8],
     request: &Request<'_>,
     now: UnixSeconds,
+    elevated_bits: u8,
 ) -> Result<Option<Vec<u8>>, ApiError> {
     let difficulty = config.pow_difficulty;
-    let required = || ApiError::PowRequired { difficulty };
+    // Challenges that were given out before it rose are as good as ever.
+    let required = || ApiError::PowRequired { difficulty: difficulty + elevated_bits };
     if difficulty == 0 {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use crate::error::ApiError;
 use crate::http::{Method, Reply, Request};
 use crate::log::{Entry, Log};
 use crate::operator_log;
+use crate::owner::Owner;
 use crate::request_id::{RequestIds, is_request_id};
 use crate::routes;
 use std::io;
@@ -41,6 +42,18 @@ impl Responder {
         &self.app
     }
 
+    /// Finds out who sends a request: the holder of a token, or of a certificate that a trusted proxy vouches for.
+    ///
+    /// # Errors
+    /// `token_invalid`: who sends a token that is none is not taken for nobody. Or an internal failure.
+    pub fn identify(&self, request: &Request<'_>, now: UnixSeconds) -> Result<Option<Owner>, ApiError> {
+        let Some(text) = admission::bearer(request) else {
+            return Ok(admission::certificate(self.app.config(), request).map(Owner::Certificate));
+        };
+        let token = text.parse().map_err(|()| ApiError::TokenInvalid)?;
+        self.app.store().find_token(&token, now)?.map(Some).ok_or(ApiError::TokenInvalid)
+    }
+
     /// Answers a request; a panic becomes an internal error of this request alone.
     pub fn answer(&self, request: &mut Request<'_>, request_id: &str, now: UnixSeconds) -> Reply {
         self.note_wrong_secret(request, now);
@@ -50,6 +63,11 @@ impl Responder {
         }));
         // The panic hook has told the rest.
         answered.unwrap_or_else(|_| self.fail(&ApiError::Internal("it panicked".into()), request_id))
+    }
+
+    /// Refuses a request before it is looked at further.
+    pub fn refuse(&self, request: &Request<'_>, error: &ApiError, request_id: &str) -> Reply {
+        challenge_quietly(request, self.fail(error, request_id))
     }
 
     /// The reply that tells a refusal, after the operator was told what nobody else is.
@@ -164,7 +182,8 @@ mod tests {
 
     fn answer(responder: &Responder, method: Method, path: &str, body: &mut dyn Read) -> Reply {
         let framing = if method == Method::Post { Framing::Length(5) } else { Framing::None };
-        let mut request = Request { method, path, query: "", fields: &|_| None, peer: Peer::Unix, framing, body };
+        let mut request =
+            Request { method, path, query: "", fields: &|_| None, peer: Peer::Unix, owner: None, framing, body };
         responder.answer(&mut request, "r1", 1_800_000_000)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Invariant: shared by all threads; no lock in here is held across I/O to a peer. Must never know routes or sockets.
 
-use crate::admission::Hashing;
+use crate::admission::{Flood, Hashing, Rate};
+use crate::clock::UnixSeconds;
 use crate::config::Config;
 use crate::error::ApiError;
 use crate::file_digest::FileDigests;
@@ -43,6 +44,8 @@ pub struct App {
     store: Store,
     pow_secret: Vec<u8>,
     hashing: Hashing,
+    rate: Rate,
+    flood: Flood,
     file_digests: FileDigests,
     metrics: Metrics,
     pages: Pages,
@@ -59,8 +62,10 @@ impl App {
             [] => store.kept_secret("pow_secret")?,
             secret => secret.to_vec(),
         };
-        let pages = Pages::new(&config.url_prefix);
+        let pages = Pages::new(&config.url_prefix, &config.contact);
         Ok(Self {
+            rate: Rate::of(config.rate_per_minute),
+            flood: Flood::default(),
             config,
             store,
             pow_secret,
@@ -85,6 +90,30 @@ impl App {
     /// The ration of password hashing.
     pub fn hashing(&self) -> &Hashing {
         &self.hashing
+    }
+
+    /// How often each client address may create.
+    pub fn rate(&self) -> &Rate {
+        &self.rate
+    }
+
+    /// Counts a paste that was created.
+    pub fn count_create(&self, now: UnixSeconds) {
+        self.metrics.creates.count();
+        self.flood.count(now);
+    }
+
+    /// How many were in the last minute.
+    pub fn creates_last_minute(&self, now: UnixSeconds) -> u64 {
+        self.flood.last_minute(now)
+    }
+
+    /// Bits by which new challenges are harder just now; none where proof of work is off.
+    pub fn elevated_bits(&self, now: UnixSeconds) -> u8 {
+        // More than 64 bits nobody is asked for.
+        let most = 64u8.saturating_sub(self.config.pow_difficulty);
+        let bits = self.flood.elevated_bits(self.config.pow_flood_per_minute, now).min(most);
+        if self.config.pow_difficulty == 0 { 0 } else { bits }
     }
 
     /// The digests of files that are served.

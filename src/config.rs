@@ -47,6 +47,28 @@ impl fmt::Display for Bind {
     }
 }
 
+/// Who may create pastes (`FLASKPASTE_CREATE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creators {
+    /// Whoever can reach the server.
+    Anyone,
+    /// Who has a token of this server, or a certificate.
+    Token,
+    /// Who has a certificate.
+    Certificate,
+}
+
+impl Creators {
+    /// As the variable and the answers name them.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anyone => "anyone",
+            Self::Token => "token",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
 /// How requests are logged to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -131,6 +153,14 @@ pub struct Config {
     pub web: bool,
     /// `FLASKPASTE_HSTS`
     pub hsts: Hsts,
+    /// `FLASKPASTE_CREATE`
+    pub create: Creators,
+    /// `FLASKPASTE_RATE`, creates a minute and address; 0: no limit.
+    pub rate_per_minute: u64,
+    /// `FLASKPASTE_POW_FLOOD`, creates a minute past which the difficulty rises; 0: never.
+    pub pow_flood_per_minute: u64,
+    /// `FLASKPASTE_CONTACT`, a URI; empty: none.
+    pub contact: String,
     /// Seconds a lease lasts.
     pub lease_ttl_seconds: u64,
     /// Days for which is kept how a paste ended; 0: none.
@@ -158,6 +188,7 @@ const CLIENT_VARIABLES: &[&str] = &[
     "FLASKPASTE_CLIENT_CERT",
     "FLASKPASTE_CLIENT_KEY",
     "FLASKPASTE_CA_CERT",
+    "FLASKPASTE_TOKEN",
 ];
 
 impl Config {
@@ -249,6 +280,10 @@ impl Default for Config {
             max_db_bytes: 0,
             web: true,
             hsts: Hsts::Subdomains,
+            create: Creators::Anyone,
+            rate_per_minute: 0,
+            pow_flood_per_minute: 600,
+            contact: String::new(),
             lease_ttl_seconds: 600,
             receipt_days: 30,
             metrics: false,
@@ -348,6 +383,13 @@ mod tests {
             ("FLASKPASTE_WEB", "yes"),
             ("FLASKPASTE_LOG", "xml"),
             ("FLASKPASTE_HSTS", "on"),
+            ("FLASKPASTE_CREATE", "nobody"),
+            ("FLASKPASTE_RATE", "-1"),
+            ("FLASKPASTE_POW_FLOOD", "many"),
+            ("FLASKPASTE_CONTACT", "abuse"),
+            ("FLASKPASTE_CONTACT", "a b@example.org"),
+            ("FLASKPASTE_CONTACT", "javascript:alert(1)"),
+            ("FLASKPASTE_CONTACT", "https://"),
             ("FLASKPASTE_PROXY_SECRET", "two words that are long enough"),
             ("FLASKPASTE_PROXY_SECRET", "fifteen-letters"),
             ("FLASKPASTE_POW_SECRET", "x"),
@@ -370,6 +412,14 @@ mod tests {
         for name in CLIENT_VARIABLES {
             assert!(read(&[(name, "anything")]).is_ok());
         }
+    }
+
+    #[test]
+    fn a_contact_is_a_uri() {
+        let contact = |text: &str| read(&[("FLASKPASTE_CONTACT", text)]).unwrap().contact;
+        assert_eq!(contact("abuse@example.org"), "mailto:abuse@example.org");
+        assert_eq!(contact("mailto:abuse@example.org"), "mailto:abuse@example.org");
+        assert_eq!(contact("https://example.org/report?a=b"), "https://example.org/report?a=b");
     }
 
     #[test]

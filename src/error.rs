@@ -67,6 +67,23 @@ pub enum ApiError {
     NoLeaseNeeded,
     /// Too many wrong passwords; seconds until the next try is accepted.
     Throttled(u64),
+    /// The operator lets others create than who asks.
+    CreateDenied {
+        /// Whether a token would do.
+        takes_token: bool,
+    },
+    /// What was sent as a token is none.
+    TokenInvalid,
+    /// So many pastes a minute were created from this address; seconds until one more may be.
+    RateLimited(u64),
+    /// The operator refuses this content.
+    Blocked,
+    /// A change of a paste whose reads are counted.
+    Limited,
+    /// A form with more than one content.
+    SeveralFiles,
+    /// A list of an owner's pastes, without an owner.
+    OwnerRequired,
     /// A delete, or a look at the status, without owner certificate or delete token.
     AuthRequired,
     /// Owner certificate or delete token belong to someone else.
@@ -144,7 +161,7 @@ impl ApiError {
                 413,
                 "too_large",
                 "The content is larger than this server accepts.",
-                "Send less; a client certificate, where the server accepts one, raises the limit.",
+                "Send less; a client certificate or a token, where the server accepts one, raises the limit.",
             ),
             Self::TooLarge { authenticated: true, .. } => (
                 413,
@@ -224,11 +241,59 @@ impl ApiError {
                 "Too many wrong passwords for this paste.",
                 "Wait for Retry-After seconds, then try again.",
             ),
+            Self::CreateDenied { takes_token: true } => (
+                401,
+                "create_denied",
+                "Only those whom its operator has let may create pastes here.",
+                "Send a token of this server as Authorization: Bearer TOKEN, or a client certificate; ask the operator for one.",
+            ),
+            Self::CreateDenied { takes_token: false } => (
+                401,
+                "create_denied",
+                "Only those whom its operator has let may create pastes here.",
+                "Connect with a client certificate that this server accepts; fpaste cert makes one.",
+            ),
+            Self::TokenInvalid => (
+                401,
+                "token_invalid",
+                "That is not a token of this server, or it has expired.",
+                "Check the token, or ask the operator for a new one; without the Authorization header nothing is asked of you.",
+            ),
+            Self::RateLimited(_) => (
+                429,
+                "rate_limited",
+                "Too many pastes were created from this address.",
+                "Wait for Retry-After seconds, then try again.",
+            ),
+            Self::Blocked => (
+                403,
+                "blocked",
+                "The operator of this server refuses this content.",
+                "Ask the operator, if you think that is a mistake.",
+            ),
+            Self::Limited => (
+                409,
+                "limited",
+                "A paste whose reads are counted keeps its content.",
+                "Create a new paste, and delete this one.",
+            ),
+            Self::SeveralFiles => (
+                400,
+                "bad_request",
+                "The form has more than one file, or a file and a content.",
+                "Send one; fpaste FILE FILE packs several files into one paste.",
+            ),
+            Self::OwnerRequired => (
+                401,
+                "auth_required",
+                "That is for those whose pastes the server knows.",
+                "Send a token of this server as Authorization: Bearer TOKEN, or the client certificate that created them.",
+            ),
             Self::AuthRequired => (
                 401,
                 "auth_required",
                 "That needs proof that the paste is yours.",
-                "Send X-Delete-Token from the creation's answer, or the client certificate that created it.",
+                "Send X-Delete-Token from the creation's answer, or the client certificate or token that created it.",
             ),
             Self::PermissionDenied => (
                 403,
@@ -337,10 +402,16 @@ impl ApiError {
     /// The headers that belong to this refusal.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Duplicate { retry_after_seconds: seconds, .. } | Self::Throttled(seconds) | Self::Busy(seconds) => {
+            Self::Duplicate { retry_after_seconds: seconds, .. }
+            | Self::Throttled(seconds)
+            | Self::RateLimited(seconds)
+            | Self::Busy(seconds) => {
                 vec![("Retry-After", seconds.to_string())]
             }
             Self::Unavailable(_) => vec![("Retry-After", "1".into())],
+            Self::TokenInvalid => vec![("WWW-Authenticate", "Bearer error=\"invalid_token\"".into())],
+            // Browsers open no dialog for it, as they would for Basic.
+            Self::CreateDenied { .. } | Self::OwnerRequired => vec![("WWW-Authenticate", "Bearer".into())],
             Self::PasswordRequired => vec![("WWW-Authenticate", "Basic realm=\"paste\", charset=\"UTF-8\"".into())],
             // 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's
             // login dialog for credentials that are never of use here.

@@ -3,34 +3,51 @@
 //! Invariant: a handler gets a request and the app, and returns a reply or a refusal. Must never name tiny_http or
 //! rusqlite, and never answer an error by hand.
 
-use crate::admission;
 use crate::app::App;
+use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::error::ApiError;
 use crate::http::Request;
-use crate::paste::Fingerprint;
-use crate::store::Protection;
+use crate::owner::Owner;
+use crate::paste::Id;
+use crate::store::{Deleted, Paste, Protection};
 use serde_json::{Value, json};
 
+pub mod change;
 pub mod create;
 pub mod delete;
+mod form;
 mod gate;
 pub mod json_body;
 pub mod lease;
+pub mod multipart;
+pub mod pastes;
 pub mod read;
 pub mod service;
 pub mod status;
+mod upload;
 mod wishes;
 
-/// What the request shows of having made a paste: a certificate that a proxy vouches for, the hash of a delete token, or
-/// both.
+/// What the request shows of having made a paste: who sends it, the hash of a delete token, or both.
 ///
 /// # Errors
 /// `auth_required` when it shows neither.
-fn maker(app: &App, request: &Request<'_>) -> Result<(Option<Fingerprint>, Option<Sha256Digest>), ApiError> {
-    let owner = admission::owner(app.config(), request);
+fn maker(request: &Request<'_>) -> Result<(Option<Owner>, Option<Sha256Digest>), ApiError> {
+    let owner = request.owner.clone();
     let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
     if owner.is_none() && token_hash.is_none() { Err(ApiError::AuthRequired) } else { Ok((owner, token_hash)) }
+}
+
+/// The paste, for whoever made it.
+///
+/// # Errors
+/// `auth_required`, `not_found`, `permission_denied`, or an internal failure.
+fn own(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Paste, ApiError> {
+    let (owner, token_hash) = maker(request)?;
+    app.store().find_own(id, owner.as_ref(), token_hash, now)?.map_err(|refusal| match refusal {
+        Deleted::Denied => ApiError::PermissionDenied,
+        Deleted::Done | Deleted::NotFound => ApiError::NotFound,
+    })
 }
 
 /// Adds to a JSON object what it takes to read a paste, and how often it can be.

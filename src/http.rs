@@ -13,6 +13,7 @@ pub use peer::Peer;
 pub use range::{Span, parse_range};
 
 use crate::clock::{self, UnixSeconds};
+use crate::owner::Owner;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -27,6 +28,10 @@ pub enum Method {
     Head,
     /// Creates.
     Post,
+    /// Creates under a name, or replaces.
+    Put,
+    /// Changes.
+    Patch,
     /// Deletes.
     Delete,
     /// Asks for the methods.
@@ -42,6 +47,8 @@ impl Method {
             Self::Get => "GET",
             Self::Head => "HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::Options => "OPTIONS",
             Self::Other => "",
@@ -55,6 +62,8 @@ impl From<&str> for Method {
             "GET" => Self::Get,
             "HEAD" => Self::Head,
             "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
             "DELETE" => Self::Delete,
             "OPTIONS" => Self::Options,
             _ => Self::Other,
@@ -84,8 +93,10 @@ pub struct Request<'a> {
     /// Finds a header field by its name, in any case. One that was sent several times is one, its values joined by commas
     /// (RFC 9110 section 5.3).
     pub fields: &'a dyn Fn(&str) -> Option<&'a str>,
-    /// Who sent it.
+    /// The other end of the connection.
     pub peer: Peer,
+    /// Who sent it, where that was proved.
+    pub owner: Option<Owner>,
     /// How its body is delimited.
     pub framing: Framing,
     /// The body.
@@ -318,6 +329,7 @@ fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",
         417 => "Expectation Failed",

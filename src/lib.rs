@@ -35,12 +35,13 @@ pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod crypto;
-#[cfg(feature = "client")]
 pub mod e2e;
 #[cfg(feature = "server")]
 pub mod error;
 #[cfg(feature = "server")]
 pub mod file_digest;
+#[cfg(feature = "server")]
+pub mod filename;
 #[cfg(feature = "server")]
 pub mod handlers;
 #[cfg(feature = "server")]
@@ -57,6 +58,8 @@ pub mod network;
 pub mod object_pool;
 #[cfg(feature = "server")]
 pub mod operator_log;
+#[cfg(feature = "server")]
+pub mod owner;
 pub mod paste;
 pub mod pow;
 #[cfg(feature = "server")]
@@ -65,7 +68,6 @@ pub mod recent;
 pub mod request_id;
 #[cfg(feature = "server")]
 pub mod routes;
-#[cfg(feature = "client")]
 pub mod sealed;
 #[cfg(feature = "server")]
 pub mod server;
@@ -73,5 +75,7 @@ pub mod server;
 pub mod spool;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod user;
 #[cfg(feature = "server")]
 pub mod web;

@@ -34,6 +34,11 @@ impl<K: Eq + Hash + Copy, V: Default> RecentMap<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// Forgets a key.
     pub fn remove(&mut self, key: &K) {
         self.young.remove(key);

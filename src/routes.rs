@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
-use crate::handlers::{create, delete, lease, read, service, status};
+use crate::handlers::{change, create, delete, lease, pastes, read, service, status};
 use crate::http::{Method, Reply, Request};
 use crate::paste::Id;
 use serde_json::{Map, Value};
@@ -27,10 +27,12 @@ enum Handler {
     Plain(fn(&App, &mut Request<'_>, UnixSeconds) -> Result<Reply, ApiError>),
     Named(fn(&App, &str) -> Result<Reply, ApiError>),
     Paste(fn(&App, &mut Request<'_>, &Id, UnixSeconds) -> Result<Reply, ApiError>),
+    /// What stands where an id would is the name of a file.
+    File(fn(&App, &mut Request<'_>, &str, UnixSeconds) -> Result<Reply, ApiError>),
 }
 
-use Handler::{Named, Paste, Plain};
-use Method::{Delete, Get, Post};
+use Handler::{File, Named, Paste, Plain};
+use Method::{Delete, Get, Patch, Post, Put};
 
 /// Shorthand for a row.
 const fn row(method: Method, path: &'static str, summary: &'static str, handler: Handler) -> Route {
@@ -49,11 +51,19 @@ const fn unlisted(method: Method, path: &'static str, handler: Handler) -> Route
 
 /// The one route that may be switched off.
 const METRICS: &str = "/metrics";
+/// The one route that is at the root of the host, too, whatever the prefix (RFC 9116 section 3).
+const SECURITY: &str = "/.well-known/security.txt";
 
 /// Every route. `HEAD` is answered wherever `GET` is, `OPTIONS` everywhere. Of two paths that fit, the first counts.
 const ROUTES: &[Route] = &[
-    page(Get, "/", "This description", Plain(|app, request, _| Ok(service::index(app, request, &listed())))),
-    row(Post, "/", "Create a paste from the request body", Plain(create::create)),
+    page(Get, "/", "This description", Plain(|app, request, now| Ok(service::index(app, request, &listed(), now)))),
+    row(Post, "/", "Create a paste from the request body, or from a form with a file", Plain(create::post)),
+    row(
+        Put,
+        "/",
+        "Create a paste from the request body",
+        Plain(|app, request, now| create::put(app, request, "", now)),
+    ),
     row(Get, "/health", "Whether the server and its database work", Plain(|app, _, _| Ok(service::health(app)))),
     row(Get, "/challenge", "A proof-of-work challenge", Plain(|app, _, now| service::challenge(app, now))),
     row(
@@ -65,14 +75,28 @@ const ROUTES: &[Route] = &[
     row(Get, "/openapi.json", "The OpenAPI description of this API", Plain(|app, _, _| Ok(service::openapi(app)))),
     unlisted(Get, METRICS, Plain(|app, _, now| service::metrics(app, now))),
     unlisted(Get, "/robots.txt", Plain(|_, _, _| Ok(service::robots()))),
+    unlisted(Get, SECURITY, Plain(|app, request, now| service::security(app, request, now))),
     unlisted(Get, "/static/<name>", Named(service::asset)),
+    row(
+        Get,
+        "/pastes",
+        "The pastes of a token or a certificate; ?before=NEXT for more",
+        Plain(|app, request, now| pastes::pastes(app, request, now)),
+    ),
     page(Get, "/<id>", "Metadata of a paste", Paste(|app, request, id, now| read::metadata(app, request, id, now))),
     row(
         Delete,
         "/<id>",
-        "Delete a paste, with its delete token or its owner's certificate; or end a lease of it",
+        "Delete a paste, with its delete token or as its owner; or end a lease of it",
         Paste(|app, request, id, now| delete::delete(app, request, id, now)),
     ),
+    row(
+        Patch,
+        "/<id>",
+        "Move the end of a paste to X-Expiry seconds from now, with its delete token or as its owner",
+        Paste(|app, request, id, now| change::patch(app, request, id, now)),
+    ),
+    row(Put, "/<id>", "Create a paste from the request body, with a name", File(create::put)),
     row(
         Post,
         "/<id>/lease",
@@ -86,6 +110,12 @@ const ROUTES: &[Route] = &[
         Paste(|app, request, id, now| status::status(app, request, id, now)),
     ),
     row(Get, "/<id>/raw", "Content of a paste", Paste(|app, request, id, now| read::raw(app, request, id, now))),
+    row(
+        Put,
+        "/<id>/raw",
+        "Replace the content of a paste, with its delete token or as its owner",
+        Paste(change::replace),
+    ),
 ];
 
 /// What a path under the prefix stands for: the pattern of its routes, and the text in the place of `<...>`.
@@ -96,6 +126,9 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn find(path: &'a str, prefix: &str) -> Option<Self> {
+        if path == SECURITY {
+            return Some(Self { pattern: SECURITY, text: "" });
+        }
         let rest = path.strip_prefix(prefix)?;
         let rest = if rest.is_empty() { "/" } else { rest };
         ROUTES.iter().find_map(|route| Some(Self { pattern: route.path, text: matched(rest, route.path)? }))
@@ -129,7 +162,11 @@ fn matched<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
 
 /// The index: "METHOD /path" and what it is for.
 fn listed() -> Map<String, Value> {
-    let line = |route: &Route| Some((format!("{} {}", route.method.name(), route.path), route.summary?.into()));
+    let line = |route: &Route| {
+        let is_file = matches!(route.handler, File(_));
+        let path = if is_file { route.path.replace("<id>", "<name>") } else { route.path.to_owned() };
+        Some((format!("{} {path}", route.method.name()), route.summary?.into()))
+    };
     ROUTES.iter().filter_map(line).collect()
 }
 
@@ -145,13 +182,15 @@ pub fn has_page(path: &str, prefix: &str) -> bool {
 pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
     let method = if request.method == Method::Head { Get } else { request.method };
     if request.path == "*" && method == Method::Options {
-        return Ok(Reply::empty(204).with("Allow", "GET, HEAD, POST, DELETE, OPTIONS"));
+        return Ok(Reply::empty(204).with("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     let place = Place::find(request.path, &app.config().url_prefix).ok_or(ApiError::NoSuchPath)?;
     if place.pattern == METRICS && !app.config().metrics {
         return Err(ApiError::NoMetrics);
     }
-    let id = if place.pattern.contains("<id>") {
+    let route = place.routes().find(|route| route.method == method);
+    let is_file = route.is_some_and(|route| matches!(route.handler, File(_)));
+    let id = if place.pattern.contains("<id>") && !is_file {
         Some(place.text.parse::<Id>().map_err(|()| ApiError::InvalidId)?)
     } else {
         None
@@ -159,12 +198,13 @@ pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Resul
     if method == Method::Options {
         return Ok(Reply::empty(204).with("Allow", place.allow()));
     }
-    let Some(route) = place.routes().find(|route| route.method == method) else {
+    let Some(route) = route else {
         return Err(ApiError::MethodNotAllowed(place.allow()));
     };
     match (&route.handler, &id) {
         (Plain(answer), _) => answer(app, request, now),
         (Named(answer), _) => answer(app, place.text),
+        (File(answer), _) => answer(app, request, place.text, now),
         (Paste(answer), Some(id)) => answer(app, request, id, now),
         (Paste(_), None) => Err(ApiError::InvalidId),
     }
@@ -201,8 +241,8 @@ mod tests {
     #[test]
     fn allow_names_each_method_once() {
         let allow = |path| Place::find(path, "").unwrap().allow();
-        assert_eq!(allow("/"), "GET, HEAD, POST, OPTIONS");
-        assert_eq!(allow("/abcd"), "GET, HEAD, DELETE, OPTIONS");
+        assert_eq!(allow("/"), "GET, HEAD, POST, PUT, OPTIONS");
+        assert_eq!(allow("/abcd"), "GET, HEAD, DELETE, PATCH, PUT, OPTIONS");
         assert_eq!(allow("/robots.txt"), "GET, HEAD, OPTIONS");
     }
 }

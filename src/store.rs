@@ -7,10 +7,13 @@ mod cache;
 #[cfg(test)]
 mod conformance;
 mod content_reader;
+mod details;
 mod disk;
 mod engine;
 mod error;
+mod makers;
 mod model;
+mod operators;
 mod pepper;
 mod receipt;
 mod sealing;
@@ -18,25 +21,26 @@ mod sqlite;
 mod tokens;
 
 pub use error::StoreError;
+pub use makers::{Changed, NewContent, OwnPaste, Place};
 pub use model::{
-    Created, Deleted, Duplicate, Handle, Lease, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Protection, Stats,
+    Action, Created, Deleted, Duplicate, Handle, Lease, Listed, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Protection,
+    Stats, TokenRecord,
 };
+pub use operators::Found;
 pub use receipt::{End, Reads, Receipt, Status};
 pub use sqlite::Location;
 pub use tokens::Attempt;
 
-use crate::at_rest::Damaged;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::network::Network;
 use crate::operator_log;
-use crate::paste::{Expiry, Fingerprint, Id};
+use crate::paste::{Expiry, Id};
 use crate::spool::SpoolRoom;
 use cache::Cache;
 use content_reader::ContentReader;
 use engine::Engine;
-use model::{Inserted, NewRow, Row};
-use receipt::TokenMark;
+use model::Row;
 use sealing::Pepper;
 use sqlite::Sqlite;
 use std::io::{self, Read};
@@ -45,8 +49,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokens::Tokens;
 use zeroize::Zeroizing;
 
-/// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
-const DRAWS: usize = 16;
 /// Spool files may have this much together, forty uploads of the largest paste by default, or two where those are more.
 const SPOOL_BYTES: u64 = 2 << 30;
 /// Random bytes of a lease.
@@ -206,53 +208,6 @@ impl Store {
         }
     }
 
-    /// Stores a paste; it is on the disk when this returns. Its attempt, if it needed one, is spent with it.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
-    pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
-        // The quota is looked at in the transaction.
-        let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
-        self.expect_disk(new.content.size, arriving_bytes)?;
-        let details = new.content.cipher().seal_details(new.mime_type.into_bytes())?;
-        let owner = new.owner.as_ref().map(|owner| self.pepper.owner(owner));
-        // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
-        let counts = self.limits.dedup_max > 0 && new.reads.is_none() && matches!(new.protection, Protection::None);
-        let submission = counts.then(|| self.pepper.submission(&new.content.sha256));
-        let content = Arc::new(new.content);
-        let meta = |token| Meta {
-            size: content.size,
-            created_at: new.created_at,
-            expiry: new.expiry,
-            reads_left: new.reads,
-            burn: new.reads == Some(1),
-            protection: new.protection.clone(),
-            token,
-        };
-        for _ in 0..DRAWS {
-            let id = Id::random(self.limits.id_length)?;
-            let name = self.pepper.name(&id);
-            let inserted = self.engine.insert(NewRow {
-                name,
-                meta: meta(TokenMark::bound(&new.token_hash, &id)),
-                owner,
-                sealed_key: self.pepper.seal_key(&id, content.key())?,
-                details: details.clone(),
-                content: Arc::clone(&content),
-                token: attempt.map(|attempt| attempt.token.clone()),
-                submission,
-                arriving_bytes,
-            })?;
-            match inserted {
-                Inserted::Stored => return Ok(Created::Stored(id, name.handle())),
-                Inserted::NameTaken => {}
-                Inserted::Duplicate(duplicate) => return Ok(Created::Duplicate(duplicate)),
-                Inserted::TokenSpent => return Ok(Created::TokenSpent),
-            }
-        }
-        Err(StoreError::Failed(format!("no free id in {DRAWS} draws; raise FLASKPASTE_ID_LENGTH")))
-    }
-
     /// A paste's metadata, if it exists and has not expired, be all its reads given out.
     ///
     /// # Errors
@@ -298,8 +253,9 @@ impl Store {
     /// Opens what a row says to whoever has its id.
     fn unseal(&self, id: &Id, row: Row) -> Result<Paste, StoreError> {
         let content_key = self.pepper.open_key(id, &row.sealed_key)?;
-        let mime_type = String::from_utf8(content_key.cipher().open_details(row.details)?).map_err(|_| Damaged)?;
-        Ok(Paste { key: row.key, id: id.clone(), mime_type, meta: row.meta, owner: row.owner, content_key })
+        let (mime_type, filename) = details::decode(content_key.cipher().open_details(row.details)?)?;
+        let Row { key, pieces, meta, owner, .. } = row;
+        Ok(Paste { key, id: id.clone(), mime_type, filename, meta, owner, pieces, content_key })
     }
 
     /// Moves a paste's inactivity clock, if it has one; its expiry afterwards.
@@ -329,7 +285,7 @@ impl Store {
     /// A reader over the content of a paste from `offset` on, fetched piece by piece. It fails when the paste goes
     /// meanwhile: a row's key is never used twice, so it cannot continue with another's content.
     pub fn content(&self, paste: &Paste, offset: u64) -> impl Read + Send + 'static {
-        let (engine, key) = (Arc::clone(&self.engine), paste.key);
+        let (engine, key) = (Arc::clone(&self.engine), paste.pieces);
         ContentReader::new(paste.content_key.cipher(), offset, move |number| {
             engine.piece(key, number).map_err(|error| io::Error::other(error.to_string()))
         })
@@ -373,63 +329,6 @@ impl Store {
     /// When that could not be committed.
     pub fn end_lease(&self, paste: &Paste, lease: &str, now: UnixSeconds) -> Result<bool, StoreError> {
         self.engine.end_lease(paste.key, lease_hash(lease), now)
-    }
-
-    /// How a paste is, for its owner or for whoever has the token; after its end, for the latter alone.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn status(
-        &self,
-        id: &Id,
-        owner: Option<&Fingerprint>,
-        token_hash: Option<Sha256Digest>,
-        now: UnixSeconds,
-    ) -> Result<Option<Status>, StoreError> {
-        if let Some(row) = self.engine.find(&self.pepper.name(id))? {
-            let paste = self.unseal(id, row)?;
-            let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
-            let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste)) && paste.is_alive(now);
-            if !has_token && !is_owner {
-                return Ok(None);
-            }
-            // Where it is gone meanwhile, there is a receipt.
-            if let Some(status) = self.engine.status(paste.key, now)? {
-                return Ok(Some(status));
-            }
-        }
-        let Some(hash) = token_hash else { return Ok(None) };
-        let oldest_end = now.saturating_sub(self.limits.receipt_seconds);
-        let receipt = self.engine.receipt(TokenMark::bound(&hash, id))?.filter(|receipt| receipt.ended_at > oldest_end);
-        Ok(receipt.map(Status::Ended))
-    }
-
-    /// Whether this certificate made the paste.
-    pub fn owns(&self, fingerprint: &Fingerprint, paste: &Paste) -> bool {
-        paste.owner.is_some_and(|owner| crypto::equal(&owner, &self.pepper.owner(fingerprint)))
-    }
-
-    /// Deletes a paste for its owner or for whoever has the token.
-    ///
-    /// # Errors
-    /// When the delete could not be committed.
-    pub fn delete(
-        &self,
-        id: &Id,
-        owner: Option<&Fingerprint>,
-        token_hash: Option<Sha256Digest>,
-        now: UnixSeconds,
-    ) -> Result<Deleted, StoreError> {
-        let Some(paste) = self.find(id, now)? else { return Ok(Deleted::NotFound) };
-        let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste));
-        let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
-        if !is_owner && !has_token {
-            // To everybody else it is gone, once its last read is given out.
-            return Ok(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied });
-        }
-        let deleted = self.engine.delete(paste.key, End::Deleted, now);
-        self.cache.remove(id);
-        Ok(if deleted? { Deleted::Done } else { Deleted::NotFound })
     }
 
     /// Charges a client for a password it is about to try; the seconds to wait, if it may not try yet.

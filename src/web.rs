@@ -38,6 +38,10 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("paste.js", SCRIPT, include_str!("web/paste.js")),
 ];
 
+/// What the footer has where the operator named a contact, and on the page of a paste.
+const CONTACT: &str = " · <a href=\"{{contact}}\">{{address}}</a>";
+const REPORT: &str = " · <a href=\"{{report}}\">Report this paste</a>";
+
 /// Hex digits of a digest in a name: no two contents that were ever served share them.
 const DIGEST_DIGITS: usize = 16;
 
@@ -55,12 +59,14 @@ struct Asset {
 pub struct Pages {
     /// The path the routes live under.
     prefix: String,
+    /// Where reports go, as a URI; empty: nowhere.
+    contact: String,
     assets: Vec<Asset>,
 }
 
 impl Pages {
-    /// The pages of a server whose routes live under a prefix.
-    pub fn new(prefix: &str) -> Self {
+    /// The pages of a server whose routes live under a prefix, and whose operator is told of what is wrong at a URI.
+    pub fn new(prefix: &str, contact: &str) -> Self {
         let mut assets: Vec<Asset> = Vec::new();
         for (source, kind, text) in SOURCES {
             // Whoever imports a file names its content, too: a change reaches the names of all that use it.
@@ -74,7 +80,7 @@ impl Pages {
             let name = format!("{stem}.{digest}.{extension}");
             assets.push(Asset { source, name, kind, content: text.into_bytes().into() });
         }
-        Self { prefix: prefix.to_owned(), assets }
+        Self { prefix: prefix.to_owned(), contact: contact.to_owned(), assets }
     }
 
     /// A file of the pages, which never changes under its name.
@@ -97,7 +103,12 @@ impl Pages {
             (_, None) => ("create", "New paste".to_owned(), include_str!("web/create.html")),
         };
         let curl = curl(&fields, url);
+        let report = report(&self.contact, text("id"));
         let values = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("contact", self.contact.as_str()),
+            ("address", self.contact.trim_start_matches("mailto:")),
+            ("report", &report),
             ("prefix", self.prefix.as_str()),
             ("url", url),
             ("view", view),
@@ -114,15 +125,29 @@ impl Pages {
         let addresses = addresses.iter().map(|(source, address)| (*source, address.as_str()));
         let values: Vec<(&str, &str)> = values.into_iter().chain(addresses).collect();
         let frame = include_str!("web/frame.html");
-        let (before, after) = frame.split_once("{{main}}").unwrap_or((frame, ""));
+        let (before, rest) = frame.split_once("{{main}}").unwrap_or((frame, ""));
+        let (between, after) = rest.split_once("{{footer}}").unwrap_or((rest, ""));
+        let contact = if self.contact.is_empty() { "" } else { CONTACT };
+        let report = if self.contact.is_empty() || view != "paste" { "" } else { REPORT };
         let mut page = String::new();
-        for template in [before, main, after] {
+        for template in [before, main, between, contact, report, after] {
             fill(&mut page, template, &values);
         }
         let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
         reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
         reply
     }
+}
+
+/// Where a paste is reported: a mail, or a page, that names it.
+fn report(contact: &str, id: &str) -> String {
+    if contact.starts_with("mailto:") {
+        return format!("{contact}?subject=Report%20of%20paste%20{id}");
+    }
+    let (page, fragment) =
+        contact.split_once('#').map_or((contact, String::new()), |(page, at)| (page, format!("#{at}")));
+    let mark = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{mark}paste={id}{fragment}")
 }
 
 /// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create; nothing
@@ -186,7 +211,7 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_page() {
-        let pages = Pages::new("/p");
+        let pages = Pages::new("/p", "");
         let body = |reply| body(&pages, reply);
         let refusal = body(Reply::json(404, &json!({ "error": "No <such>", "hint": "h", "request_id": "r" })));
         assert!(refusal.contains("data-view=\"refusal\"") && refusal.contains("<h1>No &lt;such&gt;</h1>"));
@@ -197,8 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn the_footer_names_the_contact_and_the_paste() {
+        let shown = |contact: &str, answer: Value| body(&Pages::new("", contact), Reply::json(200, &answer));
+        let nobody = shown("", json!({ "id": "abcd" }));
+        assert!(nobody.contains(concat!("<footer><p>flaskpaste ", env!("CARGO_PKG_VERSION"), "</p>")));
+        let paste = shown("mailto:a@example.org", json!({ "id": "abcd" }));
+        assert!(paste.contains("<a href=\"mailto:a@example.org\">a@example.org</a>"));
+        assert!(paste.contains("<a href=\"mailto:a@example.org?subject=Report%20of%20paste%20abcd\">"));
+        let create = shown("https://x.example/y?a=b&c#d", json!({ "name": "x" }));
+        assert!(create.contains("href=\"https://x.example/y?a=b&amp;c#d\"") && !create.contains("Report"));
+        assert_eq!(report("https://x.example/y", "abcd"), "https://x.example/y?paste=abcd");
+        assert_eq!(report("https://x.example/y?a#d", "abcd"), "https://x.example/y?a&paste=abcd#d");
+    }
+
+    #[test]
     fn only_commands_that_work_are_shown() {
-        let shown = |answer: Value| body(&Pages::new("/p"), Reply::json(200, &answer)).contains("curl --data-binary");
+        let shown =
+            |answer: Value| body(&Pages::new("/p", ""), Reply::json(200, &answer)).contains("curl --data-binary");
         assert!(shown(json!({ "pow": { "required": false }, "limits": { "min_entropy": 0.0 } })));
         assert!(!shown(json!({ "pow": { "required": true } })));
         assert!(!shown(json!({ "limits": { "min_entropy": 6.0 } })));
@@ -213,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_file_is_named_by_what_is_in_it() {
-        let pages = Pages::new("");
+        let pages = Pages::new("", "");
         for asset in &pages.assets {
             let digest = crypto::hex(&crypto::sha256(&asset.content));
             assert!(asset.name.contains(&format!(".{}.", &digest[..DIGEST_DIGITS])), "{}", asset.name);
@@ -223,6 +263,6 @@ mod tests {
             }
         }
         let names = |pages: &Pages| pages.assets.iter().map(|asset| asset.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&pages), names(&Pages::new("/p")), "every server has the same names");
+        assert_eq!(names(&pages), names(&Pages::new("/p", "")), "every server has the same names");
     }
 }

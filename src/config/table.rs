@@ -3,8 +3,8 @@
 //! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
 //! variable's name. Must never hold a setting that the documents do not render from here.
 
-use super::values::{bind, bytes, flag, public_url, secret, url_prefix, whole};
-use super::{Config, LogFormat, Mode};
+use super::values::{bind, bytes, contact, flag, public_url, secret, url_prefix, whole};
+use super::{Config, Creators, LogFormat, Mode};
 use crate::http::Hsts;
 
 /// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_MAX_AUTH",
         "52428800",
-        "largest paste of a client with a certificate, in bytes",
+        "largest paste of a client with a certificate or a token, in bytes",
         |d, v| set(&mut d.config.max_auth_bytes, bytes(v, 1, MAX_PASTE_BYTES)),
         |c| c.max_auth_bytes.to_string(),
     ),
@@ -254,6 +254,42 @@ pub const SETTINGS: &[Setting] = &[
             Ok(())
         },
         |c| format!("{:?}", c.hsts).to_lowercase(),
+    ),
+    row(
+        "FLASKPASTE_CREATE",
+        "anyone",
+        "who may create pastes: anyone, token (who has a token or a client certificate) or certificate; reading is open",
+        |d, v| {
+            d.config.create = match v {
+                "anyone" => Creators::Anyone,
+                "token" => Creators::Token,
+                "certificate" => Creators::Certificate,
+                _ => return Err("must be anyone, token or certificate".into()),
+            };
+            Ok(())
+        },
+        |c| c.create.name().into(),
+    ),
+    row(
+        "FLASKPASTE_RATE",
+        "0",
+        "pastes that may be created a minute and client address (IPv6: each /64); 0 = no limit",
+        |d, v| set(&mut d.config.rate_per_minute, whole(v, 0, 1_000_000)),
+        |c| c.rate_per_minute.to_string(),
+    ),
+    row(
+        "FLASKPASTE_POW_FLOOD",
+        "600",
+        "pastes created a minute, by all together, past which each doubling adds a bit to the proof of work, eight at most; 0 = never",
+        |d, v| set(&mut d.config.pow_flood_per_minute, whole(v, 0, 1_000_000_000)),
+        |c| c.pow_flood_per_minute.to_string(),
+    ),
+    row(
+        "FLASKPASTE_CONTACT",
+        "(empty)",
+        "mail address or URL for reports, shown on the pages and in /.well-known/security.txt",
+        |d, v| set(&mut d.config.contact, contact(v)),
+        |c| c.contact.clone(),
     ),
     row(
         "FLASKPASTE_LEASE_TTL",

@@ -76,3 +76,19 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
         _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
     }
 }
+
+/// Where reports go, as a URI: a mail address becomes `mailto:`. Nothing in it ends a line, a header or an attribute.
+pub(super) fn contact(text: &str) -> Result<String, String> {
+    let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&b));
+    let address = text.strip_prefix("mailto:").unwrap_or(text);
+    let is_address = address.split_once('@').is_some_and(|(user, host)| {
+        !user.is_empty() && !user.contains(['/', ':', '?', '&', '#']) && host.contains('.') && is_authority(host)
+    });
+    let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_web = web.is_some_and(|rest| is_authority(rest.split(['/', '?', '#']).next().unwrap_or_default()));
+    match (is_plain, is_address, is_web) {
+        (true, true, _) => Ok(format!("mailto:{address}")),
+        (true, _, true) => Ok(text.into()),
+        _ => Err("must be a mail address, or an http:// or https:// URL".into()),
+    }
+}

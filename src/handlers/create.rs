@@ -1,10 +1,13 @@
-//! `POST /`: a paste comes in.
+//! `POST /`, `PUT /` and `PUT /<name>`: a paste comes in.
 //!
 //! Invariant: nothing is stored unless everything about the request is right, and a 201 is on the disk. What can be
 //! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`], but for
 //! one JSON body at a time and the text in it.
 
+use super::form;
 use super::json_body::JsonBody;
+use super::multipart;
+use super::upload::{self, Upload, expect_body, new_spool};
 use super::wishes::{Lock, Wishes};
 use super::{mark, mark_access};
 use crate::admission::{self, Crowded, Purpose};
@@ -12,46 +15,111 @@ use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, PBKDF2_ITERATIONS, PasswordHash};
 use crate::error::ApiError;
-use crate::http::{Framing, Reply, Request};
+use crate::filename;
+use crate::http::{Reply, Request};
 use crate::mime;
-use crate::paste::{Expiry, Fingerprint, Id};
-use crate::spool::{Content, MEMORY_BYTES, Spool};
+use crate::paste::{Expiry, Id};
+use crate::spool::{Content, MEMORY_BYTES};
 use crate::store::{Attempt, Created, Duplicate, Handle, NewPaste, Protection};
 use serde_json::{Value, json};
-use std::io;
 use std::sync::{Mutex, PoisonError};
-
-/// Bytes read from the peer at a time.
-const READ_BYTES: usize = 16 << 10;
 
 /// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
 static LARGE_JSON: Mutex<()> = Mutex::new(());
 
-/// Answers the request.
+/// What the body of a request is.
+enum Form {
+    /// The content itself.
+    Raw,
+    /// JSON that holds the content and the wishes.
+    Json,
+    /// A form that holds both, with this boundary.
+    Multipart(String),
+}
+
+/// What came in: the content, what it says of itself, and what its sender wishes.
+pub struct Received {
+    /// The content.
+    pub content: Content,
+    /// The type it says it has.
+    pub sent_type: Option<String>,
+    /// The name of its file.
+    pub filename: Option<String>,
+    /// What its sender wishes.
+    pub wishes: Wishes,
+}
+
+/// Answers `POST /`.
 ///
 /// # Errors
 /// Every refusal of a create.
-pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
-    let config = app.config();
-    let owner = admission::owner(config, request);
-    let max_size = admission::max_bytes(config, owner.as_ref());
-    match request.framing {
-        Framing::None | Framing::Length(0) => return Err(ApiError::NoContent),
-        Framing::Length(size) if size > max_size => {
-            return Err(ApiError::TooLarge { max_size, authenticated: owner.is_some() });
-        }
-        Framing::Length(_) | Framing::Chunked => {}
+pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let content_type = request.header("Content-Type").unwrap_or_default();
+    let boundary = multipart::boundary(content_type).map_err(|fault| ApiError::BadRequest(fault.0))?;
+    let form = match boundary {
+        Some(boundary) => Form::Multipart(boundary),
+        None if is_json(content_type) => Form::Json,
+        None => Form::Raw,
+    };
+    let as_text = match form {
+        Form::Multipart(_) => !request.prefers_json(),
+        Form::Json | Form::Raw => request.prefers_text(),
+    };
+    create(app, request, &form, None, as_text, now)
+}
+
+/// Answers `PUT /` and `PUT /<name>`, as `curl -T` sends them; `name` is the last segment of the path.
+///
+/// # Errors
+/// Every refusal of a create, and `bad_request` for a name that is not UTF-8.
+pub fn put(app: &App, request: &mut Request<'_>, name: &str, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let name = filename::from_path(name);
+    let name = name.map_err(|_| ApiError::BadRequest("The name in the path is not percent-encoded UTF-8."))?;
+    let as_text = !request.prefers_json();
+    create(app, request, &Form::Raw, name, as_text, now)
+}
+
+fn create(
+    app: &App,
+    request: &mut Request<'_>,
+    form: &Form,
+    name: Option<String>,
+    as_text: bool,
+    now: UnixSeconds,
+) -> Result<Reply, ApiError> {
+    admission::may_create(app.config(), request)?;
+    let network = admission::client(app.config(), request).network();
+    app.rate().charge(network).map_err(ApiError::RateLimited)?;
+    let created = take(app, request, form, name, as_text, now);
+    if created.is_err() {
+        app.rate().refund(network);
     }
-    // A JSON body may say it otherwise than the headers.
-    let wishes = if is_json(request) { None } else { Some(Wishes::of_headers(request)?) };
-    let token = admission::proof_of_work(config, app.pow_secret(), request, now)?;
+    created
+}
+
+/// Takes in what its sender may send: with a proof of work, where one is asked for.
+fn take(
+    app: &App,
+    request: &mut Request<'_>,
+    form: &Form,
+    name: Option<String>,
+    as_text: bool,
+    now: UnixSeconds,
+) -> Result<Reply, ApiError> {
+    expect_body(app, request)?;
+    let name = header_filename(request)?.or(name);
+    // The body may say it otherwise than the headers.
+    let wishes = if matches!(form, Form::Raw) { Some(Wishes::of_headers(request)?) } else { None };
+    let token = admission::proof_of_work(app.config(), app.pow_secret(), request, now, app.elevated_bits(now))?;
     let attempt = match token {
         Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
         None => None,
     };
-    let created = receive(app, request, max_size, attempt.as_ref())
-        .and_then(|body| body.ok_or(ApiError::TooLarge { max_size, authenticated: owner.is_some() }))
-        .and_then(|body| store(app, request, body, wishes, owner, attempt.as_ref(), now));
+    let received = receive(app, request, form, wishes, attempt.as_ref());
+    let created = received.and_then(|received| {
+        let filename = received.filename.clone().or(name);
+        store(app, request, Received { filename, ..received }, as_text, attempt.as_ref(), now)
+    });
     if let (Err(error), Some(attempt)) = (&created, &attempt)
         && attempt.has_begun()
         && !error.is_ours()
@@ -61,49 +129,69 @@ pub fn create(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<
     created
 }
 
+/// The name in `X-Filename`.
+///
+/// # Errors
+/// `bad_request` where it is malformed.
+pub fn header_filename(request: &Request<'_>) -> Result<Option<String>, ApiError> {
+    const REFUSAL: &str = "X-Filename is neither ASCII nor encoded as UTF-8''... (RFC 8187).";
+    let name = request.filled_header("X-Filename").map(filename::from_header);
+    name.transpose().map(Option::flatten).map_err(|_| ApiError::BadRequest(REFUSAL))
+}
+
+/// Reads the body.
+fn receive(
+    app: &App,
+    request: &mut Request<'_>,
+    form: &Form,
+    wishes: Option<Wishes>,
+    attempt: Option<&Attempt>,
+) -> Result<Received, ApiError> {
+    let sent_type = request.header("Content-Type").map(str::to_owned);
+    match (form, wishes) {
+        (Form::Multipart(boundary), _) => form::receive(app, request, boundary, attempt),
+        (Form::Raw, Some(wishes)) => {
+            let content = Upload::begin(app, request, attempt)?.into_content(new_spool(app, true)?)?;
+            Ok(Received { content, sent_type, filename: None, wishes })
+        }
+        (Form::Json | Form::Raw, _) => {
+            let body = Upload::begin(app, request, attempt)?.into_content(new_spool(app, false)?)?;
+            let (content, wishes) = unwrap_json(app, request, body)?;
+            Ok(Received { content, sent_type: None, filename: None, wishes })
+        }
+    }
+}
+
 /// Stores what has come whole.
 fn store(
     app: &App,
     request: &Request<'_>,
-    body: Content,
-    // None: they are in the JSON body.
-    wishes: Option<Wishes>,
-    owner: Option<Fingerprint>,
+    received: Received,
+    as_text: bool,
     attempt: Option<&Attempt>,
     now: UnixSeconds,
 ) -> Result<Reply, ApiError> {
     let config = app.config();
-    if body.size == 0 {
-        return Err(ApiError::NoContent);
-    }
-    let is_json = wishes.is_none();
-    let (content, wishes) = match wishes {
-        Some(wishes) => (body, wishes),
-        None => unwrap_json(app, request, body)?,
-    };
-    admission::entropy(config, content.size, content.entropy_bits)?;
-
-    let sent_type = request.header("Content-Type").filter(|_| !is_json);
-    let mime_type = mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into());
+    let Received { content, sent_type, filename, wishes } = received;
+    let mime_type = checked_type(app, &content, sent_type.as_deref())?;
     let expiry = match wishes.expiry_seconds {
         Some(seconds) => Expiry::Fixed(now + seconds.min(config.max_expiry_seconds)),
         None => Expiry::Sliding(now + config.expiry_seconds),
     };
     let delete_token = crypto::hex(&crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?);
-    let protection = match wishes.lock {
-        Lock::None => Protection::None,
-        Lock::Password(password) => Protection::Password(hash_password(app, request, &password)?),
-        Lock::Gate { link_proof, password_proof } => Protection::Gate { link_proof, password_proof },
-    };
+    let protection = protection(app, request, wishes.lock)?;
+    let owner = request.owner.clone();
     let mut answer = json!({
         "mime_type": mime_type, "size": content.size, "created_at": now, "expires_at": expiry.at(),
         "sliding": matches!(expiry, Expiry::Sliding(_)), "delete_token": delete_token,
     });
     mark_access(&mut answer, wishes.reads, wishes.reads == Some(1), &protection);
-    mark(&mut answer, "owner", owner.as_ref().map(Fingerprint::as_str).map(Into::into));
+    mark(&mut answer, "owner", owner.as_ref().map(|owner| owner.to_string().into()));
+    mark(&mut answer, "filename", filename.as_deref().map(Into::into));
     let new = NewPaste {
         content,
         mime_type,
+        filename,
         created_at: now,
         expiry,
         reads: wishes.reads,
@@ -113,85 +201,53 @@ fn store(
     };
     match app.store().create(new, attempt)? {
         Created::Stored(id, handle) => {
-            app.metrics().creates.count();
-            Ok(created_reply(app, request, &id, handle, answer))
+            app.count_create(now);
+            Ok(created_reply(app, request, &id, handle, answer, as_text))
         }
         Created::TokenSpent => Err(ApiError::PowReused),
+        Created::Blocked => Err(ApiError::Blocked),
         Created::Duplicate(Duplicate { count, retry_after_seconds }) => {
             Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })
         }
     }
 }
 
-fn is_json(request: &Request<'_>) -> bool {
-    let essence = request.header("Content-Type").and_then(|value| value.split(';').next()).unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
-}
-
-/// Reads the body into a spool; `None` as soon as it is larger than `max_bytes`. The attempt begins with its first bytes,
-/// be they only of chunks that are refused.
-fn receive(
-    app: &App,
-    request: &mut Request<'_>,
-    max_bytes: u64,
-    attempt: Option<&Attempt>,
-) -> Result<Option<Content>, ApiError> {
-    // What stays in memory is asked for when it is stored.
-    if let Framing::Length(length) = request.framing
-        && length > MEMORY_BYTES as u64
-    {
-        app.store().expect_room(length, 0)?;
+/// The type a content is kept with, once it is found to be one that the server takes.
+///
+/// # Errors
+/// `no_content`, `entropy_too_low`
+pub fn checked_type(app: &App, content: &Content, sent_type: Option<&str>) -> Result<String, ApiError> {
+    if content.size == 0 {
+        return Err(ApiError::NoContent);
     }
-    let mut spool = new_spool(app, !is_json(request))?;
-    let mut checked_bytes = 0;
-    let begin = || attempt.map_or((), Attempt::begin);
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let read = match request.body.read(&mut buffer) {
-            Ok(0) => return spool.finish().map(Some).map_err(spool_failure),
-            Ok(read) => read,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => continue,
-                io::ErrorKind::FileTooLarge => {
-                    begin();
-                    return Ok(None);
-                }
-                io::ErrorKind::ResourceBusy => return Err(ApiError::Busy(1)),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                    return Err(ApiError::BadRequest("The body stopped arriving."));
-                }
-                _ => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
-            },
-        };
-        if spool.size() == 0 {
-            begin();
-        }
-        if spool.size() + read as u64 > max_bytes {
-            return Ok(None);
-        }
-        if spool.size() >= checked_bytes + MEMORY_BYTES as u64 {
-            // Many at once may have been let in who together are too many.
-            checked_bytes = spool.size();
-            app.store().expect_room(checked_bytes, spool.spooled_bytes())?;
-        }
-        spool.push(buffer.get(..read).unwrap_or_default()).map_err(spool_failure)?;
-    }
+    admission::entropy(app.config(), content.size, content.entropy_bits)?;
+    Ok(mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into()))
 }
 
-fn new_spool(app: &App, is_content: bool) -> Result<Spool<'_>, ApiError> {
-    let measures = is_content && app.config().min_entropy_bits > 0.0;
-    Spool::new(app.store().folder(), app.store().spool_room(), measures).map_err(spool_failure)
+/// What readers have to bring, as it is kept.
+///
+/// # Errors
+/// `busy` where many passwords wait to be hashed, or an internal failure.
+pub fn protection(app: &App, request: &Request<'_>, lock: Lock) -> Result<Protection, ApiError> {
+    Ok(match lock {
+        Lock::None => Protection::None,
+        Lock::Password(password) => Protection::Password(hash_password(app, request, &password)?),
+        Lock::Gate { link_proof, password_proof } => Protection::Gate { link_proof, password_proof },
+    })
 }
 
-fn spool_failure(error: io::Error) -> ApiError {
-    crate::store::StoreError::from(error).into()
+fn is_json(content_type: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
 fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
+    if body.size == 0 {
+        return Err(ApiError::NoContent);
+    }
     let large = body.size > MEMORY_BYTES as u64;
     let _turn = large.then(|| LARGE_JSON.lock().unwrap_or_else(PoisonError::into_inner));
-    let bytes = body.into_bytes().map_err(spool_failure)?;
+    let bytes = body.into_bytes().map_err(upload::failure)?;
     let json = JsonBody::parse(&bytes)?;
     let text = json.content()?;
     if text.is_empty() {
@@ -199,8 +255,8 @@ fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Conte
     }
     let wishes = Wishes::of_json(&json, request)?;
     let mut spool = new_spool(app, true)?;
-    spool.push(text.as_bytes()).map_err(spool_failure)?;
-    Ok((spool.finish().map_err(spool_failure)?, wishes))
+    spool.push(text.as_bytes()).map_err(upload::failure)?;
+    Ok((spool.finish().map_err(upload::failure)?, wishes))
 }
 
 fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<PasswordHash, ApiError> {
@@ -210,10 +266,10 @@ fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<Pas
     hashed.map_err(|Crowded| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-/// The 201: JSON, or the bare URL for clients that ask for text.
-fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value) -> Reply {
+/// The 201: JSON, or the bare URL.
+fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value, as_text: bool) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
-    let reply = if request.prefers_text() {
+    let reply = if as_text {
         Reply::text(201, format!("{}/{id}\n", admission::base_url(app.config(), request)))
     } else {
         mark(&mut answer, "id", Some(id.as_str().into()));

@@ -22,7 +22,7 @@ pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Re
     {
         return Ok(reply);
     }
-    let (owner, token_hash) = maker(app, request)?;
+    let (owner, token_hash) = maker(request)?;
     match app.store().delete(id, owner.as_ref(), token_hash, now)? {
         Deleted::Done => {
             app.metrics().deletes.count();

@@ -4,15 +4,15 @@
 //! limit goes to exactly as many reads; HEAD and metadata change nothing but, for GET, the inactivity clock.
 
 use super::{gate, mark, mark_access};
-use crate::admission;
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
+use crate::filename;
 use crate::http::{self, Body, Method, Policy, Reply, Request, Span};
 use crate::mime;
 use crate::paste::{Expiry, Id};
 use crate::store::Paste;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,19 +24,25 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
     let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
     gate::holds_lease(app, request, &paste, now)?;
     let expiry = if request.method == Method::Get { app.store().touch(&paste, now) } else { paste.meta.expiry };
+    Ok(Reply::json(200, &describe(app, request, &paste, expiry)))
+}
+
+/// The metadata of a paste that ends so.
+pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
     let mut answer = json!({
-        "id": id.as_str(),
+        "id": paste.id.as_str(),
         "mime_type": paste.mime_type,
         "size": paste.meta.size,
         "created_at": paste.meta.created_at,
         "expires_at": expiry.at(),
         "sliding": matches!(expiry, Expiry::Sliding(_)),
-        "raw": format!("{}/{id}/raw", app.config().base_url()),
+        "raw": format!("{}/{}/raw", app.config().base_url(), paste.id),
     });
-    let owner = admission::owner(app.config(), request).filter(|owner| app.store().owns(owner, &paste));
+    let owner = request.owner.as_ref().filter(|owner| app.store().owns(owner, paste));
     mark_access(&mut answer, paste.meta.reads_left, paste.meta.burn, &paste.meta.protection);
-    mark(&mut answer, "owner", owner.map(|owner| owner.as_str().into()));
-    Ok(Reply::json(200, &answer))
+    mark(&mut answer, "owner", owner.map(|owner| owner.to_string().into()));
+    mark(&mut answer, "filename", paste.filename.as_deref().map(Into::into));
+    answer
 }
 
 /// Answers `GET /<id>/raw`.
@@ -113,7 +119,8 @@ fn take(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Re
 fn content_reply(paste: &Paste, status: u16, body: Body) -> Reply {
     let served = mime::served(&paste.mime_type);
     let disposition = if mime::is_inline(served) { "inline" } else { "attachment" };
-    let name = format!("{disposition}; filename=\"{}.{}\"", paste.id, mime::extension(served));
+    let made_up = || format!("{}.{}", paste.id, mime::extension(served));
+    let name = filename::disposition(disposition, &paste.filename.clone().unwrap_or_else(made_up));
     let reply = Reply { body, policy: Policy::Sandbox, ..Reply::empty(status) };
     let reply = reply.with("Content-Type", served.to_owned()).with("Content-Disposition", name);
     if paste.meta.burn { reply.with("X-Burn-After-Read", "true") } else { reply }

@@ -3,9 +3,10 @@
 //!
 //! Invariant: none of them names a paste. Must never tell more about the machine than the contract says.
 
+use super::mark;
 use crate::admission;
 use crate::app::App;
-use crate::clock::UnixSeconds;
+use crate::clock::{self, UnixSeconds};
 use crate::crypto;
 use crate::error::ApiError;
 use crate::http::{Body, Reply, Request};
@@ -17,42 +18,65 @@ use std::io;
 use std::path::PathBuf;
 
 /// `GET /`, with what there is as "METHOD /path" and a sentence.
-pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>) -> Reply {
+pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, now: UnixSeconds) -> Reply {
     let config = app.config();
     let url = admission::base_url(config, request);
-    Reply::json(
-        200,
-        &json!({
-            "name": "FlaskPaste",
-            "version": env!("CARGO_PKG_VERSION"),
-            "endpoints": endpoints,
-            "usage": {
-                "create": format!("curl --data-binary @FILE {url}/"),
-                "create, URL only": format!("curl -H 'Accept: text/plain' --data-binary @FILE {url}/"),
-                "create, burn after reading": format!("curl -H 'X-Burn-After-Read: true' --data-binary @FILE {url}/"),
-                "create, for an hour": format!("curl -H 'X-Expiry: 3600' --data-binary @FILE {url}/"),
-                "read": format!("curl {url}/ID/raw"),
-                "delete": format!("curl -X DELETE -H 'X-Delete-Token: TOKEN' {url}/ID"),
-                "get the encrypting client": format!("curl -fsS -o fpaste {url}/client && chmod +x fpaste && ./fpaste server {url}"),
-            },
-            "limits": {
-                "max_anon": config.max_anon_bytes,
-                "max_auth": config.max_auth_bytes,
-                "expiry": config.expiry_seconds,
-                "max_expiry": config.max_expiry_seconds,
-                "min_entropy": config.min_entropy_bits,
-                "min_entropy_size": config.min_entropy_size_bytes,
-                "dedup_max": config.dedup_max,
-                "dedup_window": config.dedup_window_seconds,
-            },
-            "pow": {
-                "enabled": config.pow_difficulty > 0,
-                "required": admission::needs_proof_of_work(config, request),
-                "difficulty": config.pow_difficulty,
-            },
-            "authenticated": admission::owner(config, request).is_some(),
-        }),
-    )
+    let elevated_bits = app.elevated_bits(now);
+    let mut answer = json!({
+        "name": "FlaskPaste",
+        "version": env!("CARGO_PKG_VERSION"),
+        "endpoints": endpoints,
+        "usage": {
+            "create": format!("curl --data-binary @FILE {url}/"),
+            "create, URL only": format!("curl -H 'Accept: text/plain' --data-binary @FILE {url}/"),
+            "create, burn after reading": format!("curl -H 'X-Burn-After-Read: true' --data-binary @FILE {url}/"),
+            "create, for an hour": format!("curl -H 'X-Expiry: 3600' --data-binary @FILE {url}/"),
+            "read": format!("curl {url}/ID/raw"),
+            "delete": format!("curl -X DELETE -H 'X-Delete-Token: TOKEN' {url}/ID"),
+            "get the encrypting client": format!("curl -fsS -o fpaste {url}/client && chmod +x fpaste && ./fpaste server {url}"),
+        },
+        "limits": {
+            "max_anon": config.max_anon_bytes,
+            "max_auth": config.max_auth_bytes,
+            "expiry": config.expiry_seconds,
+            "max_expiry": config.max_expiry_seconds,
+            "min_entropy": config.min_entropy_bits,
+            "min_entropy_size": config.min_entropy_size_bytes,
+            "dedup_max": config.dedup_max,
+            "dedup_window": config.dedup_window_seconds,
+            "rate": config.rate_per_minute,
+        },
+        "create": config.create.name(),
+        "pow": {
+            "enabled": config.pow_difficulty > 0,
+            "required": admission::needs_proof_of_work(config, request),
+            "difficulty": config.pow_difficulty + elevated_bits,
+            "elevated": elevated_bits,
+        },
+        "authenticated": request.owner.is_some(),
+    });
+    mark(&mut answer, "contact", Some(config.contact.as_str()).filter(|contact| !contact.is_empty()).map(Into::into));
+    Reply::json(200, &answer)
+}
+
+/// `GET /.well-known/security.txt` (RFC 9116): whom to tell of what is wrong here.
+///
+/// # Errors
+/// `not_found` where the operator named nobody.
+pub fn security(app: &App, request: &Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
+    /// Researchers are not to rely on it for longer; it is made anew for each request.
+    const EXPIRES_SECONDS: u64 = 90 * 86_400;
+    let config = app.config();
+    if config.contact.is_empty() {
+        return Err(ApiError::NoSuchPath);
+    }
+    let expires = clock::rfc3339(now + EXPIRES_SECONDS);
+    let canonical = if config.public_url.is_empty() {
+        String::new()
+    } else {
+        format!("Canonical: {}{}\n", config.public_url, request.path)
+    };
+    Ok(Reply::text(200, format!("Contact: {}\nExpires: {expires}\n{canonical}", config.contact)))
 }
 
 /// `GET /health`
@@ -69,10 +93,11 @@ pub fn health(app: &App) -> Reply {
 /// # Errors
 /// When the system has no entropy source.
 pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
-    let difficulty = app.config().pow_difficulty;
-    if difficulty == 0 {
+    if app.config().pow_difficulty == 0 {
         return Ok(Reply::json(200, &json!({ "enabled": false, "difficulty": 0 })));
     }
+    let elevated_bits = app.elevated_bits(now);
+    let difficulty = app.config().pow_difficulty + elevated_bits;
     let nonce = crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?;
     let challenge = Challenge { nonce: crypto::hex(&nonce), difficulty, expires: now + app.config().pow_ttl_seconds };
     Ok(Reply::json(
@@ -81,6 +106,7 @@ pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
             "enabled": true,
             "nonce": challenge.nonce,
             "difficulty": challenge.difficulty,
+            "elevated": elevated_bits,
             "expires": challenge.expires,
             "token": challenge.token(app.pow_secret()),
             "algorithm": "sha256",
@@ -146,6 +172,13 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     gauge("disk_free_bytes", "Bytes that can still be written to its disk.", app.store().free_bytes()?);
     gauge("spool_bytes", "Bytes of uploads under way in spool files.", app.store().spool_room().taken_bytes());
     gauge("workers", "Connections that can be served at a time, as set.", app.config().threads as u64);
+    gauge("creates_last_minute", "Pastes created in the last minute.", app.creates_last_minute(now));
+    gauge(
+        "pow_elevated_bits",
+        "Bits by which a flood of creates makes the proof of work harder.",
+        app.elevated_bits(now).into(),
+    );
+    gauge("rate_addresses", "Client addresses whose creates are counted.", app.rate().addresses() as u64);
     gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
     app.metrics().write(&mut text);
     Ok(Reply::typed(200, "text/plain; version=0.0.4; charset=utf-8", text.finish()))

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// # Errors
 /// `auth_required`, `not_found`, or an internal failure.
 pub fn status(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    let (owner, token_hash) = maker(app, request)?;
+    let (owner, token_hash) = maker(request)?;
     let status = app.store().status(id, owner.as_ref(), token_hash, now)?.ok_or(ApiError::NotFound)?;
     Ok(Reply::json(200, &describe(id, &status)))
 }

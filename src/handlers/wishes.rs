@@ -9,6 +9,7 @@ use crate::crypto::{self, Sha256Digest};
 use crate::error::ApiError;
 use crate::http::Request;
 use crate::paste::parse_expiry_seconds;
+use crate::store::Protection;
 
 /// Most reads a paste can be limited to.
 const MAX_READS: u32 = 1000;
@@ -55,6 +56,30 @@ impl Wishes {
         })
     }
 
+    /// What a form wishes, and the headers where it is silent.
+    ///
+    /// # Errors
+    /// As [`Wishes::of_headers`].
+    pub fn of_form(fields: FormFields, request: &Request<'_>) -> Result<Self, ApiError> {
+        let FormFields { expiry, reads, burn, password } = fields;
+        let burn = burn.map_or_else(
+            || header_burn(request),
+            |word| parse_burn(&word, "burn is neither true, 1, yes nor false, 0, no."),
+        )?;
+        let reads = reads.map_or_else(|| header_reads(request), |text| parse_reads(&text).map(Some))?;
+        let expiry = expiry.map(|text| parse_expiry_seconds(&text).ok_or(ApiError::InvalidExpiry));
+        let password = password.map(admission::not_empty).transpose()?;
+        Ok(Self {
+            expiry_seconds: expiry.map_or_else(|| header_expiry(request), |seconds| seconds.map(Some))?,
+            reads: limit(burn, reads),
+            lock: lock(
+                password.map_or_else(|| admission::password_from_headers(request), |password| Ok(Some(password)))?,
+                header_proof(request, LINK_PROOF)?,
+                header_proof(request, PASSWORD_PROOF)?,
+            )?,
+        })
+    }
+
     /// What a JSON body wishes, and the headers where it is silent.
     ///
     /// # Errors
@@ -86,6 +111,39 @@ impl Wishes {
     }
 }
 
+/// The fields of a form that say what its sender wishes.
+#[derive(Default)]
+pub struct FormFields {
+    expiry: Option<String>,
+    reads: Option<String>,
+    burn: Option<String>,
+    password: Option<String>,
+}
+
+impl FormFields {
+    const NAMES: [&str; 4] = ["expiry", "reads", "burn", "password"];
+
+    /// Whether a field of this name is one of them.
+    pub fn knows(name: &str) -> bool {
+        Self::NAMES.contains(&name)
+    }
+
+    /// Takes the value of one of them.
+    ///
+    /// # Errors
+    /// `bad_request` where it stands twice: whichever was meant, the sender may believe in a protection that the other lacks.
+    pub fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+        let field = match name {
+            "expiry" => &mut self.expiry,
+            "reads" => &mut self.reads,
+            "burn" => &mut self.burn,
+            _ => &mut self.password,
+        };
+        let before = field.replace(value);
+        before.map_or(Ok(()), |_| Err(ApiError::BadRequest("A field of the form stands there twice.")))
+    }
+}
+
 /// The one limit that two wishes make together.
 fn limit(burn: bool, reads: Option<u32>) -> Option<u32> {
     if burn { Some(1) } else { reads }
@@ -106,20 +164,40 @@ fn lock(
     }
 }
 
-fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
+/// Seconds in `X-Expiry`.
+///
+/// # Errors
+/// `invalid_expiry`
+pub fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
     let expiry = request.header("X-Expiry");
     expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
 }
 
 /// A word that is neither yes nor no is refused: who misspells it must not believe that the paste burns.
 fn header_burn(request: &Request<'_>) -> Result<bool, ApiError> {
-    let Some(value) = request.header("X-Burn-After-Read") else { return Ok(false) };
+    let word = request.header("X-Burn-After-Read");
+    word.map_or(Ok(false), |word| parse_burn(word, "X-Burn-After-Read is neither true, 1, yes nor false, 0, no."))
+}
+
+fn parse_burn(value: &str, refusal: &'static str) -> Result<bool, ApiError> {
     let is_one_of = |words: [&str; 3]| words.iter().any(|word| value.trim().eq_ignore_ascii_case(word));
     match (is_one_of(["true", "1", "yes"]), is_one_of(["false", "0", "no"])) {
         (true, _) => Ok(true),
         (_, true) => Ok(false),
-        _ => Err(ApiError::BadRequest("X-Burn-After-Read is neither true, 1, yes nor false, 0, no.")),
+        _ => Err(ApiError::BadRequest(refusal)),
     }
+}
+
+/// The proofs in the headers, for a paste that has a content already; [`Lock::None`] where there are none.
+///
+/// # Errors
+/// `bad_request` for what is malformed or does not go together.
+pub fn header_gate(request: &Request<'_>, now: &Protection) -> Result<Lock, ApiError> {
+    let gate = lock(None, header_proof(request, LINK_PROOF)?, header_proof(request, PASSWORD_PROOF)?)?;
+    if matches!(gate, Lock::Gate { .. }) && matches!(now, Protection::Password(_)) {
+        return Err(ApiError::BadRequest("A password that the server checks does not go with proofs."));
+    }
+    Ok(gate)
 }
 
 fn header_reads(request: &Request<'_>) -> Result<Option<u32>, ApiError> {

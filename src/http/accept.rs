@@ -13,6 +13,12 @@ impl Request<'_> {
         text.is_named && text.weight > 0 && (text.weight, json.at) > (json.weight, text.at)
     }
 
+    /// Whether the sender would rather have JSON than `text/plain`: the same the other way round.
+    pub fn prefers_json(&self) -> bool {
+        let (text, json) = (self.accepted("text/plain"), self.accepted("application/json"));
+        json.is_named && json.weight > 0 && (json.weight, text.at) > (text.weight, json.at)
+    }
+
     /// Whether the sender wants a page: it names `text/html` among what it takes, as browsers do when somebody opens an
     /// address, and does not prefer JSON to it.
     pub fn accepts_html(&self) -> bool {
@@ -72,7 +78,7 @@ mod tests {
         let fields = |name: &str| (name == "Accept").then_some(accept);
         let (method, peer, framing) = (Method::Get, Peer::Unix, Framing::None);
         let body = &mut std::io::empty();
-        let request = Request { method, path: "/", query: "", fields: &fields, peer, framing, body };
+        let request = Request { method, path: "/", query: "", fields: &fields, peer, owner: None, framing, body };
         (request.accepts_html(), request.prefers_text())
     }
 

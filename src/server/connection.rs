@@ -140,7 +140,10 @@ impl<'a> Connection<'a> {
         let (path, query) = parsed.target().split_once('?').unwrap_or((parsed.target(), ""));
         let (method, framing, fields) = (Method::from(parsed.method()), head.framing, |name: &str| parsed.field(name));
         let mut nobody = io::empty();
-        let mut request = Request { method, path, query, fields: &fields, peer: self.peer, framing, body: &mut nobody };
+        let (peer, owner, body) = (self.peer, None, &mut nobody);
+        let mut request = Request { method, path, query, fields: &fields, peer, owner, framing, body };
+        let identified = self.responder.identify(&request, unix_now());
+        let identity_fault = identified.map(|owner| request.owner = owner).err();
         // Only chunks, which announce no length, have to be held against it as they come.
         let max_bytes =
             if framing == Framing::Chunked { admission::max_body_bytes(config, &request) } else { u64::MAX };
@@ -150,7 +153,9 @@ impl<'a> Connection<'a> {
         let request_id = self.responder.request_id(&request);
         let client = admission::client(config, &request).to_string();
         let mut reply = if head.expectation == Expectation::Unknown {
-            self.responder.refusal(&ApiError::ExpectationFailed, &request_id)
+            self.responder.refuse(&request, &ApiError::ExpectationFailed, &request_id)
+        } else if let Some(error) = identity_fault {
+            self.responder.refuse(&request, &error, &request_id)
         } else {
             self.responder.answer(&mut request, &request_id, unix_now())
         };

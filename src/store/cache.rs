@@ -190,6 +190,7 @@ mod tests {
             key: RowKey(number.into()),
             id: format!("{number:08x}").parse().unwrap(),
             mime_type: "text/plain".into(),
+            filename: None,
             meta: Meta {
                 size,
                 created_at: 1000,
@@ -200,6 +201,7 @@ mod tests {
                 token: TokenMark::Plain([0; 32]),
             },
             owner: None,
+            pieces: RowKey(number.into()),
             content_key: ContentKey::random().unwrap(),
         }
     }

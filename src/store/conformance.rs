@@ -3,7 +3,9 @@
 //! Invariant: a test here knows an engine by [`Engine`] alone. To hold another engine to it, open it in [`engines`].
 
 use super::engine::Engine;
-use super::model::{Handle, Inserted, Meta, Name, NewRow, Protection, RowKey};
+use super::model::{
+    Action, Handle, Inserted, Meta, Name, NewRow, Protection, Replaced, Replacement, RowKey, TokenRecord,
+};
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sqlite::Sqlite;
 use super::{Limits, Location, Role};
@@ -83,6 +85,8 @@ fn row(text: &str, size: usize) -> NewRow {
         owner: None,
         sealed_key: vec![1; 60],
         details: b"details".to_vec(),
+        sealed_id: None,
+        mark: sha256(text.as_bytes()),
         content: Arc::new(spool.finish().unwrap()),
         token: None,
         submission: None,
@@ -438,4 +442,150 @@ fn past_the_quota_nothing_is_stored() {
     assert!(matches!(engine.insert(beside_others), Err(super::StoreError::Full)));
     assert!(engine.find(&name("b")).unwrap().is_none());
     insert(&engine, row("c", 1000));
+}
+
+/// A content of so many bytes in the place of another.
+fn replacement(text: &str, size: usize) -> Replacement {
+    let NewRow { content, mark, .. } = row(text, size);
+    Replacement {
+        sealed_key: vec![2; 60],
+        details: b"other details".to_vec(),
+        content,
+        mark,
+        protection: None,
+        arriving_bytes: 0,
+    }
+}
+
+fn action(what: &str) -> Action {
+    Action { at: unix_now(), who: "somebody".into(), what: what.into() }
+}
+
+#[test]
+fn a_content_is_replaced_whole_and_the_old_one_stays_for_its_readers() {
+    engines(|engine| {
+        let key = insert(engine, row("a", 100_000));
+        engine.touch(key, None, Reads::one(unix_now()));
+        let old = engine.find(&name("a")).unwrap().unwrap();
+        let first = engine.piece(old.pieces, 0).unwrap();
+        assert_eq!(engine.replace(key, replacement("b", 70_000), unix_now()).unwrap(), Replaced::Done);
+        let (new, piece) = engine.find_with_piece(&name("a")).unwrap().unwrap();
+        assert_eq!((new.key, new.meta.size, new.sealed_key.clone()), (key, 70_000, vec![2; 60]));
+        assert!(new.pieces != old.pieces && new.details == b"other details");
+        assert!(engine.piece(new.pieces, 0).unwrap() == piece && piece != first);
+        assert_eq!(engine.piece(old.pieces, 0).unwrap(), first, "a reader is in the middle of it");
+        assert!(
+            matches!(engine.status(key, unix_now()).unwrap(), Some(Status::Alive { reads, .. }) if reads.count == 1)
+        );
+        // Keys of contents are those of rows: none is used twice.
+        let other = insert(engine, row("c", 10));
+        assert!(other != new.pieces && engine.piece(other, 0).unwrap().len() < 100);
+        assert!(engine.delete(key, End::Deleted, unix_now()).unwrap());
+        assert!(engine.piece(new.pieces, 0).unwrap().is_empty());
+        assert_eq!(engine.replace(key, replacement("d", 5), unix_now()).unwrap(), Replaced::Gone);
+    });
+}
+
+#[test]
+fn proofs_stay_unless_there_are_others() {
+    engines(|engine| {
+        let mut new = row("a", 5);
+        new.meta.protection = Protection::Gate { link_proof: [1; 32], password_proof: Some([2; 32]) };
+        let key = insert(engine, new);
+        let proofs = || match engine.find(&name("a")).unwrap().unwrap().meta.protection {
+            Protection::Gate { link_proof, password_proof } => (link_proof, password_proof),
+            _ => panic!("the gate is gone"),
+        };
+        engine.replace(key, replacement("b", 5), unix_now()).unwrap();
+        assert_eq!(proofs(), ([1; 32], Some([2; 32])));
+        let protection = Some(Protection::Gate { link_proof: [3; 32], password_proof: None });
+        engine.replace(key, Replacement { protection, ..replacement("c", 5) }, unix_now()).unwrap();
+        assert_eq!(proofs(), ([3; 32], None));
+    });
+}
+
+#[test]
+fn an_end_that_was_set_is_moved_by_no_read() {
+    engines(|engine| {
+        let key = insert(engine, row("a", 5));
+        engine.touch(key, Some(unix_now() + 5000), Reads::one(unix_now()));
+        let end = unix_now() + 100;
+        assert!(engine.set_expiry(key, end).unwrap());
+        engine.touch(key, Some(unix_now() + 9000), Reads::one(unix_now()));
+        assert!(matches!(engine.find(&name("a")).unwrap().unwrap().meta.expiry, Expiry::Fixed(at) if at == end));
+        assert!(
+            matches!(engine.status(key, unix_now()).unwrap(), Some(Status::Alive { expires_at, .. }) if expires_at == end)
+        );
+        assert!(!engine.set_expiry(RowKey(999), end).unwrap());
+    });
+}
+
+#[test]
+fn tokens_are_found_by_their_hashes_until_they_end() {
+    engines(|engine| {
+        let now = unix_now();
+        let record = |name: &str, expires_at| TokenRecord { name: name.into(), created_at: now, expires_at };
+        assert!(engine.add_token([1; 32], record("a", None), action("add a")).unwrap());
+        assert!(engine.add_token([2; 32], record("b", Some(now + 10)), action("add b")).unwrap());
+        assert!(!engine.add_token([3; 32], record("a", None), action("add a")).unwrap(), "a name is one token's");
+        assert_eq!(engine.find_token(&[1; 32], now + 10_000).unwrap().as_deref(), Some("a"));
+        assert_eq!(engine.find_token(&[2; 32], now + 9).unwrap().as_deref(), Some("b"));
+        assert!(
+            engine.find_token(&[2; 32], now + 10).unwrap().is_none()
+                && engine.find_token(&[3; 32], now).unwrap().is_none()
+        );
+        assert_eq!(engine.tokens().unwrap(), [record("a", None), record("b", Some(now + 10))]);
+        assert!(engine.remove_token("a".into(), action("remove a")).unwrap());
+        assert!(!engine.remove_token("a".into(), action("remove a")).unwrap());
+        assert!(engine.find_token(&[1; 32], now).unwrap().is_none());
+        // What came to nothing is not in the log.
+        let done: Vec<String> = engine.actions().unwrap().into_iter().map(|action| action.what).collect();
+        assert_eq!(done, ["add a", "add b", "remove a"]);
+    });
+}
+
+#[test]
+fn what_is_taken_down_may_be_refused_from_then_on() {
+    engines(|engine| {
+        let (plain, blocked) = (insert(engine, row("a", 5)), insert(engine, row("b", 5)));
+        let mark = row("b", 5).mark;
+        assert!(engine.remove(plain, None, action("delete")).unwrap());
+        assert!(engine.remove(blocked, Some(mark), action("block")).unwrap());
+        assert!(!engine.remove(blocked, Some(mark), action("block")).unwrap());
+        for (text, end) in [("a", End::Removed), ("b", End::Removed)] {
+            assert_eq!(engine.receipt(self::mark(text)).unwrap().unwrap().end, end);
+        }
+        assert!(matches!(engine.insert(row("b", 5)).unwrap(), Inserted::Blocked));
+        let other = insert(engine, row("c", 5));
+        assert_eq!(engine.replace(other, replacement("b", 5), unix_now()).unwrap(), Replaced::Blocked);
+        assert!(!engine.unblock([9; 32], action("unblock")).unwrap());
+        assert!(engine.unblock(mark, action("unblock")).unwrap());
+        insert(engine, row("b", 5));
+        assert_eq!(engine.actions().unwrap().len(), 3);
+    });
+}
+
+#[test]
+fn rows_are_listed_the_newest_first_and_by_their_owner() {
+    engines(|engine| {
+        let owned = |text: &str, owner| NewRow { owner, sealed_id: Some(text.as_bytes().to_vec()), ..row(text, 5) };
+        for (text, owner) in
+            [("a", Some([1; 32])), ("b", None), ("c", Some([1; 32])), ("d", Some([2; 32])), ("e", Some([1; 32]))]
+        {
+            insert(engine, owned(text, owner));
+        }
+        let handle = |text: &str| name(text).handle();
+        let list = |before, most| engine.list(before, most).unwrap();
+        let all = list(None, 10);
+        assert_eq!(all.iter().map(|row| row.handle).collect::<Vec<_>>(), ["e", "d", "c", "b", "a"].map(handle));
+        assert!(all[0].is_owned && !all[3].is_owned);
+        assert_eq!(list(Some(list(None, 2)[1].key), 2)[0].handle, handle("c"));
+        let own = engine.owned(&[1; 32], None, 2).unwrap();
+        assert_eq!(own.iter().map(|row| row.handle).collect::<Vec<_>>(), ["e", "c"].map(handle));
+        assert_eq!(own[0].sealed_id.as_deref(), Some(b"e".as_slice()));
+        let rest = engine.owned(&[1; 32], Some(own[1].row.key), 2).unwrap();
+        assert_eq!(rest.iter().map(|row| row.handle).collect::<Vec<_>>(), ["a"].map(handle));
+        assert_eq!(engine.find_by_handle(handle("b")).unwrap().unwrap().key, all[3].key);
+        assert!(engine.find_by_handle(Handle(1)).unwrap().is_none());
+    });
 }

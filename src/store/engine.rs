@@ -4,7 +4,10 @@
 //! sealed bytes. Must never know ids, nor the rules of pastes: those are the store's.
 
 use super::StoreError;
-use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::model::{
+    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
+    TokenRecord,
+};
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sqlite::Sqlite;
 use crate::clock::UnixSeconds;
@@ -49,7 +52,7 @@ impl Engine {
         sqlite.find_with_piece(name)
     }
 
-    /// A sealed piece of a content; empty where there is none.
+    /// A sealed piece of a content, by the key of a row's pieces; empty where there is none.
     pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
         let Self::Sqlite(sqlite) = self;
         sqlite.piece(key, number)
@@ -114,6 +117,96 @@ impl Engine {
     pub(super) fn touch(&self, key: RowKey, expires_at: Option<UnixSeconds>, reads: Reads) {
         let Self::Sqlite(sqlite) = self;
         sqlite.touch(key, expires_at, reads);
+    }
+
+    /// Has a row end at a moment, whatever happens; whether there is one.
+    pub(super) fn set_expiry(&self, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.set_expiry(key, expires_at)
+    }
+
+    /// Puts another content in the place of a row's, which has no limit of reads. Whoever is in the middle of the old one has
+    /// a few seconds to finish.
+    pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.replace(key, new, now)
+    }
+
+    /// The name of the token with this hash, unless it has expired.
+    pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.find_token(hash, now)
+    }
+
+    /// All tokens, by name.
+    pub(super) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.tokens()
+    }
+
+    /// Adds a token with a line in the log; whether its name was free.
+    pub(super) fn add_token(&self, hash: Sha256Digest, token: TokenRecord, action: Action) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.add_token(hash, token, action)
+    }
+
+    /// Removes the token of a name with a line in the log; whether there was one.
+    pub(super) fn remove_token(&self, name: String, action: Action) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.remove_token(name, action)
+    }
+
+    /// So many rows of an owner, expired or not, the newest first, older than the one with this key.
+    pub(super) fn owned(
+        &self,
+        owner: &Sha256Digest,
+        before: Option<RowKey>,
+        most: usize,
+    ) -> Result<Vec<OwnedRow>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.owned(owner, before, most)
+    }
+
+    /// The row of a handle, expired or not.
+    pub(super) fn find_by_handle(&self, handle: Handle) -> Result<Option<Row>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.find_by_handle(handle)
+    }
+
+    /// So many rows, expired or not, the newest first, older than the one with this key.
+    pub(super) fn list(&self, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.list(before, most)
+    }
+
+    /// Takes a row down with a line in the log, and has its content refused from then on where its mark is given; whether
+    /// there was that row.
+    pub(super) fn remove(
+        &self,
+        key: RowKey,
+        blocked: Option<Sha256Digest>,
+        action: Action,
+    ) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.remove(key, blocked, action)
+    }
+
+    /// Accepts a content again, with a line in the log; whether it was refused.
+    pub(super) fn unblock(&self, mark: Sha256Digest, action: Action) -> Result<bool, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.unblock(mark, action)
+    }
+
+    /// Keeps a line in the log.
+    pub(super) fn note(&self, action: Action) -> Result<(), StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.note(action)
+    }
+
+    /// What operators did, the oldest first.
+    pub(super) fn actions(&self) -> Result<Vec<Action>, StoreError> {
+        let Self::Sqlite(sqlite) = self;
+        sqlite.actions()
     }
 
     /// Charges a client for a password it tries; the seconds to wait, if it may not try yet.

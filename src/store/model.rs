@@ -7,7 +7,8 @@ use super::receipt::TokenMark;
 use crate::at_rest::{ContentKey, PIECE_BYTES};
 use crate::clock::UnixSeconds;
 use crate::crypto::{KEY_BYTES, NONCE_BYTES, PasswordHash, Sha256Digest, TAG_BYTES};
-use crate::paste::{Expiry, Fingerprint, Id};
+use crate::owner::Owner;
+use crate::paste::{Expiry, Id};
 use crate::spool::Content;
 use std::fs::File;
 use std::sync::Arc;
@@ -37,6 +38,15 @@ impl Name {
 /// The first 64 bits of a [`Name`]; shown as 16 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Handle(pub u64);
+
+impl Handle {
+    /// The handle with these 16 hex digits, if they are that many.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let number = u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16)?;
+        // A sign would be a digit less.
+        digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(Self(number))
+    }
+}
 
 impl std::fmt::Display for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -114,9 +124,12 @@ pub struct Paste {
     pub id: Id,
     /// Stored type; [`crate::mime::served`] says what is sent.
     pub mime_type: String,
+    /// What its file is called, if its maker said so.
+    pub filename: Option<String>,
     /// The rest.
     pub meta: Meta,
     pub(super) owner: Option<Sha256Digest>,
+    pub(super) pieces: RowKey,
     pub(super) content_key: ContentKey,
 }
 
@@ -126,6 +139,8 @@ pub struct NewPaste {
     pub content: Content,
     /// Sanitised type.
     pub mime_type: String,
+    /// What its file is called, if that was said.
+    pub filename: Option<String>,
     /// Creation.
     pub created_at: UnixSeconds,
     /// When it goes.
@@ -136,8 +151,8 @@ pub struct NewPaste {
     pub protection: Protection,
     /// SHA-256 of the delete token.
     pub token_hash: Sha256Digest,
-    /// Its creator's certificate.
-    pub owner: Option<Fingerprint>,
+    /// Who makes it, if that is known.
+    pub owner: Option<Owner>,
 }
 
 /// How a create ended. Only [`Created::Stored`] changed anything.
@@ -148,6 +163,8 @@ pub enum Created {
     Duplicate(Duplicate),
     /// The proof-of-work token has already bought a paste.
     TokenSpent,
+    /// The operator refuses this content.
+    Blocked,
 }
 
 /// A content that was submitted too often.
@@ -197,6 +214,8 @@ pub struct Stats {
 /// A row an engine keeps.
 pub struct Row {
     pub(super) key: RowKey,
+    /// Under what the engine finds the pieces of its content: another one once that was replaced.
+    pub(super) pieces: RowKey,
     pub(super) meta: Meta,
     pub(super) owner: Option<Sha256Digest>,
     /// The content's key, sealed under the id and the pepper.
@@ -212,7 +231,11 @@ pub struct NewRow {
     pub(super) owner: Option<Sha256Digest>,
     pub(super) sealed_key: Vec<u8>,
     pub(super) details: Vec<u8>,
+    /// The id, sealed under the token that makes the paste.
+    pub(super) sealed_id: Option<Vec<u8>>,
     pub(super) content: Arc<Content>,
+    /// Keyed hash of the content, by which it may be refused.
+    pub(super) mark: Sha256Digest,
     /// Proof-of-work token it is bought with ([`crate::pow::Challenge::spent_key`]).
     pub(super) token: Option<Vec<u8>>,
     /// Keyed hash of the content, where duplicates count.
@@ -231,6 +254,73 @@ pub enum Inserted {
     Duplicate(Duplicate),
     /// The proof-of-work token has already bought a paste.
     TokenSpent,
+    /// The operator refuses this content.
+    Blocked,
+}
+
+/// A content to be, in the place of another.
+pub struct Replacement {
+    pub(super) sealed_key: Vec<u8>,
+    pub(super) details: Vec<u8>,
+    pub(super) content: Arc<Content>,
+    /// Keyed hash of the content, by which it may be refused.
+    pub(super) mark: Sha256Digest,
+    /// What reading it takes from now on; `None`: the same as before.
+    pub(super) protection: Option<Protection>,
+    /// Bytes that others are uploading, which the quota counts too.
+    pub(super) arriving_bytes: u64,
+}
+
+/// How the replacement of a content ended. Only [`Replaced::Done`] changed anything.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// There is the new one.
+    Done,
+    /// There is no such paste.
+    Gone,
+    /// The operator refuses this content.
+    Blocked,
+}
+
+/// A paste, as its operator sees it.
+pub struct Listed {
+    pub(super) key: RowKey,
+    /// What it is called.
+    pub handle: Handle,
+    /// What is known of it.
+    pub meta: Meta,
+    /// Whether it has an owner.
+    pub is_owned: bool,
+}
+
+/// A row of an owner.
+pub struct OwnedRow {
+    pub(super) handle: Handle,
+    pub(super) row: Row,
+    /// The id, sealed under the token that made it.
+    pub(super) sealed_id: Option<Vec<u8>>,
+}
+
+/// What the operator knows of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Its name.
+    pub name: String,
+    /// When it was given out.
+    pub created_at: UnixSeconds,
+    /// When it ends, if it does.
+    pub expires_at: Option<UnixSeconds>,
+}
+
+/// What an operator does, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// When.
+    pub at: UnixSeconds,
+    /// A user of the machine.
+    pub who: String,
+    /// What, without an id.
+    pub what: String,
 }
 
 /// Sealed pieces, one behind the other, of a row that is gone.

@@ -113,7 +113,7 @@ mod tests {
             .map(|_| {
                 std::thread::spawn({
                     let path = path.clone();
-                    move || read_or_make(&path).unwrap().mark()
+                    move || read_or_make(&path).unwrap().own_mark()
                 })
             })
             .collect();

@@ -3,10 +3,11 @@
 //! Invariant: whoever has the database finds nothing in it without the id, and cannot search for ids without the pepper. Must
 //! never show the pepper in a `Debug` output, nor keep an id.
 
-use super::model::{Handle, Name};
+use super::model::{Handle, Name, RowKey};
 use crate::at_rest::{ContentKey, Damaged};
-use crate::crypto::{self, KEY_BYTES, Sha256Digest};
-use crate::paste::{Fingerprint, Id};
+use crate::crypto::{self, KEY_BYTES, NONCE_BYTES, Sha256Digest};
+use crate::paste::Id;
+use aes_gcm::{Aes256Gcm, KeyInit};
 use std::io;
 use zeroize::Zeroizing;
 
@@ -41,7 +42,7 @@ impl Pepper {
     }
 
     /// What a database keeps to know its pepper again; nothing follows from it.
-    pub(super) fn mark(&self) -> Sha256Digest {
+    pub(super) fn own_mark(&self) -> Sha256Digest {
         self.keyed("mark", b"")
     }
 
@@ -50,14 +51,41 @@ impl Pepper {
         Name(crypto::hmac_sha256(self.key.as_slice(), id.as_str().as_bytes()))
     }
 
-    /// What an owner is called.
-    pub(super) fn owner(&self, fingerprint: &Fingerprint) -> Sha256Digest {
-        self.keyed("owner", fingerprint.as_str().as_bytes())
+    /// What an owner is called, by the name it has in answers.
+    pub(super) fn owner(&self, owner: &str) -> Sha256Digest {
+        self.keyed("owner", owner.as_bytes())
+    }
+
+    /// What a content is called that may be refused.
+    pub(super) fn mark(&self, content: &Sha256Digest) -> Sha256Digest {
+        self.keyed("blocked", content)
     }
 
     /// What a content is called, for the duplicate throttle.
     pub(super) fn submission(&self, content: &Sha256Digest) -> Handle {
         Name(self.keyed("content", content)).handle()
+    }
+
+    /// The key of a row, as a client may carry it about: nobody can count the pastes of others by it.
+    ///
+    /// # Errors
+    /// When the system has no entropy source.
+    pub(super) fn hide(&self, key: RowKey) -> io::Result<String> {
+        let nonce = crypto::random::<8>()?;
+        let hidden = key.0 ^ self.mask(&nonce);
+        Ok(crypto::hex(&[nonce, hidden.to_be_bytes()].concat()))
+    }
+
+    /// The key that [`Pepper::hide`] has hidden; of any other text of that length, whichever.
+    pub(super) fn reveal(&self, text: &str) -> Option<RowKey> {
+        let bytes: [u8; 16] = crypto::unhex(text)?.try_into().ok()?;
+        let (nonce, hidden) = bytes.split_at(8);
+        Some(RowKey(i64::from_be_bytes(hidden.try_into().ok()?) ^ self.mask(nonce)))
+    }
+
+    fn mask(&self, nonce: &[u8]) -> i64 {
+        let digest = self.keyed("row", nonce);
+        digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
     }
 
     /// Seals a content's key under the id of its paste.
@@ -86,6 +114,26 @@ impl Pepper {
     }
 }
 
+/// Seals an id under the key of the token that makes its paste.
+///
+/// # Errors
+/// When the system has no entropy source.
+pub(super) fn seal_id(id_key: &[u8; KEY_BYTES], id: &Id) -> io::Result<Vec<u8>> {
+    let nonce = crypto::random::<NONCE_BYTES>()?;
+    let mut sealed = id.as_str().as_bytes().to_vec();
+    crypto::seal(&Aes256Gcm::new(&(*id_key).into()), nonce, &mut sealed)?;
+    sealed.splice(0..0, nonce);
+    Ok(sealed)
+}
+
+/// Opens what [`seal_id`] has sealed; `None` for another token's.
+pub(super) fn open_id(id_key: &[u8; KEY_BYTES], sealed: &[u8]) -> Option<Id> {
+    let (nonce, sealed) = sealed.split_first_chunk()?;
+    let mut id = sealed.to_vec();
+    let length = crypto::open(&Aes256Gcm::new(&(*id_key).into()), *nonce, &mut id)?;
+    std::str::from_utf8(id.get(..length)?).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +156,22 @@ mod tests {
         assert_eq!(sealed.len(), super::super::model::SEALED_KEY_BYTES);
         assert!(pepper.open_key(&id, &sealed).is_ok());
         assert!(pepper.open_key(&wrong, &sealed).is_err() && other.open_key(&id, &sealed).is_err());
-        assert!(pepper.mark() != other.mark() && pepper.name(&id) != other.name(&id));
+        assert!(pepper.own_mark() != other.own_mark() && pepper.name(&id) != other.name(&id));
+    }
+    #[test]
+    fn a_row_key_comes_back_and_looks_like_none() {
+        let pepper = Pepper::random().unwrap();
+        let (one, two) = (pepper.hide(RowKey(7)).unwrap(), pepper.hide(RowKey(7)).unwrap());
+        assert!(one != two && pepper.reveal(&one) == Some(RowKey(7)) && pepper.reveal(&two) == Some(RowKey(7)));
+        assert!(["", "7", &one[2..], "zz"].iter().all(|text| pepper.reveal(text).is_none()));
+    }
+
+    #[test]
+    fn an_id_opens_to_its_token_alone() {
+        let id: Id = "0123456789ab".parse().unwrap();
+        let sealed = seal_id(&[1; KEY_BYTES], &id).unwrap();
+        assert_eq!(open_id(&[1; KEY_BYTES], &sealed), Some(id));
+        assert_eq!(open_id(&[2; KEY_BYTES], &sealed), None);
+        assert_eq!(open_id(&[1; KEY_BYTES], &sealed[..20]), None);
     }
 }

@@ -4,9 +4,11 @@
 //! database's files seconds later, wherever SQLite's pages allow. Must never hand out a connection.
 
 mod backup;
+mod changes;
 mod files;
 mod housekeeping;
 mod location;
+mod operators;
 mod queries;
 mod readers;
 mod reads;
@@ -19,7 +21,10 @@ mod writer;
 
 pub use location::Location;
 
-use super::model::{Inserted, Name, NewRow, Row, RowKey, SealedContent, Stats};
+use super::model::{
+    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
+    TokenRecord,
+};
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sealing::Pepper;
 use super::{Limits, Role, StoreError};
@@ -200,6 +205,74 @@ impl Sqlite {
 
     pub(super) fn touch(&self, key: RowKey, expires_at: Option<UnixSeconds>, reads: Reads) {
         self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
+    }
+
+    pub(super) fn set_expiry(&self, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
+        self.writer.write(0, move |connection| changes::set_expiry(connection, key, expires_at))
+    }
+
+    pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
+        let limits = self.limits;
+        self.writer.write(new.content.size, move |connection| changes::replace(connection, key, &new, limits, now))
+    }
+
+    pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.readers.with(|connection| operators::find_token(connection, hash, now))
+    }
+
+    pub(super) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.readers.with(operators::tokens)
+    }
+
+    pub(super) fn add_token(&self, hash: Sha256Digest, token: TokenRecord, action: Action) -> Result<bool, StoreError> {
+        self.writer.write(0, move |connection| operators::add_token(connection, &hash, &token, &action))
+    }
+
+    pub(super) fn remove_token(&self, name: String, action: Action) -> Result<bool, StoreError> {
+        self.writer.write(0, move |connection| operators::remove_token(connection, &name, &action))
+    }
+
+    pub(super) fn owned(
+        &self,
+        owner: &Sha256Digest,
+        before: Option<RowKey>,
+        most: usize,
+    ) -> Result<Vec<OwnedRow>, StoreError> {
+        let rows = self.readers.with(|connection| operators::owned(connection, owner, before, most))?;
+        Ok(rows.into_iter().map(|owned| OwnedRow { row: self.with_clock(owned.row), ..owned }).collect())
+    }
+
+    pub(super) fn find_by_handle(&self, handle: Handle) -> Result<Option<Row>, StoreError> {
+        self.readers.with(|connection| queries::find_by_handle(connection, handle))
+    }
+
+    pub(super) fn list(&self, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
+        self.readers.with(|connection| operators::list(connection, before, most))
+    }
+
+    pub(super) fn remove(
+        &self,
+        key: RowKey,
+        blocked: Option<Sha256Digest>,
+        action: Action,
+    ) -> Result<bool, StoreError> {
+        let keeping = self.keeping();
+        let removed = self
+            .writer
+            .write(0, move |connection| operators::remove(connection, key, blocked.as_ref(), &action, keeping(key)));
+        self.note_erased(removed, |gone| *gone)
+    }
+
+    pub(super) fn unblock(&self, mark: Sha256Digest, action: Action) -> Result<bool, StoreError> {
+        self.writer.write(0, move |connection| operators::unblock(connection, &mark, &action))
+    }
+
+    pub(super) fn note(&self, action: Action) -> Result<(), StoreError> {
+        self.writer.write(0, move |connection| operators::note(connection, &action))
+    }
+
+    pub(super) fn actions(&self) -> Result<Vec<Action>, StoreError> {
+        self.readers.with(operators::actions)
     }
 
     pub(super) fn tries(&self) -> &Tries {

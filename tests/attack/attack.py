@@ -13,6 +13,7 @@ Standard library only; slowhttptest, where it is installed, for its four modes.
 
 import asyncio
 import atexit
+import base64
 import json
 import multiprocessing
 import os
@@ -46,7 +47,7 @@ def attack(function):
 class Server:
     """The server, in a folder of its own, with a soft limit of 1,024 descriptors."""
 
-    def __init__(self, program, hard_limit=None, is_unix=False):
+    def __init__(self, program, hard_limit=None, is_unix=False, settings=()):
         self.folder = tempfile.mkdtemp(prefix="flaskpaste-attack-")
         hard = hard_limit or resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -66,6 +67,7 @@ class Server:
             **{name: value for name, value in os.environ.items() if name == "FLASKPASTE_DEDUP_MAX"},
             # A proxy's clients are not exempt from the proof of work, as those on a loopback port are.
             **({"FLASKPASTE_POW_DIFFICULTY": "0"} if is_unix else {}),
+            **dict(settings),
         }
         self.program, self.limit = program, limit
         self.log = open(self.folder + "/log", "wb")
@@ -421,6 +423,37 @@ async def password_guessers(server):
     await crowd(server, 40, behave)
 
 
+# What an address may create is counted, and no proof of work slows the flood; the prober's own address stays below it.
+COUNTED = {"FLASKPASTE_RATE": "1500", "FLASKPASTE_POW_DIFFICULTY": "0", "FLASKPASTE_DEDUP_MAX": "0"}
+
+
+@attack
+async def a_flood_of_creates_from_many_addresses_each_counted(server):
+    async def behave(reader, writer, until):
+        while time.monotonic() < until:
+            address = f"2001:db8:{random.randrange(65536):x}:{random.randrange(65536):x}::1"
+            head = POST + f"X-Forwarded-For: {address}\r\nContent-Length: 20\r\n\r\n".encode()
+            writer.write(head + os.urandom(10).hex().encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+
+    await crowd(server, 40, behave)
+
+
+@attack
+async def a_flood_of_tokens(server):
+    async def behave(reader, writer, until):
+        while time.monotonic() < until:
+            token = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=")
+            writer.write(b"GET /pastes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer fpt_" + token + b"\r\n\r\n")
+            answer = await reader.readuntil(b"}")
+            if not answer.startswith(b"HTTP/1.1 401 ") and not answer.startswith(b"HTTP/1.1 503 "):
+                raise AssertionError(f"a guessed token was answered with {answer[:60]!r}")
+
+    await crowd(server, 40, behave)
+
+
 # One request each, whatever a reader of another opinion makes of it; the second answer would be the smuggled one.
 SMUGGLED = b"GET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SMUGGLERS = [
@@ -599,8 +632,10 @@ if shutil.which("slowhttptest"):
 
 def run(name, program, server):
     """Runs an attack with the prober beside it; the table's row, and what it broke."""
-    is_own = "256" in name or "unix" in name
-    own = Server(program, hard_limit=256 if "256" in name else None, is_unix="unix" in name) if is_own else None
+    is_own = "256" in name or "unix" in name or "counted" in name
+    settings = COUNTED if "counted" in name else {}
+    hard_limit = 256 if "256" in name else None
+    own = Server(program, hard_limit, "unix" in name, settings) if is_own else None
     server = own or server
     broken, peak, probes, distant = [], [0.0], [], []
     probers = []

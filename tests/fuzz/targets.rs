@@ -4,6 +4,7 @@
 use flaskpaste::config::{Config, SETTINGS};
 use flaskpaste::e2e::Key;
 use flaskpaste::handlers::json_body::JsonBody;
+use flaskpaste::handlers::multipart;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
 use flaskpaste::sealed::{FileEntry, Manifest, Opener, Sealer, Secrets, check_name};
 use flaskpaste::server::decoder::{Decoder, Next};
@@ -33,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("link", link),
     ("manifest", manifest),
     ("mime", mime),
+    ("multipart", multipart),
     ("names", names),
     ("page", page),
     ("pow", pow),
@@ -50,6 +52,50 @@ fn manifest(data: &[u8]) {
         assert!(place.starts_with(folder) && place.components().all(|part| part.as_os_str() != ".."), "{name:?}");
     }
     assert_eq!(Manifest::parse(&manifest.render().unwrap()).unwrap(), manifest);
+}
+
+/// A form comes apart in the same way however it comes, and nothing in it is lost or made up.
+fn multipart(data: &[u8]) {
+    let (boundary, form) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
+    let Ok(Some(boundary)) = multipart::boundary(&text(boundary)) else { return };
+    let form = form.get(1..).unwrap_or_default();
+    let whole = parts(&boundary, form, usize::MAX);
+    for at_a_time in [1, 7, 1000] {
+        assert_eq!(parts(&boundary, form, at_a_time), whole, "{at_a_time} bytes at a time");
+    }
+    if let Ok(parts) = whole {
+        let length: usize = parts.iter().map(|(_, content)| content.len()).sum();
+        assert!(length <= form.len() && parts.len() <= 32);
+        for (_, content) in parts {
+            let delimiter = format!("\r\n--{boundary}");
+            assert!(!content.windows(delimiter.len()).any(|window| window == delimiter.as_bytes()));
+        }
+    }
+}
+
+/// The parts of a form that comes in pieces of so many bytes, or what is wrong with it.
+fn parts(
+    boundary: &str,
+    form: &[u8],
+    at_a_time: usize,
+) -> Result<Vec<(multipart::Part, Vec<u8>)>, multipart::Malformed> {
+    let mut rest = form;
+    let mut parts = multipart::Parts::new(boundary, |buffer: &mut [u8]| {
+        let (now, later) = rest.split_at(rest.len().min(at_a_time).min(buffer.len()));
+        buffer[..now.len()].copy_from_slice(now);
+        rest = later;
+        Ok(now.len())
+    });
+    let mut found = Vec::new();
+    while let Some(part) = parts.next_part()? {
+        let mut content = Vec::new();
+        parts.content(|piece| {
+            content.extend_from_slice(piece);
+            Ok::<_, multipart::Malformed>(())
+        })?;
+        found.push((part, content));
+    }
+    Ok(found)
 }
 
 /// Names, a line each: a manifest has them together where each is good by itself, and no pair is in each other's way.
@@ -114,6 +160,7 @@ fn with_request<T>(headers: &[(&str, &str)], look: impl FnOnce(&Request<'_>) -> 
         query: "",
         fields: &fields,
         peer: Peer::Unix,
+        owner: None,
         framing: Framing::None,
         body: &mut std::io::empty(),
     })
@@ -163,7 +210,7 @@ fn fingerprint(data: &[u8]) {
     let value = text(data);
     let config = Config::default();
     let owner =
-        |value: &str| with_request(&[("X-SSL-Client-SHA1", value)], |request| admission::owner(&config, request));
+        |value: &str| with_request(&[("X-SSL-Client-SHA1", value)], |request| admission::certificate(&config, request));
     if let Some(fingerprint) = owner(&value) {
         let read = fingerprint.as_str();
         assert!(read.len() == 40 && read.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{read}");
@@ -289,7 +336,7 @@ fn mime(data: &[u8]) {
 
 /// Whatever an answer and an address hold, a page has the markup it has without; and the scripts read the answer back.
 fn page(data: &[u8]) {
-    static PAGES: LazyLock<Pages> = LazyLock::new(|| Pages::new("/prefix"));
+    static PAGES: LazyLock<Pages> = LazyLock::new(|| Pages::new("/prefix", "mailto:a@example.org"));
     let value = text(data);
     let _ = with_request(&[("Accept", &value)], |request| request.accepts_html() && request.prefers_text());
     let filled = |value: &str| {

@@ -5,7 +5,7 @@
 
 use crate::http_client::{Connection, Peer, Request};
 use crate::response::{Log, Response};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -79,15 +79,29 @@ fn bare(mut command: Command, home: &Path, variables: &[(&str, &str)]) -> Comman
 pub fn run(home: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = program(home, variables);
     let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Read while it runs: it may print more than a pipe holds.
+    let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
     let deadline = Instant::now() + SOON;
-    while child.try_wait().unwrap().is_none() {
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
         if Instant::now() > deadline {
             child.kill().unwrap();
-            panic!("flaskpaste {arguments:?} with {variables:?} did not end: {:?}", child.wait_with_output());
+            panic!("flaskpaste {arguments:?} with {variables:?} did not end");
         }
         std::thread::sleep(Duration::from_millis(2));
-    }
-    child.wait_with_output().unwrap()
+    };
+    Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+/// Reads all that a program prints.
+fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).unwrap();
+        bytes
+    })
 }
 
 /// Runs the program, which has to fail with this exit code and exactly one line on stderr; the line.

@@ -17,6 +17,7 @@ fn the_index_describes_the_server() {
         json!({
             "max_anon": 1234, "max_auth": 52_428_800, "expiry": 432_000, "max_expiry": 2_592_000,
             "min_entropy": 0.0, "min_entropy_size": 256, "dedup_max": 3, "dedup_window": 3600,
+            "rate": 0,
         })
     );
     response.expect(json["version"].as_str().is_some_and(|version| version.contains('.')), "a version");
@@ -124,14 +125,16 @@ fn unknown_paths_and_wrong_methods() {
         server.request("OPTIONS", path).send().expect_code(404, "not_found");
     }
     let allowed = [
-        ("/", &["GET", "HEAD", "POST", "OPTIONS"][..]),
+        ("/", &["GET", "HEAD", "POST", "PUT", "OPTIONS"][..]),
         ("/health", &["GET", "HEAD", "OPTIONS"]),
         ("/challenge", &["GET", "HEAD", "OPTIONS"]),
         ("/client", &["GET", "HEAD", "OPTIONS"]),
         ("/openapi.json", &["GET", "HEAD", "OPTIONS"]),
         ("/robots.txt", &["GET", "HEAD", "OPTIONS"]),
-        ("/abcd", &["GET", "HEAD", "DELETE", "OPTIONS"]),
-        ("/abcd/raw", &["GET", "HEAD", "OPTIONS"]),
+        ("/pastes", &["GET", "HEAD", "OPTIONS"]),
+        ("/.well-known/security.txt", &["GET", "HEAD", "OPTIONS"]),
+        ("/abcd", &["GET", "HEAD", "DELETE", "PATCH", "PUT", "OPTIONS"]),
+        ("/abcd/raw", &["GET", "HEAD", "PUT", "OPTIONS"]),
     ];
     for (path, methods) in allowed {
         let options = server.request("OPTIONS", path).send().expect_status(204).expect_body("");

@@ -18,6 +18,7 @@ mod response;
 mod sealed_format;
 
 mod at_rest;
+mod changes;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
@@ -52,14 +53,20 @@ mod imports;
 mod leases;
 mod mime;
 mod negotiation;
+mod operators;
 mod pow;
 mod quota;
+mod rates;
 mod read;
 mod read_access;
 mod receipts;
+#[cfg(feature = "client")]
+mod reports;
 mod slow;
 mod startup;
 mod startup_refusals;
 mod system;
 mod systemd;
+mod tokens;
+mod ways_in;
 mod wire;

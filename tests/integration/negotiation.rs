@@ -90,7 +90,7 @@ fn only_the_index_and_pastes_have_pages() {
     browse(&server, "/000000000000/raw").send().expect_code(404, "not_found");
     let created = server.post("x").header("Accept", BROWSER).send().expect_status(201);
     created.expect(created.json()["id"].is_string(), "a create is answered in JSON");
-    server.request("PUT", "/").header("Accept", BROWSER).send().expect_code(405, "method_not_allowed");
+    server.request("PUT", "/health").header("Accept", BROWSER).send().expect_code(405, "method_not_allowed");
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
 
 #[test]
 fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
-    let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "100000")];
+    let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "150000")];
     let server = Server::start(&[PRODUCTION, &limits].concat());
     let challenge = challenge(&server);
     pay(&server, &"x".repeat(100_001), &challenge).expect_code(413, "too_large");
@@ -257,11 +257,15 @@ fn the_index_tells_whether_this_client_needs_it() {
         let request = if forwarded { request.header("X-Forwarded-For", "192.0.2.1") } else { request };
         request.send().expect_status(200).json()["pow"].clone()
     };
-    let required = |required: bool| serde_json::json!({"enabled": true, "required": required, "difficulty": 8});
+    let required =
+        |required: bool| serde_json::json!({"enabled": true, "required": required, "difficulty": 8, "elevated": 0});
     let development = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
     assert_eq!(pow(&development, false), required(false));
     assert_eq!(pow(&development, true), required(true));
     assert_eq!(pow(&Server::start(PRODUCTION), false), required(true));
     let off = Server::start(&[]);
-    assert_eq!(pow(&off, true), serde_json::json!({"enabled": false, "required": false, "difficulty": 0}));
+    assert_eq!(
+        pow(&off, true),
+        serde_json::json!({"enabled": false, "required": false, "difficulty": 0, "elevated": 0})
+    );
 }

@@ -8,7 +8,7 @@ use super::super::model::RowKey;
 use super::super::receipt::Reads;
 use super::receipts::{self, Keeping, end_by_expiry};
 use super::transaction::transaction;
-use super::{Limits, Role, Shared, StoreError, location, reads};
+use super::{Limits, Role, Shared, StoreError, changes, location, reads};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::operator_log;
 use crate::paste::Expiry;
@@ -133,9 +133,11 @@ impl Housekeeper {
             self.shared.generation.fetch_add(1, Ordering::Release);
             self.shared.erased.store(true, Ordering::Relaxed);
         }
+        let outdated = self.replaced_step(connection, now);
         let forgotten = forget_step(connection, now, self.limits);
         let more = is_more("purge", purged.map(|purged| purged.settled), 1)
             | is_more("leases", leases, 1)
+            | is_more("replaced", outdated, 1)
             | is_more("forget", forgotten, FORGET_ROWS)
             | is_more("flush", flushing, 1);
         if more {
@@ -182,6 +184,14 @@ impl Housekeeper {
             self.shared.erased.store(true, Ordering::Relaxed);
         }
         Ok(ended)
+    }
+
+    /// Erases a replaced content whose readers have had their time, if there is one; how many.
+    fn replaced_step(&self, connection: &Connection, now: UnixSeconds) -> Result<usize, StoreError> {
+        let Some(content) = changes::next_outdated(connection, now)? else { return Ok(0) };
+        transaction(connection, |connection| changes::erase_outdated(connection, content))?;
+        self.shared.erased.store(true, Ordering::Relaxed);
+        Ok(1)
     }
 
     /// The last round, when the server stops.

@@ -9,10 +9,11 @@ use super::super::model::{
     Duplicate, Handle, Inserted, MAX_PIECES, Meta, Name, NewRow, Protection, Row, RowKey, SEALED_KEY_BYTES, Stats,
 };
 use super::super::receipt::TokenMark;
-use super::StoreError;
+use super::{StoreError, operators};
 use crate::clock::UnixSeconds;
-use crate::crypto::PasswordHash;
+use crate::crypto::{PasswordHash, Sha256Digest};
 use crate::paste::Expiry;
+use crate::spool::Content;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// `content.key` is the paste's key times this, plus the number of the piece.
@@ -20,14 +21,32 @@ pub(super) const PIECES: i64 = 1 << 16;
 
 const _: () = assert!(PIECES as u64 == MAX_PIECES, "the numbers of a paste's pieces end where those of the next begin");
 
-/// A paste's row by its name, with the expiry that was flushed last, and whatever else is asked for. A macro, because
-/// `concat!` takes only literals.
+/// When a paste ends, as far as reads of it were flushed. A macro, because `concat!` takes only literals.
+macro_rules! ends_at {
+    () => {
+        "iif(p.slides, max(p.expires_at, coalesce(s.expires_at, 0)), p.expires_at)"
+    };
+}
+
+/// What [`read_row`] reads.
+macro_rules! select_columns {
+    () => {
+        concat!(
+            "p.key, p.handle, coalesce(p.content, p.key) AS pieces, p.size, p.created_at, p.slides, p.reads_left, p.burn, \
+             p.password, p.read_proof, p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, ",
+            ends_at!(),
+            " AS expires_at"
+        )
+    };
+}
+pub(super) use {ends_at, select_columns};
+
+/// A paste's row by its name, and whatever else is asked for.
 macro_rules! select_paste {
     ($more:literal) => {
         concat!(
-            "SELECT p.key, p.size, p.created_at, p.slides, p.reads_left, p.burn, p.password, p.read_proof, \
-             p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, \
-             max(p.expires_at, coalesce(s.expires_at, 0)) AS expires_at",
+            "SELECT ",
+            select_columns!(),
             $more,
             " FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.handle = ?1 AND p.name = ?2"
         )
@@ -35,23 +54,32 @@ macro_rules! select_paste {
 }
 
 /// A handle as SQLite keeps it.
-fn signed(handle: Handle) -> i64 {
+pub(super) fn signed(handle: Handle) -> i64 {
     handle.0.cast_signed()
 }
 
-fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn read_handle(row: &rusqlite::Row<'_>) -> rusqlite::Result<Handle> {
+    Ok(Handle(row.get::<_, i64>("handle")?.cast_unsigned()))
+}
+
+pub(super) fn read_meta(row: &rusqlite::Row<'_>) -> rusqlite::Result<Meta> {
     let expires_at = row.get("expires_at")?;
+    Ok(Meta {
+        size: row.get("size")?,
+        created_at: row.get("created_at")?,
+        expiry: if row.get("slides")? { Expiry::Sliding(expires_at) } else { Expiry::Fixed(expires_at) },
+        reads_left: row.get("reads_left")?,
+        burn: row.get("burn")?,
+        protection: read_protection(row)?,
+        token: read_mark(row)?,
+    })
+}
+
+pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         key: RowKey(row.get("key")?),
-        meta: Meta {
-            size: row.get("size")?,
-            created_at: row.get("created_at")?,
-            expiry: if row.get("slides")? { Expiry::Sliding(expires_at) } else { Expiry::Fixed(expires_at) },
-            reads_left: row.get("reads_left")?,
-            burn: row.get("burn")?,
-            protection: read_protection(row)?,
-            token: read_mark(row)?,
-        },
+        pieces: RowKey(row.get("pieces")?),
+        meta: read_meta(row)?,
         owner: row.get("owner")?,
         sealed_key: row.get("sealed_key")?,
         details: row.get("details")?,
@@ -81,9 +109,19 @@ pub(super) fn find(connection: &Connection, name: &Name) -> Result<Option<Row>, 
     Ok(select.query_row(params![signed(name.handle()), name.0], read_row).optional()?)
 }
 
+/// The row of a handle.
+pub(super) fn find_by_handle(connection: &Connection, handle: Handle) -> Result<Option<Row>, StoreError> {
+    let mut select = connection.prepare_cached(concat!(
+        "SELECT ",
+        select_columns!(),
+        " FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.handle = ?1"
+    ))?;
+    Ok(select.query_row([signed(handle)], read_row).optional()?)
+}
+
 /// The same and the first piece of the content.
 pub(super) fn find_with_piece(connection: &Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
-    let sql = select_paste!(", (SELECT data FROM content WHERE key = p.key * 65536) AS data");
+    let sql = select_paste!(", (SELECT data FROM content WHERE key = coalesce(p.content, p.key) * 65536) AS data");
     let read = |row: &rusqlite::Row<'_>| Ok((read_row(row)?, row.get("data")?));
     Ok(connection.prepare_cached(sql)?.query_row(params![signed(name.handle()), name.0], read).optional()?)
 }
@@ -95,9 +133,11 @@ pub(super) fn piece(connection: &Connection, key: RowKey, number: u64) -> Result
 }
 
 pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> Result<Inserted, StoreError> {
-    let new_bytes = row.meta.size + row.arriving_bytes;
-    if limits.max_db_bytes > 0 && used_bytes(connection)?.saturating_add(new_bytes) > limits.max_db_bytes {
+    if !fits(connection, row.meta.size + row.arriving_bytes, limits)? {
         return Err(StoreError::Full);
+    }
+    if operators::is_blocked(connection, &row.mark)? {
+        return Ok(Inserted::Blocked);
     }
     if let Some(duplicate) = find_duplicates(connection, row, limits)? {
         return Ok(Inserted::Duplicate(duplicate));
@@ -111,12 +151,7 @@ pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> R
         return Ok(Inserted::NameTaken);
     }
     let key = connection.last_insert_rowid();
-    let mut insert = connection.prepare_cached("INSERT INTO content (key, data) VALUES (?1, ?2)")?;
-    row.content.for_each_piece(|number, piece| -> Result<(), StoreError> {
-        let number = i64::try_from(number).unwrap_or(PIECES);
-        insert.execute(params![key * PIECES + number, piece])?;
-        Ok(())
-    })?;
+    insert_pieces(connection, key, &row.content)?;
     if let Some(token) = &row.token {
         spend(connection, token)?;
     }
@@ -125,6 +160,36 @@ pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> R
         connection.prepare_cached(sql)?.execute(params![signed(hash), row.meta.created_at])?;
     }
     Ok(Inserted::Stored)
+}
+
+/// Whether so many more bytes stay within the quota.
+pub(super) fn fits(connection: &Connection, new_bytes: u64, limits: Limits) -> Result<bool, StoreError> {
+    let quota = limits.max_db_bytes;
+    Ok(quota == 0 || used_bytes(connection)?.saturating_add(new_bytes) <= quota)
+}
+
+/// Keeps the pieces of a content under a key.
+pub(super) fn insert_pieces(connection: &Connection, key: i64, content: &Content) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached("INSERT INTO content (key, data) VALUES (?1, ?2)")?;
+    content.for_each_piece(|number, piece| -> Result<(), StoreError> {
+        let number = i64::try_from(number).unwrap_or(PIECES);
+        insert.execute(params![key * PIECES + number, piece])?;
+        Ok(())
+    })
+}
+
+/// Under which key the pieces of a paste's content are, if there is that paste.
+pub(super) fn pieces_of(connection: &Connection, key: RowKey) -> Result<Option<i64>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT coalesce(content, key) FROM paste WHERE key = ?1")?;
+    Ok(select.query_row([key.0], |row| row.get(0)).optional()?)
+}
+
+/// Deletes the pieces under a key.
+pub(super) fn erase_pieces(connection: &Connection, key: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM content WHERE key BETWEEN ?1 AND ?2")?
+        .execute(params![key * PIECES, key * PIECES + PIECES - 1])?;
+    Ok(())
 }
 
 /// Counts earlier submissions of the content in the window that ends now.
@@ -149,15 +214,11 @@ fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Res
 fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO paste (handle, name, size, created_at, expires_at, slides, burn, password, owner, \
-         token_hash, sealed_key, details, reads_left, read_proof, password_proof, bound) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+         token_hash, sealed_key, details, reads_left, read_proof, password_proof, bound, sealed_id) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     let meta = &row.meta;
-    let (password, link_proof, password_proof) = match &meta.protection {
-        Protection::None => (None, None, None),
-        Protection::Password(hash) => (Some(hash.encode()), None, None),
-        Protection::Gate { link_proof, password_proof } => (None, Some(link_proof), *password_proof),
-    };
+    let (password, link_proof, password_proof) = protection_columns(&meta.protection);
     let inserted = insert.execute(params![
         signed(row.name.handle()),
         row.name.0,
@@ -175,8 +236,20 @@ fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreErro
         link_proof,
         password_proof,
         matches!(meta.token, TokenMark::Bound(_)),
+        row.sealed_id,
     ])?;
     Ok(inserted == 1)
+}
+
+/// The columns `password`, `read_proof` and `password_proof`.
+pub(super) fn protection_columns(
+    protection: &Protection,
+) -> (Option<String>, Option<Sha256Digest>, Option<Sha256Digest>) {
+    match protection {
+        Protection::None => (None, None, None),
+        Protection::Password(hash) => (Some(hash.encode()), None, None),
+        Protection::Gate { link_proof, password_proof } => (None, Some(*link_proof), *password_proof),
+    }
 }
 
 pub(super) fn is_spent(connection: &Connection, token: &[u8]) -> Result<bool, StoreError> {
@@ -190,14 +263,13 @@ pub(super) fn spend(connection: &Connection, token: &[u8]) -> Result<(), StoreEr
 
 /// Deletes a row with all that belongs to it, and leaves nothing of it; whether there was one.
 pub(super) fn erase(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
+    let Some(pieces) = pieces_of(connection, key)? else { return Ok(false) };
     // Zeroed where it lies first: secure_delete clears what is freed, but not what a page left behind when it was rebuilt.
     connection
         .prepare_cached("UPDATE paste SET sealed_key = zeroblob(?2) WHERE key = ?1")?
         .execute(params![key.0, SEALED_KEY_BYTES])?;
     let deleted = connection.prepare_cached("DELETE FROM paste WHERE key = ?1")?.execute([key.0])?;
-    connection
-        .prepare_cached("DELETE FROM content WHERE key BETWEEN ?1 AND ?2")?
-        .execute(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
+    erase_pieces(connection, pieces)?;
     connection.prepare_cached("DELETE FROM seen WHERE key = ?1")?.execute([key.0])?;
     connection.prepare_cached("DELETE FROM lease WHERE key = ?1")?.execute([key.0])?;
     Ok(deleted > 0)
@@ -210,9 +282,12 @@ pub(super) fn used_bytes(connection: &Connection) -> Result<u64, StoreError> {
 }
 
 pub(super) fn stats(connection: &Connection, now: UnixSeconds) -> Result<Stats, StoreError> {
-    let sql = "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(burn), 0), count(password) + count(password_proof), count(owner), \
-               min(created_at), (SELECT count(*) FROM paste) - count(*) \
-               FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE max(p.expires_at, coalesce(s.expires_at, 0)) > ?1";
+    let sql = concat!(
+        "SELECT count(*), coalesce(sum(size), 0), coalesce(sum(burn), 0), count(password) + count(password_proof), count(owner), \
+         min(created_at), (SELECT count(*) FROM paste) - count(*) FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE ",
+        ends_at!(),
+        " > ?1"
+    );
     let used_bytes = used_bytes(connection)?;
     let pages: u64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     let page_bytes: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;

@@ -76,6 +76,7 @@ fn count_down(
 
 fn read_content(connection: &Connection, key: RowKey, size: u64, folder: &Path) -> Result<SealedContent, StoreError> {
     let mut select = connection.prepare_cached("SELECT data FROM content WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
+    // What has a limit of reads keeps the content it was made with.
     let mut rows = select.query(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
     if size <= MEMORY_BYTES as u64 {
         let mut bytes = Vec::new();

@@ -58,7 +58,7 @@ struct Living {
 fn living(connection: &Connection, key: RowKey, unflushed: Touched) -> Result<Option<Living>, StoreError> {
     let mut select = connection.prepare_cached(
         "SELECT iif(p.bound, p.token_hash, NULL), p.reads_left, coalesce(s.reads, 0), s.first_read_at, s.last_read_at, \
-         max(p.expires_at, coalesce(s.expires_at, 0), iif(p.slides, ?2, 0)) \
+         iif(p.slides, max(p.expires_at, coalesce(s.expires_at, 0), ?2), p.expires_at) \
          FROM paste p LEFT JOIN seen s ON s.key = p.key WHERE p.key = ?1",
     )?;
     let read = |row: &rusqlite::Row<'_>| {

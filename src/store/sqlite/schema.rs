@@ -11,6 +11,7 @@ use super::location::Location;
 use super::{Role, StoreError, upgrade};
 use crate::crypto;
 use crate::spool::unnamed_file;
+use crate::user;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -20,8 +21,12 @@ use std::path::{Path, PathBuf};
 
 /// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
 /// never change one that was released.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("001_initial.sql"), include_str!("002_sealed.sql"), include_str!("003_gated.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("001_initial.sql"),
+    include_str!("002_sealed.sql"),
+    include_str!("003_gated.sql"),
+    include_str!("004_operators.sql"),
+];
 
 /// The first version whose rows are sealed; earlier ones are written anew.
 const SEALED_VERSION: u32 = 2;
@@ -98,7 +103,7 @@ fn find_pepper(database: &Path, pepper_file: &Path) -> Result<Pepper, StoreError
 /// Makes sure the pepper is the one the rows were sealed with.
 fn check_pepper(connection: &Connection, database: &Path, file: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     match find_setting(connection, PEPPER_MARK) {
-        Ok(Some(mark)) if crypto::equal(&mark, &pepper.mark()) => Ok(()),
+        Ok(Some(mark)) if crypto::equal(&mark, &pepper.own_mark()) => Ok(()),
         Ok(_) => Err(StoreError::Failed(format!(
             "database {} was sealed with another pepper than that in {}; nothing was changed. Put the right one there, \
              or name it in FLASKPASTE_PEPPER_FILE",
@@ -121,7 +126,7 @@ fn unusable(location: &Location, error: &rusqlite::Error) -> StoreError {
 fn prepare_file(path: &Path) -> Result<u32, StoreError> {
     let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
     let denied = |error: &io::Error| {
-        refuse(format!("cannot be written by user {} ({error}); fix its owner or set FLASKPASTE_DB", user_name()))
+        refuse(format!("cannot be written by user {} ({error}); fix its owner or set FLASKPASTE_DB", user::name()))
     };
     let folder = Location::File(path.into()).folder();
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| denied(&error))?;
@@ -240,7 +245,7 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Notes which pepper seals the rows, unless that is noted.
 pub(super) fn note_pepper(connection: &Connection, pepper: &Pepper) -> rusqlite::Result<()> {
-    insert_setting(connection, PEPPER_MARK, &pepper.mark())
+    insert_setting(connection, PEPPER_MARK, &pepper.own_mark())
 }
 
 /// Looks for damage: all of a small database, the schema of a large one.
@@ -277,19 +282,6 @@ fn find_setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<
 /// Keeps a setting, unless it is there.
 fn insert_setting(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
     connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(|_| ())
-}
-
-/// The name of the user this process runs as, for a message about permissions.
-fn user_name() -> String {
-    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).ok();
-    let uid = uid.map(|uid| uid.to_string()).unwrap_or_default();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    name.unwrap_or(uid)
 }
 
 #[cfg(test)]

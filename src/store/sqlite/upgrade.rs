@@ -179,7 +179,7 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
             key,
             name.handle().0.cast_signed(),
             name.0,
-            owner.map(|owner| pepper.owner(&owner)),
+            owner.map(|owner| pepper.owner(owner.as_str())),
             pepper.seal_key(&id, &content_key)?,
             content_key.cipher().seal_details(row.get::<_, String>(2)?.into_bytes())?,
             row.get::<_, Value>(4)?,

@@ -305,6 +305,42 @@ fn the_pages_work_through_nginx_below_a_prefix() {
     assert_eq!(read(&server, &link, Some("word")).files, [b"through a proxy"]);
 }
 
+/// What curl and owners use arrives through a proxy: methods, forms, names and tokens, and nobody creates as another address.
+#[track_caller]
+fn expect_ways_in(server: &Server, people: &People) {
+    let token = String::from_utf8(server.run(&["token", "add", "ci"]).stdout).unwrap();
+    let bearer = format!("Authorization: Bearer {}", token.trim_end());
+    let file = people.folder.join("notes.txt");
+    fs::write(&file, "through a proxy").unwrap();
+    let file = file.to_str().unwrap();
+    let form = format!("file=@{file};type=text/plain");
+    for arguments in [["-T", file], ["-F", &form]] {
+        let (link, status) = people.curl("/", &[&arguments[..], &["-H", &bearer]].concat());
+        assert_eq!(status, "201", "{link}");
+        let id = link.trim_end().rsplit('/').next().unwrap().to_owned();
+        let (raw, _) = people.curl(&format!("/{id}/raw"), &[]);
+        assert_eq!(raw, "through a proxy");
+        let (patched, status) = people.curl(&format!("/{id}"), &["-X", "PATCH", "-H", &bearer, "-H", "X-Expiry: 60"]);
+        assert!(status == "200" && patched.contains("\"filename\":\"notes.txt\""), "{patched}");
+        let replaced = people.curl(&format!("/{id}/raw"), &["-X", "PUT", "-H", &bearer, "--data-binary", "new"]);
+        assert_eq!(replaced.1, "200", "{}", replaced.0);
+    }
+    let (pastes, _) = people.curl("/pastes", &["-H", &bearer]);
+    assert_eq!(pastes.matches("token:ci").count(), 2, "{pastes}");
+    let (refused, status) = people.curl("/", &["-H", "Authorization: Bearer fpt_x"]);
+    assert!(status == "401" && refused.contains("token_invalid"), "{refused}");
+    let (security, _) = people.curl("/.well-known/security.txt", &[]);
+    assert!(security.starts_with("Contact: mailto:abuse@example.org\n"), "{security}");
+}
+
+const CONTACT: (&str, &str) = ("FLASKPASTE_CONTACT", "abuse@example.org");
+
+#[test]
+fn nginx_passes_the_ways_in() {
+    let Some((server, _nginx, people)) = behind_nginx(&[CONTACT], |text| text) else { return };
+    expect_ways_in(&server, &people);
+}
+
 /// Caddy, ended on drop.
 struct Caddy(Child);
 
@@ -320,12 +356,23 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     if !has("a test through a proxy", &["caddy", "openssl", "curl"]) {
         return;
     }
-    let (server, folder) = (server(&[]), certificates());
+    for (file, name, upstream) in [
+        ("caddy/Caddyfile", "paste.example.org {", "127.0.0.1:5000"),
+        ("compose/compose.Caddyfile", "{$PASTE_HOST} {", "paste:5000"),
+    ] {
+        expect_caddy(file, name, upstream);
+    }
+}
+
+/// Caddy with a shipped file, where only its site's name and the server's address are changed.
+#[track_caller]
+fn expect_caddy(file: &str, name: &str, upstream: &str) {
+    let (server, folder) = (server(&[CONTACT]), certificates());
     let port = nginx::free_ports(1)[0];
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let site = format!("https://localhost:{port} {{\n\ttls {} {}", at("server.crt"), at("server.key"));
-    let text = change(&contrib("caddy/Caddyfile"), "paste.example.org {", &site);
-    let text = change(&text, "127.0.0.1:5000", &server.authority());
+    let text = change(&contrib(file), name, &site);
+    let text = change(&text, upstream, &server.authority());
     fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}"))
         .unwrap();
     let mut command = Command::new(find("caddy").unwrap());
@@ -348,6 +395,7 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     let fingerprint = format!("X-SSL-Client-SHA1: {}", "a".repeat(40));
     let (body, _) = people.curl("/", &["-H", &fingerprint, "-H", "X-Proxy-Secret: guess"]);
     assert!(body.contains("\"authenticated\":false"), "{body}");
+    expect_ways_in(&server, &people);
     let file = folder.join("large");
     fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
     assert_eq!(people.curl("/", &["--data-binary", &format!("@{}", file.display())]).1, "413");

@@ -1,8 +1,13 @@
 //! The server's program: arguments, configuration, store, server, exit code.
 //!
-//! Invariant: exit 0 for success, 1 for a failure, 2 for wrong usage or configuration, each failure with one line on
-//! stderr. Must never do more than put the library's pieces together.
+//! Invariant: exit 0 for success, 1 for a failure, 2 for wrong usage or configuration, 3 where what was named is not there,
+//! each failure with one line on stderr. Must never do more than put the library's pieces together.
 
+mod arguments;
+mod operators;
+mod show;
+
+use arguments::Command;
 use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
 use flaskpaste::clock::{rfc3339, unix_now};
@@ -11,33 +16,19 @@ use flaskpaste::log::Log;
 use flaskpaste::operator_log;
 use flaskpaste::server::{self, Server, StopSignals};
 use flaskpaste::store::{Location, Role, Stats, Store};
-use lexopt::prelude::{Long, Short, Value};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What to do.
-enum Command {
-    Serve,
-    Help,
-    Version,
-    CheckConfig,
-    Stats { json: bool },
-    Purge,
-    Backup(PathBuf),
-    Health,
-}
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     operator_log::use_json(Config::wants_json_log(|name| std::env::var_os(name)));
-    let command = match parse_arguments() {
+    let command = match arguments::parse() {
         Ok(command) => command,
         Err(error) => {
             operator_log::message(&format!("{error}; flaskpaste --help lists what there is"));
@@ -61,40 +52,22 @@ fn exit_code(outcome: Outcome) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             operator_log::message(&error.to_string());
-            ExitCode::FAILURE
+            if error.is::<NotThere>() { ExitCode::from(3) } else { ExitCode::FAILURE }
         }
     }
 }
 
-fn parse_arguments() -> Result<Command, lexopt::Error> {
-    let mut parser = lexopt::Parser::from_env();
-    let mut command = None;
-    while let Some(argument) = parser.next()? {
-        let next = match (&command, argument) {
-            (_, Short('h') | Long("help")) => return Ok(Command::Help),
-            (_, Short('V') | Long("version")) => return Ok(Command::Version),
-            (None, Long("check-config")) => Command::CheckConfig,
-            (Some(Command::Stats { .. }), Long("json")) => Command::Stats { json: true },
-            (None, Value(word)) => match word.to_str() {
-                Some("stats") => Command::Stats { json: false },
-                Some("purge") => Command::Purge,
-                Some("health") => Command::Health,
-                Some("backup") => match parser.next()? {
-                    Some(Value(target)) if target == "-" => {
-                        return Err("a backup needs a file: its copy is checked".into());
-                    }
-                    Some(Value(target)) => Command::Backup(target.into()),
-                    Some(Short('h') | Long("help")) => return Ok(Command::Help),
-                    _ => return Err("backup needs the name of a new file".into()),
-                },
-                _ => return Err(Value(word).unexpected()),
-            },
-            (_, argument) => return Err(argument.unexpected()),
-        };
-        command = Some(next);
+/// What was named on the command line is not in the database: exit 3.
+#[derive(Debug)]
+struct NotThere(String);
+
+impl std::fmt::Display for NotThere {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
-    Ok(command.unwrap_or(Command::Serve))
 }
+
+impl Error for NotThere {}
 
 fn run(command: Command, config: Config) -> Outcome {
     match command {
@@ -116,6 +89,15 @@ fn run(command: Command, config: Config) -> Outcome {
                 config.pepper_path().display()
             ))
         }
+        Command::List { json } => operators::list(&open_existing(&config)?, json),
+        Command::Show(request) => show::show(&open_existing(&config)?, &request),
+        Command::Delete(ids) => operators::delete(&open_existing(&config)?, &ids),
+        Command::Block(ids) => operators::block(&open_existing(&config)?, &ids),
+        Command::Unblock(sha256) => operators::unblock(&open_existing(&config)?, &sha256),
+        Command::Log { json } => operators::log(&open_existing(&config)?, json),
+        Command::AddToken { name, days } => operators::add_token(&open_existing(&config)?, &name, days),
+        Command::ListTokens => operators::list_tokens(&open_existing(&config)?),
+        Command::RemoveToken(name) => operators::remove_token(&open_existing(&config)?, &name),
         // Answered before the configuration was read.
         Command::Help | Command::Version => Ok(()),
     }
@@ -278,6 +260,16 @@ fn help() -> String {
          \x20      flaskpaste purge           delete what has expired now\n\
          \x20      flaskpaste backup FILE     copy the live database into a new file\n\
          \x20      flaskpaste health          ask the running server: exit 0 if it is well, else 1\n\
+         \x20      flaskpaste list [--json]   the pastes, the newest first; never ids or names\n\
+         \x20      flaskpaste show ID|HANDLE [--key-from FILE [--decrypt [--file N]] [--password-from FILE]]\n\
+         \x20                             what is known of a paste; whether a reported key is its key\n\
+         \x20      flaskpaste delete ID|HANDLE...\n\
+         \x20                             take pastes down\n\
+         \x20      flaskpaste block ID...     take pastes down, and refuse the same content from then on\n\
+         \x20      flaskpaste unblock SHA256  accept it again\n\
+         \x20      flaskpaste log [--json]    what operators did\n\
+         \x20      flaskpaste token add NAME [--days N] | list | remove NAME\n\
+         \x20                             tokens for those who may create, or upload more\n\
          \x20      flaskpaste --check-config  look at the settings alone and exit: 0 if they are valid, else 2\n\
          \x20      flaskpaste --help | --version\n\n\
          settings, from the environment [default]:\n{}\n\

@@ -1,0 +1,125 @@
+//! How often each client address may create a paste (the generic cell rate algorithm, ITU-T I.371).
+//!
+//! Invariant: at most so many creates in any minute beyond the burst, whatever the order; memory is bounded whatever the
+//! number of addresses: the [`ADDRESSES`] that created last are known, 3 MiB. Must never be locked across anything slow.
+
+use crate::network::Network;
+use crate::recent::RecentMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Addresses remembered at most, twice this: who comes with more of them in a minute meets the difficulty that rises.
+const ADDRESSES: usize = 32 << 10;
+const MINUTE_US: u64 = 60_000_000;
+
+/// When each address has used up what it was given, in microseconds since the start: it may go on while that is not more than
+/// the burst ahead.
+pub struct Rate {
+    started: Instant,
+    /// Creates a minute, and at once; 0: no limit.
+    per_minute: u64,
+    due: Mutex<RecentMap<Network, u64>>,
+}
+
+impl Rate {
+    /// So many creates a minute and address; 0: any number.
+    pub fn of(per_minute: u64) -> Self {
+        Self { started: Instant::now(), per_minute, due: Mutex::new(RecentMap::with_half(ADDRESSES)) }
+    }
+
+    /// Charges an address for a create.
+    ///
+    /// # Errors
+    /// The seconds until it may create again; nothing is charged then.
+    pub fn charge(&self, network: Network) -> Result<(), u64> {
+        if self.per_minute == 0 {
+            return Ok(());
+        }
+        let now = self.now_us();
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = due.entry(network);
+        let charged = now.max(*at) + self.cost_us();
+        let ahead = charged - now;
+        if ahead > MINUTE_US {
+            return Err((ahead - MINUTE_US).div_ceil(1_000_000));
+        }
+        *at = charged;
+        Ok(())
+    }
+
+    /// Takes a charge back: nothing was created.
+    pub fn refund(&self, network: Network) {
+        if self.per_minute > 0 {
+            let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = due.entry(network);
+            *at = at.saturating_sub(self.cost_us());
+        }
+    }
+
+    /// How many addresses are remembered.
+    pub fn addresses(&self) -> usize {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner).count()
+    }
+
+    /// Rounded down, so that a burst is not one less than a minute's.
+    fn cost_us(&self) -> u64 {
+        MINUTE_US / self.per_minute.max(1)
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+    fn v4(number: u32) -> Network {
+        IpAddr::V4(Ipv4Addr::from(number)).into()
+    }
+
+    #[test]
+    fn a_burst_and_then_no_more() {
+        let rate = Rate::of(3);
+        for _ in 0..3 {
+            assert_eq!(rate.charge(v4(1)), Ok(()));
+        }
+        let wait = rate.charge(v4(1)).unwrap_err();
+        assert!((1..=20).contains(&wait), "{wait}");
+        assert_eq!(rate.charge(v4(2)), Ok(()), "another address");
+        rate.refund(v4(1));
+        assert_eq!(rate.charge(v4(1)), Ok(()));
+        assert!(rate.charge(v4(1)).is_err());
+    }
+
+    #[test]
+    fn any_number_where_there_is_no_limit() {
+        let rate = Rate::of(0);
+        assert!((0..10_000).all(|_| rate.charge(v4(1)).is_ok()));
+        assert_eq!(rate.addresses(), 0);
+    }
+
+    #[test]
+    fn a_network_of_version_6_is_one_address() {
+        let rate = Rate::of(2);
+        let address =
+            |low: u64| -> Network { IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) | u128::from(low))).into() };
+        assert_eq!([rate.charge(address(1)), rate.charge(address(2))], [Ok(()), Ok(())]);
+        assert!(rate.charge(address(3)).is_err());
+    }
+
+    #[test]
+    fn many_addresses_take_bounded_memory_and_who_is_active_stays_limited() {
+        let rate = Rate::of(1);
+        assert_eq!(rate.charge(v4(0)), Ok(()));
+        for number in 1..300_000 {
+            assert_eq!(rate.charge(v4(number)), Ok(()));
+            if number % 10_000 == 0 {
+                assert!(rate.charge(v4(0)).is_err(), "{number}");
+            }
+            assert!(rate.addresses() <= 2 * ADDRESSES);
+        }
+    }
+}

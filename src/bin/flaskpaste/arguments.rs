@@ -1,0 +1,247 @@
+//! The command line of the server's program.
+//!
+//! Invariant: a command that exists is complete and its values are well-formed. Must never take a secret as an argument: other
+//! users see those.
+
+use flaskpaste::crypto::{self, Sha256Digest};
+use flaskpaste::owner::TokenName;
+use flaskpaste::paste::Id;
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use lexopt::{Arg, Error, Parser};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Most days a token is good for: a hundred years.
+const MAX_DAYS: u64 = 36_500;
+
+/// What to do.
+pub enum Command {
+    /// Serve.
+    Serve,
+    /// Show the usage.
+    Help,
+    /// Show the version.
+    Version,
+    /// Look at the settings.
+    CheckConfig,
+    /// Show figures about the database.
+    Stats {
+        /// As JSON.
+        json: bool,
+    },
+    /// Delete what has expired.
+    Purge,
+    /// Copy the database into this file.
+    Backup(PathBuf),
+    /// Ask the running server how it is.
+    Health,
+    /// List the pastes.
+    List {
+        /// As JSON.
+        json: bool,
+    },
+    /// Show what is known of a paste.
+    Show(Show),
+    /// Take pastes down.
+    Delete(Vec<Id>),
+    /// Take pastes down, and refuse their contents.
+    Block(Vec<Id>),
+    /// Accept a content again.
+    Unblock(Sha256Digest),
+    /// Show what operators did.
+    Log {
+        /// As JSON.
+        json: bool,
+    },
+    /// Make a token.
+    AddToken {
+        /// What it is called.
+        name: TokenName,
+        /// For how long it is good; `None`: for ever.
+        days: Option<u64>,
+    },
+    /// List the tokens.
+    ListTokens,
+    /// Take a token back.
+    RemoveToken(TokenName),
+}
+
+/// What is to be shown of a paste.
+pub struct Show {
+    /// Its id, or its handle.
+    pub id: Id,
+    /// The file with the link or the key of a report; `-` is standard input.
+    pub key_from: Option<PathBuf>,
+    /// The file with its password.
+    pub password_from: Option<PathBuf>,
+    /// Whether to decrypt it.
+    pub decrypt: bool,
+    /// Which of its files, from 1.
+    pub file: Option<usize>,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse() -> Result<Command, Error> {
+    let mut parser = Parser::from_env();
+    match parser.next()? {
+        None => Ok(Command::Serve),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        Some(Short('V') | Long("version")) => Ok(Command::Version),
+        Some(Long("check-config")) => end(&mut parser, Command::CheckConfig),
+        Some(Value(word)) => match word.to_str() {
+            Some("purge") => end(&mut parser, Command::Purge),
+            Some("health") => end(&mut parser, Command::Health),
+            Some("stats") => json(&mut parser, |json| Command::Stats { json }),
+            Some("list") => json(&mut parser, |json| Command::List { json }),
+            Some("log") => json(&mut parser, |json| Command::Log { json }),
+            Some("backup") => backup(&mut parser),
+            Some("show") => show(&mut parser),
+            Some("delete") => pastes(&mut parser, "delete needs the ids or handles of pastes", Command::Delete),
+            Some("block") => pastes(&mut parser, "block needs the ids of pastes", Command::Block),
+            Some("unblock") => unblock(&mut parser),
+            Some("token") => token(&mut parser),
+            _ => Err(Value(word).unexpected()),
+        },
+        Some(argument) => Err(argument.unexpected()),
+    }
+}
+
+/// A command behind which nothing else stands.
+fn end(parser: &mut Parser, command: Command) -> Result<Command, Error> {
+    match parser.next()? {
+        None => Ok(command),
+        Some(argument) => other(argument),
+    }
+}
+
+/// What an argument is that a command does not know: the wish for help, or a mistake.
+fn other(argument: Arg<'_>) -> Result<Command, Error> {
+    match argument {
+        Short('h') | Long("help") => Ok(Command::Help),
+        Short('V') | Long("version") => Ok(Command::Version),
+        argument => Err(argument.unexpected()),
+    }
+}
+
+fn json(parser: &mut Parser, command: impl FnOnce(bool) -> Command) -> Result<Command, Error> {
+    let mut json = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("json") => json = true,
+            argument => return other(argument),
+        }
+    }
+    Ok(command(json))
+}
+
+fn backup(parser: &mut Parser) -> Result<Command, Error> {
+    match parser.next()? {
+        Some(Value(target)) if target == "-" => Err("a backup needs a file: its copy is checked".into()),
+        Some(Value(target)) => end(parser, Command::Backup(target.into())),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        _ => Err("backup needs the name of a new file".into()),
+    }
+}
+
+/// The ids behind a command, one at least.
+fn pastes(
+    parser: &mut Parser,
+    missing: &'static str,
+    command: impl FnOnce(Vec<Id>) -> Command,
+) -> Result<Command, Error> {
+    let mut ids = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) => ids.push(id(&word.string()?)?),
+            argument => return other(argument),
+        }
+    }
+    if ids.is_empty() { Err(missing.into()) } else { Ok(command(ids)) }
+}
+
+/// An id or a handle. A link is none, so that its key does not end up among the arguments that other users see.
+fn id(text: &str) -> Result<Id, Error> {
+    let shown = text.split('#').next().unwrap_or_default();
+    if shown.len() < text.len() {
+        return Err(
+            "that is a link: name the paste by its id alone, and put the link into a file for --key-from".into()
+        );
+    }
+    text.parse().map_err(|()| format!("{shown} is neither the id of a paste nor a handle").into())
+}
+
+fn show(parser: &mut Parser) -> Result<Command, Error> {
+    let (mut named, mut key_from, mut password_from, mut decrypt, mut file) = (None, None, None, false, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("key-from") => key_from = Some(PathBuf::from(parser.value()?)),
+            Long("password-from") => password_from = Some(PathBuf::from(parser.value()?)),
+            Long("decrypt") => decrypt = true,
+            Long("file") => file = Some(whole(&parser.value()?.string()?, "--file needs the number of a file")?),
+            Value(word) if named.is_none() => named = Some(id(&word.string()?)?),
+            argument => return other(argument),
+        }
+    }
+    let id = named.ok_or("show needs the id or the handle of a paste")?;
+    if key_from.is_none() && (decrypt || password_from.is_some()) {
+        return Err("--decrypt and --password-from go with --key-from FILE".into());
+    }
+    if file.is_some() && !decrypt {
+        return Err("--file goes with --decrypt".into());
+    }
+    let file = file.and_then(|number: u64| usize::try_from(number).ok());
+    Ok(Command::Show(Show { id, key_from, password_from, decrypt, file }))
+}
+
+fn unblock(parser: &mut Parser) -> Result<Command, Error> {
+    match parser.next()? {
+        Some(Value(word)) => {
+            let hash = word.to_str().and_then(crypto::unhex).and_then(|bytes| bytes.try_into().ok());
+            let hash = hash.ok_or("unblock needs the SHA-256 that block has printed, 64 hex digits")?;
+            end(parser, Command::Unblock(hash))
+        }
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        _ => Err("unblock needs the SHA-256 that block has printed, 64 hex digits".into()),
+    }
+}
+
+fn token(parser: &mut Parser) -> Result<Command, Error> {
+    const USAGE: &str = "token needs one of: add NAME [--days N], list, remove NAME";
+    let action = match parser.next()? {
+        Some(Value(word)) => word.string()?,
+        Some(Short('h') | Long("help")) => return Ok(Command::Help),
+        _ => return Err(USAGE.into()),
+    };
+    if action == "list" {
+        return end(parser, Command::ListTokens);
+    }
+    if !matches!(action.as_str(), "add" | "remove") {
+        return Err(USAGE.into());
+    }
+    let (mut name, mut days) = (None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("days") if action == "add" => {
+                days = Some(whole(&parser.value()?.string()?, "--days needs a number of days")?);
+            }
+            Value(word) if name.is_none() => {
+                let parsed = TokenName::from_str(&word.string()?);
+                name = Some(parsed.map_err(|()| "the name of a token is 1 to 64 letters, digits, ., _ and -")?);
+            }
+            argument => return other(argument),
+        }
+    }
+    let name = name.ok_or(USAGE)?;
+    Ok(if action == "add" { Command::AddToken { name, days } } else { Command::RemoveToken(name) })
+}
+
+/// A whole number from 1 to what a token may last.
+fn whole(text: &str, refusal: &str) -> Result<u64, Error> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_DAYS).contains(number));
+    number
+        .filter(|_| text.bytes().all(|b| b.is_ascii_digit()))
+        .ok_or_else(|| format!("{refusal}, from 1 to {MAX_DAYS}").into())
+}

@@ -1,0 +1,175 @@
+//! What operators do on the live database, beside a running server: list, take down, refuse, and give out tokens.
+//!
+//! Invariant: what was named and is not there is exit 3, and everything else that was named is done all the same. A token is
+//! printed once, alone on stdout. Must never print an id that was not given, or a name.
+
+use crate::{NotThere, Outcome, print};
+use flaskpaste::clock::{rfc3339, unix_now};
+use flaskpaste::crypto::{self, Sha256Digest};
+use flaskpaste::operator_log;
+use flaskpaste::owner::TokenName;
+use flaskpaste::paste::{Expiry, Id};
+use flaskpaste::store::{Found, Listed, Meta, Protection, Store};
+use flaskpaste::user;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io::{self, BufWriter, Write};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// `list`
+pub fn list(store: &Store, json: bool) -> Outcome {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let result = write_list(store, json, &mut out).and_then(|()| Ok(out.flush()?));
+    match result {
+        // Somebody has seen enough.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+fn write_list(store: &Store, json: bool, out: &mut impl Write) -> Outcome {
+    if !json {
+        writeln!(out, "{:<16}  {:>10}  {:<20}  {:<20}  flags", "handle", "bytes", "created", "expires")?;
+    }
+    store.for_each_listed(unix_now(), |listed| -> Outcome {
+        let Listed { handle, meta, .. } = listed;
+        if json {
+            return Ok(writeln!(out, "{}", describe(listed))?);
+        }
+        let (created, expires) = (rfc3339(meta.created_at), rfc3339(meta.expiry.at()));
+        let flags = flags(meta, listed.is_owned).join(",");
+        Ok(writeln!(out, "{handle}  {:>10}  {created}  {expires}  {flags}", meta.size)?)
+    })
+}
+
+/// One line of `list --json`.
+fn describe(listed: &Listed) -> Value {
+    let meta = &listed.meta;
+    json!({
+        "handle": listed.handle.to_string(),
+        "size": meta.size,
+        "created_at": meta.created_at,
+        "expires_at": meta.expiry.at(),
+        "reads_left": meta.reads_left,
+        "flags": flags(meta, listed.is_owned),
+    })
+}
+
+/// What is particular about a paste.
+pub fn flags(meta: &Meta, is_owned: bool) -> Vec<&'static str> {
+    let marks = [
+        (matches!(meta.expiry, Expiry::Sliding(_)), "sliding"),
+        (meta.burn, "burn"),
+        (meta.reads_left.is_some() && !meta.burn, "limited"),
+        (matches!(meta.protection, Protection::Gate { .. }), "gated"),
+        (meta.has_password(), "password"),
+        (is_owned, "owned"),
+    ];
+    marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect()
+}
+
+/// The paste that was named.
+pub fn locate(store: &Store, id: &Id) -> Result<Found, Failure> {
+    store.locate(id, unix_now())?.ok_or_else(|| NotThere(format!("there is no paste {id}")).into())
+}
+
+/// Does something to each paste; the last that is not there makes the exit code.
+fn each(ids: &[Id], mut act: impl FnMut(&Id) -> Outcome) -> Outcome {
+    let mut missing = None;
+    for id in ids {
+        match act(id) {
+            Err(error) if error.is::<NotThere>() => {
+                if let Some(before) = missing.replace(error) {
+                    operator_log::message(&before.to_string());
+                }
+            }
+            done => done?,
+        }
+    }
+    missing.map_or(Ok(()), Err)
+}
+
+fn gone(id: &Id) -> Outcome {
+    Err(NotThere(format!("paste {id} was gone before it could be deleted")).into())
+}
+
+/// `delete`
+pub fn delete(store: &Store, ids: &[Id]) -> Outcome {
+    each(ids, |id| {
+        let found = locate(store, id)?;
+        if !store.remove(&found, &user::operator(), unix_now())? {
+            return gone(id);
+        }
+        print(&format!("{id} deleted\n"))
+    })
+}
+
+/// `block`
+pub fn block(store: &Store, ids: &[Id]) -> Outcome {
+    each(ids, |id| {
+        let found = locate(store, id)?;
+        let Some(paste) = &found.paste else {
+            return Err(format!(
+                "{id} is a handle: the content opens with the id alone. Delete it, or find the id in the report"
+            )
+            .into());
+        };
+        let sha256 = store.content_sha256(paste)?;
+        if !store.block(&found, &sha256, &user::operator(), unix_now())? {
+            return gone(id);
+        }
+        print(&format!("{}  {id}\n", crypto::hex(&sha256)))
+    })
+}
+
+/// `unblock`
+pub fn unblock(store: &Store, sha256: &Sha256Digest) -> Outcome {
+    if store.unblock(sha256, &user::operator(), unix_now())? {
+        print("the content is accepted again\n")
+    } else {
+        Err(NotThere(format!("no content with the SHA-256 {} is blocked", crypto::hex(sha256))).into())
+    }
+}
+
+/// `log`
+pub fn log(store: &Store, json: bool) -> Outcome {
+    store.actions()?.iter().try_for_each(|action| {
+        print(&if json {
+            format!("{}\n", json!({ "at": action.at, "who": action.who, "what": action.what }))
+        } else {
+            format!("{}  {}  {}\n", rfc3339(action.at), action.who, action.what)
+        })
+    })
+}
+
+/// `token add`
+pub fn add_token(store: &Store, name: &TokenName, days: Option<u64>) -> Outcome {
+    let now = unix_now();
+    let expires_at = days.map(|days| now + days * 86_400);
+    let token = store.add_token(name, expires_at, &user::operator(), now)?;
+    let token = token.ok_or_else(|| format!("there is a token {name}; remove it first, or choose another name"))?;
+    operator_log::message(&format!(
+        "token {name} made; it is shown this once: give it to whom it is for, over a safe way"
+    ));
+    print(&format!("{}\n", token.as_str()))
+}
+
+/// `token list`
+pub fn list_tokens(store: &Store) -> Outcome {
+    store.tokens()?.iter().try_for_each(|token| {
+        let expires = token.expires_at.map_or_else(|| "never".into(), rfc3339);
+        print(&format!("{:<24}  made {}  expires {expires}\n", token.name, rfc3339(token.created_at)))
+    })
+}
+
+/// `token remove`
+pub fn remove_token(store: &Store, name: &TokenName) -> Outcome {
+    if store.remove_token(name, &user::operator(), unix_now())? {
+        print(&format!("token {name} removed\n"))
+    } else {
+        Err(NotThere(format!("there is no token {name}")).into())
+    }
+}

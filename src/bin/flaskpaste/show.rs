@@ -1,0 +1,267 @@
+//! `flaskpaste show`: what is known of a paste, and whether the key of a report is its key.
+//!
+//! Invariant: nothing is decrypted unless told to, and then the log of the operators says so; a look neither counts as a read nor
+//! moves an end. Content reaches a terminal without what would drive it. Must never print a key or a password.
+
+use crate::arguments::Show;
+use crate::operators::{flags, locate};
+use crate::{Outcome, human_bytes, print};
+use flaskpaste::clock::{rfc3339, unix_now};
+use flaskpaste::crypto;
+use flaskpaste::e2e::{self, Key};
+use flaskpaste::filename;
+use flaskpaste::mime;
+use flaskpaste::operator_log;
+use flaskpaste::paste::Expiry;
+use flaskpaste::sealed::{Damage, MAX_MANIFEST_BYTES, Manifest, Opener, Secrets};
+use flaskpaste::store::{Found, Paste, Protection, Status, Store};
+use flaskpaste::user;
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Most bytes of a file with a key or a password.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
+/// The largest content of the first edition, which is opened in memory.
+const MAX_FIRST_EDITION_BYTES: u64 = 256 << 20;
+const NEEDS_PASSWORD: &str = "the paste has a password, too: put it into a file for --password-from FILE";
+
+/// `show`
+pub fn show(store: &Store, request: &Show) -> Outcome {
+    let found = locate(store, &request.id)?;
+    let description = describe(store, &found)?;
+    let Some(file) = &request.key_from else { return print(&description) };
+    let Some(paste) = &found.paste else {
+        return Err(
+            format!("{} is a handle: a key is checked, and a content opened, with the id alone", request.id).into()
+        );
+    };
+    let key = read_key(file)?;
+    let password = request.password_from.as_deref().map(first_line).transpose()?;
+    let verdict = check(store, paste, &key)?;
+    let line = format!("{:<12}{}\n", "key", verdict.words());
+    if !request.decrypt {
+        return print(&format!("{description}{line}"));
+    }
+    // The content is alone on stdout.
+    io::stderr().write_all(format!("{description}{line}").as_bytes())?;
+    if verdict == Verdict::Wrong {
+        return Err("nothing was decrypted: the key is not this paste's".into());
+    }
+    store.note_decryption(&found, &user::operator(), unix_now())?;
+    decrypt(store, paste, &key, password.as_ref().map(|text| text.as_str()), request.file)
+}
+
+/// What is known of a paste, a line each.
+fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
+    let meta = &found.meta;
+    let mut lines = vec![
+        ("handle", found.handle.to_string()),
+        ("size", format!("{} bytes ({})", meta.size, human_bytes(meta.size))),
+        ("created", rfc3339(meta.created_at)),
+    ];
+    let moves = if matches!(meta.expiry, Expiry::Sliding(_)) { ", unless it is read before" } else { "" };
+    lines.push(("expires", format!("{}{moves}", rfc3339(meta.expiry.at()))));
+    if let Some(Status::Alive { reads, reads_left, .. }) = store.state(found, unix_now())? {
+        let last = reads.last_at.map(|at| format!(", last {}", rfc3339(at))).unwrap_or_default();
+        let left = reads_left.map(|left| format!("; {left} left")).unwrap_or_default();
+        lines.push(("reads", format!("{}{last}{left}", reads.count)));
+    }
+    let flags = flags(meta, false);
+    lines.push(("flags", if flags.is_empty() { "none".into() } else { flags.join(", ") }));
+    lines.push(("owner", store.maker(found)?.unwrap_or_else(|| "nobody".into())));
+    match &found.paste {
+        Some(paste) => {
+            lines.push(("type", paste.mime_type.clone()));
+            lines.extend(paste.filename.clone().map(|name| ("file", shown(&name))));
+        }
+        None => lines.push(("type", "opens with the id alone".into())),
+    }
+    Ok(lines.iter().fold(String::new(), |text, (name, value)| text + &format!("{name:<12}{value}\n")))
+}
+
+/// Whether a key is that of a paste.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    Wrong,
+    /// The server can tell only with the password, or by decrypting.
+    Unknown,
+}
+
+impl Verdict {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Right => "is this paste's",
+            Self::Wrong => "is NOT this paste's",
+            Self::Unknown => {
+                "cannot be checked without decrypting: the paste has no proof of its key (--decrypt tries it)"
+            }
+        }
+    }
+}
+
+/// Holds the key against what is kept of it: nothing is decrypted.
+fn check(store: &Store, paste: &Paste, key: &Key) -> Result<Verdict, Failure> {
+    let secrets = Secrets::new(key, None);
+    if let Protection::Gate { link_proof, .. } = &paste.meta.protection {
+        let is_right = crypto::equal(&crypto::sha256(secrets.link_proof().as_slice()), link_proof);
+        return Ok(if is_right { Verdict::Right } else { Verdict::Wrong });
+    }
+    // Without a gate, what was sealed begins with a commitment to its key.
+    match Opener::begin(&secrets, &mut store.content(paste, 0)) {
+        Ok(_) => Ok(Verdict::Right),
+        Err(Damage::WrongKey) => Ok(Verdict::Wrong),
+        Err(Damage::NotSealed | Damage::Damaged) => Ok(Verdict::Unknown),
+        Err(Damage::Io(error)) => Err(error.into()),
+    }
+}
+
+/// Writes what a paste holds to stdout.
+fn decrypt(store: &Store, paste: &Paste, key: &Key, password: Option<&str>, file: Option<usize>) -> Outcome {
+    let mut upload = store.content(paste, 0);
+    let mut opener = match Opener::begin(&Secrets::new(key, password), &mut upload) {
+        Ok(opener) => opener,
+        Err(Damage::NotSealed) => return decrypt_first_edition(store, paste, key),
+        Err(Damage::WrongKey) if password.is_none() && paste.meta.has_password() => return Err(NEEDS_PASSWORD.into()),
+        Err(damage) => return Err(words(&damage)),
+    };
+    let mut plain = Vec::new();
+    let mut next = || opener.next_chunk(&mut upload, paste.meta.size).map_err(|damage| words(&damage));
+    let manifest = loop {
+        let chunk = next()?.ok_or("the paste is damaged: it has no whole manifest")?;
+        plain.extend_from_slice(&chunk);
+        if let Some(length) = plain.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize) {
+            if length > MAX_MANIFEST_BYTES {
+                return Err("the paste is damaged: its manifest is too long".into());
+            }
+            if let Some(bytes) = plain.get(4..4 + length) {
+                let manifest =
+                    Manifest::parse(bytes).map_err(|_| "the paste is damaged: its manifest breaks the format")?;
+                plain.drain(..4 + length);
+                break manifest;
+            }
+        }
+    };
+    let (number, mut skip) = choose(&manifest, file)?;
+    let mut left = manifest.files.get(number).map_or(0, |file| file.size);
+    let mut out = Output::new();
+    while left > 0 {
+        if plain.is_empty() {
+            plain = next()?.ok_or("the paste is damaged: it ends before its file does")?;
+        }
+        let passed = usize::try_from(skip).map_or(plain.len(), |skip| skip.min(plain.len()));
+        plain.drain(..passed);
+        skip -= passed as u64;
+        let length = usize::try_from(left).map_or(plain.len(), |left| left.min(plain.len()));
+        out.write(plain.get(..length).unwrap_or_default())?;
+        plain.drain(..length);
+        left -= length as u64;
+    }
+    Ok(())
+}
+
+/// Lists the files on stderr; which one is wanted, and where it begins behind the manifest.
+fn choose(manifest: &Manifest, file: Option<usize>) -> Result<(usize, u64), Failure> {
+    for (number, file) in (1..).zip(&manifest.files) {
+        let name = file.name.as_deref().map_or_else(|| "(without a name)".into(), shown);
+        let kind = file.mime_type.as_deref().map(|kind| format!(", {}", shown(kind))).unwrap_or_default();
+        writeln!(io::stderr(), "{:<12}{number}: {name}{kind}, {}", "file", human_bytes(file.size))?;
+    }
+    let number = match (file, manifest.files.len()) {
+        (Some(number), count) if number <= count => number - 1,
+        (None, 1) => 0,
+        (Some(number), count) => return Err(format!("there is no file {number}: the paste has {count}").into()),
+        (None, _) => return Err("the paste has several files: choose one with --file N".into()),
+    };
+    Ok((number, manifest.files.iter().take(number).map(|file| file.size).sum()))
+}
+
+fn decrypt_first_edition(store: &Store, paste: &Paste, key: &Key) -> Outcome {
+    if paste.meta.size > MAX_FIRST_EDITION_BYTES {
+        return Err("the paste is of the first edition of the format and too large to be opened in memory".into());
+    }
+    let mut upload = Vec::new();
+    store.content(paste, 0).read_to_end(&mut upload)?;
+    e2e::open(key, &mut upload)
+        .map_err(|_| "nothing was decrypted: the key is not this paste's, or the paste is not encrypted")?;
+    Output::new().write(&upload)
+}
+
+fn words(damage: &Damage) -> Failure {
+    match damage {
+        Damage::NotSealed => "the paste is not sealed".into(),
+        Damage::WrongKey => "nothing was decrypted: the key or the password is not this paste's".into(),
+        Damage::Damaged => "the paste is damaged: what was written is not all of it".into(),
+        Damage::Io(error) => format!("the paste cannot be read: {error}").into(),
+    }
+}
+
+/// Where the content goes: as it is, or, on a terminal, as text that cannot drive it.
+struct Output {
+    is_terminal: bool,
+    is_begun: bool,
+}
+
+impl Output {
+    fn new() -> Self {
+        Self { is_terminal: io::stdout().is_terminal(), is_begun: false }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Outcome {
+        if !self.is_terminal {
+            return Ok(io::stdout().write_all(bytes)?);
+        }
+        let is_first = !std::mem::replace(&mut self.is_begun, true);
+        if is_first
+            && (bytes.contains(&0)
+                || mime::detect(bytes, std::str::from_utf8(bytes).is_ok()) == "application/octet-stream")
+        {
+            return Err("the file is binary: send it to a file or a pipe".into());
+        }
+        print(&shown_text(&String::from_utf8_lossy(bytes)))
+    }
+}
+
+/// A word of a stranger, on one line and without what drives a terminal or makes it look like another.
+fn shown(text: &str) -> String {
+    replaced(text, |c| c.is_control() || filename::turns_direction(c))
+}
+
+/// A text of a stranger, likewise.
+fn shown_text(text: &str) -> String {
+    replaced(text, |c| c.is_control() && !matches!(c, '\n' | '\t'))
+}
+
+fn replaced(text: &str, is_unwanted: impl Fn(char) -> bool) -> String {
+    text.chars().map(|c| if is_unwanted(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The key in a file: behind the `#` of a link, or alone.
+fn read_key(path: &Path) -> Result<Key, Failure> {
+    let text = first_line(path)?;
+    let fragment = text.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
+    let refusal =
+        || format!("{} has no key: its first line is to be a link, or the 43 characters behind its #", path.display());
+    Ok(Key::from_fragment(fragment).ok_or_else(refusal)?)
+}
+
+/// The first line of a file, of standard input for `-`.
+fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
+    let mut text = Zeroizing::new(String::new());
+    if path.as_os_str() == "-" {
+        io::stdin().lock().take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(failed)?;
+    } else {
+        File::open(path).map_err(failed)?.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(failed)?;
+    }
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        operator_log::message(&format!("the first line of {} is empty", path.display()));
+    }
+    Ok(Zeroizing::new(line.trim_end().to_owned()))
+}

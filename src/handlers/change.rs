@@ -1,0 +1,62 @@
+//! `PATCH /<id>` and `PUT /<id>/raw`: whoever made a paste moves its end, or replaces its content.
+//!
+//! Invariant: only its owner or its delete token changes it; who presents neither learns nothing. Neither is a create: no proof
+//! of work, no rate, no limit of duplicates. A paste whose reads are counted keeps its content.
+
+use super::create::{checked_type, header_filename, protection};
+use super::own;
+use super::read;
+use super::upload::{Upload, expect_body, new_spool};
+use super::wishes::{Lock, header_expiry, header_gate};
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::error::ApiError;
+use crate::http::{Reply, Request};
+use crate::paste::Id;
+use crate::store::{Changed, NewContent};
+
+/// Answers `PATCH /<id>`.
+///
+/// # Errors
+/// `bad_request` where nothing is to be changed, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an
+/// internal failure.
+pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let paste = own(app, request, id, now)?;
+    let seconds = header_expiry(request)?.ok_or(ApiError::BadRequest("There is nothing to change: send X-Expiry."))?;
+    let expires_at = now + seconds.min(app.config().max_expiry_seconds);
+    changed(app, request, app.store().set_expiry(&paste, expires_at, now)?)
+}
+
+/// Answers `PUT /<id>/raw`.
+///
+/// # Errors
+/// As [`patch`], those of a body, `limited`, `blocked` and `entropy_too_low`.
+pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let paste = own(app, request, id, now)?;
+    if paste.meta.reads_left.is_some() {
+        return Err(ApiError::Limited);
+    }
+    expect_body(app, request)?;
+    let filename = header_filename(request)?;
+    let gate = header_gate(request, &paste.meta.protection)?;
+    let sent_type = request.header("Content-Type").map(str::to_owned);
+    let content = Upload::begin(app, request, None)?.into_content(new_spool(app, true)?)?;
+    let mime_type = checked_type(app, &content, sent_type.as_deref())?;
+    let protection = match gate {
+        Lock::None => None,
+        gate => Some(protection(app, request, gate)?),
+    };
+    let new = NewContent { content, mime_type, filename, protection };
+    changed(app, request, app.store().replace(paste, new, now)?)
+}
+
+fn changed(app: &App, request: &Request<'_>, change: Changed) -> Result<Reply, ApiError> {
+    match change {
+        Changed::Done(paste) => {
+            app.metrics().changes.count();
+            Ok(Reply::json(200, &read::describe(app, request, &paste, paste.meta.expiry)))
+        }
+        Changed::Gone => Err(ApiError::NotFound),
+        Changed::Blocked => Err(ApiError::Blocked),
+    }
+}

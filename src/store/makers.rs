@@ -1,0 +1,268 @@
+//! What those do who make pastes: create, replace, extend, delete, list them, and learn what became of them.
+//!
+//! Invariant: only its owner, or whoever has its delete token, changes a paste or learns its state; what was acknowledged is
+//! on the disk. Must never tell a stranger that a paste exists whose reads are all given out.
+
+use super::error::StoreError;
+use super::model::{
+    Created, Deleted, Handle, Inserted, Meta, NewPaste, NewRow, Paste, Protection, Replaced, Replacement, Row, RowKey,
+};
+use super::receipt::{End, Status, TokenMark};
+use super::sealing::{open_id, seal_id};
+use super::{Attempt, Store, details};
+use crate::clock::UnixSeconds;
+use crate::crypto::{self, Sha256Digest};
+use crate::owner::Owner;
+use crate::paste::Id;
+use crate::spool::Content;
+use std::sync::Arc;
+
+/// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
+const DRAWS: usize = 16;
+
+/// A content to be, in the place of another.
+pub struct NewContent {
+    /// Received content.
+    pub content: Content,
+    /// Sanitised type.
+    pub mime_type: String,
+    /// What its file is called, if that was said; else it keeps the name it had.
+    pub filename: Option<String>,
+    /// What reading it takes; `None`: the same as before.
+    pub protection: Option<Protection>,
+}
+
+/// How a change by the maker of a paste ended. Only [`Changed::Done`] changed anything.
+pub enum Changed {
+    /// The paste as it is now.
+    Done(Box<Paste>),
+    /// There was none any more.
+    Gone,
+    /// The operator refuses this content.
+    Blocked,
+}
+
+/// A place in the list of an owner's pastes.
+pub struct Place(RowKey);
+
+/// A paste, as its owner's list has it.
+pub struct OwnPaste {
+    /// What it is called where ids are not known.
+    pub handle: Handle,
+    /// What is known of it without its id.
+    pub meta: Meta,
+    /// The rest, where the owner is a token, and this one.
+    pub paste: Option<Paste>,
+}
+
+impl Store {
+    /// Stores a paste; it is on the disk when this returns. Its attempt, if it needed one, is spent with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
+    pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
+        // The quota is looked at in the transaction.
+        let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
+        self.expect_disk(new.content.size, arriving_bytes)?;
+        let details = details::encode(&new.mime_type, new.filename.as_deref());
+        let details = new.content.cipher().seal_details(details)?;
+        let owner = new.owner.as_ref().map(|owner| self.pepper.owner(&owner.to_string()));
+        // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
+        let counts = self.limits.dedup_max > 0 && new.reads.is_none() && matches!(new.protection, Protection::None);
+        let submission = counts.then(|| self.pepper.submission(&new.content.sha256));
+        let mark = self.pepper.mark(&new.content.sha256);
+        let content = Arc::new(new.content);
+        let meta = |token| Meta {
+            size: content.size,
+            created_at: new.created_at,
+            expiry: new.expiry,
+            reads_left: new.reads,
+            burn: new.reads == Some(1),
+            protection: new.protection.clone(),
+            token,
+        };
+        for _ in 0..DRAWS {
+            let id = Id::random(self.limits.id_length)?;
+            let name = self.pepper.name(&id);
+            let sealed_id = match &new.owner {
+                Some(Owner::Token { id_key, .. }) => Some(seal_id(id_key, &id)?),
+                Some(Owner::Certificate(_)) | None => None,
+            };
+            let inserted = self.engine.insert(NewRow {
+                name,
+                meta: meta(TokenMark::bound(&new.token_hash, &id)),
+                owner,
+                sealed_key: self.pepper.seal_key(&id, content.key())?,
+                details: details.clone(),
+                sealed_id,
+                content: Arc::clone(&content),
+                mark,
+                token: attempt.map(|attempt| attempt.token.clone()),
+                submission,
+                arriving_bytes,
+            })?;
+            match inserted {
+                Inserted::Stored => return Ok(Created::Stored(id, name.handle())),
+                Inserted::NameTaken => {}
+                Inserted::Duplicate(duplicate) => return Ok(Created::Duplicate(duplicate)),
+                Inserted::TokenSpent => return Ok(Created::TokenSpent),
+                Inserted::Blocked => return Ok(Created::Blocked),
+            }
+        }
+        Err(StoreError::Failed(format!("no free id in {DRAWS} draws; raise FLASKPASTE_ID_LENGTH")))
+    }
+
+    /// Puts another content in the place of a paste's, which has no limit of reads. Readers get the old one whole, or the new.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] past the quota or the disk, else a failure; the paste is as it was then.
+    pub fn replace(&self, paste: Paste, new: NewContent, now: UnixSeconds) -> Result<Changed, StoreError> {
+        let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
+        self.expect_disk(new.content.size, arriving_bytes)?;
+        let filename = new.filename.or(paste.filename);
+        let details = new.content.cipher().seal_details(details::encode(&new.mime_type, filename.as_deref()))?;
+        let replacement = Replacement {
+            sealed_key: self.pepper.seal_key(&paste.id, new.content.key())?,
+            details,
+            mark: self.pepper.mark(&new.content.sha256),
+            content: Arc::new(new.content),
+            protection: new.protection,
+            arriving_bytes,
+        };
+        let replaced = self.engine.replace(paste.key, replacement, now);
+        self.cache.remove(&paste.id);
+        match replaced? {
+            Replaced::Done => self.changed(&paste.id, now),
+            Replaced::Gone => Ok(Changed::Gone),
+            Replaced::Blocked => Ok(Changed::Blocked),
+        }
+    }
+
+    /// Has a paste end at a moment, whatever happens.
+    ///
+    /// # Errors
+    /// When that could not be committed.
+    pub fn set_expiry(&self, paste: &Paste, expires_at: UnixSeconds, now: UnixSeconds) -> Result<Changed, StoreError> {
+        let is_set = self.engine.set_expiry(paste.key, expires_at);
+        self.cache.remove(&paste.id);
+        if is_set? { self.changed(&paste.id, now) } else { Ok(Changed::Gone) }
+    }
+
+    fn changed(&self, id: &Id, now: UnixSeconds) -> Result<Changed, StoreError> {
+        Ok(self.find(id, now)?.map_or(Changed::Gone, |paste| Changed::Done(Box::new(paste))))
+    }
+
+    /// How a paste is, for its owner or for whoever has the token; after its end, for the latter alone.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn status(
+        &self,
+        id: &Id,
+        owner: Option<&Owner>,
+        token_hash: Option<Sha256Digest>,
+        now: UnixSeconds,
+    ) -> Result<Option<Status>, StoreError> {
+        if let Some(row) = self.engine.find(&self.pepper.name(id))? {
+            let paste = self.unseal(id, row)?;
+            let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
+            let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste)) && paste.is_alive(now);
+            if !has_token && !is_owner {
+                return Ok(None);
+            }
+            // Where it is gone meanwhile, there is a receipt.
+            if let Some(status) = self.engine.status(paste.key, now)? {
+                return Ok(Some(status));
+            }
+        }
+        let Some(hash) = token_hash else { return Ok(None) };
+        let oldest_end = now.saturating_sub(self.limits.receipt_seconds);
+        let receipt = self.engine.receipt(TokenMark::bound(&hash, id))?.filter(|receipt| receipt.ended_at > oldest_end);
+        Ok(receipt.map(Status::Ended))
+    }
+
+    /// Whether this owner made the paste.
+    pub fn owns(&self, owner: &Owner, paste: &Paste) -> bool {
+        paste.owner.is_some_and(|kept| crypto::equal(&kept, &self.pepper.owner(&owner.to_string())))
+    }
+
+    /// A paste for whoever may change it: its owner, or whoever has the token.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn find_own(
+        &self,
+        id: &Id,
+        owner: Option<&Owner>,
+        token_hash: Option<Sha256Digest>,
+        now: UnixSeconds,
+    ) -> Result<Result<Paste, Deleted>, StoreError> {
+        let Some(paste) = self.find(id, now)? else { return Ok(Err(Deleted::NotFound)) };
+        let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste));
+        let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
+        if is_owner || has_token {
+            return Ok(Ok(paste));
+        }
+        // To everybody else it is gone, once its last read is given out.
+        Ok(Err(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied }))
+    }
+
+    /// Deletes a paste for its owner or for whoever has the token.
+    ///
+    /// # Errors
+    /// When the delete could not be committed.
+    pub fn delete(
+        &self,
+        id: &Id,
+        owner: Option<&Owner>,
+        token_hash: Option<Sha256Digest>,
+        now: UnixSeconds,
+    ) -> Result<Deleted, StoreError> {
+        let paste = match self.find_own(id, owner, token_hash, now)? {
+            Ok(paste) => paste,
+            Err(refusal) => return Ok(refusal),
+        };
+        let deleted = self.engine.delete(paste.key, End::Deleted, now);
+        self.cache.remove(id);
+        Ok(if deleted? { Deleted::Done } else { Deleted::NotFound })
+    }
+
+    /// So many pastes of an owner, the newest first, older than the place in the list that an earlier call has named; and the
+    /// place where the rest begins, if there may be more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn owned(
+        &self,
+        owner: &Owner,
+        before: Option<Place>,
+        most: usize,
+        now: UnixSeconds,
+    ) -> Result<(Vec<OwnPaste>, Option<String>), StoreError> {
+        let before = before.map(|Place(key)| key);
+        let rows = self.engine.owned(&self.pepper.owner(&owner.to_string()), before, most)?;
+        let last = rows.last().filter(|_| rows.len() == most);
+        let next = last.map(|last| self.pepper.hide(last.row.key)).transpose()?;
+        let mut pastes = Vec::new();
+        for owned in rows {
+            let id = match owner {
+                Owner::Token { id_key, .. } => owned.sealed_id.as_deref().and_then(|sealed| open_id(id_key, sealed)),
+                Owner::Certificate(_) => None,
+            };
+            pastes.push(self.own_paste(owned.handle, owned.row, id)?);
+        }
+        pastes.retain(|own| own.meta.expiry.at() > now);
+        Ok((pastes, next))
+    }
+
+    /// The place in a list that an earlier answer has named, if it is one.
+    pub fn place(&self, text: &str) -> Option<Place> {
+        self.pepper.reveal(text).map(Place)
+    }
+
+    fn own_paste(&self, handle: Handle, row: Row, id: Option<Id>) -> Result<OwnPaste, StoreError> {
+        let meta = row.meta.clone();
+        let paste = id.map(|id| self.unseal(&id, row)).transpose()?;
+        Ok(OwnPaste { handle, meta, paste })
+    }
+}

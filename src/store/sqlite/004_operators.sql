@@ -1,0 +1,33 @@
+-- Version 4: tokens, what operators take down, and contents that are replaced.
+
+ALTER TABLE paste ADD COLUMN content INTEGER; -- whose pieces are the content, once it was replaced: a key like paste.key; NULL: key
+ALTER TABLE paste ADD COLUMN sealed_id BLOB; -- the id, sealed under the token that made the paste: nonce, AES-256-GCM, tag; or NULL
+
+-- An owner lists its pastes. Those of nobody are not in it and cost nothing.
+CREATE INDEX paste_by_owner ON paste (owner, key) WHERE owner IS NOT NULL;
+
+-- Contents that were replaced, for the readers who are in the middle of them.
+CREATE TABLE replaced (
+    content INTEGER PRIMARY KEY, -- as paste.content
+    at      INTEGER NOT NULL -- unix seconds
+) STRICT;
+
+-- Tokens that operators gave out. A name is the operator's own word.
+CREATE TABLE token (
+    hash       BLOB    PRIMARY KEY, -- SHA-256 of the token
+    name       TEXT    NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL, -- unix seconds
+    expires_at INTEGER -- unix seconds, or NULL
+) STRICT, WITHOUT ROWID;
+
+-- Contents that are refused.
+CREATE TABLE blocked (
+    mark BLOB PRIMARY KEY -- keyed hash of the content
+) STRICT, WITHOUT ROWID;
+
+-- What operators did. Nothing deletes from it.
+CREATE TABLE action (
+    at   INTEGER NOT NULL, -- unix seconds
+    who  TEXT    NOT NULL, -- a user of the machine
+    what TEXT    NOT NULL
+) STRICT;

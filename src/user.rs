@@ -1,0 +1,26 @@
+//! Who runs this program, for messages about permissions and for the log of the operators.
+//!
+//! Invariant: a name or a number, always something. Must never decide anything: what a user may do, the system knows.
+
+/// The name of the user this process runs as, or the number where it has none.
+pub fn name() -> String {
+    let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).ok();
+    let uid = uid.map(|uid| uid.to_string()).unwrap_or_default();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or(uid)
+}
+
+/// The same, and who became that user with sudo or doas: every operator may be root.
+pub fn operator() -> String {
+    let before = ["SUDO_USER", "DOAS_USER"].into_iter().find_map(|variable| std::env::var(variable).ok());
+    let is_plain = |name: &String| !name.is_empty() && name.len() <= 64 && !name.contains(char::is_control);
+    match before.filter(is_plain) {
+        Some(before) => format!("{before} as {}", name()),
+        None => name(),
+    }
+}
