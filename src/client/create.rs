@@ -270,7 +270,14 @@ pub fn report(form: &Form, session: &Session<'_>, upload: &Upload, paste: &Creat
         say_what_was_made(&upload.wishes, session, paste);
     }
     if *form == Form::Raw && upload.wishes.encrypt {
-        session.ui.note("this URL gives ciphertext; fpaste get decrypts it, for other programs use -E");
+        session.ui.note(if upload.wishes.gate.is_some() {
+            "the raw URL of a sealed paste opens with fpaste get alone; for other programs use -E"
+        } else {
+            "this URL gives ciphertext; fpaste get decrypts it, for other programs use -E"
+        });
+    }
+    if let Some(host) = paste.other_host.as_ref().filter(|_| *form != Form::Id) {
+        session.ui.note(&format!("the link names another server: {host}"));
     }
     Ok(Printed { link, text })
 }

@@ -22,6 +22,9 @@ use std::os::unix::fs::FileExt;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
+/// A later end than was asked for by less than this is the clocks' doing.
+const EXPIRY_SLACK_SECONDS: u64 = 60;
+
 /// How something is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
@@ -184,20 +187,9 @@ impl Upload {
     /// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
     /// link that is thought to burn must not be handed out.
     fn withdraw_unless_as_asked(&self, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
-        let wishes = &self.wishes;
-        let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
-        let reads = paste.json.get("reads_left").and_then(Value::as_u64);
-        let missing: Vec<&str> = [
-            (wishes.burn() && !is("burn_after_read"), "burning after the first read"),
-            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
-            (wishes.password && !is("password_protected"), "the password"),
-            (wishes.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
-        ]
-        .into_iter()
-        .filter_map(|(is_missing, name)| is_missing.then_some(name))
-        .collect();
+        let missing = self.missing(paste);
         if missing.is_empty() {
-            if wishes.gate.is_some() && !is("proof_required") {
+            if self.wishes.gate.is_some() && !paste.is("proof_required") {
                 // What it holds needs the link all the same.
                 session.ui.warning(
                     "the server asks no reader for a proof of the link: whoever has the ID can fetch what is sealed",
@@ -219,6 +211,29 @@ impl Upload {
             .hint("the server may be older, or a proxy may drop headers that begin with X-; ask who runs it"))
     }
 
+    /// What was asked for and is not there.
+    fn missing(&self, paste: &Created) -> Vec<&'static str> {
+        let wishes = &self.wishes;
+        let reads = paste.json.get("reads_left").and_then(Value::as_u64);
+        // Where nobody is asked for the proof of a password, it can be guessed without end.
+        let has_password = match wishes.gate {
+            Some(_) => paste.is("proof_required") && paste.is("password_proof"),
+            None => paste.is("password_protected"),
+        };
+        let is_later = |asked: u64| paste.lifetime() > asked.saturating_add(EXPIRY_SLACK_SECONDS);
+        let slides = paste.is("sliding");
+        [
+            (wishes.burn() && !paste.is("burn_after_read"), "burning after the first read"),
+            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
+            (wishes.has_password() && !has_password, "the password"),
+            (wishes.expiry_seconds.is_some() && slides, "the fixed expiry"),
+            (wishes.expiry_seconds.is_some_and(is_later) && !slides, "the expiry"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, name)| is_missing.then_some(name))
+        .collect()
+    }
+
     /// Notes the paste in the history.
     pub fn remember(&self, session: &Session<'_>, paste: &Created) {
         let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
@@ -235,7 +250,7 @@ impl Upload {
             size: self.size,
             slides: wishes.expiry_seconds.is_none(),
             burn: wishes.burn(),
-            password: paste.json.get("password_protected").and_then(Value::as_bool) == Some(true),
+            password: paste.is("password_protected"),
             encrypted: wishes.encrypt,
         };
         if let Err(error) = session.history.add(&entry, now) {
@@ -261,6 +276,8 @@ pub struct Created {
     pub id: Id,
     /// Without a key.
     pub link: String,
+    /// The host that the link names, if it is another than the one that was asked.
+    pub other_host: Option<String>,
     /// All of the answer.
     pub json: Value,
 }
@@ -279,8 +296,14 @@ impl Created {
         // The server's own address when it knows it; else the one it was reached by.
         let absolute = field("url").filter(|url| url.contains("://")).and_then(|url| Target::parse(url).ok());
         let base = absolute.and_then(|target| target.server.filter(|_| target.id == id));
-        let link = base.as_ref().unwrap_or(server).join(&format!("/{id}"));
-        Ok(Self { id, link, json })
+        let base = base.as_ref().unwrap_or(server);
+        let other_host = (base.host() != server.host()).then(|| base.host().to_owned());
+        Ok(Self { link: base.join(&format!("/{id}")), other_host, id, json })
+    }
+
+    /// Whether the server says so.
+    fn is(&self, name: &str) -> bool {
+        self.json.get(name).and_then(Value::as_bool) == Some(true)
     }
 
     /// How long it lives in seconds, unless a read moves that on; the server's two times, so that its clock may be wrong.

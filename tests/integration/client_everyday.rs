@@ -390,8 +390,10 @@ fn the_clipboard_gets_what_was_printed() {
 fn a_raw_link_of_ciphertext_is_said_to_be_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    assert!(client.pipe("x", &["-rv"]).succeeded().stderr.contains("note: this URL gives ciphertext"));
-    assert!(!client.pipe("x", &["-rvE"]).succeeded().stderr.contains("ciphertext"));
+    let told = |options: &[&str]| client.pipe("x", options).succeeded().stderr;
+    assert!(told(&["-rv"]).contains("note: the raw URL of a sealed paste opens with fpaste get alone"));
+    assert!(told(&["-rv", "--format", "1"]).contains("note: this URL gives ciphertext"));
+    assert!(!told(&["-rvE"]).contains("fpaste get"));
 }
 
 #[test]
