@@ -15,7 +15,7 @@ use super::upload::{Created, Gate, Stored, Upload, Wishes};
 use super::{Session, password, share, unsent};
 use crate::clock::unix_now;
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
-use crate::sealed::{Secrets, plaintext_bytes, sealed_bytes};
+use crate::sealed::{MAX_NUMBER, Secrets, plaintext_bytes, sealed_bytes};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -58,7 +58,7 @@ fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> 
     let password = password::text_for_new(&options.password, session)?;
     let key = Key::random().map_err(failed)?;
     let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
-    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds));
+    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
     let wishes = Wishes {
         reads: options.reads,
         expiry_seconds: options.expiry_seconds,

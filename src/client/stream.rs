@@ -9,14 +9,12 @@ use super::failure::{Exit, Failure};
 use super::pack::head;
 use super::upload::Stored;
 use crate::sealed::{
-    CHUNK_BYTES, FileEntry, HEAD_BYTES, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, plaintext_bytes, sealed_bytes,
+    CHUNK_BYTES, FileEntry, HEAD_BYTES, MAX_NUMBER, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, plaintext_bytes,
+    sealed_bytes,
 };
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
-
-/// A size that is at least as long as any other, written out.
-const LONGEST_SIZE: u64 = (1 << 53) - 1;
 
 /// What the content is, beside its bytes.
 pub struct Described<'a> {
@@ -50,7 +48,7 @@ pub fn seal(
 ) -> Result<(Stored, u64), Failure> {
     let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
     // The manifest comes first and tells the size: its place is kept until that is known.
-    let reserved = head(&described.manifest(LONGEST_SIZE), 0)?.len();
+    let reserved = head(&described.manifest(MAX_NUMBER), 0)?.len();
     let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
     let mut first = read_up_to(input, CHUNK_BYTES - reserved).map_err(unreadable)?;
     let mut size = first.len() as u64;
