@@ -7,7 +7,6 @@ use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};
 use super::pack::Pack;
-use super::text::clean;
 use super::transport::{Answer, Call, Payload};
 use super::{Session, challenge, password};
 use crate::clock::unix_now;
@@ -242,7 +241,8 @@ impl Upload {
             id: paste.id.clone(),
             server: session.settings.server.clone(),
             url: paste.link.clone(),
-            delete_token: clean(token),
+            // It goes into a header.
+            delete_token: token.chars().filter(char::is_ascii_graphic).collect(),
             // By our own clock, which is what they are held against.
             created_at: now,
             expires_at: now.saturating_add(paste.lifetime()),

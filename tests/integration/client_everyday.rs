@@ -296,7 +296,7 @@ fn the_list_tells_names_sizes_and_hosts() {
         ["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"]
     );
     assert!(lines[1].starts_with(id_of(&link)) && lines[1].contains(" 2.93 KiB  -"), "{text}");
-    assert!(lines[1].ends_with(&format!(" {}  a name[2J.txt", server.authority())), "{text}");
+    assert!(lines[1].ends_with(&format!(" {}  a name\u{fffd}[2J.txt", server.authority())), "{text}");
     assert!(lines[2].contains(" 5 B ") && lines[2].contains("plain,slides") && lines[2].ends_with(" -"), "{text}");
     let json = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&json[0]["size"], &json[1]["name"]), (&3000.into(), &serde_json::Value::Null));

@@ -323,11 +323,12 @@ fn a_hostile_server_gets_nothing_onto_the_terminal() {
         )
     });
     let stderr = Client::with_url(&server.url).run(&["info"]).failed(1);
-    assert!(stderr.contains("a]0;ownedb fpaste: error: c") && stderr.contains("hint: 2Jd\n"), "{stderr:?}");
+    let (error, hint) = ("a\u{fffd}]0;owned\u{fffd}b fpaste: error: c", "hint: \u{fffd}2J\u{fffd}d\n");
+    assert!(stderr.contains(error) && stderr.contains(hint), "{stderr:?}");
     assert!(stderr.chars().all(|c| c == '\n' || !c.is_control()), "{stderr:?}");
-    let server = Stub::new(|_| reply("200 OK", "", "{\"name\":\"\u{9b}2J\u{202e}\"}"));
+    let server = Stub::new(|_| reply("200 OK", "", "{\"name\":\"\u{9b}2J\u{202e}\u{e0041}\"}"));
     let text = Client::with_url(&server.url).run(&["info", "--json"]).succeeded().text();
-    assert_eq!(text, "{\"name\":\"\\u009b2J\\u202e\"}\n");
+    assert_eq!(text, "{\"name\":\"\\u009b2J\\u202e\\udb40\\udc41\"}\n");
 }
 
 #[test]
