@@ -250,6 +250,8 @@ impl Upload {
             size: self.size,
             slides: wishes.expiry_seconds.is_none(),
             burn: wishes.burn(),
+            reads: wishes.reads,
+            ended_at: None,
             password: paste.is("password_protected"),
             encrypted: wishes.encrypt,
         };
