@@ -8,10 +8,10 @@ use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::pack::{Item, Pack, unreadable};
 use super::stream::{self, Described};
-use super::text::{human_bytes, human_seconds};
+use super::text::human_seconds;
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
 use super::ui::{json_text, write_line};
-use super::upload::{Created, Gate, Stored, Upload, Wishes};
+use super::upload::{Created, Gate, Stored, Upload, Wishes, too_large};
 use super::{Session, password, share, unsent};
 use crate::clock::unix_now;
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
@@ -224,15 +224,7 @@ fn allowed_bytes(session: &Session<'_>) -> Result<u64, Failure> {
 }
 
 fn check_size(size: u64, limit: u64) -> Result<(), Failure> {
-    if size <= limit {
-        return Ok(());
-    }
-    let allowed = human_bytes(limit);
-    Err(Failure::new(
-        Exit::Limit,
-        format!("this is larger than the server allows, {allowed} with what encryption adds"),
-    )
-    .hint("compress or split it; a client certificate may allow more (fpaste info)"))
+    if size <= limit { Ok(()) } else { Err(too_large(limit, true)) }
 }
 
 /// What was made of a paste for the person.

@@ -5,16 +5,19 @@
 
 use super::Session;
 use super::config::create_private_folder;
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::pack::head;
-use super::upload::Stored;
+use super::upload::{Stored, too_large};
 use crate::sealed::{
-    CHUNK_BYTES, FileEntry, HEAD_BYTES, MAX_NUMBER, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, plaintext_bytes,
-    sealed_bytes,
+    CHUNK_BYTES, FileEntry, HEAD_BYTES, MAX_NUMBER, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, max_plaintext,
+    plaintext_bytes, sealed_bytes,
 };
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
+
+/// Less than this is room for in any head: a plaintext has 256 bytes at least.
+const SMALL_BYTES: u64 = 999;
 
 /// What the content is, beside its bytes.
 pub struct Described<'a> {
@@ -33,6 +36,14 @@ impl Described<'_> {
         let file = FileEntry { name: self.name.clone(), size, ..FileEntry::default() };
         Manifest { files: vec![file], reads: self.reads.map(Into::into), expires_at: self.expires_at }
     }
+
+    /// Bytes of the manifest, and of its length, for as much as fits into an upload of `limit` bytes. What has as many
+    /// digits fills them, and what has fewer leaves more room than the blanks take: so whatever fits as a file does.
+    fn longest_head(&self, limit: u64) -> Result<usize, Failure> {
+        let length = |size: u64| head(&self.manifest(size), 0).map(|head| head.len());
+        let most = max_plaintext(limit).min(MAX_NUMBER);
+        length(most.saturating_sub(length(most)? as u64).max(SMALL_BYTES))
+    }
 }
 
 /// Seals everything that comes; the upload, and how many bytes came.
@@ -48,7 +59,7 @@ pub fn seal(
 ) -> Result<(Stored, u64), Failure> {
     let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
     // The manifest comes first and tells the size: its place is kept until that is known.
-    let reserved = head(&described.manifest(MAX_NUMBER), 0)?.len();
+    let reserved = described.longest_head(limit)?;
     let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
     let mut first = read_up_to(input, CHUNK_BYTES - reserved).map_err(unreadable)?;
     let mut size = first.len() as u64;
@@ -70,8 +81,7 @@ pub fn seal(
         }
     }
     if sealed_bytes(reserved as u64 + size) > limit {
-        return Err(Failure::new(Exit::Limit, "this is larger than the server allows")
-            .hint("fpaste info shows how much that is; compress or split it"));
+        return Err(too_large(limit, true));
     }
     if size == 0 {
         return Err(Failure::usage(format!("{} is empty; there is nothing to upload", described.shown)));

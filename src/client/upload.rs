@@ -7,6 +7,7 @@ use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::{ServerUrl, Target};
 use super::pack::Pack;
+use super::text::human_bytes;
 use super::transport::{Answer, Call, Payload};
 use super::{Session, challenge, password};
 use crate::clock::unix_now;
@@ -266,6 +267,14 @@ impl Upload {
     pub fn fragment(&self) -> Zeroizing<String> {
         self.key.as_ref().map_or_else(Zeroizing::default, |key| Zeroizing::new(format!("#{}", key.fragment().as_str())))
     }
+}
+
+/// What is larger than the server takes from us.
+pub fn too_large(limit: u64, is_encrypted: bool) -> Failure {
+    let allowed = human_bytes(limit);
+    let with = if is_encrypted { " with what encryption adds" } else { "" };
+    Failure::new(Exit::Limit, format!("this is larger than the server allows, {allowed}{with}"))
+        .hint("compress or split it; a client certificate may allow more (fpaste info)")
 }
 
 fn text(value: &str) -> Zeroizing<String> {
