@@ -12,7 +12,7 @@ mod sealer;
 mod size;
 
 pub use keys::Secrets;
-pub use manifest::{FileEntry, MAX_FILES, MAX_MANIFEST_BYTES, MAX_NUMBER, Malformed, Manifest, check_name};
+pub use manifest::{FileEntry, MAX_FILES, MAX_MANIFEST_BYTES, MAX_NUMBER, Malformed, Manifest, check_name, name_fault};
 pub use opener::{Damage, Opener};
 pub use sealer::Sealer;
 pub use size::{max_plaintext, padded, plaintext_bytes, sealed_bytes};

@@ -1,7 +1,7 @@
-//! Standard input, sealed while it is read: nobody knows its size before its end.
+//! Standard input, read before it is sent: nobody knows its size before its end.
 //!
-//! Invariant: what is on the disk is ciphertext, in a file without a name; memory holds two chunks of it. Must never read
-//! more than the server takes.
+//! Invariant: what is on the disk is ciphertext, unless everybody may read it, in a file without a name; memory holds two
+//! chunks of it. Must never read more than the server takes.
 
 use super::Session;
 use super::config::create_private_folder;
@@ -57,7 +57,7 @@ pub fn seal(
     limit: u64,
     session: &Session<'_>,
 ) -> Result<(Stored, u64), Failure> {
-    let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
+    let unreadable = |error: io::Error| unreadable(described.shown, error);
     // The manifest comes first and tells the size: its place is kept until that is known.
     let reserved = described.longest_head(limit)?;
     let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
@@ -84,11 +84,49 @@ pub fn seal(
         return Err(too_large(limit, true));
     }
     if size == 0 {
-        return Err(Failure::usage(format!("{} is empty; there is nothing to upload", described.shown)));
+        return Err(nothing(described.shown));
     }
     first.splice(0..0, head(&described.manifest(size), reserved)?);
     let upload = spool.finish(first, last, plaintext_bytes(reserved as u64 + size, limit))?;
     Ok((upload, size))
+}
+
+/// Everything that comes, as it is, for everybody to read; and how many bytes came. A little stays in memory.
+///
+/// # Errors
+/// When it is more than `limit` bytes, or none, or cannot be read or kept.
+pub fn keep(input: &mut dyn Read, shown: &str, limit: u64, session: &Session<'_>) -> Result<(Stored, u64), Failure> {
+    let read = |input: &mut dyn Read| read_up_to(input, CHUNK_BYTES).map_err(|error| unreadable(shown, error));
+    let mut chunk = read(input)?;
+    let mut length = chunk.len() as u64;
+    let mut file = None;
+    if chunk.len() == CHUNK_BYTES {
+        let kept = file.insert(unnamed_file(session).map_err(not_kept)?);
+        while !chunk.is_empty() && length <= limit {
+            kept.write_all(&chunk).map_err(not_kept)?;
+            chunk = read(input)?;
+            length += chunk.len() as u64;
+        }
+    }
+    match file {
+        _ if length == 0 => Err(nothing(shown)),
+        _ if length > limit => Err(too_large(limit, false)),
+        Some(file) => Ok((Stored::File { file, offset: 0, length }, length)),
+        None => Ok((Stored::Memory(std::mem::take(&mut chunk)), length)),
+    }
+}
+
+/// Why something cannot be read, unless the error says so itself.
+pub fn unreadable(shown: &str, error: io::Error) -> Failure {
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => Failure::usage(format!("cannot read {shown}: {error}")),
+    }
+}
+
+/// There is nothing in it.
+pub fn nothing(shown: &str) -> Failure {
+    Failure::usage(format!("{shown} is empty; there is nothing to upload"))
 }
 
 fn not_kept(error: io::Error) -> Failure {

@@ -5,6 +5,7 @@
 
 use super::failure::{Exit, Failure};
 use super::history::Entry;
+use super::items::Item;
 use super::link::{ServerUrl, Target};
 use super::pack::Pack;
 use super::text::human_bytes;
@@ -84,6 +85,8 @@ pub enum Stored {
         /// Bytes of it.
         length: u64,
     },
+    /// A file, as it is.
+    Plain(Item),
     /// Files, which are sealed while they are sent.
     Pack {
         /// Which.
@@ -101,6 +104,7 @@ impl Stored {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File { length, .. } => *length,
+            Self::Plain(item) => item.size,
             Self::Pack { bytes, .. } => sealed_bytes(*bytes),
         }
     }
@@ -108,11 +112,12 @@ impl Stored {
     /// The upload. Files are sealed anew each time, under other keys: they may have changed.
     ///
     /// # Errors
-    /// When the system has no entropy source.
+    /// When the system has no entropy source, or a file is another one now.
     pub fn read(&self) -> Result<Box<dyn Read + '_>, Failure> {
         Ok(match self {
             Self::Memory(bytes) => Box::new(bytes.as_slice()),
             Self::File { file, offset, length } => Box::new(Part { file, at: *offset, left: *length }),
+            Self::Plain(item) => Box::new(item.read()?),
             Self::Pack { pack, secrets, bytes } => {
                 let sealer = Sealer::new(secrets).map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
                 Box::new(sealer.seal(pack.read(*bytes), *bytes))

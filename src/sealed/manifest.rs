@@ -139,14 +139,26 @@ fn optional<T>(written: Option<&RawValue>, read: impl Fn(&RawValue) -> Option<T>
 /// # Errors
 /// When it may not.
 pub fn check_name(name: &str) -> Result<(), Malformed> {
+    name_fault(name).map_or(Ok(()), |_| Err(Malformed))
+}
+
+/// What the format forbids about a name, as the end of a sentence; `None` for one that may be in a paste.
+pub fn name_fault(name: &str) -> Option<&'static str> {
     let mut letters = name.chars();
     let is_drive = letters.next().is_some_and(|c| c.is_ascii_alphabetic()) && letters.next() == Some(':');
-    let is_component = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= MAX_COMPONENT_BYTES;
-    let is_good = name.len() <= MAX_NAME_BYTES
-        && !is_drive
-        && !name.contains(|c: char| c == '\\' || c.is_control())
-        && name.split('/').all(is_component);
-    if is_good { Ok(()) } else { Err(Malformed) }
+    let has_part = |is: fn(&str) -> bool| name.split('/').any(is);
+    Some(match () {
+        () if name.is_empty() => "is empty",
+        () if name.chars().any(char::is_control) => "has control characters",
+        () if name.contains('\\') => "has a backslash",
+        () if is_drive => "begins with a drive letter",
+        () if name.starts_with('/') => "begins with a slash",
+        () if name.ends_with('/') => "ends in a slash",
+        () if has_part(str::is_empty) => "has two slashes in a row",
+        () if has_part(|part| matches!(part, "." | "..")) => "has a part that is . or ..",
+        () if name.len() > MAX_NAME_BYTES || has_part(|part| part.len() > MAX_COMPONENT_BYTES) => "is too long",
+        () => return None,
+    })
 }
 
 /// Whether no two names are the same and none is a folder of another, also where the file system does not tell capitals.
@@ -257,7 +269,7 @@ mod tests {
     #[test]
     fn names_that_may_be_written_below_a_folder() {
         for good in ["a", "a/b", "Zażółć.txt", ".hidden", "..a", "a..", "...", "ab:c", "a b", &"x".repeat(255)] {
-            assert_eq!(check_name(good), Ok(()), "{good}");
+            assert_eq!(name_fault(good), None, "{good}");
         }
         let long = vec!["x".repeat(255); 5].join("/");
         for bad in [
@@ -283,6 +295,17 @@ mod tests {
             &long,
         ] {
             assert_eq!(check_name(bad), Err(Malformed), "{bad:?}");
+        }
+        for (bad, fault) in [
+            ("", "is empty"),
+            ("..", "has a part that is . or .."),
+            ("a//b", "has two slashes in a row"),
+            ("/a", "begins with a slash"),
+            ("a/", "ends in a slash"),
+            ("a\u{1b}b", "has control characters"),
+            (long.as_str(), "is too long"),
+        ] {
+            assert_eq!(name_fault(bad), Some(fault), "{bad:?}");
         }
     }
 
