@@ -22,6 +22,7 @@ mod get;
 mod history;
 mod info;
 pub mod interrupt;
+mod items;
 mod kept;
 mod leases;
 pub mod link;

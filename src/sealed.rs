@@ -4,6 +4,7 @@
 //! Invariant: what leaves here for a server is ciphertext or a proof from which nothing follows; nothing of a chunk is
 //! released before its tag has verified. Must never do I/O but through what it is given, nor show a key in a `Debug` output.
 
+mod fields;
 mod keys;
 mod manifest;
 mod opener;
@@ -11,7 +12,7 @@ mod sealer;
 mod size;
 
 pub use keys::Secrets;
-pub use manifest::{FileEntry, MAX_FILES, MAX_MANIFEST_BYTES, Malformed, Manifest, check_name};
+pub use manifest::{FileEntry, MAX_FILES, MAX_MANIFEST_BYTES, MAX_NUMBER, Malformed, Manifest, check_name, name_fault};
 pub use opener::{Damage, Opener};
 pub use sealer::Sealer;
 pub use size::{max_plaintext, padded, plaintext_bytes, sealed_bytes};

@@ -6,16 +6,17 @@
 
 use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
-use super::pack::{Item, Pack, unreadable};
+use super::items::unreadable;
+use super::pack::{Member, Names, Pack};
 use super::stream::{self, Described};
-use super::text::{human_bytes, human_seconds};
+use super::text::human_seconds;
 use super::transport::{Answer, Call, MAX_CONTENT_BYTES};
 use super::ui::{json_text, write_line};
-use super::upload::{Created, Gate, Stored, Upload, Wishes};
+use super::upload::{Created, Gate, Stored, Upload, Wishes, too_large};
 use super::{Session, password, share, unsent};
 use crate::clock::unix_now;
 use crate::e2e::{self, Key, OVERHEAD_BYTES};
-use crate::sealed::{Secrets, plaintext_bytes, sealed_bytes};
+use crate::sealed::{MAX_NUMBER, Secrets, plaintext_bytes, sealed_bytes};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::path::Path;
@@ -58,7 +59,7 @@ fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> 
     let password = password::text_for_new(&options.password, session)?;
     let key = Key::random().map_err(failed)?;
     let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
-    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds));
+    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
     let wishes = Wishes {
         reads: options.reads,
         expiry_seconds: options.expiry_seconds,
@@ -68,9 +69,9 @@ fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> 
         mime_type: None,
     };
     let (content, name, size) = match source {
-        Source::Files(items) => {
-            let pack = Pack::new(items, options.with_names, options.reads, expires_at)?;
-            check_size(sealed_bytes(pack.bytes()), limit)?;
+        Source::Files(members) => {
+            let pack = Pack::new(members, options.with_names, options.reads, expires_at)?;
+            check_size(sealed_bytes(pack.bytes()), limit, limit, true)?;
             let (name, size) = (pack.name(), pack.content_bytes());
             let bytes = plaintext_bytes(pack.bytes(), limit);
             (Stored::Pack { pack, secrets, bytes }, Some(name), size)
@@ -86,19 +87,17 @@ fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> 
     Ok(Upload { wishes, key: Some(key), content, name, size: Some(size) })
 }
 
-/// What older programs read, or everybody: in memory.
+/// What older programs read, or everybody.
 fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
     let encrypt = options.format == Format::First;
-    let overhead = if encrypt { OVERHEAD_BYTES as u64 } else { 0 };
-    let stream = source.stream()?;
-    let name = stream.name.clone();
-    let mut content = stream.read(limit.saturating_sub(overhead), session)?;
-    let size = content.len() as u64;
-    let key = encrypt.then(Key::random).transpose().map_err(failed)?;
-    if let Some(key) = &key {
-        e2e::seal(key, &mut content).map_err(failed)?;
-    }
+    let name = source.name();
+    let (key, content, size) = if encrypt {
+        let (key, content, size) = encrypted(source, limit, session)?;
+        (Some(key), content, size)
+    } else {
+        let (content, size) = as_it_is(source, limit, session)?;
+        (None, content, size)
+    };
     let wishes = Wishes {
         reads: options.reads,
         expiry_seconds: options.expiry_seconds,
@@ -107,7 +106,62 @@ fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) 
         encrypt,
         mime_type: options.mime_type.clone(),
     };
-    Ok(Upload { wishes, key, content: Stored::Memory(content), name, size: Some(size) })
+    Ok(Upload { wishes, key, content, name, size: Some(size) })
+}
+
+/// One message under one tag: it has to be in memory, once.
+fn encrypted(source: Source, limit: u64, session: &Session<'_>) -> Result<(Key, Stored, u64), Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
+    let allowed = limit.saturating_sub(OVERHEAD_BYTES as u64);
+    let mut content = match source {
+        Source::Files(members) => {
+            let item = one(members)?.item;
+            check_size(item.size, allowed, limit, true)?;
+            in_memory(&mut item.read()?, item.size, "the file", allowed)?
+        }
+        Source::Stream(mut stream) => {
+            stream.say_that_it_waits(session);
+            in_memory(&mut stream.input, 0, &stream.shown, allowed)?
+        }
+    };
+    let size = content.len() as u64;
+    check_size(size, allowed, limit, true)?;
+    let key = Key::random().map_err(failed)?;
+    e2e::seal(&key, &mut content).map_err(failed)?;
+    Ok((key, Stored::Memory(content), size))
+}
+
+/// Everything, in a buffer with room for what encryption adds; where it is more than `most` bytes, one more.
+fn in_memory(input: &mut dyn Read, size: u64, shown: &str, most: u64) -> Result<Vec<u8>, Failure> {
+    let mut content = Vec::new();
+    // At once, so that it does not grow by doubling.
+    let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(OVERHEAD_BYTES);
+    content.try_reserve_exact(room).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
+    let read = input.take(most.saturating_add(1)).read_to_end(&mut content);
+    read.map_err(|error| stream::unreadable(shown, error))?;
+    if content.is_empty() { Err(stream::nothing(shown)) } else { Ok(content) }
+}
+
+/// For everybody to read: a file is read while it is sent, what else there is has been read before.
+fn as_it_is(source: Source, limit: u64, session: &Session<'_>) -> Result<(Stored, u64), Failure> {
+    match source {
+        Source::Files(members) => {
+            let item = one(members)?.item;
+            check_size(item.size, limit, limit, false)?;
+            let size = item.size;
+            Ok((Stored::Plain(item), size))
+        }
+        Source::Stream(mut stream) => {
+            stream.say_that_it_waits(session);
+            stream::keep(&mut stream.input, &stream.shown, limit, session)
+        }
+    }
+}
+
+/// The only file of an older format.
+fn one(members: Vec<Member>) -> Result<Member, Failure> {
+    let [member] = members.try_into().map_err(|_| Failure::usage("this format holds one file"))?;
+    Ok(member)
 }
 
 /// Uploads, and prints the link. What cannot be read again is kept if that fails or is interrupted.
@@ -128,7 +182,7 @@ fn send(
 /// Where content comes from, not yet read.
 enum Source {
     /// Files that say how large they are.
-    Files(Vec<Item>),
+    Files(Vec<Member>),
     /// What has to be read to know that.
     Stream(Stream),
 }
@@ -139,26 +193,33 @@ impl Source {
             Input::Stdin => return Ok(Self::Stream(Stream::stdin(options.name.clone()))),
             Input::Files(paths) => paths,
         };
+        let is_sealed = options.format == Format::Sealed;
         if let [path] = paths.as_slice() {
             let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-            if metadata.is_dir() && options.format != Format::Sealed {
+            if metadata.is_dir() && !is_sealed {
                 let shown = path.display();
                 return Err(Failure::usage(format!("{shown} is a directory"))
                     .hint("without -E and --format 1, what is in it goes into the paste"));
             }
             // A file of /proc, a pipe or a device does not say its size.
-            let is_file = metadata.is_dir() || metadata.is_file() && metadata.len() > 0;
-            if !is_file || options.format != Format::Sealed {
-                return Stream::file(path).map(Self::Stream);
+            let says_its_size = metadata.is_dir() || metadata.is_file() && metadata.len() > 0;
+            if !says_its_size {
+                return Stream::file(path, options.name.clone()).map(Self::Stream);
             }
         }
-        Pack::gather(paths, options.with_names, session.ui).map(Self::Files)
+        let names = match &options.name {
+            Some(name) => Names::Given(name),
+            None if is_sealed && options.with_names => Names::Own,
+            None => Names::None,
+        };
+        Pack::gather(paths, names, session.ui).map(Self::Files)
     }
 
-    fn stream(self) -> Result<Stream, Failure> {
+    /// What the content is called here.
+    fn name(&self) -> Option<String> {
         match self {
-            Self::Stream(stream) => Ok(stream),
-            Self::Files(_) => Err(Failure::usage("this format holds one file")),
+            Self::Files(members) => members.first().map(|member| member.name.clone()),
+            Self::Stream(stream) => stream.name.clone(),
         }
     }
 }
@@ -166,8 +227,6 @@ impl Source {
 /// One content, to be read once.
 struct Stream {
     input: Box<dyn Read>,
-    /// As the file says; 0 where nobody knows.
-    size: u64,
     /// What it is called in the paste.
     name: Option<String>,
     /// What it is called in messages.
@@ -178,38 +237,21 @@ struct Stream {
 impl Stream {
     fn stdin(name: Option<String>) -> Self {
         let is_terminal = io::stdin().is_terminal();
-        Self { input: Box::new(io::stdin().lock()), size: 0, name, shown: "standard input".into(), is_terminal }
+        Self { input: Box::new(io::stdin().lock()), name, shown: "standard input".into(), is_terminal }
     }
 
-    fn file(path: &Path) -> Result<Self, Failure> {
+    fn file(path: &Path, name: Option<String>) -> Result<Self, Failure> {
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
         let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
-        let name = path.file_name().filter(|_| metadata.is_file()).map(|name| name.to_string_lossy().into_owned());
-        let (size, shown) = (metadata.len(), path.display().to_string());
-        Ok(Self { input: Box::new(file), size, name, shown, is_terminal: false })
+        let own = || path.file_name().filter(|_| metadata.is_file()).map(|name| name.to_string_lossy().into_owned());
+        let name = name.or_else(own);
+        Ok(Self { input: Box::new(file), name, shown: path.display().to_string(), is_terminal: false })
     }
 
     fn say_that_it_waits(&self, session: &Session<'_>) {
         if self.is_terminal {
             session.ui.note("reading from the terminal; Ctrl-D ends it");
         }
-    }
-
-    /// Everything, in a buffer with room for what encryption adds.
-    fn read(self, limit: u64, session: &Session<'_>) -> Result<Vec<u8>, Failure> {
-        check_size(self.size, limit)?;
-        self.say_that_it_waits(session);
-        let mut content = Vec::new();
-        // What a file says of its size is a wish: /proc says nothing.
-        let room = usize::try_from(self.size).unwrap_or(0).saturating_add(OVERHEAD_BYTES);
-        content.try_reserve_exact(room).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
-        let read = self.input.take(limit + 1).read_to_end(&mut content);
-        read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", self.shown)))?;
-        if content.is_empty() {
-            return Err(Failure::usage(format!("{} is empty; there is nothing to upload", self.shown)));
-        }
-        check_size(content.len() as u64, limit)?;
-        Ok(content)
     }
 }
 
@@ -223,16 +265,9 @@ fn allowed_bytes(session: &Session<'_>) -> Result<u64, Failure> {
     Ok(limit.unwrap_or(MAX_CONTENT_BYTES))
 }
 
-fn check_size(size: u64, limit: u64) -> Result<(), Failure> {
-    if size <= limit {
-        return Ok(());
-    }
-    let allowed = human_bytes(limit);
-    Err(Failure::new(
-        Exit::Limit,
-        format!("this is larger than the server allows, {allowed} with what encryption adds"),
-    )
-    .hint("compress or split it; a client certificate may allow more (fpaste info)"))
+/// Refuses what is more than `allowed`, in an upload of at most `limit` bytes.
+fn check_size(size: u64, allowed: u64, limit: u64, is_encrypted: bool) -> Result<(), Failure> {
+    if size <= allowed { Ok(()) } else { Err(too_large(limit, is_encrypted)) }
 }
 
 /// What was made of a paste for the person.
@@ -270,7 +305,14 @@ pub fn report(form: &Form, session: &Session<'_>, upload: &Upload, paste: &Creat
         say_what_was_made(&upload.wishes, session, paste);
     }
     if *form == Form::Raw && upload.wishes.encrypt {
-        session.ui.note("this URL gives ciphertext; fpaste get decrypts it, for other programs use -E");
+        session.ui.note(if upload.wishes.gate.is_some() {
+            "the raw URL of a sealed paste opens with fpaste get alone; for other programs use -E"
+        } else {
+            "this URL gives ciphertext; fpaste get decrypts it, for other programs use -E"
+        });
+    }
+    if let Some(host) = paste.other_host.as_ref().filter(|_| *form != Form::Id) {
+        session.ui.note(&format!("the link names another server: {host}"));
     }
     Ok(Printed { link, text })
 }

@@ -52,6 +52,13 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     let answer = session.transport.send(&call)?;
     let outcome =
         if shows_nothing(&call, session) && wants_proof(&answer) { Err(no_token(session)) } else { answer.expect(200) };
+    let has_ended = located.entry.as_ref().is_some_and(|entry| entry.ended_at.is_some());
+    let outcome = outcome.map_err(|failure| match failure.exit {
+        Exit::NotFound if has_ended => failure.hint(
+            "this machine has deleted it already, or read it for the last time; fpaste status tells how it ended",
+        ),
+        _ => failure,
+    });
     let is_gone = matches!(&outcome, Err(failure) if failure.exit == Exit::NotFound);
     if let Some(entry) = located.entry.as_ref().filter(|_| is_gone || outcome.is_ok())
         && let Err(error) = session.history.remove(&entry.server, &entry.id)
@@ -81,5 +88,7 @@ pub fn no_token(session: &Session<'_>) -> Failure {
             .hint("use its owner's certificate, or the machine whose history has the token");
     }
     Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
-        .hint("it may have been deleted already, or made on another machine; fpaste list shows what this one has made")
+        .hint(
+            "it was made on another machine, or has been gone for more than a month; fpaste list --status shows what this one made",
+        )
 }

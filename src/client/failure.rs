@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn a_refusal_passes_on_the_hint_without_control_characters() {
         let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#, None);
-        assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("Bad [31mthing", Some("Do this.")));
+        assert_eq!(
+            (failure.message.as_str(), failure.hint.as_deref()),
+            ("Bad \u{fffd}[31mthing", Some("Do\u{fffd} this."))
+        );
         assert_eq!(Failure::refused(502, b"<html>", None).message, "the server answered with status 502");
     }
 }

@@ -6,9 +6,10 @@
 use super::config::create_private_folder;
 use super::files;
 use super::link::ServerUrl;
-use crate::clock::UnixSeconds;
+use crate::clock::{UnixSeconds, unix_now};
 use crate::paste::Id;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -41,6 +42,8 @@ pub struct Entry {
     pub slides: bool,
     /// Burn after reading.
     pub burn: bool,
+    /// How often it can be read, where that is limited; older lines do not say.
+    pub reads: Option<u32>,
     /// Password.
     pub password: bool,
     /// Whether the link has a key.
@@ -49,12 +52,14 @@ pub struct Entry {
     pub name: Option<String>,
     /// The content's bytes; older lines do not say.
     pub size: Option<u64>,
+    /// When this machine read it for the last time, or deleted it, by its own clock.
+    pub ended_at: Option<UnixSeconds>,
 }
 
 impl Entry {
     /// The line's JSON; `list --json` shows it without the token.
     pub fn json(&self) -> Value {
-        serde_json::json!({
+        let mut json = serde_json::json!({
             "id": self.id.as_str(),
             "server": self.server.to_string(),
             "url": self.url,
@@ -63,30 +68,38 @@ impl Entry {
             "expires_at": self.expires_at,
             "slides": self.slides,
             "burn_after_read": self.burn,
+            "reads": self.reads,
             "password_protected": self.password,
             "encrypted": self.encrypted,
             "name": self.name,
             "size": self.size,
-        })
+        });
+        if let (Some(at), Some(fields)) = (self.ended_at, json.as_object_mut()) {
+            fields.insert("ended_at".into(), at.into());
+        }
+        json
     }
 
     fn parse(line: &str) -> Option<Self> {
         let json: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| json.get(name)?.as_str();
         let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let number = |name: &str| json.get(name).and_then(Value::as_u64);
         Some(Self {
             id: text("id")?.parse().ok()?,
             server: ServerUrl::parse(text("server")?).ok()?,
             url: text("url")?.to_owned(),
             delete_token: text("delete_token")?.to_owned(),
-            created_at: json.get("created_at")?.as_u64()?,
-            expires_at: json.get("expires_at")?.as_u64()?,
+            created_at: number("created_at")?,
+            expires_at: number("expires_at")?,
             slides: flag("slides"),
             burn: flag("burn_after_read"),
+            reads: number("reads").and_then(|reads| reads.try_into().ok()),
             password: flag("password_protected"),
             encrypted: flag("encrypted"),
             name: text("name").map(str::to_owned),
-            size: json.get("size").and_then(Value::as_u64),
+            size: number("size"),
+            ended_at: number("ended_at"),
         })
     }
 
@@ -94,12 +107,12 @@ impl Entry {
     pub fn may_be_live(&self, now: UnixSeconds) -> bool {
         // A look at what is known of a paste moves the expiry on, too, of one that burns as well.
         let slack = if self.slides { KEPT_SECONDS } else { 0 };
-        now < self.expires_at.saturating_add(slack)
+        self.ended_at.is_none() && now < self.expires_at.saturating_add(slack)
     }
 
     /// Whether its server may still be asked how it ended.
     fn is_worth_keeping(&self, now: UnixSeconds) -> bool {
-        self.may_be_live(now) || now < self.expires_at.saturating_add(RECEIPT_SECONDS)
+        self.may_be_live(now) || now < self.ended_at.unwrap_or(self.expires_at).saturating_add(RECEIPT_SECONDS)
     }
 }
 
@@ -127,15 +140,22 @@ impl History {
     /// When the file cannot be written.
     pub fn add(&self, entry: &Entry, now: UnixSeconds) -> io::Result<()> {
         let line = format!("{}\n", entry.json());
-        self.rewrite(true, |known| known.is_worth_keeping(now), &line)
+        self.rewrite(true, |known| known.is_worth_keeping(now).then_some(known), &line)
     }
 
-    /// Forgets a paste.
+    /// Takes a paste out of what may still be there: this machine has read it for the last time, or deleted it. Its server
+    /// can be asked how it ended as long as it knows.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn remove(&self, server: &ServerUrl, id: &Id) -> io::Result<()> {
-        self.rewrite(false, |known| known.id != *id || known.server != *server, "")
+        let end = |mut known: Entry| {
+            if known.id == *id && known.server == *server {
+                known.ended_at.get_or_insert_with(unix_now);
+            }
+            Some(known)
+        };
+        self.rewrite(false, end, "")
     }
 
     /// Everything noted.
@@ -159,9 +179,9 @@ impl History {
         }
     }
 
-    /// Under a lock: appends, and if any entry is to go, writes the file anew. The lock is on a file of its own, because
-    /// the history is replaced as a whole.
-    fn rewrite(&self, create: bool, keep: impl Fn(&Entry) -> bool, added: &str) -> io::Result<()> {
+    /// Under a lock: appends, and if any entry is to go or to change, writes the file anew. The lock is on a file of its
+    /// own, because the history is replaced as a whole.
+    fn rewrite(&self, create: bool, change: impl Fn(Entry) -> Option<Entry>, added: &str) -> io::Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
         let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
         if !create && !path.exists() {
@@ -178,17 +198,24 @@ impl History {
         let old = text(&mut file)?;
         // A line cut short by a full disk must not swallow the next.
         let separator = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-        let is_kept = |line: &&str| Entry::parse(line).is_none_or(|entry| keep(&entry));
-        if old.lines().all(|line| is_kept(&line)) {
+        let lines: Vec<Option<Cow<'_, str>>> = old.lines().map(|line| changed(line, &change)).collect();
+        if lines.iter().all(|line| matches!(line, Some(Cow::Borrowed(_)))) {
             return file.write_all(format!("{separator}{added}").as_bytes());
         }
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
-        for line in old.lines().filter(is_kept) {
+        for line in lines.iter().flatten() {
             writeln!(new, "{line}")?;
         }
         new.write_all(added.as_bytes())?;
         new.persist(path).map(drop).map_err(|error| error.error)
     }
+}
+
+/// What becomes of a line; nothing where it goes.
+fn changed(line: &str, change: impl Fn(Entry) -> Option<Entry>) -> Option<Cow<'_, str>> {
+    let Some(entry) = Entry::parse(line) else { return Some(line.into()) };
+    let new = change(entry.clone())?;
+    Some(if new == entry { line.into() } else { new.json().to_string().into() })
 }
 
 fn text(file: &mut File) -> io::Result<String> {
@@ -214,10 +241,12 @@ mod tests {
             expires_at,
             slides: false,
             burn: false,
+            reads: Some(2),
             password: false,
             encrypted: true,
             name: None,
             size: None,
+            ended_at: None,
         }
     }
 
@@ -233,8 +262,28 @@ mod tests {
         assert_eq!(history.read().unwrap().entries, [entry("aaaa", 100), entry("bbbb", 1000)]);
         history.add(&entry("cccc", 1000), 100 + RECEIPT_SECONDS).unwrap();
         assert_eq!(history.read().unwrap().entries, [entry("bbbb", 1000), entry("cccc", 1000)]);
-        history.remove(&entry("bbbb", 0).server, &entry("bbbb", 0).id).unwrap();
-        assert_eq!(history.read().unwrap().entries, [entry("cccc", 1000)]);
+    }
+
+    #[test]
+    fn what_was_ended_here_is_kept_as_long_as_servers_know_how() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let history = History::new(Some(path));
+        let mut ended = entry("aaaa", u64::MAX);
+        history.add(&ended, 10).unwrap();
+        history.add(&entry("bbbb", u64::MAX), 10).unwrap();
+        assert!(ended.may_be_live(10));
+        history.remove(&ended.server, &ended.id).unwrap();
+        ended.ended_at = history.read().unwrap().entries[0].ended_at;
+        let at = ended.ended_at.unwrap();
+        assert!(unix_now().abs_diff(at) < 60 && !ended.may_be_live(10));
+        assert_eq!(history.read().unwrap().entries, [ended.clone(), entry("bbbb", u64::MAX)]);
+        // The first end counts.
+        history.remove(&ended.server, &ended.id).unwrap();
+        history.add(&entry("cccc", u64::MAX), at + RECEIPT_SECONDS - 1).unwrap();
+        assert_eq!(history.read().unwrap().entries[0], ended);
+        history.add(&entry("dddd", u64::MAX), at + RECEIPT_SECONDS).unwrap();
+        assert_eq!(history.read().unwrap().entries.len(), 3);
     }
 
     #[test]

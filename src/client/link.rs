@@ -53,6 +53,12 @@ impl ServerUrl {
         Ok(Self { text: format!("{scheme}://{host}{port}{path}") })
     }
 
+    /// The host, with its port if that is not the usual one.
+    pub fn host(&self) -> &str {
+        let (_, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
+        rest.split('/').next().unwrap_or_default()
+    }
+
     /// The URL of a path below it, which begins with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)

@@ -85,16 +85,23 @@ type Row = Vec<String>;
 fn row(entry: &Entry, now: UnixSeconds) -> Row {
     let left = entry.expires_at.saturating_sub(now);
     let expires = match (entry.slides, left) {
+        _ if entry.ended_at.is_some() => "-".into(),
         (false, _) => human_seconds(left),
         // Nobody tells this machine of reads, each of which moves the expiry on.
         (true, 0) => "unless read".into(),
         (true, _) => format!("≥ {}", human_seconds(left)),
     };
-    let flags: Vec<&str> =
-        [(entry.burn, "burn"), (entry.password, "password"), (!entry.encrypted, "plain"), (entry.slides, "slides")]
-            .into_iter()
-            .filter_map(|(is, name)| is.then_some(name))
-            .collect();
+    let reads = entry.reads.filter(|_| !entry.burn).map_or_else(String::new, |reads| format!("{reads} reads"));
+    let flags: Vec<&str> = [
+        (entry.burn, "burn"),
+        (!reads.is_empty(), &reads),
+        (entry.password, "password"),
+        (!entry.encrypted, "plain"),
+        (entry.slides, "slides"),
+    ]
+    .into_iter()
+    .filter_map(|(is, name)| is.then_some(name))
+    .collect();
     let host = entry.server.to_string();
     vec![
         entry.id.to_string(),

@@ -1,30 +1,40 @@
 //! Files and folders, as the plaintext of a sealed paste.
 //!
-//! Invariant: what cannot be in a paste is found before anything is sent; what is left out is said. Must never follow a
-//! symbolic link that was not named, nor hold a file in memory.
+//! Invariant: what cannot be in a paste is found before anything is sent; what is left out is said. Must never take a name
+//! that a reader would refuse.
 
 use super::failure::Failure;
-use super::text::{clean, without_fragment};
+use super::items::{Folder, Found, Item, ItemReader, MAX_HELD_BYTES, too_much_to_hold, unreadable};
+use super::text::clean;
 use super::ui::Ui;
-use crate::sealed::{FileEntry, MAX_FILES, Malformed, Manifest, check_name};
+use crate::sealed::{FileEntry, MAX_FILES, Malformed, Manifest, name_fault};
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A file that goes into a paste.
-pub struct Item {
-    source: PathBuf,
-    name: String,
-    size: u64,
-    executable: bool,
+/// A file that goes into a paste, and what it is called there.
+pub struct Member {
+    /// The file.
+    pub item: Item,
+    /// Its name.
+    pub name: String,
+}
+
+/// What files are called in a paste.
+#[derive(Clone, Copy)]
+pub enum Names<'a> {
+    /// As they are called here.
+    Own,
+    /// The one file so.
+    Given(&'a str),
+    /// They have no names there.
+    None,
 }
 
 /// Files that go into a paste together.
 pub struct Pack {
-    items: Vec<Item>,
+    members: Vec<Member>,
     /// The manifest, with its length before it.
     head: Vec<u8>,
     /// Bytes of the head and the files.
@@ -36,31 +46,18 @@ impl Pack {
     ///
     /// # Errors
     /// A usage failure for what cannot be read or be in a paste.
-    pub fn gather(paths: &[PathBuf], with_names: bool, ui: &Ui) -> Result<Vec<Item>, Failure> {
-        let mut items = Vec::new();
+    pub fn gather(paths: &[PathBuf], names: Names<'_>, ui: &Ui) -> Result<Vec<Member>, Failure> {
+        let mut all = Gathering { members: Vec::new(), names, is_alone: paths.len() == 1, held_bytes: 0, ui };
         for path in paths {
-            let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-            let name = base_name(path)?;
-            add(&mut items, path, name, &metadata, ui)?;
+            all.add_named(path)?;
         }
-        if items.is_empty() {
+        if all.members.is_empty() {
             return Err(Failure::usage("there are no files in it; there is nothing to upload"));
         }
-        if !with_names {
-            return Ok(items);
+        if !matches!(names, Names::None) {
+            check_apart(&all.members)?;
         }
-        if let Some(item) = items.iter().find(|item| check_name(&item.name) == Err(Malformed)) {
-            return Err(unusable(&item.source));
-        }
-        let mut known: HashMap<String, &Item> = HashMap::new();
-        for item in &items {
-            if let Some(other) = known.insert(item.name.to_lowercase(), item) {
-                let [a, b] = [other, item].map(|item| clean(&item.source.to_string_lossy()));
-                return Err(Failure::usage(format!("{a} and {b} would have one name in the paste"))
-                    .hint("rename one of them, or put them into folders"));
-            }
-        }
-        Ok(items)
+        Ok(all.members)
     }
 
     /// Puts a manifest before the files, without their names where those are not wanted.
@@ -68,26 +65,26 @@ impl Pack {
     /// # Errors
     /// A usage failure for names that do not go together.
     pub fn new(
-        items: Vec<Item>,
+        members: Vec<Member>,
         with_names: bool,
         reads: Option<u32>,
         expires_at: Option<u64>,
     ) -> Result<Self, Failure> {
-        if !with_names && items.len() > 1 {
+        if !with_names && members.len() > 1 {
             return Err(Failure::usage("several files need their names").hint("leave --no-name away"));
         }
-        let entry = |item: &Item| FileEntry {
-            name: with_names.then(|| item.name.clone()),
+        let entry = |Member { name, item }: &Member| FileEntry {
+            name: with_names.then(|| name.clone()),
             mime_type: None,
             size: item.size,
             executable: item.executable,
         };
-        let files: Vec<FileEntry> = items.iter().map(entry).collect();
+        let files: Vec<FileEntry> = members.iter().map(entry).collect();
         let manifest = Manifest { files, reads: reads.map(Into::into), expires_at };
         let head = head(&manifest, 0)?;
         let bytes = manifest.content_bytes().ok().and_then(|bytes| bytes.checked_add(head.len() as u64));
         let bytes = bytes.ok_or_else(|| Failure::usage("these files are too large for a paste"))?;
-        Ok(Self { items, head, bytes })
+        Ok(Self { members, head, bytes })
     }
 
     /// Bytes of the plaintext, without padding.
@@ -102,15 +99,15 @@ impl Pack {
 
     /// The one file's name, or how many there are.
     pub fn name(&self) -> String {
-        match self.items.as_slice() {
-            [item] => item.name.clone(),
-            items => format!("{} files", items.len()),
+        match self.members.as_slice() {
+            [member] => member.name.clone(),
+            members => format!("{} files", members.len()),
         }
     }
 
-    /// The plaintext, padded to `bytes`. A file that has become shorter is an error.
+    /// The plaintext, padded to `bytes`. A file that has changed its length, or was replaced, is an error.
     pub fn read(&self, bytes: u64) -> impl Read + '_ {
-        let files = Files { items: self.items.iter(), now: None };
+        let files = Files { members: self.members.iter(), now: None };
         let padding = io::repeat(0).take(bytes.saturating_sub(self.bytes));
         self.head.as_slice().chain(files).chain(padding)
     }
@@ -132,102 +129,127 @@ pub fn head(manifest: &Manifest, bytes: usize) -> Result<Vec<u8>, Failure> {
     Ok([length.as_slice(), &json].concat())
 }
 
-/// A file, or what lies in a folder.
-fn add(items: &mut Vec<Item>, path: &Path, name: String, metadata: &Metadata, ui: &Ui) -> Result<(), Failure> {
-    if metadata.is_dir() {
-        return add_folder(items, path, &name, ui);
-    }
-    if !metadata.is_file() {
-        ui.warning(&format!("{} is left out: it is no regular file", clean(&path.to_string_lossy())));
-        return Ok(());
-    }
-    if items.len() >= MAX_FILES {
-        return Err(Failure::usage(format!("there are more than {MAX_FILES} files"))
-            .hint("tar packs them into one: tar c FOLDER | fpaste --name FOLDER.tar"));
-    }
-    let executable = metadata.permissions().mode() & 0o111 != 0;
-    items.push(Item { source: path.to_path_buf(), name, size: metadata.len(), executable });
-    Ok(())
+/// What the paths of a command line lead to.
+struct Gathering<'a> {
+    members: Vec<Member>,
+    names: Names<'a>,
+    /// Whether there is one file, which needs no name.
+    is_alone: bool,
+    held_bytes: usize,
+    ui: &'a Ui,
 }
 
-fn add_folder(items: &mut Vec<Item>, path: &Path, name: &str, ui: &Ui) -> Result<(), Failure> {
-    let failed = |error: io::Error| unreadable(path, &error);
-    let mut entries: Vec<_> = fs::read_dir(path).and_then(Iterator::collect).map_err(failed)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let path = entry.path();
-        // Not followed: it may lead anywhere.
-        let metadata = entry.metadata().map_err(failed)?;
-        if metadata.is_symlink() {
-            ui.warning(&format!("{} is left out: it is a symbolic link", clean(&path.to_string_lossy())));
-            continue;
+impl Gathering<'_> {
+    /// What was named: a file, or what lies in a folder.
+    fn add_named(&mut self, path: &Path) -> Result<(), Failure> {
+        let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        let name = match self.names {
+            Names::Given(_) if metadata.is_dir() => {
+                return Err(Failure::usage(format!("{} is a folder", clean(&path.to_string_lossy())))
+                    .hint("--name is for one file, or for standard input; the names of folders are those they have"));
+            }
+            Names::Given(name) => name.into(),
+            Names::Own | Names::None => base_name(path)?,
+        };
+        match () {
+            () if metadata.is_dir() => self.add_folder(&Folder::named(path)?, &name),
+            () if metadata.is_file() => Item::named(path).and_then(|item| self.add(item, &name)),
+            () => {
+                self.leave_out(path, "it is no regular file");
+                Ok(())
+            }
         }
-        let file_name = entry.file_name();
-        let below = format!("{name}/{}", as_name(&file_name));
-        add(items, &path, below, &metadata, ui)?;
+    }
+
+    fn add_folder(&mut self, folder: &Folder, below: &Path) -> Result<(), Failure> {
+        self.is_alone = false;
+        for file_name in folder.names()? {
+            let name = below.join(&file_name);
+            match folder.look(&file_name)? {
+                Found::Folder(folder) => self.add_folder(&folder, &name)?,
+                Found::File(item) => self.add(item, &name)?,
+                Found::Other(why) => self.leave_out(&folder.source(&file_name), why),
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, item: Item, name: &Path) -> Result<(), Failure> {
+        if self.members.len() >= MAX_FILES {
+            return Err(Failure::usage(format!("there are more than {MAX_FILES} files"))
+                .hint("tar packs them into one: tar c FOLDER | fpaste --name FOLDER.tar"));
+        }
+        self.held_bytes += item.held_bytes();
+        if self.held_bytes > MAX_HELD_BYTES {
+            return Err(too_much_to_hold(&item.source));
+        }
+        let fault = name.to_str().map_or(Some("is not UTF-8"), name_fault);
+        if let Some(fault) = fault.filter(|_| !matches!(self.names, Names::None)) {
+            return Err(self.unusable(&item, fault));
+        }
+        self.members.push(Member { item, name: name.to_string_lossy().into_owned() });
+        Ok(())
+    }
+
+    fn unusable(&self, item: &Item, fault: &str) -> Failure {
+        let shown = clean(&item.source.to_string_lossy());
+        let failure = Failure::usage(format!("{shown} cannot be in a paste under its name, which {fault}"));
+        failure.hint(if self.is_alone { "rename it, or leave the name out with --no-name" } else { "rename it" })
+    }
+
+    fn leave_out(&self, path: &Path, why: &str) {
+        self.ui.warning(&format!("{} is left out: {why}", clean(&path.to_string_lossy())));
+    }
+}
+
+/// No two files may have one name, and none that of a folder of another, whatever the file system makes of capitals.
+fn check_apart(members: &[Member]) -> Result<(), Failure> {
+    let shown = |member: &Member| clean(&member.item.source.to_string_lossy());
+    let refused = |message: String| Failure::usage(message).hint("rename one of them, or put them into folders");
+    let mut known: HashMap<String, &Member> = HashMap::new();
+    for member in members {
+        if let Some(other) = known.insert(member.name.to_lowercase(), member) {
+            let message = format!("{} and {} would have one name in the paste", shown(other), shown(member));
+            return Err(refused(message));
+        }
+    }
+    for member in members {
+        let name = member.name.to_lowercase();
+        if let Some(file) = name.match_indices('/').find_map(|(at, _)| known.get(name.get(..at)?)) {
+            let message =
+                format!("{} would have the name of a folder in the paste, that of {}", shown(file), shown(member));
+            return Err(refused(message));
+        }
     }
     Ok(())
 }
 
 /// What a path is called in a paste. `.` and `..` are called as their folders are.
-fn base_name(path: &Path) -> Result<String, Failure> {
+fn base_name(path: &Path) -> Result<PathBuf, Failure> {
     let named = match path.file_name() {
         Some(_) => path.to_path_buf(),
         None => fs::canonicalize(path).map_err(|error| unreadable(path, &error))?,
     };
-    Ok(as_name(named.file_name().unwrap_or_default()))
-}
-
-/// A file's name as text. What is not UTF-8 gets a character that no paste takes, for where names are wanted.
-fn as_name(name: &OsStr) -> String {
-    name.to_str().map_or_else(|| "\0".to_owned(), str::to_owned)
-}
-
-fn unusable(path: &Path) -> Failure {
-    Failure::usage(format!("{} is no name that can be in a paste", clean(&path.to_string_lossy())))
-        .hint("rename it: UTF-8 without control characters and backslashes; or leave the name out with --no-name")
-}
-
-/// Why a path cannot be uploaded. A word that is no file may have been meant as a command.
-pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let shown = path.to_string_lossy();
-    let shown = without_fragment(&shown);
-    let failure = match error.kind() {
-        ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),
-        _ => Failure::usage(format!("cannot read {shown}: {error}")),
-    };
-    match shown.split_once("://") {
-        Some(("http" | "https", _)) => failure.hint("fpaste get URL downloads"),
-        _ if error.kind() == ErrorKind::NotFound => failure.hint("fpaste --help lists the commands"),
-        _ => failure,
-    }
+    Ok(named.file_name().unwrap_or_default().into())
 }
 
 /// The contents of files, one behind the other.
 struct Files<'a> {
-    items: std::slice::Iter<'a, Item>,
-    now: Option<(File, u64, &'a Item)>,
+    members: std::slice::Iter<'a, Member>,
+    now: Option<ItemReader<'a>>,
 }
 
 impl Read for Files<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if let Some((file, left, item)) = self.now.as_mut().filter(|(_, left, _)| *left > 0) {
-                let length = usize::try_from(*left).map_or(buffer.len(), |left| left.min(buffer.len()));
-                let read = file.read(buffer.get_mut(..length).unwrap_or_default());
-                let read = read.map_err(|error| io::Error::other(unreadable(&item.source, &error)))?;
-                if read == 0 && length > 0 {
-                    let shown = clean(&item.source.to_string_lossy());
-                    return Err(io::Error::other(Failure::usage(format!(
-                        "{shown} has become shorter while it was read"
-                    ))));
+            if let Some(file) = &mut self.now {
+                let read = file.read(buffer)?;
+                if read > 0 || buffer.is_empty() {
+                    return Ok(read);
                 }
-                *left -= read as u64;
-                return Ok(read);
             }
-            let Some(item) = self.items.next() else { return Ok(0) };
-            let file = File::open(&item.source).map_err(|error| io::Error::other(unreadable(&item.source, &error)))?;
-            self.now = Some((file, item.size, item));
+            let Some(member) = self.members.next() else { return Ok(0) };
+            self.now = Some(member.item.read().map_err(io::Error::other)?);
         }
     }
 }

@@ -1,22 +1,23 @@
-//! Standard input, sealed while it is read: nobody knows its size before its end.
+//! Standard input, read before it is sent: nobody knows its size before its end.
 //!
-//! Invariant: what is on the disk is ciphertext, in a file without a name; memory holds two chunks of it. Must never read
-//! more than the server takes.
+//! Invariant: what is on the disk is ciphertext, unless everybody may read it, in a file without a name; memory holds two
+//! chunks of it. Must never read more than the server takes.
 
 use super::Session;
 use super::config::create_private_folder;
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::pack::head;
-use super::upload::Stored;
+use super::upload::{Stored, too_large};
 use crate::sealed::{
-    CHUNK_BYTES, FileEntry, HEAD_BYTES, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, plaintext_bytes, sealed_bytes,
+    CHUNK_BYTES, FileEntry, HEAD_BYTES, MAX_NUMBER, Manifest, SEALED_CHUNK_BYTES, Sealer, Secrets, max_plaintext,
+    plaintext_bytes, sealed_bytes,
 };
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
 
-/// A size that is at least as long as any other, written out.
-const LONGEST_SIZE: u64 = (1 << 53) - 1;
+/// Less than this is room for in any head: a plaintext has 256 bytes at least.
+const SMALL_BYTES: u64 = 999;
 
 /// What the content is, beside its bytes.
 pub struct Described<'a> {
@@ -35,6 +36,14 @@ impl Described<'_> {
         let file = FileEntry { name: self.name.clone(), size, ..FileEntry::default() };
         Manifest { files: vec![file], reads: self.reads.map(Into::into), expires_at: self.expires_at }
     }
+
+    /// Bytes of the manifest, and of its length, for as much as fits into an upload of `limit` bytes. What has as many
+    /// digits fills them, and what has fewer leaves more room than the blanks take: so whatever fits as a file does.
+    fn longest_head(&self, limit: u64) -> Result<usize, Failure> {
+        let length = |size: u64| head(&self.manifest(size), 0).map(|head| head.len());
+        let most = max_plaintext(limit).min(MAX_NUMBER);
+        length(most.saturating_sub(length(most)? as u64).max(SMALL_BYTES))
+    }
 }
 
 /// Seals everything that comes; the upload, and how many bytes came.
@@ -48,9 +57,9 @@ pub fn seal(
     limit: u64,
     session: &Session<'_>,
 ) -> Result<(Stored, u64), Failure> {
-    let unreadable = |error: io::Error| Failure::usage(format!("cannot read {}: {error}", described.shown));
+    let unreadable = |error: io::Error| unreadable(described.shown, error);
     // The manifest comes first and tells the size: its place is kept until that is known.
-    let reserved = head(&described.manifest(LONGEST_SIZE), 0)?.len();
+    let reserved = described.longest_head(limit)?;
     let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
     let mut first = read_up_to(input, CHUNK_BYTES - reserved).map_err(unreadable)?;
     let mut size = first.len() as u64;
@@ -72,15 +81,52 @@ pub fn seal(
         }
     }
     if sealed_bytes(reserved as u64 + size) > limit {
-        return Err(Failure::new(Exit::Limit, "this is larger than the server allows")
-            .hint("fpaste info shows how much that is; compress or split it"));
+        return Err(too_large(limit, true));
     }
     if size == 0 {
-        return Err(Failure::usage(format!("{} is empty; there is nothing to upload", described.shown)));
+        return Err(nothing(described.shown));
     }
     first.splice(0..0, head(&described.manifest(size), reserved)?);
     let upload = spool.finish(first, last, plaintext_bytes(reserved as u64 + size, limit))?;
     Ok((upload, size))
+}
+
+/// Everything that comes, as it is, for everybody to read; and how many bytes came. A little stays in memory.
+///
+/// # Errors
+/// When it is more than `limit` bytes, or none, or cannot be read or kept.
+pub fn keep(input: &mut dyn Read, shown: &str, limit: u64, session: &Session<'_>) -> Result<(Stored, u64), Failure> {
+    let read = |input: &mut dyn Read| read_up_to(input, CHUNK_BYTES).map_err(|error| unreadable(shown, error));
+    let mut chunk = read(input)?;
+    let mut length = chunk.len() as u64;
+    let mut file = None;
+    if chunk.len() == CHUNK_BYTES {
+        let kept = file.insert(unnamed_file(session).map_err(not_kept)?);
+        while !chunk.is_empty() && length <= limit {
+            kept.write_all(&chunk).map_err(not_kept)?;
+            chunk = read(input)?;
+            length += chunk.len() as u64;
+        }
+    }
+    match file {
+        _ if length == 0 => Err(nothing(shown)),
+        _ if length > limit => Err(too_large(limit, false)),
+        Some(file) => Ok((Stored::File { file, offset: 0, length }, length)),
+        None => Ok((Stored::Memory(std::mem::take(&mut chunk)), length)),
+    }
+}
+
+/// Why something cannot be read, unless the error says so itself.
+pub fn unreadable(shown: &str, error: io::Error) -> Failure {
+    match error.downcast::<Failure>() {
+        Ok(failure) => failure,
+        Err(error) => Failure::usage(format!("cannot read {shown}: {error}")),
+    }
+}
+
+/// There is nothing in it.
+pub fn nothing(shown: &str) -> Failure {
+    Failure::usage(format!("{shown} is empty; there is nothing to upload"))
 }
 
 fn not_kept(error: io::Error) -> Failure {

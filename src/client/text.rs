@@ -1,34 +1,55 @@
 //! Text for people: without what a terminal would obey, without keys, sizes and durations in words.
 //!
-//! Invariant: pure functions; what comes out of the cleaning is only shown by a terminal, never obeyed. Must never let a
-//! whole key through where keys are cut.
+//! Invariant: pure functions; what comes out of the cleaning is only shown by a terminal, never obeyed, and shows where
+//! something is not. Must never let a whole key through where keys are cut.
 
-/// Whether a character would be obeyed by a terminal instead of shown: controls, and marks that reorder text.
+/// What stands where a character is not shown: without it, what is around it would read as a word that nobody wrote.
+const MARK: char = '\u{fffd}';
+
+/// Whether a character would be obeyed by a terminal instead of shown: controls, marks that reorder or break text, and
+/// what nobody sees.
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        )
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// One line of text that a terminal only shows. Line breaks become spaces.
+/// What has its place in a longer text, though nobody sees it: what joins letters and emoji, and where words may be cut.
+fn belongs_to_words(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
+}
+
+/// One line of text that a terminal only shows. Line breaks become spaces, what is not shown becomes a mark.
 pub fn clean(text: &str) -> String {
-    let one_line = text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
-    one_line.filter(|c| !is_unsafe(*c)).collect()
+    let shown = |c| match c {
+        '\n' | '\t' => ' ',
+        c if is_unsafe(c) => MARK,
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// What ends every colour.
 const RESET: &str = "\x1b[0m";
 
-/// Text of several lines that a terminal only shows, colours included, and how many characters were left out.
+/// Text of several lines that a terminal only shows, colours included, and how many characters became marks.
 pub fn clean_text(text: &str) -> (String, usize) {
     let unix = text.replace("\r\n", "\n");
-    let mut rest = unix.as_str();
+    // What some editors begin a file with is no part of the text.
+    let mut rest = unix.strip_prefix('\u{feff}').unwrap_or(&unix);
     let (mut cleaned, mut left_out, mut is_coloured) = (String::with_capacity(rest.len()), 0, false);
     while let Some(c) = rest.chars().next() {
         let colour_bytes = colour_at_start(rest);
         let (part, after) = rest.split_at(colour_bytes.unwrap_or(c.len_utf8()));
         is_coloured |= colour_bytes.is_some();
-        if colour_bytes.is_some() || matches!(c, '\n' | '\t') || !is_unsafe(c) {
+        if colour_bytes.is_some() || matches!(c, '\n' | '\t') || !is_unsafe(c) || belongs_to_words(c) {
             cleaned.push_str(part);
         } else {
+            cleaned.push(MARK);
             left_out += 1;
         }
         rest = after;
@@ -130,12 +151,30 @@ mod tests {
 
     #[test]
     fn nothing_unsafe_reaches_a_terminal() {
-        assert_eq!(clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"), "a]0;xb c31md");
-        assert_eq!(clean_text("a\r\nb\tc\x1b[2J\u{85}"), ("a\nb\tc[2J".into(), 2));
+        assert_eq!(
+            clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"),
+            "a\u{fffd}]0;x\u{fffd}b c\u{fffd}31m\u{fffd}d\u{fffd}"
+        );
+        assert_eq!(clean_text("a\r\nb\tc\x1b[2J\u{85}"), ("a\nb\tc\u{fffd}[2J\u{fffd}".into(), 2));
         assert_eq!(clean_text("\x1b[1;38:5:9mred\n"), ("\x1b[1;38:5:9mred\x1b[0m\n".into(), 0));
-        assert_eq!(clean_text("\x1b[mx\x1b[0"), ("\x1b[mx[0\x1b[0m".into(), 1));
-        assert_eq!(clean_text("\x1b[?25m\x1b[1 m\x1b]m\x1b[3\x07m"), ("[?25m[1 m]m[3m".into(), 5));
+        assert_eq!(clean_text("\x1b[mx\x1b[0"), ("\x1b[mx\u{fffd}[0\x1b[0m".into(), 1));
+        let (text, count) = clean_text("\x1b[?25m\x1b[1 m\x1b]m\x1b[3\x07m");
+        assert_eq!((text.replace('\u{fffd}', "").as_str(), count), ("[?25m[1 m]m[3m", 5));
         assert_eq!(clean("ünïcödé 🙂"), "ünïcödé 🙂");
+    }
+
+    #[test]
+    fn what_nobody_sees_is_marked() {
+        assert_eq!(clean("rlo\u{202e}gpj.txt"), "rlo\u{fffd}gpj.txt");
+        for unseen in
+            "\u{61c}\u{2028}\u{2029}\u{200b}\u{200d}\u{200f}\u{ad}\u{feff}\u{e0000}\u{e0041}\u{e007f}\u{2066}".chars()
+        {
+            assert_eq!(clean(&format!("a{unseen}b")), "a\u{fffd}b", "{unseen:?}");
+        }
+        // Joined letters and emoji are shown in a text, whose first character may say how it is written.
+        let (text, count) = clean_text("\u{feff}می\u{200c}خواهم 👩\u{200d}🔬 soft\u{ad}ly\n");
+        assert_eq!((text.as_str(), count), ("می\u{200c}خواهم 👩\u{200d}🔬 soft\u{ad}ly\n", 0));
+        assert_eq!(clean_text("a\u{202e}b\u{2028}\u{feff}c"), ("a\u{fffd}b\u{fffd}\u{fffd}c".into(), 3));
     }
 
     #[test]

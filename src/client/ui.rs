@@ -129,7 +129,9 @@ pub fn json_text(json: &Value) -> Zeroizing<String> {
     let mut line = Zeroizing::new(String::new());
     for c in Zeroizing::new(json.to_string()).chars() {
         if is_unsafe(c) {
-            let _ = write!(line, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(line, "\\u{unit:04x}");
+            }
         } else {
             line.push(c);
         }

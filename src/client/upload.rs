@@ -5,9 +5,10 @@
 
 use super::failure::{Exit, Failure};
 use super::history::Entry;
+use super::items::Item;
 use super::link::{ServerUrl, Target};
 use super::pack::Pack;
-use super::text::clean;
+use super::text::human_bytes;
 use super::transport::{Answer, Call, Payload};
 use super::{Session, challenge, password};
 use crate::clock::unix_now;
@@ -21,6 +22,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use ureq::http::Method;
 use zeroize::Zeroizing;
+
+/// A later end than was asked for by less than this is the clocks' doing.
+const EXPIRY_SLACK_SECONDS: u64 = 60;
 
 /// How something is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,8 @@ pub enum Stored {
         /// Bytes of it.
         length: u64,
     },
+    /// A file, as it is.
+    Plain(Item),
     /// Files, which are sealed while they are sent.
     Pack {
         /// Which.
@@ -98,6 +104,7 @@ impl Stored {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File { length, .. } => *length,
+            Self::Plain(item) => item.size,
             Self::Pack { bytes, .. } => sealed_bytes(*bytes),
         }
     }
@@ -105,11 +112,12 @@ impl Stored {
     /// The upload. Files are sealed anew each time, under other keys: they may have changed.
     ///
     /// # Errors
-    /// When the system has no entropy source.
+    /// When the system has no entropy source, or a file is another one now.
     pub fn read(&self) -> Result<Box<dyn Read + '_>, Failure> {
         Ok(match self {
             Self::Memory(bytes) => Box::new(bytes.as_slice()),
             Self::File { file, offset, length } => Box::new(Part { file, at: *offset, left: *length }),
+            Self::Plain(item) => Box::new(item.read()?),
             Self::Pack { pack, secrets, bytes } => {
                 let sealer = Sealer::new(secrets).map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
                 Box::new(sealer.seal(pack.read(*bytes), *bytes))
@@ -184,20 +192,9 @@ impl Upload {
     /// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
     /// link that is thought to burn must not be handed out.
     fn withdraw_unless_as_asked(&self, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
-        let wishes = &self.wishes;
-        let is = |name: &str| paste.json.get(name).and_then(Value::as_bool) == Some(true);
-        let reads = paste.json.get("reads_left").and_then(Value::as_u64);
-        let missing: Vec<&str> = [
-            (wishes.burn() && !is("burn_after_read"), "burning after the first read"),
-            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
-            (wishes.password && !is("password_protected"), "the password"),
-            (wishes.expiry_seconds.is_some() && is("sliding"), "the fixed expiry"),
-        ]
-        .into_iter()
-        .filter_map(|(is_missing, name)| is_missing.then_some(name))
-        .collect();
+        let missing = self.missing(paste);
         if missing.is_empty() {
-            if wishes.gate.is_some() && !is("proof_required") {
+            if self.wishes.gate.is_some() && !paste.is("proof_required") {
                 // What it holds needs the link all the same.
                 session.ui.warning(
                     "the server asks no reader for a proof of the link: whoever has the ID can fetch what is sealed",
@@ -219,6 +216,29 @@ impl Upload {
             .hint("the server may be older, or a proxy may drop headers that begin with X-; ask who runs it"))
     }
 
+    /// What was asked for and is not there.
+    fn missing(&self, paste: &Created) -> Vec<&'static str> {
+        let wishes = &self.wishes;
+        let reads = paste.json.get("reads_left").and_then(Value::as_u64);
+        // Where nobody is asked for the proof of a password, it can be guessed without end.
+        let has_password = match wishes.gate {
+            Some(_) => paste.is("proof_required") && paste.is("password_proof"),
+            None => paste.is("password_protected"),
+        };
+        let is_later = |asked: u64| paste.lifetime() > asked.saturating_add(EXPIRY_SLACK_SECONDS);
+        let slides = paste.is("sliding");
+        [
+            (wishes.burn() && !paste.is("burn_after_read"), "burning after the first read"),
+            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
+            (wishes.has_password() && !has_password, "the password"),
+            (wishes.expiry_seconds.is_some() && slides, "the fixed expiry"),
+            (wishes.expiry_seconds.is_some_and(is_later) && !slides, "the expiry"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, name)| is_missing.then_some(name))
+        .collect()
+    }
+
     /// Notes the paste in the history.
     pub fn remember(&self, session: &Session<'_>, paste: &Created) {
         let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
@@ -227,7 +247,8 @@ impl Upload {
             id: paste.id.clone(),
             server: session.settings.server.clone(),
             url: paste.link.clone(),
-            delete_token: clean(token),
+            // It goes into a header.
+            delete_token: token.chars().filter(char::is_ascii_graphic).collect(),
             // By our own clock, which is what they are held against.
             created_at: now,
             expires_at: now.saturating_add(paste.lifetime()),
@@ -235,7 +256,9 @@ impl Upload {
             size: self.size,
             slides: wishes.expiry_seconds.is_none(),
             burn: wishes.burn(),
-            password: paste.json.get("password_protected").and_then(Value::as_bool) == Some(true),
+            reads: wishes.reads,
+            ended_at: None,
+            password: paste.is("password_protected"),
             encrypted: wishes.encrypt,
         };
         if let Err(error) = session.history.add(&entry, now) {
@@ -251,6 +274,14 @@ impl Upload {
     }
 }
 
+/// What is larger than the server takes from us.
+pub fn too_large(limit: u64, is_encrypted: bool) -> Failure {
+    let allowed = human_bytes(limit);
+    let with = if is_encrypted { " with what encryption adds" } else { "" };
+    Failure::new(Exit::Limit, format!("this is larger than the server allows, {allowed}{with}"))
+        .hint("compress or split it; a client certificate may allow more (fpaste info)")
+}
+
 fn text(value: &str) -> Zeroizing<String> {
     Zeroizing::new(value.to_owned())
 }
@@ -261,6 +292,8 @@ pub struct Created {
     pub id: Id,
     /// Without a key.
     pub link: String,
+    /// The host that the link names, if it is another than the one that was asked.
+    pub other_host: Option<String>,
     /// All of the answer.
     pub json: Value,
 }
@@ -279,8 +312,14 @@ impl Created {
         // The server's own address when it knows it; else the one it was reached by.
         let absolute = field("url").filter(|url| url.contains("://")).and_then(|url| Target::parse(url).ok());
         let base = absolute.and_then(|target| target.server.filter(|_| target.id == id));
-        let link = base.as_ref().unwrap_or(server).join(&format!("/{id}"));
-        Ok(Self { id, link, json })
+        let base = base.as_ref().unwrap_or(server);
+        let other_host = (base.host() != server.host()).then(|| base.host().to_owned());
+        Ok(Self { link: base.join(&format!("/{id}")), other_host, id, json })
+    }
+
+    /// Whether the server says so.
+    fn is(&self, name: &str) -> bool {
+        self.json.get(name).and_then(Value::as_bool) == Some(true)
     }
 
     /// How long it lives in seconds, unless a read moves that on; the server's two times, so that its clock may be wrong.

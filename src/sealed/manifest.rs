@@ -3,6 +3,8 @@
 //! Invariant: a manifest that exists keeps every rule of the format, so that its names can be trusted to lie below the
 //! folder they are written to. Must never repair what is malformed.
 
+use super::fields::{Fields, List, Written, flag, text, whole_number};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
@@ -10,8 +12,8 @@ use std::collections::HashSet;
 pub const MAX_FILES: usize = 10_000;
 /// Most bytes of a manifest.
 pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
-/// Sizes are below this, so that every reader counts them exactly.
-const MAX_SIZE: u64 = 1 << 53;
+/// Largest number in a manifest, so that every reader counts exactly.
+pub const MAX_NUMBER: u64 = (1 << 53) - 1;
 /// Most bytes of a name, and of what stands between its slashes.
 const MAX_NAME_BYTES: usize = 1024;
 const MAX_COMPONENT_BYTES: usize = 255;
@@ -53,12 +55,14 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(Malformed);
         }
-        let json: Value = serde_json::from_slice(bytes).map_err(|_| Malformed)?;
-        let files = json.get("files").and_then(Value::as_array).ok_or(Malformed)?;
+        let json = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
+        let [files, reads, expires_at] = Fields(["files", "reads", "expires_at"]).of(json).ok_or(Malformed)?;
+        let read = |file: &Written<'_, 4>| FileEntry::read(file).ok();
+        let list = List { fields: Fields(FileEntry::FIELDS), read, most: MAX_FILES };
         let manifest = Self {
-            files: files.iter().map(FileEntry::parse).collect::<Result<_, _>>()?,
-            reads: optional(json.get("reads"), Value::as_u64)?,
-            expires_at: optional(json.get("expires_at"), Value::as_u64)?,
+            files: files.and_then(|files| list.of(files.get())).ok_or(Malformed)?,
+            reads: optional(reads, whole_number)?,
+            expires_at: optional(expires_at, whole_number)?,
         };
         manifest.check()?;
         Ok(manifest)
@@ -88,11 +92,13 @@ impl Manifest {
 
     fn check(&self) -> Result<(), Malformed> {
         let is_count = (1..=MAX_FILES).contains(&self.files.len());
-        let are_sizes = self.files.iter().all(|file| file.size < MAX_SIZE) && self.content_bytes().is_ok();
+        let are_sizes = self.files.iter().all(|file| file.size <= MAX_NUMBER) && self.content_bytes().is_ok();
+        let are_wishes = self.reads != Some(0) && self.reads.max(self.expires_at) <= Some(MAX_NUMBER);
         let names: Vec<&str> = self.files.iter().filter_map(|file| file.name.as_deref()).collect();
         let are_named = names.len() == self.files.len() || self.files.len() == 1;
         let is_good = is_count
             && are_sizes
+            && are_wishes
             && are_named
             && names.iter().all(|name| check_name(name).is_ok())
             && are_apart(&names);
@@ -101,13 +107,14 @@ impl Manifest {
 }
 
 impl FileEntry {
-    fn parse(json: &Value) -> Result<Self, Malformed> {
-        let text = |name: &str| optional(json.get(name), |value| value.as_str().map(str::to_owned));
+    const FIELDS: [&str; 4] = ["name", "type", "size", "executable"];
+
+    fn read(&[name, mime_type, size, executable]: &Written<'_, 4>) -> Result<Self, Malformed> {
         Ok(Self {
-            name: text("name")?,
-            mime_type: text("type")?,
-            size: json.get("size").and_then(Value::as_u64).ok_or(Malformed)?,
-            executable: optional(json.get("executable"), Value::as_bool)?.unwrap_or(false),
+            name: optional(name, text)?,
+            mime_type: optional(mime_type, text)?,
+            size: size.and_then(whole_number).ok_or(Malformed)?,
+            executable: optional(executable, flag)?.unwrap_or(false),
         })
     }
 
@@ -123,8 +130,8 @@ impl FileEntry {
 }
 
 /// A field that may be missing, and is of its type if it is there.
-fn optional<'a, T>(value: Option<&'a Value>, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, Malformed> {
-    value.map(|value| read(value).ok_or(Malformed)).transpose()
+fn optional<T>(written: Option<&RawValue>, read: impl Fn(&RawValue) -> Option<T>) -> Result<Option<T>, Malformed> {
+    written.map(|written| read(written).ok_or(Malformed)).transpose()
 }
 
 /// Whether a name may be in a paste.
@@ -132,14 +139,26 @@ fn optional<'a, T>(value: Option<&'a Value>, read: impl Fn(&'a Value) -> Option<
 /// # Errors
 /// When it may not.
 pub fn check_name(name: &str) -> Result<(), Malformed> {
+    name_fault(name).map_or(Ok(()), |_| Err(Malformed))
+}
+
+/// What the format forbids about a name, as the end of a sentence; `None` for one that may be in a paste.
+pub fn name_fault(name: &str) -> Option<&'static str> {
     let mut letters = name.chars();
     let is_drive = letters.next().is_some_and(|c| c.is_ascii_alphabetic()) && letters.next() == Some(':');
-    let is_component = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= MAX_COMPONENT_BYTES;
-    let is_good = name.len() <= MAX_NAME_BYTES
-        && !is_drive
-        && !name.contains(|c: char| c == '\\' || c.is_control())
-        && name.split('/').all(is_component);
-    if is_good { Ok(()) } else { Err(Malformed) }
+    let has_part = |is: fn(&str) -> bool| name.split('/').any(is);
+    Some(match () {
+        () if name.is_empty() => "is empty",
+        () if name.chars().any(char::is_control) => "has control characters",
+        () if name.contains('\\') => "has a backslash",
+        () if is_drive => "begins with a drive letter",
+        () if name.starts_with('/') => "begins with a slash",
+        () if name.ends_with('/') => "ends in a slash",
+        () if has_part(str::is_empty) => "has two slashes in a row",
+        () if has_part(|part| matches!(part, "." | "..")) => "has a part that is . or ..",
+        () if name.len() > MAX_NAME_BYTES || has_part(|part| part.len() > MAX_COMPONENT_BYTES) => "is too long",
+        () => return None,
+    })
 }
 
 /// Whether no two names are the same and none is a folder of another, also where the file system does not tell capitals.
@@ -191,20 +210,66 @@ mod tests {
             &one("{\"size\":1,\"name\":\"a\"},{\"size\":1}"),
             "{\"files\":[{\"size\":1}],\"reads\":-1}",
             "{\"files\":[{\"size\":1}],\"expires_at\":\"soon\"}",
+            "{\"files\":[{\"size\":1}],\"expires_at\":9007199254740992}",
+            "{\"files\":[{\"size\":1}],\"reads\":0}",
+            "{\"files\":[{\"size\":1}],\"reads\":-0.0}",
+            "{\"files\":[{\"size\":1}],\"reads\":null}",
+            "{\"files\":[{\"size\":1}],\"x\":01}",
+            "{\"files\":[{\"size\":1}],\"x\ty\":1}",
+            "{\"files\":[{\"size\":1}],\"x\":\"\n\"}",
+            &one("{\"size\":1,\"type\":\"\\ud800\"}"),
+            &one("{\"size\":1,\"name\":\"\\udc00\"}"),
+            &one("{\"size\":1e16}"),
+            &one("[1]"),
             "{\"files\":[{\"size\":1}]} x",
         ] {
             assert_eq!(Manifest::parse(bad.as_bytes()), Err(Malformed), "{bad}");
         }
         let unknown = "{\"files\":[{\"size\":9007199254740991,\"mode\":\"x\"}],\"later\":[1]}   ";
-        assert_eq!(Manifest::parse(unknown.as_bytes()).unwrap().files[0].size, MAX_SIZE - 1);
+        assert_eq!(Manifest::parse(unknown.as_bytes()).unwrap().files[0].size, MAX_NUMBER);
         let many = ["{\"size\":9007199254740991}"; 2].join(",");
         assert!(Manifest::parse(one(&many).as_bytes()).is_err());
     }
 
     #[test]
+    fn what_is_unknown_is_passed_over_whatever_it_is() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for unknown in [&deep, "1e999", "-0.0e-99", "\"\\ud800\"", "{\"\\udfff\":{\"files\":1}}", "null"] {
+            for json in [
+                format!("{{\"x\":{unknown},\"files\":[{{\"size\":1}}]}}"),
+                format!("{{\"files\":[{{\"x\":{unknown},\"size\":1}}],\"\\ud800\":{unknown}}}"),
+                format!(
+                    "{{\"files\":{unknown},\"reads\":{unknown},\"files\":[{{\"size\":{unknown},\"size\":1}}],\"reads\":2}}"
+                ),
+            ] {
+                let short = &json[..json.len().min(100)];
+                assert_eq!(Manifest::parse(json.as_bytes()).unwrap().files[0].size, 1, "{short}");
+            }
+        }
+        assert!(Manifest::parse(b"{\"files\":[{\"size\":1}],\"x\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn numbers_are_the_same_however_they_are_written() {
+        for (written, number) in [
+            ("1.0", 1),
+            ("1e2", 100),
+            ("0.5E+1", 5),
+            ("1200e-2", 12),
+            ("-0", 0),
+            ("1e-400", 0),
+            ("9007199254740991.0", MAX_NUMBER),
+        ] {
+            let json = format!("{{\"files\":[{{\"size\":{written}}}],\"expires_at\":{written}}}");
+            let manifest = Manifest::parse(json.as_bytes()).unwrap();
+            assert_eq!((manifest.files[0].size, manifest.expires_at), (number, Some(number)), "{written}");
+        }
+    }
+
+    #[test]
     fn names_that_may_be_written_below_a_folder() {
         for good in ["a", "a/b", "Zażółć.txt", ".hidden", "..a", "a..", "...", "ab:c", "a b", &"x".repeat(255)] {
-            assert_eq!(check_name(good), Ok(()), "{good}");
+            assert_eq!(name_fault(good), None, "{good}");
         }
         let long = vec!["x".repeat(255); 5].join("/");
         for bad in [
@@ -230,6 +295,17 @@ mod tests {
             &long,
         ] {
             assert_eq!(check_name(bad), Err(Malformed), "{bad:?}");
+        }
+        for (bad, fault) in [
+            ("", "is empty"),
+            ("..", "has a part that is . or .."),
+            ("a//b", "has two slashes in a row"),
+            ("/a", "begins with a slash"),
+            ("a/", "ends in a slash"),
+            ("a\u{1b}b", "has control characters"),
+            (long.as_str(), "is too long"),
+        ] {
+            assert_eq!(name_fault(bad), Some(fault), "{bad:?}");
         }
     }
 

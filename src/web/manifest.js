@@ -8,13 +8,16 @@ const MAX_FILES = 10000;
 const MAX_PART_BYTES = 255;
 const MAX_NAME_BYTES = 1024;
 
+/** Half a character of UTF-16, without the other half. */
+const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
 /** What a sealed paste forbids about a name, as the end of a sentence; "" for a good one. */
 function fault(name) {
   const parts = name.split("/");
   if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "has control characters";
-  if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(name)) return "is no valid Unicode";
+  if (LONE.test(name)) return "is no valid Unicode";
   if (name.includes("\\")) return "has a backslash";
   if (/^[a-z]:/i.test(name)) return "begins with a drive letter";
   if (parts.some((part) => ["", ".", ".."].includes(part))) return "is no name below a folder";
@@ -54,7 +57,7 @@ const isMissingOr = (kind, value) => value === undefined || typeof value === kin
 
 function isFile(file) {
   return file !== null && typeof file === "object" && isCount(file.size) && isMissingOr("string", file.name)
-    && isMissingOr("string", file.type) && isMissingOr("boolean", file.executable);
+    && isMissingOr("string", file.type) && !LONE.test(file.type) && isMissingOr("boolean", file.executable);
 }
 
 /** The manifest in these bytes, of a plaintext with `room` bytes behind it; null for what breaks a rule. */

@@ -296,7 +296,7 @@ fn the_list_tells_names_sizes_and_hosts() {
         ["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"]
     );
     assert!(lines[1].starts_with(id_of(&link)) && lines[1].contains(" 2.93 KiB  -"), "{text}");
-    assert!(lines[1].ends_with(&format!(" {}  a name[2J.txt", server.authority())), "{text}");
+    assert!(lines[1].ends_with(&format!(" {}  a name\u{fffd}[2J.txt", server.authority())), "{text}");
     assert!(lines[2].contains(" 5 B ") && lines[2].contains("plain,slides") && lines[2].ends_with(" -"), "{text}");
     let json = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&json[0]["size"], &json[1]["name"]), (&3000.into(), &serde_json::Value::Null));
@@ -390,8 +390,10 @@ fn the_clipboard_gets_what_was_printed() {
 fn a_raw_link_of_ciphertext_is_said_to_be_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    assert!(client.pipe("x", &["-rv"]).succeeded().stderr.contains("note: this URL gives ciphertext"));
-    assert!(!client.pipe("x", &["-rvE"]).succeeded().stderr.contains("ciphertext"));
+    let told = |options: &[&str]| client.pipe("x", options).succeeded().stderr;
+    assert!(told(&["-rv"]).contains("note: the raw URL of a sealed paste opens with fpaste get alone"));
+    assert!(told(&["-rv", "--format", "1"]).contains("note: this URL gives ciphertext"));
+    assert!(!told(&["-rvE"]).contains("fpaste get"));
 }
 
 #[test]
@@ -419,22 +421,53 @@ fn an_interrupted_upload_of_piped_data_is_kept() {
     }
 }
 
-/// The server does not tell what is gone from what is somebody else's; this machine knows that it has nothing to show.
+/// The server does not tell what is gone from what is somebody else's; this machine knows what it has to show.
 #[test]
-fn a_paste_without_a_token_may_have_been_deleted_already() {
+fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
     client.run(&["delete", &link]).succeeded();
-    let stderr = client.run(&["delete", &link]).failed(4);
-    assert!(stderr.contains(&format!("{}: this machine's history has no delete token", id_of(&link))), "{stderr}");
-    assert!(stderr.contains("hint: it may have been deleted already"), "{stderr}");
+    let stderr = client.run(&["delete", &link]).failed(3);
+    assert!(stderr.contains("hint: this machine has deleted it already"), "{stderr}");
+    let elsewhere = Client::new(&server).create("x", &[]);
+    for command in ["delete", "status"] {
+        let stderr = client.run(&[command, &elsewhere]).failed(4);
+        assert!(stderr.contains("this machine's history has no delete token"), "{stderr}");
+        assert!(stderr.contains("hint: it was made on another machine, or"), "{stderr}");
+    }
     client.configure("history = off\n");
     let stderr = client.run(&["delete", &link]).failed(4);
     assert!(stderr.contains("the history is switched off"), "{stderr}");
     // Whoever shows something is told what the server says.
     let claims = client.with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     assert!(!claims.run(&["delete", &link]).failed(3).contains("history"));
+}
+
+#[test]
+fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let burned = client.create("burned", &["-b"]);
+    let deleted = client.create("deleted", &["-x", "1h"]);
+    let lasting = client.create("lasting", &["-n", "2"]);
+    client.run(&["get", &burned]).succeeded();
+    client.run(&["delete", &deleted]).succeeded();
+    let state = |link: &str| client.run(&["status", "--json", link]).succeeded().json()["state"].clone();
+    assert_eq!((state(&burned), state(&deleted), state(&lasting)), ("read".into(), "deleted".into(), "unread".into()));
+    // What may still be there is one.
+    let listed = client.run(&["list", "--json"]).succeeded().json();
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!((&listed[0]["id"], &listed[0]["reads"]), (&id_of(&lasting).into(), &2.into()));
+    let text = client.run(&["list"]).succeeded().text();
+    assert!(text.lines().count() == 2 && text.contains("2 reads,slides"), "{text}");
+    assert_eq!(client.run(&["completions", "ids"]).succeeded().text().lines().count(), 1);
+    let all = client.run(&["list", "--status"]).succeeded().text();
+    let line = |link: &str| all.lines().find(|line| line.starts_with(id_of(link))).unwrap().to_owned();
+    assert!(line(&burned).contains("  read     ") && line(&burned).contains("  burn"), "{all}");
+    assert!(line(&deleted).contains("  deleted  ") && line(&lasting).contains("  unread   "), "{all}");
+    // A token is not shown, nor where it is.
+    assert!(!all.contains("token"));
 }
 
 #[test]

@@ -323,11 +323,12 @@ fn a_hostile_server_gets_nothing_onto_the_terminal() {
         )
     });
     let stderr = Client::with_url(&server.url).run(&["info"]).failed(1);
-    assert!(stderr.contains("a]0;ownedb fpaste: error: c") && stderr.contains("hint: 2Jd\n"), "{stderr:?}");
+    let (error, hint) = ("a\u{fffd}]0;owned\u{fffd}b fpaste: error: c", "hint: \u{fffd}2J\u{fffd}d\n");
+    assert!(stderr.contains(error) && stderr.contains(hint), "{stderr:?}");
     assert!(stderr.chars().all(|c| c == '\n' || !c.is_control()), "{stderr:?}");
-    let server = Stub::new(|_| reply("200 OK", "", "{\"name\":\"\u{9b}2J\u{202e}\"}"));
+    let server = Stub::new(|_| reply("200 OK", "", "{\"name\":\"\u{9b}2J\u{202e}\u{e0041}\"}"));
     let text = Client::with_url(&server.url).run(&["info", "--json"]).succeeded().text();
-    assert_eq!(text, "{\"name\":\"\\u009b2J\\u202e\"}\n");
+    assert_eq!(text, "{\"name\":\"\\u009b2J\\u202e\\udb40\\udc41\"}\n");
 }
 
 #[test]
@@ -362,6 +363,7 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
         (&["--format", "1", "--password-file", "password"], "the password;"),
         (&["-b", "-E", "--password-file", "password"], "burning after the first read and the password;"),
         (&["-b", "-E"], "burning"),
+        (&["--password-file", "password"], "the password;"),
         (&["-x", "1h"], "the fixed expiry;"),
     ] {
         let sliding = sliding.clone();
@@ -385,6 +387,70 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
     let stderr = client.pipe("x", &["-b"]).failed(1);
     assert!(stderr.contains("could not be deleted") && stderr.contains("fpaste delete abcd1234"), "{stderr}");
     assert_eq!(client.run(&["list", "--json"]).succeeded().json()[0]["id"], "abcd1234");
+}
+
+/// A gate that is half there: nobody would be asked for the password.
+#[test]
+fn a_sealed_paste_whose_password_the_server_does_not_ask_for_is_deleted_again() {
+    for (told, is_kept) in [
+        (r#""password_proof":true"#, false),
+        (r#""proof_required":true"#, false),
+        (r#""proof_required":true,"password_protected":true"#, false),
+        (r#""proof_required":true,"password_proof":true"#, true),
+    ] {
+        let created = CREATED.replace('}', &format!(",{told}}}"));
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", &created),
+            line => accepting(line),
+        });
+        let client = Client::with_url(&server.url);
+        client.file("password", "hunter2\n");
+        let run = client.pipe("x", &["--password-file", "password"]);
+        if is_kept {
+            run.succeeded();
+        } else {
+            let stderr = run.failed(1);
+            assert!(stderr.contains("did not take the password; the paste was deleted again"), "{stderr}");
+        }
+        assert_eq!(server.heads().contains("delete /abcd1234"), !is_kept, "{told}");
+    }
+    // Without a password nothing can be read without the link all the same.
+    let server = Stub::new(accepting);
+    let stderr = Client::with_url(&server.url).pipe("x", &[]).succeeded().stderr;
+    assert!(stderr.contains("warning: the server asks no reader for a proof of the link"), "{stderr}");
+}
+
+#[test]
+fn a_paste_that_the_server_keeps_longer_than_was_asked_is_deleted_again() {
+    for (lifetime, is_kept) in [(3600, true), (3660, true), (60, true), (3661, false), (u64::MAX - 5, false)] {
+        let created = CREATED.replace("99999999999", &(lifetime + 1).to_string());
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", &created),
+            line => accepting(line),
+        });
+        let run = Client::with_url(&server.url).pipe("x", &["-x", "1h"]);
+        if is_kept {
+            run.succeeded();
+        } else {
+            assert!(run.failed(1).contains("did not take the expiry; the paste was deleted again"), "{lifetime}");
+        }
+    }
+}
+
+#[test]
+fn a_link_to_another_server_is_noted() {
+    let elsewhere = CREATED.replace("/abcd1234\"", "https://paste.example.org:8443/p/abcd1234\"");
+    let server = Stub::new(move |line| match line {
+        line if line.starts_with("POST") => reply("201 Created", "", &elsewhere),
+        line => accepting(line),
+    });
+    let run = Client::with_url(&server.url).pipe("x", &["-v"]).succeeded();
+    assert!(run.line().starts_with("https://paste.example.org:8443/p/abcd1234#"), "{}", run.line());
+    assert!(run.stderr.contains("note: the link names another server: paste.example.org:8443\n"), "{}", run.stderr);
+    let quiet = Client::with_url(&server.url).pipe("x", &["-vq"]).succeeded();
+    assert!(!quiet.stderr.contains("another server"), "{}", quiet.stderr);
+    let plain = Client::with_url(&Stub::new(accepting).url).pipe("x", &["-v"]).succeeded();
+    assert!(!plain.stderr.contains("another server"), "{}", plain.stderr);
 }
 
 #[test]

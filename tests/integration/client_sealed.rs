@@ -373,6 +373,9 @@ fn limits_and_passwords_are_sealed_in_too() {
     }
     client.run(&["get", "-p", &link]).failed(3);
     assert!(!server.log().contains("hunter2"));
+    // An end that no reader can count to is the last one that they can.
+    let link = client.create("x", &["-x", "99999999999999999999d"]);
+    assert_eq!(opened(&stored(&server, &link), &link, None).0.expires_at, Some((1 << 53) - 1));
 }
 
 #[test]
