@@ -344,7 +344,7 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     let flag = |name: &str| paste.get(name).and_then(Value::as_bool).unwrap_or(false);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     lines.push(("burns", yes(flag("burn_after_read"))));
-    lines.extend(number("reads_left").map(|left| ("reads left", left.to_string())));
+    lines.extend(number("reads_left").map(|left| ("left", left.to_string())));
     lines.push(("password", yes(flag("password_protected"))));
     lines.extend(paste.get("owner").and_then(Value::as_str).map(|owner| ("owner", clean(owner))));
     write_table(&lines)

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Files of one name there may be: the same paste read with several wrong keys is burned once.
 const MAX_TRIES: u32 = 100;
+/// Characters of an ID in a name. A message shows nothing that is long enough to be a key, and has to show the path.
+const MAX_ID_CHARS: usize = 24;
 
 /// A file that holds what was burned.
 pub struct Kept(PathBuf);
@@ -20,6 +22,7 @@ pub struct Kept(PathBuf);
 impl Kept {
     /// Writes it into the first of [`folders`] where that works; `None` if nowhere.
     pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
+        let id: String = id.as_str().chars().take(MAX_ID_CHARS).collect();
         write_somewhere(session, &format!("fpaste-{id}"), content).map(Self)
     }
 

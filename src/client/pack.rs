@@ -4,6 +4,7 @@
 //! symbolic link that was not named, nor hold a file in memory.
 
 use super::failure::Failure;
+use super::link::is_id_with_key;
 use super::text::{clean, without_fragment};
 use super::ui::Ui;
 use crate::sealed::{FileEntry, MAX_FILES, Malformed, Manifest, check_name};
@@ -190,14 +191,17 @@ fn unusable(path: &Path) -> Failure {
 
 /// Why a path cannot be uploaded. A word that is no file may have been meant as a command.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let shown = path.to_string_lossy();
-    let shown = without_fragment(&shown);
+    let given = path.to_string_lossy();
+    let shown = without_fragment(&given);
     let failure = match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),
         _ => Failure::usage(format!("cannot read {shown}: {error}")),
     };
     match shown.split_once("://") {
         Some(("http" | "https", _)) => failure.hint("fpaste get URL downloads"),
+        _ if error.kind() == ErrorKind::NotFound && is_id_with_key(&given) => {
+            failure.hint("if it names a paste: fpaste get 'ID#KEY'")
+        }
         _ if error.kind() == ErrorKind::NotFound => failure.hint("fpaste --help lists the commands"),
         _ => failure,
     }

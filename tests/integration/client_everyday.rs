@@ -467,3 +467,18 @@ fn info_says_whether_this_client_has_to_work() {
         assert!(text.lines().any(|line| line.starts_with("work") && line.ends_with(shown)), "{text}");
     }
 }
+
+#[test]
+fn an_id_with_its_key_is_a_paste_that_get_reads() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &["-n", "2"]);
+    let named = link.rsplit('/').next().unwrap();
+    let stderr = client.run(&[named]).failed(2);
+    assert!(stderr.contains("hint: if it names a paste: fpaste get 'ID#KEY'"), "{stderr}");
+    // A slash that a program has added to a link changes nothing, and columns do not run together.
+    assert_eq!(client.run(&["get", &link.replace('#', "/#")]).succeeded().text(), "x");
+    assert!(client.run(&["get", "-m", &link.replace('#', "/raw/#")]).succeeded().text().contains("left      1\n"));
+    let wrong = format!("{}!", &link[..link.len() - 1]);
+    assert!(client.run(&["get", &wrong]).failed(2).contains("one character of it is wrong"));
+}

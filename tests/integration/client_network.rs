@@ -108,22 +108,33 @@ fn credentials_go_to_the_configured_server_on_every_request() {
 #[test]
 fn a_redirect_takes_no_credential_along() {
     let elsewhere = Stub::new(accepting);
-    let location = format!("Location: {}/abcd1234/raw\r\n", elsewhere.url);
+    let location = format!("Location: {}/abcd1234\r\n", elsewhere.url);
     let ours = Stub::new(move |line| match line {
-        line if line.starts_with("GET /here") => reply("302 Found", "Location: /abcd1234\r\n", ""),
         line if line.contains("/challenge") || line.starts_with("GET / ") => accepting(line),
+        line if line.contains("/elsewhere") => reply("200 OK", "", "content"),
+        line if line.contains("/raw") => reply("302 Found", "Location: /p/../elsewhere/raw\r\n", ""),
         _ => reply("301 Moved Permanently", &location, ""),
     });
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     client.file("password", "hunter2\n");
-    let run = client.run(&["get", "--password-file", "password", "abcd1234"]).succeeded();
-    assert_eq!(run.text(), "content");
-    assert!(ours.heads().contains("hunter2") && ours.heads().contains("abab"), "{}", ours.heads());
-    let seen = elsewhere.heads();
-    assert!(!seen.contains("hunter2") && !seen.contains("x-ssl") && seen.contains("get /abcd1234/raw"), "{seen}");
+    // What tells nothing is followed, on the same host as elsewhere: without the credentials.
+    assert_eq!(client.run(&["get", "abcd1234"]).succeeded().text(), "content");
+    let seen = ours.heads();
+    let behind = seen.split("get /p/../elsewhere").nth(1).unwrap();
+    assert!(seen.contains("x-ssl-client-sha1: abab") && !behind.contains("x-ssl"), "{seen}");
+    assert!(elsewhere.heads().contains("get /abcd1234") && !elsewhere.heads().contains("x-ssl"));
+    // A secret is not, and what it is for would fail without it.
+    let stderr = client.run(&["get", "--password-file", "password", "abcd1234"]).failed(1);
+    assert!(
+        stderr.contains("redirects to ") && stderr.contains("/p/../elsewhere/raw, and what opens a paste"),
+        "{stderr}"
+    );
+    assert_eq!(ours.heads().matches("hunter2").count(), 1, "{}", ours.heads());
     // A paste or a deletion is not sent elsewhere at all.
-    assert!(client.pipe("x", &[]).failed(1).contains("hint: use that address with -s"));
-    client.run(&["delete", "abcd1234"]).failed(1);
+    let stderr = client.pipe("x", &[]).failed(1);
+    assert!(stderr.contains("hint: use that address with -s"), "{stderr}");
+    let stderr = client.run(&["delete", "abcd1234"]).failed(1);
+    assert!(stderr.contains(&format!("if you trust it: {}", elsewhere.url)), "{stderr}");
     assert!(!elsewhere.heads().contains("post") && !elsewhere.heads().contains("delete"));
 }
 
