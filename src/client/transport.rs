@@ -119,6 +119,17 @@ impl Answer {
         header(&self.headers, name)
     }
 
+    /// Whether this is a flaskpaste server that says that there is no such paste; any proxy may answer 404.
+    pub fn is_not_found(&self) -> bool {
+        self.status == 404 && self.code().is_some_and(|code| code == "not_found")
+    }
+
+    /// The code of a flaskpaste server's refusal.
+    pub fn code(&self) -> Option<String> {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        json.get("code")?.as_str().map(str::to_owned)
+    }
+
     /// The answer if it has this status, else the server's refusal.
     ///
     /// # Errors
@@ -161,7 +172,8 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     header(headers, name)?.parse().ok()
 }
 
-fn not_flaskpaste() -> Failure {
+/// The answer is a proxy's, or some other server's.
+pub fn not_flaskpaste() -> Failure {
     Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
         .hint("check the server's address, with its path if it has one; fpaste -v shows what was asked")
 }

@@ -29,6 +29,8 @@ mod client_everyday;
 #[cfg(feature = "client")]
 mod client_keeping;
 #[cfg(feature = "client")]
+mod client_leases;
+#[cfg(feature = "client")]
 mod client_network;
 #[cfg(feature = "client")]
 mod client_proxy;
