@@ -338,6 +338,7 @@ fn get(given: &Given) -> Result<Get, Failure> {
         meta,
         json: given.has("json"),
         list: given.has("list"),
+        first_format: given.choice("format", flags::FORMATS, "2")? == "1",
         output,
         password,
     })

@@ -172,6 +172,8 @@ pub struct Get {
     pub meta: bool,
     /// As JSON.
     pub json: bool,
+    /// Whether the paste is said to be of the first format, whose password is the server's.
+    pub first_format: bool,
     /// Where to.
     pub output: Output,
     /// Password.

@@ -2,23 +2,31 @@
 //!
 //! Invariant: what the server checks is derived from the link and the password, and goes to the paste's own server alone.
 //! A read of a limited paste is confirmed only once its content has been delivered. Must never take a read that cannot be
-//! used: without the key that opens it.
+//! used, without the key that opens it, nor send the password of a sealed paste, whatever the server says of it.
 
 use super::command::{Get, PasswordSource};
 use super::failure::{Exit, Failure};
-use super::leases::{Held, NewLease};
+use super::history::Entry;
+use super::leases::{self, Held};
 use super::link::Target;
 use super::text::human_seconds;
-use super::transport::{Answer, Call, Content, Opened};
+use super::transport::{Answer, Call, Content, Opened, not_flaskpaste};
 use super::{Located, Session, password};
-use crate::clock::{parse_http_date, unix_now};
+use crate::clock::{UnixSeconds, parse_http_date, unix_now};
+use crate::paste::Id;
 use crate::sealed::Secrets;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use std::io::{self, Read};
+use std::time::Duration;
 use ureq::http::Method;
 use zeroize::Zeroizing;
+
+/// Pauses before a confirmation is tried again.
+const CONFIRMATION_PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
+/// What to say where nobody knows whether the server has taken a read.
+const MAY_BE_TAKEN: &str = "the read may be taken all the same; it ends by itself then, as a rule after ten minutes, and the last one with the paste";
 
 /// What the server says of a paste.
 #[derive(Clone, Default)]
@@ -26,12 +34,15 @@ use zeroize::Zeroizing;
 pub struct Facts {
     /// Whether its reads are limited.
     pub is_limited: bool,
+    /// How many of them there are, with the one that is ours.
+    pub reads: Option<u64>,
     /// Whether the first read was meant to be the last.
     pub burns: bool,
     /// When it goes.
     pub expires_at: Option<u64>,
     is_binary: bool,
     has_gate: bool,
+    has_password: bool,
     has_password_proof: bool,
 }
 
@@ -41,18 +52,38 @@ impl Facts {
         Self { is_limited: true, ..Self::default() }
     }
 
+    /// Whether the read that is ours is the last there is.
+    pub fn is_last_read(&self) -> bool {
+        self.burns || self.reads == Some(1)
+    }
+
     fn of(paste: &Value) -> Self {
         let flag = |name: &str| paste.get(name).and_then(Value::as_bool) == Some(true);
         let number = |name: &str| paste.get(name).and_then(Value::as_u64);
         Self {
             is_limited: number("reads_left").is_some() || flag("burn_after_read"),
+            reads: number("reads_left"),
             burns: flag("burn_after_read"),
             expires_at: number("expires_at"),
             is_binary: paste.get("mime_type").and_then(Value::as_str) == Some("application/octet-stream"),
             has_gate: flag("proof_required"),
+            has_password: flag("password_protected"),
             has_password_proof: flag("password_proof"),
         }
     }
+
+    /// Counts our own read in, of which the server says how many it leaves.
+    fn count(&mut self, reads_left: Option<u64>) {
+        self.reads = self.reads.max(reads_left.map(|left| left.saturating_add(1)));
+    }
+}
+
+/// What became of a confirmation.
+pub enum Confirmed {
+    /// The read has ended.
+    Ended,
+    /// The server could not be told; the read ends by itself then.
+    Later(UnixSeconds),
 }
 
 /// A paste that may be read.
@@ -60,7 +91,7 @@ pub struct Fetch<'a> {
     session: &'a Session<'a>,
     target: &'a Target,
     located: &'a Located,
-    /// What the server says of it; nothing where an earlier run holds its last read.
+    /// What the server says of it.
     pub facts: Facts,
     /// What opens it, where the link has a key.
     pub secrets: Option<Secrets>,
@@ -88,26 +119,44 @@ impl<'a> Fetch<'a> {
             headers: Vec::new(),
             lease: Held::find(session, &located.server, &target.id),
         };
-        if let Some(lease) = &fetch.lease {
-            session.ui.note("an earlier run has begun to read this paste; going on with that");
-            fetch.facts = Facts {
-                is_limited: true,
-                burns: lease.burns,
-                has_password_proof: lease.has_password,
-                ..Facts::default()
-            };
-        } else {
-            let answer = session.transport.send(&metadata_call(target, located))?;
-            if matches!(answer.status, 404 | 429 | 500..) {
-                return Err(refusal(&answer));
-            }
-            // Other refusals are the content's to explain.
-            let paste = answer.expect(200).and_then(|answer| answer.json()).unwrap_or_default();
-            fetch.facts = Facts::of(&paste);
-            fetch.expect_key(options)?;
+        match fetch.find_facts().and_then(|()| fetch.expect_key(options)).and_then(|()| fetch.unlock(options)) {
+            Ok(()) => Ok(fetch),
+            Err(failure) => Err(fetch.not_delivered(failure)),
         }
-        fetch.unlock(options)?;
-        Ok(fetch)
+    }
+
+    /// Asks what is known of the paste. A lease is shown only to who says that reads are counted, or that there is no such
+    /// paste: whose last read is ours is gone to everybody else.
+    fn find_facts(&mut self) -> Result<(), Failure> {
+        let transport = &self.session.transport;
+        let mut answer = transport.send(&metadata_call(self.target, self.located))?;
+        if let Some(lease) = self.lease.as_ref().filter(|_| answer.status == 404) {
+            let mut call = metadata_call(self.target, self.located);
+            call.headers.push(("X-Lease", lease.secret.clone()));
+            answer = transport.send(&call)?;
+            self.forget_if_ended(&answer);
+        }
+        let is_gone = answer.is_not_found();
+        let paste = well_formed(answer, &self.target.id).map_err(|failure| {
+            match leases::elsewhere(self.session, &self.target.id).filter(|_| is_gone && self.lease.is_none()) {
+                Some(server) => failure.hint(format!("a read of it is yours under {server}; use that address")),
+                None => failure,
+            }
+        })?;
+        self.facts = Facts::of(&paste);
+        self.lease.take_if(|_| !self.facts.is_limited);
+        if self.lease.is_some() {
+            self.facts.count(self.facts.reads);
+            self.session.ui.note("an earlier run has begun to read this paste; going on with that");
+        }
+        Ok(())
+    }
+
+    /// Forgets a lease that a flaskpaste server does not know any more.
+    fn forget_if_ended(&mut self, answer: &Answer) {
+        if let Some(lease) = self.lease.take_if(|_| answer.is_not_found()) {
+            lease.forget();
+        }
     }
 
     /// Takes a read where they are limited, and the server knows leases.
@@ -131,6 +180,10 @@ impl<'a> Fetch<'a> {
             return Err(Failure::usage("the link has no key, and the server gives this paste only to who has it")
                 .hint(whole_link));
         }
+        if self.is_ours_and_encrypted() && options.password != PasswordSource::None && !options.first_format {
+            return Err(Failure::usage("this paste is encrypted, and its password is not for the server")
+                .hint(format!("{whole_link}; if the paste is of format 1, fpaste get --format 1 -p sends it")));
+        }
         if self.facts.is_limited && self.facts.is_binary && !options.force {
             return Err(Failure::usage("this paste is encrypted, its reads are counted, and the link has no key")
                 .hint(format!("{whole_link}; --force takes the paste as it is")));
@@ -141,20 +194,13 @@ impl<'a> Fetch<'a> {
     /// Derives what opens the paste, and what proves it to the server.
     fn unlock(&mut self, options: &Get) -> Result<(), Failure> {
         let Some(key) = &self.target.key else { return Ok(()) };
-        let may_have_one = password::is_in_environment() || self.session.ui.is_watched();
-        let password = if self.facts.has_password_proof {
-            if options.password == PasswordSource::None && !may_have_one {
-                return Err(Failure::new(Exit::Denied, "this paste is protected by a password")
-                    .hint("use -p to be asked for it, or --password-file"));
-            }
-            let source = match &options.password {
-                PasswordSource::None => &PasswordSource::Ask,
-                given => given,
-            };
-            password::text_for_reading(source, self.session, &self.target.id)?
-        } else {
-            None
-        };
+        if options.first_format && self.facts.has_gate {
+            return Err(Failure::usage("this paste is sealed, and not of format 1").hint("leave --format 1 away"));
+        }
+        if self.facts.has_password && !self.facts.has_gate && !self.takes_server_password(options) {
+            return Err(wants_password());
+        }
+        let password = self.sealed_password(options)?;
         let secrets = Secrets::new(key, password.as_ref().map(|password| password.as_str()));
         if self.facts.has_gate {
             let text = |proof: &[u8]| Zeroizing::new(URL_SAFE_NO_PAD.encode(proof));
@@ -165,6 +211,39 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
+    /// Whether a password may go to the server: with a key in the link only because the person says that it is the
+    /// server's, for the server itself would say so of any paste.
+    fn takes_server_password(&self, options: &Get) -> bool {
+        self.target.key.is_none() || options.first_format
+    }
+
+    /// The password that the server never sees. One that was given counts also where the server knows of none: a proxy may
+    /// have dropped what it was told when the paste was made.
+    fn sealed_password(&self, options: &Get) -> Result<Option<Zeroizing<String>>, Failure> {
+        let is_given = options.password != PasswordSource::None;
+        if options.first_format || !self.facts.has_password_proof && (self.facts.has_gate || !is_given) {
+            return Ok(None);
+        }
+        if is_given {
+            return password::text_for_reading(&options.password, self.session, &self.target.id);
+        }
+        // A server that is not ours does not get the environment's by saying that there is a password.
+        if password::is_in_environment() && self.located.is_ours {
+            return password::text_for_reading(&PasswordSource::Ask, self.session, &self.target.id);
+        }
+        if self.session.ui.is_watched() {
+            return password::typed(&self.place(), self.session).map(Some);
+        }
+        Err(Failure::new(Exit::Denied, "this paste is protected by a password")
+            .hint("use -p to be asked for it, or --password-file"))
+    }
+
+    /// What is read, for a question; with its server where that is not ours.
+    fn place(&self) -> String {
+        let id = &self.target.id;
+        if self.located.is_ours { format!("paste {id}") } else { format!("paste {id} of {}", self.located.server) }
+    }
+
     /// Asks with what opens the paste; a password that the server checks, and that turns out to be needed, is taken from the
     /// environment, or asked for if somebody is there. A server that is not ours does not get the environment's by saying so.
     fn ask<T>(
@@ -173,19 +252,18 @@ impl<'a> Fetch<'a> {
         ask: impl Fn(&Self) -> Result<T, Failure>,
         status: impl Fn(&T) -> u16,
     ) -> Result<T, Failure> {
-        if self.headers.is_empty() && self.lease.is_none() {
+        let may_send = self.takes_server_password(options) && !self.facts.has_gate && self.lease.is_none();
+        if self.headers.is_empty() && may_send {
             self.headers.extend(password::for_reading(&options.password, self.session, &self.target.id)?);
         }
         let answer = ask(self)?;
-        if status(&answer) != 401 || options.password != PasswordSource::None {
+        if status(&answer) != 401 || options.password != PasswordSource::None || !may_send {
             return Ok(answer);
         }
-        let from_environment = password::is_in_environment() && self.located.is_ours;
-        if from_environment {
+        if password::is_in_environment() && self.located.is_ours {
             self.headers.extend(password::for_reading(&PasswordSource::Ask, self.session, &self.target.id)?);
         } else if self.session.ui.is_watched() {
-            let place = format!("paste {} of {}", self.target.id, self.located.server);
-            self.headers.push(password::typed_for_reading(&place, self.session)?);
+            self.headers.push(password::typed_for_reading(&self.place(), self.session)?);
         } else {
             return Ok(answer);
         }
@@ -199,31 +277,40 @@ impl<'a> Fetch<'a> {
             let path = format!("/{}/lease", fetch.target.id);
             fetch.session.transport.send(&fetch.call(Method::POST, path, fetch.headers.clone()))
         };
-        let answer = self.ask(options, take, |answer| answer.status)?;
+        let place = leases::Place::prepare(self.session, &self.target.id);
+        let answer = self.ask(options, take, |answer| answer.status).map_err(|failure| match failure.exit {
+            Exit::Network => failure.add_hint(MAY_BE_TAKEN),
+            _ => failure,
+        })?;
         // The paste was there just now: it is the route that is not. If not, the read itself will say so.
-        if matches!(answer.status, 404 | 405) {
+        if matches!(answer.status, 404 | 405) && answer.json().is_ok() {
             return Ok(None);
         }
         if answer.status != 201 {
-            return Err(refusal(&answer));
+            return Err(self.refusal(options, &answer));
         }
-        let (server_now, json) = (answer.header("Date").and_then(parse_http_date), answer.json()?);
-        let lease = json.get("lease").and_then(Value::as_str);
-        let ends = json.get("expires_at").and_then(Value::as_u64);
-        let (Some(lease), Some(ends)) = (lease, ends) else { return Ok(None) };
-        let now = unix_now();
-        let new = NewLease {
-            secret: lease,
-            expires_at: now + ends.saturating_sub(server_now.unwrap_or(now)),
-            burns: self.facts.burns,
-            has_password: self.facts.has_password_proof,
+        let (server_now, json) = (answer.header("Date").and_then(parse_http_date), answer.json().unwrap_or_default());
+        let number = |name: &str| json.get(name).and_then(Value::as_u64);
+        let lease = json.get("lease").and_then(Value::as_str).and_then(leases::as_lease);
+        // Another read would be taken by whoever goes on without this one.
+        let (Some(lease), Some(ends)) = (lease, number("expires_at")) else {
+            return Err(
+                Failure::new(Exit::Network, "the server's answer to taking a read cannot be used").hint(MAY_BE_TAKEN)
+            );
         };
-        Ok(Some(Held::keep(self.session, &self.located.server, &self.target.id, &new)))
+        self.facts.count(number("reads_left"));
+        let ends = leases::ends_in(ends.saturating_sub(server_now.unwrap_or_else(unix_now)));
+        Ok(Some(place.fill(self.session, &self.located.server, &self.target.id, lease, ends)))
     }
 
     /// Whether this machine made the paste and encrypted it.
     pub fn is_ours_and_encrypted(&self) -> bool {
         self.located.entry.as_ref().is_some_and(|entry| entry.encrypted)
+    }
+
+    /// What the history knows of it.
+    pub fn entry(&self) -> Option<&'a Entry> {
+        self.located.entry.as_ref()
     }
 
     /// Whether the content can be fetched more than once.
@@ -248,12 +335,12 @@ impl<'a> Fetch<'a> {
         };
         match self.ask(options, read, status)? {
             Opened::Content(content) => Ok(content),
+            Opened::Answer(answer) if answer.status == 404 && self.lease.is_some() && !answer.is_not_found() => {
+                Err(not_flaskpaste())
+            }
             Opened::Answer(answer) => {
-                // The lease has ended, and with it the read.
-                if let Some(lease) = self.lease.take_if(|_| answer.status == 404) {
-                    lease.forget();
-                }
-                Err(refusal(&answer))
+                self.forget_if_ended(&answer);
+                Err(self.refusal(options, &answer))
             }
         }
     }
@@ -295,18 +382,40 @@ impl<'a> Fetch<'a> {
         Call { headers, ..Call::new(method, &self.located.server, path, self.located.is_ours) }
     }
 
-    /// Confirms the read: its content has been delivered. A confirmation that gets lost happens by itself when the lease
-    /// ends.
-    pub fn confirm(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        let headers = vec![("X-Lease", lease.secret.clone())];
-        let path = format!("/{}", self.target.id);
-        let outcome = self.session.transport.send(&self.call(Method::DELETE, path, headers));
-        self.session.ui.trace(|| match outcome.map(|answer| answer.status) {
-            Ok(status) => format!("the read was confirmed: {status}"),
-            Err(failure) => format!("the read could not be confirmed: {}", failure.message),
-        });
-        lease.forget();
+    /// Confirms the read that was taken: its content has been delivered. `None` where none was.
+    pub fn confirm(&mut self) -> Option<Confirmed> {
+        let lease = self.lease.take()?;
+        for pause in CONFIRMATION_PAUSES.map(Some).into_iter().chain([None]) {
+            let headers = vec![("X-Lease", lease.secret.clone())];
+            let outcome =
+                self.session.transport.send(&self.call(Method::DELETE, format!("/{}", self.target.id), headers));
+            // One that has ended by itself counts, too.
+            if outcome.as_ref().is_ok_and(|answer| answer.status == 200 || answer.is_not_found()) {
+                lease.forget();
+                return Some(Confirmed::Ended);
+            }
+            self.session.ui.trace(|| match outcome {
+                Ok(answer) => format!("the read could not be confirmed: {}", answer.status),
+                Err(failure) => format!("the read could not be confirmed: {}", failure.message),
+            });
+            pause.into_iter().for_each(std::thread::sleep);
+        }
+        Some(Confirmed::Later(lease.expires_at))
+    }
+
+    /// Whether the server still has a paste whose last read is confirmed.
+    pub fn is_still_there(&self) -> bool {
+        let answer = self.session.transport.send(&metadata_call(self.target, self.located));
+        answer.is_ok_and(|answer| well_formed(answer, &self.target.id).is_ok())
+    }
+
+    /// A refusal, told in this program's words where the link or the password is at fault.
+    fn refusal(&self, options: &Get, answer: &Answer) -> Failure {
+        match answer.code().as_deref() {
+            Some("proof_wrong") => wrong_key(),
+            _ if answer.status == 401 && !self.takes_server_password(options) => wants_password(),
+            _ => answer.refused(),
+        }
     }
 
     /// A failure to deliver a read that was taken, and that the next run may deliver.
@@ -337,17 +446,27 @@ pub fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
     }
 }
 
-/// A refusal, told in this program's words where the link is at fault.
-fn refusal(answer: &Answer) -> Failure {
-    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    if json.get("code").and_then(Value::as_str) == Some("proof_wrong") {
-        return wrong_key();
-    }
-    answer.refused()
+/// What a flaskpaste server knows of a paste. Nothing else is believed: a proxy's page would hide that reads are counted.
+fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
+    let paste = answer.expect(200)?.json()?;
+    let named = paste.get("id").and_then(Value::as_str).and_then(|named| named.parse::<Id>().ok());
+    if named.as_ref() == Some(id) { Ok(paste) } else { Err(not_flaskpaste()) }
+}
+
+/// The server of a paste that may be sealed asks for what it must never see.
+fn wants_password() -> Failure {
+    Failure::new(Exit::Denied, "the server asks for the password itself, which it should never see of a sealed paste")
+        .hint("if the paste is of format 1, whose password is the server's: fpaste get --format 1 -p")
 }
 
 /// The link is not that of the paste.
 pub fn wrong_key() -> Failure {
     Failure::new(Exit::Decryption, "the key in the link does not belong to this paste")
         .hint("check that the link is complete; nothing was read")
+}
+
+/// The password is not that of the paste, or the link is not: it takes both to tell.
+pub fn wrong_password() -> Failure {
+    Failure::new(Exit::Denied, "the password does not open this paste")
+        .hint("check the password, and that the link is complete; nothing was written")
 }

@@ -207,7 +207,9 @@ pub const FLAGS: &[Flag] = &[
     .takes("FILE"),
     Flag::new(&[Name::Create], '-', "name", "what standard input is called in the paste").takes("NAME"),
     Flag::new(&[Name::Create], '-', "no-name", "leave file names out"),
-    Flag::new(&[Name::Create], '-', "format", "1: what older programs read; 2: sealed [2]").takes("N").one_of(FORMATS),
+    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
+        .takes("N")
+        .one_of(FORMATS),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),

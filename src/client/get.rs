@@ -7,9 +7,9 @@
 use super::command::{Get, Output};
 use super::extract::extract;
 use super::failure::{Exit, Failure};
-use super::fetch::{Facts, Fetch, metadata_call};
+use super::fetch::{Confirmed, Facts, Fetch, metadata_call};
 use super::kept::Kept;
-use super::leases::Held;
+use super::leases;
 use super::link::{self, Target};
 use super::plaintext::{OneFile, Plaintext};
 use super::prompt::line_of_stdin;
@@ -83,27 +83,15 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     // Before the content is taken: what cannot be written should burn nothing.
     let place = Place::open(options, session)?;
     let mut fetch = Fetch::look(options, session, &target, &located)?;
-    if options.list && fetch.facts.is_limited {
+    if options.list && fetch.facts.is_limited && !fetch.is_leased() {
         return Err(Failure::usage("the reads of this paste are counted, and to list it would take one")
             .hint("fpaste get -m shows what the server knows of it"));
     }
     fetch.take(options)?;
-    let outcome = deliver(options, &mut fetch, &target, place, session);
-    let is_delivered = matches!(outcome, Ok(Delivered::Whole));
-    if is_delivered {
-        fetch.confirm();
-    }
-    if fetch.facts.burns && (is_delivered || matches!(outcome, Ok(Delivered::Taken))) {
-        // Last: the content does not wait for a history that is locked, nor is it withheld for one that is broken.
-        if let Some(entry) = &located.entry {
-            let _ = session.history.remove(&entry.server, &entry.id);
-        }
-    }
-    match outcome {
-        Ok(Delivered::Whole) if fetch.facts.burns => {
-            session.ui.note("that was the only read; the server has forgotten the paste");
-        }
-        Ok(Delivered::Whole | Delivered::Taken) => {}
+    match deliver(options, &mut fetch, &target, place, session) {
+        Ok(Delivered::Whole) if !options.list => confirm(&mut fetch, session),
+        Ok(Delivered::Whole) => {}
+        Ok(Delivered::Taken) => forget_burned(&fetch, session),
         Ok(Delivered::InPart(what)) => {
             let fate = fetch.fate().unwrap_or_else(|| "-o FILE writes the content as it is".to_owned());
             session.ui.warning(&format!("{what}; {fate}"));
@@ -111,6 +99,36 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
         Err(failure) => return Err(fetch.not_delivered(failure)),
     }
     Ok(())
+}
+
+/// Tells the server that the content was delivered, and the person what became of the paste.
+fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
+    match fetch.confirm() {
+        Some(Confirmed::Later(ends)) => {
+            session.ui.warning(&format!(
+                "the server could not be told that the paste was read; it ends the read by itself at {}",
+                rfc3339(ends)
+            ));
+            return;
+        }
+        Some(Confirmed::Ended) if fetch.facts.is_last_read() && fetch.is_still_there() => {
+            session.ui.warning("that was the last read, and the server still has the paste");
+            return;
+        }
+        _ => {}
+    }
+    forget_burned(fetch, session);
+    if fetch.facts.burns {
+        session.ui.note("that was the only read; the server has forgotten the paste");
+    }
+}
+
+/// Forgets a paste of ours that is gone. Last: the content does not wait for a history that is locked, nor is it withheld
+/// for one that is broken.
+fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
+    if let Some(entry) = fetch.entry().filter(|_| fetch.facts.burns) {
+        let _ = session.history.remove(&entry.server, &entry.id);
+    }
 }
 
 /// How much of the content has arrived.
@@ -223,10 +241,13 @@ fn deliver_files(
 
 /// Says where the server treats the paste otherwise than its sender has asked.
 fn warn_of_differences(manifest: &Manifest, facts: &Facts, session: &Session<'_>) {
-    if let Some(reads) = manifest.reads.filter(|_| !facts.is_limited) {
-        session
-            .ui
-            .warning(&format!("the sender wanted it to be read {reads} times at most; the server does not limit it"));
+    let allowed = match facts.reads {
+        _ if !facts.is_limited => Some("does not limit it".to_owned()),
+        Some(allowed) if manifest.reads.is_some_and(|reads| reads < allowed) => Some(format!("allowed {allowed}")),
+        _ => None,
+    };
+    if let (Some(reads), Some(allowed)) = (manifest.reads, allowed) {
+        session.ui.warning(&format!("the sender wanted it to be read {reads} times at most; the server {allowed}"));
     }
     let later = |asked: &u64| facts.expires_at.is_some_and(|at| at > asked.saturating_add(CLOCK_SLACK_SECONDS));
     if let Some(asked) = manifest.expires_at.filter(later) {
@@ -306,7 +327,7 @@ fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> R
     let written =
         deliver_bytes(content, Some(&key), &secrets, options, &Facts::kept(), place, session).map_err(|failure| {
             match failure.exit {
-                Exit::Decryption => {
+                Exit::Decryption | Exit::Denied => {
                     failure.hint("check the key, and the password if there is one; the file stays as it is")
                 }
                 _ => failure,
@@ -324,10 +345,14 @@ fn link_from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> 
 }
 
 fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
-    let mut call = metadata_call(target, located);
+    let mut answer = session.transport.send(&metadata_call(target, located))?;
     // Whose last read is ours is gone to everybody else.
-    call.headers.extend(Held::find(session, &located.server, &target.id).map(|held| ("X-Lease", held.secret)));
-    let answer = session.transport.send(&call)?.expect(200)?;
+    if let Some(lease) = leases::peek(session, &located.server, &target.id).filter(|_| answer.status == 404) {
+        let mut call = metadata_call(target, located);
+        call.headers.push(("X-Lease", lease));
+        answer = session.transport.send(&call)?;
+    }
+    let answer = answer.expect(200)?;
     let paste = answer.json()?;
     if json {
         return write_json(&paste);
@@ -344,7 +369,7 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     let flag = |name: &str| paste.get(name).and_then(Value::as_bool).unwrap_or(false);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
     lines.push(("burns", yes(flag("burn_after_read"))));
-    lines.extend(number("reads_left").map(|left| ("reads left", left.to_string())));
+    lines.extend(number("reads_left").map(|left| ("left", left.to_string())));
     lines.push(("password", yes(flag("password_protected"))));
     lines.extend(paste.get("owner").and_then(Value::as_str).map(|owner| ("owner", clean(owner))));
     write_table(&lines)

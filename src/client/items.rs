@@ -4,6 +4,7 @@
 //! it was named. Must never hold a file in memory that says how large it is.
 
 use super::failure::Failure;
+use super::link::is_id_with_key;
 use super::text::{clean, without_fragment};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
@@ -282,14 +283,17 @@ pub fn too_much_to_hold(source: &Path) -> Failure {
 
 /// Why a path cannot be uploaded. A word that is no file may have been meant as a command.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let shown = path.to_string_lossy();
-    let shown = without_fragment(&shown);
+    let given = path.to_string_lossy();
+    let shown = without_fragment(&given);
     let failure = match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),
         _ => Failure::usage(format!("cannot read {shown}: {error}")),
     };
     match shown.split_once("://") {
         Some(("http" | "https", _)) => failure.hint("fpaste get URL downloads"),
+        _ if error.kind() == ErrorKind::NotFound && is_id_with_key(&given) => {
+            failure.hint("if it names a paste: fpaste get 'ID#KEY'")
+        }
         _ if error.kind() == ErrorKind::NotFound => failure.hint("fpaste --help lists the commands"),
         _ => failure,
     }

@@ -6,13 +6,15 @@
 use super::Session;
 use super::config::create_private_folder;
 use crate::paste::Id;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Files of one name there may be: the same paste read with several wrong keys is burned once.
 const MAX_TRIES: u32 = 100;
+/// Characters of an ID in a name. A message shows nothing that is long enough to be a key, and has to show the path.
+const MAX_ID_CHARS: usize = 24;
 
 /// A file that holds what was burned.
 pub struct Kept(PathBuf);
@@ -20,6 +22,7 @@ pub struct Kept(PathBuf);
 impl Kept {
     /// Writes it into the first of [`folders`] where that works; `None` if nowhere.
     pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
+        let id: String = id.as_str().chars().take(MAX_ID_CHARS).collect();
         write_somewhere(session, &format!("fpaste-{id}"), content).map(Self)
     }
 
@@ -35,12 +38,12 @@ impl Kept {
 }
 
 /// Where things are kept, the best place first: the state folder, the working folder, that for temporary files.
-pub fn folders(session: &Session<'_>) -> Vec<PathBuf> {
+fn folders(session: &Session<'_>) -> Vec<PathBuf> {
     session.folders.state.clone().into_iter().chain([PathBuf::from("."), std::env::temp_dir()]).collect()
 }
 
 /// Writes a new file into the first of [`folders`] where that works; `None` if nowhere.
-pub fn write_somewhere(session: &Session<'_>, name: &str, content: &[u8]) -> Option<PathBuf> {
+fn write_somewhere(session: &Session<'_>, name: &str, content: &[u8]) -> Option<PathBuf> {
     if let Some(state) = &session.folders.state {
         // If it cannot be made, no file in it can either, and goes into the next.
         let _ = create_private_folder(state);
@@ -61,18 +64,26 @@ pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBu
 /// # Errors
 /// As [`write_new`], and the reader's.
 pub fn write_new_from(folder: &Path, name: &str, content: &mut dyn Read) -> io::Result<PathBuf> {
+    let (path, mut file) = create_new(folder, name)?;
+    if let Err(error) = io::copy(content, &mut file).and_then(|_| file.sync_all()) {
+        let _ = fs::remove_file(&path);
+        return Err(error);
+    }
+    Ok(path)
+}
+
+/// A new file by this name, or by the name and a number, still empty.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_new(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     for number in 1..=MAX_TRIES {
         let path = folder.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
         // create_new follows no symbolic link.
-        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-            file => file?,
-        };
-        if let Err(error) = io::copy(content, &mut file).and_then(|_| file.sync_all()) {
-            let _ = fs::remove_file(&path);
-            return Err(error);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            file => return file.map(|file| (path, file)),
         }
-        return Ok(path);
     }
     Err(ErrorKind::AlreadyExists.into())
 }

@@ -1,34 +1,107 @@
-//! Reads that were taken from a server and are not confirmed: kept until their content has been delivered.
+//! Reads that were taken from a server and are not confirmed: noted until their content has been delivered.
 //!
-//! Invariant: a file is for its owner alone (0600), and one fpaste at a time uses it. Must never hold a key or a password.
+//! Invariant: a note lies in a folder of ours that nobody else writes, is for its owner alone (0600), and one fpaste at a time
+//! uses it. What does not look like one is believed in nothing. Must never hold a key or a password, nor look for a note, or
+//! remove one, anywhere else: whatever lies in the working folder may have come out of somebody's paste.
 
 use super::Session;
+use super::config::create_private_folder;
 use super::files;
-use super::kept::{folders, write_somewhere};
+use super::kept::create_new;
 use super::link::ServerUrl;
 use crate::clock::{UnixSeconds, unix_now};
 use crate::paste::Id;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What the names begin with; the ID follows, and a number where there are several.
 const PREFIX: &str = "lease-";
-/// Most bytes of a file.
+/// Characters of an ID in a name: a message that has it in a path shows it.
+const MAX_ID_CHARS: usize = 24;
+/// Most bytes of a note.
 const MAX_BYTES: u64 = 4096;
+/// A lease is noted for no longer than this, whatever a server says.
+const MAX_SECONDS: u64 = 86_400;
+/// Hexadecimal digits of a lease.
+const DIGITS: usize = 32;
+/// A note that is still empty after so long is nobody's any more.
+const EMPTY_FOR: Duration = Duration::from_secs(60);
 
-/// A read that was just given to us.
-pub struct NewLease<'a> {
-    /// What opens the content.
-    pub secret: &'a str,
-    /// When it ends, by our own clock.
-    pub expires_at: UnixSeconds,
-    /// Whether the paste was to be read once.
-    pub burns: bool,
-    /// Whether a password opens it, which the server never sees.
-    pub has_password: bool,
+/// What a server calls a lease, if it is one.
+pub fn as_lease(text: &str) -> Option<&str> {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (text.len() == DIGITS && text.bytes().all(is_digit)).then_some(text)
+}
+
+/// When a lease ends by our clock that lasts so many seconds more.
+pub fn ends_in(seconds: u64) -> UnixSeconds {
+    unix_now().saturating_add(seconds.min(MAX_SECONDS))
+}
+
+/// The place of a note, which is made and locked before the read is taken. What stays empty is removed.
+pub struct Place {
+    file: Option<(PathBuf, File)>,
+    /// What to say of it where it is not the usual one.
+    remark: Option<String>,
+}
+
+impl Place {
+    /// Finds a place: in the state folder, else in one of our own among those for temporary files.
+    pub fn prepare(session: &Session<'_>, id: &Id) -> Self {
+        tidy(session);
+        let name = file_name(id);
+        let make = |folder: &Folder| {
+            create_private_folder(&folder.path)?;
+            folder.check()?;
+            let (path, file) = create_new(&folder.path, &name)?;
+            files::lock(&file).map(|()| (path, file))
+        };
+        let why = match Folder::state(session) {
+            None => "there is no state folder".to_owned(),
+            Some(state) => match make(&state) {
+                Ok(file) => return Self { file: Some(file), remark: None },
+                Err(error) => format!("the state folder {} cannot be used ({error})", state.path.display()),
+            },
+        };
+        let file = make(&Folder::rescue()).ok();
+        let remark = match &file {
+            Some((path, _)) => format!("{why}; the read is noted in {}", path.display()),
+            None => format!("{why}, nor any other place to note the read in: if this fails it is lost"),
+        };
+        Self { file, remark: Some(remark) }
+    }
+
+    /// Notes a lease. Where that fails it is good for this run alone.
+    pub fn fill(mut self, session: &Session<'_>, server: &ServerUrl, id: &Id, lease: &str, ends: UnixSeconds) -> Held {
+        let line = json!({ "id": id.as_str(), "server": server.to_string(), "lease": lease, "expires_at": ends });
+        let line = Zeroizing::new(line.to_string());
+        let file = self.file.take().filter(|(path, file)| {
+            let mut writer: &File = file;
+            let written = writer.write_all(line.as_bytes()).and_then(|()| file.sync_all());
+            if let Err(error) = &written {
+                self.remark = Some(format!("the read could not be noted in {}: {error}", path.display()));
+                let _ = fs::remove_file(path);
+            }
+            written.is_ok()
+        });
+        if let Some(remark) = &self.remark {
+            session.ui.warning(remark);
+        }
+        Held { secret: Zeroizing::new(lease.to_owned()), expires_at: ends, file }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((path, _)) = self.file.take() {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// A read that is ours until it is confirmed, or until it ends.
@@ -37,54 +110,19 @@ pub struct Held {
     pub secret: Zeroizing<String>,
     /// When it ends, by our own clock.
     pub expires_at: UnixSeconds,
-    /// Whether the paste was to be read once.
-    pub burns: bool,
-    /// Whether a password opens it, which the server never sees.
-    pub has_password: bool,
-    /// Where it is kept, and its lock.
+    /// Where it is noted, and its lock.
     file: Option<(PathBuf, File)>,
 }
 
 impl Held {
-    /// Keeps a new lease. Where that fails it is good for this run alone.
-    pub fn keep(session: &Session<'_>, server: &ServerUrl, id: &Id, new: &NewLease<'_>) -> Self {
-        let NewLease { secret, expires_at, burns, has_password } = *new;
-        let line = json!({
-            "server": server.to_string(), "lease": secret, "expires_at": expires_at, "burns": burns,
-            "password": has_password,
-        });
-        let line = Zeroizing::new(line.to_string());
-        let path = write_somewhere(session, &format!("{PREFIX}{id}"), line.as_bytes());
-        let file = path.and_then(|path| open(&path).map(|file| (path, file)));
-        Self { secret: Zeroizing::new(secret.to_owned()), expires_at, burns, has_password, file }
-    }
-
     /// One that an earlier run has left for this paste, and that no other run uses now.
     pub fn find(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Self> {
-        let name = format!("{PREFIX}{id}");
-        let is_its = |path: &PathBuf| {
-            let found = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            found.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        let of_server = |path: PathBuf| {
+            let file = open(&path).filter(|file| file.try_lock().is_ok())?;
+            let note = Note::read(&file).filter(|note| note.is_of(server, id))?;
+            Some(Self { secret: note.secret, expires_at: note.expires_at, file: Some((path, file)) })
         };
-        let entries = folders(session).into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-        entries.map(|entry| entry.path()).filter(is_its).find_map(|path| Self::read(path, server))
-    }
-
-    fn read(path: PathBuf, server: &ServerUrl) -> Option<Self> {
-        let mut file = open(&path)?;
-        let mut text = Zeroizing::new(String::new());
-        (&mut file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
-        let json: Value = serde_json::from_str(&text).ok()?;
-        let expires_at = json.get("expires_at")?.as_u64()?;
-        if expires_at <= unix_now() {
-            let _ = fs::remove_file(&path);
-            return None;
-        }
-        let secret = Zeroizing::new(json.get("lease")?.as_str()?.to_owned());
-        let is_here = json.get("server")?.as_str() == Some(&server.to_string());
-        let flag = |name: &str| json.get(name).and_then(Value::as_bool) == Some(true);
-        let (burns, has_password) = (flag("burns"), flag("password"));
-        is_here.then_some(Self { secret, expires_at, burns, has_password, file: Some((path, file)) })
+        notes(session, id).into_iter().find_map(of_server)
     }
 
     /// Whether the next run will find it.
@@ -100,8 +138,131 @@ impl Held {
     }
 }
 
-/// Opens it, unless another run has it.
+/// The lease of a paste, to look at it and no more: whoever uses it goes on.
+pub fn peek(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Zeroizing<String>> {
+    let read = |path: PathBuf| Note::read(&open(&path)?).filter(|note| note.is_of(server, id));
+    notes(session, id).into_iter().find_map(read).map(|note| note.secret)
+}
+
+/// Another server's address under which a read of a paste of this ID is noted: it may be the same one.
+pub fn elsewhere(session: &Session<'_>, id: &Id) -> Option<String> {
+    let read = |path: PathBuf| Note::read(&open(&path)?).filter(|note| note.id == id.as_str() && note.is_live());
+    notes(session, id).into_iter().find_map(read).map(|note| note.server)
+}
+
+/// What a note says.
+struct Note {
+    id: String,
+    server: String,
+    secret: Zeroizing<String>,
+    expires_at: UnixSeconds,
+}
+
+impl Note {
+    /// `None` for whatever is none.
+    fn read(mut file: &File) -> Option<Self> {
+        let mut text = Zeroizing::new(String::new());
+        (&mut file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        let json: Value = serde_json::from_str(&text).ok()?;
+        let field = |name: &str| json.get(name)?.as_str();
+        let note = Self {
+            id: field("id")?.to_owned(),
+            server: field("server")?.to_owned(),
+            secret: Zeroizing::new(as_lease(field("lease")?)?.to_owned()),
+            expires_at: json.get("expires_at")?.as_u64()?,
+        };
+        (note.expires_at <= ends_in(MAX_SECONDS)).then_some(note)
+    }
+
+    fn is_live(&self) -> bool {
+        self.expires_at > unix_now()
+    }
+
+    fn is_of(&self, server: &ServerUrl, id: &Id) -> bool {
+        self.is_live() && self.id == id.as_str() && self.server == server.to_string()
+    }
+}
+
+fn file_name(id: &Id) -> String {
+    format!("{PREFIX}{}", id.as_str().chars().take(MAX_ID_CHARS).collect::<String>())
+}
+
+/// Others may do nothing with a file of this mode.
+const OTHERS_ANYTHING: u32 = 0o077;
+/// Others may not write in a folder of this mode.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// A folder for notes.
+struct Folder {
+    path: PathBuf,
+    /// Whether it lies among other people's, and may be nothing but our own.
+    is_among_others: bool,
+}
+
+impl Folder {
+    fn state(session: &Session<'_>) -> Option<Self> {
+        session.folders.state.clone().map(|path| Self { path, is_among_others: false })
+    }
+
+    /// For when the state folder cannot be used.
+    fn rescue() -> Self {
+        let name = format!("fpaste-{}", rustix::process::geteuid().as_raw());
+        Self { path: std::env::temp_dir().join(name), is_among_others: true }
+    }
+
+    /// Makes sure that it is ours, and that nobody else can put a note there.
+    fn check(&self) -> io::Result<()> {
+        let (metadata, forbidden) = if self.is_among_others {
+            (fs::symlink_metadata(&self.path)?, OTHERS_ANYTHING)
+        } else {
+            (fs::metadata(&self.path)?, OTHERS_WRITE)
+        };
+        let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+        if is_ours && metadata.permissions().mode() & forbidden == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::other("it is not this user's alone"))
+        }
+    }
+}
+
+/// Every file of ours that may be a note.
+fn all_notes(session: &Session<'_>) -> Vec<PathBuf> {
+    let ours = Folder::state(session).into_iter().chain([Folder::rescue()]).filter(|folder| folder.check().is_ok());
+    let entries = ours.filter_map(|folder| fs::read_dir(folder.path).ok()).flatten().flatten();
+    let is_note =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+    entries.map(|entry| entry.path()).filter(is_note).collect()
+}
+
+/// Those whose names say that they are of this paste.
+fn notes(session: &Session<'_>, id: &Id) -> Vec<PathBuf> {
+    let begin = file_name(id);
+    let is_its = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
+        name.strip_prefix(&begin).is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_number))
+    };
+    all_notes(session).into_iter().filter(is_its).collect()
+}
+
+/// Removes what has ended, of every paste, and what is no note.
+fn tidy(session: &Session<'_>) {
+    for path in all_notes(session) {
+        let Some(file) = open(&path).filter(|file| file.try_lock().is_ok()) else { continue };
+        let is_old = || {
+            let modified = file.metadata().and_then(|metadata| metadata.modified());
+            modified.ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > EMPTY_FOR)
+        };
+        if Note::read(&file).map_or_else(is_old, |note| !note.is_live()) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Opens it, if it is a file of ours that nobody else reads.
 fn open(path: &Path) -> Option<File> {
     let file = files::open(path, OpenOptions::new().read(true)).ok()?;
-    file.try_lock().ok().map(|()| file)
+    let mode = file.metadata().ok()?.permissions().mode();
+    (mode & OTHERS_ANYTHING == 0).then_some(file)
 }

@@ -107,8 +107,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `URL`, `URL/raw` or `ID`, each with or without `#key`; lines, which the server's pages add to the fragment
-    /// (`#key:L10-L20`, `#L10`), are for people and ignored.
+    /// Reads `URL`, `URL/raw` or `ID`, each with or without a slash at its end and `#key`; lines, which the server's pages
+    /// add to the fragment (`#key:L10-L20`, `#L10`), are for people and ignored.
     ///
     /// # Errors
     /// A usage failure; a fragment that is no key is one too.
@@ -118,9 +118,10 @@ impl Target {
             None => (text.trim(), None),
         };
         let key = match fragment {
-            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(no_key)?),
+            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(|| no_key(fragment))?),
             None => None,
         };
+        let address = address.strip_suffix('/').unwrap_or(address);
         let Some((server, id)) = address.strip_suffix("/raw").unwrap_or(address).rsplit_once('/') else {
             return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste(address))?, key });
         };
@@ -135,14 +136,22 @@ pub fn names_a_paste(text: &str) -> bool {
     Target::parse(address).is_ok_and(|target| target.server.is_some())
 }
 
+/// Whether this is `ID#KEY`, as `create -q` prints it: the name of a paste, and hardly that of a file.
+pub fn is_id_with_key(text: &str) -> bool {
+    Target::parse(text).is_ok_and(|target| target.server.is_none() && target.key.is_some())
+}
+
 /// The key alone, of a link, or written as `#KEY`, or by itself.
 ///
 /// # Errors
 /// A usage failure when there is none.
 pub fn key(text: &str) -> Result<Key, Failure> {
     let fragment = text.trim().rsplit_once('#').map_or(text.trim(), |(_, fragment)| fragment);
-    key_of(fragment).and_then(Key::from_fragment).ok_or_else(no_key)
+    key_of(fragment).and_then(Key::from_fragment).ok_or_else(|| no_key(fragment))
 }
+
+/// Characters of a key in a link.
+const KEY_CHARS: usize = 43;
 
 /// What is too long to be shown: a key, or a part of one, that stands where an ID belongs.
 const KEY_LIKE_CHARS: usize = 20;
@@ -156,7 +165,11 @@ fn no_paste(id: &str) -> Failure {
     Failure::usage(message).hint("use the link, or its ID: 4 to 64 hex digits")
 }
 
-fn no_key() -> Failure {
+fn no_key(fragment: &str) -> Failure {
+    if key_of(fragment).unwrap_or_default().chars().count() == KEY_CHARS {
+        return Failure::usage("what follows the # is no key: one character of it is wrong, at least")
+            .hint("compare it with the link as it was sent, or copy that again");
+    }
     Failure::usage("what follows the # is no key: the link is damaged or incomplete")
         .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
 }
@@ -253,6 +266,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_wrong_character_is_told_from_one_that_is_cut() {
+        let message = |fragment: &str| match Target::parse(&format!("abcd1234#{fragment}")) {
+            Err(failure) => failure.message,
+            Ok(_) => panic!("{fragment}"),
+        };
+        // The last character of 32 bytes has two bits that are always zero.
+        for wrong in [FRAGMENT.replace("_h", "!h"), FRAGMENT.replace("WU8", "WU9")] {
+            assert!(message(&wrong).contains("one character of it is wrong"), "{wrong}");
+        }
+        for cut in [&FRAGMENT[1..], "short", ""] {
+            assert!(message(cut).contains("damaged or incomplete"), "{cut}");
+        }
+    }
+
+    #[test]
     fn every_way_to_name_a_paste() {
         for (text, server) in [
             ("abcd1234".to_owned(), None),
@@ -261,6 +289,9 @@ mod tests {
             ("https://x/p/abcd1234".to_owned(), Some("https://x/p")),
             ("https://x/abcd1234/raw".to_owned(), Some("https://x")),
             (format!("https://x/abcd1234/raw#{FRAGMENT}\n"), Some("https://x")),
+            (format!("https://x/abcd1234/#{FRAGMENT}"), Some("https://x")),
+            (format!("https://x/p/abcd1234/raw/#{FRAGMENT}"), Some("https://x/p")),
+            ("https://x/abcd1234/".to_owned(), Some("https://x")),
         ] {
             let target = Target::parse(&text).unwrap();
             assert_eq!(target.id.as_str(), "abcd1234", "{text}");
@@ -270,7 +301,7 @@ mod tests {
         for text in ["abcd1234#", "abcd1234#short", "abcd1234#L", "abcd1234#L1-2", "abcd1234#x:L1", "abcd1234#:"] {
             assert!(Target::parse(text).is_err(), "{text}");
         }
-        for text in ["", "abc", "xyz12345", "https://x/", "https://x/abcd1234/more", "/abcd"] {
+        for text in ["", "abc", "xyz12345", "https://x/", "https://x/abcd1234/more", "https://x/abcd1234//", "/abcd"] {
             assert!(Target::parse(text).is_err(), "{text}");
         }
     }

@@ -83,7 +83,11 @@ pub fn typed_for_reading(place: &str, session: &Session<'_>) -> Result<Header, F
     header(&typed(place, session)?)
 }
 
-fn typed(place: &str, session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+/// A password that is typed, whatever else there is.
+///
+/// # Errors
+/// As [`typed_for_reading`].
+pub fn typed(place: &str, session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     let password = ask_password(&format!("Password of {place}: "), session.interrupt)?;
     if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
 }

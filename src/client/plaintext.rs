@@ -4,7 +4,7 @@
 //! taken up again from the last verified chunk. Must never hold more than a chunk.
 
 use super::failure::{Exit, Failure};
-use super::fetch::wrong_key;
+use super::fetch::{wrong_key, wrong_password};
 use crate::sealed::{Damage, MAX_MANIFEST_BYTES, Malformed, Manifest, Opener, Secrets};
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
@@ -40,7 +40,10 @@ impl<'a> Plaintext<'a> {
         size: u64,
         reopen: Option<Reopen<'a>>,
     ) -> Result<Self, Failure> {
-        let opener = Opener::begin(secrets, &mut upload).map_err(failure)?;
+        let opener = Opener::begin(secrets, &mut upload).map_err(|damage| match damage {
+            Damage::WrongKey if secrets.has_password() => wrong_password(),
+            damage => failure(damage),
+        })?;
         Ok(Self { upload, reopen, opener, size, chunk: Vec::new(), at: 0 })
     }
 

@@ -1,7 +1,7 @@
 //! HTTP: the only module that talks to a server, and the only one that decides which server sees a credential.
 //!
 //! Invariant: the certificate, the fingerprint and headers with secrets go to the server they are meant for and never
-//! along a redirect elsewhere; with a certificate configured, no distant server is spoken to in the clear.
+//! along a redirect; with a certificate configured, no distant server is spoken to in the clear.
 //! Must never follow a redirect from https to http, wait without a limit, or read an answer without one.
 
 use super::config::Settings;
@@ -32,6 +32,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_RETRY_AFTER_SECONDS: u64 = 10;
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 5;
+/// Headers that tell nothing of a paste; whatever else a call has is a secret.
+const HARMLESS_HEADERS: [&str; 2] = ["Accept", "Range"];
 /// Bodies from this size on ask before they are sent, so that a refusal costs no upload.
 const EXPECT_BYTES: u64 = 1 << 20;
 /// Largest answer that is not content.
@@ -72,6 +74,7 @@ pub enum Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
+    /// Bytes of it.
     fn length(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -92,6 +95,11 @@ impl<'a> Call<'a> {
     pub fn new(method: Method, server: &'a ServerUrl, path: impl Into<String>, is_ours: bool) -> Self {
         Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: Payload::Bytes(&[]) }
     }
+
+    /// Whether a header of it opens or proves something.
+    fn has_secret(&self) -> bool {
+        self.headers.iter().any(|(name, _)| !HARMLESS_HEADERS.contains(name))
+    }
 }
 
 /// An answer.
@@ -109,6 +117,17 @@ impl Answer {
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         header(&self.headers, name)
+    }
+
+    /// Whether this is a flaskpaste server that says that there is no such paste; any proxy may answer 404.
+    pub fn is_not_found(&self) -> bool {
+        self.status == 404 && self.code().is_some_and(|code| code == "not_found")
+    }
+
+    /// The code of a flaskpaste server's refusal.
+    pub fn code(&self) -> Option<String> {
+        let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        json.get("code")?.as_str().map(str::to_owned)
     }
 
     /// The answer if it has this status, else the server's refusal.
@@ -153,7 +172,8 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     header(headers, name)?.parse().ok()
 }
 
-fn not_flaskpaste() -> Failure {
+/// The answer is a proxy's, or some other server's.
+pub fn not_flaskpaste() -> Failure {
     Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
         .hint("check the server's address, with its path if it has one; fpaste -v shows what was asked")
 }
@@ -238,8 +258,7 @@ impl<'a> Transport<'a> {
         Self { settings, ui, plain: OnceCell::new(), ours: OnceCell::new(), others: OnceCell::new() }
     }
 
-    /// Sends a request and takes the whole answer. GET follows redirects, without credentials once it leaves the
-    /// server. A server that asks to come back within ten seconds is asked once more.
+    /// Sends a request and takes the whole answer. GET without secrets follows redirects, without credentials. A server that asks to come back within ten seconds is asked once more.
     ///
     /// # Errors
     /// Network and TLS failures, and wrong certificate files. A refusal is an answer.
@@ -292,22 +311,19 @@ impl<'a> Transport<'a> {
 
     fn follow(&self, call: &Call<'_>) -> Result<Received, Failure> {
         let mut url = call.server.join(&call.path);
-        let mut is_home = true;
-        for _ in 0..=MAX_REDIRECTS {
-            let response = self.once(call, &url, is_home)?;
+        for redirects in 0..=MAX_REDIRECTS {
+            let response = self.once(call, &url, redirects == 0)?;
             let Some(location) = redirect(&response) else { return Ok(Received { response, url }) };
             let next = resolve(&url, location).ok_or_else(|| {
                 Failure::new(Exit::Other, format!("the server redirects to {}, which is no address", clean(location)))
             })?;
-            if call.method != Method::GET {
-                return Err(Failure::new(Exit::Other, format!("the server redirects to {next}"))
-                    .hint("use that address with -s, if you trust it"));
+            if call.method != Method::GET || call.has_secret() {
+                return Err(redirected(call, &next));
             }
             if url.starts_with("https:") && next.starts_with("http:") {
                 return Err(Failure::new(Exit::Network, "the server redirects from https to http; not followed"));
             }
             self.ui.trace(|| format!("redirected to {next}"));
-            is_home = is_home && next.starts_with(&call.server.join("/"));
             url = next;
         }
         Err(Failure::new(Exit::Network, "the server redirects in circles"))
@@ -325,7 +341,7 @@ impl<'a> Transport<'a> {
         Ok(response)
     }
 
-    /// Away from home no header of ours goes along.
+    /// Behind a redirect nothing of ours goes along.
     fn attempt(&self, call: &Call<'_>, url: &str, is_home: bool, expects: bool) -> Result<Response<Body>, Failure> {
         let is_ours = call.is_ours && is_home;
         let is_https = url.starts_with("https:");
@@ -453,6 +469,19 @@ impl<R: Read> Read for Metered<R> {
 fn redirect(response: &Response<Body>) -> Option<&str> {
     let location = header(response.headers(), "Location");
     location.filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308))
+}
+
+/// What is meant for one server alone is not sent to where it leads: the person may know that place, and name it.
+fn redirected(call: &Call<'_>, next: &str) -> Failure {
+    let message = match call.method {
+        Method::GET => format!("the server redirects to {next}, and what opens a paste does not go along"),
+        _ => format!("the server redirects to {next}"),
+    };
+    let hint = match next.strip_suffix(&call.path) {
+        Some(server) => format!("use that address with -s or in the link, if you trust it: {server}"),
+        None => "use that address with -s or in the link, if you trust it".to_owned(),
+    };
+    Failure::new(Exit::Other, message).hint(hint)
 }
 
 /// The absolute URL a `Location` means (RFC 9110 section 10.2.2); relative paths, which nobody sends, are not known.

@@ -38,6 +38,11 @@ impl Secrets {
         Self { link, root, has_password: password.is_some() }
     }
 
+    /// Whether a password is among them.
+    pub fn has_password(&self) -> bool {
+        self.has_password
+    }
+
     /// What proves to the server that one has the link.
     pub fn link_proof(&self) -> Zeroizing<Sha256Digest> {
         crypto::hkdf_expand(&self.link, b"link proof")

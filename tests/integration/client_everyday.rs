@@ -123,6 +123,7 @@ fn where_nobody_listens_the_place_of_the_address_is_named() {
 fn without_a_home_there_is_no_history_and_no_failure() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("HOME", "");
+    let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
     let run = client.pipe("x", &[]).succeeded();
     assert!(
         run.stderr.contains("warning: HOME is not set: there is no configuration, and no history"),
@@ -135,7 +136,7 @@ fn without_a_home_there_is_no_history_and_no_failure() {
     assert!(client.run(&["cert"]).failed(2).contains("-o DIR"));
     client.run(&["cert", "-c", "secp256r1", "-o", "pair"]).succeeded();
     assert!(client.run(&["cert", "-c", "secp256r1", "-o", "two", "--configure"]).failed(2).contains("HOME"));
-    // A read that was taken is noted in the working folder; what was piped in is said to be lost.
+    // A read that was taken is noted in a folder of our own; what was piped in is said to be lost.
     let link = client.create("x", &["-b"]);
     assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("get again goes on with it"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
@@ -499,4 +500,19 @@ fn info_says_whether_this_client_has_to_work() {
         let text = Client::with_url(&server.url).run(&["info"]).succeeded().text();
         assert!(text.lines().any(|line| line.starts_with("work") && line.ends_with(shown)), "{text}");
     }
+}
+
+#[test]
+fn an_id_with_its_key_is_a_paste_that_get_reads() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let link = client.create("x", &["-n", "2"]);
+    let named = link.rsplit('/').next().unwrap();
+    let stderr = client.run(&[named]).failed(2);
+    assert!(stderr.contains("hint: if it names a paste: fpaste get 'ID#KEY'"), "{stderr}");
+    // A slash that a program has added to a link changes nothing, and columns do not run together.
+    assert_eq!(client.run(&["get", &link.replace('#', "/#")]).succeeded().text(), "x");
+    assert!(client.run(&["get", "-m", &link.replace('#', "/raw/#")]).succeeded().text().contains("left      1\n"));
+    let wrong = format!("{}!", &link[..link.len() - 1]);
+    assert!(client.run(&["get", &wrong]).failed(2).contains("one character of it is wrong"));
 }

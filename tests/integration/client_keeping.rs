@@ -94,14 +94,24 @@ fn what_could_not_be_written_is_read_again() {
 }
 
 #[test]
-fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_the_working_folder() {
+fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_own() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
+    let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
     let link = client.create("x", &["-b"]);
     let homeless = client.with("XDG_STATE_HOME", "/dev/null/state");
-    homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
-    assert!(client.home.join(&format!("lease-{}", parts(&link).0)).is_file());
+    let folder = client.home.join(&format!("fpaste-{}", rustix::process::geteuid().as_raw()));
+    let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
+    assert!(stderr.contains(&format!("the read is noted in {}", folder.display())), "{stderr}");
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    // One that others can write is none.
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let link = client.create("x", &["-b"]);
+    let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
+    assert!(stderr.contains("if this fails it is lost") && stderr.contains("could not be noted"), "{stderr}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[test]
@@ -117,7 +127,8 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
 }
 
 /// A server without leases, as before: it gives its content out once.
-fn without_leases(content: Vec<u8>) -> Stub {
+fn without_leases(id: &str, content: Vec<u8>) -> Stub {
+    let metadata = format!(r#"{{"id":"{id}","burn_after_read":true,"mime_type":"application/octet-stream"}}"#);
     let left = std::sync::Mutex::new(Some(content));
     Stub::new(move |line| match line {
         line if line.contains("/raw") => match left.lock().unwrap().take() {
@@ -129,7 +140,7 @@ fn without_leases(content: Vec<u8>) -> Stub {
             None => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
         },
         line if line.starts_with("POST") => reply("404 Not Found", "", r#"{"error":"Nothing.","code":"not_found"}"#),
-        _ => reply("200 OK", "", r#"{"burn_after_read":true,"mime_type":"application/octet-stream"}"#),
+        _ => reply("200 OK", "", &metadata),
     })
 }
 
@@ -141,7 +152,7 @@ fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key(
     let (id, key) = parts(&link);
     let other = client.create("other", &[]);
     let (_, wrong) = parts(&other);
-    let old = without_leases(server.get(&format!("/{id}/raw")).expect_status(200).body);
+    let old = without_leases(id, server.get(&format!("/{id}/raw")).expect_status(200).body);
     let stderr = client.run(&["get", "-o", "out", &format!("{}/{id}#{wrong}", old.url)]).failed(8);
     let path = the_kept(&client, "fpaste-");
     let path = path.to_str().unwrap();
@@ -230,7 +241,8 @@ fn what_is_kept_to_be_sent_holds_no_password_and_is_forgotten_after_a_day() {
     let url = format!("http://{}", server.authority());
     let link = client.run(&["resume", "-s", &url, "--password-file", "password"]).succeeded().line();
     client.run(&["get", &link]).failed(4);
-    assert_eq!(client.run(&["get", "--password-file", "password", &link]).succeeded().text(), "x");
+    let first = &["get", "--format", "1", "--password-file", "password", &link];
+    assert_eq!(client.run(first).succeeded().text(), "x");
     client.pipe("plain", &["-E", "-t", "text/csv"]).failed(6);
     let link = client.run(&["resume", "-s", &url]).succeeded().line();
     server.get(&format!("/{}/raw", link.rsplit('/').next().unwrap())).expect_body("plain");

@@ -4,6 +4,7 @@ use crate::client_harness::{Client, Running};
 use crate::harness::{SOON, Server, unix_now, wait_until};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Stub {
     pub url: String,
     heads: Arc<Mutex<Vec<String>>>,
+    /// Whether a connection ends with its answer, be that whole or not.
+    lets_go: Arc<AtomicBool>,
 }
 
 impl Stub {
@@ -23,7 +26,8 @@ impl Stub {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let recorded = Arc::clone(&heads);
+        let lets_go = Arc::new(AtomicBool::new(false));
+        let (recorded, is_over) = (Arc::clone(&heads), Arc::clone(&lets_go));
         std::thread::spawn(move || {
             let mut held = Vec::new();
             for mut socket in listener.incoming().flatten() {
@@ -37,10 +41,18 @@ impl Stub {
                     break;
                 }
                 // A body that is promised and never comes.
-                held.push(socket);
+                if !is_over.load(Ordering::Relaxed) {
+                    held.push(socket);
+                }
             }
         });
-        Self { url, heads }
+        Self { url, heads, lets_go }
+    }
+
+    /// The same, which does not hold a connection whose answer it has closed.
+    pub fn letting_go(self) -> Self {
+        self.lets_go.store(true, Ordering::Relaxed);
+        self
     }
 
     pub fn heads(&self) -> String {
@@ -79,6 +91,7 @@ pub fn accepting(line: &str) -> Vec<u8> {
         line if line.starts_with("POST") => reply("201 Created", "", CREATED),
         line if line.contains("/challenge") => reply("200 OK", "", r#"{"enabled":false,"difficulty":0}"#),
         line if line.starts_with("DELETE") => reply("200 OK", "", "{}"),
+        "GET /abcd1234 HTTP/1.1" => reply("200 OK", "", r#"{"id":"abcd1234"}"#),
         _ => reply("200 OK", "", "content"),
     }
 }
@@ -108,22 +121,33 @@ fn credentials_go_to_the_configured_server_on_every_request() {
 #[test]
 fn a_redirect_takes_no_credential_along() {
     let elsewhere = Stub::new(accepting);
-    let location = format!("Location: {}/abcd1234/raw\r\n", elsewhere.url);
+    let location = format!("Location: {}/abcd1234\r\n", elsewhere.url);
     let ours = Stub::new(move |line| match line {
-        line if line.starts_with("GET /here") => reply("302 Found", "Location: /abcd1234\r\n", ""),
         line if line.contains("/challenge") || line.starts_with("GET / ") => accepting(line),
+        line if line.contains("/elsewhere") => reply("200 OK", "", "content"),
+        line if line.contains("/raw") => reply("302 Found", "Location: /p/../elsewhere/raw\r\n", ""),
         _ => reply("301 Moved Permanently", &location, ""),
     });
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     client.file("password", "hunter2\n");
-    let run = client.run(&["get", "--password-file", "password", "abcd1234"]).succeeded();
-    assert_eq!(run.text(), "content");
-    assert!(ours.heads().contains("hunter2") && ours.heads().contains("abab"), "{}", ours.heads());
-    let seen = elsewhere.heads();
-    assert!(!seen.contains("hunter2") && !seen.contains("x-ssl") && seen.contains("get /abcd1234/raw"), "{seen}");
+    // What tells nothing is followed, on the same host as elsewhere: without the credentials.
+    assert_eq!(client.run(&["get", "abcd1234"]).succeeded().text(), "content");
+    let seen = ours.heads();
+    let behind = seen.split("get /p/../elsewhere").nth(1).unwrap();
+    assert!(seen.contains("x-ssl-client-sha1: abab") && !behind.contains("x-ssl"), "{seen}");
+    assert!(elsewhere.heads().contains("get /abcd1234") && !elsewhere.heads().contains("x-ssl"));
+    // A secret is not, and what it is for would fail without it.
+    let stderr = client.run(&["get", "--password-file", "password", "abcd1234"]).failed(1);
+    assert!(
+        stderr.contains("redirects to ") && stderr.contains("/p/../elsewhere/raw, and what opens a paste"),
+        "{stderr}"
+    );
+    assert_eq!(ours.heads().matches("hunter2").count(), 1, "{}", ours.heads());
     // A paste or a deletion is not sent elsewhere at all.
-    assert!(client.pipe("x", &[]).failed(1).contains("hint: use that address with -s"));
-    client.run(&["delete", "abcd1234"]).failed(1);
+    let stderr = client.pipe("x", &[]).failed(1);
+    assert!(stderr.contains("hint: use that address with -s"), "{stderr}");
+    let stderr = client.run(&["delete", "abcd1234"]).failed(1);
+    assert!(stderr.contains(&format!("if you trust it: {}", elsewhere.url)), "{stderr}");
     assert!(!elsewhere.heads().contains("post") && !elsewhere.heads().contains("delete"));
 }
 
@@ -215,13 +239,16 @@ fn a_reset_is_not_the_end_of_an_answer() {
                 let seen = socket.peek(&mut head).unwrap();
                 head[..seen].ends_with(b"\r\n\r\n")
             });
-            let answer = if head.starts_with(b"GET /abcd1234/raw ") { "half" } else { "{}" };
+            let answer = if head.starts_with(b"GET /abcd1234/raw ") { "half" } else { r#"{"id":"abcd1234"}"# };
             let _ = socket.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{answer}").as_bytes());
         }
     });
     assert!(client.run(&["get", "-o", "out", KEYED]).failed(7).contains("ended too early"));
     client.run(&["info"]).failed(7);
-    let whole = serve(|_, socket| drop(socket.write_all(b"HTTP/1.0 200 OK\r\n\r\nall of it")));
+    let whole = serve(|head, socket| {
+        let body = if head.contains("/raw") { "all of it" } else { r#"{"id":"abcd1234"}"# };
+        let _ = socket.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{body}").as_bytes());
+    });
     assert_eq!(Client::with_url(&whole).run(&["get", "abcd1234"]).succeeded().text(), "all of it");
 }
 
@@ -231,7 +258,11 @@ fn an_endless_download_stops_at_what_the_server_allows() {
     let counted = Arc::clone(&sent);
     let url = serve(move |head, socket| {
         if !head.contains("/raw") {
-            let _ = socket.write_all(&reply("200 OK", "", r#"{"limits":{"max_anon":1000,"max_auth":2000000}}"#));
+            let _ = socket.write_all(&reply(
+                "200 OK",
+                "",
+                r#"{"id":"abcd1234","limits":{"max_anon":1000,"max_auth":2000000}}"#,
+            ));
             return;
         }
         let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

@@ -32,6 +32,8 @@ mod client_files;
 #[cfg(feature = "client")]
 mod client_keeping;
 #[cfg(feature = "client")]
+mod client_leases;
+#[cfg(feature = "client")]
 mod client_network;
 #[cfg(feature = "client")]
 mod client_proxy;
