@@ -13,7 +13,7 @@ import * as files from "./files.js";
 import * as keys from "./keys.js";
 import * as lines from "./lines.js";
 import { Reading } from "./reading.js";
-import { OVERHEAD_BYTES, open } from "./seal.js";
+import { OVERHEAD_BYTES, open as unseal } from "./seal.js";
 import { Opener, WrongKey, isSealed } from "./sealed.js";
 import { listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
@@ -58,6 +58,10 @@ const LATE_SECONDS = 900;
 const INSECURE = "insecure";
 
 const isFetched = () => upload !== null || opened !== null;
+/** Whether the password is needed; under a lease the server asks for none. */
+const needsPassword = () => locked && !isFetched() && (gated || reading.until === undefined);
+/** Whether the server wants a password that it never should see if the paste is sealed, which the key in the link suggests. */
+const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
@@ -70,7 +74,7 @@ function keyProblem() {
 
 function begin() {
   const problem = keyProblem();
-  const mustAsk = !isFetched() && (limited || locked);
+  const mustAsk = !isFetched() && limited || needsPassword();
   if (problem || mustAsk) ask(problem); else load();
 }
 
@@ -89,10 +93,11 @@ function ask(problem) {
   say($("limited"), !limited || burns || isTaken ? ""
     : `Opening this paste takes one of its readings; then it can be opened ${reads > 1 ? others : "no more"}.`);
   show($("key-row"), problem && canDecrypt);
-  show($("password-row"), locked && !isFetched());
-  $("password").required = locked && !isFetched();
+  show($("password-row"), needsPassword());
+  $("password").required = needsPassword();
+  for (const part of ["exposes", "expose"]) show($(part), exposesPassword());
   $("go").textContent = isFetched() ? "Decrypt" : isTaken ? "Try again" : burns ? "Open and delete it" : "Open";
-  show($("go"), canDecrypt);
+  show($("go"), canDecrypt && !exposesPassword());
   $("as-is").textContent = isFetched() ? "Show it as it is" : burns ? "Open and delete it without a key" : "Open it without a key";
   show($("as-is"), canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
@@ -120,14 +125,20 @@ function setFragment() {
   history.replaceState(null, "", location.pathname + location.search + (fragment ? `#${fragment}` : ""));
 }
 
-/** Fetches the content, which takes a read of what is limited, and shows it. */
-async function load() {
+/** Opens the paste, unless that would show the server a password without a word of the reader. */
+function open() {
+  if (!takeKey()) return;
+  if (exposesPassword()) ask(""); else load();
+}
+
+/** Fetches the content, which takes a read of what is limited, and shows it; `isExposed`: the server may see the password. */
+async function load(isExposed = false) {
   if (loading) return;
   setLoading(true);
   say($("problem"), "");
   show($("insecure"), false);
   try {
-    if (!isFetched()) await fetchContent();
+    if (!isFetched()) await fetchContent(isExposed);
     await present();
   } catch (error) {
     fail(error);
@@ -137,14 +148,14 @@ async function load() {
 
 function setLoading(now) {
   loading = now;
-  for (const button of ["go", "as-is"]) $(button).disabled = now;
+  for (const button of ["go", "expose", "as-is"]) $(button).disabled = now;
 }
 
-async function fetchContent() {
+async function fetchContent(isExposed) {
   // Another may be put into the address meanwhile.
   const used = key;
   const secrets = await derive();
-  const password = $("password").value;
+  const password = used && !isExposed ? "" : $("password").value;
   $("state").textContent = "Fetching…";
   const pausing = () => { $("state").textContent = "The connection broke. Going on in a moment…"; };
   try {
@@ -205,7 +216,7 @@ async function present() {
   $("state").textContent = key ? "Decrypting…" : "";
   if (!opened && key && isSealed(upload)) await openUpload();
   if (opened) return showFiles();
-  const plain = key ? await open(upload, key) : upload;
+  const plain = key ? await unseal(upload, key) : upload;
   if (!plain) {
     const kept = limited ? " This page alone holds it, so do not close it." : "";
     return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
@@ -416,7 +427,8 @@ const isAtRisk = () => limited && (loading
 
 const revealPassword = reveals($("reveal"), $("password"));
 
-$("gate").addEventListener("submit", (event) => { event.preventDefault(); if (takeKey()) load(); });
+$("gate").addEventListener("submit", (event) => { event.preventDefault(); open(); });
+$("expose").addEventListener("click", () => { if (takeKey()) load(true); });
 $("as-is").addEventListener("click", showAsIs);
 listen(chooseLines);
 $("copy").addEventListener("click", () => {

@@ -2,7 +2,7 @@
 // it comes, and confirmed.
 //
 // Invariant: of a paste with a limit one read is taken, however often the connection breaks or a key is wrong, and it is
-// confirmed by `confirm` alone. Must never send a password that the server does not check, nor proofs of another paste.
+// confirmed by `confirm` alone. Must never send a password of its own accord, nor proofs of another paste.
 
 import { Broken, passwordHeader, pour, request } from "./api.js";
 import { proofs } from "./keys.js";
@@ -87,8 +87,8 @@ export class Reading {
   }
 
   /**
-   * Fetches the paste: `{ content }` of one that was sealed, opened with `secrets`, else `{ upload }`. Throws what `Opener`
-   * throws, what the server refuses, and Broken.
+   * Fetches the paste: `{ content }` of one that was sealed, opened with `secrets`, else `{ upload }`. `password` is the one
+   * that the server may see, or "". Throws what `Opener` throws, what the server refuses, and Broken.
    */
   async fetch({ secrets, isGated, password, progress, pausing }) {
     const headers = isGated ? proofs(secrets) : password ? passwordHeader(password) : {};

@@ -1,0 +1,141 @@
+//! What the pages do where the server, or a proxy before it, does otherwise than it was asked, or says what is not so.
+//!
+//! Invariant: what was sent is told by who stands between, never by the page. Must never take a sentence of a page for
+//! what it kept to itself.
+
+use super::browser::Browser;
+use super::pages::{ENTER, SHOWN, url};
+use crate::harness::Server;
+use crate::sealed_format::{Secret, post_first_edition};
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// Who stands between a browser and a server, one request a connection.
+struct Meddler {
+    address: String,
+    /// The heads of the requests that came.
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+/// What is done to requests and answers: to a head, and to the answer to a request with that head.
+type Meddling = (fn(&str) -> String, fn(&str, Vec<u8>) -> Vec<u8>);
+
+impl Meddler {
+    fn before(server: &Server, (ask, answer): Meddling) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for mut peer in listener.incoming().map_while(Result::ok) {
+                let Some((head, body)) = receive(&mut peer) else { continue };
+                seen.lock().unwrap().push(head.clone());
+                let Ok(mut server) = TcpStream::connect(&upstream) else { return };
+                let sent = ask(&head).replace("keep-alive", "close");
+                server.write_all(&[sent.as_bytes(), &body].concat()).unwrap();
+                let mut whole = Vec::new();
+                let _ = server.read_to_end(&mut whole);
+                // What runs in the page is the server's own.
+                let answered = if head.contains("/static/") { whole } else { answer(&head, whole) };
+                let _ = peer.write_all(&answered);
+            }
+        });
+        Self { address: format!("http://{address}"), heads }
+    }
+
+    /// How many requests had this text in their heads.
+    fn count(&self, text: &str) -> usize {
+        self.heads.lock().unwrap().iter().filter(|head| head.to_lowercase().contains(text)).count()
+    }
+
+    /// A link of the server's, as it leads through here.
+    fn link(&self, server: &Server, link: &str) -> String {
+        link.replace(&url(server), &self.address)
+    }
+}
+
+/// A request: its head and its body.
+fn receive(peer: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if Read::by_ref(peer).take(1).read_to_end(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    peer.read_exact(&mut body).ok()?;
+    Some((head, body))
+}
+
+fn pass(head: &str) -> String {
+    head.to_owned()
+}
+
+/// An answer in which fields have other names: as if they were not there, and no shorter.
+fn without(answer: Vec<u8>, fields: &[&str]) -> Vec<u8> {
+    let mut answer = answer;
+    for field in fields {
+        let is_here = |at: &usize| answer[*at..].starts_with(field.as_bytes());
+        for at in (0..answer.len()).filter(is_here).collect::<Vec<_>>() {
+            answer[at] = b'X';
+        }
+    }
+    answer
+}
+
+fn hide_gate(_: &str, answer: Vec<u8>) -> Vec<u8> {
+    without(answer, &["proof_required", "password_proof"])
+}
+
+#[test]
+fn a_server_that_hides_the_gate_does_not_get_the_password() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let meddler = Meddler::before(&server, (pass, hide_gate));
+    let secret = Secret::random(Some("hunter2"));
+    let upload = secret.pack(&json!({ "files": [{ "size": 6 }] }), &[b"sealed"]);
+    for headers in [&[][..], &[("X-Burn-After-Read", "true")]] {
+        let (_, link) = secret.post(&server, upload.clone(), headers);
+        browser.open(&meddler.link(&server, &link));
+        browser.wait_to_see("#exposes");
+        assert!(browser.text("#exposes").contains("never should see it") && !browser.sees("#go"));
+        browser.type_into("#password", &format!("hunter2{ENTER}"));
+        assert!(browser.sees("#exposes") && !browser.sees("#content"));
+        // Nor where the key comes afterwards.
+        browser.open(meddler.link(&server, &link).split('#').next().unwrap());
+        if !headers.is_empty() {
+            browser.wait_to_see("#key");
+            browser.type_into("#password", "hunter2");
+            browser.type_into("#key", &format!("{link}{ENTER}"));
+            browser.wait_to_see("#exposes");
+        }
+    }
+    assert_eq!(meddler.count("x-paste-password"), 0);
+    assert_eq!(meddler.count("/lease ") + meddler.count("/raw "), 0);
+    browser.expect_clean(&meddler.address, &[]);
+}
+
+#[test]
+fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let meddler = Meddler::before(&server, (pass, |_, answer| answer));
+    let (_, link) = post_first_edition(&server, b"old", &[("X-Paste-Password", "hunter2")]);
+    browser.open(&meddler.link(&server, &link));
+    for password in ["wrong", "hunter2"] {
+        browser.wait_to_see("#expose");
+        browser.type_into("#password", &format!("{password}{ENTER}"));
+        browser.click("#expose");
+        if password == "wrong" {
+            browser.wait_for("document.querySelector('#problem').textContent.includes('password is wrong')");
+        }
+    }
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "old\n");
+    assert_eq!(meddler.count("x-paste-password"), 2);
+    browser.expect_clean(&meddler.address, &["status of 403"]);
+}
