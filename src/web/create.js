@@ -112,6 +112,10 @@ function removeFiles() {
   $("text").focus();
 }
 
+/** An expiry may come out so many seconds later than it was asked for. */
+const LATE_SECONDS = 60;
+const DROPPED = "It, or a proxy before it, drops the headers that begin with X-: use another server, or have the proxy let them pass.";
+
 const UNREADABLE = "cannot be read. Has it been moved or changed? Choose it again.";
 
 /** What is sent, if there is any and all of it can be read: `{ name, type, blob }` each. */
@@ -204,8 +208,35 @@ async function create(signal) {
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
   $("state").textContent = "Sending…";
   const created = await upload(body, { headers: { ...headers(), ...fields, ...proof }, signal, progress: showProgress });
+  if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
   tokens.keep(created.id, created.delete_token, created.expires_at);
+  const faults = undone(created);
+  if (faults.length > 0) throw new Error(`The server does not ${faults.join(", nor ")}. ${await withdraw(created)} ${DROPPED}`);
   return { ...created, fragment, size: all.reduce((sum, { blob }) => sum + blob.size, 0) };
+}
+
+/** What the server does not do of what it was asked for, each as the end of a sentence. */
+function undone(created) {
+  const { burn_after_read: burns, reads_left: left, created_at: made, expires_at: ends, sliding } = created;
+  const [reads, seconds] = [wishedReads(), Number($("expiry").value)];
+  const isAsked = isEncrypted() ? created.proof_required && created.password_proof : created.password_protected;
+  const isLimited = reads === 1 && burns || left <= reads;
+  return [
+    $("password").value && !isAsked && "ask for the password",
+    reads && !isLimited && "count how often the paste is read",
+    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && "end the paste when it should",
+  ].filter(Boolean);
+}
+
+/** Takes back what was made; what has become of it. */
+async function withdraw({ id, delete_token: token }) {
+  try {
+    await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": token } });
+    tokens.forget(id);
+    return "The paste was deleted again.";
+  } catch {
+    return "The paste could not be deleted, but nobody has its link.";
+  }
 }
 
 async function send() {
@@ -264,6 +295,9 @@ function showResult(created) {
   $("about").textContent = created.fragment
     ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
     : "Not encrypted: the server can read this paste.";
+  // The content stays encrypted, but anybody can fetch or burn it.
+  say($("lacks"), created.fragment && !created.proof_required
+    ? `The server hands this paste to who has its address alone. Without the key nobody can read it, but anybody can use up its readings. ${DROPPED}` : "");
   $("facts").textContent = facts(created);
   $("qr").replaceChildren(...drawQr(link));
   show($("create"), false);

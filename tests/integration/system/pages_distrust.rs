@@ -4,7 +4,7 @@
 //! what it kept to itself.
 
 use super::browser::Browser;
-use super::pages::{ENTER, SHOWN, url};
+use super::pages::{ENTER, SHOWN, create, url};
 use crate::harness::Server;
 use crate::sealed_format::{Secret, post_first_edition};
 use serde_json::json;
@@ -138,4 +138,64 @@ fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
     assert_eq!(browser.string(SHOWN), "old\n");
     assert_eq!(meddler.count("x-paste-password"), 2);
     browser.expect_clean(&meddler.address, &["status of 403"]);
+}
+
+/// A proxy that lets no header of ours pass; without it, the server knows nothing of what a paste asks for.
+fn drop_ours(head: &str) -> String {
+    let is_ours =
+        |line: &&str| line.to_lowercase().starts_with("x-") && !line.to_lowercase().starts_with("x-requested");
+    head.split_inclusive("\r\n").filter(|line| !is_ours(line)).collect()
+}
+
+fn drop_ours_but_tokens(head: &str) -> String {
+    if head.starts_with("DELETE ") { pass(head) } else { drop_ours(head) }
+}
+
+#[test]
+fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let meddler = Meddler::before(&server, (drop_ours_but_tokens, |_, answer| answer));
+    let wishes: [(&str, &str); 4] = [
+        ("document.querySelector('#password').value = 'x'", "does not ask for the password"),
+        ("document.querySelector('#burn').click()", "does not count how often the paste is read"),
+        ("document.querySelector('#reads').value = 3", "does not count how often the paste is read"),
+        ("document.querySelector('#expiry').value = '600'", "does not end the paste when it should"),
+    ];
+    for (wish, said) in wishes {
+        browser.open(&meddler.address);
+        browser.type_into("#text", "secret");
+        browser.run(wish, &[]);
+        browser.click("#send");
+        browser.wait_to_see("#problem");
+        let problem = browser.text("#problem");
+        assert!(problem.contains(said) && problem.contains("deleted again"), "{problem}");
+        assert!(problem.contains("use another server"), "{problem}");
+        assert!(!browser.sees("#result") && browser.string("document.querySelector('#text').value") == "secret");
+        assert_eq!(browser.value("localStorage.getItem('flaskpaste-delete-tokens')"), "{}");
+    }
+    assert_eq!(meddler.count("delete /"), wishes.len());
+    // Not encrypted, the password is the server's, and has to be asked for all the same.
+    browser.click("#encrypt");
+    browser.run("document.querySelector('#password').value = 'x'", &[]);
+    browser.click("#send");
+    browser.wait_for("document.querySelector('#problem').textContent.includes('ask for the password, nor')");
+    // Without any wish the link is shown, with what is missing.
+    browser.open(&meddler.address);
+    browser.type_into("#text", "secret");
+    create(&browser);
+    assert!(browser.text("#lacks").contains("its address alone"), "{}", browser.text("#lacks"));
+    browser.click("#copy");
+    browser.open(&url(&server));
+    browser.type_into("#text", "secret");
+    create(&browser);
+    assert!(!browser.sees("#lacks"));
+    browser.click("#copy");
+    // Nor can it be deleted where the token is dropped, too.
+    let meddler = Meddler::before(&server, (drop_ours, |_, answer| answer));
+    browser.open(&meddler.address);
+    browser.type_into("#text", "secret");
+    browser.click("#burn");
+    browser.click("#send");
+    browser.wait_for("document.querySelector('#problem').textContent.includes('could not be deleted, but nobody')");
 }
