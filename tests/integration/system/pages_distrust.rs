@@ -6,7 +6,7 @@
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, url};
 use crate::harness::Server;
-use crate::sealed_format::{Secret, post_first_edition};
+use crate::sealed_format::{Secret, post_first_edition, post_text};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -198,4 +198,137 @@ fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
     browser.click("#burn");
     browser.click("#send");
     browser.wait_for("document.querySelector('#problem').textContent.includes('could not be deleted, but nobody')");
+}
+
+/// What a page says beside a content that is shown, in its state and in what differs.
+#[track_caller]
+fn told(browser: &Browser) -> [String; 2] {
+    browser.wait_for(
+        "!document.querySelector('#content').hidden && !document.querySelector('#state').textContent.includes('…')",
+    );
+    [browser.text("#state"), if browser.sees("#differs") { browser.text("#differs") } else { String::new() }]
+}
+
+fn needs_no_lease(head: &str, answer: Vec<u8>) -> Vec<u8> {
+    let body = r#"{"error":"No.","code":"no_lease_needed"}"#;
+    let refused = format!(
+        "HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    if head.contains("/lease ") { refused.into_bytes() } else { answer }
+}
+
+/// An old server, which knows no leases, and says of a paste that burns that it is still there.
+fn knows_no_lease(head: &str, answer: Vec<u8>) -> Vec<u8> {
+    let none = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
+    let there =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+            .to_vec();
+    match head {
+        _ if head.contains("/lease ") => none,
+        _ if head.starts_with("GET") && head.contains("accept: application/json") && !head.contains("/raw ") => there,
+        _ if head.starts_with("GET") && head.contains("Accept: application/json") && !head.contains("/raw ") => there,
+        _ => answer,
+    }
+}
+
+/// Leases nothing of a paste without a limit, though the request of the page was for one with a limit.
+fn never_ask_for_a_lease(head: &str) -> String {
+    if head.contains("/lease ") { head.replace("POST", "HEAD") } else { pass(head) }
+}
+
+#[test]
+fn a_paste_is_called_deleted_when_that_is_known_and_no_sooner() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    for meddling in [needs_no_lease, knows_no_lease] {
+        let meddler = Meddler::before(&server, (never_ask_for_a_lease, meddling));
+        for headers in [[("X-Burn-After-Read", "true")], [("X-Reads", "2")]] {
+            let (_, link) = post_text(&server, b"once", &headers);
+            browser.open(&meddler.link(&server, &link));
+            browser.wait_to_see("#go");
+            browser.click("#go");
+            let [state, differs] = told(&browser);
+            assert!(!state.contains("deleted") && differs.contains("does not count them"), "{state} {differs}");
+            assert!(!browser.text("#facts").contains("burned"), "{}", browser.text("#facts"));
+            browser.click("#copy");
+        }
+    }
+}
+
+fn garble_leases(head: &str, answer: Vec<u8>) -> Vec<u8> {
+    if !head.contains("/lease ") {
+        return answer;
+    }
+    let place = answer.iter().position(|byte| *byte == b'{').unwrap_or(0);
+    [&answer[..place], b"<", &answer[place + 1..]].concat()
+}
+
+fn lose_leases(head: &str, answer: Vec<u8>) -> Vec<u8> {
+    let lost = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if head.contains("/lease ") { lost.to_vec() } else { answer }
+}
+
+#[test]
+fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    for (meddling, is_lost) in [(garble_leases as fn(&str, Vec<u8>) -> Vec<u8>, false), (lose_leases, true)] {
+        let meddler = Meddler::before(&server, (pass, meddling));
+        for (headers, button) in
+            [([("X-Burn-After-Read", "true")], "Try again"), ([("X-Reads", "3")], "Take another reading")]
+        {
+            let before = meddler.count("/lease ");
+            let (paste, link) = post_text(&server, b"once", &headers);
+            browser.open(&meddler.link(&server, &link));
+            browser.wait_to_see("#go");
+            browser.click("#go");
+            browser.wait_for("document.querySelector('#problem').textContent.includes('it ends by itself')");
+            assert_eq!(browser.text("#go"), button);
+            assert_eq!(meddler.count("/lease ") - before, 1);
+            if button == "Try again" && !is_lost {
+                browser.click("#go");
+                browser.wait_for("document.querySelector('#problem').textContent.includes('taken after all')");
+            } else if button != "Try again" {
+                server.get(&paste.path()).expect_field("reads_left", 2);
+            }
+        }
+    }
+    browser.expect_clean("http://127.0.0.1", &["status of 404", "status of 502"]);
+}
+
+#[test]
+fn a_page_that_is_reloaded_goes_on_with_its_read() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let text = "0123456789abcde\n".repeat(18_000);
+    let speed = |bytes: i32| {
+        let conditions =
+            json!({ "offline": false, "latency": 0, "uploadThroughput": bytes, "downloadThroughput": bytes });
+        browser.devtools("Network.emulateNetworkConditions", &conditions);
+    };
+    for (headers, state) in [([("X-Burn-After-Read", "true")], "deleted"), ([("X-Reads", "3")], "left to others: 2")] {
+        let (paste, link) = post_text(&server, text.as_bytes(), &headers);
+        browser.open(&link);
+        browser.wait_to_see("#go");
+        speed(50_000);
+        browser.click("#go");
+        browser.wait_for("document.querySelector('#bar').value > 0");
+        let kept = browser.string("JSON.stringify({ ...sessionStorage })");
+        assert!(kept.contains(&paste.id) && !kept.contains(link.split_once('#').unwrap().1), "{kept}");
+        browser.run("setTimeout(() => location.replace('about:blank'))", &[]);
+        browser.wait_for("location.href === 'about:blank'");
+        speed(-1);
+        browser.open(&link);
+        browser.wait_to_see("#text");
+        browser.wait_for(&format!("document.querySelector('#state').textContent.includes('{state}')"));
+        assert!(browser.string(SHOWN) == text);
+        assert_eq!(browser.string("document.title"), format!("Paste {} · flaskpaste", paste.id));
+        assert_eq!(browser.string("JSON.stringify({ ...sessionStorage })"), "{}");
+        browser.click("#copy");
+    }
+    // What is not this tab's is still not there.
+    browser.open(&format!("{}/000000000000", url(&server)));
+    assert!(browser.text("main").contains("There is no such paste."));
+    browser.expect_clean(&url(&server), &["status of 404"]);
 }

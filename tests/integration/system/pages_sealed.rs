@@ -719,11 +719,12 @@ fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
     let soon = unix_now() + 600;
-    let cases: [Treatment; 6] = [
+    let cases: [Treatment; 7] = [
         (json!({ "files": [{ "size": 1 }], "reads": 1 }), &[], "opened once at most"),
         (json!({ "files": [{ "size": 1 }], "reads": 2 }), &[("X-Reads", "3")], "opened 2 times at most"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "86400")], "keeps it longer"),
+        (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "780")], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "605")], ""),
         (json!({ "files": [{ "size": 1 }], "reads": 3 }), &[("X-Reads", "2")], ""),
     ];
