@@ -8,9 +8,11 @@ import {
   twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
+import { cleaned } from "./content.js";
 import { encode as encodeQr } from "./qr.js";
 import { solve } from "./solve.js";
 import * as keys from "./keys.js";
+import { withMarks } from "./lines.js";
 import * as manifest from "./manifest.js";
 import { padded, roomIn, seal } from "./sealed.js";
 import * as receipts from "./receipts.js";
@@ -56,9 +58,10 @@ function showChoice() {
   show($("remove"), files.length > 0);
   show($("preview"), isPicture(files));
   if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
-  const names = files.slice(0, LISTED).map(({ name, blob }) => `${name} (${size(blob.size)})`);
-  if (files.length > LISTED) names.push(`${files.length - LISTED} more`);
-  say($("chosen"), names.join(", "));
+  const listed = files.slice(0, LISTED).flatMap(({ name, blob }) => [", ", ...withMarks(name), ` (${size(blob.size)})`]);
+  if (files.length > LISTED) listed.push(`, ${files.length - LISTED} more`);
+  $("chosen").replaceChildren(...listed.slice(1));
+  show($("chosen"), files.length > 0);
   showOptions();
   say($("problem"), "");
 }
@@ -96,12 +99,12 @@ async function filesBelow(entry) {
     const blob = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
     return [{ name: entry.fullPath.slice(1), blob }];
   }
-  const [reader, found] = [entry.createReader(), []];
+  let [reader, found] = [entry.createReader(), []];
   for (;;) {
     // It gives a hundred at a time.
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (some.length === 0) return found;
-    for (const one of some) found.push(...await filesBelow(one));
+    for (const one of some) found = found.concat(await filesBelow(one));
   }
 }
 
@@ -127,7 +130,7 @@ async function parts() {
   }
   for (const { name, blob } of files) {
     // A byte tells what would fail later, after a proof of work.
-    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${name} ${UNREADABLE}`); });
+    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${cleaned(name)} ${UNREADABLE}`); });
   }
   const isNamed = files.length > 1 || !$("nameless").checked;
   return files.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
@@ -143,7 +146,7 @@ function check(parts) {
     return expectRoom(length, most);
   }
   const bad = manifest.badName(names);
-  if (bad) throw new Error(`The name ${bad.name} ${bad.fault}. Rename the file, or choose without it.`);
+  if (bad) throw new Error(`The name ${cleaned(bad.name)} ${bad.fault}. Rename the file, or choose without it.`);
   const bytes = manifestOf(parts);
   const refusal = manifest.refusal(parts, bytes);
   if (refusal) throw new Error(refusal);
