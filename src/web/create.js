@@ -278,6 +278,8 @@ function showOptions() {
   $("text").disabled = files.length > 0;
   $("encrypt").disabled = !keys.available;
   $("reads").disabled = $("burn").checked;
+  show($("unsent"), files.length > 0 && $("text").value);
+  show($("readable"), keys.available && !isEncrypted());
   show($("nameless-row"), files.length === 1 && isEncrypted());
 }
 
@@ -323,8 +325,9 @@ function setAddress(address, name) {
 function facts(created) {
   const end = ending(created, limits.expiry);
   if (!created.sliding) expireAt(created);
-  const reads = created.burn_after_read ? "the first reading" : created.reads_left ? `${created.reads_left} readings` : "";
-  const ends = reads ? `Gone after ${reads}. Unread, it ${end}.` : `It ${end}.`;
+  const { burn_after_read: burns, reads_left: left } = created;
+  const ends = burns || left === 1 ? `Gone after the first reading. If nobody opens it, it ${end}.`
+    : left ? `Gone after ${left} readings. If they are not used up, it ${end}.` : `It ${end}.`;
   return [`${size(created.size)}.`, ends, created.password_protected ? "Whoever opens it needs the password." : ""].join(" ");
 }
 

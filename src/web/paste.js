@@ -50,9 +50,8 @@ const kept = new Set();
 const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
-const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
-const MISSING = "This paste looks encrypted, and the link has no key.";
-const WRONG = "This key does not open this paste: the link is another one's, or was changed.";
+const MISSING = `This paste ${gated ? "is" : "looks"} encrypted, and the link has no key.`;
+const WRONG = "This key does not open this paste: the link is another one's, or one character of its key is wrong.";
 const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
 /** A paste whose end moves is asked for this often once the end that was known has passed. */
 const CHECKED_SECONDS = 60;
@@ -72,7 +71,8 @@ function keyProblem() {
   // Who opens it without the key has burned it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
-  if (key && !keys.isKey(key)) return `${DAMAGED} ${ASK}`;
+  const fault = key && keys.fault(key);
+  if (fault) return `The key in this link is damaged: ${fault}. ${ASK}`;
   return isMissing ? `${MISSING} ${ASK}` : "";
 }
 
@@ -120,8 +120,9 @@ function takeKey() {
   if ($("key-row").hidden) return true;
   const entered = $("key").value.trim();
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
-  if (!keys.isKey(candidate)) {
-    say($("problem"), "That is no key: it is the 43 letters, digits, - and _ behind the # of the link.");
+  const fault = keys.fault(candidate);
+  if (fault) {
+    say($("problem"), `That is no key: ${fault}. The key stands behind the # of the link.`);
     $("key").focus();
     return false;
   }

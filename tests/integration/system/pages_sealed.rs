@@ -290,7 +290,11 @@ fn several_files_go_into_one_paste_under_their_names() {
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     browser.type_into("#reads", "3");
     let link = create(&browser);
-    assert!(browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings."), "{}", browser.text("#facts"));
+    assert!(
+        browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings. If they are not used up, it expires on "),
+        "{}",
+        browser.text("#facts")
+    );
     let opened = read(&server, &link, None);
     let expires = opened.manifest["expires_at"].as_u64().unwrap();
     assert!((unix_now() + 500..=unix_now() + 600).contains(&expires), "{expires}");
@@ -520,6 +524,13 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
             assert!(browser.text("#problem").ends_with("The paste is still there."), "{}", browser.text("#problem"));
         }
         browser.wait_to_see("#key");
+        if wrong.is_empty() {
+            assert!(
+                browser.text("#problem").starts_with("This paste is encrypted, and"),
+                "{}",
+                browser.text("#problem")
+            );
+        }
         assert!(!browser.sees("#as-is"), "there is nothing to be had without the key");
         expect_state(&server, &paste, "unread");
     }
@@ -843,6 +854,7 @@ fn who_created_a_paste_sees_what_became_of_it() {
     browser.click("#burn");
     let first = create(&browser);
     browser.wait_for(&receipt_says("not read yet"));
+    assert!(browser.text("#receipt").starts_with("As of "), "{}", browser.text("#receipt"));
     read(&server, &first, None);
     browser.run(look_again, &[]);
     browser.wait_for(&receipt_says("read today at"));
