@@ -23,6 +23,8 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("seal.js", SCRIPT, include_str!("web/seal.js")),
     ("manifest.js", SCRIPT, include_str!("web/manifest.js")),
     ("sealed.js", SCRIPT, include_str!("web/sealed.js")),
+    ("leases.js", SCRIPT, include_str!("web/leases.js")),
+    ("resume.js", SCRIPT, include_str!("web/resume.js")),
     ("reading.js", SCRIPT, include_str!("web/reading.js")),
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
     ("receipts.js", SCRIPT, include_str!("web/receipts.js")),
@@ -41,6 +43,14 @@ const SOURCES: &[(&str, &str, &str)] = &[
 /// What the footer has where the operator named a contact, and on the page of a paste.
 const CONTACT: &str = " · <a href=\"{{contact}}\">{{address}}</a>";
 const REPORT: &str = " · <a href=\"{{report}}\">Report this paste</a>";
+
+/// The page of what is not there, which becomes that of the paste in a tab that has leased its last read.
+const GONE: &str = concat!(
+    include_str!("web/refusal.html"),
+    include_str!("web/resume.html"),
+    include_str!("web/paste.html"),
+    "</template>\n"
+);
 
 /// Hex digits of a digest in a name: no two contents that were ever served share them.
 const DIGEST_DIGITS: usize = 16;
@@ -98,6 +108,7 @@ impl Pages {
         let json = String::from_utf8_lossy(json);
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let (view, title, main) = match (answer.status, fields.get("id")) {
+            (404, _) => ("refusal", text("error").to_owned(), GONE),
             (400.., _) => ("refusal", text("error").to_owned(), include_str!("web/refusal.html")),
             (_, Some(_)) => ("paste", format!("Paste {}", text("id")), include_str!("web/paste.html")),
             (_, None) => ("create", "New paste".to_owned(), include_str!("web/create.html")),

@@ -78,6 +78,10 @@ export function nameOf(run) {
   return [...letters.slice(0, NAMED).map(name), ...more].join(" ");
 }
 
+/** A text with something else instead of each such run. */
+export const cleaned = (text, instead = "_") =>
+  [...oddities(text)].reduceRight((text, { at, run }) => text.slice(0, at) + instead + text.slice(at + run.length), text);
+
 /** Whether a text has characters that deceive. */
 export const deceives = (text) => !oddities(text).next().done;
 

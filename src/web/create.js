@@ -8,9 +8,11 @@ import {
   twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
+import { cleaned } from "./content.js";
 import { encode as encodeQr } from "./qr.js";
 import { solve } from "./solve.js";
 import * as keys from "./keys.js";
+import { withMarks } from "./lines.js";
 import * as manifest from "./manifest.js";
 import { padded, roomIn, seal } from "./sealed.js";
 import * as receipts from "./receipts.js";
@@ -56,9 +58,10 @@ function showChoice() {
   show($("remove"), files.length > 0);
   show($("preview"), isPicture(files));
   if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
-  const names = files.slice(0, LISTED).map(({ name, blob }) => `${name} (${size(blob.size)})`);
-  if (files.length > LISTED) names.push(`${files.length - LISTED} more`);
-  say($("chosen"), names.join(", "));
+  const listed = files.slice(0, LISTED).flatMap(({ name, blob }) => [", ", ...withMarks(name), ` (${size(blob.size)})`]);
+  if (files.length > LISTED) listed.push(`, ${files.length - LISTED} more`);
+  $("chosen").replaceChildren(...listed.slice(1));
+  show($("chosen"), files.length > 0);
   showOptions();
   say($("problem"), "");
 }
@@ -96,12 +99,12 @@ async function filesBelow(entry) {
     const blob = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
     return [{ name: entry.fullPath.slice(1), blob }];
   }
-  const [reader, found] = [entry.createReader(), []];
+  let [reader, found] = [entry.createReader(), []];
   for (;;) {
     // It gives a hundred at a time.
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (some.length === 0) return found;
-    for (const one of some) found.push(...await filesBelow(one));
+    for (const one of some) found = found.concat(await filesBelow(one));
   }
 }
 
@@ -111,6 +114,10 @@ function removeFiles() {
   showChoice();
   $("text").focus();
 }
+
+/** An expiry may come out so many seconds later than it was asked for. */
+const LATE_SECONDS = 60;
+const DROPPED = "It, or a proxy before it, drops the headers that begin with X-: use another server, or have the proxy let them pass.";
 
 const UNREADABLE = "cannot be read. Has it been moved or changed? Choose it again.";
 
@@ -123,7 +130,7 @@ async function parts() {
   }
   for (const { name, blob } of files) {
     // A byte tells what would fail later, after a proof of work.
-    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${name} ${UNREADABLE}`); });
+    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${cleaned(name)} ${UNREADABLE}`); });
   }
   const isNamed = files.length > 1 || !$("nameless").checked;
   return files.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
@@ -139,7 +146,7 @@ function check(parts) {
     return expectRoom(length, most);
   }
   const bad = manifest.badName(names);
-  if (bad) throw new Error(`The name ${bad.name} ${bad.fault}. Rename the file, or choose without it.`);
+  if (bad) throw new Error(`The name ${cleaned(bad.name)} ${bad.fault}. Rename the file, or choose without it.`);
   const bytes = manifestOf(parts);
   const refusal = manifest.refusal(parts, bytes);
   if (refusal) throw new Error(refusal);
@@ -204,8 +211,35 @@ async function create(signal) {
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
   $("state").textContent = "Sending…";
   const created = await upload(body, { headers: { ...headers(), ...fields, ...proof }, signal, progress: showProgress });
+  if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
   tokens.keep(created.id, created.delete_token, created.expires_at);
+  const faults = undone(created);
+  if (faults.length > 0) throw new Error(`The server does not ${faults.join(", nor ")}. ${await withdraw(created)} ${DROPPED}`);
   return { ...created, fragment, size: all.reduce((sum, { blob }) => sum + blob.size, 0) };
+}
+
+/** What the server does not do of what it was asked for, each as the end of a sentence. */
+function undone(created) {
+  const { burn_after_read: burns, reads_left: left, created_at: made, expires_at: ends, sliding } = created;
+  const [reads, seconds] = [wishedReads(), Number($("expiry").value)];
+  const isAsked = isEncrypted() ? created.proof_required && created.password_proof : created.password_protected;
+  const isLimited = reads === 1 && burns || left <= reads;
+  return [
+    $("password").value && !isAsked && "ask for the password",
+    reads && !isLimited && "count how often the paste is read",
+    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && "end the paste when it should",
+  ].filter(Boolean);
+}
+
+/** Takes back what was made; what has become of it. */
+async function withdraw({ id, delete_token: token }) {
+  try {
+    await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": token } });
+    tokens.forget(id);
+    return "The paste was deleted again.";
+  } catch {
+    return "The paste could not be deleted, but nobody has its link.";
+  }
 }
 
 async function send() {
@@ -244,6 +278,8 @@ function showOptions() {
   $("text").disabled = files.length > 0;
   $("encrypt").disabled = !keys.available;
   $("reads").disabled = $("burn").checked;
+  show($("unsent"), files.length > 0 && $("text").value);
+  show($("readable"), keys.available && !isEncrypted());
   show($("nameless-row"), files.length === 1 && isEncrypted());
 }
 
@@ -264,6 +300,9 @@ function showResult(created) {
   $("about").textContent = created.fragment
     ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
     : "Not encrypted: the server can read this paste.";
+  // The content stays encrypted, but anybody can fetch or burn it.
+  say($("lacks"), created.fragment && !created.proof_required
+    ? `The server hands this paste to who has its address alone. Without the key nobody can read it, but anybody can use up its readings. ${DROPPED}` : "");
   $("facts").textContent = facts(created);
   $("qr").replaceChildren(...drawQr(link));
   show($("create"), false);
@@ -286,8 +325,9 @@ function setAddress(address, name) {
 function facts(created) {
   const end = ending(created, limits.expiry);
   if (!created.sliding) expireAt(created);
-  const reads = created.burn_after_read ? "the first reading" : created.reads_left ? `${created.reads_left} readings` : "";
-  const ends = reads ? `Gone after ${reads}. Unread, it ${end}.` : `It ${end}.`;
+  const { burn_after_read: burns, reads_left: left } = created;
+  const ends = burns || left === 1 ? `Gone after the first reading. If nobody opens it, it ${end}.`
+    : left ? `Gone after ${left} readings. If they are not used up, it ${end}.` : `It ${end}.`;
   return [`${size(created.size)}.`, ends, created.password_protected ? "Whoever opens it needs the password." : ""].join(" ");
 }
 

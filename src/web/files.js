@@ -4,30 +4,48 @@
 // type that no browser runs, and a name without a folder; must never let a name into an archive that leads out of it.
 
 import { size } from "./page.js";
-import { oddities } from "./content.js";
+import { cleaned } from "./content.js";
 import { withMarks } from "./lines.js";
-import { badName } from "./manifest.js";
 import { fits, zip } from "./zip.js";
 
-/** A name without what deceives. */
-const cleaned = (name) =>
-  [...oddities(name)].reduceRight((text, { at, run }) => text.slice(0, at) + "_" + text.slice(at + run.length), name);
+/** So many letters of a name or a type are shown. */
+const SHOWN_LETTERS = 200;
 
 /** The name a file is saved under: its own, without its folders and without what deceives. */
 export const savedName = (name) => cleaned(name.slice(name.lastIndexOf("/") + 1));
 
 /** All of the files as one archive; null where they are too large for one. */
 export async function archive(files) {
-  const names = files.map(({ name }) => cleaned(name));
-  // Where two would become one, they keep what deceives.
-  const named = badName(names) ? files : files.map((file, at) => ({ ...file, name: names[at] }));
+  const named = distinct(files);
   return fits(named) ? zip(named) : null;
 }
 
+/** The files under names without what deceives. Where that makes two of them one, a number stands in its place. */
+function distinct(files) {
+  const [taken, folders, numbers] = [new Set(), new Set(), new Map()];
+  const above = (name) => Array.from(name.matchAll(/\//g), ({ index }) => name.slice(0, index));
+  const isFree = (name) => !taken.has(name) && !folders.has(name) && !above(name).some((folder) => taken.has(folder));
+  const take = (name) => { taken.add(name); for (const folder of above(name)) folders.add(folder); };
+  // Who has nothing odd in its name, keeps it.
+  for (const { name } of files) if (cleaned(name) === name) take(name.toLowerCase());
+  return files.map((file) => {
+    const first = cleaned(file.name);
+    if (first === file.name) return file;
+    let [name, number] = [first, numbers.get(first) ?? 1];
+    while (!isFree(name.toLowerCase())) name = cleaned(file.name, `_${++number}`);
+    numbers.set(first, number);
+    take(name.toLowerCase());
+    return { ...file, name };
+  });
+}
+
+/** A name or a type as it is shown: no longer than a person reads. */
+const short = (text) => (text.length > SHOWN_LETTERS ? `${text.slice(0, SHOWN_LETTERS)}…` : text);
+
 /** What is said of one file. */
 export function describe({ name, type }) {
-  const parts = name === undefined ? [] : withMarks(name);
-  return type === undefined ? parts : [...parts, name === undefined ? "" : ", ", ...withMarks(type)];
+  const parts = name === undefined ? [] : withMarks(short(name));
+  return type === undefined ? parts : [...parts, name === undefined ? "" : ", ", ...withMarks(short(type))];
 }
 
 /** Saves a file. */
@@ -44,7 +62,7 @@ function button(word, file, action) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = word;
-  made.setAttribute("aria-label", `${word} ${file.name}`);
+  made.setAttribute("aria-label", `${word} ${short(file.name)}`);
   made.addEventListener("click", action);
   return made;
 }
@@ -56,7 +74,9 @@ export function list(place, files, view, saved) {
     const words = document.createElement("span");
     words.append(...describe(file), `, ${size(file.size)}`);
     const download = () => { save(file.blob, savedName(file.name)); saved(file); };
-    item.append(words, button("Show", file, () => view(file)), button("Download", file, download));
+    const buttons = document.createElement("div");
+    buttons.append(button("Show", file, () => view(file)), " ", button("Download", file, download));
+    item.append(words, buttons);
     return item;
   }));
 }

@@ -12,8 +12,8 @@ import { deceives, recognise } from "./content.js";
 import * as files from "./files.js";
 import * as keys from "./keys.js";
 import * as lines from "./lines.js";
-import { Reading } from "./reading.js";
-import { OVERHEAD_BYTES, open } from "./seal.js";
+import { Reading, Unsure } from "./reading.js";
+import { OVERHEAD_BYTES, open as unseal } from "./seal.js";
 import { Opener, WrongKey, isSealed } from "./sealed.js";
 import { listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
@@ -34,6 +34,10 @@ let opened = null;
 let shown = null;
 /** Whether a request for it is under way: of a paste with a limit there must never be two. */
 let loading = false;
+/** Whether a read may be taken of which nothing came: another is taken by a button that says so, and by nothing else. */
+let isUnsure = false;
+/** Whether the server does not count the reads, though it said so of the paste. */
+let isUncounted = false;
 /** Whether the reader has said that no key is to be asked for. */
 let shownAsIs = false;
 /** What has become of the paste on the server: "burned", "deleted", "expired" or "gone"; "" while it is there. */
@@ -46,31 +50,35 @@ const kept = new Set();
 const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
-const DAMAGED = "The key in this link is damaged: it is not 43 letters, digits, - and _.";
-const MISSING = "This paste looks encrypted, and the link has no key.";
-const WRONG = "This key does not open this paste: the link is another one's, or was changed.";
+const MISSING = `This paste ${gated ? "is" : "looks"} encrypted, and the link has no key.`;
+const WRONG = "This key does not open this paste: the link is another one's, or one character of its key is wrong.";
 const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
 /** A paste whose end moves is asked for this often once the end that was known has passed. */
 const CHECKED_SECONDS = 60;
-/** A paste may end so much later than its sender meant: it takes time to send one, and clocks differ. */
-const LATE_SECONDS = 900;
+/** A paste may end so much later than its sender meant: it takes time to send one, and clocks differ. As in fpaste. */
+const LATE_SECONDS = 120;
 /** Stands for the words about https, which have a link in them. */
 const INSECURE = "insecure";
 
 const isFetched = () => upload !== null || opened !== null;
+/** Whether the password is needed; under a lease the server asks for none. */
+const needsPassword = () => locked && !isFetched() && (gated || reading.until === undefined);
+/** Whether the server wants a password that it never should see if the paste is sealed, which the key in the link suggests. */
+const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
   // Who opens it without the key has burned it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
-  if (key && !keys.isKey(key)) return `${DAMAGED} ${ASK}`;
+  const fault = key && keys.fault(key);
+  if (fault) return `The key in this link is damaged: ${fault}. ${ASK}`;
   return isMissing ? `${MISSING} ${ASK}` : "";
 }
 
 function begin() {
   const problem = keyProblem();
-  const mustAsk = !isFetched() && (limited || locked);
+  const mustAsk = !isFetched() && limited && reading.until === undefined || needsPassword();
   if (problem || mustAsk) ask(problem); else load();
 }
 
@@ -89,14 +97,22 @@ function ask(problem) {
   say($("limited"), !limited || burns || isTaken ? ""
     : `Opening this paste takes one of its readings; then it can be opened ${reads > 1 ? others : "no more"}.`);
   show($("key-row"), problem && canDecrypt);
-  show($("password-row"), locked && !isFetched());
-  $("password").required = locked && !isFetched();
-  $("go").textContent = isFetched() ? "Decrypt" : isTaken ? "Try again" : burns ? "Open and delete it" : "Open";
-  show($("go"), canDecrypt);
+  show($("password-row"), needsPassword());
+  $("password").required = needsPassword();
+  for (const part of ["exposes", "expose"]) show($(part), exposesPassword());
+  $("go").textContent = goingOn(isTaken);
+  show($("go"), canDecrypt && !exposesPassword());
   $("as-is").textContent = isFetched() ? "Show it as it is" : burns ? "Open and delete it without a key" : "Open it without a key";
   show($("as-is"), canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
+}
+
+/** What the button does next. */
+function goingOn(isTaken) {
+  if (isFetched()) return "Decrypt";
+  if (isTaken || isUnsure && burns) return "Try again";
+  return isUnsure ? "Take another reading" : burns ? "Open and delete it" : "Open";
 }
 
 /** Takes the key from the form, where one is asked for; whether there is a good one. */
@@ -104,8 +120,9 @@ function takeKey() {
   if ($("key-row").hidden) return true;
   const entered = $("key").value.trim();
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
-  if (!keys.isKey(candidate)) {
-    say($("problem"), "That is no key: it is the 43 letters, digits, - and _ behind the # of the link.");
+  const fault = keys.fault(candidate);
+  if (fault) {
+    say($("problem"), `That is no key: ${fault}. The key stands behind the # of the link.`);
     $("key").focus();
     return false;
   }
@@ -120,14 +137,20 @@ function setFragment() {
   history.replaceState(null, "", location.pathname + location.search + (fragment ? `#${fragment}` : ""));
 }
 
-/** Fetches the content, which takes a read of what is limited, and shows it. */
-async function load() {
+/** Opens the paste, unless that would show the server a password without a word of the reader. */
+function open() {
+  if (!takeKey()) return;
+  if (exposesPassword()) ask(""); else load();
+}
+
+/** Fetches the content, which takes a read of what is limited, and shows it; `isExposed`: the server may see the password. */
+async function load(isExposed = false) {
   if (loading) return;
   setLoading(true);
   say($("problem"), "");
   show($("insecure"), false);
   try {
-    if (!isFetched()) await fetchContent();
+    if (!isFetched()) await fetchContent(isExposed);
     await present();
   } catch (error) {
     fail(error);
@@ -137,24 +160,27 @@ async function load() {
 
 function setLoading(now) {
   loading = now;
-  for (const button of ["go", "as-is"]) $(button).disabled = now;
+  for (const button of ["go", "expose", "as-is"]) $(button).disabled = now;
 }
 
-async function fetchContent() {
+async function fetchContent(isExposed) {
   // Another may be put into the address meanwhile.
   const used = key;
   const secrets = await derive();
-  const password = $("password").value;
+  const password = used && !isExposed ? "" : $("password").value;
   $("state").textContent = "Fetching…";
   const pausing = () => { $("state").textContent = "The connection broke. Going on in a moment…"; };
   try {
     const got = await reading.fetch({ secrets, isGated: gated, password, progress: showProgress, pausing });
+    isUnsure = false;
     if (got.content) opened = { key: used, ...got.content }; else upload = got.upload;
     if (!gated) forgetPassword();
   } finally {
     showProgress(0);
   }
-  if (limited && reading.until === undefined && !(reads > 1)) become("burned");
+  if (!limited || reading.until !== undefined) return;
+  isUncounted = !await reading.isCounted(reads ?? 1);
+  if (!isUncounted && !(reads > 1)) become("burned");
 }
 
 /** What comes of the key and, where it is not the server's, of the password. */
@@ -176,8 +202,10 @@ function fail(error) {
   if (error.status === 404) {
     become("gone");
     const late = () => `The time for reading it ended on ${moment(reading.until)}, before all of it was here.`;
+    if (isUnsure) return end("The reading was taken after all, and ends by itself, unread. Ask whoever sent the link to share it anew.");
     return end(reading.until ? `${late()} Ask whoever sent the link to share it anew.` : error.message);
   }
+  isUnsure ||= error instanceof Unsure;
   const isWrong = error.code === "proof_wrong" || error instanceof WrongKey;
   ask(isWrong ? `${WRONG} ${ASK}` : "");
   say($("problem"), [sentence(error, isWrong), stillThere(error)].filter(Boolean).join(" "));
@@ -186,14 +214,16 @@ function fail(error) {
 
 function sentence(error, isWrong) {
   if (isWrong) return `${WRONG} ${ASK}`;
+  if (error instanceof Unsure) return `${error.message} A reading may be taken all the same; it ends by itself, unread. ${
+    burns ? "Try again; if the paste is gone then, ask whoever sent the link to share it anew." : "The button takes another."}`;
   if (error instanceof Broken) return "The connection broke before all of the paste was here. Try again.";
   return error.message;
 }
 
 /** What has become of a paste with a limit that could not be shown. */
 function stillThere(error) {
-  if (!limited || isFetched()) return "";
-  if (reading.until !== undefined) return `The server keeps it for you until ${moment(reading.until)}, as long as this page is open.`;
+  if (!limited || isFetched() || isUnsure) return "";
+  if (reading.until !== undefined) return `The server keeps it for you until ${moment(reading.until)}, on this page; it may be reloaded.`;
   return error.status === 403 ? "The paste is still there." : "";
 }
 
@@ -205,7 +235,7 @@ async function present() {
   $("state").textContent = key ? "Decrypting…" : "";
   if (!opened && key && isSealed(upload)) await openUpload();
   if (opened) return showFiles();
-  const plain = key ? await open(upload, key) : upload;
+  const plain = key ? await unseal(upload, key) : upload;
   if (!plain) {
     const kept = limited ? " This page alone holds it, so do not close it." : "";
     return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
@@ -265,22 +295,23 @@ async function confirm() {
   let state = "";
   try {
     await reading.confirm();
-    if (limited && isLast) become("burned");
+    if (reading.until !== undefined && isLast) become("burned");
     if (fate === "burned") state = "The server has deleted this paste. Keep what you need before you leave.";
     else if (reading.left > 0) state = `This reading is used up; left to others: ${reading.left}.`;
   } catch {
     state = `The server could not be told that this paste was read; it is to end the reading by itself on ${moment(reading.until)}.`;
   }
   $("state").textContent = state;
-  say($("differs"), opened ? difference() : "");
+  say($("differs"), difference());
 }
 
 /** What the server does otherwise than the sender asked. */
 function difference() {
-  const { reads: asked, expires } = opened;
+  const { reads: asked, expires } = opened ?? {};
   const times = asked === 1 ? "once" : `${asked} times`;
   const faults = [];
-  if (asked && !(reads <= asked)) faults.push(`that it can be opened ${times} at most, and the server allows more`);
+  if (isUncounted) faults.push("that its readings are counted, and the server does not count them");
+  else if (asked && !(reads <= asked)) faults.push(`that it can be opened ${times} at most, and the server allows more`);
   const isLate = answer.sliding || answer.expires_at > expires + LATE_SECONDS;
   if (expires && isLate && fate !== "burned") faults.push(`that it ends on ${moment(expires)}, and the server keeps it longer`);
   return faults.length > 0 ? `The sender asked ${faults.join("; and ")}. Tell them: others may read it, too.` : "";
@@ -416,7 +447,8 @@ const isAtRisk = () => limited && (loading
 
 const revealPassword = reveals($("reveal"), $("password"));
 
-$("gate").addEventListener("submit", (event) => { event.preventDefault(); if (takeKey()) load(); });
+$("gate").addEventListener("submit", (event) => { event.preventDefault(); open(); });
+$("expose").addEventListener("click", () => { if (takeKey()) load(true); });
 $("as-is").addEventListener("click", showAsIs);
 listen(chooseLines);
 $("copy").addEventListener("click", () => {

@@ -2,10 +2,11 @@
 // it comes, and confirmed.
 //
 // Invariant: of a paste with a limit one read is taken, however often the connection breaks or a key is wrong, and it is
-// confirmed by `confirm` alone. Must never send a password that the server does not check, nor proofs of another paste.
+// confirmed by `confirm` alone. Where an answer was lost, none is taken again without being asked for. Must never send a password of its own accord, nor proofs of another paste.
 
 import { Broken, passwordHeader, pour, request } from "./api.js";
 import { proofs } from "./keys.js";
+import * as leases from "./leases.js";
 import { Opener, isSealed } from "./sealed.js";
 
 /** After each break in a row, so many milliseconds pass before the next try. */
@@ -63,15 +64,26 @@ class Intake {
   }
 }
 
+/** Whether the server may have done what it gave no answer to: not where the answer is a refusal of its own. */
+const isLost = (error) => error.status === 0 || error.status >= 500 && !error.code;
+
+/** A read that may be taken: the answer was lost, and the lease with it. */
+export class Unsure extends Error {}
+
 /** The read of the paste with this id. */
 export class Reading {
+  #id;
   #path;
   /** Whether reads are counted. */
   #isLimited;
   #lease = null;
   #isConfirmed = false;
+  /** Whether the server has said that it counts no reads. */
+  #isUncounted = false;
 
   constructor(id, isLimited) {
+    this.#lease = isLimited ? leases.leaseOf(id) : null;
+    this.#id = id;
     this.#path = `/${id}`;
     this.#isLimited = isLimited;
   }
@@ -87,8 +99,8 @@ export class Reading {
   }
 
   /**
-   * Fetches the paste: `{ content }` of one that was sealed, opened with `secrets`, else `{ upload }`. Throws what `Opener`
-   * throws, what the server refuses, and Broken.
+   * Fetches the paste: `{ content }` of one that was sealed, opened with `secrets`, else `{ upload }`. `password` is the one
+   * that the server may see, or "". Throws what `Opener` throws, what the server refuses, Broken, and Unsure.
    */
   async fetch({ secrets, isGated, password, progress, pausing }) {
     const headers = isGated ? proofs(secrets) : password ? passwordHeader(password) : {};
@@ -96,15 +108,36 @@ export class Reading {
     // What cannot be fetched a second time is kept whole: another key may be the right one.
     const isRepeatable = !this.#isLimited || this.#lease;
     const make = () => new Intake(isRepeatable ? secrets?.root : null);
-    return this.#transfer(this.#lease ? { "X-Lease": this.#lease.lease } : headers, make, { progress, pausing });
+    try {
+      return await this.#transfer(this.#lease ? { "X-Lease": this.#lease.lease } : headers, make, { progress, pausing });
+    } catch (error) {
+      if (error.status === 404) leases.forget(this.#id);
+      throw error;
+    }
   }
 
   /** Takes a read. A server without leases is read as before. */
   async #take(headers) {
     try {
-      this.#lease = await (await request("POST", `${this.#path}/lease`, { headers })).json();
+      const lease = await (await request("POST", `${this.#path}/lease`, { headers })).json().catch(() => null);
+      if (!/^[0-9a-f]{32}$/.test(lease?.lease)) throw new Unsure("The answer of the server cannot be read.");
+      this.#lease = lease;
+      leases.keep(this.#id, lease);
     } catch (error) {
+      if (isLost(error)) throw new Unsure(error.message);
+      this.#isUncounted = error.status === 409;
       if (![404, 405, 409].includes(error.status)) throw error;
+    }
+  }
+
+  /** Whether a read without a lease is known to be counted, of a paste that had `before` reads: it is gone, or has fewer. */
+  async isCounted(before) {
+    if (this.#isUncounted) return false;
+    try {
+      const { reads_left: left } = await (await request("GET", this.#path)).json();
+      return left < before;
+    } catch (error) {
+      return error.status === 404;
     }
   }
 
@@ -145,5 +178,6 @@ export class Reading {
       }
     }
     this.#isConfirmed = true;
+    leases.forget(this.#id);
   }
 }

@@ -10,10 +10,12 @@ import * as tokens from "./tokens.js";
 const LISTED = 20;
 const PERIOD_SECONDS = 30;
 
+const clock = (date) => date.toLocaleTimeString(undefined, { timeStyle: "short" });
+
 function when(unix) {
   const date = new Date(unix * 1000);
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? `today at ${date.toLocaleTimeString(undefined, { timeStyle: "short" })}` : `on ${moment(unix)}`;
+  return isToday ? `today at ${clock(date)}` : `on ${moment(unix)}`;
 }
 
 /** A receipt as the end of a sentence. */
@@ -41,7 +43,7 @@ export function follow(place, { id, delete_token: token }, isShown) {
   const look = async () => {
     if (!isShown()) return stop();
     const known = document.hidden ? "" : await receipt(id, token);
-    if (known && isShown()) say(place, `So far: ${known}.`);
+    if (known && isShown()) say(place, `As of ${clock(new Date())}: ${known}.`);
   };
   const timer = setInterval(look, PERIOD_SECONDS * 1000);
   document.addEventListener("visibilitychange", look);

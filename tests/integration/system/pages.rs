@@ -113,7 +113,9 @@ fn the_browser_and_fpaste_read_each_other() {
     assert_eq!(client.run(&["get", &link]).succeeded().text(), text);
     start_again(&browser);
     browser.type_into("#text", "not encrypted: é");
+    assert!(!browser.sees("#readable"));
     browser.click("#encrypt");
+    assert!(browser.text("#readable").contains("the server"), "it is said before anything is sent");
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     let link = create(&browser);
     assert!(!link.contains('#'), "{link}");

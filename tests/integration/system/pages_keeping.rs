@@ -50,8 +50,9 @@ fn unsent_texts_and_links_nobody_copied_are_asked_about() {
     browser.type_into("#text", "kept");
     let file = folder.join("file");
     std::fs::write(&file, "a file").unwrap();
+    assert!(!browser.sees("#unsent"));
     browser.type_into("#file", file.to_str().unwrap());
-    assert!(asks(&browser));
+    assert!(asks(&browser) && browser.text("#unsent").contains("not sent along"));
     create(&browser);
     start_again(&browser);
     assert_eq!(browser.string("document.querySelector('#text').value"), "kept");

@@ -100,9 +100,11 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
     for burn in [&[][..], &[("X-Burn-After-Read", "true")]] {
-        let cases: [(Mistake, &str); 3] = [
+        let cases: [(Mistake, &str); 4] = [
             (|address, _| address.to_owned(), "no key"),
-            (|address, key| format!("{address}#{}", &key[1..]), "damaged"),
+            (|address, key| format!("{address}#{}", &key[1..]), "not 43 letters"),
+            // The last of 43 letters holds two bits that are none of the key.
+            (|address, key| format!("{address}#{}9", &key[..42]), "one character of it is wrong"),
             (|address, _| format!("{address}#{}", "A".repeat(43)), "does not open"),
         ];
         for (wrong, sentence) in cases {

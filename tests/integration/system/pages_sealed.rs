@@ -290,7 +290,11 @@ fn several_files_go_into_one_paste_under_their_names() {
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     browser.type_into("#reads", "3");
     let link = create(&browser);
-    assert!(browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings."), "{}", browser.text("#facts"));
+    assert!(
+        browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings. If they are not used up, it expires on "),
+        "{}",
+        browser.text("#facts")
+    );
     let opened = read(&server, &link, None);
     let expires = opened.manifest["expires_at"].as_u64().unwrap();
     assert!((unix_now() + 500..=unix_now() + 600).contains(&expires), "{expires}");
@@ -337,8 +341,16 @@ fn several_files_are_had_as_one_archive() {
     let folder = Folder::new();
     browser.accept_downloads(folder.path());
     let secret = Secret::random(None);
-    let files: [(&str, &[u8]); 3] =
-        [("notes/Zażółć.txt", b"text\n"), ("notes/run\u{202e}.sh", b"#!/bin/sh\n"), ("empty", b"")];
+    // Without what deceives, several names are one: those who have nothing odd keep it.
+    let files: [(&str, &[u8]); 6] = [
+        ("notes/Zażółć.txt", b"text\n"),
+        ("notes/run\u{202e}.sh", b"#!/bin/sh\n"),
+        ("empty", b""),
+        ("two\u{200b}.txt", b"first"),
+        ("two\u{202e}.txt", b"second"),
+        ("two_.txt", b"third"),
+    ];
+    let saved = ["notes/Zażółć.txt", "notes/run_.sh", "empty", "two_2.txt", "two_3.txt", "two_.txt"];
     let listed: Vec<Value> = files.iter().map(|(name, bytes)| json!({ "name": name, "size": bytes.len() })).collect();
     let mut manifest = json!({ "files": listed });
     manifest["files"][1]["executable"] = true.into();
@@ -355,12 +367,58 @@ fn several_files_are_had_as_one_archive() {
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
     };
     wait_until("the archive is there, and whole", SOON, unzip);
-    for (name, bytes) in files {
-        let path = folder.join(&name.replace('\u{202e}', "_"));
-        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    for ((name, bytes), saved) in files.iter().zip(saved) {
+        let path = folder.join(saved);
+        assert_eq!(std::fs::read(&path).unwrap(), *bytes);
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o111 != 0, name.contains("run"), "{name}: {mode:o}");
     }
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
+    let server = Server::start(&[("FLASKPASTE_MAX_ANON", "9000000")]);
+    let Some(browser) = Browser::start() else { return };
+    let secret = Secret::random(None);
+    let kind = "a\u{200b}".repeat(120_000);
+    let files =
+        json!([{ "name": "a\u{200b}".repeat(60), "size": 1, "type": kind }, { "name": "b", "size": 1, "type": kind }]);
+    for count in [1, 2] {
+        let files = &files.as_array().unwrap()[..count];
+        let (_, link) = secret.post(&server, secret.pack(&json!({ "files": files }), &[b"xy"]), &[]);
+        browser.open(&link);
+        browser.wait_to_see(if count == 1 { "#content" } else { "#files" });
+        let shown =
+            browser.string(&format!("document.querySelector('{}').textContent", ["#name", "#files span"][count - 1]));
+        assert!(shown.contains('…') && shown.chars().count() < 400, "{} letters", shown.chars().count());
+    }
+    // What is chosen is marked, too, before it is sent.
+    browser.open(&url(&server));
+    let choose = "const files = new DataTransfer(); files.items.add(new File(['x'], 'exe\u{202e}gnp.txt'));
+        document.querySelector('#file').files = files.files;
+        document.querySelector('#file').dispatchEvent(new Event('change'))";
+    browser.run(choose, &[]);
+    browser.wait_to_see("#chosen .odd");
+    assert_eq!(browser.string("document.querySelector('#chosen').textContent"), "exe\u{202e}gnp.txt (1 byte)");
+    browser.run("document.querySelector('#remove').click()", &[]);
+    browser.expect_clean(&url(&server), &[]);
+}
+
+#[test]
+fn show_and_download_stand_side_by_side_on_a_narrow_screen() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let narrow = json!({ "width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": true });
+    browser.devtools("Emulation.setDeviceMetricsOverride", &narrow);
+    let secret = Secret::random(None);
+    let manifest =
+        json!({ "files": [{ "name": "short", "size": 1 }, { "name": "a-name-of-some-length.txt", "size": 1 }] });
+    browser.open(&secret.post(&server, secret.pack(&manifest, &[b"xy"]), &[]).1);
+    browser.wait_to_see("#files");
+    let rows = "Array.from(document.querySelectorAll('#files li'), (item) =>
+        new Set(Array.from(item.querySelectorAll('button'), (button) => button.getBoundingClientRect().top)).size)";
+    assert_eq!(browser.value(rows), json!([1, 1]));
     browser.expect_clean(&url(&server), &[]);
 }
 
@@ -466,6 +524,13 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
             assert!(browser.text("#problem").ends_with("The paste is still there."), "{}", browser.text("#problem"));
         }
         browser.wait_to_see("#key");
+        if wrong.is_empty() {
+            assert!(
+                browser.text("#problem").starts_with("This paste is encrypted, and"),
+                "{}",
+                browser.text("#problem")
+            );
+        }
         assert!(!browser.sees("#as-is"), "there is nothing to be had without the key");
         expect_state(&server, &paste, "unread");
     }
@@ -719,11 +784,12 @@ fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
     let soon = unix_now() + 600;
-    let cases: [Treatment; 6] = [
+    let cases: [Treatment; 7] = [
         (json!({ "files": [{ "size": 1 }], "reads": 1 }), &[], "opened once at most"),
         (json!({ "files": [{ "size": 1 }], "reads": 2 }), &[("X-Reads", "3")], "opened 2 times at most"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "86400")], "keeps it longer"),
+        (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "780")], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "605")], ""),
         (json!({ "files": [{ "size": 1 }], "reads": 3 }), &[("X-Reads", "2")], ""),
     ];
@@ -788,6 +854,7 @@ fn who_created_a_paste_sees_what_became_of_it() {
     browser.click("#burn");
     let first = create(&browser);
     browser.wait_for(&receipt_says("not read yet"));
+    assert!(browser.text("#receipt").starts_with("As of "), "{}", browser.text("#receipt"));
     read(&server, &first, None);
     browser.run(look_again, &[]);
     browser.wait_for(&receipt_says("read today at"));
