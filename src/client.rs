@@ -13,6 +13,7 @@ mod create;
 mod delete;
 mod ending;
 mod explain;
+mod extend;
 mod extract;
 pub mod failure;
 mod fetch;
@@ -35,6 +36,7 @@ mod plaintext;
 mod progress;
 mod prompt;
 mod proxy;
+mod remote;
 mod secured;
 mod server;
 mod share;
@@ -48,6 +50,7 @@ mod tls;
 mod transport;
 pub mod ui;
 mod unsent;
+mod update;
 mod upload;
 mod x509;
 
@@ -160,6 +163,9 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
         Command::Resume(password) => unsent::run(password, &session),
         Command::Get(options) => get::run(options, &session),
         Command::Delete(targets) => delete::run(targets, &session),
+        Command::Extend { target, seconds } => extend::run(target, *seconds, &session),
+        Command::Update { target, with } => update::run(target, with, &session),
+        Command::ListRemote { json } => remote::run(*json, &session),
         Command::List { json, status } => list::run(*json, *status, &session),
         Command::Status { target, json } => status::run(target, *json, &session),
         Command::Info { json } => info::run(*json, &session),

@@ -58,7 +58,6 @@ pub mod network;
 pub mod object_pool;
 #[cfg(feature = "server")]
 pub mod operator_log;
-#[cfg(feature = "server")]
 pub mod owner;
 pub mod paste;
 pub mod pow;

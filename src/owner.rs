@@ -99,6 +99,13 @@ impl Token {
     }
 }
 
+/// Whether there is one.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(set)")
+    }
+}
+
 impl FromStr for Token {
     type Err = ();
 

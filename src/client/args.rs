@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 /// The options given, and the operands, before they are put together.
+#[derive(Clone)]
 struct Given {
     flags: Vec<(&'static str, OsString)>,
     operands: Vec<OsString>,
@@ -172,8 +173,23 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             }
             Command::Delete(targets)
         }
+        Some(Name::Extend) => match given.operands.as_slice() {
+            [operand, time] => {
+                let time = time.to_str().ok_or_else(|| Failure::usage("a time is plain text"))?;
+                Command::Extend { target: target(operand)?, seconds: parse_expiry(time, "extend")? }
+            }
+            _ => return Err(Failure::usage("extend takes a URL or ID, and a time such as 7d")),
+        },
+        Some(Name::Update) => update(given)?,
         Some(Name::List) => {
-            given.no_operands().map(|()| Command::List { json: given.has("json"), status: given.has("status") })?
+            given.exclusive(&["remote", "status"])?;
+            given.no_operands()?;
+            let json = given.has("json");
+            if given.has("remote") {
+                Command::ListRemote { json }
+            } else {
+                Command::List { json, status: given.has("status") }
+            }
         }
         Some(Name::Status) => match given.operands.as_slice() {
             [operand] => Command::Status { target: target(operand)?, json: given.has("json") },
@@ -195,6 +211,31 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
     })
 }
 
+/// `update`: the first operand is the link, the rest is what a create takes, sealed.
+fn update(given: &Given) -> Result<Command, Failure> {
+    given.exclusive(&["name", "no-name"])?;
+    let Some((link, files)) = given.operands.split_first() else {
+        return Err(Failure::usage("update takes the link of a paste, and files").hint("put a link in quotes: '…#key'"));
+    };
+    let rest = Given { flags: given.flags.clone(), operands: files.to_vec() };
+    let input = input(&rest, Format::Sealed)?;
+    let password = given.password_beside(input == Input::Stdin, "the content")?;
+    let with = Create {
+        input,
+        format: Format::Sealed,
+        reads: None,
+        name: given.text("name")?,
+        with_names: !given.has("no-name"),
+        expiry_seconds: None,
+        password,
+        mime_type: None,
+        form: Form::Link,
+        clipboard: false,
+        qr: false,
+    };
+    Ok(Command::Update { target: target(link)?, with })
+}
+
 fn create(given: &Given) -> Result<Create, Failure> {
     given.exclusive(&["raw", "quiet", "json"])?;
     given.exclusive(&["burn", "reads"])?;
@@ -214,7 +255,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
     if let Some(mime_type) = &mime_type {
         check_mime_type(mime_type)?;
     }
-    let expiry_seconds = given.text("expiry")?.map(|text| parse_expiry(&text)).transpose()?;
+    let expiry_seconds = given.text("expiry")?.map(|text| parse_expiry(&text, "--expiry")).transpose()?;
     let reads = given.text("reads")?.map(|text| parse_reads(&text)).transpose()?;
     Ok(Create {
         input,
@@ -283,8 +324,8 @@ fn check_mime_type(text: &str) -> Result<(), Failure> {
 }
 
 /// Seconds of a lifetime: a number of them, or numbers with s, m, h, d or w, which add up.
-fn parse_expiry(text: &str) -> Result<u64, Failure> {
-    let bad = || Failure::usage(format!("--expiry takes seconds, or 30m, 1h30m, 7d, not {:?}", without_fragment(text)));
+fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
+    let bad = || Failure::usage(format!("{what} takes seconds, or 30m, 1h30m, 7d, not {:?}", without_fragment(text)));
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return crate::paste::parse_expiry_seconds(text).ok_or_else(bad);
     }
@@ -538,9 +579,9 @@ mod tests {
         let cases = [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600), ("5s", 5)];
         let sums = [("1h30m", 5400), ("1w2d3h4m5s", 788_645), ("0h1m", 60), ("1m1h", 3660)];
         for (text, seconds) in cases.into_iter().chain(sums) {
-            assert_eq!(parse_expiry(text).unwrap(), seconds, "{text}");
+            assert_eq!(parse_expiry(text, "--expiry").unwrap(), seconds, "{text}");
         }
-        assert_eq!(parse_expiry("99999999999999999999d1s").unwrap(), u64::MAX);
-        assert_eq!(parse_expiry("99999999999999999999d").unwrap(), u64::MAX);
+        assert_eq!(parse_expiry("99999999999999999999d1s", "x").unwrap(), u64::MAX);
+        assert_eq!(parse_expiry("99999999999999999999d", "x").unwrap(), u64::MAX);
     }
 }

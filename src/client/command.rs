@@ -41,12 +41,31 @@ pub enum Command {
     Get(Get),
     /// Delete these.
     Delete(Vec<Link>),
+    /// Move the end of a paste.
+    Extend {
+        /// Which.
+        target: Link,
+        /// Seconds from now.
+        seconds: u64,
+    },
+    /// Replace the content of a paste.
+    Update {
+        /// Which, with its key.
+        target: Link,
+        /// What comes in its place.
+        with: Create,
+    },
     /// List the history.
     List {
         /// As JSON.
         json: bool,
         /// With what the servers say of each.
         status: bool,
+    },
+    /// List what the server says a token or a certificate has made.
+    ListRemote {
+        /// As JSON.
+        json: bool,
     },
     /// Ask whether a paste was read.
     Status {

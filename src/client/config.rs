@@ -6,12 +6,14 @@
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
 use super::text::without_fragment;
+use crate::owner::Token;
 use crate::paste::Fingerprint;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Symbolic links followed to a file that is not there yet; as many as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -32,6 +34,8 @@ const KEYS: &[(&str, Option<&str>)] = &[
     ("client_cert", Some("FLASKPASTE_CLIENT_CERT")),
     ("client_key", Some("FLASKPASTE_CLIENT_KEY")),
     ("ca_cert", Some("FLASKPASTE_CA_CERT")),
+    ("token", Some("FLASKPASTE_TOKEN")),
+    ("token_file", None),
     ("history", None),
 ];
 
@@ -101,8 +105,17 @@ pub struct Settings {
     pub identity: Option<Identity>,
     /// Certificate authorities to trust instead of the system's.
     pub ca_cert: Option<PathBuf>,
+    /// The token for [`Settings::server`], and for no other.
+    pub token: Option<Token>,
     /// Whether created pastes are noted.
     pub history: bool,
+}
+
+impl Settings {
+    /// Whether a server that is ours is told who we are.
+    pub fn says_who_we_are(&self) -> bool {
+        self.identity.is_some() || self.cert_sha1.is_some() || self.token.is_some()
+    }
 }
 
 /// A value and where it came from.
@@ -153,7 +166,14 @@ impl Settings {
             (None, _) => Ok(setting.folder.join(setting.value)),
         };
         let server_is_chosen = server.is_some();
-        let (server, server_origin) = match (server, lookup("server")?) {
+        let configured = lookup("server")?;
+        // What belongs to the configured server goes to no other that is named for once.
+        let is_another = |text: &str| {
+            let server = configured.as_ref().and_then(|setting| ServerUrl::parse(&setting.value).ok());
+            server.is_some_and(|server| ServerUrl::parse(text).is_ok_and(|named| named != server))
+        };
+        let token = if server.is_some_and(is_another) { None } else { find_token(lookup, path)? };
+        let (server, server_origin) = match (server, configured) {
             (Some(text), _) => (ServerUrl::parse(text)?, None),
             (None, Some(setting)) => (
                 ServerUrl::parse(&setting.value).map_err(|f| setting.bad(&f.message))?,
@@ -190,9 +210,26 @@ impl Settings {
             cert_sha1: lookup("cert_sha1")?.map(fingerprint).transpose()?,
             identity,
             ca_cert: lookup("ca_cert")?.map(path).transpose()?,
+            token,
             history,
         })
     }
+}
+
+/// The token, out of `token`, which the environment may hold, else out of the file that `token_file` names.
+fn find_token(
+    lookup: impl Fn(&str) -> Result<Option<Setting>, Failure>,
+    path: impl Fn(Setting) -> Result<PathBuf, Failure>,
+) -> Result<Option<Token>, Failure> {
+    const NO_TOKEN: &str = "a token is fpt_ and 43 letters, digits, - and _";
+    if let Some(setting) = lookup("token")? {
+        return setting.value.parse().map(Some).map_err(|()| setting.bad(NO_TOKEN));
+    }
+    let Some(setting) = lookup("token_file")? else { return Ok(None) };
+    let file = path(setting)?;
+    let unreadable = |why: &str| Failure::usage(format!("cannot read the token in {}: {why}", file.display()));
+    let text = fs::read_to_string(&file).map(Zeroizing::new).map_err(|error| unreadable(&error.to_string()))?;
+    text.trim().parse().map(Some).map_err(|()| unreadable(NO_TOKEN))
 }
 
 /// A configuration file's lines.

@@ -7,6 +7,7 @@
 use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::items::unreadable;
+use super::link::ServerUrl;
 use super::pack::{Member, Names, Pack};
 use super::stream::{self, Described};
 use super::text::human_seconds;
@@ -32,12 +33,17 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
     let source = Source::open(options, session)?;
     // Before anything is read: what was piped in cannot be read again.
-    let limit = allowed_bytes(session).map_err(|failure| match &options.input {
+    let limit = allowed_bytes(&session.settings.server, true, session).map_err(|failure| match &options.input {
         Input::Stdin if failure.hint.is_some() => failure.add_hint("what was piped in was not read"),
         _ => failure,
     })?;
     let (password, upload) = match options.format {
-        Format::Sealed => (None, seal(options, source, limit, session)?),
+        Format::Sealed => {
+            let key = Key::random().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+            let expiry = options.expiry_seconds;
+            let expires_at = expiry.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
+            (None, seal(options, source, key, expires_at, limit, session)?)
+        }
         Format::First | Format::Plain => {
             let password = password::for_new(&options.password, session)?;
             (password, prepare(options, source, limit, session)?)
@@ -53,13 +59,20 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seals what the source has, or is going to have, with its name.
-fn seal(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
+/// Seals what the source has, or is going to have, with its name, for who has this key; it is to end at this moment.
+///
+/// # Errors
+/// Unreadable input, and when it is larger than `limit`.
+pub fn seal(
+    options: &Create,
+    source: Source,
+    key: Key,
+    expires_at: Option<u64>,
+    limit: u64,
+    session: &Session<'_>,
+) -> Result<Upload, Failure> {
     let password = password::text_for_new(&options.password, session)?;
-    let key = Key::random().map_err(failed)?;
     let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
-    let expires_at = options.expiry_seconds.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
     let wishes = Wishes {
         reads: options.reads,
         expiry_seconds: options.expiry_seconds,
@@ -180,7 +193,7 @@ fn send(
 }
 
 /// Where content comes from, not yet read.
-enum Source {
+pub enum Source {
     /// Files that say how large they are.
     Files(Vec<Member>),
     /// What has to be read to know that.
@@ -188,7 +201,11 @@ enum Source {
 }
 
 impl Source {
-    fn open(options: &Create, session: &Session<'_>) -> Result<Self, Failure> {
+    /// What the options name.
+    ///
+    /// # Errors
+    /// What cannot be read, and what cannot be in a paste.
+    pub fn open(options: &Create, session: &Session<'_>) -> Result<Self, Failure> {
         let paths = match &options.input {
             Input::Stdin => return Ok(Self::Stream(Stream::stdin(options.name.clone()))),
             Input::Files(paths) => paths,
@@ -225,7 +242,7 @@ impl Source {
 }
 
 /// One content, to be read once.
-struct Stream {
+pub struct Stream {
     input: Box<dyn Read>,
     /// What it is called in the paste.
     name: Option<String>,
@@ -255,9 +272,12 @@ impl Stream {
     }
 }
 
-/// The largest upload this server takes from us. One that does not say is asked by uploading.
-fn allowed_bytes(session: &Session<'_>) -> Result<u64, Failure> {
-    let call = Call::new(Method::GET, &session.settings.server, "/", true);
+/// The largest upload a server takes from us. One that does not say is asked by uploading.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn allowed_bytes(server: &ServerUrl, is_ours: bool, session: &Session<'_>) -> Result<u64, Failure> {
+    let call = Call::new(Method::GET, server, "/", is_ours);
     let info = session.transport.send(&call).and_then(Answer::of_any_server)?;
     let is_known = info.get("authenticated").and_then(serde_json::Value::as_bool) == Some(true);
     let name = if is_known { "max_auth" } else { "max_anon" };

@@ -72,8 +72,7 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
 
 /// Whether nothing that goes along says whose the paste is.
 pub fn shows_nothing(call: &Call<'_>, session: &Session<'_>) -> bool {
-    let has_certificate = session.settings.identity.is_some() || session.settings.cert_sha1.is_some();
-    call.headers.is_empty() && !(call.is_ours && has_certificate)
+    call.headers.is_empty() && !(call.is_ours && session.settings.says_who_we_are())
 }
 
 /// Whether a server that was shown nothing asks for something; it does not tell whether there is such a paste.
@@ -85,7 +84,7 @@ pub fn wants_proof(answer: &Answer) -> bool {
 pub fn no_token(session: &Session<'_>) -> Failure {
     if !session.settings.history {
         return Failure::new(Exit::Denied, "the history is switched off, so there is no delete token for this paste")
-            .hint("use its owner's certificate, or the machine whose history has the token");
+            .hint("use its owner's certificate or token, or the machine whose history has the token");
     }
     Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
         .hint(

@@ -109,7 +109,7 @@ impl Failure {
         };
         let hint = match code.as_str() {
             "duplicate" => Some(format!("fpaste list shows the paste you already have; or {wait}")),
-            "throttled" | "busy" => Some(wait),
+            "throttled" | "busy" | "rate_limited" => Some(wait),
             "internal" => {
                 let request =
                     text("request_id").map_or_else(String::new, |id| format!(" and that it was request {id}"));
@@ -162,14 +162,22 @@ fn own_hint(code: &str) -> Option<&'static str> {
         "password_required" => "use -p to be asked for it, or --password-file",
         "password_wrong" => "check the password; a wrong one does not burn the paste",
         "auth_required" => {
-            "the delete token is in the history of the machine that made the paste, or use its owner's certificate"
+            "the delete token is in the history of the machine that made the paste, or use its owner's certificate or token"
         }
+        "create_denied" => {
+            "ask who runs the server for a token, and set it as token in the configuration, or FLASKPASTE_TOKEN; or for a certificate"
+        }
+        "token_invalid" => {
+            "check token in the configuration, or FLASKPASTE_TOKEN; who runs the server can make a new one"
+        }
+        "blocked" => "who runs the server refuses this content",
+        "limited" => "create a new paste, and delete this one",
         "permission_denied" => {
-            "it can be deleted on the machine that made it, or with the certificate it was made with"
+            "it can be changed on the machine that made it, or with the certificate or token it was made with"
         }
         "invalid_expiry" => "-x takes seconds, or 30m, 1h30m, 7d",
         "invalid_id" => "check the link for a typo; an ID is 4 to 64 hex digits",
-        "too_large" => "compress or split it; a client certificate may allow more (fpaste info)",
+        "too_large" => "compress or split it; a client certificate or a token may allow more (fpaste info)",
         "entropy_too_low" => "leave -E away: what is encrypted is accepted",
         "pow_required" | "pow_expired" | "pow_reused" => "try again",
         "pow_invalid" => "try again; if it stays, a newer fpaste may do better: curl -fsS -o fpaste SERVER/client",

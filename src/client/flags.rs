@@ -16,6 +16,10 @@ pub enum Name {
     Get,
     /// Delete pastes.
     Delete,
+    /// Move the end of a paste.
+    Extend,
+    /// Replace the content of a paste.
+    Update,
     /// What this machine created.
     List,
     /// Whether a paste was read.
@@ -135,8 +139,25 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Delete,
         word: "delete",
         operands: "URL|ID...",
-        summary: "delete pastes made here, or owned by your certificate",
+        summary: "delete pastes made here, or owned by your certificate or token",
         examples: &["fpaste delete 4f2a91c07d3e", "fpaste delete URL URL"],
+    },
+    CommandRow {
+        name: Name::Extend,
+        word: "extend",
+        operands: "URL|ID TIME",
+        summary: "have a paste you made end so much later than now",
+        examples: &["fpaste extend 4f2a91c07d3e 7d", "fpaste extend URL 1h30m"],
+    },
+    CommandRow {
+        name: Name::Update,
+        word: "update",
+        operands: "URL [FILE...|DIR...|-]",
+        summary: "replace the content of a paste you made; the link stays",
+        examples: &[
+            "fpaste update 'https://paste.example.org/4f2a91c07d3e#KEY' notes.txt",
+            "journalctl -b | fpaste update URL",
+        ],
     },
     CommandRow {
         name: Name::List,
@@ -146,6 +167,7 @@ pub const COMMANDS: &[CommandRow] = &[
         examples: &[
             "fpaste list",
             "fpaste list --status            with what became of each",
+            "fpaste list --remote            what the server knows to be your token's",
             "fpaste list --json | jq -r .[].id",
         ],
     },
@@ -193,20 +215,20 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'n', "reads", "it can be read N times").takes("N"),
     Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
     Flag::new(
-        &[Name::Create, Name::Resume, Name::Get],
+        &[Name::Create, Name::Resume, Name::Get, Name::Update],
         'p',
         "password",
         "protect or open with a password: $FPASTE_PASSWORD, else asked for",
     ),
     Flag::new(
-        &[Name::Create, Name::Resume, Name::Get],
+        &[Name::Create, Name::Resume, Name::Get, Name::Update],
         '-',
         "password-file",
         "the password is the first line of FILE; - is stdin",
     )
     .takes("FILE"),
-    Flag::new(&[Name::Create], '-', "name", "what standard input is called in the paste").takes("NAME"),
-    Flag::new(&[Name::Create], '-', "no-name", "leave file names out"),
+    Flag::new(&[Name::Create, Name::Update], '-', "name", "what standard input is called in the paste").takes("NAME"),
+    Flag::new(&[Name::Create, Name::Update], '-', "no-name", "leave file names out"),
     Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
         .takes("N")
         .one_of(FORMATS),
@@ -224,6 +246,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
     Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
     Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
+    Flag::new(&[Name::List], '-', "remote", "ask the server what your token or certificate has made"),
     Flag::new(&[Name::List], '-', "status", "ask the servers how each is"),
     Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),

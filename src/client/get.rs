@@ -251,9 +251,10 @@ fn warn_of_differences(manifest: &Manifest, facts: &Facts, session: &Session<'_>
     }
     let later = |asked: &u64| facts.expires_at.is_some_and(|at| at > asked.saturating_add(CLOCK_SLACK_SECONDS));
     if let Some(asked) = manifest.expires_at.filter(later) {
-        session
-            .ui
-            .warning(&format!("the sender wanted it to be gone at {}; the server keeps it longer", rfc3339(asked)));
+        session.ui.warning(&format!(
+            "the sender wanted it to be gone at {}; the server keeps it longer, unless they extended it",
+            rfc3339(asked)
+        ));
     }
 }
 

@@ -149,13 +149,23 @@ impl History {
     /// # Errors
     /// When the file cannot be written.
     pub fn remove(&self, server: &ServerUrl, id: &Id) -> io::Result<()> {
-        let end = |mut known: Entry| {
+        self.change(server, id, |known| {
+            known.ended_at.get_or_insert_with(unix_now);
+        })
+    }
+
+    /// Notes what has changed about a paste.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn change(&self, server: &ServerUrl, id: &Id, change: impl Fn(&mut Entry)) -> io::Result<()> {
+        let changed = |mut known: Entry| {
             if known.id == *id && known.server == *server {
-                known.ended_at.get_or_insert_with(unix_now);
+                change(&mut known);
             }
             Some(known)
         };
-        self.rewrite(false, end, "")
+        self.rewrite(false, changed, "")
     }
 
     /// Everything noted.

@@ -114,7 +114,8 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     ]
 }
 
-fn shown_name(name: &str) -> String {
+/// A name, cut where it is long.
+pub fn shown_name(name: &str) -> String {
     let name = clean(name);
     match name.char_indices().nth(MAX_NAME_CHARS) {
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
@@ -123,7 +124,7 @@ fn shown_name(name: &str) -> String {
 }
 
 /// Columns as wide as what is in them.
-fn table(rows: &[Row]) -> String {
+pub fn table(rows: &[Row]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
     for row in rows {

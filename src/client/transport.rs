@@ -353,6 +353,12 @@ impl<'a> Transport<'a> {
             let message = format!("http://{place} is not encrypted, and a client certificate is configured");
             return Err(Failure::usage(message).hint("use https://, or unset client_cert to do without it"));
         }
+        let token = self.settings.token.as_ref().filter(|_| is_ours && *call.server == self.settings.server);
+        if token.is_some() && !is_https && !is_loopback(host) {
+            let place = authority.map_or("", |authority| authority.as_str());
+            let message = format!("http://{place} is not encrypted, and a token is configured");
+            return Err(Failure::usage(message).hint("use https://, or unset the token to do without it"));
+        }
         let agent = self.agent(is_https, is_ours)?;
         let mut request = Request::builder().method(call.method.clone()).uri(url);
         if is_home {
@@ -363,8 +369,12 @@ impl<'a> Transport<'a> {
         if let Some(fingerprint) = self.settings.cert_sha1.as_ref().filter(|_| is_ours) {
             request = request.header("X-SSL-Client-SHA1", fingerprint.as_str());
         }
+        if let Some(token) = token {
+            let value = Zeroizing::new(format!("Bearer {}", token.as_str()));
+            request = request.header("Authorization", value.as_str());
+        }
         let proxy = proxy(is_https, host, |name| std::env::var_os(name))?;
-        let response = if call.method == Method::POST {
+        let response = if matches!(call.method, Method::POST | Method::PUT) {
             request = request.header("Content-Length", call.body.length());
             if expects {
                 request = request.header("Expect", "100-continue");

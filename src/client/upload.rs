@@ -65,6 +65,13 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// The headers that tell them.
+    pub fn headers(&self) -> Vec<password::Header> {
+        let link = ("X-Read-Proof-SHA256", text(&crypto::hex(&self.link_proof)));
+        let password = self.password_proof.map(|hash| ("X-Password-Proof-SHA256", text(&crypto::hex(&hash))));
+        std::iter::once(link).chain(password).collect()
+    }
+
     /// The gate of these secrets.
     pub fn of(secrets: &Secrets) -> Self {
         let hash = |proof: Zeroizing<Sha256Digest>| crypto::sha256(proof.as_slice());
@@ -171,10 +178,7 @@ impl Upload {
             Some(1) => Some(("X-Burn-After-Read", text("true"))),
             reads => reads.map(|reads| ("X-Reads", text(&reads.to_string()))),
         });
-        if let Some(gate) = &wishes.gate {
-            headers.push(("X-Read-Proof-SHA256", text(&crypto::hex(&gate.link_proof))));
-            headers.extend(gate.password_proof.map(|hash| ("X-Password-Proof-SHA256", text(&crypto::hex(&hash)))));
-        }
+        headers.extend(wishes.gate.iter().flat_map(Gate::headers));
         if let Some(seconds) = wishes.expiry_seconds {
             headers.push(("X-Expiry", text(&seconds.to_string())));
         }

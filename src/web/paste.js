@@ -313,7 +313,7 @@ function difference() {
   if (isUncounted) faults.push("that its readings are counted, and the server does not count them");
   else if (asked && !(reads <= asked)) faults.push(`that it can be opened ${times} at most, and the server allows more`);
   const isLate = answer.sliding || answer.expires_at > expires + LATE_SECONDS;
-  if (expires && isLate && fate !== "burned") faults.push(`that it ends on ${moment(expires)}, and the server keeps it longer`);
+  if (expires && isLate && fate !== "burned") faults.push(`that it ends on ${moment(expires)}, and the server keeps it longer, unless they extended it since`);
   return faults.length > 0 ? `The sender asked ${faults.join("; and ")}. Tell them: others may read it, too.` : "";
 }
 

@@ -77,7 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filename", &[]),
     ("request_id", &["crypto"]),
     // The client shares leaves with the server, and nothing else.
-    ("client", &["clock", "crypto", "e2e", "paste", "pow", "sealed"]),
+    ("client", &["clock", "crypto", "e2e", "owner", "paste", "pow", "sealed"]),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
     ("clock", &[]),

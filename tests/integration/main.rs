@@ -34,6 +34,8 @@ mod client_keeping;
 #[cfg(feature = "client")]
 mod client_leases;
 #[cfg(feature = "client")]
+mod client_makers;
+#[cfg(feature = "client")]
 mod client_network;
 #[cfg(feature = "client")]
 mod client_proxy;

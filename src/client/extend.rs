@@ -1,0 +1,72 @@
+//! `fpaste extend`: a paste ends so much later than now, for whoever made it.
+//!
+//! Invariant: a token goes to the server it came from alone. Must never say that a paste lives longer than its server does.
+
+use super::command::Link;
+use super::delete::{no_token, shows_nothing, wants_proof};
+use super::failure::Failure;
+use super::history::Entry;
+use super::link::{ServerUrl, Target};
+use super::text::human_seconds;
+use super::transport::Call;
+use super::ui::write_stdout;
+use super::{Located, Session};
+use crate::clock::{rfc3339, unix_now};
+use serde_json::Value;
+use ureq::http::Method;
+use zeroize::Zeroizing;
+
+/// Moves the end of a paste.
+///
+/// # Errors
+/// Refusals; when this machine has not made the paste.
+pub fn run(link: &Link, seconds: u64, session: &Session<'_>) -> Result<(), Failure> {
+    let target = Target::parse(&link.0)?;
+    let located = session.locate(&target, &session.known());
+    let mut call = by_maker(Method::PATCH, &located, format!("/{}", target.id));
+    call.headers.push(("X-Expiry", Zeroizing::new(seconds.to_string())));
+    let answer = session.transport.send(&call)?;
+    let is_stranger = located.entry.is_none() && !(call.is_ours && session.settings.says_who_we_are());
+    if is_stranger && wants_proof(&answer) {
+        return Err(no_token(session));
+    }
+    let json = answer.expect(200)?.json()?;
+    let number = |name: &str| json.get(name).and_then(Value::as_u64);
+    let expires_at = number("expires_at").unwrap_or(0);
+    // By this machine's clock, as the history has it: the server's may differ.
+    let lifetime = expires_at.saturating_sub(unix_now());
+    note(&located, session, |entry| (entry.expires_at, entry.slides) = (unix_now().saturating_add(lifetime), false));
+    if lifetime.saturating_add(60) < seconds {
+        let (asked, got) = (human_seconds(seconds), human_seconds(lifetime));
+        session.ui.warning(&format!("it ends in {got}, the most this server allows, and not in {asked}"));
+    }
+    write_stdout(format!("{} expires at {}\n", target.id, rfc3339(expires_at)).as_bytes())
+}
+
+/// A request about a paste by whoever made it. A link may name another server than the one that made it: that does not get the
+/// token.
+pub fn by_maker(method: Method, located: &Located, path: String) -> Call<'_> {
+    let (server, is_ours): (&ServerUrl, bool) =
+        located.entry.as_ref().map_or((&located.server, located.is_ours), |entry| (&entry.server, true));
+    let mut call = Call::new(method, server, path, is_ours);
+    if let Some(entry) = &located.entry {
+        call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
+    }
+    call
+}
+
+/// Notes in the history what has changed about a paste, if it is there.
+pub fn note(located: &Located, session: &Session<'_>, change: impl Fn(&mut Entry)) {
+    let Some(entry) = &located.entry else { return };
+    if let Err(error) = session.history.change(&entry.server, &entry.id, change) {
+        session.ui.warning(&format!("the history could not be updated: {error}"));
+    }
+}
+
+/// Refuses before anything is read or sent when nothing would say whose the paste is.
+///
+/// # Errors
+/// That this machine has no token for it.
+pub fn expect_maker(call: &Call<'_>, session: &Session<'_>) -> Result<(), Failure> {
+    if shows_nothing(call, session) { Err(no_token(session)) } else { Ok(()) }
+}
