@@ -4,8 +4,8 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, duration, ending, guard, isStarted, moment, prefix, reveals, say, secureAddress, show, showProgress, size,
-  twice,
+  $, answer, copy, duration, ending, guard, isStarted, moment, on, prefix, reveals, say, secureAddress, show,
+  showProgress, size, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import { cleaned } from "./content.js";
@@ -55,21 +55,21 @@ function showChoice() {
   const url = $("picture").src;
   if (url) URL.revokeObjectURL(url);
   $("picture").removeAttribute("src");
-  show($("remove"), files.length > 0);
-  show($("preview"), isPicture(files));
+  show("remove", files.length > 0);
+  show("preview", isPicture(files));
   if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
   const listed = files.slice(0, LISTED).flatMap(({ name, blob }) => [", ", ...withMarks(name), ` (${size(blob.size)})`]);
   if (files.length > LISTED) listed.push(`, ${files.length - LISTED} more`);
   $("chosen").replaceChildren(...listed.slice(1));
-  show($("chosen"), files.length > 0);
+  show("chosen", files.length > 0);
   showOptions();
-  say($("problem"), "");
+  say("problem", "");
 }
 
 /** Takes what was dropped or pasted, where there is room for it. */
 function take({ files, items }) {
   if (sending) return;
-  if (current && isAtRisk()) return say($("gone"), `Copy the ${missing()} first: nobody can find it again.`);
+  if (current && isAtRisk()) return say("gone", `Copy the ${missing()} first: nobody can find it again.`);
   if (current) startAgain();
   // They are gone once this function has returned.
   const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -89,7 +89,7 @@ async function takeFolders(entries) {
     showChoice();
     if (found.length === 0) removeFiles();
   } catch {
-    say($("problem"), "The folder cannot be read. Put it into an archive, or drop its files.");
+    say("problem", "The folder cannot be read. Put it into an archive, or drop its files.");
   }
 }
 
@@ -197,7 +197,7 @@ async function prove(signal) {
   const challenge = await (await request("GET", "/challenge", { signal })).json();
   if (!challenge.enabled) return {};
   const expected = 2 ** challenge.difficulty;
-  $("state").textContent = "Doing the proof of work the server asks for…";
+  tell("Doing the proof of work the server asks for…");
   const solution = await solve(challenge, (tried) => showProgress(1 - Math.exp(-tried / expected)), signal);
   showProgress(0);
   return { "X-PoW-Token": challenge.token, "X-PoW-Solution": solution };
@@ -207,9 +207,9 @@ async function create(signal) {
   const all = await parts();
   check(all);
   const proof = pow.required ? await prove(signal) : {};
-  $("state").textContent = isEncrypted() ? "Encrypting…" : "";
+  tell(isEncrypted() ? "Encrypting…" : "");
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
-  $("state").textContent = "Sending…";
+  tell("Sending…");
   const created = await upload(body, { headers: { ...headers(), ...fields, ...proof }, signal, progress: showProgress });
   if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
   tokens.keep(created.id, created.delete_token, created.expires_at);
@@ -245,12 +245,12 @@ async function withdraw({ id, delete_token: token }) {
 async function send() {
   if (sending) return;
   sending = new AbortController();
-  say($("problem"), "");
+  say("problem", "");
   setBusy(true);
   try {
     showResult(await create(sending.signal));
   } catch (error) {
-    if (error.name !== "AbortError") say($("problem"), sentence(error));
+    if (error.name !== "AbortError") say("problem", sentence(error));
   }
   sending = null;
   setBusy(false);
@@ -267,9 +267,9 @@ function sentence(error) {
 function setBusy(busy) {
   for (const field of $("create").elements) field.disabled = busy && field.id !== "cancel";
   if (!busy) showOptions();
-  show($("cancel"), busy);
+  show("cancel", busy);
   showProgress(0);
-  $("state").textContent = "";
+  tell("");
 }
 
 /** What cannot be chosen, is not. */
@@ -278,15 +278,15 @@ function showOptions() {
   $("text").disabled = files.length > 0;
   $("encrypt").disabled = !keys.available;
   $("reads").disabled = $("burn").checked;
-  show($("unsent"), files.length > 0 && $("text").value);
-  show($("readable"), keys.available && !isEncrypted());
-  show($("nameless-row"), files.length === 1 && isEncrypted());
+  show("unsent", files.length > 0 && $("text").value);
+  show("readable", keys.available && !isEncrypted());
+  show("nameless-row", files.length === 1 && isEncrypted());
 }
 
 function showResult(created) {
   const link = new URL(created.url, location.href).href + (created.fragment ? `#${created.fragment}` : "");
   $("secret").value = $("password").value;
-  show($("locked"), $("password").value);
+  show("locked", $("password").value);
   // What was written beside a file that went instead stays.
   const unsent = chosen().length > 0 ? $("text").value : "";
   dropped = null;
@@ -301,18 +301,18 @@ function showResult(created) {
     ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
     : "Not encrypted: the server can read this paste.";
   // The content stays encrypted, but anybody can fetch or burn it.
-  say($("lacks"), created.fragment && !created.proof_required
+  say("lacks", created.fragment && !created.proof_required
     ? `The server hands this paste to who has its address alone. Without the key nobody can read it, but anybody can use up its readings. ${DROPPED}` : "");
   $("facts").textContent = facts(created);
   $("qr").replaceChildren(...drawQr(link));
-  show($("create"), false);
-  show($("result"), true);
-  say($("gone"), "");
+  show("create", false);
+  show("result", true);
+  say("gone", "");
   scrollTo(0, 0);
   $("done").focus({ preventScroll: true });
   current = created;
   isLinkKept = false;
-  receipts.follow($("receipt"), created, () => current === created);
+  receipts.follow(created, () => current === created);
   setAddress(link, `Link of paste ${created.id} · flaskpaste`);
 }
 
@@ -396,9 +396,9 @@ async function remove() {
     await request("DELETE", `/${current.id}`, { headers: { "X-Delete-Token": current.delete_token } });
     tokens.forget(current.id);
     startAgain();
-    $("state").textContent = "The paste is deleted; its link leads nowhere now.";
+    tell("The paste is deleted; its link leads nowhere now.");
   } catch (error) {
-    say($("gone"), error.message);
+    say("gone", error.message);
   }
 }
 
@@ -410,9 +410,9 @@ function startAgain() {
   $("open").removeAttribute("href");
   $("copied").textContent = "";
   $("qr").replaceChildren();
-  show($("result"), false);
-  show($("create"), true);
-  $("state").textContent = "";
+  show("result", false);
+  show("create", true);
+  tell("");
   $("text").focus();
 }
 
@@ -429,26 +429,26 @@ function begin() {
   offerExpiries();
   $("encrypt").checked = keys.available;
   $("https").href = secureAddress();
-  show($("insecure"), !keys.available);
+  show("insecure", !keys.available);
   showChoice();
-  $("create").addEventListener("submit", (event) => { event.preventDefault(); send(); });
-  $("text").addEventListener("keydown", (event) => {
+  on("create", "submit", (event) => { event.preventDefault(); send(); });
+  on("text", "keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("create").requestSubmit();
   });
-  $("file").addEventListener("change", () => { dropped = null; showChoice(); });
-  $("remove").addEventListener("click", removeFiles);
-  for (const field of ["burn", "encrypt"]) $(field).addEventListener("change", showOptions);
-  $("cancel").addEventListener("click", () => sending?.abort());
-  $("generate").addEventListener("click", generate);
-  $("copy").addEventListener("click", copyLink);
-  $("copy-secret").addEventListener("click", copySecret);
-  $("open").addEventListener("click", follow);
-  $("link").addEventListener("copy", () => { isLinkKept = true; });
-  $("password").addEventListener("input", () => { isSecretKept = true; });
+  on("file", "change", () => { dropped = null; showChoice(); });
+  on("remove", "click", removeFiles);
+  for (const field of ["burn", "encrypt"]) on(field, "change", showOptions);
+  on("cancel", "click", () => sending?.abort());
+  on("generate", "click", generate);
+  on("copy", "click", copyLink);
+  on("copy-secret", "click", copySecret);
+  on("open", "click", follow);
+  on("link", "copy", () => { isLinkKept = true; });
+  on("password", "input", () => { isSecretKept = true; });
   for (const [field, event] of [["password", "copy"], ["secret", "copy"], ["reveal-secret", "click"]]) {
-    $(field).addEventListener(event, () => { isSecretKept = true; });
+    on(field, event, () => { isSecretKept = true; });
   }
-  $("link").addEventListener("focus", () => $("link").select());
+  on("link", "focus", () => $("link").select());
   twice($("again"), "Go on without copying?", startAgain, isAtRisk);
   twice($("delete"), "Delete for everybody?", remove);
   const invite = (invited) => document.body.classList.toggle("invited", invited);

@@ -3,7 +3,7 @@
 // Invariant: names and types are what the sender says, and are shown as text in which nothing is hidden. A download has a
 // type that no browser runs, and a name without a folder; must never let a name into an archive that leads out of it.
 
-import { size } from "./page.js";
+import { make, size } from "./page.js";
 import { cleaned } from "./content.js";
 import { withMarks } from "./lines.js";
 import { fits, zip } from "./zip.js";
@@ -50,7 +50,7 @@ export function describe({ name, type }) {
 
 /** Saves a file. */
 export function save(blob, name) {
-  const link = document.createElement("a");
+  const link = make("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
@@ -59,9 +59,8 @@ export function save(blob, name) {
 }
 
 function button(word, file, action) {
-  const made = document.createElement("button");
+  const made = make("button", word);
   made.type = "button";
-  made.textContent = word;
   made.setAttribute("aria-label", `${word} ${short(file.name)}`);
   made.addEventListener("click", action);
   return made;
@@ -70,11 +69,11 @@ function button(word, file, action) {
 /** Fills a list; `view` and `saved` are called with a file that somebody wants to see, or has saved. */
 export function list(place, files, view, saved) {
   place.replaceChildren(...files.map((file) => {
-    const item = document.createElement("li");
-    const words = document.createElement("span");
+    const item = make("li");
+    const words = make("span");
     words.append(...describe(file), `, ${size(file.size)}`);
     const download = () => { save(file.blob, savedName(file.name)); saved(file); };
-    const buttons = document.createElement("div");
+    const buttons = make("div");
     buttons.append(button("Show", file, () => view(file)), " ", button("Download", file, download));
     item.append(words, buttons);
     return item;

@@ -3,6 +3,7 @@
 // Invariant: what is shown is text nodes, and together they are the text; a long one is laid out where it is looked at.
 
 import { nameOf, oddities } from "./content.js";
+import { make } from "./page.js";
 
 const BLOCK = 200;
 /** More than this is not shown at once: a page that stands still helps nobody. */
@@ -30,7 +31,7 @@ export function render(place, lines, first, all) {
   place.replaceChildren();
   place.dataset.first = first;
   while (end < most && room > 0) {
-    const block = document.createElement("div");
+    const block = make("div");
     block.className = "block";
     block.style.counterReset = `line ${end}`;
     for (const stop = Math.min(end + BLOCK, most); end < stop && room > 0; end++) {
@@ -52,7 +53,7 @@ function renderLine(line, room) {
   const found = [...oddities(text.slice(0, room + 1))];
   const left = room - (text.length - 1) - found.length * MARK_LETTERS;
   const stop = left < 0 ? Math.floor(room * text.length / (room - left)) : text.length;
-  const row = document.createElement("div");
+  const row = make("div");
   row.className = "line";
   row.append(...withMarks(text, found.filter((odd) => odd.at < stop), stop), left < 0 ? "\n" : "");
   return { row, left };
@@ -71,10 +72,9 @@ export function withMarks(text, found = [...oddities(text)], stop = text.length)
 
 /** Characters that deceive: they are there to be copied, and their names to be seen. */
 function marked(run) {
-  const mark = document.createElement("span");
+  const mark = make("span", run);
   mark.className = "odd";
   mark.dataset.name = nameOf(run);
-  mark.textContent = run;
   return mark;
 }
 

@@ -8,12 +8,24 @@ export const prefix = document.body.dataset.prefix;
 
 export const $ = (id) => document.getElementById(id);
 
-export const show = (element, visible) => { element.hidden = !visible; };
+export const on = (id, event, action) => $(id).addEventListener(event, action);
+
+export const show = (id, visible) => { $(id).hidden = !visible; };
 
 /** Writes a sentence into an element, which is hidden while there is none. */
-export function say(element, sentence) {
-  element.textContent = sentence;
-  element.hidden = !sentence;
+export function say(id, sentence) {
+  $(id).textContent = sentence;
+  show(id, sentence);
+}
+
+/** Says what is going on. */
+export const tell = (sentence) => { $("state").textContent = sentence; };
+
+/** An element with a text in it. */
+export function make(kind, text = "") {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  return made;
 }
 
 /**
@@ -22,7 +34,7 @@ export function say(element, sentence) {
  */
 export function copy(text) {
   const focused = document.activeElement;
-  const area = document.createElement("textarea");
+  const area = make("textarea");
   area.value = "-";
   area.className = "offscreen";
   document.body.append(area);
@@ -111,7 +123,7 @@ export function ending({ sliding, expires_at: expires, burn_after_read: burns },
 /** Shows how much of something is done; nothing, while there is nothing to see of it yet. */
 export function showProgress(share) {
   const isPart = share > 0 && share < 1;
-  show($("progress"), isPart);
+  show("progress", isPart);
   $("bar").value = isPart ? share : 0;
 }
 

@@ -5,7 +5,8 @@
 // is no second time. Must never send the password of a sealed paste, nor show a part of one that is not whole.
 
 import {
-  $, answer, copy, duration, ending, guard, isStarted, moment, reveals, say, secureAddress, show, showProgress, size, twice,
+  $, answer, copy, duration, ending, guard, isStarted, moment, on, reveals, say, secureAddress, show, showProgress,
+  size, tell, twice,
 } from "./page.js";
 import { Broken, request } from "./api.js";
 import { deceives, recognise } from "./content.js";
@@ -86,24 +87,24 @@ function begin() {
 function ask(problem) {
   const canDecrypt = problem !== INSECURE;
   const canSkip = problem && (upload !== null || !key && !gated && !opened);
-  say($("problem"), canDecrypt ? problem : "");
+  say("problem", canDecrypt ? problem : "");
   $("https").href = secureAddress();
-  show($("insecure"), !canDecrypt);
-  $("state").textContent = "";
-  show($("gate"), canDecrypt || canSkip);
+  show("insecure", !canDecrypt);
+  tell("");
+  show("gate", canDecrypt || canSkip);
   const isTaken = isFetched() || reading.until !== undefined;
-  show($("burns"), burns && !isTaken);
+  show("burns", burns && !isTaken);
   const others = reads === 2 ? "once more" : `${reads - 1} more times`;
-  say($("limited"), !limited || burns || isTaken ? ""
+  say("limited", !limited || burns || isTaken ? ""
     : `Opening this paste takes one of its readings; then it can be opened ${reads > 1 ? others : "no more"}.`);
-  show($("key-row"), problem && canDecrypt);
-  show($("password-row"), needsPassword());
+  show("key-row", problem && canDecrypt);
+  show("password-row", needsPassword());
   $("password").required = needsPassword();
-  for (const part of ["exposes", "expose"]) show($(part), exposesPassword());
+  for (const part of ["exposes", "expose"]) show(part, exposesPassword());
   $("go").textContent = goingOn(isTaken);
-  show($("go"), canDecrypt && !exposesPassword());
+  show("go", canDecrypt && !exposesPassword());
   $("as-is").textContent = isFetched() ? "Show it as it is" : burns ? "Open and delete it without a key" : "Open it without a key";
-  show($("as-is"), canSkip);
+  show("as-is", canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
 }
@@ -122,7 +123,7 @@ function takeKey() {
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
   const fault = keys.fault(candidate);
   if (fault) {
-    say($("problem"), `That is no key: ${fault}. The key stands behind the # of the link.`);
+    say("problem", `That is no key: ${fault}. The key stands behind the # of the link.`);
     $("key").focus();
     return false;
   }
@@ -147,8 +148,8 @@ function open() {
 async function load(isExposed = false) {
   if (loading) return;
   setLoading(true);
-  say($("problem"), "");
-  show($("insecure"), false);
+  say("problem", "");
+  show("insecure", false);
   try {
     if (!isFetched()) await fetchContent(isExposed);
     await present();
@@ -168,8 +169,8 @@ async function fetchContent(isExposed) {
   const used = key;
   const secrets = await derive();
   const password = used && !isExposed ? "" : $("password").value;
-  $("state").textContent = "Fetching…";
-  const pausing = () => { $("state").textContent = "The connection broke. Going on in a moment…"; };
+  tell("Fetching…");
+  const pausing = () => { tell("The connection broke. Going on in a moment…"); };
   try {
     const got = await reading.fetch({ secrets, isGated: gated, password, progress: showProgress, pausing });
     isUnsure = false;
@@ -188,7 +189,7 @@ async function derive() {
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
   // It takes a second, as it has to.
-  if (password) $("state").textContent = "Deriving the key from the password…";
+  if (password) tell("Deriving the key from the password…");
   return keys.derive(keys.decode(key), password);
 }
 
@@ -198,7 +199,7 @@ function forgetPassword() {
 }
 
 function fail(error) {
-  $("state").textContent = "";
+  tell("");
   if (error.status === 404) {
     become("gone");
     const late = () => `The time for reading it ended on ${moment(reading.until)}, before all of it was here.`;
@@ -208,7 +209,7 @@ function fail(error) {
   isUnsure ||= error instanceof Unsure;
   const isWrong = error.code === "proof_wrong" || error instanceof WrongKey;
   ask(isWrong ? `${WRONG} ${ASK}` : "");
-  say($("problem"), [sentence(error, isWrong), stillThere(error)].filter(Boolean).join(" "));
+  say("problem", [sentence(error, isWrong), stillThere(error)].filter(Boolean).join(" "));
   if (error.code === "password_wrong") $("password").select();
 }
 
@@ -232,7 +233,7 @@ async function present() {
   const problem = keyProblem();
   if (problem) return ask(problem);
   if (opened && opened.key !== key) throw new WrongKey();
-  $("state").textContent = key ? "Decrypting…" : "";
+  tell(key ? "Decrypting…" : "");
   if (!opened && key && isSealed(upload)) await openUpload();
   if (opened) return showFiles();
   const plain = key ? await unseal(upload, key) : upload;
@@ -263,7 +264,7 @@ async function showFiles() {
   } else {
     const hadGate = leaveGate();
     files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
-    show($("several"), true);
+    show("several", true);
     showFacts();
     if (hadGate) $("files").querySelector("button").focus({ preventScroll: true });
   }
@@ -279,7 +280,7 @@ async function saveAll() {
     for (const file of opened.files) kept.add(file);
   }
   $("all").disabled = false;
-  if (!all) $("state").textContent = "They are too large for a .zip. Download each by itself.";
+  if (!all) tell("They are too large for a .zip. Download each by itself.");
 }
 
 /** Shows one of the files that were sealed. */
@@ -301,8 +302,8 @@ async function confirm() {
   } catch {
     state = `The server could not be told that this paste was read; it is to end the reading by itself on ${moment(reading.until)}.`;
   }
-  $("state").textContent = state;
-  say($("differs"), difference());
+  tell(state);
+  say("differs", difference());
 }
 
 /** What the server does otherwise than the sender asked. */
@@ -326,8 +327,8 @@ function showAsIs() {
 /** Takes the form away; whether it was there. */
 function leaveGate() {
   const hadGate = !$("gate").hidden;
-  say($("problem"), "");
-  show($("gate"), false);
+  say("problem", "");
+  show("gate", false);
   return hadGate;
 }
 
@@ -341,14 +342,14 @@ function showContent(file, bytes, kind) {
   $("download").href = shown.url;
   $("download").download = file.name === undefined ? `${id}.${kind.extension}` : files.savedName(file.name);
   $("name").replaceChildren(...(file.name === undefined ? [] : files.describe(file)));
-  show($("name"), file.name !== undefined);
+  show("name", file.name !== undefined);
   const isText = kind.text !== null;
-  for (const tool of ["copy", "wrap", "goto", "text"]) show($(tool), isText);
-  show($("image"), kind.picture);
-  show($("file"), !isText && !kind.picture);
-  show($("deceives"), isText && deceives(kind.text));
+  for (const tool of ["copy", "wrap", "goto", "text"]) show(tool, isText);
+  show("image", kind.picture);
+  show("file", !isText && !kind.picture);
+  show("deceives", isText && deceives(kind.text));
   if (kind.picture) $("picture").src = shown.url;
-  show($("content"), true);
+  show("content", true);
   showFacts();
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
@@ -367,9 +368,9 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = opened = null;
-  for (const part of ["content", "several", "differs", "gate", "insecure"]) show($(part), false);
-  $("state").textContent = "";
-  say($("problem"), sentence);
+  for (const part of ["content", "several", "differs", "gate", "insecure"]) show(part, false);
+  tell("");
+  say("problem", sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
   $("title").focus();
 }
@@ -389,9 +390,9 @@ async function remove() {
     await request("DELETE", `/${id}`, { headers: token ? { "X-Delete-Token": token } : {} });
     become("deleted");
     end("");
-    $("state").textContent = "The paste is deleted; its link leads nowhere now.";
+    tell("The paste is deleted; its link leads nowhere now.");
   } catch (error) {
-    say($("problem"), error.message);
+    say("problem", error.message);
   }
 }
 
@@ -405,7 +406,7 @@ function followFragment() {
   // What is being fetched is opened with the new key.
   if (loading) return;
   shownAsIs = false;
-  for (const part of ["content", "several", "differs"]) show($(part), false);
+  for (const part of ["content", "several", "differs"]) show(part, false);
   forgetContent();
   begin();
 }
@@ -414,7 +415,7 @@ function followFragment() {
 function become(what) {
   fate = what;
   if (what === "deleted") tokens.forget(id);
-  show($("delete"), false);
+  show("delete", false);
   showFacts();
 }
 
@@ -447,22 +448,22 @@ const isAtRisk = () => limited && (loading
 
 const revealPassword = reveals($("reveal"), $("password"));
 
-$("gate").addEventListener("submit", (event) => { event.preventDefault(); open(); });
-$("expose").addEventListener("click", () => { if (takeKey()) load(true); });
-$("as-is").addEventListener("click", showAsIs);
+on("gate", "submit", (event) => { event.preventDefault(); open(); });
+on("expose", "click", () => { if (takeKey()) load(true); });
+on("as-is", "click", showAsIs);
 listen(chooseLines);
-$("copy").addEventListener("click", () => {
+on("copy", "click", () => {
   const copied = copy(shown.text);
   if (copied) kept.add(shown.file);
   $("said").textContent = copied ? "Copied." : "This browser does not let pages copy: select the text.";
 });
-$("download").addEventListener("click", () => kept.add(shown.file));
-$("picture").addEventListener("error", () => { show($("image"), false); show($("file"), true); });
-$("all").addEventListener("click", saveAll);
+on("download", "click", () => kept.add(shown.file));
+on("picture", "error", () => { show("image", false); show("file", true); });
+on("all", "click", saveAll);
 addEventListener("hashchange", followFragment);
 twice($("delete"), "Delete for everybody?", remove);
 // The server tells the owner alone who that is.
-show($("delete"), tokens.tokenOf(id) || answer.owner);
+show("delete", tokens.tokenOf(id) || answer.owner);
 begin();
 watch();
 guard(isAtRisk);

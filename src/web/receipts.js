@@ -2,7 +2,7 @@
 //
 // Invariant: it is asked with the delete token, which goes to this server alone. Must never ask for what makes a read count.
 
-import { $, moment, say, show } from "./page.js";
+import { $, make, moment, on, say, show } from "./page.js";
 import { request } from "./api.js";
 import * as tokens from "./tokens.js";
 
@@ -38,12 +38,12 @@ async function receipt(id, token) {
   }
 }
 
-/** Shows in an element what becomes of a paste, as long as `isShown`, and somebody looks. */
-export function follow(place, { id, delete_token: token }, isShown) {
+/** Shows what becomes of a paste, as long as `isShown`, and somebody looks. */
+export function follow({ id, delete_token: token }, isShown) {
   const look = async () => {
     if (!isShown()) return stop();
     const known = document.hidden ? "" : await receipt(id, token);
-    if (known && isShown()) say(place, `As of ${clock(new Date())}: ${known}.`);
+    if (known && isShown()) say("receipt", `As of ${clock(new Date())}: ${known}.`);
   };
   const timer = setInterval(look, PERIOD_SECONDS * 1000);
   document.addEventListener("visibilitychange", look);
@@ -51,21 +51,19 @@ export function follow(place, { id, delete_token: token }, isShown) {
     clearInterval(timer);
     document.removeEventListener("visibilitychange", look);
   };
-  say(place, "");
-  show($("own"), true);
+  say("receipt", "");
+  show("own", true);
   look();
 }
 
 /** Offers a list of what this browser created, which asks the server when it is opened. */
 export function offer() {
-  show($("own"), tokens.recent(1).length > 0);
-  $("own").addEventListener("toggle", async () => {
+  show("own", tokens.recent(1).length > 0);
+  on("own", "toggle", async () => {
     if (!$("own").open) return;
     const items = await Promise.all(tokens.recent(LISTED).map(async ({ id, token }) => {
-      const item = document.createElement("li");
-      const name = document.createElement("code");
-      name.textContent = id;
-      item.append(name, await receipt(id, token) || "the server cannot be asked now");
+      const item = make("li");
+      item.append(make("code", id), await receipt(id, token) || "the server cannot be asked now");
       return item;
     }));
     $("receipts").replaceChildren(...items);

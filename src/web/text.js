@@ -3,7 +3,7 @@
 // Invariant: a long text is shown in part, and says so; the lines of the link are always among those that are shown. Must
 // never change the text: what is copied is what was sent.
 
-import { $, say } from "./page.js";
+import { $, make, on, say } from "./page.js";
 import * as lines from "./lines.js";
 
 /** The lines of the text, and which of them are marked: `{ from, to }` or null. */
@@ -20,14 +20,13 @@ export function showText(text, range) {
 function showFrom(first, isWhole) {
   const { end, isCut } = lines.render($("text"), all, first, isWhole);
   const count = all.length;
-  if (first === 0 && end === count && !isCut) return say($("rest"), "");
+  if (first === 0 && end === count && !isCut) return say("rest", "");
   const cut = isCut ? ", the last one cut" : "";
   const part = first === 0 ? `This is the beginning: ${end} of ${count} lines${cut}.`
     : `These are lines ${first + 1} to ${end} of ${count}${cut}.`;
-  say($("rest"), `${part} Copy and Download have all of it. `);
-  const button = document.createElement("button");
+  say("rest", `${part} Copy and Download have all of it. `);
+  const button = make("button", "Show all");
   button.type = "button";
-  button.textContent = "Show all";
   button.addEventListener("click", () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); });
   $("rest").append(button);
 }
@@ -52,15 +51,15 @@ export function listen(choose) {
     const found = choose(chosen);
     $("said").textContent = found ? "The address now links to these lines." : chosen ? "There is no such line." : "";
   };
-  $("lines").addEventListener("change", enter);
-  $("lines").addEventListener("keydown", (event) => { if (event.key === "Enter") enter(); });
-  $("text").addEventListener("click", (event) => {
+  on("lines", "change", enter);
+  on("lines", "keydown", (event) => { if (event.key === "Enter") enter(); });
+  on("text", "click", (event) => {
     const line = lines.clicked($("text"), event);
     if (!line) return;
     const other = event.shiftKey && marked ? marked.from : line;
     choose({ from: Math.min(line, other), to: Math.max(line, other) });
   });
-  $("wrap").addEventListener("click", () => {
+  on("wrap", "click", () => {
     const wraps = $("text").classList.toggle("wrap");
     $("wrap").setAttribute("aria-pressed", wraps);
   });

@@ -401,6 +401,8 @@ fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
     browser.run(choose, &[]);
     browser.wait_to_see("#chosen .odd");
     assert_eq!(browser.string("document.querySelector('#chosen').textContent"), "exe\u{202e}gnp.txt (1 byte)");
+    // The browser's own word for it, which nobody marks, is not shown.
+    assert_eq!(browser.string("getComputedStyle(document.querySelector('#file')).fontSize"), "0px");
     browser.run("document.querySelector('#remove').click()", &[]);
     browser.expect_clean(&url(&server), &[]);
 }
