@@ -205,7 +205,7 @@ pub const FLAGS: &[Flag] = &[
         "the password is the first line of FILE; - is stdin",
     )
     .takes("FILE"),
-    Flag::new(&[Name::Create], '-', "name", "what standard input is called in the paste").takes("NAME"),
+    Flag::new(&[Name::Create], '-', "name", "what the file, or standard input, is called in the paste").takes("NAME"),
     Flag::new(&[Name::Create], '-', "no-name", "leave file names out"),
     Flag::new(&[Name::Create], '-', "format", "1: what older programs read; 2: sealed [2]").takes("N").one_of(FORMATS),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
