@@ -28,6 +28,7 @@ mod kept;
 mod leases;
 pub mod link;
 mod list;
+mod media;
 mod names;
 mod pack;
 mod password;

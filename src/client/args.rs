@@ -10,6 +10,7 @@ use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
 use super::link;
 use super::text::without_fragment;
+use crate::sealed::name_fault;
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -114,7 +115,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
         };
         let flag = flag.ok_or_else(|| {
             let word = name.and_then(flags::row).map_or("create", |row| row.word);
-            Failure::usage(format!("{word} has no option {shown}")).hint(format!("fpaste {word} --help lists them"))
+            let failure = Failure::usage(format!("{word} has no option {shown}"));
+            let list = format!("fpaste {word} --help lists them");
+            match name {
+                None | Some(Name::Create) => failure
+                    .hint(format!("a file whose name begins with a dash is ./-NAME, or stands behind --; {list}")),
+                _ => failure.hint(list),
+            }
         })?;
         let value = if flag.value.is_some() { parser.value().map_err(|error| usage(&error))? } else { OsString::new() };
         given.flags.push((flag.long, value));
@@ -247,6 +254,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
         _ => Format::Sealed,
     };
     let input = input(given, format)?;
+    let name = paste_name(given, &input, format)?;
     let password = given.password_beside(input == Input::Stdin, "the content")?;
     let mime_type = given.text("type")?;
     if mime_type.is_some() && format != Format::Plain {
@@ -261,7 +269,7 @@ fn create(given: &Given) -> Result<Create, Failure> {
         input,
         format,
         reads: if given.has("burn") { Some(1) } else { reads },
-        name: given.text("name")?,
+        name,
         with_names: !given.has("no-name"),
         expiry_seconds,
         password,
@@ -289,17 +297,38 @@ fn input(given: &Given, format: Format) -> Result<Input, Failure> {
             Input::Files(given.operands.iter().map(PathBuf::from).collect())
         }
         [first, ..] => {
-            let first = first.to_string_lossy();
-            let first = without_fragment(&first);
-            return Err(Failure::usage(format!("this format holds one file, and {first:?} is no command"))
-                .hint("without -E and --format 1, several files go into one paste; fpaste --help lists the commands"));
+            let (option, first) = (option_of(format), first.to_string_lossy());
+            let (count, first) = (given.operands.len(), without_fragment(&first));
+            return Err(Failure::usage(format!("with {option} a paste holds one file, and these are {count}")).hint(
+                format!("without {option} they go into one paste; {first:?} is no command, fpaste --help lists those"),
+            ));
         }
     };
-    if given.has("name") && (input != Input::Stdin || format != Format::Sealed) {
-        return Err(Failure::usage("--name is for what comes from standard input, sealed")
-            .hint("files have their own names, which --no-name leaves out"));
-    }
     Ok(input)
+}
+
+/// What chooses a format that holds one content without a name.
+fn option_of(format: Format) -> &'static str {
+    if format == Format::Plain { "-E" } else { "--format 1" }
+}
+
+/// What the content is to be called in the paste.
+fn paste_name(given: &Given, input: &Input, format: Format) -> Result<Option<String>, Failure> {
+    let Some(name) = given.text("name")? else { return Ok(None) };
+    if format != Format::Sealed {
+        let option = option_of(format);
+        return Err(Failure::usage(format!("with {option} a paste holds no name")).hint("leave --name away, or that"));
+    }
+    if matches!(input, Input::Files(paths) if paths.len() > 1) {
+        return Err(Failure::usage("--name is for one file, or for standard input")
+            .hint("several files have the names they have here"));
+    }
+    if let Some(fault) = name_fault(&name) {
+        let name = without_fragment(&name);
+        return Err(Failure::usage(format!("--name {name:?} cannot be a name in a paste: it {fault}"))
+            .hint("a name is a file's, or a path below a folder, such as notes/a.txt"));
+    }
+    Ok(Some(name))
 }
 
 fn parse_reads(text: &str) -> Result<u32, Failure> {
@@ -446,6 +475,8 @@ mod tests {
         assert_eq!(created("Cargo.toml").input, Input::Files(vec!["Cargo.toml".into()]));
         assert_eq!(created("create -- -").input, Input::Stdin);
         assert!(created("-bqE").reads == Some(1));
+        assert_eq!(created("--name notes/b.txt a.txt").name.as_deref(), Some("notes/b.txt"));
+        assert_eq!(created("-- -dash.txt").input, Input::Files(vec!["-dash.txt".into()]));
     }
 
     #[test]
@@ -491,7 +522,12 @@ mod tests {
             "-b -n 3 x",
             "-n 0 x",
             "-n 1001 x",
-            "--name x y",
+            "--name x y z",
+            "--name x -E y",
+            "--name x --format 1",
+            "--name .. y",
+            "--name /x",
+            "-dash.txt",
             "--format 3 x",
             "--format 1 -E x",
             "x -",
@@ -559,6 +595,7 @@ mod tests {
             "list --json=http://x/abcd#SECRET",
             "get --abcd#SECRET x",
             "-x http://x/abcd#SECRET",
+            "--name http://x/abcd#SECRET",
             "-E -t http://x/abcd#SECRET",
             "cert -a http://x/abcd#SECRET",
             "cert -c http://x/abcd#SECRET",

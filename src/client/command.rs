@@ -144,7 +144,7 @@ pub struct Create {
     pub format: Format,
     /// How often it can be read; 1 for `--burn`.
     pub reads: Option<u32>,
-    /// What the content of standard input is called.
+    /// What the one file, or the content of standard input, is called; a name that a paste takes.
     pub name: Option<String>,
     /// Whether names are sealed, too.
     pub with_names: bool,

@@ -227,7 +227,8 @@ pub const FLAGS: &[Flag] = &[
         "the password is the first line of FILE; - is stdin",
     )
     .takes("FILE"),
-    Flag::new(&[Name::Create, Name::Update], '-', "name", "what standard input is called in the paste").takes("NAME"),
+    Flag::new(&[Name::Create, Name::Update], '-', "name", "what the file, or standard input, is called in the paste")
+        .takes("NAME"),
     Flag::new(&[Name::Create, Name::Update], '-', "no-name", "leave file names out"),
     Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
         .takes("N")

@@ -5,6 +5,7 @@
 
 use super::failure::Failure;
 use super::items::{Folder, Found, Item, ItemReader, MAX_HELD_BYTES, too_much_to_hold, unreadable};
+use super::media::type_of;
 use super::text::clean;
 use super::ui::Ui;
 use crate::sealed::{FileEntry, MAX_FILES, Malformed, Manifest, name_fault};
@@ -75,7 +76,7 @@ impl Pack {
         }
         let entry = |Member { name, item }: &Member| FileEntry {
             name: with_names.then(|| name.clone()),
-            mime_type: None,
+            mime_type: type_of(name).filter(|_| with_names).map(str::to_owned),
             size: item.size,
             executable: item.executable,
         };

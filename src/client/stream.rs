@@ -6,6 +6,7 @@
 use super::Session;
 use super::config::create_private_folder;
 use super::failure::Failure;
+use super::media::type_of;
 use super::pack::head;
 use super::upload::{Stored, too_large};
 use crate::sealed::{
@@ -33,7 +34,8 @@ pub struct Described<'a> {
 
 impl Described<'_> {
     fn manifest(&self, size: u64) -> Manifest {
-        let file = FileEntry { name: self.name.clone(), size, ..FileEntry::default() };
+        let mime_type = self.name.as_deref().and_then(type_of).map(str::to_owned);
+        let file = FileEntry { name: self.name.clone(), mime_type, size, executable: false };
         Manifest { files: vec![file], reads: self.reads.map(Into::into), expires_at: self.expires_at }
     }
 

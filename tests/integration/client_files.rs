@@ -225,3 +225,83 @@ fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
         assert!(!server.log().contains(" 413 "), "{limit}");
     }
 }
+
+#[test]
+fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for (name, fault) in [
+        ("", "is empty"),
+        ("..", "has a part that is . or .."),
+        ("../x", "has a part that is . or .."),
+        ("/x", "begins with a slash"),
+        ("a/", "ends in a slash"),
+        ("a//b", "has two slashes in a row"),
+        ("a\x1b[31mb", "has control characters"),
+        ("C:x", "begins with a drive letter"),
+    ] {
+        let stderr = client.pipe("x", &["--name", name]).failed(2);
+        assert!(stderr.contains(&format!("cannot be a name in a paste: it {fault}")), "{stderr}");
+        assert!(!stderr.contains("--no-name"), "{stderr}");
+    }
+    client.file("back\\slash", "x");
+    client.file("good", "x");
+    let hint = |operands: &[&str]| client.run(operands).failed(2);
+    let alone = hint(&["back\\slash"]);
+    assert!(alone.contains("which has a backslash") && alone.contains("--no-name"), "{alone}");
+    fs::create_dir(client.home.join("folder")).unwrap();
+    client.file("folder/back\\slash", "x");
+    for operands in [&["back\\slash", "good"][..], &["folder"]] {
+        let stderr = hint(operands);
+        assert!(stderr.contains("hint: rename it\n"), "{stderr}");
+    }
+    let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff.txt");
+    fs::write(client.home.join("folder").join(bytes), "x").unwrap();
+    fs::remove_file(client.home.join("folder/back\\slash")).unwrap();
+    assert!(hint(&["folder"]).contains("which is not UTF-8"));
+    // A file and a folder of one name.
+    fs::create_dir_all(client.home.join("other/GOOD")).unwrap();
+    client.file("other/GOOD/q", "x");
+    for operands in [["good", "other/GOOD"], ["other/GOOD", "good"]] {
+        let stderr = hint(&operands);
+        assert!(stderr.contains("good would have the name of a folder in the paste, that of other/GOOD/q"), "{stderr}");
+        assert!(!stderr.contains("--no-name"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_file_is_called_as_one_wishes_and_its_name_tells_a_type() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.file("a.txt", "x");
+    client.file("data", "x");
+    let listed = |link: &str| client.run(&["get", "--list", link]).succeeded().text();
+    let words = |link: &str| listed(link).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let link = client.run(&["a.txt", "--name", "notes/b.md"]).succeeded().line();
+    assert_eq!(words(&link), ["1", "B", "text/markdown", "notes/b.md"]);
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json()[0]["name"], "notes/b.md");
+    assert_eq!(words(&client.run(&["a.txt"]).succeeded().line()), ["1", "B", "text/plain", "a.txt"]);
+    assert_eq!(words(&client.run(&["data"]).succeeded().line()), ["1", "B", "-", "data"]);
+    assert_eq!(words(&client.create("x", &["--name", "p.PNG"])), ["1", "B", "image/png", "p.PNG"]);
+    // Without a name nothing tells one.
+    assert_eq!(words(&client.run(&["a.txt", "--no-name"]).succeeded().line()), ["1", "B", "-", "-"]);
+    fs::create_dir(client.home.join("folder")).unwrap();
+    assert!(client.run(&["folder", "--name", "x"]).failed(2).contains("folder is a folder"));
+    assert!(client.run(&["a.txt", "data", "--name", "x"]).failed(2).contains("--name is for one file"));
+    let stderr = client.run(&["a.txt", "-E", "--name", "x"]).failed(2);
+    assert!(stderr.contains("with -E a paste holds no name"), "{stderr}");
+    let stderr = client.run(&["a.txt", "data", "-E"]).failed(2);
+    assert!(stderr.contains("with -E a paste holds one file, and these are 2"), "{stderr}");
+    let stderr = client.run(&["a.txt", "data", "--format", "1"]).failed(2);
+    assert!(stderr.contains("with --format 1 a paste holds one file"), "{stderr}");
+    // One that looks like an option.
+    client.file("-dash.txt", "x");
+    for operand in ["-dash.txt", "--dash.txt"] {
+        let stderr = client.run(&[operand]).failed(2);
+        assert!(stderr.contains("./-NAME, or stands behind --"), "{stderr}");
+    }
+    assert!(!client.run(&["list", "-Z"]).failed(2).contains("./-NAME"));
+    for operands in [&["--", "-dash.txt"][..], &["./-dash.txt"]] {
+        assert!(listed(&client.run(operands).succeeded().line()).ends_with("  -dash.txt\n"));
+    }
+}

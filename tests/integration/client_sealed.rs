@@ -239,6 +239,25 @@ fn a_manifest_longer_than_its_paste_is_damage() {
     }
 }
 
+/// In 48 MiB; built as a tree, each of these manifests took twice that.
+#[test]
+fn a_manifest_full_of_what_is_ignored_takes_little_memory() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let key = Key::random().unwrap();
+    let secrets = Secrets::new(&key, None);
+    let get = |manifest: &str| {
+        let paste = upload(&server, sealed(&secrets, manifest, &[b"x"]), &secrets, None);
+        let link = link(&server, &paste, &key.fragment());
+        client.shell(&format!("ulimit -d 49152; exec \"$FPASTE\" get '{link}'")).output().unwrap()
+    };
+    let junk = "{\"\":0},".repeat(149_000);
+    let run = get(&format!("{{\"files\":[{{\"size\":1}}],\"x\":[{junk}0]}}"));
+    assert_eq!((run.status.code(), run.stdout), (Some(0), b"x".to_vec()), "{}", String::from_utf8_lossy(&run.stderr));
+    let run = get(&format!("{{\"files\":[{junk}0]}}"));
+    assert_eq!(run.status.code(), Some(8), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
 #[test]
 fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
     let server = Server::start(&[]);
