@@ -27,6 +27,8 @@ mod client_documents;
 #[cfg(feature = "client")]
 mod client_everyday;
 #[cfg(feature = "client")]
+mod client_extract;
+#[cfg(feature = "client")]
 mod client_keeping;
 #[cfg(feature = "client")]
 mod client_leases;
