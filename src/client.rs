@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod create;
 mod delete;
+mod draft;
 mod ending;
 mod explain;
 mod extend;

@@ -5,7 +5,7 @@
 //! read that cannot be used: without a key, or with nowhere to write it.
 
 use super::command::{Get, Output};
-use super::extract::extract;
+use super::extract::{Destination, extract};
 use super::failure::{Exit, Failure};
 use super::fetch::{Confirmed, Facts, Fetch, metadata_call};
 use super::kept::Kept;
@@ -20,6 +20,7 @@ use super::ui::{write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{parse_http_date, rfc3339, unix_now};
 use crate::e2e::{self, Key};
+use crate::paste::Id;
 use crate::sealed::{self, FileEntry, Manifest, Secrets};
 use serde_json::Value;
 use std::fs::File;
@@ -35,18 +36,22 @@ enum Place<'a> {
     /// One file's content.
     Sink(Sink<'a>),
     /// All files, below this folder.
-    Folder(PathBuf),
+    Folder(Destination),
     /// Nowhere: the names alone are shown.
     Names,
 }
 
 impl<'a> Place<'a> {
-    fn open(options: &Get, session: &'a Session<'_>) -> Result<Self, Failure> {
+    fn open(options: &Get, id: Option<&Id>, session: &'a Session<'_>) -> Result<Self, Failure> {
+        let below = |path: &PathBuf| {
+            let to = Destination { folder: path.clone(), id: id.cloned(), overwrite: options.force };
+            to.check().map(|()| Self::Folder(to))
+        };
         Ok(match &options.output {
             _ if options.list => Self::Names,
-            Output::Folder(path) => Self::Folder(path.clone()),
-            Output::File(path) if path.is_dir() => Self::Folder(path.clone()),
-            output => Self::Sink(Sink::open(output, session.interrupt)?),
+            Output::Folder(path) => below(path)?,
+            Output::File(path) if path.is_dir() => below(path)?,
+            output => Self::Sink(Sink::open(output, id, session.interrupt)?),
         })
     }
 
@@ -81,7 +86,7 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
         return show_metadata(options.json, session, &target, &located);
     }
     // Before the content is taken: what cannot be written should burn nothing.
-    let place = Place::open(options, session)?;
+    let place = Place::open(options, Some(&target.id), session)?;
     let mut fetch = Fetch::look(options, session, &target, &located)?;
     if options.list && fetch.facts.is_limited && !fetch.is_leased() {
         return Err(Failure::usage("the reads of this paste are counted, and to list it would take one")
@@ -155,7 +160,7 @@ fn deliver(
     let is_taken = content.header("X-Burn-After-Read").is_some() && !is_leased;
     if is_taken || !fetch.is_repeatable() {
         fetch.facts.burns |= is_taken;
-        return deliver_only_copy(&read_all(content, length, limit)?, options, fetch, target, place, session);
+        return deliver_only_copy(&read_all(content, length, limit)?, fetch, target, place, session);
     }
     let head = begin_of(&mut content)?;
     let is_sealed = sealed::is_upload(&head);
@@ -165,17 +170,17 @@ fn deliver(
             let facts = fetch.facts.clone();
             let again = Box::new(|offset| fetch.again(options, offset));
             let mut plaintext = Plaintext::begin(&secrets, content, size, Some(again))?;
-            deliver_files(options, &mut plaintext, &facts, place, session)?
+            deliver_files(&mut plaintext, &facts, place, session)?
         }
         (Some(secrets), _) => {
             let bytes = read_all(content, length, limit)?;
-            deliver_bytes(bytes, target.key.as_ref(), &secrets, options, &fetch.facts, place, session)?
+            deliver_bytes(bytes, target.key.as_ref(), &secrets, &fetch.facts, place, session)?
         }
         (None, _) => {
             if fetch.is_ours_and_encrypted() {
                 session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
             }
-            place.sink()?.copy(&mut content)?
+            place.sink()?.copy(&mut content, false)?
         }
     };
     Ok(match written {
@@ -197,7 +202,6 @@ fn deliver_bytes(
     mut bytes: Vec<u8>,
     key: Option<&Key>,
     secrets: &Secrets,
-    options: &Get,
     facts: &Facts,
     place: Place<'_>,
     session: &Session<'_>,
@@ -205,7 +209,7 @@ fn deliver_bytes(
     if sealed::is_upload(&bytes) {
         let size = bytes.len() as u64;
         let mut plaintext = Plaintext::begin(secrets, Box::new(bytes.as_slice()), size, None)?;
-        return deliver_files(options, &mut plaintext, facts, place, session);
+        return deliver_files(&mut plaintext, facts, place, session);
     }
     let sink = place.sink()?;
     if let Some(key) = key {
@@ -214,12 +218,11 @@ fn deliver_bytes(
                 .hint("check that the link is complete; nothing was written")
         })?;
     }
-    sink.copy(&mut bytes.as_slice())
+    sink.copy(&mut bytes.as_slice(), false)
 }
 
 /// Writes the files of a sealed paste, or shows their names.
 fn deliver_files(
-    options: &Get,
     plaintext: &mut Plaintext<'_>,
     facts: &Facts,
     place: Place<'_>,
@@ -229,11 +232,8 @@ fn deliver_files(
     warn_of_differences(&manifest, facts, session);
     match (place, manifest.files.as_slice()) {
         (Place::Names, files) => list_files(files).map(|()| Written::Whole),
-        (Place::Folder(folder), _) => {
-            extract(&manifest, plaintext, &folder, options.force, session.interrupt)?;
-            Ok(Written::Whole)
-        }
-        (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true)),
+        (Place::Folder(to), _) => extract(&manifest, plaintext, &to, session).map(|()| Written::Whole),
+        (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true), file.executable),
         (Place::Sink(_), files) => Err(Failure::usage(format!("there are {} files in this paste", files.len()))
             .hint("-O writes them here, -o DIR/ below a folder; --list shows their names")),
     }
@@ -271,7 +271,6 @@ fn list_files(files: &[FileEntry]) -> Result<(), Failure> {
 /// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
 fn deliver_only_copy(
     content: &[u8],
-    options: &Get,
     fetch: &mut Fetch<'_>,
     target: &Target,
     place: Place<'_>,
@@ -280,10 +279,8 @@ fn deliver_only_copy(
     let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, content));
     let _told = kept.as_ref().map(|kept| session.interrupt.telling(whereabouts(kept, true)));
     let written = match &fetch.secrets {
-        Some(secrets) => {
-            deliver_bytes(content.to_vec(), target.key.as_ref(), secrets, options, &fetch.facts, place, session)
-        }
-        None => place.sink().and_then(|sink| sink.copy(&mut { content })),
+        Some(secrets) => deliver_bytes(content.to_vec(), target.key.as_ref(), secrets, &fetch.facts, place, session),
+        None => place.sink().and_then(|sink| sink.copy(&mut { content }, false)),
     };
     if matches!(written, Ok(Written::Whole)) {
         kept.into_iter().for_each(Kept::forget);
@@ -324,16 +321,16 @@ fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> R
     read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
     let password = password::given(&options.password, session)?;
     let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
-    let place = Place::open(options, session)?;
+    let place = Place::open(options, None, session)?;
     let written =
-        deliver_bytes(content, Some(&key), &secrets, options, &Facts::kept(), place, session).map_err(|failure| {
-            match failure.exit {
+        deliver_bytes(content, Some(&key), &secrets, &Facts::kept(), place, session).map_err(
+            |failure| match failure.exit {
                 Exit::Decryption | Exit::Denied => {
                     failure.hint("check the key, and the password if there is one; the file stays as it is")
                 }
                 _ => failure,
-            }
-        })?;
+            },
+        )?;
     if let Written::Cleaned(count) = written {
         session.ui.warning(&format!("{count} control characters were not shown; -o FILE writes the content as it is"));
     }

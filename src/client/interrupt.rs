@@ -12,9 +12,10 @@ use signal_hook::iterator::Signals;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 /// Linux sends the signal first and shows the `^C` then; what is cleared sooner does not stay clear.
 const ECHO_DELAY: Duration = Duration::from_millis(5);
@@ -23,7 +24,8 @@ const ECHO_DELAY: Duration = Duration::from_millis(5);
 #[derive(Default)]
 struct Pending {
     unfinished_file: Option<PathBuf>,
-    unfinished_folder: Option<PathBuf>,
+    /// What removes an unfinished folder, and those that were made for it.
+    unfinished_folder: Option<Box<dyn FnOnce() + Send>>,
     terminal: Option<(File, Termios)>,
     /// Done at the very end; what it says is shown.
     last_deed: Option<Box<dyn FnOnce() -> String + Send>>,
@@ -39,7 +41,14 @@ impl Pending {
 
 /// The handler, and what it is to put right.
 #[derive(Clone)]
-pub struct Interrupt(Arc<Mutex<Pending>>);
+pub struct Interrupt(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    pending: Mutex<Pending>,
+    /// Whether a signal has come.
+    is_asked: AtomicBool,
+}
 
 impl Interrupt {
     /// Starts listening for the signals.
@@ -54,6 +63,7 @@ impl Interrupt {
         let pending = interrupt.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
+                pending.0.is_asked.store(true, Ordering::SeqCst);
                 // Held to the end: nobody turns the echo off or begins a file between this and the exit.
                 let _end = pending.put_right(signal);
                 std::process::exit(128 + signal);
@@ -68,12 +78,12 @@ impl Interrupt {
             std::thread::sleep(ECHO_DELAY);
         }
         let had_progress = progress::close();
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
         if let Some(path) = pending.unfinished_file.take() {
             let _ = std::fs::remove_file(path);
         }
-        if let Some(path) = pending.unfinished_folder.take() {
-            let _ = std::fs::remove_dir_all(path);
+        if let Some(remove) = pending.unfinished_folder.take() {
+            remove();
         }
         if let Some((terminal, _)) = &mut pending.terminal {
             // What comes next does not stand behind the question.
@@ -97,7 +107,7 @@ impl Interrupt {
     /// Does this, and says what it returns, if the program is interrupted while the guard lives. It may not wait for
     /// anything but the disk.
     pub fn doing(&self, deed: impl FnOnce() -> String + Send + 'static) -> Guard<'_> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).last_deed = Some(Box::new(deed));
+        self.pending().last_deed = Some(Box::new(deed));
         Guard(self, |pending| pending.last_deed = None)
     }
 
@@ -107,21 +117,42 @@ impl Interrupt {
     /// # Errors
     /// When it cannot be made.
     pub fn removing(&self, make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<(NamedTempFile, Guard<'_>)> {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
         let file = make()?;
         pending.unfinished_file = Some(file.path().to_path_buf());
         Ok((file, Guard(self, |pending| pending.unfinished_file = None)))
     }
 
-    /// The same with a folder and what is in it.
+    /// The same with whatever comes with something that removes it.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn removing_folder(&self, make: impl FnOnce() -> io::Result<TempDir>) -> io::Result<(TempDir, Guard<'_>)> {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = make()?;
-        pending.unfinished_folder = Some(folder.path().to_path_buf());
-        Ok((folder, Guard(self, |pending| pending.unfinished_folder = None)))
+    pub fn putting_right<T, F: FnOnce() + Send + 'static>(
+        &self,
+        make: impl FnOnce() -> io::Result<(T, F)>,
+    ) -> io::Result<(T, Guard<'_>)> {
+        let mut pending = self.pending();
+        let (thing, remove) = make()?;
+        pending.unfinished_folder = Some(Box::new(remove));
+        Ok((thing, Guard(self, |pending| pending.unfinished_folder = None)))
+    }
+
+    /// Does what is done as a whole or not at all: a signal waits until it is. The work is told whether one has come, and
+    /// takes back then what it has done.
+    pub fn uninterrupted<T>(&self, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
+        let is_asked = || self.0.is_asked.load(Ordering::SeqCst);
+        let held = self.pending();
+        let outcome = work(&is_asked);
+        drop(held);
+        while is_asked() {
+            // The handler ends the program, and says so.
+            std::thread::park();
+        }
+        outcome
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Turns this terminal's echo off while the guard lives, and on again if the program is interrupted. A signal waits
@@ -131,7 +162,7 @@ impl Interrupt {
     /// # Errors
     /// When it is no terminal, or its settings cannot be changed.
     pub fn hiding_keys(&self, terminal: &File) -> io::Result<Guard<'_>> {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending();
         let settings = tcgetattr(terminal)?;
         let mut silent = settings.clone();
         silent.local_modes.remove(LocalModes::ECHO);
@@ -158,6 +189,6 @@ pub struct Guard<'a>(&'a Interrupt, fn(&mut Pending));
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        (self.1)(&mut self.0.0.lock().unwrap_or_else(PoisonError::into_inner));
+        (self.1)(&mut self.0.pending());
     }
 }

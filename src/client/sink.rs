@@ -4,11 +4,13 @@
 //! whole or not at all. Must never send a terminal what is not text.
 
 use super::command::Output;
+use super::draft::{self, remove_leftovers};
 use super::failure::{Exit, Failure};
 use super::interrupt::{Guard, Interrupt};
 use super::stdio::check_stdout;
 use super::text::{clean_text, human_bytes};
 use super::ui::{stdout_failed, try_stdout};
+use crate::paste::Id;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
@@ -44,6 +46,8 @@ pub enum Sink<'a> {
         unfinished: NamedTempFile,
         /// What it becomes.
         path: PathBuf,
+        /// Its mode then.
+        mode: u32,
         /// Removes it if the program is interrupted.
         guard: Guard<'a>,
     },
@@ -64,22 +68,16 @@ impl<'a> Sink<'a> {
     ///
     /// # Errors
     /// A usage failure when nothing can be written there.
-    pub fn open(output: &Output, interrupt: &'a Interrupt) -> Result<Self, Failure> {
+    pub fn open(output: &Output, id: Option<&Id>, interrupt: &'a Interrupt) -> Result<Self, Failure> {
         match output {
             Output::Default if io::stdout().is_terminal() => Ok(Self::Terminal),
             Output::Default | Output::Stdout => Ok(Self::Stdout),
-            Output::File(path) | Output::Folder(path) => Self::file(path, interrupt),
+            Output::File(path) | Output::Folder(path) => Self::file(path, id, interrupt),
         }
     }
 
-    fn file(path: &Path, interrupt: &'a Interrupt) -> Result<Self, Failure> {
-        let unwritable = |error: io::Error| {
-            let why = match error.kind() {
-                ErrorKind::NotFound => "there is no such folder".to_owned(),
-                kind => kind.to_string(),
-            };
-            Failure::usage(format!("cannot write {}: {why}", path.display()))
-        };
+    fn file(path: &Path, id: Option<&Id>, interrupt: &'a Interrupt) -> Result<Self, Failure> {
+        let unwritable = |error: io::Error| unwritable(path, &error);
         if path.is_dir() {
             return Err(unwritable(ErrorKind::IsADirectory.into()));
         }
@@ -95,19 +93,24 @@ impl<'a> Sink<'a> {
             return file.map(|file| Self::Special { file, path: place.path }).map_err(unwritable);
         }
         let folder = place.path.parent().unwrap_or(Path::new("/"));
+        if let (Some(id), Ok(folder)) = (id, File::open(folder)) {
+            remove_leftovers(&folder.into(), id);
+        }
         // Only for the umask to cut, as with every new file.
         let mode = metadata.map_or(0o666, |metadata| metadata.permissions().mode() & 0o777);
+        let prefix = draft::prefix(id);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".fpaste-").permissions(fs::Permissions::from_mode(mode));
+        builder.prefix(&prefix).permissions(fs::Permissions::from_mode(mode));
         let (unfinished, guard) = interrupt.removing(|| builder.tempfile_in(folder)).map_err(unwritable)?;
-        Ok(Self::File { unfinished, path: place.path, guard })
+        let mode = make_private(unfinished.as_file()).map_err(unwritable)?;
+        Ok(Self::File { unfinished, path: place.path, mode, guard })
     }
 
-    /// Writes the content, which may be of any size.
+    /// Writes the content, which may be of any size, and be a program.
     ///
     /// # Errors
     /// What reading it says, and when it cannot be written; a reader that has had enough is none.
-    pub fn copy(self, content: &mut dyn Read) -> Result<Written, Failure> {
+    pub fn copy(self, content: &mut dyn Read, is_executable: bool) -> Result<Written, Failure> {
         let failed = |path: &Path, error: io::Error| {
             Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()))
         };
@@ -119,15 +122,41 @@ impl<'a> Sink<'a> {
             }
             Self::Terminal => show(&for_terminal(content)?),
             Self::Special { mut file, path } => ended(pour(content, &mut file)?).map_err(|error| failed(&path, error)),
-            Self::File { mut unfinished, path, guard } => {
-                let written = pour(content, &mut unfinished)?.and_then(|()| unfinished.as_file().sync_all());
-                written.map_err(|error| failed(&path, error))?;
+            Self::File { mut unfinished, path, mode, guard } => {
+                // Whoever may read a program may run it.
+                let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode };
+                // Not through the draft, whose errors name it.
+                let written = pour(content, unfinished.as_file_mut())?;
+                let file = unfinished.as_file();
+                let written = written.and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)));
+                written.and_then(|()| file.sync_all()).map_err(|error| failed(&path, error))?;
                 unfinished.persist(&path).map_err(|error| failed(&path, error.error))?;
+                // Only what is on the disk, by its name, may be forgotten elsewhere.
+                let _ = path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
                 drop(guard);
                 Ok(Written::Whole)
             }
         }
     }
+}
+
+/// Why nothing can be written at a path that was named; nothing is read then.
+pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let why = match error.kind() {
+        ErrorKind::NotFound => "there is no such folder".to_owned(),
+        // The kind alone: an error may name a draft.
+        kind => kind.to_string(),
+    };
+    Failure::usage(format!("cannot write {}: {why}", path.display()))
+}
+
+/// Locks a draft and makes it its owner's alone; the mode it was made with.
+fn make_private(file: &File) -> io::Result<u32> {
+    let mode = file.metadata()?.permissions().mode() & 0o777;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    // Where there are no locks, no draft is taken for a leftover.
+    let _ = file.try_lock();
+    Ok(mode)
 }
 
 /// Copies; what reading says is a failure, what writing says is for the caller.

@@ -207,7 +207,7 @@ fn a_signal_that_was_ignored_at_the_start_is_ignored() {
 }
 
 /// A server that answers each request on a thread of its own with what this writes.
-fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
+pub fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let answer = Arc::new(answer);

@@ -28,6 +28,8 @@ mod client_documents;
 #[cfg(feature = "client")]
 mod client_everyday;
 #[cfg(feature = "client")]
+mod client_extract;
+#[cfg(feature = "client")]
 mod client_files;
 #[cfg(feature = "client")]
 mod client_keeping;
