@@ -27,6 +27,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("resume.js", SCRIPT, include_str!("web/resume.js")),
     ("reading.js", SCRIPT, include_str!("web/reading.js")),
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
+    ("access.js", SCRIPT, include_str!("web/access.js")),
     ("receipts.js", SCRIPT, include_str!("web/receipts.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),

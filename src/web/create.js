@@ -11,6 +11,7 @@ import { passwordHeader, request, upload } from "./api.js";
 import { cleaned } from "./content.js";
 import { encode as encodeQr } from "./qr.js";
 import { solve } from "./solve.js";
+import * as access from "./access.js";
 import * as keys from "./keys.js";
 import { withMarks } from "./lines.js";
 import * as manifest from "./manifest.js";
@@ -24,7 +25,7 @@ const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";
 /** So many of the files that were chosen are named. */
 const LISTED = 8;
 const { limits, pow } = answer;
-const most = answer.authenticated ? limits.max_auth : limits.max_anon;
+const most = () => (answer.authenticated || access.hasToken() ? limits.max_auth : limits.max_anon);
 const title = document.title;
 /** What the Cancel button ends; null while nothing is being sent. */
 let sending = null;
@@ -143,14 +144,14 @@ function check(parts) {
   if (length === 0) throw new Error(parts.length > 1 ? "The files are empty." : "The file is empty.");
   if (!isEncrypted()) {
     if (parts.length > 1) throw new Error("Without encryption a paste holds one file. Encrypt it, or choose one.");
-    return expectRoom(length, most);
+    return expectRoom(length, most());
   }
   const bad = manifest.badName(names);
   if (bad) throw new Error(`The name ${cleaned(bad.name)} ${bad.fault}. Rename the file, or choose without it.`);
   const bytes = manifestOf(parts);
   const refusal = manifest.refusal(parts, bytes);
   if (refusal) throw new Error(refusal);
-  expectRoom(length, roomIn(most) - 4 - bytes.length);
+  expectRoom(length, roomIn(most()) - 4 - bytes.length);
 }
 
 function expectRoom(length, room) {
@@ -173,7 +174,7 @@ async function sealed(parts) {
   const bytes = manifestOf(parts);
   const length = parts.reduce((sum, { blob }) => sum + blob.size, 4 + bytes.length);
   // Never past a limit that it keeps without.
-  const padding = Math.max(0, Math.min(padded(length), roomIn(most)) - length);
+  const padding = Math.max(0, Math.min(padded(length), roomIn(most())) - length);
   const plain = manifest.pack(bytes, parts.map(({ blob }) => blob), padding);
   return { body: await seal(secrets.root, plain), fields: await keys.gate(secrets), fragment: keys.encode(key) };
 }
@@ -206,11 +207,12 @@ async function prove(signal) {
 async function create(signal) {
   const all = await parts();
   check(all);
+  const token = access.bearer();
   const proof = pow.required ? await prove(signal) : {};
   tell(isEncrypted() ? "Encrypting…" : "");
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
   tell("Sending…");
-  const created = await upload(body, { headers: { ...headers(), ...fields, ...proof }, signal, progress: showProgress });
+  const created = await upload(body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
   if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
   tokens.keep(created.id, created.delete_token, created.expires_at);
   const faults = undone(created);
@@ -247,19 +249,23 @@ async function send() {
   sending = new AbortController();
   say("problem", "");
   setBusy(true);
+  let refusal = "";
   try {
     showResult(await create(sending.signal));
   } catch (error) {
     if (error.name !== "AbortError") say("problem", sentence(error));
+    refusal = error.code;
   }
   sending = null;
   setBusy(false);
   // It was disabled meanwhile, and Cancel is gone: the keyboard goes on where it was.
-  if (!current) $("send").focus();
+  if (refusal === "token_invalid") access.refused();
+  else if (!current) $("send").focus();
 }
 
 function sentence(error) {
   if (error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
+  if (error.code === "token_invalid") return "The server does not know this token, or it has expired. Check it, or ask the operator for a new one.";
   if (error.code === "pow_expired") return "The proof of work took too long. Try again; fpaste in a shell is faster.";
   return error.message;
 }
@@ -291,6 +297,7 @@ function showResult(created) {
   const unsent = chosen().length > 0 ? $("text").value : "";
   dropped = null;
   $("create").reset();
+  access.offer();
   hidePasswords();
   $("text").value = unsent;
   $("encrypt").checked = keys.available;
@@ -427,6 +434,7 @@ const revealSecret = reveals($("reveal-secret"), $("secret"));
 
 function begin() {
   offerExpiries();
+  access.offer();
   $("encrypt").checked = keys.available;
   $("https").href = secureAddress();
   show("insecure", !keys.available);

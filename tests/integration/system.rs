@@ -27,6 +27,8 @@ mod interop;
 #[cfg(feature = "client")]
 mod pages;
 #[cfg(feature = "client")]
+mod pages_access;
+#[cfg(feature = "client")]
 mod pages_distrust;
 #[cfg(feature = "client")]
 mod pages_everybody;

@@ -1,0 +1,63 @@
+// The token that lets somebody create where not everybody may.
+//
+// Invariant: it is sent with a create alone, and kept in this browser only if its owner says so. Must never stay where the
+// server has said that it is none.
+
+import { $, answer, say, show } from "./page.js";
+
+const PLACE = "flaskpaste-token";
+/** What was entered last, for as long as this page is open. */
+let last = "";
+/** Whether this visitor has to show a token. */
+const isNeeded = answer.create === "token" && !answer.authenticated;
+
+function kept() {
+  try {
+    return localStorage.getItem(PLACE) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function keep(token) {
+  try {
+    if (token) localStorage.setItem(PLACE, token); else localStorage.removeItem(PLACE);
+  } catch {
+    // Storage is full or forbidden: it is asked for again the next time.
+  }
+}
+
+const entered = () => $("token").value.trim();
+
+/** Whether a token goes along, so that more may be sent. */
+export const hasToken = () => isNeeded && entered() !== "";
+
+/** The header of a create. Throws where a token is missing. */
+export function bearer() {
+  if (!isNeeded) return {};
+  if (!entered()) {
+    $("token").focus();
+    throw new Error("Enter your token first: only those who have one may create pastes here.");
+  }
+  last = entered();
+  keep($("keep-token").checked ? last : "");
+  return { Authorization: `Bearer ${entered()}` };
+}
+
+/** The server has said that what was entered is no token. */
+export function refused() {
+  last = "";
+  keep("");
+  $("keep-token").checked = false;
+  $("token").select();
+}
+
+/** Shows the field, where the server asks for a token, with the one that is known; or that no token helps. */
+export function offer() {
+  show("token-row", isNeeded);
+  $("token").value = isNeeded ? last || kept() : "";
+  $("keep-token").checked = isNeeded && kept() !== "";
+  say("closed", answer.create === "certificate" && !answer.authenticated
+    ? "Only those who connect with a client certificate may create pastes here. Ask the operator of this server."
+    : "");
+}
