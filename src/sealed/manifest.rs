@@ -1,10 +1,15 @@
 //! What a sealed paste holds: its files, and what its sender asked for.
 //!
 //! Invariant: a manifest that exists keeps every rule of the format, so that its names can be trusted to lie below the
-//! folder they are written to. Must never repair what is malformed.
+//! folder they are written to. Must never repair what is malformed, nor build what it does not use: a megabyte of JSON can
+//! stand for a hundred of values.
 
+use serde_core::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
 /// Most files in a paste.
 pub const MAX_FILES: usize = 10_000;
@@ -53,13 +58,11 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(Malformed);
         }
-        let json: Value = serde_json::from_slice(bytes).map_err(|_| Malformed)?;
-        let files = json.get("files").and_then(Value::as_array).ok_or(Malformed)?;
-        let manifest = Self {
-            files: files.iter().map(FileEntry::parse).collect::<Result<_, _>>()?,
-            reads: optional(json.get("reads"), Value::as_u64)?,
-            expires_at: optional(json.get("expires_at"), Value::as_u64)?,
-        };
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed)?;
+        let Fields([files, reads, expires_at, _]) = Fields::parse(text, ["files", "reads", "expires_at", ""])?;
+        let Entries(files) = read(files.ok_or(Malformed)?)?;
+        let manifest =
+            Self { files, reads: reads.map(read).transpose()?, expires_at: expires_at.map(read).transpose()? };
         manifest.check()?;
         Ok(manifest)
     }
@@ -101,13 +104,13 @@ impl Manifest {
 }
 
 impl FileEntry {
-    fn parse(json: &Value) -> Result<Self, Malformed> {
-        let text = |name: &str| optional(json.get(name), |value| value.as_str().map(str::to_owned));
+    fn parse(text: &str) -> Result<Self, Malformed> {
+        let Fields([name, mime_type, size, executable]) = Fields::parse(text, ["name", "type", "size", "executable"])?;
         Ok(Self {
-            name: text("name")?,
-            mime_type: text("type")?,
-            size: json.get("size").and_then(Value::as_u64).ok_or(Malformed)?,
-            executable: optional(json.get("executable"), Value::as_bool)?.unwrap_or(false),
+            name: name.map(read).transpose()?,
+            mime_type: mime_type.map(read).transpose()?,
+            size: read(size.ok_or(Malformed)?)?,
+            executable: executable.map(read).transpose()?.unwrap_or(false),
         })
     }
 
@@ -122,9 +125,125 @@ impl FileEntry {
     }
 }
 
-/// A field that may be missing, and is of its type if it is there.
-fn optional<'a, T>(value: Option<&'a Value>, read: impl Fn(&'a Value) -> Option<T>) -> Result<Option<T>, Malformed> {
-    value.map(|value| read(value).ok_or(Malformed)).transpose()
+/// A value of its type; null is none.
+fn read<'a, T: Deserialize<'a>>(value: &'a RawValue) -> Result<T, Malformed> {
+    serde_json::from_str(value.get()).map_err(|_| Malformed)
+}
+
+/// The fields of an object that have these names, as they are written there; the last one counts where there are several.
+struct Fields<'a>([Option<&'a RawValue>; 4]);
+
+impl<'a> Fields<'a> {
+    fn parse(text: &'a str, names: [&'static str; 4]) -> Result<Self, Malformed> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let fields = deserializer.deserialize_map(FieldsVisitor(names)).map_err(|_| Malformed)?;
+        deserializer.end().map_err(|_| Malformed)?;
+        Ok(fields)
+    }
+}
+
+struct FieldsVisitor([&'static str; 4]);
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let mut values = [None; 4];
+        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+            match self.0.iter().zip(&mut values).find(|(known, _)| **known == name && !known.is_empty()) {
+                Some((_, value)) => *value = Some(map.next_value()?),
+                None => {
+                    map.next_value::<Skipped>()?;
+                }
+            }
+        }
+        Ok(Fields(values))
+    }
+}
+
+/// The files, each read as it comes.
+struct Entries(Vec<FileEntry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("files")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entries, A::Error> {
+        let mut files = Vec::new();
+        while let Some(file) = seq.next_element::<&RawValue>()? {
+            if files.len() == MAX_FILES {
+                return Err(A::Error::custom("too many files"));
+            }
+            files.push(FileEntry::parse(file.get()).map_err(|Malformed| A::Error::custom("no file"))?);
+        }
+        Ok(Entries(files))
+    }
+}
+
+/// A value that is checked to be JSON, as deep as a reader that builds it would go, and not kept.
+struct Skipped;
+
+impl<'de> Deserialize<'de> for Skipped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Skipped)
+    }
+}
+
+impl<'de> Visitor<'de> for Skipped {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
 }
 
 /// Whether a name may be in a paste.
@@ -195,6 +314,12 @@ mod tests {
         ] {
             assert_eq!(Manifest::parse(bad.as_bytes()), Err(Malformed), "{bad}");
         }
+        assert_eq!(Manifest::parse(b"{\"files\":[{\"size\":1}],\"x\":1e999}"), Err(Malformed));
+        assert_eq!(Manifest::parse(b"{\"files\":[{\"size\":1}],\"x\":\"\\ud800\"}"), Err(Malformed));
+        let deep = format!("{{\"files\":[{{\"size\":1}}],\"x\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(Manifest::parse(deep.as_bytes()), Err(Malformed));
+        let twice = "{\"files\":5,\"\":{\"\":[null,1.5,-1,true,\"x\"]},\"files\":[{\"size\":2,\"size\":1}]}";
+        assert_eq!(Manifest::parse(twice.as_bytes()).unwrap().files[0].size, 1);
         let unknown = "{\"files\":[{\"size\":9007199254740991,\"mode\":\"x\"}],\"later\":[1]}   ";
         assert_eq!(Manifest::parse(unknown.as_bytes()).unwrap().files[0].size, MAX_SIZE - 1);
         let many = ["{\"size\":9007199254740991}"; 2].join(",");
