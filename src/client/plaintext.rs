@@ -104,7 +104,7 @@ impl<'a> Plaintext<'a> {
                 Ok(None) => return Ok(false),
                 Err(Damage::Io(error)) => {
                     let (Some(reopen), Some(pause)) = (&mut self.reopen, pauses.next()) else {
-                        return Err(Failure::of(error, "the content"));
+                        return Err(broken(error));
                     };
                     std::thread::sleep(pause);
                     self.upload = match reopen(self.opener.offset()) {
@@ -205,6 +205,14 @@ fn failure(damage: Damage) -> Failure {
     match damage {
         Damage::NotSealed | Damage::Damaged => damaged(),
         Damage::WrongKey => wrong_key(),
-        Damage::Io(error) => Failure::of(error, "the content"),
+        Damage::Io(error) => broken(error),
     }
+}
+
+/// A transfer that does not go on. An end that comes too early is no damage: what had come so far was whole.
+fn broken(error: io::Error) -> Failure {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return Failure::new(Exit::Network, "the transfer ended too early").hint("try again");
+    }
+    Failure::of(error, "the content")
 }

@@ -108,6 +108,19 @@ fn a_transfer_that_breaks_is_taken_up_again_wherever_it_broke() {
 }
 
 #[test]
+fn a_transfer_that_always_breaks_is_given_up_as_one_of_the_network() {
+    let secret = Secret::random(None);
+    let sealed = upload(&secret, &content(300_000));
+    // Its chunks end in order, and too early.
+    let url = server(&json!({}), move |_, number, socket| match number {
+        0 => send(socket, &format!("200 OK\r\nContent-Length: {}", sealed.len()), &sealed[..200_000]),
+        _ => chunked(socket, &sealed[..200_000], true),
+    });
+    let stderr = client().run(&["get", "-o", "out", &format!("{url}/abcd1234#{}", secret.fragment())]).failed(7);
+    assert!(stderr.contains("ended too early"), "{stderr}");
+}
+
+#[test]
 fn a_part_that_nobody_asked_for_is_the_servers_fault() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
