@@ -44,6 +44,7 @@ mod server;
 mod share;
 mod sink;
 mod solve;
+mod spooled;
 mod status;
 mod stdio;
 mod stream;

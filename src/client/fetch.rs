@@ -9,12 +9,13 @@ use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::leases::{self, Held};
 use super::link::Target;
+use super::plaintext::pauses;
 use super::text::human_seconds;
 use super::transport::{Answer, Call, Content, Opened, not_flaskpaste};
 use super::{Located, Session, password};
 use crate::clock::{UnixSeconds, parse_http_date, unix_now};
 use crate::paste::Id;
-use crate::sealed::Secrets;
+use crate::sealed::{self, Secrets};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -25,6 +26,11 @@ use zeroize::Zeroizing;
 
 /// Pauses before a confirmation is tried again.
 const CONFIRMATION_PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
+/// What a list takes of an upload at most: the chunks that a manifest can fill.
+const LISTED_BYTES: usize =
+    sealed::HEAD_BYTES + (sealed::MAX_MANIFEST_BYTES / sealed::CHUNK_BYTES + 1) * sealed::SEALED_CHUNK_BYTES;
+/// The header of content that the server has forgotten by giving it.
+pub const BURNED: &str = "X-Burn-After-Read";
 /// What to say where nobody knows whether the server has taken a read.
 const MAY_BE_TAKEN: &str = "the read may be taken all the same; it ends by itself then, as a rule after ten minutes, and the last one with the paste";
 
@@ -323,14 +329,38 @@ impl<'a> Fetch<'a> {
         self.lease.is_some()
     }
 
-    /// The content from `offset` on.
+    /// The content, and what it begins with, which tells its format. A transfer that breaks there is begun again, where the
+    /// content can be had again. For a list, no more than a manifest can take is asked for.
     ///
     /// # Errors
     /// Refusals and network failures.
-    pub fn content(&mut self, options: &Get, offset: u64) -> Result<Content, Failure> {
-        let read = |fetch: &Self| fetch.session.transport.open(&fetch.content_call(offset));
+    pub fn begin(&mut self, options: &Get) -> Result<(Content, Vec<u8>), Failure> {
+        let range = options.list.then(|| format!("bytes=0-{}", LISTED_BYTES - 1));
+        for pause in pauses() {
+            let mut content = self.part(options, range.as_deref())?;
+            if content.status == 206 && (range.is_none() || content.range().is_none_or(|(begin, _)| begin != 0)) {
+                return Err(other_part());
+            }
+            let is_repeatable = self.is_repeatable() && content.header(BURNED).is_none();
+            let mut head = Vec::new();
+            match (&mut content).take(sealed::HEAD_BYTES as u64).read_to_end(&mut head) {
+                Ok(_) => return Ok((content, head)),
+                Err(_) if is_repeatable && pause.is_some() => pause.into_iter().for_each(std::thread::sleep),
+                Err(error) => return Err(Failure::of(error, "the content")),
+            }
+        }
+        Err(other_part())
+    }
+
+    /// The content, or a part of it.
+    fn part(&mut self, options: &Get, range: Option<&str>) -> Result<Content, Failure> {
+        let read = |fetch: &Self| {
+            let mut call = fetch.content_call();
+            call.headers.extend(range.map(|range| ("Range", Zeroizing::new(range.to_owned()))));
+            fetch.session.transport.open(&call)
+        };
         let status = |opened: &Opened| match opened {
-            Opened::Content(_) => 200,
+            Opened::Content(content) => content.status,
             Opened::Answer(answer) => answer.status,
         };
         match self.ask(options, read, status)? {
@@ -345,36 +375,42 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The content from `offset` on, after its transfer broke.
+    /// The content from `offset` on, after its transfer broke. A server that sends another part is asked for the whole, once.
     ///
     /// # Errors
-    /// As [`Fetch::content`].
+    /// Refusals and network failures; what may pass is one of the network.
     pub fn again(&mut self, options: &Get, offset: u64) -> Result<Box<dyn Read>, Failure> {
         self.session.ui.trace(|| format!("the transfer broke; going on at byte {offset}"));
-        let mut content = self.content(options, offset)?;
-        let begins_there =
-            content.header("Content-Range").is_some_and(|range| range.starts_with(&format!("bytes {offset}-")));
-        if offset > 0 && !begins_there {
-            // A server or proxy without ranges.
-            io::copy(&mut (&mut content).take(offset), &mut io::sink())
-                .map_err(|error| Failure::of(error, "the content"))?;
+        let in_between = |failure: Failure| match failure.exit {
+            Exit::Other => Failure { exit: Exit::Network, ..failure },
+            _ => failure,
+        };
+        let mut content = self.part(options, Some(&format!("bytes={offset}-"))).map_err(in_between)?;
+        if content.status == 206 {
+            if content.range().is_some_and(|(begin, _)| begin == offset) {
+                return Ok(Box::new(content));
+            }
+            content = self.part(options, None).map_err(in_between)?;
         }
+        if content.status == 206 {
+            return Err(other_part());
+        }
+        // A server or proxy without ranges.
+        let skipped = io::copy(&mut (&mut content).take(offset), &mut io::sink());
+        skipped.map_err(|error| Failure::of(error, "the content"))?;
         Ok(Box::new(content))
     }
 
     /// The most that this content may have, where it has to be in memory.
     pub fn limit_of(&self, content: &Content) -> u64 {
-        self.session.transport.limit_of(content, &self.content_call(0))
+        self.session.transport.limit_of(content, &self.content_call())
     }
 
-    fn content_call(&self, offset: u64) -> Call<'_> {
-        let mut headers = match &self.lease {
+    fn content_call(&self) -> Call<'_> {
+        let headers = match &self.lease {
             Some(lease) => vec![("X-Lease", lease.secret.clone())],
             None => self.headers.clone(),
         };
-        if offset > 0 {
-            headers.push(("Range", Zeroizing::new(format!("bytes={offset}-"))));
-        }
         self.call(Method::GET, format!("/{}/raw", self.target.id), headers)
     }
 
@@ -457,6 +493,11 @@ fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
 fn wants_password() -> Failure {
     Failure::new(Exit::Denied, "the server asks for the password itself, which it should never see of a sealed paste")
         .hint("if the paste is of format 1, whose password is the server's: fpaste get --format 1 -p")
+}
+
+/// The server sends what it was not asked for.
+fn other_part() -> Failure {
+    Failure::new(Exit::Network, "the server sent another part of the content than it was asked for").hint("try again")
 }
 
 /// The link is not that of the paste.

@@ -7,15 +7,16 @@
 use super::command::{Get, Output};
 use super::extract::{Destination, extract};
 use super::failure::{Exit, Failure};
-use super::fetch::{Confirmed, Facts, Fetch, metadata_call};
+use super::fetch::{BURNED, Confirmed, Facts, Fetch, metadata_call};
 use super::kept::Kept;
 use super::leases;
 use super::link::{self, Target};
 use super::plaintext::{OneFile, Plaintext};
 use super::prompt::line_of_stdin;
 use super::sink::{Sink, Written};
+use super::spooled::Spooled;
 use super::text::{clean, human_bytes, human_seconds};
-use super::transport::{Content, MAX_CONTENT_BYTES, read_all};
+use super::transport::{MAX_CONTENT_BYTES, read_all, too_large};
 use super::ui::{write_json, write_stdout, write_table};
 use super::{Located, Session, password};
 use crate::clock::{parse_http_date, rfc3339, unix_now};
@@ -154,29 +155,30 @@ fn deliver(
     place: Place<'_>,
     session: &Session<'_>,
 ) -> Result<Delivered, Failure> {
-    let mut content = fetch.content(options, 0)?;
-    let (limit, length) = (fetch.limit_of(&content), content.length);
-    let is_leased = fetch.is_leased();
-    let is_taken = content.header("X-Burn-After-Read").is_some() && !is_leased;
-    if is_taken || !fetch.is_repeatable() {
-        fetch.facts.burns |= is_taken;
-        return deliver_only_copy(&read_all(content, length, limit)?, fetch, target, place, session);
+    let (content, head) = fetch.begin(options)?;
+    let limit = fetch.limit_of(&content);
+    let size = if content.status == 206 { content.range().map(|(_, size)| size) } else { content.length };
+    if size.is_some_and(|size| size > limit) {
+        return Err(too_large(limit));
     }
-    let head = begin_of(&mut content)?;
+    let is_leased = fetch.is_leased();
+    let is_taken = content.header(BURNED).is_some() && !is_leased;
     let is_sealed = sealed::is_upload(&head);
     let mut content: Box<dyn Read> = Box::new(Cursor::new(head).chain(content));
-    let written = match (fetch.secrets.take(), length) {
-        (Some(secrets), Some(size)) if is_sealed => {
+    if is_taken || !fetch.is_repeatable() {
+        fetch.facts.burns |= is_taken;
+        let content = Spooled::fill(&mut content, limit, session)?;
+        return deliver_only_copy(&content, fetch, target, place, session);
+    }
+    let written = match fetch.secrets.take() {
+        Some(secrets) if is_sealed => {
             let facts = fetch.facts.clone();
             let again = Box::new(|offset| fetch.again(options, offset));
-            let mut plaintext = Plaintext::begin(&secrets, content, size, Some(again))?;
+            let mut plaintext = Plaintext::begin(&secrets, content, size, limit, Some(again))?;
             deliver_files(&mut plaintext, &facts, place, session)?
         }
-        (Some(secrets), _) => {
-            let bytes = read_all(content, length, limit)?;
-            deliver_bytes(bytes, target.key.as_ref(), &secrets, &fetch.facts, place, session)?
-        }
-        (None, _) => {
+        Some(_) => deliver_first(read_all(content, size, limit)?, target.key.as_ref(), place)?,
+        None => {
             if fetch.is_ours_and_encrypted() {
                 session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
             }
@@ -190,27 +192,28 @@ fn deliver(
     })
 }
 
-/// What the content begins with, as far as it tells the format.
-fn begin_of(content: &mut Content) -> Result<Vec<u8>, Failure> {
-    let mut head = Vec::new();
-    let read = content.take(sealed::HEAD_BYTES as u64).read_to_end(&mut head);
-    read.map(|_| head).map_err(|error| Failure::of(error, "the content"))
-}
-
-/// Decrypts and writes content that is in memory.
-fn deliver_bytes(
-    mut bytes: Vec<u8>,
+/// Decrypts and writes content that is here as a whole.
+fn deliver_whole(
+    content: &Spooled,
     key: Option<&Key>,
     secrets: &Secrets,
     facts: &Facts,
     place: Place<'_>,
     session: &Session<'_>,
 ) -> Result<Written, Failure> {
-    if sealed::is_upload(&bytes) {
-        let size = bytes.len() as u64;
-        let mut plaintext = Plaintext::begin(secrets, Box::new(bytes.as_slice()), size, None)?;
+    let mut head = Vec::new();
+    let read = content.reader().take(sealed::HEAD_BYTES as u64).read_to_end(&mut head);
+    read.map_err(|error| Failure::of(error, "the content"))?;
+    let length = content.length();
+    if sealed::is_upload(&head) {
+        let mut plaintext = Plaintext::begin(secrets, content.reader(), Some(length), length, None)?;
         return deliver_files(&mut plaintext, facts, place, session);
     }
+    deliver_first(read_all(content.reader(), Some(length), MAX_CONTENT_BYTES)?, key, place)
+}
+
+/// Decrypts and writes content of the first format, of which nothing is known to be right before all of it is here.
+fn deliver_first(mut bytes: Vec<u8>, key: Option<&Key>, place: Place<'_>) -> Result<Written, Failure> {
     let sink = place.sink()?;
     if let Some(key) = key {
         e2e::open(key, &mut bytes).map_err(|e2e::NotAuthentic| {
@@ -270,7 +273,7 @@ fn list_files(files: &[FileEntry]) -> Result<(), Failure> {
 /// Decrypts and writes what the server has just forgotten. Ciphertext is kept first, so that neither a wrong key nor a
 /// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
 fn deliver_only_copy(
-    content: &[u8],
+    content: &Spooled,
     fetch: &mut Fetch<'_>,
     target: &Target,
     place: Place<'_>,
@@ -279,8 +282,8 @@ fn deliver_only_copy(
     let mut kept = target.key.as_ref().and_then(|_| Kept::store(session, &target.id, content));
     let _told = kept.as_ref().map(|kept| session.interrupt.telling(whereabouts(kept, true)));
     let written = match &fetch.secrets {
-        Some(secrets) => deliver_bytes(content.to_vec(), target.key.as_ref(), secrets, &fetch.facts, place, session),
-        None => place.sink().and_then(|sink| sink.copy(&mut { content }, false)),
+        Some(secrets) => deliver_whole(content, target.key.as_ref(), secrets, &fetch.facts, place, session),
+        None => place.sink().and_then(|sink| sink.copy(&mut content.reader(), false)),
     };
     if matches!(written, Ok(Written::Whole)) {
         kept.into_iter().for_each(Kept::forget);
@@ -316,14 +319,13 @@ fn whereabouts(kept: &Kept, is_encrypted: bool) -> String {
 /// Opens a file that was kept, without any server.
 fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let key = link::key(link)?;
-    let mut content = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_CONTENT_BYTES + 1).read_to_end(&mut content));
-    read.map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+    let content = File::open(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())));
+    let content = Spooled::fill(&mut content?, MAX_CONTENT_BYTES, session)?;
     let password = password::given(&options.password, session)?;
     let secrets = Secrets::new(&key, password.as_ref().map(|password| password.as_str()));
     let place = Place::open(options, None, session)?;
     let written =
-        deliver_bytes(content, Some(&key), &secrets, &Facts::kept(), place, session).map_err(
+        deliver_whole(&content, Some(&key), &secrets, &Facts::kept(), place, session).map_err(
             |failure| match failure.exit {
                 Exit::Decryption | Exit::Denied => {
                     failure.hint("check the key, and the password if there is one; the file stays as it is")

@@ -5,6 +5,7 @@
 
 use super::Session;
 use super::config::create_private_folder;
+use super::spooled::Spooled;
 use crate::paste::Id;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -21,7 +22,7 @@ pub struct Kept(PathBuf);
 
 impl Kept {
     /// Writes it into the first of [`folders`] where that works; `None` if nowhere.
-    pub fn store(session: &Session<'_>, id: &Id, content: &[u8]) -> Option<Self> {
+    pub fn store(session: &Session<'_>, id: &Id, content: &Spooled) -> Option<Self> {
         let id: String = id.as_str().chars().take(MAX_ID_CHARS).collect();
         write_somewhere(session, &format!("fpaste-{id}"), content).map(Self)
     }
@@ -43,26 +44,18 @@ fn folders(session: &Session<'_>) -> Vec<PathBuf> {
 }
 
 /// Writes a new file into the first of [`folders`] where that works; `None` if nowhere.
-fn write_somewhere(session: &Session<'_>, name: &str, content: &[u8]) -> Option<PathBuf> {
+fn write_somewhere(session: &Session<'_>, name: &str, content: &Spooled) -> Option<PathBuf> {
     if let Some(state) = &session.folders.state {
         // If it cannot be made, no file in it can either, and goes into the next.
         let _ = create_private_folder(state);
     }
-    folders(session).iter().find_map(|folder| write_new(folder, name, content).ok())
+    folders(session).iter().find_map(|folder| write_new_from(folder, name, &mut content.reader()).ok())
 }
 
-/// Writes a new file of this content by this name, or by the name and a number.
+/// Writes a new file of what a reader gives by this name, or by the name and a number.
 ///
 /// # Errors
-/// When it cannot be made or written; then nothing is left of it.
-pub fn write_new(folder: &Path, name: &str, content: &[u8]) -> io::Result<PathBuf> {
-    write_new_from(folder, name, &mut { content })
-}
-
-/// The same with what a reader gives.
-///
-/// # Errors
-/// As [`write_new`], and the reader's.
+/// When it cannot be made or written, and the reader's; then nothing is left of it.
 pub fn write_new_from(folder: &Path, name: &str, content: &mut dyn Read) -> io::Result<PathBuf> {
     let (path, mut file) = create_new(folder, name)?;
     if let Err(error) = io::copy(content, &mut file).and_then(|_| file.sync_all()) {

@@ -1,11 +1,12 @@
 //! The plaintext of a sealed paste, read from its upload a chunk at a time, whatever its size.
 //!
 //! Invariant: what is read has been verified, and its end is only read when the last chunk was. A transfer that breaks is
-//! taken up again from the last verified chunk. Must never hold more than a chunk.
+//! taken up again from the last verified chunk. Must never hold more than two chunks, whether its length is known or not.
 
 use super::failure::{Exit, Failure};
 use super::fetch::{wrong_key, wrong_password};
-use crate::sealed::{Damage, MAX_MANIFEST_BYTES, Malformed, Manifest, Opener, Secrets};
+use super::transport::too_large;
+use crate::sealed::{Damage, MAX_MANIFEST_BYTES, Malformed, Manifest, Opener, SEALED_CHUNK_BYTES, Secrets};
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
@@ -13,6 +14,11 @@ use std::time::Duration;
 const MAX_TRIES: u32 = 4;
 /// The pause before the first of them; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The pauses before another try; `None` where there is none.
+pub fn pauses() -> impl Iterator<Item = Option<Duration>> {
+    (0..MAX_TRIES).map(|number| Some(PAUSE * 2u32.pow(number))).chain([None])
+}
 
 /// Opens the upload anew from an offset on.
 type Reopen<'a> = Box<dyn FnMut(u64) -> Result<Box<dyn Read>, Failure> + 'a>;
@@ -23,28 +29,33 @@ pub struct Plaintext<'a> {
     /// `None`: it can be read once.
     reopen: Option<Reopen<'a>>,
     opener: Opener,
-    /// Bytes of the upload.
-    size: u64,
+    /// Bytes of the upload, once that is known.
+    size: Option<u64>,
+    /// The most they may be.
+    limit: u64,
+    /// What was read beyond the chunk to see whether it is the last.
+    ahead: Vec<u8>,
     chunk: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Plaintext<'a> {
-    /// Begins to open an upload of `size` bytes.
+    /// Begins to open an upload of `size` bytes, or of at most `limit`.
     ///
     /// # Errors
     /// When it belongs to another key, or is damaged.
     pub fn begin(
         secrets: &Secrets,
         mut upload: Box<dyn Read + 'a>,
-        size: u64,
+        size: Option<u64>,
+        limit: u64,
         reopen: Option<Reopen<'a>>,
     ) -> Result<Self, Failure> {
         let opener = Opener::begin(secrets, &mut upload).map_err(|damage| match damage {
             Damage::WrongKey if secrets.has_password() => wrong_password(),
             damage => failure(damage),
         })?;
-        Ok(Self { upload, reopen, opener, size, chunk: Vec::new(), at: 0 })
+        Ok(Self { upload, reopen, opener, size, limit, ahead: Vec::new(), chunk: Vec::new(), at: 0 })
     }
 
     /// The manifest at its beginning.
@@ -68,7 +79,7 @@ impl<'a> Plaintext<'a> {
         let manifest = Manifest::parse(&bytes).map_err(|Malformed| damaged())?;
         // Else a file would be found to be too short only at its end.
         let announced = manifest.content_bytes().map_err(|Malformed| damaged())?;
-        if announced > self.size { Err(damaged()) } else { Ok(manifest) }
+        if announced > self.size.unwrap_or(self.limit) { Err(damaged()) } else { Ok(manifest) }
     }
 
     /// Reads on to the end, so that all of it was seen to be whole.
@@ -80,28 +91,61 @@ impl<'a> Plaintext<'a> {
     }
 
     fn next_chunk(&mut self) -> Result<bool, Failure> {
-        let mut tries = 0;
+        if self.size.is_none() && self.opener.offset() > self.limit {
+            return Err(too_large(self.limit));
+        }
+        let mut pauses = pauses().flatten();
         loop {
-            match self.opener.next_chunk(&mut self.upload, self.size) {
+            match self.read_chunk() {
                 Ok(Some(chunk)) => {
                     (self.chunk, self.at) = (chunk, 0);
                     return Ok(true);
                 }
                 Ok(None) => return Ok(false),
-                Err(Damage::Io(error)) if tries < MAX_TRIES && self.reopen.is_some() => {
-                    std::thread::sleep(PAUSE * 2u32.pow(tries));
-                    tries += 1;
-                    // A failure here is the next try's to mend, or the last one's to tell.
-                    match self.reopen.as_mut().map(|reopen| reopen(self.opener.offset())) {
-                        Some(Ok(upload)) => self.upload = upload,
-                        Some(Err(failure)) if failure.exit != Exit::Network => return Err(failure),
-                        _ if tries == MAX_TRIES => return Err(Failure::of(error, "the content")),
-                        _ => {}
-                    }
+                Err(Damage::Io(error)) => {
+                    let (Some(reopen), Some(pause)) = (&mut self.reopen, pauses.next()) else {
+                        return Err(broken(error));
+                    };
+                    std::thread::sleep(pause);
+                    self.upload = match reopen(self.opener.offset()) {
+                        Ok(upload) => upload,
+                        // The next try may mend it, or tell it.
+                        Err(failure) if matches!(failure.exit, Exit::Network | Exit::Busy) => {
+                            Box::new(Broken(Some(failure)))
+                        }
+                        Err(failure) => return Err(failure),
+                    };
                 }
                 Err(damage) => return Err(failure(damage)),
             }
         }
+    }
+
+    /// The next chunk, which can be tried again if it cannot be read.
+    fn read_chunk(&mut self) -> Result<Option<Vec<u8>>, Damage> {
+        if let Some(size) = self.size {
+            return self.opener.next_chunk(&mut self.upload, size);
+        }
+        // Nobody knows how much comes: a byte behind it tells that a chunk is not the last.
+        let mut bytes = std::mem::take(&mut self.ahead);
+        let missing = SEALED_CHUNK_BYTES + 1 - bytes.len();
+        (&mut self.upload).take(missing as u64).read_to_end(&mut bytes)?;
+        let end = self.opener.offset() + bytes.len() as u64;
+        if bytes.len() <= SEALED_CHUNK_BYTES {
+            self.size = Some(end);
+        }
+        let chunk = self.opener.next_chunk(&mut bytes.as_slice(), end)?;
+        self.ahead = bytes.split_off(SEALED_CHUNK_BYTES.min(bytes.len()));
+        Ok(chunk)
+    }
+}
+
+/// An upload that could not be opened anew.
+struct Broken(Option<Failure>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.take().map_or_else(|| ErrorKind::UnexpectedEof.into(), io::Error::other))
     }
 }
 
@@ -161,6 +205,14 @@ fn failure(damage: Damage) -> Failure {
     match damage {
         Damage::NotSealed | Damage::Damaged => damaged(),
         Damage::WrongKey => wrong_key(),
-        Damage::Io(error) => Failure::of(error, "the content"),
+        Damage::Io(error) => broken(error),
     }
+}
+
+/// A transfer that does not go on. An end that comes too early is no damage: what had come so far was whole.
+fn broken(error: io::Error) -> Failure {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return Failure::new(Exit::Network, "the transfer ended too early").hint("try again");
+    }
+    Failure::of(error, "the content")
 }

@@ -185,8 +185,11 @@ impl Spool<'_> {
     }
 }
 
-/// In the state folder: the folder for temporary files may be in memory.
-fn unnamed_file(session: &Session<'_>) -> io::Result<File> {
+/// A file that nobody else can open, in the state folder: the one for temporary files may be in memory.
+///
+/// # Errors
+/// When it can be made nowhere.
+pub fn unnamed_file(session: &Session<'_>) -> io::Result<File> {
     let state = session.folders.state.as_ref();
     let in_state = state.map(|state| create_private_folder(state).and_then(|()| tempfile::tempfile_in(state)));
     in_state.and_then(Result::ok).map_or_else(tempfile::tempfile, Ok)

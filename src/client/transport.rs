@@ -188,6 +188,8 @@ pub enum Opened {
 
 /// Content on its way.
 pub struct Content {
+    /// 200, or 206 for a part.
+    pub status: u16,
     headers: HeaderMap,
     /// How long it is, if the server said so.
     pub length: Option<u64>,
@@ -201,9 +203,20 @@ impl Content {
         header(&self.headers, name)
     }
 
+    /// Where a part begins, and how long the whole is (RFC 9110 section 14.4).
+    pub fn range(&self) -> Option<(u64, u64)> {
+        let (range, size) = self.header("Content-Range")?.strip_prefix("bytes ")?.split_once('/')?;
+        Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
+    }
+
     fn explain(&self, error: io::Error) -> Failure {
         explain(error.into(), &self.url)
     }
+}
+
+/// An answer goes on beyond what was agreed.
+pub fn too_large(limit: u64) -> Failure {
+    Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)))
 }
 
 /// All of an answer, where it has to be in memory; `length` is what it announced.
@@ -211,17 +224,15 @@ impl Content {
 /// # Errors
 /// Network failures, and when it is larger than `limit`.
 pub fn read_all(answer: impl Read, length: Option<u64>, limit: u64) -> Result<Vec<u8>, Failure> {
-    let too_large =
-        || Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)));
     if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     let mut bytes = Vec::new();
     let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
     // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
     bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
     answer.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the answer"))?;
-    if bytes.len() as u64 > limit { Err(too_large()) } else { Ok(bytes) }
+    if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
 /// Its errors are [`Failure`]s.
@@ -279,11 +290,12 @@ impl<'a> Transport<'a> {
     }
 
     fn content(&self, Received { response, url }: Received) -> Content {
+        let status = response.status().as_u16();
         let headers = response.headers().clone();
         let length = number(&headers, "Content-Length");
         let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
         let reader = Metered { inner: reader, meter: self.ui.meter("downloading", length) };
-        Content { headers, length, url, reader: Box::new(reader) }
+        Content { status, headers, length, url, reader: Box::new(reader) }
     }
 
     fn answer(&self, received: Received) -> Result<Answer, Failure> {

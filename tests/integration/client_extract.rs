@@ -46,10 +46,10 @@ impl Slow {
         let url = serve(move |head, socket| {
             if !head.contains("/raw") {
                 let metadata = r#"{"id":"abcd1234","mime_type":"application/octet-stream","proof_required":true}"#;
-                let _ = socket.write_all(&reply("200 OK", "", metadata));
+                let _ = socket.write_all(&reply("200 OK", "Connection: close\r\n", metadata));
                 return;
             }
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", upload.len());
+            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", upload.len());
             let _ = socket.write_all(&[head.as_bytes(), &upload[..66_000]].concat());
             wait_until("the server may go on", SOON, || may_go_on.load(Ordering::Relaxed));
             let _ = socket.write_all(&upload[66_000..]);

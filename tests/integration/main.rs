@@ -43,6 +43,8 @@ mod client_network;
 mod client_proxy;
 #[cfg(feature = "client")]
 mod client_sealed;
+#[cfg(feature = "client")]
+mod client_transfer;
 mod concurrency;
 mod create;
 mod create_limits;
