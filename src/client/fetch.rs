@@ -218,16 +218,21 @@ impl<'a> Fetch<'a> {
     }
 
     /// Whether a password may go to the server: with a key in the link only because the person says that it is the
-    /// server's, for the server itself would say so of any paste.
+    /// server's, or this machine has made the paste so; the server itself would say so of any paste.
     fn takes_server_password(&self, options: &Get) -> bool {
-        self.target.key.is_none() || options.first_format
+        self.target.key.is_none() || self.is_of_first_format(options)
+    }
+
+    fn is_of_first_format(&self, options: &Get) -> bool {
+        let is_known = self.located.entry.as_ref().is_some_and(|entry| entry.encrypted && entry.sealed == Some(false));
+        options.first_format || is_known && !self.facts.has_gate
     }
 
     /// The password that the server never sees. One that was given counts also where the server knows of none: a proxy may
     /// have dropped what it was told when the paste was made.
     fn sealed_password(&self, options: &Get) -> Result<Option<Zeroizing<String>>, Failure> {
         let is_given = options.password != PasswordSource::None;
-        if options.first_format || !self.facts.has_password_proof && (self.facts.has_gate || !is_given) {
+        if self.is_of_first_format(options) || !self.facts.has_password_proof && (self.facts.has_gate || !is_given) {
             return Ok(None);
         }
         if is_given {

@@ -139,7 +139,7 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Delete,
         word: "delete",
         operands: "URL|ID...",
-        summary: "delete pastes made here, or owned by your certificate or token",
+        summary: "delete pastes made here, or of your certificate or token",
         examples: &["fpaste delete 4f2a91c07d3e", "fpaste delete URL URL"],
     },
     CommandRow {

@@ -48,6 +48,8 @@ pub struct Entry {
     pub password: bool,
     /// Whether the link has a key.
     pub encrypted: bool,
+    /// Whether it is sealed; older lines do not say.
+    pub sealed: Option<bool>,
     /// The uploaded file's name.
     pub name: Option<String>,
     /// The content's bytes; older lines do not say.
@@ -71,6 +73,7 @@ impl Entry {
             "reads": self.reads,
             "password_protected": self.password,
             "encrypted": self.encrypted,
+            "sealed": self.sealed,
             "name": self.name,
             "size": self.size,
         });
@@ -97,6 +100,7 @@ impl Entry {
             reads: number("reads").and_then(|reads| reads.try_into().ok()),
             password: flag("password_protected"),
             encrypted: flag("encrypted"),
+            sealed: json.get("sealed").and_then(Value::as_bool),
             name: text("name").map(str::to_owned),
             size: number("size"),
             ended_at: number("ended_at"),
@@ -254,6 +258,7 @@ mod tests {
             reads: Some(2),
             password: false,
             encrypted: true,
+            sealed: Some(true),
             name: None,
             size: None,
             ended_at: None,

@@ -41,7 +41,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     session.transport.send(&call)?.expect(200)?;
     note(&located, session, |entry| {
         (entry.name, entry.size) = (upload.name.clone(), upload.size);
-        (entry.encrypted, entry.password) = (true, upload.wishes.has_password());
+        (entry.encrypted, entry.sealed, entry.password) = (true, Some(true), upload.wishes.has_password());
     });
     write_line(&Zeroizing::new(format!("{}#{}", shown(&located, id.as_str()), fragment.as_str())))
 }

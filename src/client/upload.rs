@@ -264,6 +264,7 @@ impl Upload {
             ended_at: None,
             password: paste.is("password_protected"),
             encrypted: wishes.encrypt,
+            sealed: Some(wishes.gate.is_some()),
         };
         if let Err(error) = session.history.add(&entry, now) {
             session.ui.warning(&format!(

@@ -218,7 +218,7 @@ fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_
     fs::rename(server.pepper(), &aside).unwrap();
     server.get("/health").expect_status(503);
     server.post("lost").send().expect_code(500, "internal");
-    assert!(server.log().contains("pastes.db.pepper was removed or replaced"), "{}", server.log());
+    wait_until("the log says why", SOON, || server.log().contains("pastes.db.pepper was removed or replaced"));
     server.get(&paste.raw()).expect_body("kept");
     fs::rename(&aside, server.pepper()).unwrap();
     server.get("/health").expect_status(200);
