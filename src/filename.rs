@@ -35,6 +35,9 @@ pub fn turns_direction(c: char) -> bool {
 /// When it is neither.
 pub fn from_header(value: &str) -> Result<Option<String>, Malformed> {
     let encoded = value.get(..6).filter(|start| start.eq_ignore_ascii_case("utf-8'")).and_then(|_| value.get(6..));
+    if value.get(..11).is_some_and(|start| start.eq_ignore_ascii_case("iso-8859-1'")) {
+        return Err(Malformed);
+    }
     let Some(rest) = encoded else { return if value.is_ascii() { Ok(sanitise(value)) } else { Err(Malformed) } };
     let (_language, text) = rest.split_once('\'').ok_or(Malformed)?;
     percent_decoded(text).map(|name| sanitise(&name)).ok_or(Malformed)
@@ -106,7 +109,7 @@ mod tests {
         assert_eq!(from_header("notes 100%.txt"), Ok(Some("notes 100%.txt".into())));
         assert_eq!(from_header("UTF-8''Za%C5%BC%c3%b3.txt"), Ok(Some("Zażó.txt".into())));
         assert_eq!(from_header("utf-8'pl'a%2Fb"), Ok(Some("b".into())));
-        for bad in ["ż.txt", "UTF-8''%C5", "UTF-8''%zz", "UTF-8''%5", "UTF-8'x"] {
+        for bad in ["ż.txt", "UTF-8''%C5", "UTF-8''%zz", "UTF-8''%5", "UTF-8'x", "iso-8859-1''a%e9"] {
             assert_eq!(from_header(bad), Err(Malformed), "{bad}");
         }
         assert_eq!(from_path("a%20b.txt"), Ok(Some("a b.txt".into())));

@@ -18,8 +18,11 @@ pub fn name() -> String {
 /// The same, and who became that user with sudo or doas: every operator may be root.
 pub fn operator() -> String {
     let before = ["SUDO_USER", "DOAS_USER"].into_iter().find_map(|variable| std::env::var(variable).ok());
-    let is_plain = |name: &String| !name.is_empty() && name.len() <= 64 && !name.contains(char::is_control);
-    match before.filter(is_plain) {
+    let is_plain = |name: &String| {
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
+    };
+    // Anybody can set a variable; whoever is root already need not.
+    match before.filter(|before| is_plain(before) && name() == "root") {
         Some(before) => format!("{before} as {}", name()),
         None => name(),
     }

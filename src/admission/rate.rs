@@ -12,6 +12,14 @@ use std::time::Instant;
 const ADDRESSES: usize = 32 << 10;
 const MINUTE_US: u64 = 60_000_000;
 
+/// A create that an address was charged for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Charge {
+    network: Network,
+    /// When time has paid it, in microseconds since the start; 0: nothing is charged.
+    paid_at: u64,
+}
+
 /// When each address has used up what it was given, in microseconds since the start: it may go on while that is not more than
 /// the burst ahead.
 pub struct Rate {
@@ -31,9 +39,9 @@ impl Rate {
     ///
     /// # Errors
     /// The seconds until it may create again; nothing is charged then.
-    pub fn charge(&self, network: Network) -> Result<(), u64> {
+    pub fn charge(&self, network: Network) -> Result<Charge, u64> {
         if self.per_minute == 0 {
-            return Ok(());
+            return Ok(Charge { network, paid_at: 0 });
         }
         let now = self.now_us();
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
@@ -44,15 +52,17 @@ impl Rate {
             return Err((ahead - MINUTE_US).div_ceil(1_000_000));
         }
         *at = charged;
-        Ok(())
+        Ok(Charge { network, paid_at: charged })
     }
 
-    /// Takes a charge back: nothing was created.
-    pub fn refund(&self, network: Network) {
-        if self.per_minute > 0 {
+    /// Takes a charge back, as far as time has not paid it yet: nothing was created. Who holds an upload for a minute and
+    /// breaks it off has no more to spend than before.
+    pub fn refund(&self, charge: &Charge) {
+        let unpaid = charge.paid_at.saturating_sub(self.now_us()).min(self.cost_us());
+        if unpaid > 0 {
             let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = due.entry(network);
-            *at = at.saturating_sub(self.cost_us());
+            let at = due.entry(charge.network);
+            *at = at.saturating_sub(unpaid);
         }
     }
 
@@ -84,14 +94,31 @@ mod tests {
     fn a_burst_and_then_no_more() {
         let rate = Rate::of(3);
         for _ in 0..3 {
-            assert_eq!(rate.charge(v4(1)), Ok(()));
+            assert!(rate.charge(v4(1)).is_ok());
         }
         let wait = rate.charge(v4(1)).unwrap_err();
         assert!((1..=20).contains(&wait), "{wait}");
-        assert_eq!(rate.charge(v4(2)), Ok(()), "another address");
-        rate.refund(v4(1));
-        assert_eq!(rate.charge(v4(1)), Ok(()));
-        assert!(rate.charge(v4(1)).is_err());
+        let other = rate.charge(v4(2)).unwrap();
+        rate.refund(&other);
+        for _ in 0..3 {
+            assert!(rate.charge(v4(2)).is_ok(), "nothing of it was left");
+        }
+        assert!(rate.charge(v4(2)).is_err());
+    }
+
+    #[test]
+    fn what_time_has_paid_is_not_given_back() {
+        let rate = Rate::of(1_000_000);
+        let held: Vec<Charge> = (0..1000).map(|_| rate.charge(v4(1)).unwrap()).collect();
+        // At a million a minute, each is paid after 60 microseconds.
+        while rate.now_us() < held.last().unwrap().paid_at {
+            std::hint::spin_loop();
+        }
+        let before = *rate.due.lock().unwrap().entry(v4(1));
+        for charge in &held {
+            rate.refund(charge);
+        }
+        assert_eq!(*rate.due.lock().unwrap().entry(v4(1)), before);
     }
 
     #[test]
@@ -106,16 +133,16 @@ mod tests {
         let rate = Rate::of(2);
         let address =
             |low: u64| -> Network { IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) | u128::from(low))).into() };
-        assert_eq!([rate.charge(address(1)), rate.charge(address(2))], [Ok(()), Ok(())]);
+        assert!(rate.charge(address(1)).is_ok() && rate.charge(address(2)).is_ok());
         assert!(rate.charge(address(3)).is_err());
     }
 
     #[test]
     fn many_addresses_take_bounded_memory_and_who_is_active_stays_limited() {
         let rate = Rate::of(1);
-        assert_eq!(rate.charge(v4(0)), Ok(()));
+        assert!(rate.charge(v4(0)).is_ok());
         for number in 1..300_000 {
-            assert_eq!(rate.charge(v4(number)), Ok(()));
+            assert!(rate.charge(v4(number)).is_ok());
             if number % 10_000 == 0 {
                 assert!(rate.charge(v4(0)).is_err(), "{number}");
             }

@@ -84,6 +84,7 @@ pub(super) fn contact(text: &str) -> Result<String, String> {
     let is_address = address.split_once('@').is_some_and(|(user, host)| {
         !user.is_empty() && !user.contains(['/', ':', '?', '&', '#']) && host.contains('.') && is_authority(host)
     });
+    // RFC 9116 section 2.5.3 wants https; a hidden service has no other than http.
     let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_web = web.is_some_and(|rest| is_authority(rest.split(['/', '?', '#']).next().unwrap_or_default()));
     match (is_plain, is_address, is_web) {

@@ -15,6 +15,10 @@ use crate::http::{Reply, Request};
 use crate::paste::Id;
 use crate::store::{Changed, NewContent};
 
+/// What a create is told and a replacement cannot be.
+const NOT_CHANGED: [&str; 5] =
+    ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"];
+
 /// Answers `PATCH /<id>`.
 ///
 /// # Errors
@@ -35,6 +39,12 @@ pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) 
     let paste = own(app, request, id, now)?;
     if paste.meta.reads_left.is_some() {
         return Err(ApiError::Limited);
+    }
+    // Ignored, whoever sends one would believe in a protection that is not there.
+    if NOT_CHANGED.iter().any(|name| request.header(name).is_some()) {
+        return Err(ApiError::BadRequest(
+            "A new content changes neither end, password nor reads: X-Expiry goes with PATCH.",
+        ));
     }
     expect_body(app, request)?;
     let filename = header_filename(request)?;

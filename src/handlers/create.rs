@@ -54,6 +54,7 @@ pub struct Received {
 /// # Errors
 /// Every refusal of a create.
 pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
+    admission::may_create(app.config(), request)?;
     let content_type = request.header("Content-Type").unwrap_or_default();
     let boundary = multipart::boundary(content_type).map_err(|fault| ApiError::BadRequest(fault.0))?;
     let form = match boundary {
@@ -73,6 +74,7 @@ pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Re
 /// # Errors
 /// Every refusal of a create, and `bad_request` for a name that is not UTF-8.
 pub fn put(app: &App, request: &mut Request<'_>, name: &str, now: UnixSeconds) -> Result<Reply, ApiError> {
+    admission::may_create(app.config(), request)?;
     let name = filename::from_path(name);
     let name = name.map_err(|_| ApiError::BadRequest("The name in the path is not percent-encoded UTF-8."))?;
     let as_text = !request.prefers_json();
@@ -87,12 +89,11 @@ fn create(
     as_text: bool,
     now: UnixSeconds,
 ) -> Result<Reply, ApiError> {
-    admission::may_create(app.config(), request)?;
     let network = admission::client(app.config(), request).network();
-    app.rate().charge(network).map_err(ApiError::RateLimited)?;
+    let charge = app.rate().charge(network).map_err(ApiError::RateLimited)?;
     let created = take(app, request, form, name, as_text, now);
     if created.is_err() {
-        app.rate().refund(network);
+        app.rate().refund(&charge);
     }
     created
 }

@@ -34,6 +34,8 @@ enum Role {
     NoFile,
     /// A wish.
     Field,
+    /// What is a header of a form: ignored, the sender would believe in a gate that is not there.
+    Proof,
     /// Nothing we know.
     Unknown,
 }
@@ -73,6 +75,11 @@ pub fn receive(
                 let value = value.map_err(|_| ApiError::BadRequest("A field of the form is not UTF-8."))?;
                 fields.set(&part.name, value)?;
             }
+            Role::Proof => {
+                return Err(ApiError::BadRequest(
+                    "A form has its proofs in the headers X-Read-Proof-SHA256 and X-Password-Proof-SHA256.",
+                ));
+            }
             Role::Unknown => parts.content(|_| Ok(()))?,
         }
     }
@@ -91,6 +98,7 @@ fn role(part: &Part) -> Role {
         ("file", _) | (_, Some(_)) => Role::File,
         ("content", None) => Role::Text,
         (name, None) if FormFields::knows(name) => Role::Field,
+        ("read_proof_sha256" | "password_proof_sha256", None) => Role::Proof,
         _ => Role::Unknown,
     }
 }

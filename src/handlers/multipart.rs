@@ -39,37 +39,46 @@ pub fn boundary(content_type: &str) -> Result<Option<String>, Malformed> {
         return Ok(None);
     }
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
-    let boundary = parameter(parameters, "boundary")
+    let boundary = parameter(parameters, "boundary")?
         .filter(|text| (1..=MAX_BOUNDARY).contains(&text.len()) && text.bytes().all(is_plain) && !text.ends_with(' '));
     boundary.map(Some).ok_or(Malformed("The form has no boundary, or not a proper one."))
 }
 
 /// The value of a parameter, quoted or not. In quotes, a backslash stands before a quote or another one, and nowhere else: old
 /// browsers send paths with single ones.
-fn parameter(text: &str, wanted: &str) -> Option<String> {
-    let mut rest = text.trim_start_matches([';', ' ', '\t']);
+fn parameter(text: &str, wanted: &str) -> Result<Option<String>, Malformed> {
+    const MALFORMED: Malformed = Malformed("A parameter of the form is malformed.");
+    let (mut value_found, mut rest) = (None, text.trim_start_matches([';', ' ', '\t']));
     while !rest.is_empty() {
-        let (name, value) = rest.split_once('=')?;
+        let (name, value) = rest.split_once('=').ok_or(MALFORMED)?;
         let (found, after) = if let Some(quoted) = value.strip_prefix('"') {
             let (mut found, mut letters) = (String::new(), quoted.char_indices().peekable());
             let end = loop {
-                match letters.next()? {
+                match letters.next().ok_or(MALFORMED)? {
                     (at, '"') => break at + 1,
-                    (_, '\\') if matches!(letters.peek(), Some((_, '"' | '\\'))) => found.push(letters.next()?.1),
+                    (_, '\\') if matches!(letters.peek(), Some((_, '"' | '\\'))) => {
+                        found.extend(letters.next().map(|(_, letter)| letter));
+                    }
                     (_, letter) => found.push(letter),
                 }
             };
-            (found, quoted.get(end..)?)
+            (found, quoted.get(end..).unwrap_or_default())
         } else {
             let end = value.find(';').unwrap_or(value.len());
-            (value.get(..end)?.trim().to_owned(), value.get(end..)?)
+            let (value, after) = value.split_at(end);
+            (value.trim().to_owned(), after)
         };
-        if name.trim().eq_ignore_ascii_case(wanted) {
-            return Some(found);
+        // Behind a value comes the next parameter, or nothing; one that stands twice would be two things to two readers.
+        let after = after.trim_start();
+        if !(after.is_empty() || after.starts_with(';')) {
+            return Err(MALFORMED);
+        }
+        if name.trim().eq_ignore_ascii_case(wanted) && value_found.replace(found).is_some() {
+            return Err(Malformed("A parameter of the form stands there twice."));
         }
         rest = after.trim_start_matches([';', ' ', '\t']);
     }
-    None
+    Ok(value_found)
 }
 
 /// The parts of a body that `read` gives, 0 bytes of it at its end.
@@ -125,6 +134,9 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
                 return Err(Malformed("The form ends too early.").into());
             }
         };
+        if end > MAX_HEAD {
+            return Err(Malformed("The head of a part is too long.").into());
+        }
         let head = self.buffer.drain(..end + 4).collect::<Vec<u8>>();
         Ok(Some(parse_head(&head)?))
     }
@@ -208,8 +220,11 @@ fn parse_head(head: &[u8]) -> Result<Part, Malformed> {
                     return Err(Malformed("A part is not one of a form."));
                 }
                 is_named = true;
-                part.name = parameter(parameters, "name").ok_or(Malformed("A part of the form has no name."))?;
-                part.filename = parameter(parameters, "filename");
+                part.name = parameter(parameters, "name")?.ok_or(Malformed("A part of the form has no name."))?;
+                part.filename = parameter(parameters, "filename")?;
+            }
+            "content-type" if value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) => {
+                return Err(Malformed("A part of the form is a form itself."));
             }
             "content-type" => part.content_type = Some(value.to_owned()),
             "content-transfer-encoding"
@@ -293,6 +308,10 @@ mod tests {
             "--xyz\r\nno colon\r\n\r\nx\r\n--xyz--".into(),
             format!("--xyz\r\nContent-Transfer-Encoding: base64\r\n{part}x\r\n--xyz--"),
             format!("--xyz\r\nX: {}\r\n{part}x\r\n--xyz--", "x".repeat(30_000)),
+            format!("--xyz\r\nX: {}\r\n{part}x\r\n--xyz--", "x".repeat(9_000)),
+            "--xyz\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\nx\r\n--xyz--".into(),
+            "--xyz\r\nContent-Disposition: form-data; name=\"a\"x; filename=b\r\n\r\nx\r\n--xyz--".into(),
+            format!("--xyz\r\nContent-Type: multipart/mixed; boundary=y\r\n{part}x\r\n--xyz--"),
             format!("{}--xyz--", format!("--xyz\r\n{part}x\r\n").repeat(33)),
         ] {
             assert!(parts(bad.as_bytes(), 1000).is_err(), "{bad:.80}");

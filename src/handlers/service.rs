@@ -71,10 +71,10 @@ pub fn security(app: &App, request: &Request<'_>, now: UnixSeconds) -> Result<Re
         return Err(ApiError::NoSuchPath);
     }
     let expires = clock::rfc3339(now + EXPIRES_SECONDS);
-    let canonical = if config.public_url.is_empty() {
-        String::new()
-    } else {
+    let canonical = if config.public_url.starts_with("https://") {
         format!("Canonical: {}{}\n", config.public_url, request.path)
+    } else {
+        String::new()
     };
     Ok(Reply::text(200, format!("Contact: {}\nExpires: {expires}\n{canonical}", config.contact)))
 }

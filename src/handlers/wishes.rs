@@ -121,7 +121,8 @@ pub struct FormFields {
 }
 
 impl FormFields {
-    const NAMES: [&str; 4] = ["expiry", "reads", "burn", "password"];
+    /// `burn_after_read` is what JSON calls `burn`.
+    const NAMES: [&str; 5] = ["expiry", "reads", "burn", "burn_after_read", "password"];
 
     /// Whether a field of this name is one of them.
     pub fn knows(name: &str) -> bool {
@@ -136,7 +137,7 @@ impl FormFields {
         let field = match name {
             "expiry" => &mut self.expiry,
             "reads" => &mut self.reads,
-            "burn" => &mut self.burn,
+            "burn" | "burn_after_read" => &mut self.burn,
             _ => &mut self.password,
         };
         let before = field.replace(value);

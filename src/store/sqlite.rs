@@ -213,7 +213,9 @@ impl Sqlite {
 
     pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
         let limits = self.limits;
-        self.writer.write(new.content.size, move |connection| changes::replace(connection, key, &new, limits, now))
+        let size = new.content.size;
+        let replaced = self.writer.write(size, move |connection| changes::replace(connection, key, &new, limits, now));
+        self.note_erased(replaced, |replaced| matches!(replaced, Replaced::Done))
     }
 
     pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {

@@ -6,7 +6,7 @@ use crate::response::Response;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 const OWNER: (&str, &str) = ("X-SSL-Client-SHA1", "0123456789abcdef0123456789abcdef01234567");
 
@@ -141,6 +141,11 @@ fn what_may_not_be_stored_replaces_nothing() {
         replace(&server, &limited, "x").send().expect_code(409, "limited");
         server.get(&limited.raw()).expect_body("limited");
     }
+    // What would be believed in and is not done.
+    for header in ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"] {
+        replace(&server, &paste, "x").header(header, "1").send().expect_code(400, "bad_request");
+    }
+    server.get(&paste.raw()).expect_body("kept");
     let protected = server.post("x").header("X-Paste-Password", "word").created();
     let proofs = replace(&server, &protected, "y").header("X-Read-Proof-SHA256", "ab".repeat(32)).send();
     proofs.expect_code(400, "bad_request");
@@ -220,4 +225,58 @@ fn a_replaced_content_is_erased() {
     server.get(&paste.raw()).expect_body("y".repeat(100_000));
     by_maker(&server, "DELETE", &paste.path(), &paste).send().expect_status(200);
     wait_until("nothing is left", SOON, || rows(&server) == (0, 0));
+}
+
+#[test]
+fn a_flood_of_replacements_takes_no_more_of_the_disk() {
+    let server = Server::start(&[]);
+    let paste = server.paste("0");
+    let mut connection = server.connect();
+    let waiting = || -> (u32, u32) {
+        let database = rusqlite::Connection::open(server.database()).unwrap();
+        let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    for number in 1..=200 {
+        replace(&server, &paste, number.to_string()).send_on(&mut connection).expect_status(200);
+    }
+    assert!((1..=64).contains(&waiting().0), "{:?}", waiting());
+    server.get(&paste.raw()).expect_body("200");
+    for number in 0..25 {
+        let large = vec![b'a' + number; 3 << 20];
+        replace(&server, &paste, large).send_on(&mut connection).expect_status(200);
+        assert!(waiting().1 <= 64 << 20, "{:?}", waiting());
+    }
+    assert_eq!(server.get(&paste.raw()).body, vec![b'y'; 3 << 20]);
+    wait_until("none is left", SOON, || waiting() == (0, 0));
+}
+
+#[test]
+fn a_kill_in_the_middle_of_a_replacement_leaves_the_old_or_the_new_whole() {
+    let mut server = Server::start(&[]);
+    let content = |number: usize| number.to_string().repeat(150_000);
+    let paste = server.paste(content(100));
+    let mut kept = 100;
+    for round in 1..=4 {
+        let acknowledged = AtomicUsize::new(kept);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut connection = server.connect();
+                for number in kept + 1.. {
+                    let request = replace(&server, &paste, content(number));
+                    connection.send([request.head_bytes(), content(number).into_bytes()].concat());
+                    let Some(answer) = connection.read_response("a replacement", false) else { break };
+                    answer.expect_status(200);
+                    acknowledged.store(number, Ordering::SeqCst);
+                }
+            });
+            wait_until("some are stored", SOON, || acknowledged.load(Ordering::SeqCst) >= kept + 3 * round);
+            server.signal("KILL");
+        });
+        server.crash_and_restart();
+        let last = acknowledged.load(Ordering::SeqCst);
+        let found = String::from_utf8(server.get(&paste.raw()).expect_status(200).body).unwrap();
+        kept = if found == content(last) { last } else { last + 1 };
+        assert!(found == content(kept), "round {round}: neither what was acknowledged nor what was under way");
+    }
 }

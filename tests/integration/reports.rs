@@ -29,8 +29,14 @@ fn a_reported_key_is_held_against_the_proof_without_decrypting() {
     let (paste, link) = post_text(&server, b"reported", &[("X-Burn-After-Read", "1")]);
     let right = report(&folder, "right", &format!("{link}\nsome words"));
     let bare = report(&folder, "bare", link.split('#').nth(1).unwrap());
+    let mail = report(&folder, "mail", &format!("Hello,\n\nplease look at <{link}>, it is\nmalware."));
     let wrong = report(&folder, "wrong", &Secret::random(None).fragment());
-    for (file, words) in [(&right, "is this paste's"), (&bare, "is this paste's"), (&wrong, "is NOT this paste's")] {
+    for (file, words) in [
+        (&right, "is this paste's"),
+        (&bare, "is this paste's"),
+        (&mail, "is this paste's"),
+        (&wrong, "is NOT this paste's"),
+    ] {
         let (code, shown, errors) = show(&server, &["--key-from", file, &paste.id]);
         assert_eq!(code, Some(0), "{errors}");
         assert!(shown.contains(&format!("key         {words}")) && !shown.contains("reported"), "{shown}");
@@ -75,6 +81,13 @@ fn a_paste_of_several_files_and_a_password_is_decrypted_file_by_file() {
         assert!(code == Some(0) && shown == content, "{number}: {errors}");
     }
     assert_eq!(decrypt(&["--password-from", &password, "--file", "4"]).0, Some(1));
+    let opened = log(&server).lines().count();
+    let other = report(&folder, "other", "pässword \n");
+    let (code, shown, errors) = decrypt(&["--password-from", &other, "--file", "1"]);
+    assert!(code == Some(1) && shown.is_empty() && errors.contains("password"), "a blank belongs to it: {errors}");
+    assert_eq!(log(&server).lines().count(), opened, "what was not opened is not in the log");
+    let (code, _, errors) = show(&server, &["--key-from", "-", "--password-from", "-", &paste.id]);
+    assert!(code == Some(2) && errors.contains("standard input"), "{errors}");
 }
 
 #[test]

@@ -44,6 +44,10 @@ fn only_those_whom_the_operator_lets_create() {
     assert_eq!(server.get("/").json()["create"], "token");
     let refused = server.post("x").send().expect_code(401, "create_denied").expect_header("WWW-Authenticate", "Bearer");
     assert!(refused.json()["hint"].as_str().unwrap().contains("Bearer TOKEN"), "what to do");
+    // Before anything that says more of the request.
+    server.request("PUT", "/%ff").body("x").send().expect_code(401, "create_denied");
+    let form = server.post("x").header("Content-Type", "multipart/form-data");
+    form.send().expect_code(401, "create_denied");
     server.post("one").bearing(&token).send().expect_status(201).expect_field("owner", "token:ci");
     server.post("two").header(OWNER.0, OWNER.1).send().expect_status(201).expect_field("owner", OWNER.1);
     let open = server.post("three").header("Authorization", format!("bearer  {token}")).created();

@@ -82,7 +82,7 @@ fn a_form_with_a_file_is_a_paste() {
         .expect_header("Content-Type", "text/x-c");
     // The first part with a file name, and the fields, wherever they stand.
     let parts = [
-        ("name=\"burn\"", "true"),
+        ("name=\"burn_after_read\"", "true"),
         ("name=\"upload\"; filename=\"C:\\dir\\x.bin\"\r\nContent-Type: application/octet-stream", "\u{1}\u{2}"),
         ("name=\"expiry\"", "60"),
         ("name=\"comment\"", "nobody asks"),
@@ -123,6 +123,8 @@ fn a_form_that_leaves_something_open_is_refused() {
         ("name=\"reads\"", "0", "bad_request"),
         ("name=\"password\"", "", "bad_request"),
         ("name=\"password\"", &"x".repeat(5000), "bad_request"),
+        ("name=\"read_proof_sha256\"", &"ab".repeat(32), "bad_request"),
+        ("name=\"password_proof_sha256\"", &"ab".repeat(32), "bad_request"),
     ] {
         post_form(&server, &[file, (head, value)]).send().expect_code(400, code);
     }
@@ -175,7 +177,7 @@ fn names_are_kept_and_told() {
     server
         .get(&nothing.raw())
         .expect_header("Content-Disposition", &format!("inline; filename=\"{}.txt\"", nothing.id));
-    for bad in ["UTF-8''%zz", "UTF-8''%ff", "UTF-8'x"] {
+    for bad in ["UTF-8''%zz", "UTF-8''%ff", "UTF-8'x", "ISO-8859-1''%e9"] {
         server.post("x").header("X-Filename", bad).send().expect_code(400, "bad_request");
     }
     // A name makes nothing a browser would run.

@@ -189,6 +189,9 @@ fn show(parser: &mut Parser) -> Result<Command, Error> {
     if key_from.is_none() && (decrypt || password_from.is_some()) {
         return Err("--decrypt and --password-from go with --key-from FILE".into());
     }
+    if [&key_from, &password_from].into_iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err("standard input is read once: put the key or the password into a file".into());
+    }
     if file.is_some() && !decrypt {
         return Err("--file goes with --decrypt".into());
     }

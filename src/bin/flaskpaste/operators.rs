@@ -76,20 +76,20 @@ pub fn locate(store: &Store, id: &Id) -> Result<Found, Failure> {
     store.locate(id, unix_now())?.ok_or_else(|| NotThere(format!("there is no paste {id}")).into())
 }
 
-/// Does something to each paste; the last that is not there makes the exit code.
+/// Does something to each paste, whatever becomes of the others; a failure makes the exit code rather than one that is not there.
 fn each(ids: &[Id], mut act: impl FnMut(&Id) -> Outcome) -> Outcome {
-    let mut missing = None;
+    let mut worst: Option<Failure> = None;
     for id in ids {
-        match act(id) {
-            Err(error) if error.is::<NotThere>() => {
-                if let Some(before) = missing.replace(error) {
-                    operator_log::message(&before.to_string());
-                }
-            }
-            done => done?,
+        let Err(error) = act(id) else { continue };
+        let told = match &worst {
+            Some(before) if !before.is::<NotThere>() || error.is::<NotThere>() => Some(error),
+            _ => worst.replace(error),
+        };
+        if let Some(error) = told {
+            operator_log::message(&error.to_string());
         }
     }
-    missing.map_or(Ok(()), Err)
+    worst.map_or(Ok(()), Err)
 }
 
 fn gone(id: &Id) -> Outcome {
@@ -168,7 +168,7 @@ pub fn list_tokens(store: &Store) -> Outcome {
 /// `token remove`
 pub fn remove_token(store: &Store, name: &TokenName) -> Outcome {
     if store.remove_token(name, &user::operator(), unix_now())? {
-        print(&format!("token {name} removed\n"))
+        print(&format!("token {name} removed; its pastes stay, and another token of this name would own them\n"))
     } else {
         Err(NotThere(format!("there is no token {name}")).into())
     }

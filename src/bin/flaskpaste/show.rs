@@ -14,7 +14,7 @@ use flaskpaste::mime;
 use flaskpaste::operator_log;
 use flaskpaste::paste::Expiry;
 use flaskpaste::sealed::{Damage, MAX_MANIFEST_BYTES, Manifest, Opener, Secrets};
-use flaskpaste::store::{Found, Paste, Protection, Status, Store};
+use flaskpaste::store::{Found, Paste, Protection, Status, Store, StoreError};
 use flaskpaste::user;
 use std::error::Error;
 use std::fs::File;
@@ -52,8 +52,8 @@ pub fn show(store: &Store, request: &Show) -> Outcome {
     if verdict == Verdict::Wrong {
         return Err("nothing was decrypted: the key is not this paste's".into());
     }
-    store.note_decryption(&found, &user::operator(), unix_now())?;
-    decrypt(store, paste, &key, password.as_ref().map(|text| text.as_str()), request.file)
+    let note = || store.note_decryption(&found, &user::operator(), unix_now());
+    decrypt(store, paste, &key, password.as_ref().map(|text| text.as_str()), request.file, note)
 }
 
 /// What is known of a paste, a line each.
@@ -69,7 +69,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     if let Some(Status::Alive { reads, reads_left, .. }) = store.state(found, unix_now())? {
         let last = reads.last_at.map(|at| format!(", last {}", rfc3339(at))).unwrap_or_default();
         let left = reads_left.map(|left| format!("; {left} left")).unwrap_or_default();
-        lines.push(("reads", format!("{}{last}{left}", reads.count)));
+        lines.push(("reads", format!("{}{last}{left} (up to half a minute behind)", reads.count)));
     }
     let flags = flags(meta, false);
     lines.push(("flags", if flags.is_empty() { "none".into() } else { flags.join(", ") }));
@@ -121,15 +121,23 @@ fn check(store: &Store, paste: &Paste, key: &Key) -> Result<Verdict, Failure> {
     }
 }
 
-/// Writes what a paste holds to stdout.
-fn decrypt(store: &Store, paste: &Paste, key: &Key, password: Option<&str>, file: Option<usize>) -> Outcome {
+/// Writes what a paste holds to stdout; `note` is called before, once the key and the password turned out right.
+fn decrypt(
+    store: &Store,
+    paste: &Paste,
+    key: &Key,
+    password: Option<&str>,
+    file: Option<usize>,
+    note: impl FnOnce() -> Result<(), StoreError>,
+) -> Outcome {
     let mut upload = store.content(paste, 0);
     let mut opener = match Opener::begin(&Secrets::new(key, password), &mut upload) {
         Ok(opener) => opener,
-        Err(Damage::NotSealed) => return decrypt_first_edition(store, paste, key),
+        Err(Damage::NotSealed) => return decrypt_first_edition(store, paste, key, note),
         Err(Damage::WrongKey) if password.is_none() && paste.meta.has_password() => return Err(NEEDS_PASSWORD.into()),
         Err(damage) => return Err(words(&damage)),
     };
+    note()?;
     let mut plain = Vec::new();
     let mut next = || opener.next_chunk(&mut upload, paste.meta.size).map_err(|damage| words(&damage));
     let manifest = loop {
@@ -181,7 +189,12 @@ fn choose(manifest: &Manifest, file: Option<usize>) -> Result<(usize, u64), Fail
     Ok((number, manifest.files.iter().take(number).map(|file| file.size).sum()))
 }
 
-fn decrypt_first_edition(store: &Store, paste: &Paste, key: &Key) -> Outcome {
+fn decrypt_first_edition(
+    store: &Store,
+    paste: &Paste,
+    key: &Key,
+    note: impl FnOnce() -> Result<(), StoreError>,
+) -> Outcome {
     if paste.meta.size > MAX_FIRST_EDITION_BYTES {
         return Err("the paste is of the first edition of the format and too large to be opened in memory".into());
     }
@@ -189,6 +202,7 @@ fn decrypt_first_edition(store: &Store, paste: &Paste, key: &Key) -> Outcome {
     store.content(paste, 0).read_to_end(&mut upload)?;
     e2e::open(key, &mut upload)
         .map_err(|_| "nothing was decrypted: the key is not this paste's, or the paste is not encrypted")?;
+    note()?;
     Output::new().write(&upload)
 }
 
@@ -213,6 +227,9 @@ impl Output {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Outcome {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if !self.is_terminal {
             return Ok(io::stdout().write_all(bytes)?);
         }
@@ -234,24 +251,39 @@ fn shown(text: &str) -> String {
 
 /// A text of a stranger, likewise.
 fn shown_text(text: &str) -> String {
-    replaced(text, |c| c.is_control() && !matches!(c, '\n' | '\t'))
+    replaced(text, |c| c.is_control() && !matches!(c, '\n' | '\t') || filename::turns_direction(c))
 }
 
 fn replaced(text: &str, is_unwanted: impl Fn(char) -> bool) -> String {
     text.chars().map(|c| if is_unwanted(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// The key in a file: behind the `#` of a link, or alone.
+/// The key in a file, which may be a whole report: the first word that is a link with a key, or a key.
 fn read_key(path: &Path) -> Result<Key, Failure> {
-    let text = first_line(path)?;
-    let fragment = text.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    let refusal =
-        || format!("{} has no key: its first line is to be a link, or the 43 characters behind its #", path.display());
-    Ok(Key::from_fragment(fragment).ok_or_else(refusal)?)
+    let text = read_secret(path)?;
+    let refusal = || format!("{} has no key: it is to hold a link, or the 43 characters behind its #", path.display());
+    Ok(text.split_whitespace().find_map(key_in).ok_or_else(refusal)?)
 }
 
-/// The first line of a file, of standard input for `-`.
+/// The key in a word, whatever quotes or brackets are around it.
+fn key_in(word: &str) -> Option<Key> {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let fragment = word.rsplit('#').next().unwrap_or_default().trim_start_matches(|c| !is_letter(c));
+    Key::from_fragment(fragment.split(|c| !is_letter(c)).next().unwrap_or_default())
+}
+
+/// The first line of a file, without its end alone: a password may end with a blank.
 fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let text = read_secret(path)?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        operator_log::message(&format!("the first line of {} is empty", path.display()));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// A file, or standard input for `-`.
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
     let mut text = Zeroizing::new(String::new());
     if path.as_os_str() == "-" {
@@ -259,9 +291,5 @@ fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
     } else {
         File::open(path).map_err(failed)?.take(MAX_SECRET_BYTES).read_to_string(&mut text).map_err(failed)?;
     }
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        operator_log::message(&format!("the first line of {} is empty", path.display()));
-    }
-    Ok(Zeroizing::new(line.trim_end().to_owned()))
+    Ok(text)
 }

@@ -9,6 +9,7 @@ CREATE INDEX paste_by_owner ON paste (owner, key) WHERE owner IS NOT NULL;
 -- Contents that were replaced, for the readers who are in the middle of them.
 CREATE TABLE replaced (
     content INTEGER PRIMARY KEY, -- as paste.content
+    bytes   INTEGER NOT NULL, -- of the content
     at      INTEGER NOT NULL -- unix seconds
 ) STRICT;
 

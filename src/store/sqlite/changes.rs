@@ -11,6 +11,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// How long readers may take who are in the middle of a content when it is replaced: erased is it within ten seconds.
 const READERS_SECONDS: u64 = 4;
+/// So many contents that were replaced wait for their readers, and so many bytes of them: a flood of replacements takes no more
+/// of the disk, and its own readers' time.
+const MOST_WAITING: u64 = 64;
+const MOST_WAITING_BYTES: u64 = 64 << 20;
 
 /// Has a paste end at a moment, whatever happens; whether there is one.
 pub(super) fn set_expiry(connection: &Connection, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
@@ -32,7 +36,7 @@ pub(super) fn replace(
     if !fits(connection, new.content.size + new.arriving_bytes, limits)? {
         return Err(StoreError::Full);
     }
-    let Some(old) = queries::pieces_of(connection, key)? else { return Ok(Replaced::Gone) };
+    let Some((old, old_bytes)) = find_content(connection, key)? else { return Ok(Replaced::Gone) };
     // Never used before nor again, as those of pastes are.
     let pieces: i64 = connection
         .prepare_cached("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'paste' RETURNING seq")?
@@ -45,21 +49,50 @@ pub(super) fn replace(
         connection.prepare_cached(sql)?.execute(params![key.0, password, link_proof, password_proof])?;
     }
     insert_pieces(connection, pieces, &new.content)?;
-    let sql = "INSERT INTO replaced (content, at) VALUES (?1, ?2)";
-    connection.prepare_cached(sql)?.execute(params![old, now])?;
+    make_room(connection, old_bytes)?;
+    let sql = "INSERT INTO replaced (content, bytes, at) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![old, old_bytes, now])?;
     Ok(Replaced::Done)
 }
 
-/// A replaced content whose readers have had their time.
-pub(super) fn next_outdated(connection: &Connection, now: UnixSeconds) -> Result<Option<i64>, StoreError> {
-    let sql = "SELECT content FROM replaced WHERE at <= ?1 LIMIT 1";
-    let before = now.saturating_sub(READERS_SECONDS);
-    Ok(connection.prepare_cached(sql)?.query_row([before], |row| row.get(0)).optional()?)
+/// Under which key the pieces of a paste's content are, and its bytes.
+fn find_content(connection: &Connection, key: RowKey) -> Result<Option<(i64, u64)>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT coalesce(content, key), size FROM paste WHERE key = ?1")?;
+    Ok(select.query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
-/// Erases a replaced content.
-pub(super) fn erase_outdated(connection: &Connection, content: i64) -> Result<(), StoreError> {
+/// Erases the oldest of those that wait for their readers until one more of so many bytes may.
+fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
+    let waiting = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
+    loop {
+        let (count, sum): (u64, u64) =
+            connection.prepare_cached(waiting)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if count == 0 || count < MOST_WAITING && sum + bytes <= MOST_WAITING_BYTES {
+            return Ok(());
+        }
+        let oldest = "SELECT content FROM replaced ORDER BY content LIMIT 1";
+        erase(connection, connection.prepare_cached(oldest)?.query_row([], |row| row.get(0))?)?;
+    }
+}
+
+fn erase(connection: &Connection, content: i64) -> Result<(), StoreError> {
     queries::erase_pieces(connection, content)?;
     connection.prepare_cached("DELETE FROM replaced WHERE content = ?1")?.execute([content])?;
     Ok(())
+}
+
+/// Whether there are replaced contents whose readers have had their time.
+pub(super) fn is_any_outdated(connection: &Connection, now: UnixSeconds) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM replaced WHERE at <= ?1")?.exists([before(now)])?)
+}
+
+/// Erases those.
+pub(super) fn erase_outdated(connection: &Connection, now: UnixSeconds) -> Result<(), StoreError> {
+    let mut select = connection.prepare_cached("SELECT content FROM replaced WHERE at <= ?1")?;
+    let outdated = select.query_map([before(now)], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    outdated.into_iter().try_for_each(|content| erase(connection, content))
+}
+
+fn before(now: UnixSeconds) -> UnixSeconds {
+    now.saturating_sub(READERS_SECONDS)
 }

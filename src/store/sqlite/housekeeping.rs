@@ -133,11 +133,12 @@ impl Housekeeper {
             self.shared.generation.fetch_add(1, Ordering::Release);
             self.shared.erased.store(true, Ordering::Relaxed);
         }
-        let outdated = self.replaced_step(connection, now);
+        if let Err(error) = self.replaced_step(connection, now) {
+            log_failure("replaced contents", &error);
+        }
         let forgotten = forget_step(connection, now, self.limits);
         let more = is_more("purge", purged.map(|purged| purged.settled), 1)
             | is_more("leases", leases, 1)
-            | is_more("replaced", outdated, 1)
             | is_more("forget", forgotten, FORGET_ROWS)
             | is_more("flush", flushing, 1);
         if more {
@@ -186,12 +187,13 @@ impl Housekeeper {
         Ok(ended)
     }
 
-    /// Erases a replaced content whose readers have had their time, if there is one; how many.
-    fn replaced_step(&self, connection: &Connection, now: UnixSeconds) -> Result<usize, StoreError> {
-        let Some(content) = changes::next_outdated(connection, now)? else { return Ok(0) };
-        transaction(connection, |connection| changes::erase_outdated(connection, content))?;
-        self.shared.erased.store(true, Ordering::Relaxed);
-        Ok(1)
+    /// Erases the replaced contents whose readers have had their time, few as those are.
+    fn replaced_step(&self, connection: &Connection, now: UnixSeconds) -> Result<(), StoreError> {
+        if changes::is_any_outdated(connection, now)? {
+            transaction(connection, |connection| changes::erase_outdated(connection, now))?;
+            self.shared.erased.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// The last round, when the server stops.

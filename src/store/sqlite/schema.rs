@@ -57,7 +57,7 @@ pub(super) fn open(
     let Location::File(path) = location else {
         let connection = location.connect().map_err(|error| unusable(location, &error))?;
         let pepper = Pepper::random()?;
-        set_up(&connection, location, &pepper, max_paste_bytes)?;
+        set_up(&connection, location, &pepper, max_paste_bytes, role)?;
         return Ok((connection, pepper));
     };
     let version = prepare_file(path)?;
@@ -84,7 +84,7 @@ pub(super) fn open(
         check_pepper(&connection, path, pepper_file, &pepper)?;
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    set_up(&connection, location, &pepper, max_paste_bytes)?;
+    set_up(&connection, location, &pepper, max_paste_bytes, role)?;
     Ok((connection, pepper))
 }
 
@@ -195,25 +195,34 @@ fn set_up(
     location: &Location,
     pepper: &Pepper,
     max_paste_bytes: u64,
+    role: Role,
 ) -> Result<(), StoreError> {
     let wal_pages = max_wal_bytes(disk::reserve_bytes(&location.folder())?, max_paste_bytes) / PAGE_BYTES;
     let run = || {
-        // In one transaction, and before there is a WAL: a new database is ours from its first page on, or empty. The pragma
-        // only takes effect before that page, but writes to it whenever it is said.
-        if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-            connection.execute_batch("BEGIN; PRAGMA auto_vacuum = INCREMENTAL;")?;
-        } else {
-            connection.execute_batch("BEGIN IMMEDIATE")?;
+        if role == Role::Server {
+            bring_up_to_date(connection, pepper)?;
         }
-        migrate(connection)?;
-        note_pepper(connection, pepper)?;
-        connection.execute_batch("COMMIT")?;
+        // Nothing happens to a database that has one; a backup has none.
         if let Location::File(_) = location {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         }
         connection.query_row(&format!("PRAGMA wal_autocheckpoint = {wal_pages}"), [], |_| Ok(()))
     };
     run().map_err(|error| unusable(location, &error))
+}
+
+/// Applies the missing migrations. Who works beside a server finds that done, and would wait for its writer.
+fn bring_up_to_date(connection: &Connection, pepper: &Pepper) -> rusqlite::Result<()> {
+    // In one transaction, and before there is a WAL: a new database is ours from its first page on, or empty. The pragma only
+    // takes effect before that page, but writes to it whenever it is said.
+    if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+        connection.execute_batch("BEGIN; PRAGMA auto_vacuum = INCREMENTAL;")?;
+    } else {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+    }
+    migrate(connection)?;
+    note_pepper(connection, pepper)?;
+    connection.execute_batch("COMMIT")
 }
 
 /// Length of the WAL at which the writer moves it into the database. What is kept free has to hold the WAL and, twice, the
