@@ -30,7 +30,9 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     assert_eq!(browser.string(SHOWN), "once\n");
     let fetched = browser.requests().iter().filter(|request| request.ends_with("/raw")).count();
     assert_eq!(fetched, 1);
-    assert!(browser.text("#state").contains("deleted") && browser.text("#facts").ends_with("burned"));
+    // What became of it is told once the server has confirmed it.
+    browser.wait_for("document.querySelector('#facts').textContent.trim().endsWith('burned')");
+    assert!(browser.text("#state").contains("deleted"), "{}", browser.text("#state"));
     assert!(!browser.sees("#delete"), "there is nothing left to delete");
     client.run(&["get", &link]).failed(3);
     browser.expect_clean(&url(&server), &[]);
