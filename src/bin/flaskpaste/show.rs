@@ -59,9 +59,10 @@ pub fn show(store: &Store, request: &Show) -> Outcome {
 /// What is known of a paste, a line each.
 fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     let meta = &found.meta;
+    let rounded = (meta.size >= 1024).then(|| human_bytes(meta.size));
     let mut lines = vec![
         ("handle", found.handle.to_string()),
-        ("size", format!("{} bytes ({})", meta.size, human_bytes(meta.size))),
+        ("size", format!("{} bytes{}", meta.size, rounded.map(|text| format!(" ({text})")).unwrap_or_default())),
         ("created", rfc3339(meta.created_at)),
     ];
     let moves = if matches!(meta.expiry, Expiry::Sliding(_)) { ", unless it is read before" } else { "" };
