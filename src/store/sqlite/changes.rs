@@ -7,7 +7,7 @@ use super::super::model::{Replaced, Replacement, RowKey};
 use super::queries::{self, fits, insert_pieces, protection_columns};
 use super::{Limits, StoreError, operators};
 use crate::clock::UnixSeconds;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 /// How long readers may take who are in the middle of a content when it is replaced: erased is it within ten seconds.
 const READERS_SECONDS: u64 = 4;
@@ -36,7 +36,7 @@ pub(super) fn replace(
     if !fits(connection, new.content.size + new.arriving_bytes, limits)? {
         return Err(StoreError::Full);
     }
-    let Some((old, old_bytes)) = find_content(connection, key)? else { return Ok(Replaced::Gone) };
+    let Some((old, old_bytes)) = queries::find_content(connection, key)? else { return Ok(Replaced::Gone) };
     // Never used before nor again, as those of pastes are.
     let pieces: i64 = connection
         .prepare_cached("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'paste' RETURNING seq")?
@@ -55,12 +55,6 @@ pub(super) fn replace(
     Ok(Replaced::Done)
 }
 
-/// Under which key the pieces of a paste's content are, and its bytes.
-fn find_content(connection: &Connection, key: RowKey) -> Result<Option<(i64, u64)>, StoreError> {
-    let mut select = connection.prepare_cached("SELECT coalesce(content, key), size FROM paste WHERE key = ?1")?;
-    Ok(select.query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-}
-
 /// Erases the oldest of those that wait for their readers until one more of so many bytes may.
 fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
     let waiting = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
@@ -75,24 +69,16 @@ fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
     }
 }
 
-fn erase(connection: &Connection, content: i64) -> Result<(), StoreError> {
+/// Erases a content that was replaced.
+pub(super) fn erase(connection: &Connection, content: i64) -> Result<(), StoreError> {
     queries::erase_pieces(connection, content)?;
     connection.prepare_cached("DELETE FROM replaced WHERE content = ?1")?.execute([content])?;
     Ok(())
 }
 
-/// Whether there are replaced contents whose readers have had their time.
-pub(super) fn is_any_outdated(connection: &Connection, now: UnixSeconds) -> Result<bool, StoreError> {
-    Ok(connection.prepare_cached("SELECT 1 FROM replaced WHERE at <= ?1")?.exists([before(now)])?)
-}
-
-/// Erases those.
-pub(super) fn erase_outdated(connection: &Connection, now: UnixSeconds) -> Result<(), StoreError> {
+/// The replaced contents whose readers have had their time: few, as those that wait are.
+pub(super) fn outdated(connection: &Connection, now: UnixSeconds) -> Result<Vec<i64>, StoreError> {
     let mut select = connection.prepare_cached("SELECT content FROM replaced WHERE at <= ?1")?;
-    let outdated = select.query_map([before(now)], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    outdated.into_iter().try_for_each(|content| erase(connection, content))
-}
-
-fn before(now: UnixSeconds) -> UnixSeconds {
-    now.saturating_sub(READERS_SECONDS)
+    let rows = select.query_map([now.saturating_sub(READERS_SECONDS)], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

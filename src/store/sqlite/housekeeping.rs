@@ -187,10 +187,13 @@ impl Housekeeper {
         Ok(ended)
     }
 
-    /// Erases the replaced contents whose readers have had their time, few as those are.
+    /// Erases the replaced contents whose readers have had their time.
     fn replaced_step(&self, connection: &Connection, now: UnixSeconds) -> Result<(), StoreError> {
-        if changes::is_any_outdated(connection, now)? {
-            transaction(connection, |connection| changes::erase_outdated(connection, now))?;
+        let outdated = changes::outdated(connection, now)?;
+        if !outdated.is_empty() {
+            transaction(connection, |connection| {
+                outdated.iter().try_for_each(|content| changes::erase(connection, *content))
+            })?;
             self.shared.erased.store(true, Ordering::Relaxed);
         }
         Ok(())

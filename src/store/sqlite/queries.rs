@@ -178,10 +178,10 @@ pub(super) fn insert_pieces(connection: &Connection, key: i64, content: &Content
     })
 }
 
-/// Under which key the pieces of a paste's content are, if there is that paste.
-pub(super) fn pieces_of(connection: &Connection, key: RowKey) -> Result<Option<i64>, StoreError> {
-    let mut select = connection.prepare_cached("SELECT coalesce(content, key) FROM paste WHERE key = ?1")?;
-    Ok(select.query_row([key.0], |row| row.get(0)).optional()?)
+/// Under which key the pieces of a paste's content are, and its bytes, if there is that paste.
+pub(super) fn find_content(connection: &Connection, key: RowKey) -> Result<Option<(i64, u64)>, StoreError> {
+    let mut select = connection.prepare_cached("SELECT coalesce(content, key), size FROM paste WHERE key = ?1")?;
+    Ok(select.query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
 }
 
 /// Deletes the pieces under a key.
@@ -263,7 +263,7 @@ pub(super) fn spend(connection: &Connection, token: &[u8]) -> Result<(), StoreEr
 
 /// Deletes a row with all that belongs to it, and leaves nothing of it; whether there was one.
 pub(super) fn erase(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
-    let Some(pieces) = pieces_of(connection, key)? else { return Ok(false) };
+    let Some((pieces, _)) = find_content(connection, key)? else { return Ok(false) };
     // Zeroed where it lies first: secure_delete clears what is freed, but not what a page left behind when it was rebuilt.
     connection
         .prepare_cached("UPDATE paste SET sealed_key = zeroblob(?2) WHERE key = ?1")?
