@@ -37,6 +37,15 @@ enum Form {
     Multipart(String),
 }
 
+/// What a create goes by before its body is read.
+struct Offer {
+    form: Form,
+    /// The name in the path.
+    name: Option<String>,
+    /// Whether the answer is the bare URL.
+    as_text: bool,
+}
+
 /// What came in: the content, what it says of itself, and what its sender wishes.
 pub struct Received {
     /// The content.
@@ -66,7 +75,7 @@ pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Re
         Form::Multipart(_) => !request.prefers_json(),
         Form::Json | Form::Raw => request.prefers_text(),
     };
-    create(app, request, &form, None, as_text, now)
+    create(app, request, Offer { form, name: None, as_text }, now)
 }
 
 /// Answers `PUT /` and `PUT /<name>`, as `curl -T` sends them; `name` is the last segment of the path.
@@ -78,20 +87,13 @@ pub fn put(app: &App, request: &mut Request<'_>, name: &str, now: UnixSeconds) -
     let name = filename::from_path(name);
     let name = name.map_err(|_| ApiError::BadRequest("The name in the path is not percent-encoded UTF-8."))?;
     let as_text = !request.prefers_json();
-    create(app, request, &Form::Raw, name, as_text, now)
+    create(app, request, Offer { form: Form::Raw, name, as_text }, now)
 }
 
-fn create(
-    app: &App,
-    request: &mut Request<'_>,
-    form: &Form,
-    name: Option<String>,
-    as_text: bool,
-    now: UnixSeconds,
-) -> Result<Reply, ApiError> {
+fn create(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) -> Result<Reply, ApiError> {
     let network = admission::client(app.config(), request).network();
     let charge = app.rate().charge(network).map_err(ApiError::RateLimited)?;
-    let created = take(app, request, form, name, as_text, now);
+    let created = take(app, request, offer, now);
     if created.is_err() {
         app.rate().refund(&charge);
     }
@@ -99,14 +101,8 @@ fn create(
 }
 
 /// Takes in what its sender may send: with a proof of work, where one is asked for.
-fn take(
-    app: &App,
-    request: &mut Request<'_>,
-    form: &Form,
-    name: Option<String>,
-    as_text: bool,
-    now: UnixSeconds,
-) -> Result<Reply, ApiError> {
+fn take(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) -> Result<Reply, ApiError> {
+    let Offer { form, name, as_text } = offer;
     expect_body(app, request)?;
     let name = header_filename(request)?.or(name);
     // The body may say it otherwise than the headers.
@@ -116,7 +112,7 @@ fn take(
         Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
         None => None,
     };
-    let received = receive(app, request, form, wishes, attempt.as_ref());
+    let received = receive(app, request, &form, wishes, attempt.as_ref());
     let created = received.and_then(|received| {
         let filename = received.filename.clone().or(name);
         store(app, request, Received { filename, ..received }, as_text, attempt.as_ref(), now)

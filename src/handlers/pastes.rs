@@ -3,12 +3,11 @@
 //! Invariant: an owner sees its own and nobody else's; an id is told to the token that made the paste alone. Looking moves
 //! nothing.
 
-use super::{mark, mark_access, read};
+use super::{mark, read};
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
-use crate::paste::Expiry;
 use crate::store::OwnPaste;
 use serde_json::{Value, json};
 
@@ -37,20 +36,10 @@ fn describe(app: &App, request: &Request<'_>, own: &OwnPaste) -> Value {
     let mut answer = if let Some(paste) = &own.paste {
         read::describe(app, request, paste, paste.meta.expiry)
     } else {
-        describe_without_id(request, own)
+        let mut answer = read::describe_meta(&own.meta, own.meta.expiry);
+        mark(&mut answer, "owner", request.owner.as_ref().map(|owner| owner.to_string().into()));
+        answer
     };
     mark(&mut answer, "handle", Some(own.handle.to_string().into()));
-    answer
-}
-
-fn describe_without_id(request: &Request<'_>, own: &OwnPaste) -> Value {
-    let mut answer = json!({
-        "size": own.meta.size,
-        "created_at": own.meta.created_at,
-        "expires_at": own.meta.expiry.at(),
-        "sliding": matches!(own.meta.expiry, Expiry::Sliding(_)),
-    });
-    mark_access(&mut answer, own.meta.reads_left, own.meta.burn, &own.meta.protection);
-    mark(&mut answer, "owner", request.owner.as_ref().map(|owner| owner.to_string().into()));
     answer
 }

@@ -11,7 +11,7 @@ use crate::filename;
 use crate::http::{self, Body, Method, Policy, Reply, Request, Span};
 use crate::mime;
 use crate::paste::{Expiry, Id};
-use crate::store::Paste;
+use crate::store::{Meta, Paste};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,19 +29,25 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
 
 /// The metadata of a paste that ends so.
 pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
-    let mut answer = json!({
-        "id": paste.id.as_str(),
-        "mime_type": paste.mime_type,
-        "size": paste.meta.size,
-        "created_at": paste.meta.created_at,
-        "expires_at": expiry.at(),
-        "sliding": matches!(expiry, Expiry::Sliding(_)),
-        "raw": format!("{}/{}/raw", app.config().base_url(), paste.id),
-    });
+    let mut answer = describe_meta(&paste.meta, expiry);
     let owner = request.owner.as_ref().filter(|owner| app.store().owns(owner, paste));
-    mark_access(&mut answer, paste.meta.reads_left, paste.meta.burn, &paste.meta.protection);
+    mark(&mut answer, "id", Some(paste.id.as_str().into()));
+    mark(&mut answer, "mime_type", Some(paste.mime_type.as_str().into()));
+    mark(&mut answer, "raw", Some(format!("{}/{}/raw", app.config().base_url(), paste.id).into()));
     mark(&mut answer, "owner", owner.map(|owner| owner.to_string().into()));
     mark(&mut answer, "filename", paste.filename.as_deref().map(Into::into));
+    answer
+}
+
+/// What is known of a paste without its id.
+pub fn describe_meta(meta: &Meta, expiry: Expiry) -> Value {
+    let mut answer = json!({
+        "size": meta.size,
+        "created_at": meta.created_at,
+        "expires_at": expiry.at(),
+        "sliding": matches!(expiry, Expiry::Sliding(_)),
+    });
+    mark_access(&mut answer, meta.reads_left, meta.burn, &meta.protection);
     answer
 }
 
