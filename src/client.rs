@@ -48,7 +48,6 @@ mod spooled;
 mod status;
 mod stdio;
 mod stream;
-mod text;
 mod tls;
 mod transport;
 pub mod ui;

@@ -25,7 +25,7 @@ pub fn sanitise(name: &str) -> Option<String> {
 }
 
 /// Whether a character makes a name look like another (Unicode UAX #9).
-pub fn turns_direction(c: char) -> bool {
+fn turns_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

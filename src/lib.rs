@@ -74,6 +74,7 @@ pub mod server;
 pub mod spool;
 #[cfg(feature = "server")]
 pub mod store;
+pub mod text;
 #[cfg(feature = "server")]
 pub mod user;
 #[cfg(feature = "server")]

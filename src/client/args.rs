@@ -9,8 +9,8 @@ use super::command::{
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
 use super::link;
-use super::text::without_fragment;
 use crate::sealed::name_fault;
+use crate::text::without_fragment;
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -5,9 +5,9 @@
 
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
-use super::text::without_fragment;
 use crate::owner::Token;
 use crate::paste::Fingerprint;
+use crate::text::without_fragment;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;

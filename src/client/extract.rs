@@ -11,9 +11,9 @@ use super::failure::{Exit, Failure};
 use super::interrupt::Guard;
 use super::plaintext::{OneFile, Plaintext};
 use super::sink::{pour, unwritable};
-use super::text::clean;
 use crate::paste::Id;
 use crate::sealed::{FileEntry, Manifest};
+use crate::text::clean;
 use rustix::fs::{
     Access, AtFlags, FileType, Mode, OFlags, RenameFlags, accessat, chmodat, fsync, linkat, mkdirat, openat, renameat,
     renameat_with, statat, unlinkat,

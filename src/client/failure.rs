@@ -3,7 +3,7 @@
 //! Invariant: every failure ends the program with one of the documented exit codes. Must never carry a key, a password
 //! or a token, and never text from a server that has not been cleaned.
 
-use super::text::{clean, human_seconds};
+use crate::text::{clean, human_seconds};
 use serde_json::Value;
 use std::io;
 

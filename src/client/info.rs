@@ -4,9 +4,9 @@
 
 use super::Session;
 use super::failure::Failure;
-use super::text::{clean, human_bytes, human_seconds};
 use super::transport::Call;
 use super::ui::{write_json, write_table};
+use crate::text::{clean, human_bytes, human_seconds};
 use serde_json::Value;
 use ureq::http::Method;
 use zeroize::Zeroizing;

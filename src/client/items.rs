@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use super::link::is_id_with_key;
-use super::text::{clean, without_fragment};
+use crate::text::{clean, without_fragment};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};

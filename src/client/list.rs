@@ -4,10 +4,10 @@
 
 use super::failure::{Exit, Failure};
 use super::history::Entry;
-use super::text::{clean, human_bytes, human_seconds};
 use super::ui::{write_json, write_stdout};
 use super::{Session, status};
 use crate::clock::{UnixSeconds, unix_now};
+use crate::text::{clean, human_bytes, human_seconds};
 use serde_json::Value;
 use std::fmt::Write;
 

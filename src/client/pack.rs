@@ -6,9 +6,9 @@
 use super::failure::Failure;
 use super::items::{Folder, Found, Item, ItemReader, MAX_HELD_BYTES, too_much_to_hold, unreadable};
 use super::media::type_of;
-use super::text::clean;
 use super::ui::Ui;
 use crate::sealed::{FileEntry, MAX_FILES, Malformed, Manifest, name_fault};
+use crate::text::clean;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};

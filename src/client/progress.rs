@@ -3,7 +3,7 @@
 //! Invariant: the line is gone once the work is done or interrupted. Must never fill the terminal's width: the cursor,
 //! and the `^C` that the terminal puts there, stay on the line, so that clearing it clears all.
 
-use super::text::{human_bytes, human_seconds};
+use crate::text::{human_bytes, human_seconds};
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

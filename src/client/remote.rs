@@ -5,10 +5,10 @@
 use super::Session;
 use super::failure::Failure;
 use super::list::{shown_name, table};
-use super::text::{human_bytes, human_seconds};
 use super::transport::Call;
 use super::ui::{write_json, write_stdout};
 use crate::clock::unix_now;
+use crate::text::{human_bytes, human_seconds};
 use serde_json::Value;
 use ureq::http::Method;
 

@@ -5,8 +5,8 @@
 
 use super::failure::{Exit, Failure};
 use super::progress::Meter;
-use super::text::human_seconds;
 use crate::pow::leading_zero_bits;
+use crate::text::human_seconds;
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use super::progress::Meter;
-use super::text::{clean, is_unsafe, without_keys};
+use crate::text::{clean, is_unsafe, without_keys};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};

@@ -77,7 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filename", &[]),
     ("request_id", &["crypto"]),
     // The client shares leaves with the server, and nothing else.
-    ("client", &["clock", "crypto", "e2e", "owner", "paste", "pow", "sealed"]),
+    ("client", &["clock", "crypto", "e2e", "owner", "paste", "pow", "sealed", "text"]),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
     ("clock", &[]),
@@ -89,6 +89,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("object_pool", &[]),
     ("operator_log", &["clock"]),
     ("recent", &[]),
+    ("text", &[]),
     ("user", &[]),
 ];
 

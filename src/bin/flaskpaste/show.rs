@@ -9,12 +9,12 @@ use crate::{Outcome, human_bytes, print};
 use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::crypto;
 use flaskpaste::e2e::{self, Key};
-use flaskpaste::filename;
 use flaskpaste::mime;
 use flaskpaste::operator_log;
 use flaskpaste::paste::Expiry;
 use flaskpaste::sealed::{Damage, MAX_MANIFEST_BYTES, Manifest, Opener, Secrets};
 use flaskpaste::store::{Found, Paste, Protection, Status, Store, StoreError};
+use flaskpaste::text;
 use flaskpaste::user;
 use std::error::Error;
 use std::fs::File;
@@ -78,7 +78,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     match &found.paste {
         Some(paste) => {
             lines.push(("type", paste.mime_type.clone()));
-            lines.extend(paste.filename.clone().map(|name| ("file", shown(&name))));
+            lines.extend(paste.filename.clone().map(|name| ("file", text::clean(&name))));
         }
         None => lines.push(("type", "opens with the id alone".into())),
     }
@@ -177,8 +177,8 @@ fn decrypt(
 /// Lists the files on stderr; which one is wanted, and where it begins behind the manifest.
 fn choose(manifest: &Manifest, file: Option<usize>) -> Result<(usize, u64), Failure> {
     for (number, file) in (1..).zip(&manifest.files) {
-        let name = file.name.as_deref().map_or_else(|| "(without a name)".into(), shown);
-        let kind = file.mime_type.as_deref().map(|kind| format!(", {}", shown(kind))).unwrap_or_default();
+        let name = file.name.as_deref().map_or_else(|| "(without a name)".into(), text::clean);
+        let kind = file.mime_type.as_deref().map(|kind| format!(", {}", text::clean(kind))).unwrap_or_default();
         writeln!(io::stderr(), "{:<12}{number}: {name}{kind}, {}", "file", human_bytes(file.size))?;
     }
     let number = match (file, manifest.files.len()) {
@@ -241,22 +241,14 @@ impl Output {
         {
             return Err("the file is binary: send it to a file or a pipe".into());
         }
-        print(&shown_text(&String::from_utf8_lossy(bytes)))
+        print(&shown(&String::from_utf8_lossy(bytes)))
     }
 }
 
-/// A word of a stranger, on one line and without what drives a terminal or makes it look like another.
-fn shown(text: &str) -> String {
-    replaced(text, |c| c.is_control() || filename::turns_direction(c))
-}
-
-/// A text of a stranger, likewise.
-fn shown_text(text: &str) -> String {
-    replaced(text, |c| c.is_control() && !matches!(c, '\n' | '\t') || filename::turns_direction(c))
-}
-
-fn replaced(text: &str, is_unwanted: impl Fn(char) -> bool) -> String {
-    text.chars().map(|c| if is_unwanted(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+/// A content without anything a terminal would obey, colours included: whoever wrote it may be who is reported.
+fn shown(content: &str) -> String {
+    let is_shown = |c| matches!(c, '\n' | '\t') || text::belongs_to_words(c) || !text::is_unsafe(c);
+    content.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 /// The key in a file, which may be a whole report: the first word that is a link with a key, or a key.

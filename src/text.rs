@@ -19,7 +19,7 @@ pub fn is_unsafe(c: char) -> bool {
 }
 
 /// What has its place in a longer text, though nobody sees it: what joins letters and emoji, and where words may be cut.
-fn belongs_to_words(c: char) -> bool {
+pub fn belongs_to_words(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
 }
 
