@@ -167,7 +167,7 @@ mod tests {
     use crate::app;
     use crate::config::{Config, LogFormat};
     use crate::http::{Framing, Peer};
-    use crate::store::{Location, Role, Store};
+    use crate::store::{Database, Location, Role, Store};
     use std::io::Read;
     use std::path::Path;
 
@@ -191,7 +191,8 @@ mod tests {
     fn a_panic_costs_its_request_alone() {
         let config = Config { pow_difficulty: 0, ..Config::default() };
         let limits = app::limits(&config);
-        let store = Store::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap();
+        let store =
+            Store::open(&Database::Sqlite(Location::memory().unwrap()), Path::new(""), limits, Role::Server).unwrap();
         let app = App::new(config, store).unwrap();
         let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
         for _ in 0..3 {

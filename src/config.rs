@@ -47,6 +47,25 @@ impl fmt::Display for Bind {
     }
 }
 
+/// Where the pastes are (`FLASKPASTE_DB`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// In an SQLite database of this path.
+    File(PathBuf),
+    /// In a PostgreSQL database with this URL, which may have a password in it.
+    Postgres(Secret),
+}
+
+/// As the variable has it, but for a password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(&values::without_password(url.as_str())),
+        }
+    }
+}
+
 /// Who may create pastes (`FLASKPASTE_CREATE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creators {
@@ -90,6 +109,11 @@ impl Secret {
         self.0.as_bytes()
     }
 
+    /// The text, for who has to understand it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the operator left it unset.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -108,8 +132,8 @@ pub struct Config {
     /// `FLASK_ENV`
     pub mode: Mode,
     /// `FLASKPASTE_DB`; ignored in testing, where the database is in memory.
-    pub db_path: PathBuf,
-    /// `FLASKPASTE_PEPPER_FILE`; unset: beside the database.
+    pub database: Database,
+    /// `FLASKPASTE_PEPPER_FILE`; unset: beside the database's file.
     pub pepper_file: Option<PathBuf>,
     /// `FLASKPASTE_ID_LENGTH`, in hex digits.
     pub id_length: usize,
@@ -197,7 +221,7 @@ impl Config {
     /// # Errors
     /// The first variable that is unknown or invalid, in one line.
     pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
-        let mut draft = Draft { config: Self::default(), pow_difficulty: None, log: None };
+        let mut draft = Draft { config: Self::default(), id_length: None, pow_difficulty: None, log: None };
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
             let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
@@ -211,15 +235,19 @@ impl Config {
                 (setting.apply)(&mut draft, value).map_err(|reason| ConfigError(format!("{name} {reason}")))?;
             }
         }
-        Ok(draft.resolve())
+        draft.resolve()
     }
 
     /// Where the pepper is: the key of what lies at rest.
     pub fn pepper_path(&self) -> PathBuf {
-        let beside = || {
-            let mut name = self.db_path.clone().into_os_string();
-            name.push(".pepper");
-            name.into()
+        let beside = || match &self.database {
+            Database::File(path) => {
+                let mut name = path.clone().into_os_string();
+                name.push(".pepper");
+                name.into()
+            }
+            // Valid settings name it.
+            Database::Postgres(_) => PathBuf::new(),
         };
         self.pepper_file.clone().unwrap_or_else(beside)
     }
@@ -238,15 +266,34 @@ impl Config {
     }
 }
 
+/// Fewest hex digits of ids where others may have a copy of the database: nobody searches 128 bits.
+const SHARED_ID_LENGTH: usize = 32;
+
 impl Draft {
-    /// Fills in the defaults that depend on `FLASK_ENV`.
-    fn resolve(self) -> Config {
+    /// Fills in the defaults that depend on `FLASK_ENV` and on the kind of the database.
+    fn resolve(self) -> Result<Config, ConfigError> {
         let mut config = self.config;
         let testing = config.mode == Mode::Testing;
+        let is_shared = matches!(config.database, Database::Postgres(_)) && !testing;
+        if is_shared && config.pepper_file.is_none() {
+            return Err(ConfigError(
+                "FLASKPASTE_PEPPER_FILE is required with PostgreSQL: all servers need the same key; it is made at the first \
+                 start, and copied to the others"
+                    .into(),
+            ));
+        }
+        let default_length = if is_shared { SHARED_ID_LENGTH } else { config.id_length };
+        config.id_length = self.id_length.unwrap_or(default_length);
+        if is_shared && config.id_length < SHARED_ID_LENGTH {
+            return Err(ConfigError(format!(
+                "FLASKPASTE_ID_LENGTH must be at least {SHARED_ID_LENGTH} with PostgreSQL, whose copies and logs keep what was \
+                 deleted"
+            )));
+        }
         config.pow_difficulty = self.pow_difficulty.unwrap_or(if testing { 0 } else { config.pow_difficulty });
         let production = config.mode == Mode::Production;
         config.log = self.log.unwrap_or(if production { LogFormat::Json } else { LogFormat::Text });
-        config
+        Ok(config)
     }
 }
 
@@ -255,7 +302,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: Mode::Development,
-            db_path: "./data/pastes.db".into(),
+            database: Database::File("./data/pastes.db".into()),
             pepper_file: None,
             id_length: 12,
             max_anon_bytes: 3 << 20,
@@ -359,6 +406,8 @@ mod tests {
             ("FLASK_ENV", "prod"),
             ("FLASKPASTE_ID_LENGTH", "7"),
             ("FLASKPASTE_ID_LENGTH", "65"),
+            #[cfg(not(feature = "postgres"))]
+            ("FLASKPASTE_DB", "postgres://u:hunter2@h/d"),
             ("FLASKPASTE_MAX_ANON", "0"),
             ("FLASKPASTE_MAX_ANON", "+5"),
             ("FLASKPASTE_MAX_ANON", "1e6"),
@@ -429,6 +478,24 @@ mod tests {
         let testing = read(&[("FLASK_ENV", "testing")]).unwrap();
         assert_eq!(testing.pow_difficulty, 0);
         assert_eq!(read(&[("FLASK_ENV", "testing"), ("FLASKPASTE_POW_DIFFICULTY", "9")]).unwrap().pow_difficulty, 9);
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_shared_database_needs_its_pepper_and_long_ids() {
+        let with = |more: &[(&str, &str)]| {
+            let mut variables = vec![("FLASKPASTE_DB", "postgres://u:hunter2@h/d?sslmode=require&password=hunter2")];
+            variables.extend(more);
+            read(&variables)
+        };
+        assert!(with(&[]).unwrap_err().starts_with("FLASKPASTE_PEPPER_FILE "));
+        let pepper = ("FLASKPASTE_PEPPER_FILE", "/p");
+        assert!(with(&[pepper, ("FLASKPASTE_ID_LENGTH", "31")]).unwrap_err().starts_with("FLASKPASTE_ID_LENGTH "));
+        let config = with(&[pepper]).unwrap();
+        assert_eq!((config.id_length, config.pepper_path()), (32, "/p".into()));
+        assert_eq!(config.database.to_string(), "postgres://u@h/d?sslmode=require");
+        assert!(!format!("{config:?}{}", settings_in_force(&config)).contains("hunter2"));
+        assert_eq!(with(&[("FLASK_ENV", "testing")]).unwrap().id_length, 12, "in testing the database is in memory");
     }
 
     #[test]

@@ -258,6 +258,22 @@ impl Content {
         Ok(())
     }
 
+    /// The first sealed piece; empty where there is no content.
+    ///
+    /// # Errors
+    /// When the spool file cannot be read.
+    #[cfg(feature = "postgres")]
+    pub fn first_piece(&self) -> io::Result<Vec<u8>> {
+        match &self.storage {
+            Storage::Memory(memory) => Ok(memory.chunks(SEALED_PIECE_BYTES).next().unwrap_or_default().to_vec()),
+            // What is in a file has more than one piece.
+            Storage::File(file) => {
+                let mut piece = vec![0; SEALED_PIECE_BYTES];
+                file.read_exact_at(&mut piece, 0).map(|()| piece)
+            }
+        }
+    }
+
     /// The whole content, readable, in memory: for a JSON body, which has to be parsed as one.
     ///
     /// # Errors

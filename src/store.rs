@@ -11,14 +11,18 @@ mod details;
 mod disk;
 mod engine;
 mod error;
+mod inactivity;
 mod makers;
 mod model;
 mod operators;
 mod pepper;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod receipt;
 mod sealing;
 mod sqlite;
 mod tokens;
+mod tries;
 
 pub use error::StoreError;
 pub use makers::{Changed, NewContent, OwnPaste, Place};
@@ -27,6 +31,8 @@ pub use model::{
     Stats, TokenRecord,
 };
 pub use operators::Found;
+#[cfg(feature = "postgres")]
+pub use postgres::Address;
 pub use receipt::{End, Reads, Receipt, Status};
 pub use sqlite::Location;
 pub use tokens::Attempt;
@@ -88,6 +94,16 @@ pub enum Role {
     Beside,
 }
 
+/// Which database a store is opened on.
+#[derive(Clone)]
+pub enum Database {
+    /// SQLite's, in this process.
+    Sqlite(Location),
+    /// One on PostgreSQL, which other servers may share.
+    #[cfg(feature = "postgres")]
+    Postgres(Address),
+}
+
 /// A paste's metadata and the first piece of its content.
 pub type Opened = (Paste, Arc<[u8]>);
 
@@ -110,14 +126,25 @@ impl Store {
     ///
     /// # Errors
     /// One line for the operator; a database that is refused is left as it was.
-    pub fn open(location: &Location, pepper_file: &Path, limits: Limits, role: Role) -> Result<Self, StoreError> {
-        let (sqlite, pepper) = Sqlite::open(location, pepper_file, limits, role)?;
+    pub fn open(database: &Database, pepper_file: &Path, limits: Limits, role: Role) -> Result<Self, StoreError> {
+        let (engine, pepper, folder, cache) = match database {
+            Database::Sqlite(location) => {
+                let (sqlite, pepper) = Sqlite::open(location, pepper_file, limits, role)?;
+                (Engine::Sqlite(sqlite), pepper, location.folder(), Cache::default())
+            }
+            #[cfg(feature = "postgres")]
+            Database::Postgres(address) => {
+                let (postgres, pepper) = postgres::Postgres::open(address, pepper_file, limits, role)?;
+                // What another server deletes is gone here at once.
+                (Engine::Postgres(postgres), pepper, std::env::temp_dir(), Cache::off())
+            }
+        };
         Ok(Self {
-            engine: Arc::new(Engine::Sqlite(sqlite)),
+            engine: Arc::new(engine),
             pepper,
-            folder: location.folder(),
+            folder,
             limits,
-            cache: Cache::default(),
+            cache,
             tokens: Arc::default(),
             spool_room: SpoolRoom::of(SPOOL_BYTES.max(2 * limits.max_paste_bytes)),
             stats: Mutex::default(),
@@ -275,7 +302,7 @@ impl Store {
             Expiry::Sliding(at) => Some(now + self.limits.expiry_seconds).filter(|moved| *moved > at),
         };
         if moved.is_some() || reads.count > 0 {
-            self.engine.touch(paste.key, moved, reads);
+            self.engine.touch(paste.key, stored.at(), moved, reads);
         }
         let Some(expires_at) = moved else { return stored };
         self.cache.touch(&paste.id, expires_at);

@@ -3,13 +3,14 @@
 //! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
 //! variable's name. Must never hold a setting that the documents do not render from here.
 
-use super::values::{bind, bytes, contact, flag, public_url, secret, url_prefix, whole};
+use super::values::{bind, bytes, contact, database, flag, public_url, secret, url_prefix, whole};
 use super::{Config, Creators, LogFormat, Mode};
 use crate::http::Hsts;
 
-/// What the variables said, before the defaults that depend on `FLASK_ENV` are filled in.
+/// What the variables said, before the defaults that depend on others are filled in.
 pub(super) struct Draft {
     pub(super) config: Config,
+    pub(super) id_length: Option<usize>,
     pub(super) pow_difficulty: Option<u8>,
     pub(super) log: Option<LogFormat>,
 }
@@ -66,17 +67,14 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_DB",
         "./data/pastes.db",
-        "path of the SQLite database; its folder is made",
-        |d, v| {
-            d.config.db_path = v.into();
-            Ok(())
-        },
-        |c| c.db_path.display().to_string(),
+        "path of the SQLite database; its folder is made. With flaskpaste-postgres, a postgres:// URL also",
+        |d, v| set(&mut d.config.database, database(v)),
+        |c| c.database.to_string(),
     ),
     row(
         "FLASKPASTE_PEPPER_FILE",
         "the database's path + .pepper",
-        "key of what lies at rest, made at the first start; a database does not open without it",
+        "key of what lies at rest, made at the first start; a database does not open without it. With PostgreSQL, required",
         |d, v| {
             d.config.pepper_file = Some(v.into());
             Ok(())
@@ -85,9 +83,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "FLASKPASTE_ID_LENGTH",
-        "12",
-        "hex digits of new paste ids, 8 to 64",
-        |d, v| set(&mut d.config.id_length, whole(v, 8, 64)),
+        "12; 32 with PostgreSQL",
+        "hex digits of new paste ids, 8 to 64; with PostgreSQL at least 32",
+        |d, v| {
+            d.id_length = Some(whole(v, 8, 64)?);
+            Ok(())
+        },
         |c| c.id_length.to_string(),
     ),
     row(

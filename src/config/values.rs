@@ -3,7 +3,7 @@
 //! Invariant: strict and total: no sign, no blank, no other script's digits, and every refusal completes the sentence
 //! that begins with the variable's name. Must never look anything up.
 
-use super::{Bind, Secret};
+use super::{Bind, Database, Secret};
 use crate::http::is_authority;
 
 /// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
@@ -38,6 +38,31 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
         return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, such as `openssl rand -hex 16` gives"));
     }
     Ok(Secret(text.into()))
+}
+
+/// A path, or the URL of a PostgreSQL database, which is looked into by whoever connects.
+pub(super) fn database(text: &str) -> Result<Database, String> {
+    if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+        return Ok(Database::File(text.into()));
+    }
+    if cfg!(feature = "postgres") {
+        Ok(Database::Postgres(Secret(text.into())))
+    } else {
+        Err("names a PostgreSQL database, which this program cannot use; flaskpaste-postgres can (make postgres)"
+            .into())
+    }
+}
+
+/// A URL of a database as it may be shown: without a password, wherever it may stand.
+pub(super) fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user, host) = address.rsplit_once('@').map_or(("", address), |(user, host)| (user, host));
+    let user = user.split_once(':').map_or(user, |(name, _)| name);
+    let at = if user.is_empty() { "" } else { "@" };
+    let shown: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("password=")).collect();
+    let mark = if shown.is_empty() { "" } else { "?" };
+    format!("{scheme}://{user}{at}{host}{mark}{}", shown.join("&"))
 }
 
 pub(super) fn bind(text: &str) -> Result<Bind, String> {

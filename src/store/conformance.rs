@@ -2,6 +2,11 @@
 //!
 //! Invariant: a test here knows an engine by [`Engine`] alone. To hold another engine to it, open it in [`engines`].
 
+#[cfg(feature = "postgres")]
+#[path = "../../tests/integration/cluster.rs"]
+#[allow(dead_code, reason = "the integration tests need more of it")]
+mod cluster;
+
 use super::engine::Engine;
 use super::model::{
     Action, Handle, Inserted, Meta, Name, NewRow, Protection, Replaced, Replacement, RowKey, TokenRecord,
@@ -59,6 +64,40 @@ fn engines(test: impl Fn(&Engine)) {
     test(&folder.open(LIMITS));
     let memory = Sqlite::open(&Location::memory().unwrap(), Path::new(""), LIMITS, Role::Server).unwrap().0;
     test(&Engine::Sqlite(memory));
+    #[cfg(feature = "postgres")]
+    postgres::engines(test);
+}
+
+/// Engines on PostgreSQL.
+#[cfg(feature = "postgres")]
+mod postgres {
+    use super::super::postgres::{Address, Postgres};
+    use super::*;
+
+    /// An engine of its own database, with prepared statements and without; none where there is no PostgreSQL.
+    pub(super) fn engines(test: impl Fn(&Engine)) {
+        for parameter in ["", "?prepare=off"] {
+            let folder = Folder::new();
+            if let Some(url) = database(&folder) {
+                test(&open(&folder, &format!("{url}{parameter}"), LIMITS));
+            }
+        }
+    }
+
+    /// The URL of a new database that is called like a folder.
+    pub(super) fn database(folder: &Folder) -> Option<String> {
+        if cluster::programs().is_none() {
+            assert!(std::env::var_os("CI").is_none(), "there must be PostgreSQL 15 or newer here");
+            return None;
+        }
+        let name = folder.0.file_name().unwrap().to_str().unwrap().replace('-', "_");
+        Some(cluster::Cluster::shared().database(&name))
+    }
+
+    pub(super) fn open(folder: &Folder, url: &str, limits: Limits) -> Engine {
+        let address = Address::parse(url, |_| None).unwrap();
+        Engine::Postgres(Postgres::open(&address, &folder.0.join("pepper"), limits, Role::Server).unwrap().0)
+    }
 }
 
 fn name(text: &str) -> Name {
@@ -306,8 +345,8 @@ fn what_ended_leaves_a_receipt_that_says_how() {
         assert_eq!(receipt("read"), Some(Receipt { end: End::Read, ended_at: now, expires_at, reads: read_at(now) }));
         assert!(engine.status(key, now).unwrap().is_none());
         let key = insert(engine, row("deleted", 5));
-        engine.touch(key, None, Reads::one(now - 5));
-        engine.touch(key, None, Reads::one(now - 3));
+        engine.touch(key, unix_now() + 1000, None, Reads::one(now - 5));
+        engine.touch(key, unix_now() + 1000, None, Reads::one(now - 3));
         let reads = Reads { count: 2, first_at: Some(now - 5), last_at: Some(now - 3) };
         assert!(matches!(engine.status(key, now).unwrap(), Some(Status::Alive { reads: found, .. }) if found == reads));
         engine.delete(key, End::Deleted, now).unwrap();
@@ -349,9 +388,9 @@ fn a_touch_moves_an_expiry_on_and_never_back() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         let later = unix_now() + 5000;
-        engine.touch(key, Some(later), Reads::default());
-        engine.touch(key, Some(later - 100), Reads::default());
-        engine.touch(key, None, Reads::one(unix_now()));
+        engine.touch(key, unix_now() + 1000, Some(later), Reads::default());
+        engine.touch(key, unix_now() + 1000, Some(later - 100), Reads::default());
+        engine.touch(key, unix_now() + 1000, None, Reads::one(unix_now()));
         assert_eq!(expires_at(engine, "a"), later);
     });
 }
@@ -403,8 +442,8 @@ fn what_is_closed_in_order_comes_back_whole() {
     let engine = folder.open(LIMITS);
     let key = insert(&engine, row("a", 100_000));
     let later = unix_now() + 5000;
-    engine.touch(key, Some(later), Reads::one(1000));
-    engine.touch(key, None, Reads::one(2000));
+    engine.touch(key, unix_now() + 1000, Some(later), Reads::one(1000));
+    engine.touch(key, unix_now() + 1000, None, Reads::one(2000));
     let leased = insert(&engine, limited("b", 5, 1));
     engine.lease(leased, [1; 32], later, unix_now()).unwrap().unwrap();
     engine.spend(b"token".to_vec()).unwrap();
@@ -465,7 +504,7 @@ fn action(what: &str) -> Action {
 fn a_content_is_replaced_whole_and_the_old_one_stays_for_its_readers() {
     engines(|engine| {
         let key = insert(engine, row("a", 100_000));
-        engine.touch(key, None, Reads::one(unix_now()));
+        engine.touch(key, unix_now() + 1000, None, Reads::one(unix_now()));
         let old = engine.find(&name("a")).unwrap().unwrap();
         let first = engine.piece(old.pieces, 0).unwrap();
         assert_eq!(engine.replace(key, replacement("b", 70_000), unix_now()).unwrap(), Replaced::Done);
@@ -508,10 +547,10 @@ fn proofs_stay_unless_there_are_others() {
 fn an_end_that_was_set_is_moved_by_no_read() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
-        engine.touch(key, Some(unix_now() + 5000), Reads::one(unix_now()));
+        engine.touch(key, unix_now() + 1000, Some(unix_now() + 5000), Reads::one(unix_now()));
         let end = unix_now() + 100;
         assert!(engine.set_expiry(key, end).unwrap());
-        engine.touch(key, Some(unix_now() + 9000), Reads::one(unix_now()));
+        engine.touch(key, unix_now() + 1000, Some(unix_now() + 9000), Reads::one(unix_now()));
         assert!(matches!(engine.find(&name("a")).unwrap().unwrap().meta.expiry, Expiry::Fixed(at) if at == end));
         assert!(
             matches!(engine.status(key, unix_now()).unwrap(), Some(Status::Alive { expires_at, .. }) if expires_at == end)

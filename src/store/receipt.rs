@@ -80,6 +80,29 @@ pub enum End {
     Removed,
 }
 
+impl End {
+    /// How a paste ends whose time has come: all its reads may have been given out before.
+    pub(super) fn by_expiry(reads_left: Option<u32>) -> Self {
+        if reads_left == Some(0) { Self::Read } else { Self::Expired }
+    }
+
+    /// The number that stands for it in a database.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Read => 0,
+            Self::Expired => 1,
+            Self::Deleted => 2,
+            Self::Removed => 3,
+        }
+    }
+
+    /// The end of a number, if it has one.
+    pub(super) fn of(number: u64) -> Option<Self> {
+        let ends = [Self::Read, Self::Expired, Self::Deleted, Self::Removed];
+        ends.into_iter().find(|end| u64::from(end.number()) == number)
+    }
+}
+
 /// What is kept of a paste that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

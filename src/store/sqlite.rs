@@ -15,36 +15,37 @@ mod reads;
 mod receipts;
 mod schema;
 mod transaction;
-mod tries;
 mod upgrade;
 mod writer;
 
 pub use location::Location;
 
+use super::inactivity::{FLUSH_INTERVAL, InactivityClock};
 use super::model::{
     Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
     TokenRecord,
 };
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sealing::Pepper;
+use super::tries::Tries;
 use super::{Limits, Role, StoreError};
 use crate::clock::UnixSeconds;
 use crate::crypto::Sha256Digest;
+use crate::network::Network;
 use files::Files;
-use housekeeping::{Housekeeper, InactivityClock, purge_some};
+use housekeeping::{Housekeeper, purge_some};
 use readers::Readers;
 use receipts::Keeping;
 use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tries::Tries;
 use writer::Writer;
 
 /// Seconds by which a purge outside the server spares a sliding paste: twice what the server keeps in memory.
 const PURGE_GRACE_SECONDS: u64 = 60;
 
-const _: () = assert!(PURGE_GRACE_SECONDS == 2 * housekeeping::FLUSH_INTERVAL.as_secs(), "twice the flush interval");
+const _: () = assert!(PURGE_GRACE_SECONDS == 2 * FLUSH_INTERVAL.as_secs(), "twice the flush interval");
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -203,7 +204,7 @@ impl Sqlite {
         result
     }
 
-    pub(super) fn touch(&self, key: RowKey, expires_at: Option<UnixSeconds>, reads: Reads) {
+    pub(super) fn touch(&self, key: RowKey, _: UnixSeconds, expires_at: Option<UnixSeconds>, reads: Reads) {
         self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
     }
 
@@ -277,8 +278,26 @@ impl Sqlite {
         self.readers.with(operators::actions)
     }
 
-    pub(super) fn tries(&self) -> &Tries {
-        &self.tries
+    #[expect(clippy::unnecessary_wraps, reason = "the other engine counts in its database")]
+    pub(super) fn charge_try(
+        &self,
+        key: RowKey,
+        network: Network,
+        now: UnixSeconds,
+    ) -> Result<Result<(), u64>, StoreError> {
+        Ok(self.tries.charge(key, network, now))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other engine counts in its database")]
+    pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
+        self.tries.refund(key, network, now);
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other engine counts in its database")]
+    pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
+        self.tries.forgive(key, network);
+        Ok(())
     }
 
     pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {

@@ -5,7 +5,7 @@ use flaskpaste::app::{self, App};
 use flaskpaste::config::{Bind, Config, LogFormat};
 use flaskpaste::log::Log;
 use flaskpaste::server::{self, Server};
-use flaskpaste::store::{Location, Role, Store};
+use flaskpaste::store::{Database, Location, Role, Store};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
@@ -87,7 +87,8 @@ fn address() -> &'static str {
     let start = || {
         let config = Config { pow_difficulty: 0, threads: 32, dedup_max: 0, expiry_seconds: 5, ..Config::default() };
         let limits = app::limits(&config);
-        let store = Store::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap();
+        let store =
+            Store::open(&Database::Sqlite(Location::memory().unwrap()), Path::new(""), limits, Role::Server).unwrap();
         let app = App::new(config, store).unwrap();
         let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
         let bound = server::bind(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();

@@ -1,7 +1,7 @@
 //! At rest nothing is readable without the link: not in the database, its log, a spool file or a backup; and what was
 //! erased is in none of them.
 
-use crate::harness::{Folder, Launcher, Paste, SOON, Server, refusal, run, unix_now, wait_until};
+use crate::harness::{Folder, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use flaskpaste::crypto::{self, hex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -51,7 +51,7 @@ fn delete(server: &Server, paste: &Paste) {
 
 #[test]
 fn nothing_is_readable_without_the_link() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let content = |size: usize| format!("{marker} ").repeat(size / marker.len() + 1);
     let fingerprint = "0123456789abcdef0123456789abcdef01234567";
@@ -105,7 +105,7 @@ fn the_answer_tells_the_handle_of_the_row() {
 
 #[test]
 fn a_spool_file_holds_ciphertext() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let body = format!("{marker} ").repeat(200_000);
     for kind in ["text/plain", "application/json"] {
@@ -140,7 +140,7 @@ pub fn sealed_keys(server: &Server) -> Vec<Vec<u8>> {
 
 #[test]
 fn what_is_erased_is_in_no_file() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let folder = server.folder().path();
     server.paste("a paste that stays");
     for size in [10, 500_000] {
@@ -161,7 +161,7 @@ fn what_is_erased_is_in_no_file() {
 
 #[test]
 fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let folder = server.shared_folder();
     let burned = server.post("b").header("X-Burn-After-Read", "1").created();
     server.post("e").header("X-Expiry", "2").created();
@@ -177,7 +177,7 @@ fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
 
 #[test]
 fn the_pepper_is_made_once_and_nothing_opens_without_it() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let pepper = fs::read_to_string(server.pepper()).unwrap();
     assert!(pepper.trim().len() == 64 && pepper.trim().bytes().all(|byte| byte.is_ascii_hexdigit()), "{pepper:?}");
@@ -209,7 +209,7 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 
 #[test]
 fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     wait_until("the start tells of the pepper", SOON, || {
         server.log().contains("keep a copy where its backups are not")
     });
@@ -243,7 +243,7 @@ fn a_command_beside_the_server_makes_no_pepper() {
 fn the_pepper_may_lie_elsewhere_and_a_backup_says_that_it_does_not_have_it() {
     let secrets = Folder::new();
     let pepper = secrets.join("pepper");
-    let mut other = Server::start(&[("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())]);
+    let mut other = Server::embedded(&[("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())]);
     let paste = other.paste("kept");
     assert!(pepper.is_file() && !other.pepper().exists());
     assert!(!files_with(other.folder().path(), row_name(&pepper, &paste)).is_empty());
@@ -319,7 +319,7 @@ fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
     // Held open: what the old file held is overwritten, not only unlinked.
     let unlinked = fs::File::open(&path).unwrap();
 
-    let mut server = Server::start_in(Arc::clone(&folder), &[]);
+    let mut server = Server::embedded_in(Arc::clone(&folder), &[]);
     assert!(server.log().contains("3 pastes sealed"), "{}", server.log());
     for restarted in [false, true] {
         assert_eq!(files_with(folder.path(), &marker), Vec::<String>::new());
@@ -386,7 +386,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     let database = rusqlite::Connection::open(&path).unwrap();
     database.execute_batch("UPDATE paste SET id = 'aaaaaaaaaaaa' WHERE key = 3").unwrap();
     drop(database);
-    let server = Server::start_by(Launcher::default(), Arc::clone(&folder), &[]);
+    let server = Server::embedded_in(Arc::clone(&folder), &[]);
     server.get("/aaaaaaaaaaaa/raw").expect_status(200);
     assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
 }
@@ -394,7 +394,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
 /// A long reader, such as a backup of a large database, keeps the log from being emptied. Nobody waits for it.
 #[test]
 fn a_reader_of_the_database_holds_up_no_create() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let first = server.paste("first");
     let reader = rusqlite::Connection::open(server.database()).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();

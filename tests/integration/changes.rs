@@ -194,7 +194,7 @@ fn readers_see_the_old_or_the_new_whole() {
 
 #[test]
 fn a_replaced_content_is_erased() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     // Sealed pieces cannot be looked for by what they say: by their keys.
     let paste = server.paste("x".repeat(200_000));
     let rows = |server: &Server| -> (u32, u32) {
@@ -229,7 +229,7 @@ fn a_replaced_content_is_erased() {
 
 #[test]
 fn a_flood_of_replacements_takes_no_more_of_the_disk() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let paste = server.paste("0");
     let mut connection = server.connect();
     let waiting = || -> (u32, u32) {

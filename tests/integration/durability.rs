@@ -89,7 +89,7 @@ fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
 #[test]
 fn a_crash_in_the_middle_of_a_checkpoint_loses_nothing() {
     const PAGE_BYTES: usize = 4096;
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let database = server.database();
     let wal = server.folder().join("pastes.db-wal");
     let pastes: Vec<Paste> = (0..10).map(|n| server.paste(format!("paste {n} ").repeat(5000))).collect();
@@ -148,7 +148,7 @@ fn delete(server: &Server, paste: &Paste) {
 
 #[test]
 fn the_file_shrinks_after_a_big_deletion() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let wal = server.folder().join("pastes.db-wal");
     let size =
         || [&server.database(), &wal].into_iter().map(|file| std::fs::metadata(file).unwrap().len()).sum::<u64>();
@@ -164,7 +164,7 @@ fn the_file_shrinks_after_a_big_deletion() {
 
 #[test]
 fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
     let backup = server.folder().join("backup.db");
     assert!(server.run(&["backup", backup.to_str().unwrap()]).status.success());

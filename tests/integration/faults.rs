@@ -7,7 +7,7 @@ use std::fs;
 #[test]
 fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_more_is_acknowledged() {
     for name in ["pastes.db", "pastes.db-wal"] {
-        let server = Server::start(&[]);
+        let server = Server::embedded(&[]);
         let paste = server.paste("from before");
         let (file, aside) = (server.folder().join(name), server.folder().join("aside"));
         fs::rename(&file, &aside).unwrap();

@@ -3,6 +3,7 @@
 //! Invariant: nothing survives a test, passed or failed: the process is killed and the folder removed on drop. Must
 //! never sleep for a fixed time: what takes time is waited for with [`wait_until`].
 
+use crate::engine;
 use crate::http_client::{Connection, Peer, Request};
 use crate::response::{Log, Response};
 use std::io::{BufRead, BufReader, Read};
@@ -65,7 +66,7 @@ impl Drop for Folder {
 
 /// The program with nothing in its environment but `PATH`, `HOME` and these variables.
 pub fn program(home: &Path, variables: &[(&str, &str)]) -> Command {
-    bare(Command::new(env!("CARGO_BIN_EXE_flaskpaste")), home, variables)
+    bare(Command::new(engine::program()), home, variables)
 }
 
 fn bare(mut command: Command, home: &Path, variables: &[(&str, &str)]) -> Command {
@@ -127,7 +128,7 @@ pub struct Launcher {
 
 impl Default for Launcher {
     fn default() -> Self {
-        Self { words: Vec::new(), server: env!("CARGO_BIN_EXE_flaskpaste").into(), sockets: Vec::new() }
+        Self { words: Vec::new(), server: engine::program(), sockets: Vec::new() }
     }
 }
 
@@ -172,18 +173,30 @@ impl Server {
         Self::start_by(Launcher::default(), folder, variables)
     }
 
-    /// The same by a launcher.
+    /// A server whose database is a file in a folder of its own, whichever engine the others have.
+    #[track_caller]
+    pub fn embedded(variables: &[(&str, &str)]) -> Self {
+        Self::embedded_in(Arc::new(Folder::new()), variables)
+    }
+
+    /// The same in a given folder.
+    #[track_caller]
+    pub fn embedded_in(folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
+        let database = folder.join("pastes.db");
+        let variables = [&[("FLASKPASTE_DB", database.to_str().unwrap())], variables].concat();
+        Self::start_in(folder, &variables)
+    }
+
+    /// A server as [`Server::start_in`] starts it, by a launcher.
     #[track_caller]
     pub fn start_by(launcher: Launcher, folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
-        let database = folder.join("pastes.db");
-        let mut all: Vec<(String, String)> = [
-            ("FLASK_ENV", "development"),
-            ("FLASKPASTE_BIND", "127.0.0.1:0"),
-            ("FLASKPASTE_DB", database.to_str().unwrap()),
-            ("FLASKPASTE_POW_DIFFICULTY", "0"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+        let mut all: Vec<(String, String)> =
+            [("FLASK_ENV", "development"), ("FLASKPASTE_BIND", "127.0.0.1:0"), ("FLASKPASTE_POW_DIFFICULTY", "0")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec();
+        if !variables.iter().any(|(name, _)| *name == "FLASKPASTE_DB") {
+            all.extend(engine::variables(&folder).into_iter().map(|(name, value)| (name.to_owned(), value)));
+        }
         for (name, value) in variables {
             all.retain(|(known, _)| known != name);
             all.push(((*name).to_owned(), (*value).to_owned()));

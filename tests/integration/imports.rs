@@ -99,7 +99,9 @@ const BELONGS_TO: &[(&str, &[&str])] = &[
     ("rusqlite", &["store/sqlite"]),
     ("lexopt", &["bin", "client"]),
     ("ureq", &["client"]),
-    ("rustls", &["client"]),
+    ("rustls", &["client", "store/postgres"]),
+    ("tokio", &["store/postgres"]),
+    ("tokio_postgres", &["store/postgres"]),
 ];
 
 /// Every source file: its module (`handlers` for `src/handlers/read.rs`), path, and text without comments.

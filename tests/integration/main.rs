@@ -11,6 +11,10 @@
 
 #[cfg(feature = "client")]
 mod client_harness;
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "the unit tests need more of it")]
+mod cluster;
+mod engine;
 mod harness;
 mod http_client;
 mod response;
@@ -51,6 +55,8 @@ mod create_limits;
 mod delete;
 mod documents;
 mod durability;
+#[cfg(feature = "postgres")]
+mod failures;
 mod faults;
 mod framing;
 mod fuzz;
@@ -72,6 +78,8 @@ mod read_access;
 mod receipts;
 #[cfg(feature = "client")]
 mod reports;
+#[cfg(feature = "postgres")]
+mod shared;
 mod slow;
 mod startup;
 mod startup_refusals;

@@ -121,7 +121,7 @@ fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
 
 #[test]
 fn a_blocked_content_is_refused_until_it_is_not() {
-    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
+    let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let (paste, handle) = handle(&server, "forbidden");
     let other = server.paste("allowed");
     let printed = out(&server.run(&["block", &paste.id]), 0);
@@ -198,7 +198,7 @@ fn a_database_of_version_3_is_brought_up_to_date() {
     drop(database);
     fs::write(folder.join("pastes.db.pepper"), "1cf624417a2524e3d286a0613feb0d1c363b56a7deccb888de73962d2616bb0d\n")
         .unwrap();
-    let server = Server::start_in(folder, &[]);
+    let server = Server::embedded_in(folder, &[]);
     let paste = |id: &str, token: &str| Paste { id: id.into(), delete_token: token.into() };
     let status = |paste: &Paste| {
         server.request("GET", &format!("{}/status", paste.path())).header("X-Delete-Token", &paste.delete_token).send()

@@ -165,7 +165,7 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
 #[test]
 fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
     let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "150000")];
-    let server = Server::start(&[PRODUCTION, &limits].concat());
+    let server = Server::embedded(&[PRODUCTION, &limits].concat());
     let challenge = challenge(&server);
     pay(&server, &"x".repeat(100_001), &challenge).expect_code(413, "too_large");
     pay(&server, "", &challenge).expect_code(400, "no_content");

@@ -32,7 +32,7 @@ pub fn delete(server: &Server, paste: &Paste) {
 
 #[test]
 fn the_quota_refuses_creates_and_nothing_else() {
-    let mut server = Server::start(&[("FLASKPASTE_MAX_DB_SIZE", "2000000")]);
+    let mut server = Server::embedded(&[("FLASKPASTE_MAX_DB_SIZE", "2000000")]);
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();
     let pastes = fill(&server, 100_000);
     assert!((10..=20).contains(&pastes.len()), "{} pastes of 100,000 bytes in 2,000,000", pastes.len());

@@ -86,7 +86,7 @@ fn only_who_made_it_is_told_and_after_the_end_the_token_alone() {
 /// The key is what the documents say, so that who has the database finds neither id nor token in it.
 #[test]
 fn what_is_kept_is_keyed_by_token_and_id_together() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::embedded(&[]);
     let paste = server.post("gone").header("X-Burn-After-Read", "1").created();
     server.get(&paste.raw()).expect_status(200);
     server.stop();
@@ -130,7 +130,7 @@ fn a_database_of_version_2_is_brought_up_to_date() {
     assert!(line.contains("version 2") && line.contains("start the server"), "{line}");
     assert!(fs::read(&path).unwrap() == old, "a command beside the server changes nothing");
 
-    let server = Server::start_in(folder, &[]);
+    let server = Server::embedded_in(folder, &[]);
     let paste = |id: &str, token: &str| Paste { id: id.into(), delete_token: token.into() };
     let sliding = paste("771277b8bd63", "5771977c7447614bd0621d7c0725fb4d");
     server.get(&sliding.raw()).expect_status(200).expect_body("a sliding paste");

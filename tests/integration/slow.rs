@@ -113,7 +113,7 @@ fn a_distant_reader_is_not_cut_off_while_others_wait() {
 fn after_twenty_thousand_pastes_no_file_tells_anything() {
     const PASTES: usize = 20_000;
     const THREADS: usize = 4;
-    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_LOG", "off")]);
+    let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_LOG", "off")]);
     let marker = format!("needle-{}-", std::process::id());
     let work = |thread: usize| {
         let mut connection = server.connect();

@@ -245,7 +245,7 @@ fn purge_deletes_what_has_expired_and_nothing_else() {
 
 #[test]
 fn a_backup_of_the_live_database_is_whole() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let large = server.paste(vec![b'x'; 2 << 20]);
     let target = server.folder().join("backup.db");
@@ -262,14 +262,14 @@ fn a_backup_of_the_live_database_is_whole() {
     // It serves, with the pepper that is not in it.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", target.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
-    let restored = Server::start(&variables);
+    let restored = Server::embedded(&variables);
     restored.get(&paste.raw()).expect_status(200).expect_body("kept");
     restored.get(&large.raw()).expect_status(200).expect_body(vec![b'x'; 2 << 20]);
 }
 
 #[test]
 fn a_backup_that_cannot_start_removes_nothing() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let partial = server.folder().join("backup.db.partial");
     std::fs::write(&partial, "somebody's").unwrap();
     let output = server.run(&["backup", server.folder().join("backup.db").to_str().unwrap()]);
@@ -282,7 +282,7 @@ fn a_backup_that_cannot_start_removes_nothing() {
 
 #[test]
 fn a_backup_overwrites_nothing() {
-    let server = Server::start(&[]);
+    let server = Server::embedded(&[]);
     let target = server.folder().join("precious");
     std::fs::write(&target, "content").unwrap();
     let output = server.run(&["backup", target.to_str().unwrap()]);
@@ -310,7 +310,7 @@ fn chores_do_not_make_a_database_of_their_own() {
 
 #[test]
 fn health_asks_the_running_server() {
-    let mut server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p")]);
+    let mut server = Server::embedded(&[("FLASKPASTE_URL_PREFIX", "/p")]);
     assert_eq!(server.run(&["health"]).status.code(), Some(0));
     server.kill();
     let output = server.run(&["health"]);

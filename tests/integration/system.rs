@@ -2,7 +2,7 @@
 //! only root may do. `make test-quick` leaves this module out, and with it all that can be skipped: nothing outside can
 //! name [`programs`], where skips are made.
 
-mod programs;
+pub mod programs;
 
 #[cfg(feature = "client")]
 mod browser;

@@ -122,7 +122,7 @@ fn a_bad_token_is_never_taken_for_nobody() {
 
 #[test]
 fn a_token_ends_when_its_time_comes_or_it_is_removed() {
-    let server = Server::start(&[TOKENS]);
+    let server = Server::embedded(&[TOKENS]);
     let (kept, removed) = (token(&server, "kept"), token(&server, "removed"));
     let again = server.run(&["token", "add", "kept"]);
     assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0), "a name is one token's");

@@ -11,11 +11,11 @@ use arguments::Command;
 use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
 use flaskpaste::clock::{rfc3339, unix_now};
-use flaskpaste::config::{Bind, Config, Mode, settings_in_force, settings_text};
+use flaskpaste::config::{self, Bind, Config, Mode, settings_in_force, settings_text};
 use flaskpaste::log::Log;
 use flaskpaste::operator_log;
 use flaskpaste::server::{self, Server, StopSignals};
-use flaskpaste::store::{Location, Role, Stats, Store};
+use flaskpaste::store::{Database, Location, Role, Stats, Store};
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     operator_log::use_json(Config::wants_json_log(|name| std::env::var_os(name)));
     let command = match arguments::parse() {
         Ok(command) => command,
@@ -38,12 +38,34 @@ fn main() -> ExitCode {
     if let Command::Help | Command::Version = command {
         return exit_code(print(&if matches!(command, Command::Help) { help() } else { version() }));
     }
-    match Config::from_variables(std::env::vars_os()) {
-        Ok(config) => exit_code(run(command, config)),
-        Err(error) => {
-            operator_log::message(&error.to_string());
+    let settings = Config::from_variables(std::env::vars_os()).map_err(|error| error.to_string());
+    match settings.and_then(|config| Ok((database(&config)?, config))) {
+        Ok((database, config)) => exit_code(run(command, config, &database)),
+        Err(refusal) => {
+            operator_log::message(&refusal);
             ExitCode::from(2)
         }
+    }
+}
+
+/// The database the settings name.
+///
+/// # Errors
+/// The line for an operator who names none.
+fn database(config: &Config) -> Result<Database, String> {
+    match &config.database {
+        _ if config.mode == Mode::Testing => {
+            Location::memory().map(Database::Sqlite).map_err(|error| format!("no database in memory: {error}"))
+        }
+        config::Database::File(path) => Ok(Database::Sqlite(Location::File(path.clone()))),
+        #[cfg(feature = "postgres")]
+        config::Database::Postgres(url) => {
+            let address = flaskpaste::store::Address::parse(url.as_str(), |name| std::env::var(name).ok());
+            address.map(Database::Postgres).map_err(|reason| format!("FLASKPASTE_DB {reason}"))
+        }
+        // The settings refuse it.
+        #[cfg(not(feature = "postgres"))]
+        config::Database::Postgres(_) => Err("FLASKPASTE_DB names a database this program cannot use".into()),
     }
 }
 
@@ -69,48 +91,49 @@ impl std::fmt::Display for NotThere {
 
 impl Error for NotThere {}
 
-fn run(command: Command, config: Config) -> Outcome {
+fn run(command: Command, config: Config, database: &Database) -> Outcome {
+    let existing = || open_existing(&config, database);
     match command {
-        Command::Serve => serve(config),
+        Command::Serve => serve(config, database),
         Command::CheckConfig => {
             print(&format!("{}the settings are valid; the database was not opened\n", settings_in_force(&config)))
         }
         Command::Health => health(&config),
-        Command::Stats { json } => stats(&open_existing(&config)?.stats(unix_now())?, json),
+        Command::Stats { json } => stats(&existing()?.stats(unix_now())?, json),
         Command::Purge => {
-            let purged = open_existing(&config)?.purge(unix_now())?;
+            let purged = existing()?.purge(unix_now())?;
             print(&format!("{purged} expired {} deleted\n", if purged == 1 { "paste" } else { "pastes" }))
         }
         Command::Backup(target) => {
-            open_existing(&config)?.backup(&target)?;
+            existing()?.backup(&target)?;
             print(&format!(
                 "{} written and checked; it opens only with the pepper in {}, which is not in it\n",
                 target.display(),
                 config.pepper_path().display()
             ))
         }
-        Command::List { json } => operators::list(&open_existing(&config)?, json),
-        Command::Show(request) => show::show(&open_existing(&config)?, &request),
-        Command::Delete(ids) => operators::delete(&open_existing(&config)?, &ids),
-        Command::Block(ids) => operators::block(&open_existing(&config)?, &ids),
-        Command::Unblock(sha256) => operators::unblock(&open_existing(&config)?, &sha256),
-        Command::Log { json } => operators::log(&open_existing(&config)?, json),
-        Command::AddToken { name, days } => operators::add_token(&open_existing(&config)?, &name, days),
-        Command::ListTokens => operators::list_tokens(&open_existing(&config)?),
-        Command::RemoveToken(name) => operators::remove_token(&open_existing(&config)?, &name),
+        Command::List { json } => operators::list(&existing()?, json),
+        Command::Show(request) => show::show(&existing()?, &request),
+        Command::Delete(ids) => operators::delete(&existing()?, &ids),
+        Command::Block(ids) => operators::block(&existing()?, &ids),
+        Command::Unblock(sha256) => operators::unblock(&existing()?, &sha256),
+        Command::Log { json } => operators::log(&existing()?, json),
+        Command::AddToken { name, days } => operators::add_token(&existing()?, &name, days),
+        Command::ListTokens => operators::list_tokens(&existing()?),
+        Command::RemoveToken(name) => operators::remove_token(&existing()?, &name),
         // Answered before the configuration was read.
         Command::Help | Command::Version => Ok(()),
     }
 }
 
-fn serve(config: Config) -> Outcome {
+fn serve(config: Config, database: &Database) -> Outcome {
     // First of all, so that every thread inherits it.
     let signals = StopSignals::hold()?;
     std::panic::set_hook(Box::new(|panic| {
         operator_log::message(&format!("internal error: {panic}"));
     }));
     server::raise_descriptor_limit()?;
-    let store = open(&config, Role::Server)?;
+    let store = open(&config, database, Role::Server)?;
     let bound = server::bind(&config.bind)?;
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
@@ -148,25 +171,21 @@ fn serve(config: Config) -> Outcome {
     Ok(())
 }
 
-fn open(config: &Config, role: Role) -> Result<Store, Box<dyn Error + Send + Sync>> {
-    let location = match config.mode {
-        Mode::Testing => Location::memory()?,
-        Mode::Development | Mode::Production => Location::File(config.db_path.clone()),
-    };
-    Store::open(&location, &config.pepper_path(), app::limits(config), role).map_err(|error| error.to_string().into())
+fn open(config: &Config, database: &Database, role: Role) -> Result<Store, Box<dyn Error + Send + Sync>> {
+    Store::open(database, &config.pepper_path(), app::limits(config), role).map_err(|error| error.to_string().into())
 }
 
 /// The database for a chore beside the server: it has to be there.
-fn open_existing(config: &Config) -> Result<Store, Box<dyn Error + Send + Sync>> {
+fn open_existing(config: &Config, database: &Database) -> Result<Store, Box<dyn Error + Send + Sync>> {
     if config.mode == Mode::Testing {
         return Err("in testing the database is in the server's memory; nobody else can reach it".into());
     }
-    if !config.db_path.is_file() {
-        return Err(
-            format!("there is no database {}; set FLASKPASTE_DB as for the server", config.db_path.display()).into()
-        );
+    if let Database::Sqlite(Location::File(path)) = database
+        && !path.is_file()
+    {
+        return Err(format!("there is no database {}; set FLASKPASTE_DB as for the server", path.display()).into());
     }
-    open(config, Role::Beside)
+    open(config, database, Role::Beside)
 }
 
 fn stats(stats: &Stats, json: bool) -> Outcome {

@@ -3,7 +3,7 @@
 //! Invariant: what was named and is not there is exit 3, and everything else that was named is done all the same. A token is
 //! printed once, alone on stdout. Must never print an id that was not given, or a name.
 
-use crate::{NotThere, Outcome, print};
+use super::{NotThere, Outcome, print};
 use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::crypto::{self, Sha256Digest};
 use flaskpaste::operator_log;

@@ -3,9 +3,9 @@
 //! Invariant: nothing is decrypted unless told to, and then the log of the operators says so; a look neither counts as a read nor
 //! moves an end. Content reaches a terminal without what would drive it. Must never print a key or a password.
 
-use crate::arguments::Show;
-use crate::operators::{flags, locate};
-use crate::{Outcome, human_bytes, print};
+use super::arguments::Show;
+use super::operators::{flags, locate};
+use super::{Outcome, human_bytes, print};
 use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::crypto;
 use flaskpaste::e2e::{self, Key};

@@ -4,25 +4,19 @@
 //! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
 //! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
 
+use super::super::inactivity::{FLUSH_INTERVAL, InactivityClock, Touched};
 use super::super::model::RowKey;
-use super::super::receipt::Reads;
-use super::receipts::{self, Keeping, end_by_expiry};
+use super::super::receipt::End;
+use super::receipts::{self, Keeping};
 use super::transaction::transaction;
 use super::{Limits, Role, Shared, StoreError, changes, location, reads};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::operator_log;
-use crate::paste::Expiry;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the clock of a read may stay in memory alone: what a crash may lose.
-pub(super) const FLUSH_INTERVAL: Duration = Duration::from_secs(30);
-/// Reads in memory after which the clock is flushed early; about 2 MiB.
-const FLUSH_ENTRIES: usize = 64 << 10;
 /// Rows of the clock flushed in one transaction.
 const FLUSH_BATCH: usize = 4096;
 /// Expired pastes purged in one transaction.
@@ -35,71 +29,6 @@ const FORGET_ROWS: usize = 1000;
 const VACUUM_PAGES: i64 = 1024;
 /// Free pages kept for the next pastes, at least: 256 KiB.
 const SPARE_PAGES: i64 = 64;
-
-/// What reads have done to a paste since the last flush.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Touched {
-    /// Where they have moved its expiry; 0: nowhere.
-    pub(super) expires_at: UnixSeconds,
-    /// Those of its content, which are counted here where there is no limit to them.
-    pub(super) reads: Reads,
-}
-
-/// What reads have done since the last flush, by paste key.
-#[derive(Default)]
-pub(super) struct InactivityClock(Mutex<HashMap<RowKey, Touched>>);
-
-impl InactivityClock {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RowKey, Touched>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads of a paste; one of them moves its expiry on, unless `expires_at` is 0.
-    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds, reads: Reads) {
-        let mut touched = self.lock();
-        let entry = touched.entry(key).or_default();
-        *entry = Touched { expires_at: expires_at.max(entry.expires_at), reads: entry.reads.and(reads) };
-    }
-
-    /// What reads of a paste have done that is not flushed yet.
-    pub(super) fn unflushed(&self, key: RowKey) -> Touched {
-        self.lock().get(&key).copied().unwrap_or_default()
-    }
-
-    /// The expiry of a row the database has given, as reads have moved it.
-    pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
-        match expiry {
-            Expiry::Fixed(_) => expiry,
-            Expiry::Sliding(stored) => Expiry::Sliding(self.unflushed(key).expires_at.max(stored)),
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.lock().len() >= FLUSH_ENTRIES
-    }
-
-    /// A copy in key order: neighbours in the table are written together.
-    fn snapshot(&self) -> Vec<(RowKey, Touched)> {
-        let mut touched: Vec<_> = self.lock().iter().map(|(key, touched)| (*key, *touched)).collect();
-        touched.sort_unstable_by_key(|(key, _)| *key);
-        touched
-    }
-
-    /// Forgets what was flushed, but not what reads have done meanwhile.
-    fn forget(&self, flushed: &[(RowKey, Touched)]) {
-        let mut touched = self.lock();
-        for (key, flushed) in flushed {
-            if let Entry::Occupied(mut entry) = touched.entry(*key) {
-                let now = entry.get_mut();
-                now.reads.count -= flushed.reads.count;
-                if now.reads.count == 0 && now.expires_at == flushed.expires_at {
-                    entry.remove();
-                }
-            }
-        }
-        touched.shrink_to(FLUSH_BATCH);
-    }
-}
 
 /// The writer's chores and what they share with the engine.
 pub(super) struct Housekeeper {
@@ -320,7 +249,7 @@ pub(super) fn purge_some(
                 .execute(params![key.0, expires_at + grace_seconds])?;
         } else {
             let ended_at = if due.slides { expires_at.max(due.expires_at) } else { due.expires_at };
-            receipts::end(connection, key, end_by_expiry(due.reads_left), ended_at, Keeping { receipts, unflushed })?;
+            receipts::end(connection, key, End::by_expiry(due.reads_left), ended_at, Keeping { receipts, unflushed })?;
             bytes += due.size;
             purged.deleted += 1;
         }
@@ -410,6 +339,7 @@ fn log_failure(what: &str, error: &StoreError) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::receipt::Reads;
     use super::super::schema::MIGRATIONS;
     use super::*;
 

@@ -4,10 +4,10 @@
 //! process ends: each is taken by one statement, and committed before its content leaves. What has neither reads nor
 //! leases left is erased. What writes must never be called outside a transaction.
 
+use super::super::inactivity::Touched;
 use super::super::model::{RowKey, SealedContent};
 use super::super::receipt::End;
 use super::StoreError;
-use super::housekeeping::Touched;
 use super::queries::PIECES;
 use super::receipts::{self, Keeping};
 use crate::clock::UnixSeconds;

@@ -3,10 +3,10 @@
 //! Invariant: a paste and its receipt change places in one transaction. Must never write anything into a receipt from
 //! which its paste could be found or known.
 
+use super::super::inactivity::Touched;
 use super::super::model::RowKey;
 use super::super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::StoreError;
-use super::housekeeping::Touched;
 use super::queries;
 use crate::clock::UnixSeconds;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -35,7 +35,7 @@ pub(super) fn end(
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         connection.prepare_cached(sql)?.execute(params![
             token,
-            number(end),
+            end.number(),
             reads.count,
             reads.first_at,
             reads.last_at,
@@ -86,14 +86,9 @@ pub(super) fn status(
     let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });
     Ok(Some(match used_up_at {
         Some(at) => ended(End::Read, at),
-        None if expires_at <= now => ended(end_by_expiry(reads_left), expires_at),
+        None if expires_at <= now => ended(End::by_expiry(reads_left), expires_at),
         None => Status::Alive { reads, reads_left, expires_at },
     }))
-}
-
-/// How a paste ends whose time has come: all its reads may have been given out before.
-pub(super) fn end_by_expiry(reads_left: Option<u32>) -> End {
-    if reads_left == Some(0) { End::Read } else { End::Expired }
 }
 
 /// The receipt of a mark.
@@ -102,9 +97,10 @@ pub(super) fn find(connection: &Connection, token: TokenMark) -> Result<Option<R
     let mut select = connection.prepare_cached(
         "SELECT state, ended_at, expires_at, reads, first_read_at, last_read_at FROM receipt WHERE token = ?1",
     )?;
+    let malformed = || rusqlite::Error::InvalidColumnName("state is malformed".into());
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Receipt {
-            end: end_of(row.get(0)?)?,
+            end: End::of(row.get(0)?).ok_or_else(malformed)?,
             ended_at: row.get(1)?,
             expires_at: row.get(2)?,
             reads: Reads { count: row.get(3)?, first_at: row.get(4)?, last_at: row.get(5)? },
@@ -124,21 +120,4 @@ pub(super) fn forget_some(connection: &Connection, oldest_end: UnixSeconds, rows
 pub(super) fn first_end(connection: &Connection) -> Result<Option<UnixSeconds>, StoreError> {
     let mut select = connection.prepare_cached("SELECT ended_at FROM receipt ORDER BY rowid LIMIT 1")?;
     Ok(select.query_row([], |row| row.get(0)).optional()?)
-}
-
-/// The number that stands for an end in the database.
-fn number(end: End) -> u8 {
-    match end {
-        End::Read => 0,
-        End::Expired => 1,
-        End::Deleted => 2,
-        End::Removed => 3,
-    }
-}
-
-fn end_of(number: u8) -> rusqlite::Result<End> {
-    [End::Read, End::Expired, End::Deleted, End::Removed]
-        .into_iter()
-        .find(|end| self::number(*end) == number)
-        .ok_or_else(|| rusqlite::Error::InvalidColumnName("state is malformed".into()))
 }

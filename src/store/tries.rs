@@ -1,9 +1,10 @@
-//! Wrong passwords, counted per paste and client: guessing gets slower, and never for anybody else.
+//! Wrong passwords, counted per paste and client: guessing gets slower, and never for anybody else. The rule, and the
+//! memory of one process; an engine that others share keeps the counts in its database.
 //!
 //! Invariant: a try is charged before it is made, so that tries side by side are not all free. Whoever waits as long as
 //! told may try, whatever others do. Memory is bounded: 20,000 clients, 20,000 pastes. Must never remember a password.
 
-use super::super::model::RowKey;
+use super::model::RowKey;
 use crate::clock::UnixSeconds;
 use crate::network::Network;
 use crate::recent::RecentMap;
@@ -23,7 +24,7 @@ const WINDOW_SECONDS: u64 = 600;
 const REMEMBERED: usize = 10_000;
 
 /// The tries of the last minutes.
-pub(in crate::store) struct Tries(Mutex<State>);
+pub(super) struct Tries(Mutex<State>);
 
 struct State {
     clients: RecentMap<(RowKey, Network), Client>,
@@ -32,16 +33,46 @@ struct State {
 
 /// One client's tries on one paste.
 #[derive(Clone, Copy, Default)]
-struct Client {
-    tries: u32,
-    next_try_at: UnixSeconds,
+pub(super) struct Client {
+    pub(super) tries: u32,
+    pub(super) next_try_at: UnixSeconds,
 }
 
 /// All tries on one paste in a window of time.
 #[derive(Clone, Copy, Default)]
-struct Window {
-    since: UnixSeconds,
-    tries: u64,
+pub(super) struct Window {
+    pub(super) since: UnixSeconds,
+    pub(super) tries: u64,
+}
+
+/// Charges a client for a try on a paste; if it may not try yet, the seconds to wait.
+pub(super) fn charge(
+    client: Client,
+    window: Window,
+    key: RowKey,
+    network: Network,
+    now: UnixSeconds,
+) -> Result<(Client, Window), u64> {
+    let window = if now >= window.since + WINDOW_SECONDS { Window { since: now, tries: 0 } } else { window };
+    let spacing = spacing_seconds(window.tries);
+    if now < client.next_try_at {
+        // Not longer, however the clock was set back.
+        return Err((client.next_try_at - now).min(MAX_WAIT_SECONDS));
+    }
+    let turn = seconds_to_turn(key, network, spacing, now);
+    if turn > 0 {
+        return Err(turn);
+    }
+    let tries = client.tries.saturating_add(1);
+    let next_try_at = now + wait_seconds(tries).max(spacing / 2);
+    Ok((Client { tries, next_try_at }, Window { tries: window.tries + 1, ..window }))
+}
+
+impl Client {
+    /// After a charge was taken back: the next has to wait a second, as the client is told.
+    pub(super) fn refunded(self, now: UnixSeconds) -> Self {
+        Self { tries: self.tries.saturating_sub(1), next_try_at: now + 1 }
+    }
 }
 
 impl Default for Tries {
@@ -52,39 +83,26 @@ impl Default for Tries {
 
 impl Tries {
     /// Charges a client for a try; if it may not try yet, the seconds to wait.
-    pub(in crate::store) fn charge(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), u64> {
+    pub(super) fn charge(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), u64> {
         let mut state = self.lock();
-        let window = state.pastes.entry(key);
-        if now >= window.since + WINDOW_SECONDS {
-            *window = Window { since: now, tries: 0 };
-        }
-        let spacing = spacing_seconds(window.tries);
-        let client = state.clients.entry((key, network));
-        if now < client.next_try_at {
-            // Not longer, however the clock was set back.
-            return Err((client.next_try_at - now).min(MAX_WAIT_SECONDS));
-        }
-        let turn = seconds_to_turn(key, network, spacing, now);
-        if turn > 0 {
-            return Err(turn);
-        }
-        client.tries = client.tries.saturating_add(1);
-        client.next_try_at = now + wait_seconds(client.tries).max(spacing / 2);
-        state.pastes.entry(key).tries += 1;
+        let (client, window) = (*state.clients.entry((key, network)), *state.pastes.entry(key));
+        let (client, window) = charge(client, window, key, network, now)?;
+        *state.clients.entry((key, network)) = client;
+        *state.pastes.entry(key) = window;
         Ok(())
     }
 
     /// Takes a charge back: the try was not made. The next has to wait a second, as the client is told.
-    pub(in crate::store) fn refund(&self, key: RowKey, network: Network, now: UnixSeconds) {
+    pub(super) fn refund(&self, key: RowKey, network: Network, now: UnixSeconds) {
         let mut state = self.lock();
         let client = state.clients.entry((key, network));
-        *client = Client { tries: client.tries.saturating_sub(1), next_try_at: now + 1 };
+        *client = client.refunded(now);
         let window = state.pastes.entry(key);
         window.tries = window.tries.saturating_sub(1);
     }
 
     /// The password was right: this client begins anew.
-    pub(in crate::store) fn forgive(&self, key: RowKey, network: Network) {
+    pub(super) fn forgive(&self, key: RowKey, network: Network) {
         let mut state = self.lock();
         state.clients.remove(&(key, network));
         let window = state.pastes.entry(key);

@@ -1,0 +1,453 @@
+//! The shared engine: a PostgreSQL database that any number of servers use, and the only code that knows its client.
+//!
+//! Invariant: what returned `Ok` was committed, on the synchronous standby too where there is one; of what nobody knows the
+//! outcome, nothing is given out. Servers share nothing but the database. Must never read from a standby, and never wait
+//! for the database without an end.
+
+mod address;
+mod changes;
+mod connection;
+mod connector;
+mod ends;
+mod fault;
+mod flush;
+mod guesses;
+mod housekeeping;
+mod operators;
+mod pool;
+mod queries;
+mod quota;
+mod reads;
+mod schema;
+mod tls;
+mod value;
+
+pub use address::Address;
+
+use super::inactivity::{FLUSH_INTERVAL, InactivityClock};
+use super::model::{
+    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
+    TokenRecord,
+};
+use super::receipt::{End, Reads, Receipt, Status, TokenMark};
+use super::sealing::Pepper;
+use super::{Limits, Role, StoreError};
+use crate::clock::{UnixSeconds, unix_now};
+use crate::crypto::{self, Sha256Digest};
+use crate::network::Network;
+use connection::Connection;
+use connector::Connector;
+use ends::{Ending, Keeping};
+use fault::Fault;
+use housekeeping::{Housekeeper, flush_all, flush_some, purge_some};
+use pool::{MOST_WAITING, Pool};
+use quota::Quota;
+use reads::Taking;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use value::Columns;
+
+/// Left to a paste, in seconds, a read is written at once: the others see the paste expire before the next flush.
+const WRITE_THROUGH_SECONDS: u64 = 60;
+/// How far our clock may be from the database's.
+const MOST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
+/// How long the database may take to answer a look at its health.
+const HEALTH_TIME: Duration = Duration::from_secs(3);
+/// Places for confirmations, so that servers seldom wait for each other's.
+const CONFIRMATION_PLACES: u64 = 64;
+
+const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS milliseconds";
+const CONFIRM: &str = "INSERT INTO confirmation (place, at) VALUES ($1, $2) ON CONFLICT (place) DO UPDATE SET at = $2";
+
+/// What the engine and its housekeeping share.
+struct Shared {
+    pool: Pool,
+    limits: Limits,
+    clock: InactivityClock,
+}
+
+impl Shared {
+    /// How long a read may stay in this server's memory alone.
+    fn flush_interval(&self) -> Duration {
+        Duration::from_secs(self.limits.expiry_seconds / 4).clamp(Duration::from_secs(1), FLUSH_INTERVAL)
+    }
+
+    /// What the end of a paste needs to know.
+    fn keeping(&self, key: RowKey) -> Keeping {
+        Keeping { receipts: self.limits.receipt_seconds > 0, unflushed: self.clock.unflushed(key) }
+    }
+}
+
+/// The database, connected.
+pub(super) struct Postgres {
+    shared: Arc<Shared>,
+    quota: Quota,
+    /// `None` beside a server, and once closed.
+    housekeeper: Mutex<Option<Housekeeper>>,
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
+    reason = "the operations are those of both engines, and the other one gives what it gets to its writing thread"
+)]
+impl Postgres {
+    /// Connects to the database, making or migrating its tables as needed, and reads its pepper.
+    ///
+    /// # Errors
+    /// One line for the operator; a database that is refused is left as it was.
+    pub(super) fn open(
+        address: &Address,
+        pepper_file: &Path,
+        limits: Limits,
+        role: Role,
+    ) -> Result<(Self, Pepper), StoreError> {
+        let connector = Connector::new(address.clone()).map_err(StoreError::Failed)?;
+        let pool = Pool::new(connector);
+        let pepper = schema::prepare(&pool, pepper_file, role)?;
+        let shared = Arc::new(Shared { pool, limits, clock: InactivityClock::default() });
+        let housekeeper = (role == Role::Server).then(|| Housekeeper::start(Arc::clone(&shared))).transpose()?;
+        Ok((Self { shared, quota: Quota::of(limits.max_db_bytes), housekeeper: Mutex::new(housekeeper) }, pepper))
+    }
+
+    fn with<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.shared.pool.with(work)
+    }
+
+    /// Whether the database answers, and its clock is ours.
+    pub(super) fn health(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + HEALTH_TIME;
+        let difference = self.shared.pool.try_with(deadline, |connection| {
+            let before = since_epoch();
+            let rows = connection.query(CLOCK, &[])?;
+            let after = since_epoch();
+            let theirs = rows.first().map_or(Ok(0), |row| row.number("milliseconds")).map(Duration::from_millis)?;
+            // Anywhere between the two it may have been read.
+            Ok(before.saturating_sub(theirs).max(theirs.saturating_sub(after)))
+        })?;
+        if difference > MOST_CLOCK_DIFFERENCE {
+            return Err(StoreError::Failed(format!(
+                "this machine's clock is {:.1} seconds from the database's; synchronise them",
+                difference.as_secs_f64()
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.with(|connection| schema::setting(connection, name, &new))
+    }
+
+    pub(super) fn insert(&self, row: NewRow) -> Result<Inserted, StoreError> {
+        self.expect_room(row.content.size, row.arriving_bytes)?;
+        let limits = self.shared.limits;
+        let deadline = Instant::now() + MOST_WAITING;
+        let inserted = self.shared.pool.try_with(deadline, |connection| queries::insert(connection, &row, limits));
+        let inserted = match inserted {
+            Err(Fault::Unknown(reason)) => self.settle_insert(&row, deadline, &reason),
+            other => Ok(other?),
+        };
+        if matches!(inserted, Ok(Inserted::Stored)) {
+            self.quota.add(queries::bytes_of(row.content.size));
+        }
+        inserted
+    }
+
+    /// Finds out what became of a create whose answer was lost: its delete token is nobody else's. Where it is not there, the same
+    /// again either makes it or meets it.
+    fn settle_insert(&self, row: &NewRow, deadline: Instant, reason: &str) -> Result<Inserted, StoreError> {
+        let limits = self.shared.limits;
+        let mut unknown = StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}"));
+        let (mut refusal, mut has_refused) = (None, false);
+        while Connector::has_time(deadline) {
+            let settled = self.shared.pool.try_with(deadline, |connection| {
+                if queries::is_stored(connection, row)? {
+                    return Ok(None);
+                }
+                // The one before was over when the same was refused.
+                refusal.take().map_or_else(|| queries::insert(connection, row, limits), Ok).map(Some)
+            });
+            match settled {
+                // It was made by us and by nobody else; a later commit that is confirmed says that it lasts.
+                Ok(None) => return self.confirm(deadline).map(|()| Inserted::Stored),
+                Ok(Some(Inserted::Stored)) => return Ok(Inserted::Stored),
+                Ok(Some(refused)) if has_refused => return Ok(refused),
+                // The one before may have been under way when we looked, and have come first.
+                Ok(Some(refused)) => (refusal, has_refused) = (Some(refused), true),
+                Err(Fault::Unknown(reason)) => unknown = StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}")),
+                Err(_) => return Err(unknown),
+            }
+        }
+        Err(unknown)
+    }
+
+    /// Commits something, so that all that was committed before is known to be on the standby, too.
+    fn confirm(&self, deadline: Instant) -> Result<(), StoreError> {
+        let random = crypto::random::<1>()?;
+        let place = u64::from(random[0]) % CONFIRMATION_PLACES;
+        let confirmed = self.shared.pool.try_with(deadline, |connection| {
+            connection.change(CONFIRM, &[place.into(), unix_now().into()]).map(|_| ())
+        });
+        // Whatever stands in the way: what is to be confirmed may not last.
+        confirmed.map_err(|fault| match StoreError::from(fault) {
+            StoreError::Unavailable(reason) | StoreError::Failed(reason) => StoreError::OutcomeUnknown(reason),
+            error => error,
+        })
+    }
+
+    pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
+        let row = self.with(|connection| queries::find(connection, name))?;
+        Ok(row.map(|row| self.with_clock(row)))
+    }
+
+    pub(super) fn find_with_piece(&self, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
+        let found = self.with(|connection| queries::find_with_piece(connection, name))?;
+        Ok(found.map(|(row, piece)| (self.with_clock(row), piece)))
+    }
+
+    /// Applies the reads that are not flushed yet.
+    fn with_clock(&self, mut row: Row) -> Row {
+        row.meta.expiry = self.shared.clock.applied_to(row.key, row.meta.expiry);
+        row
+    }
+
+    pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
+        self.with(|connection| queries::piece(connection, key, number))
+    }
+
+    pub(super) fn take(
+        &self,
+        key: RowKey,
+        size: u64,
+        folder: &Path,
+        now: UnixSeconds,
+    ) -> Result<Option<SealedContent>, StoreError> {
+        let keeping = self.shared.keeping(key);
+        let taking = Taking { key, size, folder, now, keeping };
+        let taken = self.with(|connection| reads::take(connection, taking))?;
+        self.ended(key, keeping, taken.is_some());
+        Ok(taken)
+    }
+
+    /// What reads had done to a paste is in its receipt now.
+    fn ended(&self, key: RowKey, keeping: Keeping, has_ended: bool) {
+        if has_ended {
+            self.shared.clock.forget(&[(key, keeping.unflushed)]);
+        }
+    }
+
+    pub(super) fn lease(
+        &self,
+        key: RowKey,
+        hash: Sha256Digest,
+        expires_at: UnixSeconds,
+        now: UnixSeconds,
+    ) -> Result<Option<u32>, StoreError> {
+        let moved_to = self.shared.clock.unflushed(key).expires_at;
+        let deadline = Instant::now() + MOST_WAITING;
+        let lease = |connection: &mut Connection| reads::lease(connection, key, &hash, expires_at, now, moved_to);
+        match self.shared.pool.try_with(deadline, lease) {
+            Err(Fault::Unknown(reason)) => {
+                // Nobody else knows this lease: where it is found, it was taken for us.
+                let found = self.shared.pool.try_with(deadline, |connection| reads::find_lease(connection, key, &hash));
+                let Ok(Some(left)) = found else {
+                    return Err(StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}")));
+                };
+                self.confirm(deadline).map(|()| Some(left))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    pub(super) fn is_leased(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
+        self.with(|connection| reads::is_leased(connection, key, &hash, now))
+    }
+
+    pub(super) fn end_lease(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
+        let keeping = self.shared.keeping(key);
+        self.with(|connection| reads::end_lease(connection, key, &hash, now, keeping))
+    }
+
+    pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
+        let unflushed = self.shared.clock.unflushed(key);
+        self.with(|connection| ends::status(connection, key, now, unflushed))
+    }
+
+    pub(super) fn receipt(&self, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
+        self.with(|connection| ends::receipt(connection, token))
+    }
+
+    pub(super) fn delete(&self, key: RowKey, end: End, now: UnixSeconds) -> Result<bool, StoreError> {
+        let keeping = self.shared.keeping(key);
+        let deleted = self.with(|connection| ends::end_one(connection, Ending { key, ended_at: now, end }, keeping))?;
+        self.ended(key, keeping, deleted);
+        self.quota.recount();
+        Ok(deleted)
+    }
+
+    pub(super) fn touch(&self, key: RowKey, ended_at: UnixSeconds, expires_at: Option<UnixSeconds>, reads: Reads) {
+        self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
+        let is_urgent = expires_at.is_some() && ended_at < unix_now() + WRITE_THROUGH_SECONDS;
+        if is_urgent {
+            // Where that fails, it is in memory still, and housekeeping says what is wrong.
+            let _ = flush_some(&self.shared, &[(key, self.shared.clock.unflushed(key))]);
+        }
+    }
+
+    pub(super) fn set_expiry(&self, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
+        self.with(|connection| changes::set_expiry(connection, key, expires_at))
+    }
+
+    pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
+        self.expect_room(new.content.size, new.arriving_bytes)?;
+        let replaced = self.with(|connection| changes::replace(connection, key, &new, now))?;
+        self.quota.recount();
+        Ok(replaced)
+    }
+
+    pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
+        self.with(|connection| operators::find_token(connection, hash, now))
+    }
+
+    pub(super) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.with(operators::tokens)
+    }
+
+    pub(super) fn add_token(&self, hash: Sha256Digest, token: TokenRecord, action: Action) -> Result<bool, StoreError> {
+        self.with(|connection| operators::add_token(connection, &hash, &token, &action))
+    }
+
+    pub(super) fn remove_token(&self, name: String, action: Action) -> Result<bool, StoreError> {
+        self.with(|connection| operators::remove_token(connection, &name, &action))
+    }
+
+    pub(super) fn owned(
+        &self,
+        owner: &Sha256Digest,
+        before: Option<RowKey>,
+        most: usize,
+    ) -> Result<Vec<OwnedRow>, StoreError> {
+        let rows = self.with(|connection| operators::owned(connection, owner, before, most))?;
+        Ok(rows.into_iter().map(|owned| OwnedRow { row: self.with_clock(owned.row), ..owned }).collect())
+    }
+
+    pub(super) fn find_by_handle(&self, handle: Handle) -> Result<Option<Row>, StoreError> {
+        self.with(|connection| queries::find_by_handle(connection, handle))
+    }
+
+    pub(super) fn list(&self, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
+        self.with(|connection| operators::list(connection, before, most))
+    }
+
+    pub(super) fn remove(
+        &self,
+        key: RowKey,
+        blocked: Option<Sha256Digest>,
+        action: Action,
+    ) -> Result<bool, StoreError> {
+        let keeping = self.shared.keeping(key);
+        let removed = self.with(|connection| operators::remove(connection, key, blocked.as_ref(), &action, keeping))?;
+        self.ended(key, keeping, removed);
+        Ok(removed)
+    }
+
+    pub(super) fn unblock(&self, mark: Sha256Digest, action: Action) -> Result<bool, StoreError> {
+        self.with(|connection| operators::unblock(connection, &mark, &action))
+    }
+
+    pub(super) fn note(&self, action: Action) -> Result<(), StoreError> {
+        self.with(|connection| operators::note(connection, &action))
+    }
+
+    pub(super) fn actions(&self) -> Result<Vec<Action>, StoreError> {
+        self.with(operators::actions)
+    }
+
+    pub(super) fn charge_try(
+        &self,
+        key: RowKey,
+        network: Network,
+        now: UnixSeconds,
+    ) -> Result<Result<(), u64>, StoreError> {
+        self.with(|connection| guesses::charge(connection, key, network, now))
+    }
+
+    pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
+        self.with(|connection| guesses::refund(connection, key, network, now))
+    }
+
+    pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
+        self.with(|connection| guesses::forgive(connection, key, network))
+    }
+
+    pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {
+        self.with(|connection| queries::is_spent(connection, token))
+    }
+
+    pub(super) fn spend(&self, token: Vec<u8>) -> Result<(), StoreError> {
+        self.with(|connection| queries::spend(connection, &token))
+    }
+
+    pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
+        self.quota.used_bytes(|| self.with(queries::used_bytes))
+    }
+
+    fn expect_room(&self, bytes: u64, arriving_bytes: u64) -> Result<(), StoreError> {
+        let used_bytes = || self.with(queries::used_bytes);
+        if self.quota.has_room(bytes.saturating_add(arriving_bytes), used_bytes)? {
+            Ok(())
+        } else {
+            Err(StoreError::Full)
+        }
+    }
+
+    /// Other servers change rows at any time: nothing is remembered of them.
+    pub(super) fn generation(&self) -> u64 {
+        0
+    }
+
+    pub(super) fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
+        self.with(|connection| queries::stats(connection, now))
+    }
+
+    pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
+        let mut deleted = 0;
+        loop {
+            let purged = self.with(|connection| purge_some(connection, now, self.shared.limits))?;
+            deleted += purged.deleted;
+            if purged.settled == 0 {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    pub(super) fn backup(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Failed(BACKUP_REFUSAL.into()))
+    }
+
+    pub(super) fn close(&self) {
+        let housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(housekeeper) = housekeeper {
+            housekeeper.stop();
+            if let Err(error) = flush_all(&self.shared) {
+                crate::operator_log::message(&format!("the last reads could not be written to the database: {error}"));
+            }
+        }
+        self.shared.pool.close();
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Why there is no backup of a shared database.
+const BACKUP_REFUSAL: &str = "a PostgreSQL database is backed up with PostgreSQL's own tools: pg_dump, or pgBackRest \
+                                         for one that can be restored to any moment; keep the pepper elsewhere";
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

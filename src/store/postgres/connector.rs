@@ -1,0 +1,129 @@
+//! Making connections: to the first host that may be written to, with TLS as the address says, and with a look at what
+//! the server promises.
+//!
+//! Invariant: a connection that is handed out goes to a primary whose commits last. Must never connect to a server that
+//! would acknowledge what it may lose, nor take a certificate the address does not allow.
+
+use super::address::{Address, host_name};
+use super::connection::Connection;
+use super::fault::{Effect, Fault, describe};
+use super::tls;
+use super::value::Columns;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio_postgres::config::Config;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// The oldest PostgreSQL that was tried, as `server_version_num` has it.
+const OLDEST_VERSION: u64 = 150_000;
+
+/// What every session is set to. A statement that the client has given up ends soon, and a transaction whose client is
+/// gone does not keep its locks; our own deadlines come first.
+const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; \
+                       SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET jit = off";
+
+/// What a server says of itself.
+const LOOK: &str = "SELECT current_setting('server_version_num')::bigint AS version, \
+                    current_setting('server_version') AS version_text, \
+                    current_setting('fsync')::boolean AS fsync, \
+                    current_setting('full_page_writes')::boolean AS full_page_writes, \
+                    current_setting('synchronous_commit') AS synchronous_commit, \
+                    pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_standby";
+
+/// Makes connections.
+pub(super) struct Connector {
+    address: Address,
+    tls: MakeRustlsConnect,
+    /// The host that was the primary the last time.
+    preferred: AtomicUsize,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct NoConnection(pub(super) String);
+
+impl Connector {
+    /// # Errors
+    /// When the authorities' certificates cannot be read.
+    pub(super) fn new(address: Address) -> Result<Self, String> {
+        let tls = MakeRustlsConnect::new(tls::config(address.tls, address.root_certificates.as_deref())?);
+        Ok(Self { address, tls, preferred: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// A connection to the primary, by a deadline.
+    pub(super) fn connect(&self, deadline: Instant) -> Result<Connection, NoConnection> {
+        let hosts = self.address.hosts();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut reasons = Vec::new();
+        for at in (0..hosts.len()).map(|number| (first + number) % hosts.len()) {
+            let Some(host) = hosts.get(at) else { continue };
+            match self.connect_to(host, deadline) {
+                Ok(connection) => {
+                    self.preferred.store(at, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(reason) => reasons.push(format!("{}: {reason}", host_name(host))),
+            }
+        }
+        Err(NoConnection(reasons.join("; ")))
+    }
+
+    fn connect_to(&self, host: &Config, deadline: Instant) -> Result<Connection, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start a connection ({error})"))?;
+        let connected =
+            runtime.block_on(async { tokio::time::timeout_at(deadline.into(), host.connect(self.tls.clone())).await });
+        let (client, driver) = match connected {
+            Ok(connected) => connected.map_err(|error| describe(&error))?,
+            Err(_) => return Err("no answer in time".into()),
+        };
+        let mut connection = Connection::new(runtime, client, driver, self.tls.clone(), self.address.prepares);
+        connection.set_deadline(deadline);
+        let looked = look(&mut connection).and_then(|()| connection.batch(SESSION, Effect::None).map_err(text));
+        looked.map(|()| connection)
+    }
+
+    /// Whether a deadline leaves time for another try.
+    pub(super) fn has_time(deadline: Instant) -> bool {
+        deadline.saturating_duration_since(Instant::now()) > Duration::from_millis(50)
+    }
+}
+
+/// Looks whether a server may be written to, and keeps what it acknowledges.
+fn look(connection: &mut Connection) -> Result<(), String> {
+    // Not prepared: a pooler may give the next statement to another server.
+    let rows = connection.query(LOOK, &[]).map_err(text)?;
+    let row = rows.first().ok_or("it says nothing of itself")?;
+    if row.number("version").map_err(text)? < OLDEST_VERSION {
+        let version = row.text("version_text").map_err(text)?.unwrap_or_default();
+        return Err(format!("PostgreSQL {version} is too old; it must be 15 or newer"));
+    }
+    for setting in ["fsync", "full_page_writes"] {
+        if !row.flag(setting).map_err(text)? {
+            return Err(format!("{setting} is off, so that a crash could lose or damage pastes; switch it on"));
+        }
+    }
+    match row.text("synchronous_commit").map_err(text)? {
+        Some("on" | "remote_apply") => {}
+        other => {
+            return Err(format!(
+                "synchronous_commit is {}, so that a paste could be lost after it was acknowledged; set it to on",
+                other.unwrap_or_default()
+            ));
+        }
+    }
+    if row.flag("is_standby").map_err(text)? {
+        return Err("a standby, which cannot be written to".into());
+    }
+    Ok(())
+}
+
+fn text(fault: Fault) -> String {
+    super::super::StoreError::from(fault).to_string().trim_start_matches("PostgreSQL: ").to_owned()
+}

@@ -1,0 +1,212 @@
+//! What each server does every second beside the others: write what reads have done, end leases and pastes whose time has
+//! come, and forget what is of no more use.
+//!
+//! Invariant: servers do not wait for each other: what one has in its hands the others leave alone. Must never end a paste that a
+//! read on any server has kept alive.
+
+use super::super::inactivity::{FLUSH_INTERVAL, Touched};
+use super::super::model::RowKey;
+use super::super::receipt::End;
+use super::super::{Limits, StoreError};
+use super::connection::Connection;
+use super::ends::{self, Ending, Keeping};
+use super::fault::Fault;
+use super::value::{Columns, Value, malformed};
+use super::{Shared, changes, flush, guesses, reads};
+use crate::clock::{UnixSeconds, unix_now};
+use crate::operator_log;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether there is something to do.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// How often those rows are looked for that nothing belongs to any more.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1800);
+/// Seconds by which the purge spares a sliding paste: twice what a server keeps in memory.
+const PURGE_GRACE_SECONDS: u64 = 2 * FLUSH_INTERVAL.as_secs();
+/// Expired pastes purged in one transaction.
+const PURGE_PASTES: u64 = 100;
+/// Forgotten rows deleted in one statement.
+const FORGET_ROWS: u64 = 1000;
+/// Rows of the clock written in one statement.
+const FLUSH_BATCH: usize = 1000;
+
+/// Whether there is something to purge: most rounds find nothing, and should not lock anything.
+const IS_DUE: &str = "SELECT coalesce((SELECT min(expires_at) FROM paste) <= $1, false) AS is_due";
+const DUE: &str = "SELECT p.key, p.slides, p.expires_at, coalesce(s.expires_at, 0) AS seen, p.reads_left \
+                   FROM paste p LEFT JOIN seen s ON s.key = p.key \
+                   WHERE p.expires_at <= $1 AND (NOT p.slides OR p.expires_at <= $2) \
+                   ORDER BY p.expires_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED";
+/// Of those that are still read, where the index sees it, so that the next round does not ask again.
+const MOVE_ON: &str = "UPDATE paste p SET expires_at = m.expires_at FROM unnest($1, $2) AS m (key, expires_at) \
+                       WHERE p.key = m.key";
+const FORGET_SUBMISSIONS: &str = "DELETE FROM submission WHERE hash IN (SELECT hash FROM submission WHERE last <= $1 \
+                                  ORDER BY last LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
+const FORGET_TOKENS: &str = "DELETE FROM spent_token WHERE token IN (SELECT token FROM spent_token WHERE token < $1 \
+                             ORDER BY token LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
+/// What a flush wrote while its paste was deleted.
+const SWEEP: &str = "DELETE FROM seen WHERE key IN (SELECT s.key FROM seen s LEFT JOIN paste p ON p.key = s.key \
+                     WHERE p.key IS NULL LIMIT $1) RETURNING 1";
+
+/// The thread that keeps house.
+pub(super) struct Housekeeper {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Housekeeper {
+    /// # Errors
+    /// When the system refuses another thread.
+    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("housekeeper".into())
+            .spawn(move || run(&shared, &stopped))
+            .map_err(|error| StoreError::Failed(format!("cannot start the housekeeping thread: {error}")))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it, and waits for that.
+    pub(super) fn stop(self) {
+        drop(self.stop);
+        let _ = self.thread.join();
+    }
+}
+
+fn run(shared: &Shared, stopped: &Receiver<()>) {
+    let mut chores = Chores::new(shared);
+    loop {
+        let more = chores.round();
+        let pause = if more { Duration::ZERO } else { INTERVAL };
+        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// What is done when, and whether the last round failed.
+struct Chores<'a> {
+    shared: &'a Shared,
+    next_flush: Instant,
+    next_sweep: Instant,
+    has_failed: bool,
+}
+
+impl<'a> Chores<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let now = Instant::now();
+        Self { shared, next_flush: now + shared.flush_interval(), next_sweep: now + SWEEP_INTERVAL, has_failed: false }
+    }
+
+    /// One round; whether there is more to do at once. Only the first of failures in a row is logged, and when it is over.
+    fn round(&mut self) -> bool {
+        let result = self.try_round();
+        match &result {
+            Err(error) if !self.has_failed => operator_log::message(&format!("database housekeeping failed: {error}")),
+            Ok(_) if self.has_failed => operator_log::message("database housekeeping works again"),
+            _ => {}
+        }
+        self.has_failed = result.is_err();
+        result.unwrap_or(false)
+    }
+
+    fn try_round(&mut self) -> Result<bool, StoreError> {
+        let now = unix_now();
+        if Instant::now() >= self.next_flush || self.shared.clock.is_full() {
+            self.next_flush = Instant::now() + self.shared.flush_interval();
+            flush_all(self.shared)?;
+        }
+        let pool = &self.shared.pool;
+        let ended = pool.with(|connection| reads::end_some(connection, now, |key| self.shared.keeping(key)))?;
+        let purged = pool.with(|connection| purge_some(connection, now, self.shared.limits))?;
+        pool.with(|connection| changes::erase_outdated(connection, now))?;
+        let forgotten = pool.with(|connection| forget_some(connection, now, self.shared.limits))?;
+        if Instant::now() >= self.next_sweep {
+            self.next_sweep = Instant::now() + SWEEP_INTERVAL;
+            pool.with(|connection| connection.change(SWEEP, &[FORGET_ROWS.into()]).map(|_| ()))?;
+        }
+        Ok(ended > 0 || purged.settled > 0 || forgotten as u64 >= FORGET_ROWS)
+    }
+}
+
+/// Writes all that reads have done.
+pub(super) fn flush_all(shared: &Shared) -> Result<(), StoreError> {
+    for batch in shared.clock.snapshot().chunks(FLUSH_BATCH) {
+        flush_some(shared, batch)?;
+    }
+    Ok(())
+}
+
+/// Writes what reads have done to some pastes. What nobody knows to be written counts as written: a read too few is counted
+/// rather than one too many, and another touch moves the end on.
+pub(super) fn flush_some(shared: &Shared, batch: &[(RowKey, Touched)]) -> Result<(), StoreError> {
+    let written = shared.pool.with(|connection| flush::write(connection, batch));
+    if matches!(written, Ok(()) | Err(StoreError::OutcomeUnknown(_))) {
+        shared.clock.forget(batch);
+    }
+    written
+}
+
+/// What a batch of the purge did.
+pub(super) struct Purged {
+    /// Rows that are no longer due: deleted, or found to be still read.
+    pub(super) settled: usize,
+    /// Pastes deleted.
+    pub(super) deleted: u64,
+}
+
+/// Ends some of the pastes whose time has come.
+pub(super) fn purge_some(connection: &mut Connection, now: UnixSeconds, limits: Limits) -> Result<Purged, Fault> {
+    let nothing = Purged { settled: 0, deleted: 0 };
+    let rows = connection.query(IS_DUE, &[now.into()])?;
+    if !rows.first().map_or(Ok(false), |row| row.flag("is_due"))? {
+        return Ok(nothing);
+    }
+    let purged = connection.transaction(|connection| {
+        let spared = now.saturating_sub(PURGE_GRACE_SECONDS);
+        let rows = connection.query(DUE, &[now.into(), spared.into(), PURGE_PASTES.into()])?;
+        let (mut endings, mut alive) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let (key, seen, expires_at) = (row.key("key")?, row.number("seen")?, row.number("expires_at")?);
+            if row.flag("slides")? && seen > spared {
+                alive.push((key.0, super::value::signed(seen)));
+                continue;
+            }
+            let reads_left =
+                row.int("reads_left")?.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left")));
+            let ended_at = if row.flag("slides")? { seen.max(expires_at) } else { expires_at };
+            endings.push(Ending { key, ended_at, end: End::by_expiry(reads_left.transpose()?) });
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        move_on(connection, alive)?;
+        let keeping = Keeping { receipts: limits.receipt_seconds > 0, unflushed: Touched::default() };
+        let deleted = if endings.is_empty() { 0 } else { ends::end(connection, &endings, keeping)? };
+        Ok(Some(Purged { settled: rows.len(), deleted }))
+    })?;
+    Ok(purged.unwrap_or(nothing))
+}
+
+fn move_on(connection: &mut Connection, mut alive: Vec<(i64, i64)>) -> Result<(), Fault> {
+    if alive.is_empty() {
+        return Ok(());
+    }
+    alive.sort_unstable();
+    let (keys, ends): (Vec<i64>, Vec<i64>) = alive.into_iter().unzip();
+    connection.query(MOVE_ON, &[Value::Ints(&keys), Value::Ints(&ends)]).map(|_| ())
+}
+
+/// Deletes submissions, tokens, guesses and receipts that are of no more use; how many rows of the fullest table.
+fn forget_some(connection: &mut Connection, now: UnixSeconds, limits: Limits) -> Result<usize, Fault> {
+    let oldest_kept = now.saturating_sub(limits.dedup_window_seconds);
+    let submissions = connection.change(FORGET_SUBMISSIONS, &[oldest_kept.into(), FORGET_ROWS.into()])?.len();
+    let expired_token = now.to_be_bytes();
+    let tokens = connection.change(FORGET_TOKENS, &[expired_token.as_slice().into(), FORGET_ROWS.into()])?.len();
+    let oldest_end = now.saturating_sub(limits.receipt_seconds);
+    let receipts = ends::forget_some(connection, now, oldest_end, FORGET_ROWS)?;
+    guesses::forget_some(connection, now)?;
+    Ok(submissions.max(tokens).max(receipts))
+}

@@ -1,0 +1,235 @@
+//! Reads of pastes with a limit: taken for good, or leased and then confirmed.
+//!
+//! Invariant: a paste gives out exactly as many reads and leases as it has, whichever server is asked: each is taken by one
+//! statement on its row, and committed before its content leaves. Whatever touches the leases of a paste has its row
+//! locked first. Must never give anything out of a commit whose outcome nobody knows.
+
+use super::super::model::{RowKey, SealedContent};
+use super::super::receipt::End;
+use super::connection::Connection;
+use super::ends::{self, Ending, Keeping};
+use super::fault::Fault;
+use super::pool::MOST_WAITING;
+use super::value::{Columns, malformed};
+use crate::at_rest::PIECE_BYTES;
+use crate::clock::UnixSeconds;
+use crate::crypto::Sha256Digest;
+use crate::spool::{MEMORY_BYTES, unnamed_file};
+use std::io::Write;
+use std::path::Path;
+use std::time::Instant;
+
+/// Leases that have run out, whose pastes are looked for at a time.
+const ENDED_LEASES: u64 = 100;
+/// Pieces of a large content fetched at a time: 1 MiB.
+const FETCHED_PIECES: u64 = 16;
+
+/// Notes a read where the flushed ones are.
+macro_rules! note_read {
+    ($from:literal) => {
+        concat!(
+            "INSERT INTO seen AS s (key, expires_at, reads, first_read_at, last_read_at) SELECT $1, $2, 1, $3, $3 ",
+            $from,
+            " ON CONFLICT (key) DO UPDATE SET reads = s.reads + 1, expires_at = greatest(s.expires_at, $2), \
+             first_read_at = coalesce(s.first_read_at, $3), last_read_at = $3"
+        )
+    };
+}
+
+const COUNT_DOWN: &str = "UPDATE paste SET reads_left = reads_left - 1 WHERE key = $1 AND reads_left > 0 \
+                          RETURNING reads_left, content, first_piece";
+const NOTE_READ: &str = note_read!("");
+const PIECES: &str = "SELECT data FROM piece WHERE content = $1 AND number >= $2 AND number < $3 ORDER BY number";
+const LEASE: &str = concat!(
+    "WITH taken AS (UPDATE paste SET reads_left = reads_left - 1 WHERE key = $1 AND reads_left > 0 RETURNING reads_left), \
+     noted AS (",
+    note_read!("FROM taken"),
+    "), kept AS (INSERT INTO lease (hash, key, expires_at) SELECT $4, $1, $5 FROM taken) SELECT reads_left FROM taken"
+);
+const FIND_LEASE: &str =
+    "SELECT p.reads_left FROM lease l JOIN paste p ON p.key = l.key WHERE l.hash = $1 AND l.key = $2";
+const IS_LEASED: &str =
+    "SELECT EXISTS (SELECT FROM lease WHERE hash = $1 AND key = $2 AND expires_at > $3) AS is_leased";
+const LOCK: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE";
+const LOCK_IF_FREE: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE SKIP LOCKED";
+const END_LEASE: &str = "DELETE FROM lease WHERE hash = $1 AND key = $2 AND expires_at > $3 RETURNING 1";
+const HAS_LEASES: &str = "SELECT EXISTS (SELECT FROM lease WHERE key = $1 AND expires_at > $2) AS is_leased";
+const RUN_OUT: &str = "SELECT key, max(expires_at) AS last_end FROM lease WHERE expires_at <= $1 GROUP BY key LIMIT $2";
+const END_RUN_OUT: &str = "DELETE FROM lease WHERE key = $1 AND expires_at <= $2 RETURNING 1";
+
+/// What a read is taken of, and by when.
+#[derive(Clone, Copy)]
+pub(super) struct Taking<'a> {
+    pub(super) key: RowKey,
+    /// Bytes of the content.
+    pub(super) size: u64,
+    /// Where a large content is kept until it has left.
+    pub(super) folder: &'a Path,
+    pub(super) now: UnixSeconds,
+    pub(super) keeping: Keeping,
+}
+
+/// Takes a read: the sealed content, or `None` where no read is left. The last one erases the paste, unless others hold
+/// leases of it.
+pub(super) fn take(connection: &mut Connection, taking: Taking<'_>) -> Result<Option<SealedContent>, Fault> {
+    let Taking { key, size, now, keeping, .. } = taking;
+    // Most are of one piece and read once: one statement, one commit.
+    if size <= PIECE_BYTES as u64
+        && let Some(piece) = ends::burn(connection, key, now, keeping)?
+    {
+        return Ok(Some(SealedContent::Memory(piece)));
+    }
+    connection.transaction(|connection| {
+        let rows = connection.query(COUNT_DOWN, &[key.into()])?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let first_piece = row.bytes("first_piece")?.unwrap_or_default();
+        let content = read_content(connection, row.key("content")?, first_piece, taking)?;
+        connection.query(NOTE_READ, &[key.into(), keeping.unflushed.expires_at.into(), now.into()])?;
+        if row.number("reads_left")? == 0 {
+            erase_if_used_up(connection, key, now, now, keeping)?;
+        }
+        Ok(Some(content))
+    })
+}
+
+fn read_content(
+    connection: &mut Connection,
+    content: RowKey,
+    first_piece: &[u8],
+    Taking { size, folder, .. }: Taking<'_>,
+) -> Result<SealedContent, Fault> {
+    let first = u64::from(!first_piece.is_empty());
+    if size <= MEMORY_BYTES as u64 {
+        let mut bytes = first_piece.to_vec();
+        fetch_pieces(connection, content, first, size, |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        return Ok(SealedContent::Memory(bytes));
+    }
+    let mut file = unnamed_file(folder)?;
+    file.write_all(first_piece)?;
+    fetch_pieces(connection, content, first, size, |piece| Ok(file.write_all(piece)?))?;
+    Ok(SealedContent::File(file))
+}
+
+/// Calls `each` with the pieces of a content of `size` bytes, from one of them on. As long as some come in time, the whole
+/// may last.
+fn fetch_pieces(
+    connection: &mut Connection,
+    content: RowKey,
+    first: u64,
+    size: u64,
+    mut each: impl FnMut(&[u8]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let pieces = size.div_ceil(PIECE_BYTES as u64);
+    let mut next = first;
+    while next < pieces {
+        let end = pieces.min(next + FETCHED_PIECES);
+        let rows = connection.query(PIECES, &[content.into(), next.into(), end.into()])?;
+        if rows.len() as u64 != end - next {
+            return Err(Fault::Failed(format!("pieces {next} to {end} of a content are not all there")));
+        }
+        rows.iter().try_for_each(|row| each(row.bytes("data")?.unwrap_or_default()))?;
+        connection.set_deadline(Instant::now() + MOST_WAITING);
+        next = end;
+    }
+    Ok(())
+}
+
+/// Takes a read for a lease; how many are left, `None` where none was.
+pub(super) fn lease(
+    connection: &mut Connection,
+    key: RowKey,
+    hash: &Sha256Digest,
+    expires_at: UnixSeconds,
+    now: UnixSeconds,
+    moved_to: UnixSeconds,
+) -> Result<Option<u32>, Fault> {
+    let values = [key.into(), moved_to.into(), now.into(), hash.into(), expires_at.into()];
+    read_left(&connection.change(LEASE, &values)?)
+}
+
+/// What is left of a paste of which somebody holds this lease, run out or not; `None` where nobody does.
+pub(super) fn find_lease(connection: &mut Connection, key: RowKey, hash: &Sha256Digest) -> Result<Option<u32>, Fault> {
+    read_left(&connection.query(FIND_LEASE, &[hash.into(), key.into()])?)
+}
+
+fn read_left(rows: &[tokio_postgres::Row]) -> Result<Option<u32>, Fault> {
+    let left = rows.first().map(|row| row.number("reads_left")).transpose()?;
+    left.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left"))).transpose()
+}
+
+/// Whether a row has this lease, and it has not run out.
+pub(super) fn is_leased(
+    connection: &mut Connection,
+    key: RowKey,
+    hash: &Sha256Digest,
+    now: UnixSeconds,
+) -> Result<bool, Fault> {
+    let rows = connection.query(IS_LEASED, &[hash.into(), key.into(), now.into()])?;
+    rows.first().map_or(Ok(false), |row| row.flag("is_leased"))
+}
+
+/// Ends a lease that has not run out, and erases its paste if that has neither reads nor other leases left; whether there was
+/// that lease.
+pub(super) fn end_lease(
+    connection: &mut Connection,
+    key: RowKey,
+    hash: &Sha256Digest,
+    now: UnixSeconds,
+    keeping: Keeping,
+) -> Result<bool, Fault> {
+    let ended = connection.transaction(|connection| {
+        let rows = connection.query(LOCK, &[key.into()])?;
+        if rows.is_empty() || connection.query(END_LEASE, &[hash.into(), key.into(), now.into()])?.is_empty() {
+            return Ok(None);
+        }
+        if read_left(&rows)? == Some(0) {
+            erase_if_used_up(connection, key, now, now, keeping)?;
+        }
+        Ok(Some(()))
+    })?;
+    Ok(ended.is_some())
+}
+
+/// Erases a paste without reads, whose row is locked, if it has no leases either.
+fn erase_if_used_up(
+    connection: &mut Connection,
+    key: RowKey,
+    ended_at: UnixSeconds,
+    now: UnixSeconds,
+    keeping: Keeping,
+) -> Result<(), Fault> {
+    let rows = connection.query(HAS_LEASES, &[key.into(), now.into()])?;
+    if !rows.first().map_or(Ok(false), |row| row.flag("is_leased"))? {
+        ends::end(connection, &[Ending { key, ended_at, end: End::Read }], keeping)?;
+    }
+    Ok(())
+}
+
+/// Ends some of the leases that have run out, each paste by itself; how many pastes there were.
+pub(super) fn end_some(
+    connection: &mut Connection,
+    now: UnixSeconds,
+    keeping: impl Fn(RowKey) -> Keeping,
+) -> Result<usize, Fault> {
+    let rows = connection.query(RUN_OUT, &[now.into(), ENDED_LEASES.into()])?;
+    let mut ended = 0;
+    for row in &rows {
+        let (key, last_end) = (row.key("key")?, row.number("last_end")?);
+        let done = connection.transaction(|connection| {
+            let rows = connection.query(LOCK_IF_FREE, &[key.into()])?;
+            if connection.query(END_RUN_OUT, &[key.into(), now.into()])?.is_empty() {
+                return Ok(None);
+            }
+            // Where there is no row, another server has it in its hands, or it has gone: its leases are of no use.
+            if rows.first().map(|row| row.int("reads_left")).transpose()?.flatten() == Some(0) {
+                erase_if_used_up(connection, key, last_end, now, keeping(key))?;
+            }
+            Ok(Some(()))
+        })?;
+        ended += usize::from(done.is_some());
+    }
+    Ok(ended)
+}

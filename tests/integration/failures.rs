@@ -1,0 +1,407 @@
+//! What breaks in a database that servers share: the primary, its standby, a server, the way between them.
+//!
+//! Invariant: what was acknowledged is there afterwards, what was given out or deleted is not, and no content was given out
+//! twice; every request is answered within ten seconds. Each test breaks a cluster of its own.
+
+use crate::cluster::{Cluster, programs};
+use crate::harness::{Folder, Paste, SOON, Server, refusal, wait_until};
+use crate::shared::Group;
+use crate::system::programs::skip;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Longer no request may wait, with some time for a busy machine to answer in.
+const MOST_WAITING: Duration = Duration::from_secs(12);
+
+/// Whether there is PostgreSQL here; if not, it is said.
+#[track_caller]
+fn has_postgres(test: &str) -> bool {
+    let found = programs().is_some();
+    if !found {
+        skip(test, "PostgreSQL 15 or newer (postgresql)");
+    }
+    found
+}
+
+/// An answer over a socket that may break at any moment; `None` if it did.
+fn exchange(authority: &str, head: &str, body: &str) -> Option<(u16, Vec<u8>)> {
+    let mut socket = TcpStream::connect(authority).ok()?;
+    socket.set_read_timeout(Some(SOON)).ok()?;
+    let length = body.len();
+    let request = format!("{head}Host: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    socket.write_all(request.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).ok()?;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()?;
+    let body = answer.split_off(end + 4);
+    // What was cut is no answer.
+    (body.len() == length).then_some((status, body))
+}
+
+/// What a load has done, and what is to be true of it in the end.
+#[derive(Default)]
+struct Ledger {
+    /// Acknowledged, with their contents.
+    kept: Mutex<Vec<(Paste, String)>>,
+    /// Deleted, or given out for the last time.
+    gone: Mutex<Vec<Paste>>,
+    given_out_twice: AtomicUsize,
+    acknowledged: AtomicUsize,
+    refused: AtomicUsize,
+    slowest: Mutex<Duration>,
+    is_over: AtomicBool,
+}
+
+impl Ledger {
+    fn ask(&self, authority: &str, head: &str, body: &str) -> Option<(u16, Vec<u8>)> {
+        let started = Instant::now();
+        let answer = exchange(authority, head, body);
+        let mut slowest = self.slowest.lock().unwrap();
+        *slowest = started.elapsed().max(*slowest);
+        match &answer {
+            Some((status, _)) if *status < 500 => self.acknowledged.fetch_add(1, Ordering::SeqCst),
+            _ => self.refused.fetch_add(1, Ordering::SeqCst),
+        };
+        answer
+    }
+
+    fn create(&self, authority: &str, headers: &str, content: &str) -> Option<Paste> {
+        let (status, body) = self.ask(authority, &format!("POST / HTTP/1.1\r\n{headers}"), content)?;
+        assert!(matches!(status, 201 | 503), "{status} {}", String::from_utf8_lossy(&body));
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let field = |name: &str| body[name].as_str().map(str::to_owned);
+        Some(Paste { id: field("id")?, delete_token: field("delete_token")? })
+    }
+
+    /// One paste after the other, on one server and then on the other: kept, deleted, or read once by two at once.
+    fn work(&self, authorities: &[String], worker: usize) {
+        for number in 0.. {
+            if self.is_over.load(Ordering::SeqCst) {
+                return;
+            }
+            let server = |at: usize| authorities[(number + at) % authorities.len()].as_str();
+            let content = format!("worker {worker} paste {number} ").repeat(1 + (number * 37) % 5000);
+            match number % 3 {
+                0 => {
+                    let Some(paste) = self.create(server(0), "", &content) else { continue };
+                    self.kept.lock().unwrap().push((paste, content));
+                }
+                1 => {
+                    let Some(paste) = self.create(server(0), "", &content) else { continue };
+                    let head = format!("DELETE /{} HTTP/1.1\r\nX-Delete-Token: {}\r\n", paste.id, paste.delete_token);
+                    if matches!(self.ask(server(1), &head, ""), Some((200, _))) {
+                        self.gone.lock().unwrap().push(paste);
+                    }
+                }
+                _ => {
+                    let burn = "X-Burn-After-Read: true\r\n";
+                    let Some(paste) = self.create(server(0), burn, &content) else { continue };
+                    self.burn(&paste, &content, [server(0), server(1)]);
+                }
+            }
+        }
+    }
+
+    /// Two readers at once.
+    fn burn(&self, paste: &Paste, content: &str, servers: [&str; 2]) {
+        let head = format!("GET /{}/raw HTTP/1.1\r\n", paste.id);
+        let answers = std::thread::scope(|scope| {
+            let readers = servers.map(|server| scope.spawn(|| self.ask(server, &head, "")));
+            readers.map(|reader| reader.join().unwrap())
+        });
+        let given =
+            |answer: &&Option<(u16, Vec<u8>)>| matches!(answer, Some((200, body)) if body == content.as_bytes());
+        match answers.iter().filter(given).count() {
+            0 => {}
+            1 => self.gone.lock().unwrap().push(paste.clone()),
+            _ => {
+                self.given_out_twice.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Puts servers under load while something happens to them. More must be acknowledged after it than before.
+    fn under_load(&self, servers: &[&Server], what_happens: impl FnOnce()) {
+        let authorities: Vec<String> = servers.iter().map(|server| server.authority()).collect();
+        let count = || self.acknowledged.load(Ordering::SeqCst);
+        let wait_for_more = |what: &str| {
+            let before = count();
+            wait_until(what, 2 * SOON, || count() > before + 100);
+        };
+        std::thread::scope(|scope| {
+            for worker in 0..8 {
+                let authorities = &authorities;
+                scope.spawn(move || self.work(authorities, worker));
+            }
+            wait_for_more("the load has begun");
+            what_happens();
+            wait_for_more("the load goes on");
+            self.is_over.store(true, Ordering::SeqCst);
+        });
+    }
+
+    /// Looks at everything once more.
+    #[track_caller]
+    fn check(&self, server: &Server) {
+        let (kept, gone) = (self.kept.lock().unwrap(), self.gone.lock().unwrap());
+        assert!(kept.len() > 20 && gone.len() > 20, "{} kept, {} gone", kept.len(), gone.len());
+        for (paste, content) in kept.iter() {
+            server.get(&paste.raw()).expect_status(200).expect_body(content.as_str());
+        }
+        for paste in gone.iter() {
+            server.get(&paste.raw()).expect_code(404, "not_found");
+        }
+        assert_eq!(self.given_out_twice.load(Ordering::SeqCst), 0);
+        let slowest = *self.slowest.lock().unwrap();
+        assert!(slowest < MOST_WAITING, "somebody waited {slowest:?}");
+    }
+}
+
+#[test]
+fn a_primary_that_is_killed_and_comes_back_has_all_that_was_acknowledged() {
+    if !has_postgres("a killed primary") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let group = Group::on(&cluster, 2, &[]);
+    let (one, other) = group.pair();
+    let ledger = Ledger::default();
+    ledger.under_load(&[one, other], || {
+        cluster.kill_primary();
+        one.get("/health").expect_status(503);
+        cluster.restart_primary();
+    });
+    ledger.check(other);
+    assert!(ledger.refused.load(Ordering::SeqCst) > 0);
+    one.get("/health").expect_status(200);
+}
+
+#[test]
+fn a_standby_that_is_promoted_has_all_that_was_acknowledged() {
+    if !has_postgres("a promoted standby") {
+        return;
+    }
+    let cluster = Cluster::start_with_standby();
+    let group = Group::on(&cluster, 2, &[]);
+    let (one, other) = group.pair();
+    let ledger = Ledger::default();
+    ledger.under_load(&[one, other], || {
+        cluster.kill_primary();
+        cluster.promote_standby();
+    });
+    // No server was started again.
+    ledger.check(one);
+}
+
+#[test]
+fn a_server_that_is_killed_takes_nothing_with_it() {
+    if !has_postgres("a killed server") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let mut group = Group::on(&cluster, 3, &[]);
+    let mut victim = group.servers.pop().unwrap();
+    let survivors = group.pair();
+    let ledger = Ledger::default();
+    let authorities = [survivors.0.authority(), survivors.1.authority(), victim.authority()];
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (ledger, authorities) = (&ledger, &authorities);
+            scope.spawn(move || ledger.work(authorities, worker));
+        }
+        let count = || ledger.acknowledged.load(Ordering::SeqCst);
+        wait_until("the load has begun", SOON, || count() > 200);
+        victim.kill();
+        let before = count();
+        wait_until("the others go on", SOON, || count() > before + 200);
+        ledger.is_over.store(true, Ordering::SeqCst);
+    });
+    ledger.check(survivors.0);
+}
+
+#[test]
+fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
+    if !has_postgres("a lost standby") {
+        return;
+    }
+    let cluster = Cluster::start_with_standby();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let (kept, once) = (server.paste("kept"), server.post("once").header("X-Burn-After-Read", "1").created());
+    cluster.stop_standby();
+    let started = Instant::now();
+    let (create, burn) = std::thread::scope(|scope| {
+        let create = scope.spawn(|| server.post("not confirmed").send());
+        let burn = scope.spawn(|| server.get(&once.raw()));
+        // Reads wait for nobody.
+        server.get(&kept.raw()).expect_status(200).expect_body("kept");
+        (create.join().unwrap(), burn.join().unwrap())
+    });
+    assert!(started.elapsed() < MOST_WAITING, "{:?}", started.elapsed());
+    assert!(create.expect_code(503, "busy").retry_after() > 0);
+    burn.expect_code(503, "busy");
+    cluster.start_standby();
+    server.post("confirmed").created();
+    // Burnt or not: it is given out once at most.
+    let given = (0..3).filter(|_| server.get(&once.raw()).status == 200).count();
+    assert!(given <= 1, "given out {given} times");
+}
+
+#[test]
+fn a_commit_that_was_only_warned_about_is_no_commit() {
+    if !has_postgres("a cancelled wait for the standby") {
+        return;
+    }
+    let cluster = Cluster::start_with_standby();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let once = server.post("once").header("X-Burn-After-Read", "1").created();
+    cluster.stop_standby();
+    let is_over = AtomicBool::new(false);
+    let answers = std::thread::scope(|scope| {
+        let create = scope.spawn(|| server.post("warned about").send());
+        let burn = scope.spawn(|| server.get(&once.raw()));
+        // The operator loses patience: PostgreSQL says that it committed, and warns that the standby has not.
+        scope.spawn(|| {
+            wait_until("both are answered", SOON, || {
+                let waiting = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
+                cluster.sql("postgres", waiting);
+                is_over.load(Ordering::SeqCst)
+            });
+        });
+        let answers = [create.join().unwrap(), burn.join().unwrap()];
+        is_over.store(true, Ordering::SeqCst);
+        answers
+    });
+    for answer in answers {
+        answer.expect_code(503, "busy");
+    }
+    assert!(server.log().contains("warned about"), "{}", server.log());
+}
+
+#[test]
+fn a_frozen_primary_holds_nobody_up_for_long() {
+    if !has_postgres("a frozen primary") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let paste = server.paste("there");
+    cluster.freeze_primary();
+    let started = Instant::now();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = |number: usize| {
+            if number.is_multiple_of(2) { server.get(&paste.raw()) } else { server.post(format!("{number}")).send() }
+        };
+        let askers: Vec<_> = (0..40).map(|number| scope.spawn(move || ask(number))).collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect()
+    });
+    assert!(started.elapsed() < MOST_WAITING, "{:?}", started.elapsed());
+    for answer in answers {
+        answer.expect_code(503, "busy");
+    }
+    cluster.thaw_primary();
+    wait_until("it is served again", SOON, || server.get(&paste.raw()).status == 200);
+    server.post("and creates").created();
+}
+
+#[test]
+fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
+    if !has_postgres("unsafe settings") {
+        return;
+    }
+    let home = Folder::new();
+    let pepper = home.join("pepper");
+    let refused = |url: &str| {
+        let variables = [("FLASKPASTE_DB", url), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
+        let line = refusal(home.path(), &variables, &[], 1);
+        let (_, rest) = url.split_once("flaskpaste:").unwrap();
+        let (password, _) = rest.split_once('@').unwrap();
+        assert!(!line.contains(password), "{line}");
+        line
+    };
+    let standby = Cluster::start_with_standby();
+    let url = standby.database("refused");
+    let (_, hosts) = url.rsplit_once('@').unwrap();
+    let only_standby = url.replace(hosts, &format!("127.0.0.1:{}/refused", standby.standby_port()));
+    let line = refused(&only_standby);
+    assert!(line.contains("standby"), "{line}");
+    for (setting, named) in [
+        ("synchronous_commit = local", "synchronous_commit is local"),
+        ("synchronous_commit = off", "synchronous_commit is off"),
+        ("synchronous_commit = remote_write", "synchronous_commit is remote_write"),
+        ("synchronous_commit = on", ""),
+        ("full_page_writes = off", "full_page_writes is off"),
+    ] {
+        standby.set(setting);
+        if !named.is_empty() {
+            let line = refused(&url);
+            assert!(line.contains(named), "{setting}: {line}");
+        }
+    }
+    drop(standby);
+    let unsafe_cluster = Cluster::start_with(&["fsync = off"]);
+    let line = refused(&unsafe_cluster.database("refused"));
+    assert!(line.contains("fsync is off"), "{line}");
+    assert!(!pepper.exists(), "nothing was made");
+    let nobody = refused("postgres://flaskpaste:secret-of-nobody@127.0.0.1:1/refused");
+    assert!(nobody.contains("onnection refused"), "{nobody}");
+}
+
+#[test]
+fn nothing_is_readable_in_the_cluster_without_the_link() {
+    if !has_postgres("a cluster at rest") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let secret = "what nobody else may read ".repeat(40);
+    let live = server.post(secret.clone()).header("X-Filename", "a-telling-name.txt").created();
+    let burnt = server.post(secret.clone()).header("X-Burn-After-Read", "1").created();
+    server.get(&burnt.raw()).expect_status(200);
+    let large = server.paste(secret.repeat(300));
+    let protected = server.post(secret.clone()).header("X-Paste-Password", "swordfish-swordfish").created();
+    server.request("GET", &protected.raw()).header("X-Paste-Password", "wrong-guess-wrong").send().expect_status(403);
+    // A row of the same name: the server's log tells the key of what it refuses.
+    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    for sql in ["insert into paste select * from paste limit 1", "select 1/0"] {
+        let refused = std::panic::catch_unwind(|| cluster.sql(&database, sql));
+        assert!(refused.is_err());
+    }
+    cluster.sql("postgres", "checkpoint");
+    let needles = [
+        "what nobody else may read",
+        "a-telling-name",
+        "swordfish",
+        "wrong-guess",
+        &live.id,
+        &burnt.id,
+        &large.id,
+        &protected.id,
+        &live.delete_token,
+    ];
+    let (mut folders, mut files) = (vec![cluster.folder().to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let Ok(bytes) = std::fs::read(entry.path()) else { continue };
+            files += 1;
+            let text = String::from_utf8_lossy(&bytes);
+            for needle in needles {
+                assert!(!text.contains(needle), "{needle:?} is in {}", entry.path().display());
+            }
+        }
+    }
+    assert!(files > 100, "{files} files were looked at");
+}

@@ -1,0 +1,315 @@
+//! Several servers on one PostgreSQL database: what they count and decide together.
+//!
+//! Invariant: each test has a database of its own, in the cluster that all share; what stops or breaks a cluster is in
+//! failures.rs. Must never depend on which of the servers was first.
+
+use crate::cluster::{Cluster, programs};
+use crate::harness::{Folder, Paste, SOON, Server, refusal, unix_now, wait_until};
+use crate::response::Response;
+use crate::system::programs::skip;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Barrier};
+
+/// Servers on one database.
+pub struct Group {
+    pub folder: Arc<Folder>,
+    url: String,
+    pepper: PathBuf,
+    pub servers: Vec<Server>,
+}
+
+impl Group {
+    /// So many servers on a new database of the cluster; `None` where there is no PostgreSQL, which is said.
+    #[track_caller]
+    pub fn start(test: &str, servers: usize, variables: &[(&str, &str)]) -> Option<Self> {
+        if programs().is_none() {
+            skip(test, "PostgreSQL 15 or newer (postgresql)");
+            return None;
+        }
+        Some(Self::on(Cluster::shared(), servers, variables))
+    }
+
+    /// The same on a cluster of one's own.
+    #[track_caller]
+    pub fn on(cluster: &Cluster, servers: usize, variables: &[(&str, &str)]) -> Self {
+        let folder = Arc::new(Folder::new());
+        let name = folder.path().file_name().unwrap().to_str().unwrap().replace('-', "_");
+        let (url, pepper) = (cluster.database(&name), folder.join("pepper"));
+        let mut group = Self { folder, url, pepper, servers: Vec::new() };
+        for _ in 0..servers {
+            group.add(variables);
+        }
+        group
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Starts another server.
+    #[track_caller]
+    pub fn add(&mut self, variables: &[(&str, &str)]) {
+        let all = [&self.variables()[..], variables].concat();
+        let server = Server::start_in(Arc::clone(&self.folder), &all);
+        self.servers.push(server);
+    }
+
+    /// What names the database and its pepper.
+    pub fn variables(&self) -> [(&str, &str); 2] {
+        [("FLASKPASTE_DB", &self.url), ("FLASKPASTE_PEPPER_FILE", self.pepper.to_str().unwrap())]
+    }
+
+    pub fn pair(&self) -> (&Server, &Server) {
+        (&self.servers[0], &self.servers[1])
+    }
+}
+
+fn burn(server: &Server, content: &str) -> Paste {
+    server.post(content).header("X-Burn-After-Read", "true").created()
+}
+
+/// Has threads do something on each server at once; what each came to.
+fn race<T: Send>(group: &Group, threads: usize, work: impl Fn(&Server, usize) -> T + Sync) -> Vec<T> {
+    let barrier = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..threads)
+            .map(|number| {
+                let (barrier, work) = (&barrier, &work);
+                let server = &group.servers[number % group.servers.len()];
+                scope.spawn(move || {
+                    barrier.wait();
+                    work(server, number)
+                })
+            })
+            .collect();
+        runners.into_iter().map(|runner| runner.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn what_one_server_stores_the_others_have_at_once() {
+    let Some(group) = Group::start("pastes on two servers", 2, &[]) else { return };
+    let (one, other) = group.pair();
+    for size in [0, 1, 65_536, 65_537, 3_000_000] {
+        let content: Vec<u8> = (0..=size).map(|number| u8::try_from(number % 251).unwrap()).collect();
+        let paste = one.paste(content.clone());
+        assert_eq!(paste.id.len(), 32, "ids are long by default");
+        other.get(&paste.raw()).expect_status(200).expect_body(&content);
+        let end = content.len() - 1;
+        let part = other.request("GET", &paste.raw()).header("Range", format!("bytes={end}-")).send();
+        part.expect_status(206).expect_body(&content[end..]);
+    }
+}
+
+#[test]
+fn a_burn_has_one_winner_across_servers() {
+    let Some(group) = Group::start("burns on two servers", 2, &[]) else { return };
+    for content in ["small".to_owned(), "x".repeat(300_000), "y".repeat(2_000_000)] {
+        for _ in 0..4 {
+            let paste = burn(&group.servers[0], &content);
+            let answers = race(&group, 8, |server, _| server.get(&paste.raw()));
+            let winners: Vec<&Response> = answers.iter().filter(|answer| answer.status == 200).collect();
+            assert_eq!(winners.len(), 1);
+            assert!(winners[0].body == content.as_bytes());
+            assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 404)));
+        }
+    }
+}
+
+#[test]
+fn reads_and_leases_across_servers_are_as_many_as_there_are() {
+    let Some(group) = Group::start("leases on two servers", 2, &[]) else { return };
+    for reads in [1, 2, 5] {
+        let paste = group.servers[0].post("counted").header("X-Reads", reads.to_string()).created();
+        let answers = race(&group, 12, |server, number| {
+            if number % 4 < 2 {
+                server.get(&paste.raw())
+            } else {
+                server.request("POST", &format!("/{}/lease", paste.id)).send()
+            }
+        });
+        assert_eq!(answers.iter().filter(|answer| matches!(answer.status, 200 | 201)).count(), reads, "of {reads}");
+        // A lease of one server is one of the other, too.
+        for answer in answers.iter().filter(|answer| answer.status == 201) {
+            let lease = answer.json()["lease"].as_str().unwrap().to_owned();
+            for server in &group.servers {
+                let read = server.request("GET", &paste.raw()).header("X-Lease", &lease).send();
+                read.expect_status(200).expect_body("counted");
+            }
+            let confirm =
+                |server: &Server| server.request("DELETE", &paste.path()).header("X-Lease", &lease).send().status;
+            assert_eq!((confirm(&group.servers[1]), confirm(&group.servers[0])), (200, 404));
+        }
+        group.servers[0].get(&paste.path()).expect_code(404, "not_found");
+    }
+}
+
+#[test]
+fn a_proof_of_work_token_buys_one_paste_across_servers() {
+    let production = [("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "4")];
+    let Some(group) = Group::start("proof of work on two servers", 2, &production) else { return };
+    for _ in 0..5 {
+        let challenge = group.servers[0].get("/challenge").expect_status(200).json();
+        let (token, solution) = (challenge["token"].as_str().unwrap(), solution(&challenge));
+        let answers = race(&group, 8, |server, number| {
+            let request = server.post(format!("paste {number}")).header("X-PoW-Token", token);
+            request.header("X-PoW-Solution", &solution).send()
+        });
+        let made = answers.iter().filter(|answer| answer.status == 201).count();
+        assert_eq!(made, 1);
+        for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+            answer.expect_code(400, "pow_reused");
+        }
+    }
+}
+
+/// The first number that solves a challenge of four bits.
+fn solution(challenge: &Value) -> String {
+    let nonce = challenge["nonce"].as_str().unwrap();
+    let solves = |number: &String| Sha256::digest(format!("{nonce}:{number}").as_bytes())[0] < 16;
+    (0..=u32::MAX).map(|number| number.to_string()).find(solves).unwrap()
+}
+
+#[test]
+fn duplicates_are_counted_together() {
+    let Some(group) = Group::start("duplicates on two servers", 2, &[]) else { return };
+    let answers = race(&group, 12, |server, _| server.post("the same").send());
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
+    for answer in answers.into_iter().filter(|answer| answer.status != 201) {
+        answer.expect_code(429, "duplicate").expect_field("count", 4);
+    }
+    // What few may read is not counted.
+    assert!(
+        race(&group, 8, |server, _| server.post("the same").header("X-Burn-After-Read", "true").send().status)
+            .iter()
+            .all(|status| *status == 201)
+    );
+}
+
+#[test]
+fn guesses_are_counted_together() {
+    let Some(group) = Group::start("guesses on two servers", 2, &[]) else { return };
+    let paste = group.servers[0].post("protected").header("X-Paste-Password", "right").created();
+    let guess = |server: &Server, password: &str| {
+        server.request("GET", &paste.raw()).header("X-Paste-Password", password).send()
+    };
+    let mut made = 0;
+    for number in 0..20 {
+        let answer = guess(&group.servers[number % 2], &format!("wrong {number}"));
+        made += usize::from(answer.status == 403);
+        assert!(matches!(answer.status, 403 | 429), "{}", answer.status);
+        if answer.status == 429 {
+            break;
+        }
+    }
+    assert!((5..9).contains(&made), "{made} guesses on two servers, as on one");
+    // The right one is let in once its turn has come.
+    wait_until("the password is let in", SOON, || guess(&group.servers[1], "right").status == 200);
+}
+
+#[test]
+fn deletes_and_changes_are_seen_by_all_at_once() {
+    let Some(group) = Group::start("changes on two servers", 2, &[]) else { return };
+    let (one, other) = group.pair();
+    let paste = one.paste("first");
+    let change = |server: &Server, method: &str, path: &str, body: &str| {
+        let request = server.request(method, path).header("X-Delete-Token", &paste.delete_token);
+        request.body(body).send().expect_status(200)
+    };
+    for _ in 0..3 {
+        other.get(&paste.raw()).expect_body("first");
+    }
+    change(one, "PUT", &paste.raw(), "second");
+    other.get(&paste.raw()).expect_body("second");
+    change(other, "PUT", &paste.raw(), &"z".repeat(200_000));
+    one.get(&paste.raw()).expect_body("z".repeat(200_000));
+    let expires_at = unix_now() + 3;
+    let patch = one.request("PATCH", &paste.path()).header("X-Delete-Token", &paste.delete_token);
+    patch.header("X-Expiry", "3").body("").send().expect_status(200);
+    let told = other.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
+    assert!((expires_at..expires_at + 2).contains(&told));
+    let deleted = one.paste("deleted");
+    other.get(&deleted.raw()).expect_status(200);
+    let delete = other.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token);
+    delete.send().expect_status(200);
+    one.get(&deleted.raw()).expect_code(404, "not_found");
+    // An operator's block is one of all.
+    let bad = one.paste("refused content");
+    assert!(other.run(&["block", &bad.id]).status.success());
+    one.get(&bad.raw()).expect_code(404, "not_found");
+    one.post("refused content").send().expect_code(403, "blocked");
+}
+
+#[test]
+fn a_read_on_one_server_keeps_a_paste_alive_on_the_others() {
+    let expiry = [("FLASKPASTE_EXPIRY", "4")];
+    let Some(group) = Group::start("expiry on two servers", 2, &expiry) else { return };
+    let (one, other) = group.pair();
+    let (kept, left) = (one.paste("kept"), one.paste("left"));
+    let started = unix_now();
+    wait_until("three lifetimes have passed", SOON, || {
+        one.get(&kept.raw()).expect_status(200);
+        unix_now() > started + 12
+    });
+    other.get(&kept.raw()).expect_status(200).expect_body("kept");
+    other.get(&left.raw()).expect_code(404, "not_found");
+}
+
+#[test]
+fn receipts_count_the_reads_of_all_servers() {
+    let expiry = [("FLASKPASTE_EXPIRY", "8")];
+    let Some(group) = Group::start("receipts on two servers", 2, &expiry) else { return };
+    let (one, other) = group.pair();
+    let paste = one.paste("read on both");
+    one.get(&paste.raw()).expect_status(200);
+    other.get(&paste.raw()).expect_status(200);
+    let status = |server: &Server| {
+        let request = server.request("GET", &format!("/{}/status", paste.id));
+        request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()
+    };
+    wait_until("each knows of the other's read", SOON, || {
+        [one, other].iter().all(|server| status(server)["reads"] == 2)
+    });
+    other.get(&paste.raw()).expect_status(200);
+    let delete = one.request("DELETE", &paste.path()).header("X-Delete-Token", &paste.delete_token);
+    delete.send().expect_status(200);
+    // The last read was in the other server's memory when the paste ended.
+    wait_until("the receipt has all three", SOON, || status(one)["reads"] == 3);
+    assert_eq!(status(other)["state"], "deleted");
+}
+
+#[test]
+fn ten_servers_start_at_once_on_an_empty_database() {
+    let Some(mut group) = Group::start("ten servers at once", 0, &[]) else { return };
+    let servers: Vec<Server> = std::thread::scope(|scope| {
+        let start = || Server::start_in(Arc::clone(&group.folder), &group.variables());
+        let starters: Vec<_> = (0..10).map(|_| scope.spawn(start)).collect();
+        starters.into_iter().map(|starter| starter.join().unwrap()).collect()
+    });
+    group.servers = servers;
+    let paste = group.servers[0].paste("for all");
+    for server in &group.servers {
+        server.get(&paste.raw()).expect_body("for all");
+    }
+}
+
+#[test]
+fn a_database_is_opened_with_its_own_pepper_alone() {
+    let Some(group) = Group::start("peppers", 1, &[]) else { return };
+    let home = Folder::new();
+    let other = home.join("other");
+    std::fs::write(&other, "ab".repeat(32)).unwrap();
+    std::fs::set_permissions(&other, Permissions::from_mode(0o600)).unwrap();
+    let refused = |pepper: &str| {
+        let variables = [("FLASKPASTE_DB", group.url()), ("FLASKPASTE_PEPPER_FILE", pepper)];
+        refusal(home.path(), &variables, &[], 1)
+    };
+    assert!(refused(other.to_str().unwrap()).contains("another pepper"));
+    let missing = home.join("missing");
+    assert!(refused(missing.to_str().unwrap()).contains("there is no"));
+    assert!(!missing.exists(), "no other pepper is made");
+}
