@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build lint test test-quick check bench attack soak fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench attack soak failover fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +16,9 @@ help: ## list the targets
 run: build ## build and serve on 127.0.0.1:5000
 	$(TARGET)/release/flaskpaste
 
-# Each with its own feature alone, so that neither program has the other's crates.
+# Each with its own feature alone, so that no program has the others' crates.
 SERVER = --locked --bin flaskpaste
+SHARED = --locked --bin flaskpaste-postgres --no-default-features --features postgres
 CLIENT = --locked --bin fpaste --no-default-features --features client
 
 build: ## build the optimised binaries, target/release/flaskpaste and fpaste
@@ -25,10 +26,16 @@ build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(CLIENT)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste $(TARGET)/release/fpaste
 
+postgres: ## build target/release/flaskpaste-postgres, for any number of servers on PostgreSQL (docs/scaling.md)
+	$(CARGO) build --release $(SHARED)
+	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste-postgres
+
 lint: ## format, lints with warnings as errors, each program alone, the crates (cargo-deny, if it is installed)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features client -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features client,postgres -- -D warnings
 	$(CARGO) clippy $(SERVER) -- -D warnings
+	$(CARGO) clippy $(SHARED) -- -D warnings
 	$(CARGO) clippy $(CLIENT) -- -D warnings
 	sh contrib/check-dependencies.sh
 	sh contrib/check-crates.sh
@@ -41,7 +48,11 @@ test: ## run the whole test suite; what it skips is said, and with CI set a fail
 test-quick: ## the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
-check: lint test ## lint, then test
+# The unit tests hold both engines to one suite; of the others, those that need the embedded one's files run with it here, too.
+test-postgres: ## the test suite with every server on PostgreSQL, and what breaks there (needs postgresql)
+	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres
+
+check: lint test test-postgres ## lint, then both test runs
 
 bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
@@ -51,6 +62,9 @@ attack: build ## attack a server on a bare port and measure what others notice (
 
 soak: build ## minutes of mixed load, burn races and kills under writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
 	$(PYTHON) tests/attack/soak.py $(TARGET)/release/flaskpaste
+
+failover: postgres ## kill the leader of a Patroni cluster under load (needs patroni etcd-server haproxy nginx postgresql)
+	$(PYTHON) tests/failover/failover.py $(TARGET)/release/flaskpaste-postgres
 
 FUZZ_SECONDS ?= 60
 FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target $(STATIC_TARGET)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `cargo deny check` by deny.toml: licences, bans, sources, advisories. What cannot be checked here is said loudly.
+# `cargo deny check` by deny.toml, and by contrib/deny-postgres.toml for that program: licences, bans, sources, advisories. What cannot be checked here is said loudly.
 set -eu
 
 loudly() {
@@ -16,12 +16,14 @@ if ! cargo deny --version >/dev/null 2>&1; then
 fi
 
 cargo deny --locked check licenses bans sources
+cargo deny --locked --config contrib/deny-postgres.toml check licenses bans sources
 
 # The database of advisories is a repository on GitHub, which a machine that builds may be unable to reach although it has
 # all that it builds from. Nothing in the tree is the worse for it, so it is no failure, with CI set neither. A host that
 # does not answer must not hold up the rest.
 if timeout 120 cargo deny fetch db; then
     cargo deny --locked --offline check advisories
+    cargo deny --locked --offline --config contrib/deny-postgres.toml check advisories
 else
     loudly "the advisories of RustSec and whether a crate was yanked: https://github.com/RustSec/advisory-db cannot be" \
         "reached. Run make lint again where it can be."

@@ -14,6 +14,8 @@ mod error;
 mod inactivity;
 mod makers;
 mod model;
+#[cfg(feature = "postgres")]
+mod moved;
 mod operators;
 mod pepper;
 #[cfg(feature = "postgres")]
@@ -30,6 +32,8 @@ pub use model::{
     Action, Created, Deleted, Duplicate, Handle, Lease, Listed, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Protection,
     Stats, TokenRecord,
 };
+#[cfg(feature = "postgres")]
+pub use moved::Imported;
 pub use operators::Found;
 #[cfg(feature = "postgres")]
 pub use postgres::Address;
@@ -428,6 +432,21 @@ impl Store {
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
         self.engine.backup(target)
     }
+}
+
+/// Moves what is in the SQLite database of a single machine, which nobody else may have open, into one on PostgreSQL.
+///
+/// # Errors
+/// One line for the operator; what was moved until then stays, and is skipped the next time.
+#[cfg(feature = "postgres")]
+pub fn import(source: &Path, target: &Address, pepper_file: &Path, limits: Limits) -> Result<Imported, StoreError> {
+    // First, so that no pepper is made for the other that could not open what this one has.
+    let (export, pepper) = sqlite::Export::open(source, pepper_file)?;
+    let (postgres, other) = postgres::Postgres::open(target, pepper_file, limits, Role::Server)?;
+    if !crypto::equal(&pepper.own_mark(), &other.own_mark()) {
+        return Err(StoreError::Failed("the two databases have different peppers; nothing was moved".into()));
+    }
+    postgres.import(&export)
 }
 
 impl Paste {

@@ -13,6 +13,7 @@ mod fault;
 mod flush;
 mod guesses;
 mod housekeeping;
+mod import;
 mod operators;
 mod pool;
 mod queries;
@@ -29,8 +30,10 @@ use super::model::{
     Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
     TokenRecord,
 };
+use super::moved::Imported;
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sealing::Pepper;
+use super::sqlite::Export;
 use super::{Limits, Role, StoreError};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::crypto::{self, Sha256Digest};
@@ -109,6 +112,11 @@ impl Postgres {
         let shared = Arc::new(Shared { pool, limits, clock: InactivityClock::default() });
         let housekeeper = (role == Role::Server).then(|| Housekeeper::start(Arc::clone(&shared))).transpose()?;
         Ok((Self { shared, quota: Quota::of(limits.max_db_bytes), housekeeper: Mutex::new(housekeeper) }, pepper))
+    }
+
+    /// Takes over all that another engine's database has.
+    pub(super) fn import(&self, export: &Export) -> Result<Imported, StoreError> {
+        import::import(&self.shared.pool, export, unix_now())
     }
 
     fn with<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {

@@ -5,6 +5,8 @@
 
 mod backup;
 mod changes;
+#[cfg(feature = "postgres")]
+mod export;
 mod files;
 mod housekeeping;
 mod location;
@@ -18,6 +20,8 @@ mod transaction;
 mod upgrade;
 mod writer;
 
+#[cfg(feature = "postgres")]
+pub(super) use export::Export;
 pub use location::Location;
 
 use super::inactivity::{FLUSH_INTERVAL, InactivityClock};

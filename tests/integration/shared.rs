@@ -4,7 +4,7 @@
 //! failures.rs. Must never depend on which of the servers was first.
 
 use crate::cluster::{Cluster, programs};
-use crate::harness::{Folder, Paste, SOON, Server, refusal, unix_now, wait_until};
+use crate::harness::{Folder, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use crate::response::Response;
 use crate::system::programs::skip;
 use serde_json::Value;
@@ -312,4 +312,93 @@ fn a_database_is_opened_with_its_own_pepper_alone() {
     let missing = home.join("missing");
     assert!(refused(missing.to_str().unwrap()).contains("there is no"));
     assert!(!missing.exists(), "no other pepper is made");
+}
+
+#[test]
+fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
+    let Some(mut group) = Group::start("an import", 0, &[]) else { return };
+    let mut old = Server::embedded(&[("FLASKPASTE_LEASE_TTL", "3600")]);
+    let (plain, large) = (old.paste("plain"), old.paste("x".repeat(300_000)));
+    let protected = old.post("protected").header("X-Paste-Password", "right").created();
+    let counted = old.post("three times").header("X-Reads", "3").created();
+    let replaced = old.paste("before");
+    let replace = old.request("PUT", &replaced.raw()).header("X-Delete-Token", &replaced.delete_token);
+    replace.body("y".repeat(100_000)).send().expect_status(200);
+    let ended = old.paste("ended");
+    let delete = old.request("DELETE", &ended.path()).header("X-Delete-Token", &ended.delete_token);
+    delete.send().expect_status(200);
+    let bad = old.paste("refused content");
+    assert!(old.run(&["block", &bad.id]).status.success());
+    let token = old.run(&["token", "add", "ci"]).stdout;
+    let token = String::from_utf8(token).unwrap().trim().to_owned();
+    let owned = old.post("owned").header("Authorization", format!("Bearer {token}")).created();
+    let lease = old.request("POST", &format!("/{}/lease", counted.id)).send().expect_status(201).json();
+    old.get(&plain.raw()).expect_status(200);
+    let source = old.database();
+
+    // The pepper of the one is that of the others.
+    std::fs::copy(old.pepper(), group.folder.join("pepper")).unwrap();
+    let source = source.to_str().unwrap();
+    let import = |group: &Group| run(group.folder.path(), &group.variables(), &["import", source]);
+    let refused = import(&group);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("another process has it open"), "{said}");
+    old.stop();
+    let imported = import(&group);
+    let said = String::from_utf8([imported.stdout, imported.stderr].concat()).unwrap();
+    assert!(imported.status.success() && said.contains("pastes              6 ("), "{said}");
+    // Again, it finds all of them there.
+    let again = String::from_utf8(import(&group).stdout).unwrap();
+    assert!(again.contains("pastes              0 (0 bytes), 6 were there already"), "{again}");
+    assert!(again.contains("receipts            0") && again.contains("lines in the log    0"), "{again}");
+
+    group.add(&[("FLASKPASTE_LEASE_TTL", "3600")]);
+    let server = &group.servers[0];
+    server.get(&plain.raw()).expect_status(200).expect_body("plain");
+    server.get(&large.raw()).expect_status(200).expect_body("x".repeat(300_000));
+    server.get(&replaced.raw()).expect_status(200).expect_body("y".repeat(100_000));
+    server.get(&protected.raw()).expect_code(401, "password_required");
+    let right = server.request("GET", &protected.raw()).header("X-Paste-Password", "right").send();
+    right.expect_status(200).expect_body("protected");
+    let leased = server.request("GET", &counted.raw()).header("X-Lease", lease["lease"].as_str().unwrap()).send();
+    leased.expect_status(200).expect_body("three times");
+    for _ in 0..2 {
+        server.get(&counted.raw()).expect_status(200);
+    }
+    server.get(&counted.raw()).expect_code(404, "not_found");
+    let status = |paste: &Paste| {
+        let request = server.request("GET", &format!("/{}/status", paste.id));
+        request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()
+    };
+    assert_eq!((&status(&ended)["state"], &status(&plain)["reads"]), (&"deleted".into(), &2.into()));
+    server.post("refused content").send().expect_code(403, "blocked");
+    let own = server.request("GET", "/pastes").header("Authorization", format!("Bearer {token}")).send();
+    assert_eq!(own.expect_status(200).json()["pastes"][0]["id"], owned.id);
+    let log = String::from_utf8(server.run(&["log"]).stdout).unwrap();
+    assert!(log.contains("token add ci") && log.contains("block "), "{log}");
+    assert_eq!(server.paste("new").id.len(), 32);
+}
+
+#[test]
+fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
+    let Some(group) = Group::start("commands on PostgreSQL", 1, &[]) else { return };
+    let server = &group.servers[0];
+    let paste = server.paste("told of");
+    let said = |arguments: &[&str]| {
+        let output = server.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(said(&["stats"]).contains("pastes              1"));
+    assert_eq!(said(&["health"]), "healthy\n");
+    assert_eq!(said(&["purge"]), "0 expired pastes deleted\n");
+    let handle = server.get(&paste.path()).json()["handle"].clone();
+    assert!(said(&["list"]).contains(handle.as_str().unwrap_or(&paste.id[..0])));
+    said(&["delete", &paste.id]);
+    server.get(&paste.raw()).expect_code(404, "not_found");
+    let backup = server.run(&["backup", "copy.db"]);
+    let refusal = String::from_utf8(backup.stderr).unwrap();
+    assert_eq!(backup.status.code(), Some(1));
+    assert!(refusal.contains("pg_dump") && refusal.contains("pgBackRest"), "{refusal}");
+    assert!(!server.folder().join("copy.db").exists());
 }

@@ -33,6 +33,9 @@ pub enum Command {
     Purge,
     /// Copy the database into this file.
     Backup(PathBuf),
+    /// Take over the SQLite database in this file.
+    #[cfg(feature = "postgres")]
+    Import(PathBuf),
     /// Ask the running server how it is.
     Health,
     /// List the pastes.
@@ -98,6 +101,8 @@ pub fn parse() -> Result<Command, Error> {
             Some("list") => json(&mut parser, |json| Command::List { json }),
             Some("log") => json(&mut parser, |json| Command::Log { json }),
             Some("backup") => backup(&mut parser),
+            #[cfg(feature = "postgres")]
+            Some("import") => import(&mut parser),
             Some("show") => show(&mut parser),
             Some("delete") => pastes(&mut parser, "delete needs the ids or handles of pastes", Command::Delete),
             Some("block") => pastes(&mut parser, "block needs the ids of pastes", Command::Block),
@@ -143,6 +148,15 @@ fn backup(parser: &mut Parser) -> Result<Command, Error> {
         Some(Value(target)) => end(parser, Command::Backup(target.into())),
         Some(Short('h') | Long("help")) => Ok(Command::Help),
         _ => Err("backup needs the name of a new file".into()),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn import(parser: &mut Parser) -> Result<Command, Error> {
+    match parser.next()? {
+        Some(Value(source)) => end(parser, Command::Import(source.into())),
+        Some(Short('h') | Long("help")) => Ok(Command::Help),
+        _ => Err("import needs the path of an SQLite database".into()),
     }
 }
 

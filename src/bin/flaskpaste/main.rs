@@ -4,6 +4,8 @@
 //! each failure with one line on stderr. Must never do more than put the library's pieces together.
 
 mod arguments;
+#[cfg(feature = "postgres")]
+mod import;
 mod operators;
 mod show;
 
@@ -112,6 +114,8 @@ fn run(command: Command, config: Config, database: &Database) -> Outcome {
                 config.pepper_path().display()
             ))
         }
+        #[cfg(feature = "postgres")]
+        Command::Import(source) => import::import(&source, database, &config),
         Command::List { json } => operators::list(&existing()?, json),
         Command::Show(request) => show::show(&existing()?, &request),
         Command::Delete(ids) => operators::delete(&existing()?, &ids),
@@ -271,6 +275,13 @@ fn version() -> String {
     format!("flaskpaste {}\n", env!("CARGO_PKG_VERSION"))
 }
 
+/// What only the program that knows PostgreSQL has.
+#[cfg(feature = "postgres")]
+const IMPORT_USAGE: &str = "       flaskpaste-postgres import SQLITE_FILE\n\
+                            \x20                             take over the pastes of a single machine, with their ids\n";
+#[cfg(not(feature = "postgres"))]
+const IMPORT_USAGE: &str = "";
+
 fn help() -> String {
     format!(
         "flaskpaste {} - a pastebin people trust with secrets\n\n\
@@ -278,6 +289,7 @@ fn help() -> String {
          \x20      flaskpaste stats [--json]  figures about the database\n\
          \x20      flaskpaste purge           delete what has expired now\n\
          \x20      flaskpaste backup FILE     copy the live database into a new file\n\
+         {IMPORT_USAGE}\
          \x20      flaskpaste health          ask the running server: exit 0 if it is well, else 1\n\
          \x20      flaskpaste list [--json]   the pastes, the newest first; never ids or names\n\
          \x20      flaskpaste show ID|HANDLE [--key-from FILE [--decrypt [--file N]] [--password-from FILE]]\n\

@@ -57,7 +57,7 @@ const FIRST_PIECE: &str = "SELECT first_piece AS data FROM paste WHERE key = $1 
                            UNION ALL SELECT data FROM piece WHERE content = $1 AND number = 0";
 const PIECE: &str = "SELECT data FROM piece WHERE content = $1 AND number = $2";
 const NEXT_KEY: &str = "SELECT nextval('paste_key') AS key";
-const INSERT_PIECE: &str = "INSERT INTO piece (content, number, data) VALUES ($1, $2, $3)";
+pub(super) const INSERT_PIECE: &str = "INSERT INTO piece (content, number, data) VALUES ($1, $2, $3)";
 
 /// The create: no row comes back where the content is refused, or was submitted too often.
 const INSERT: &str = "\

@@ -97,16 +97,21 @@ pub(super) fn find(connection: &Connection, token: TokenMark) -> Result<Option<R
     let mut select = connection.prepare_cached(
         "SELECT state, ended_at, expires_at, reads, first_read_at, last_read_at FROM receipt WHERE token = ?1",
     )?;
+    Ok(select.query_row([token], read_receipt).optional()?)
+}
+
+pub(super) fn read_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Receipt> {
     let malformed = || rusqlite::Error::InvalidColumnName("state is malformed".into());
-    let read = |row: &rusqlite::Row<'_>| {
-        Ok(Receipt {
-            end: End::of(row.get(0)?).ok_or_else(malformed)?,
-            ended_at: row.get(1)?,
-            expires_at: row.get(2)?,
-            reads: Reads { count: row.get(3)?, first_at: row.get(4)?, last_at: row.get(5)? },
-        })
-    };
-    Ok(select.query_row([token], read).optional()?)
+    Ok(Receipt {
+        end: End::of(row.get("state")?).ok_or_else(malformed)?,
+        ended_at: row.get("ended_at")?,
+        expires_at: row.get("expires_at")?,
+        reads: Reads {
+            count: row.get("reads")?,
+            first_at: row.get("first_read_at")?,
+            last_at: row.get("last_read_at")?,
+        },
+    })
 }
 
 /// Deletes some receipts of pastes that ended at `oldest_end` or before; how many.

@@ -88,6 +88,30 @@ pub(super) fn open(
     Ok((connection, pepper))
 }
 
+/// Opens an existing database of the newest version that nobody else has open, and keeps it so; reads its pepper.
+///
+/// # Errors
+/// A line for the operator.
+#[cfg(feature = "postgres")]
+pub(super) fn open_alone(path: &Path, pepper_file: &Path) -> Result<(Connection, Pepper), StoreError> {
+    let version = prepare_file(path)?;
+    let newest = MIGRATIONS.len();
+    let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
+    if version as usize != newest {
+        return Err(refuse(format!("has version {version}; start flaskpaste with it once to bring it to {newest}")));
+    }
+    let pepper = find_pepper(path, pepper_file)?;
+    let connection =
+        Location::File(path.into()).connect().map_err(|error| unusable(&Location::File(path.into()), &error))?;
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    connection
+        .execute_batch("BEGIN EXCLUSIVE")
+        .map_err(|error| refuse(format!("another process has it open ({error}); stop that first")))?;
+    check(&connection, path)?;
+    check_pepper(&connection, path, pepper_file, &pepper)?;
+    Ok((connection, pepper))
+}
+
 /// The pepper of a database that has one.
 fn find_pepper(database: &Path, pepper_file: &Path) -> Result<Pepper, StoreError> {
     pepper::read(pepper_file)?.ok_or_else(|| {

@@ -1,0 +1,171 @@
+//! Taking over the database of a single machine: its live pastes under their ids, and what belongs to them.
+//!
+//! Invariant: a paste is there whole or not at all; what is there already stays as it is, so that an import that was cut short
+//! is run again. Must never open what it moves.
+
+use super::super::StoreError;
+use super::super::model::{MAX_PIECES, RowKey};
+use super::super::moved::{Imported, MovedReceipt, MovedRow, MovedToken};
+use super::super::receipt::TokenMark;
+use super::super::sqlite::Export;
+use super::connection::Connection;
+use super::fault::Fault;
+use super::pool::{MOST_WAITING, Pool};
+use super::queries::{INSERT_PIECE, ProtectionColumns, next_key};
+use super::value::Value;
+use crate::clock::UnixSeconds;
+use crate::paste::Expiry;
+use std::time::Instant;
+
+/// Pastes read at a time.
+const PAGE: usize = 200;
+
+const INSERT_ROW: &str = "\
+    INSERT INTO paste (key, handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, \
+        password_proof, owner, token_hash, bound, sealed_key, details, sealed_id, content, first_piece) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $1, $19) \
+    ON CONFLICT (handle) DO NOTHING RETURNING key";
+const INSERT_SEEN: &str =
+    "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES ($1, $2, $3, $4, $5)";
+const INSERT_LEASE: &str = "INSERT INTO lease (hash, key, expires_at) VALUES ($1, $2, $3)";
+const INSERT_TOKEN: &str = "INSERT INTO token (hash, name, created_at, expires_at) VALUES ($1, $2, $3, $4) \
+                            ON CONFLICT DO NOTHING RETURNING 1";
+const INSERT_RECEIPT: &str = "INSERT INTO receipt (token, state, reads, first_read_at, last_read_at, expires_at, ended_at) \
+                              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING 1";
+const INSERT_BLOCKED: &str = "INSERT INTO blocked (mark) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1";
+const INSERT_SPENT: &str = "INSERT INTO spent_token (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1";
+const INSERT_SETTING: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1";
+const INSERT_ACTION: &str = "INSERT INTO action (at, who, what) SELECT $1, $2, $3 \
+                             WHERE NOT EXISTS (SELECT FROM action WHERE at = $1 AND who = $2 AND what = $3) RETURNING 1";
+
+/// Moves all that is in a database; what it was.
+///
+/// # Errors
+/// When one of the two fails; what was moved until then stays.
+pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<Imported, StoreError> {
+    let mut imported = Imported::default();
+    let mut last = RowKey(i64::MIN);
+    loop {
+        let rows = export.rows(last, PAGE)?;
+        let Some(newest) = rows.last() else { break };
+        last = newest.key;
+        for row in &rows {
+            if row.meta.expiry.at() <= now {
+                imported.expired += 1;
+            } else if pool.with(|connection| import_row(connection, export, row))? {
+                imported.pastes += 1;
+                imported.content_bytes += row.meta.size;
+            } else {
+                imported.known += 1;
+            }
+        }
+    }
+    import_rest(pool, export, &mut imported)?;
+    Ok(imported)
+}
+
+/// Moves a paste with its pieces, its reads and its leases; whether it was not there yet.
+fn import_row(connection: &mut Connection, export: &Export, row: &MovedRow) -> Result<bool, Fault> {
+    let moved = connection.transaction(|connection| {
+        let key = next_key(connection)?;
+        let first_piece = read_piece(export, row, 0)?;
+        if insert_row(connection, key, row, &first_piece)?.is_empty() {
+            return Ok(None);
+        }
+        for number in 1..MAX_PIECES {
+            let piece = read_piece(export, row, number)?;
+            if piece.is_empty() {
+                break;
+            }
+            connection.query(INSERT_PIECE, &[key.into(), number.into(), piece.as_slice().into()])?;
+            connection.set_deadline(Instant::now() + MOST_WAITING);
+        }
+        let reads = row.reads;
+        if reads.count > 0 {
+            let (expires_at, first_at, last_at) = (row.meta.expiry.at(), reads.first_at, reads.last_at);
+            let values = [key.into(), expires_at.into(), reads.count.into(), first_at.into(), last_at.into()];
+            connection.query(INSERT_SEEN, &values)?;
+        }
+        for (hash, expires_at) in &row.leases {
+            connection.query(INSERT_LEASE, &[hash.into(), key.into(), (*expires_at).into()])?;
+        }
+        Ok(Some(()))
+    })?;
+    Ok(moved.is_some())
+}
+
+fn insert_row(
+    connection: &mut Connection,
+    key: RowKey,
+    row: &MovedRow,
+    first_piece: &[u8],
+) -> Result<Vec<tokio_postgres::Row>, Fault> {
+    let meta = &row.meta;
+    let columns = ProtectionColumns::of(&meta.protection);
+    let token_hash = meta.token.hash();
+    let values = [
+        key.into(),
+        row.name.handle().into(),
+        (&row.name.0).into(),
+        meta.size.into(),
+        meta.created_at.into(),
+        meta.expiry.at().into(),
+        matches!(meta.expiry, Expiry::Sliding(_)).into(),
+        meta.burn.into(),
+        meta.reads_left.map(u64::from).into(),
+        Value::Text(columns.password.as_deref()),
+        columns.link_proof.as_ref().into(),
+        columns.password_proof.as_ref().into(),
+        row.owner.as_ref().into(),
+        (&token_hash).into(),
+        matches!(meta.token, TokenMark::Bound(_)).into(),
+        row.sealed_key.as_slice().into(),
+        row.details.as_slice().into(),
+        Value::Bytes(row.sealed_id.as_deref()),
+        first_piece.into(),
+    ];
+    connection.query(INSERT_ROW, &values)
+}
+
+fn read_piece(export: &Export, row: &MovedRow, number: u64) -> Result<Vec<u8>, Fault> {
+    export.piece(row.pieces, number).map_err(|error| Fault::Failed(error.to_string()))
+}
+
+/// Moves what belongs to no paste that is there.
+fn import_rest(pool: &Pool, export: &Export, imported: &mut Imported) -> Result<(), StoreError> {
+    // Whether a row was not there yet.
+    let insert = |sql: &'static str, values: &[Value<'_>]| -> Result<u64, StoreError> {
+        pool.with(|connection| Ok(connection.change(sql, values)?.len() as u64))
+    };
+    for MovedToken { hash, record } in export.tokens()? {
+        let values = [(&hash).into(), record.name.as_str().into(), record.created_at.into(), record.expires_at.into()];
+        imported.tokens += insert(INSERT_TOKEN, &values)?;
+    }
+    for MovedReceipt { token, receipt } in export.receipts()? {
+        let reads = receipt.reads;
+        let values = [
+            (&token).into(),
+            u64::from(receipt.end.number()).into(),
+            reads.count.into(),
+            reads.first_at.into(),
+            reads.last_at.into(),
+            receipt.expires_at.into(),
+            receipt.ended_at.into(),
+        ];
+        imported.receipts += insert(INSERT_RECEIPT, &values)?;
+    }
+    for mark in export.blocked()? {
+        imported.blocked += insert(INSERT_BLOCKED, &[(&mark).into()])?;
+    }
+    for action in export.actions()? {
+        let values = [action.at.into(), action.who.as_str().into(), action.what.as_str().into()];
+        imported.actions += insert(INSERT_ACTION, &values)?;
+    }
+    for token in export.spent_tokens()? {
+        insert(INSERT_SPENT, &[token.as_slice().into()])?;
+    }
+    for (name, value) in export.settings()? {
+        insert(INSERT_SETTING, &[name.as_str().into(), value.as_slice().into()])?;
+    }
+    Ok(())
+}
