@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench attack soak failover fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ check: lint test test-postgres ## lint, then both test runs
 
 bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
+
+bench-postgres: build postgres ## measure one and two servers on PostgreSQL (needs wrk and postgresql)
+	$(PYTHON) bench/shared.py $(BENCH_ARGS)
 
 attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)
 	$(PYTHON) tests/attack/attack.py $(TARGET)/release/flaskpaste $(ATTACKS)

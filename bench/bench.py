@@ -369,9 +369,13 @@ def compare(title, seconds, contestants, targets, connections=CONNECTIONS):
             os.sync()  # nobody waits for what the one before left to write
             contestant = contestants[name]
             runs[name].append(wrk(seconds, connections, *(contestant() if callable(contestant) else contestant)))
-    title = f"{title}, {connections} connections"
+    add_block(f"{title}, {connections} connections", runs, targets)
+
+
+def add_block(title, runs, targets):
+    """Add a block to the table: the medians of each contestant's runs, and the ratios of the first one's to them."""
     table.append(f"\n{title:<52}{'req/s':>8}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}   ratios")
-    ours = runs[names[0]]
+    ours = next(iter(runs.values()))
     for name, theirs in runs.items():
         rate, cpu, p50, p99 = (statistics.median(column) for column in zip(*theirs))
         line = f"  {name:<48}{rate:>10,.0f}{cpu:>9.1f}{p50:>9.2f}{p99:>9.2f}"

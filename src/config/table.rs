@@ -67,14 +67,14 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_DB",
         "./data/pastes.db",
-        "path of the SQLite database; its folder is made. With flaskpaste-postgres, a postgres:// URL also",
+        "path of the SQLite database; its folder is made; of flaskpaste-postgres, a postgres:// URL as well",
         |d, v| set(&mut d.config.database, database(v)),
         |c| c.database.to_string(),
     ),
     row(
         "FLASKPASTE_PEPPER_FILE",
         "the database's path + .pepper",
-        "key of what lies at rest, made at the first start; a database does not open without it. With PostgreSQL, required",
+        "key of what lies at rest, made at the first start; a database does not open without it; required with PostgreSQL",
         |d, v| {
             d.config.pepper_file = Some(v.into());
             Ok(())

@@ -182,9 +182,15 @@ impl Server {
     /// The same in a given folder.
     #[track_caller]
     pub fn embedded_in(folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
+        Self::embedded_by(Launcher::default(), folder, variables)
+    }
+
+    /// The same by a launcher.
+    #[track_caller]
+    pub fn embedded_by(launcher: Launcher, folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
         let database = folder.join("pastes.db");
         let variables = [&[("FLASKPASTE_DB", database.to_str().unwrap())], variables].concat();
-        Self::start_in(folder, &variables)
+        Self::start_by(launcher, folder, &variables)
     }
 
     /// A server as [`Server::start_in`] starts it, by a launcher.

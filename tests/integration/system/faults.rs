@@ -51,7 +51,7 @@ fn a_paste_is_synced_to_the_disk_before_it_is_acknowledged() {
     let trace = folder.join("trace");
     let calls = "trace=fsync,fdatasync,pwrite64,write,sendto";
     let words = ["strace", "-D", "-f", "-y", "-e", calls, "-o", trace.to_str().unwrap()].map(str::to_owned).to_vec();
-    let mut server = Server::start_by(Launcher { words, ..Launcher::default() }, Arc::clone(&folder), &[]);
+    let mut server = Server::embedded_by(Launcher { words, ..Launcher::default() }, Arc::clone(&folder), &[]);
     for n in 0..PASTES {
         server.paste(format!("paste {n}").repeat(1 + n * 1000));
     }
@@ -92,7 +92,8 @@ fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
     ]
     .to_vec();
     let launcher = Launcher { words, ..Launcher::default() };
-    let server = Server::start_by(launcher, Arc::clone(&folder), &[("FLASKPASTE_EXPIRY", "1000")]);
+    // Of the embedded engine: one that is shared is unhealthy where its clock is another.
+    let server = Server::embedded_by(launcher, Arc::clone(&folder), &[("FLASKPASTE_EXPIRY", "1000")]);
     let (read, fixed) =
         (server.paste("read now and then"), server.post("for an hour").header("X-Expiry", "3600").created());
     let expires_at = |path: &str| server.get(path).expect_status(200).json()["expires_at"].as_u64().unwrap();
