@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static dist archive container install install-server install-client install-documents uninstall docs clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-documents uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +96,12 @@ static: ## build fully static binaries with the stock toolchain, in target/TRIPL
 	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
+static-postgres: ## build flaskpaste-postgres fully static, too
+	$(CARGO) build --release $(SHARED) $(STATIC)
+	@! readelf -lW $(STATIC_BUILT)/flaskpaste-postgres | grep INTERP || { echo "flaskpaste-postgres is not static" >&2; exit 1; }
+	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste-postgres
+	@ls -l $(STATIC_BUILT)/flaskpaste-postgres
+
 # Where things go. DESTDIR is put before each path, for packages.
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
@@ -111,7 +117,7 @@ UNITS := $(DESTDIR)$(UNITDIR)
 EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
 	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf contrib/prometheus/flaskpaste.rules.yml \
 	contrib/grafana/flaskpaste.json contrib/compose/compose.yml contrib/compose/compose.Caddyfile \
-	contrib/compose/compose.env.example
+	contrib/compose/compose.env.example contrib/systemd/flaskpaste-postgres.conf
 
 # A program that is missing is built; one that is there is taken as it is, however old: after `make build`, `sudo make
 # install` builds nothing, and without it `make install` installs what was built before.
@@ -176,8 +182,9 @@ archive:
 # The documents, with links to where install puts what they name.
 install-documents:
 	install -d "$(DOC)/docs" "$(DOC)/bench"
-	install -m 644 CHANGELOG.md LICENSE contrib/Containerfile "$(DOC)"
+	install -m 644 CHANGELOG.md LICENSE contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
 	install -m 644 docs/* "$(DOC)/docs"
+	sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' docs/scaling.md > "$(DOC)/docs/scaling.md"
 	install -m 644 bench/README.md "$(DOC)/bench"
 	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
 		README.md > "$(DOC)/README.md"
@@ -190,6 +197,16 @@ container: static ## build the container image flaskpaste (CONTAINER="docker bui
 	install -d $(TARGET)/container/data
 	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste $(TARGET)/container
 	$(CONTAINER) -f contrib/Containerfile -t flaskpaste $(TARGET)/container
+
+# The authorities of this machine, for databases with certificates of a public one.
+AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
+
+container-postgres: static static-postgres ## build the container image flaskpaste-postgres (docs/scaling.md)
+	rm -rf $(TARGET)/container-postgres
+	install -d $(TARGET)/container-postgres/data
+	install -m 755 $(STATIC_BUILT)/flaskpaste-postgres $(STATIC_BUILT)/fpaste $(TARGET)/container-postgres
+	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
+	$(CONTAINER) -f contrib/Containerfile.postgres -t flaskpaste-postgres $(TARGET)/container-postgres
 
 docs: ## render the settings into the README, the man page and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored

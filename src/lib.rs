@@ -11,8 +11,9 @@
 //! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
 //! before tiny_http parses it, and answering on the spot. `answer` turns one request into one reply: `routes` is the table
 //! of what there is, `handlers` do what a route is for with what `app` gives them, `admission` decides who may. `store`
-//! keeps the rules of pastes and seals them; below it `store::sqlite` is the only one that knows SQL: one writer that
-//! commits for many, readers that do not write, housekeeping that purges and erases. `web` dresses the answers of two
+//! keeps the rules of pastes and seals them; below it are two engines, the only ones that know SQL: `store::sqlite`, one
+//! writer that commits for many, readers that do not write, housekeeping that purges and erases; and, with the feature
+//! "postgres", `store::postgres`, which any number of servers share. `web` dresses the answers of two
 //! routes as pages for browsers; what runs there is in src/web/.
 //!
 //! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
@@ -72,6 +73,8 @@ pub mod sealed;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod spool;
+#[cfg(any(feature = "client", feature = "postgres"))]
+pub mod static_names;
 #[cfg(feature = "server")]
 pub mod store;
 pub mod text;

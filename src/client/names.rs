@@ -4,8 +4,8 @@
 //! be shown to it in the clear. IPv4 comes first, because a server's default is 127.0.0.1. Must never load a library
 //! into the static program to resolve a name.
 
+use crate::static_names;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Once;
 use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -19,30 +19,10 @@ pub struct Names(DefaultResolver);
 impl Names {
     /// The system's resolver, with our word about `localhost`.
     pub fn new() -> Self {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(stay_static);
+        static_names::stay_static();
         Self(DefaultResolver::default())
     }
 }
-
-/// A static glibc would follow /etc/nsswitch.conf into whatever libraries it names, built for another glibc perhaps;
-/// /etc/hosts and DNS are in the program.
-#[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
-#[expect(unsafe_code, reason = "glibc's own switch for this; the block says why it is sound")]
-fn stay_static() {
-    use std::ffi::{c_char, c_int};
-    unsafe extern "C" {
-        /// `nss.h`: overrides the configured services of a database, for this process.
-        fn __nss_configure_lookup(database: *const c_char, services: *const c_char) -> c_int;
-    }
-    // SAFETY: both arguments are constants that end with NUL, which glibc reads during the call; it takes its own lock.
-    // It fails only without memory, and then names are resolved as configured.
-    unsafe { __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr()) };
-}
-
-/// The linked libraries are the system's own: they may load what it names.
-#[cfg(not(all(target_env = "gnu", target_feature = "crt-static")))]
-fn stay_static() {}
 
 impl Resolver for Names {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {

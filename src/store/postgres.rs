@@ -21,6 +21,7 @@ mod quota;
 mod reads;
 mod schema;
 mod tls;
+mod turns;
 mod value;
 
 pub use address::Address;
@@ -42,7 +43,7 @@ use connection::Connection;
 use connector::Connector;
 use ends::{Ending, Keeping};
 use fault::Fault;
-use housekeeping::{Housekeeper, flush_all, flush_some, purge_some};
+use housekeeping::{Calls, Housekeeper, flush_all, purge_all};
 use pool::{MOST_WAITING, Pool};
 use quota::Quota;
 use reads::Taking;
@@ -68,6 +69,7 @@ struct Shared {
     pool: Pool,
     limits: Limits,
     clock: InactivityClock,
+    calls: Calls,
 }
 
 impl Shared {
@@ -109,7 +111,7 @@ impl Postgres {
         let connector = Connector::new(address.clone()).map_err(StoreError::Failed)?;
         let pool = Pool::new(connector);
         let pepper = schema::prepare(&pool, pepper_file, role)?;
-        let shared = Arc::new(Shared { pool, limits, clock: InactivityClock::default() });
+        let shared = Arc::new(Shared { pool, limits, clock: InactivityClock::default(), calls: Calls::default() });
         let housekeeper = (role == Role::Server).then(|| Housekeeper::start(Arc::clone(&shared))).transpose()?;
         Ok((Self { shared, quota: Quota::of(limits.max_db_bytes), housekeeper: Mutex::new(housekeeper) }, pepper))
     }
@@ -119,14 +121,38 @@ impl Postgres {
         import::import(&self.shared.pool, export, unix_now())
     }
 
-    fn with<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        self.shared.pool.with(work)
+    fn read<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.shared.pool.read(work)
+    }
+
+    fn change<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        self.shared.pool.change(work)
+    }
+
+    /// A change that ends a paste, if it does. Where the database's disk has no room for its receipt, it ends without one.
+    fn end<T>(
+        &self,
+        key: RowKey,
+        has_ended: impl Fn(&T) -> bool,
+        mut work: impl FnMut(&mut Connection, Keeping) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        let keeping = self.shared.keeping(key);
+        let outcome = match self.change(|connection| work(connection, keeping)) {
+            Err(StoreError::Full) => self.change(|connection| work(connection, keeping.without_receipt()))?,
+            outcome => outcome?,
+        };
+        if has_ended(&outcome) {
+            // What reads had done is in the receipt now.
+            self.shared.clock.forget(&[(key, keeping.unflushed)]);
+            self.quota.recount();
+        }
+        Ok(outcome)
     }
 
     /// Whether the database answers, and its clock is ours.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_TIME;
-        let difference = self.shared.pool.try_with(deadline, |connection| {
+        let difference = self.shared.pool.try_read(deadline, |connection| {
             let before = since_epoch();
             let rows = connection.query(CLOCK, &[])?;
             let after = since_epoch();
@@ -144,14 +170,14 @@ impl Postgres {
     }
 
     pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        self.with(|connection| schema::setting(connection, name, &new))
+        self.change(|connection| schema::setting(connection, name, &new))
     }
 
     pub(super) fn insert(&self, row: NewRow) -> Result<Inserted, StoreError> {
         self.expect_room(row.content.size, row.arriving_bytes)?;
         let limits = self.shared.limits;
         let deadline = Instant::now() + MOST_WAITING;
-        let inserted = self.shared.pool.try_with(deadline, |connection| queries::insert(connection, &row, limits));
+        let inserted = self.shared.pool.try_change(deadline, |connection| queries::insert(connection, &row, limits));
         let inserted = match inserted {
             Err(Fault::Unknown(reason)) => self.settle_insert(&row, deadline, &reason),
             other => Ok(other?),
@@ -169,7 +195,7 @@ impl Postgres {
         let mut unknown = StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}"));
         let (mut refusal, mut has_refused) = (None, false);
         while Connector::has_time(deadline) {
-            let settled = self.shared.pool.try_with(deadline, |connection| {
+            let settled = self.shared.pool.try_change(deadline, |connection| {
                 if queries::is_stored(connection, row)? {
                     return Ok(None);
                 }
@@ -194,7 +220,7 @@ impl Postgres {
     fn confirm(&self, deadline: Instant) -> Result<(), StoreError> {
         let random = crypto::random::<1>()?;
         let place = u64::from(random[0]) % CONFIRMATION_PLACES;
-        let confirmed = self.shared.pool.try_with(deadline, |connection| {
+        let confirmed = self.shared.pool.try_change(deadline, |connection| {
             connection.change(CONFIRM, &[place.into(), unix_now().into()]).map(|_| ())
         });
         // Whatever stands in the way: what is to be confirmed may not last.
@@ -205,12 +231,12 @@ impl Postgres {
     }
 
     pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
-        let row = self.with(|connection| queries::find(connection, name))?;
+        let row = self.read(|connection| queries::find(connection, name))?;
         Ok(row.map(|row| self.with_clock(row)))
     }
 
     pub(super) fn find_with_piece(&self, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
-        let found = self.with(|connection| queries::find_with_piece(connection, name))?;
+        let found = self.read(|connection| queries::find_with_piece(connection, name))?;
         Ok(found.map(|(row, piece)| (self.with_clock(row), piece)))
     }
 
@@ -221,7 +247,7 @@ impl Postgres {
     }
 
     pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
-        self.with(|connection| queries::piece(connection, key, number))
+        self.read(|connection| queries::piece(connection, key, number))
     }
 
     pub(super) fn take(
@@ -231,18 +257,8 @@ impl Postgres {
         folder: &Path,
         now: UnixSeconds,
     ) -> Result<Option<SealedContent>, StoreError> {
-        let keeping = self.shared.keeping(key);
-        let taking = Taking { key, size, folder, now, keeping };
-        let taken = self.with(|connection| reads::take(connection, taking))?;
-        self.ended(key, keeping, taken.is_some());
-        Ok(taken)
-    }
-
-    /// What reads had done to a paste is in its receipt now.
-    fn ended(&self, key: RowKey, keeping: Keeping, has_ended: bool) {
-        if has_ended {
-            self.shared.clock.forget(&[(key, keeping.unflushed)]);
-        }
+        let taking = |keeping| Taking { key, size, folder, now, keeping };
+        self.end(key, Option::is_some, |connection, keeping| reads::take(connection, taking(keeping)))
     }
 
     pub(super) fn lease(
@@ -255,10 +271,10 @@ impl Postgres {
         let moved_to = self.shared.clock.unflushed(key).expires_at;
         let deadline = Instant::now() + MOST_WAITING;
         let lease = |connection: &mut Connection| reads::lease(connection, key, &hash, expires_at, now, moved_to);
-        match self.shared.pool.try_with(deadline, lease) {
+        match self.shared.pool.try_change(deadline, lease) {
             Err(Fault::Unknown(reason)) => {
                 // Nobody else knows this lease: where it is found, it was taken for us.
-                let found = self.shared.pool.try_with(deadline, |connection| reads::find_lease(connection, key, &hash));
+                let found = self.shared.pool.try_read(deadline, |connection| reads::find_lease(connection, key, &hash));
                 let Ok(Some(left)) = found else {
                     return Err(StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}")));
                 };
@@ -269,65 +285,61 @@ impl Postgres {
     }
 
     pub(super) fn is_leased(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
-        self.with(|connection| reads::is_leased(connection, key, &hash, now))
+        self.read(|connection| reads::is_leased(connection, key, &hash, now))
     }
 
     pub(super) fn end_lease(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
-        let keeping = self.shared.keeping(key);
-        self.with(|connection| reads::end_lease(connection, key, &hash, now, keeping))
+        // The paste may stay: what reads have done is still to be written then.
+        self.end(key, |_| false, |connection, keeping| reads::end_lease(connection, key, &hash, now, keeping))
     }
 
     pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
         let unflushed = self.shared.clock.unflushed(key);
-        self.with(|connection| ends::status(connection, key, now, unflushed))
+        self.read(|connection| ends::status(connection, key, now, unflushed))
     }
 
     pub(super) fn receipt(&self, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
-        self.with(|connection| ends::receipt(connection, token))
+        self.read(|connection| ends::receipt(connection, token))
     }
 
     pub(super) fn delete(&self, key: RowKey, end: End, now: UnixSeconds) -> Result<bool, StoreError> {
-        let keeping = self.shared.keeping(key);
-        let deleted = self.with(|connection| ends::end_one(connection, Ending { key, ended_at: now, end }, keeping))?;
-        self.ended(key, keeping, deleted);
-        self.quota.recount();
-        Ok(deleted)
+        let ending = Ending { key, ended_at: now, end };
+        self.end(key, |deleted| *deleted, |connection, keeping| ends::end_one(connection, ending, keeping))
     }
 
     pub(super) fn touch(&self, key: RowKey, ended_at: UnixSeconds, expires_at: Option<UnixSeconds>, reads: Reads) {
         self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
-        let is_urgent = expires_at.is_some() && ended_at < unix_now() + WRITE_THROUGH_SECONDS;
-        if is_urgent {
-            // Where that fails, it is in memory still, and housekeeping says what is wrong.
-            let _ = flush_some(&self.shared, &[(key, self.shared.clock.unflushed(key))]);
+        if expires_at.is_some() && ended_at < unix_now() + WRITE_THROUGH_SECONDS {
+            // By another thread: a reader waits for no commit.
+            self.shared.calls.flush();
         }
     }
 
     pub(super) fn set_expiry(&self, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
-        self.with(|connection| changes::set_expiry(connection, key, expires_at))
+        self.change(|connection| changes::set_expiry(connection, key, expires_at))
     }
 
     pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
         self.expect_room(new.content.size, new.arriving_bytes)?;
-        let replaced = self.with(|connection| changes::replace(connection, key, &new, now))?;
+        let replaced = self.change(|connection| changes::replace(connection, key, &new, now))?;
         self.quota.recount();
         Ok(replaced)
     }
 
     pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
-        self.with(|connection| operators::find_token(connection, hash, now))
+        self.read(|connection| operators::find_token(connection, hash, now))
     }
 
     pub(super) fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        self.with(operators::tokens)
+        self.read(operators::tokens)
     }
 
     pub(super) fn add_token(&self, hash: Sha256Digest, token: TokenRecord, action: Action) -> Result<bool, StoreError> {
-        self.with(|connection| operators::add_token(connection, &hash, &token, &action))
+        self.change(|connection| operators::add_token(connection, &hash, &token, &action))
     }
 
     pub(super) fn remove_token(&self, name: String, action: Action) -> Result<bool, StoreError> {
-        self.with(|connection| operators::remove_token(connection, &name, &action))
+        self.change(|connection| operators::remove_token(connection, &name, &action))
     }
 
     pub(super) fn owned(
@@ -336,16 +348,16 @@ impl Postgres {
         before: Option<RowKey>,
         most: usize,
     ) -> Result<Vec<OwnedRow>, StoreError> {
-        let rows = self.with(|connection| operators::owned(connection, owner, before, most))?;
+        let rows = self.read(|connection| operators::owned(connection, owner, before, most))?;
         Ok(rows.into_iter().map(|owned| OwnedRow { row: self.with_clock(owned.row), ..owned }).collect())
     }
 
     pub(super) fn find_by_handle(&self, handle: Handle) -> Result<Option<Row>, StoreError> {
-        self.with(|connection| queries::find_by_handle(connection, handle))
+        self.read(|connection| queries::find_by_handle(connection, handle))
     }
 
     pub(super) fn list(&self, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
-        self.with(|connection| operators::list(connection, before, most))
+        self.read(|connection| operators::list(connection, before, most))
     }
 
     pub(super) fn remove(
@@ -354,22 +366,23 @@ impl Postgres {
         blocked: Option<Sha256Digest>,
         action: Action,
     ) -> Result<bool, StoreError> {
-        let keeping = self.shared.keeping(key);
-        let removed = self.with(|connection| operators::remove(connection, key, blocked.as_ref(), &action, keeping))?;
-        self.ended(key, keeping, removed);
-        Ok(removed)
+        self.end(
+            key,
+            |removed| *removed,
+            |connection, keeping| operators::remove(connection, key, blocked.as_ref(), &action, keeping),
+        )
     }
 
     pub(super) fn unblock(&self, mark: Sha256Digest, action: Action) -> Result<bool, StoreError> {
-        self.with(|connection| operators::unblock(connection, &mark, &action))
+        self.change(|connection| operators::unblock(connection, &mark, &action))
     }
 
     pub(super) fn note(&self, action: Action) -> Result<(), StoreError> {
-        self.with(|connection| operators::note(connection, &action))
+        self.change(|connection| operators::note(connection, &action))
     }
 
     pub(super) fn actions(&self) -> Result<Vec<Action>, StoreError> {
-        self.with(operators::actions)
+        self.read(operators::actions)
     }
 
     pub(super) fn charge_try(
@@ -378,31 +391,31 @@ impl Postgres {
         network: Network,
         now: UnixSeconds,
     ) -> Result<Result<(), u64>, StoreError> {
-        self.with(|connection| guesses::charge(connection, key, network, now))
+        self.read(|connection| guesses::charge(connection, key, network, now))
     }
 
     pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
-        self.with(|connection| guesses::refund(connection, key, network, now))
+        self.read(|connection| guesses::refund(connection, key, network, now))
     }
 
     pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
-        self.with(|connection| guesses::forgive(connection, key, network))
+        self.read(|connection| guesses::forgive(connection, key, network))
     }
 
     pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {
-        self.with(|connection| queries::is_spent(connection, token))
+        self.read(|connection| queries::is_spent(connection, token))
     }
 
     pub(super) fn spend(&self, token: Vec<u8>) -> Result<(), StoreError> {
-        self.with(|connection| queries::spend(connection, &token))
+        self.change(|connection| queries::spend(connection, &token))
     }
 
     pub(super) fn used_bytes(&self) -> Result<u64, StoreError> {
-        self.quota.used_bytes(|| self.with(queries::used_bytes))
+        self.quota.used_bytes(|| self.read(queries::used_bytes))
     }
 
     fn expect_room(&self, bytes: u64, arriving_bytes: u64) -> Result<(), StoreError> {
-        let used_bytes = || self.with(queries::used_bytes);
+        let used_bytes = || self.read(queries::used_bytes);
         if self.quota.has_room(bytes.saturating_add(arriving_bytes), used_bytes)? {
             Ok(())
         } else {
@@ -416,18 +429,11 @@ impl Postgres {
     }
 
     pub(super) fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
-        self.with(|connection| queries::stats(connection, now))
+        self.read(|connection| queries::stats(connection, now))
     }
 
     pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
-        let mut deleted = 0;
-        loop {
-            let purged = self.with(|connection| purge_some(connection, now, self.shared.limits))?;
-            deleted += purged.deleted;
-            if purged.settled == 0 {
-                return Ok(deleted);
-            }
-        }
+        purge_all(&self.shared, now)
     }
 
     pub(super) fn backup(&self, _: &Path) -> Result<(), StoreError> {

@@ -236,15 +236,26 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
     let (kept, once) = (server.paste("kept"), server.post("once").header("X-Burn-After-Read", "1").created());
     cluster.stop_standby();
     let started = Instant::now();
-    let (create, burn) = std::thread::scope(|scope| {
-        let create = scope.spawn(|| server.post("not confirmed").send());
+    let (creates, burn) = std::thread::scope(|scope| {
+        let creates: Vec<_> =
+            (0..30).map(|number| scope.spawn(move || server.post(format!("not confirmed {number}")).send())).collect();
         let burn = scope.spawn(|| server.get(&once.raw()));
-        // Reads wait for nobody.
-        server.get(&kept.raw()).expect_status(200).expect_body("kept");
-        (create.join().unwrap(), burn.join().unwrap())
+        wait_until("commits wait for the standby", SOON, || {
+            cluster.sql("postgres", "select count(*) > 10 from pg_stat_activity where wait_event = 'SyncRep'") == "t"
+        });
+        // Reads wait for none of them.
+        for _ in 0..20 {
+            let asked = Instant::now();
+            server.get(&kept.raw()).expect_status(200).expect_body("kept");
+            server.get("/health").expect_status(200);
+            assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        }
+        (creates.into_iter().map(|create| create.join().unwrap()).collect::<Vec<_>>(), burn.join().unwrap())
     });
     assert!(started.elapsed() < MOST_WAITING, "{:?}", started.elapsed());
-    assert!(create.expect_code(503, "busy").retry_after() > 0);
+    for create in creates {
+        assert!(create.expect_code(503, "busy").retry_after() > 0);
+    }
     burn.expect_code(503, "busy");
     cluster.start_standby();
     server.post("confirmed").created();

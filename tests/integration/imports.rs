@@ -61,6 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "paste",
             "recent",
             "spool",
+            "static_names",
             "user",
         ],
     ),
@@ -77,7 +78,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filename", &[]),
     ("request_id", &["crypto"]),
     // The client shares leaves with the server, and nothing else.
-    ("client", &["clock", "crypto", "e2e", "owner", "paste", "pow", "sealed", "text"]),
+    ("client", &["clock", "crypto", "e2e", "owner", "paste", "pow", "sealed", "static_names", "text"]),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
     ("clock", &[]),
@@ -89,6 +90,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("object_pool", &[]),
     ("operator_log", &["clock"]),
     ("recent", &[]),
+    ("static_names", &[]),
     ("text", &[]),
     ("user", &[]),
 ];

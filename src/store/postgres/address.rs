@@ -4,8 +4,8 @@
 //! name is verified unless the operator says otherwise. Must never fall back to a weaker mode by itself.
 
 use std::fmt;
-use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_postgres::config::{Config, Host, SslMode};
@@ -135,6 +135,8 @@ fn each_host(config: &Config, tls: Tls, password: impl Fn(&Host, u16) -> Option<
     let one = |(at, host): (usize, &Host)| {
         let mut one = Config::new();
         match host {
+            // It never leaves the machine, whatever a name server says (RFC 6761, section 6.3).
+            Host::Tcp(name) if name == "localhost" => one.host(name).hostaddr(Ipv4Addr::LOCALHOST.into()),
             Host::Tcp(name) => one.host(name),
             Host::Unix(folder) => one.host_path(folder),
         };
@@ -247,11 +249,13 @@ impl Passwords {
     }
 }
 
-/// The text of a password file, which like libpq we do not take from a file that others can read.
+/// The text of a password file. Like libpq we take none that others can read; its group may, where it is root's, as what a
+/// service manager hands over is.
 fn read_password_file(path: &Path) -> Result<Zeroizing<String>, String> {
     let refuse = |what: String| format!("needs a password, and PGPASSFILE {}: {what}", path.display());
     let metadata = std::fs::metadata(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if metadata.permissions().mode() & forbidden != 0 {
         return Err(refuse("others than its owner can read it; chmod 600 it".into()));
     }
     std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| refuse(format!("cannot be read ({error})")))

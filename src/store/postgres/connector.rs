@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::fault::{Effect, Fault, describe};
 use super::tls;
 use super::value::Columns;
+use crate::static_names;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio_postgres::config::Config;
@@ -46,6 +47,7 @@ impl Connector {
     /// # Errors
     /// When the authorities' certificates cannot be read.
     pub(super) fn new(address: Address) -> Result<Self, String> {
+        static_names::stay_static();
         let tls = MakeRustlsConnect::new(tls::config(address.tls, address.root_certificates.as_deref())?);
         Ok(Self { address, tls, preferred: AtomicUsize::new(0) })
     }

@@ -66,7 +66,15 @@ pub(super) struct Keeping {
     pub(super) unflushed: Touched,
 }
 
+impl Keeping {
+    /// The same for an end that leaves no receipt.
+    pub(super) fn without_receipt(self) -> Self {
+        Self { receipts: false, ..self }
+    }
+}
+
 /// A paste that is to end.
+#[derive(Clone, Copy)]
 pub(super) struct Ending {
     pub(super) key: RowKey,
     pub(super) ended_at: UnixSeconds,

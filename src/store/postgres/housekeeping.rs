@@ -15,9 +15,9 @@ use super::value::{Columns, Value, malformed};
 use super::{Shared, changes, flush, guesses, reads};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::operator_log;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// How often it is looked whether there is something to do.
@@ -50,9 +50,32 @@ const FORGET_TOKENS: &str = "DELETE FROM spent_token WHERE token IN (SELECT toke
 const SWEEP: &str = "DELETE FROM seen WHERE key IN (SELECT s.key FROM seen s LEFT JOIN paste p ON p.key = s.key \
                      WHERE p.key IS NULL LIMIT $1) RETURNING 1";
 
+/// What the thread that keeps house is called for.
+#[derive(Default)]
+pub(super) struct Calls {
+    thread: OnceLock<Thread>,
+    wants_flush: AtomicBool,
+    wants_stop: AtomicBool,
+}
+
+impl Calls {
+    /// What reads have done is to be written now.
+    pub(super) fn flush(&self) {
+        if !self.wants_flush.swap(true, Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
 /// The thread that keeps house.
 pub(super) struct Housekeeper {
-    stop: Sender<()>,
+    shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
 
@@ -60,29 +83,37 @@ impl Housekeeper {
     /// # Errors
     /// When the system refuses another thread.
     pub(super) fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
-        let (stop, stopped) = mpsc::channel();
+        let keeper = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("housekeeper".into())
-            .spawn(move || run(&shared, &stopped))
+            .spawn(move || run(&keeper))
             .map_err(|error| StoreError::Failed(format!("cannot start the housekeeping thread: {error}")))?;
-        Ok(Self { stop, thread })
+        // It is the only one.
+        let _ = shared.calls.thread.set(thread.thread().clone());
+        Ok(Self { shared, thread })
     }
 
     /// Ends it, and waits for that.
     pub(super) fn stop(self) {
-        drop(self.stop);
+        self.shared.calls.wants_stop.store(true, Ordering::SeqCst);
+        self.shared.calls.wake();
         let _ = self.thread.join();
     }
 }
 
-fn run(shared: &Shared, stopped: &Receiver<()>) {
+fn run(shared: &Shared) {
     let mut chores = Chores::new(shared);
-    loop {
-        let more = chores.round();
-        let pause = if more { Duration::ZERO } else { INTERVAL };
-        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-            return;
+    let mut next_round = Instant::now();
+    while !shared.calls.wants_stop.load(Ordering::SeqCst) {
+        if shared.calls.wants_flush.swap(false, Ordering::SeqCst) {
+            chores.log(&flush_all(shared));
         }
+        if Instant::now() >= next_round {
+            let more = chores.round();
+            next_round = Instant::now() + if more { Duration::ZERO } else { INTERVAL };
+        }
+        // A call that came meanwhile ends it at once.
+        std::thread::park_timeout(next_round.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -103,13 +134,17 @@ impl<'a> Chores<'a> {
     /// One round; whether there is more to do at once. Only the first of failures in a row is logged, and when it is over.
     fn round(&mut self) -> bool {
         let result = self.try_round();
-        match &result {
+        self.log(&result);
+        result.unwrap_or(false)
+    }
+
+    fn log<T>(&mut self, result: &Result<T, StoreError>) {
+        match result {
             Err(error) if !self.has_failed => operator_log::message(&format!("database housekeeping failed: {error}")),
             Ok(_) if self.has_failed => operator_log::message("database housekeeping works again"),
             _ => {}
         }
         self.has_failed = result.is_err();
-        result.unwrap_or(false)
     }
 
     fn try_round(&mut self) -> Result<bool, StoreError> {
@@ -119,13 +154,13 @@ impl<'a> Chores<'a> {
             flush_all(self.shared)?;
         }
         let pool = &self.shared.pool;
-        let ended = pool.with(|connection| reads::end_some(connection, now, |key| self.shared.keeping(key)))?;
-        let purged = pool.with(|connection| purge_some(connection, now, self.shared.limits))?;
-        pool.with(|connection| changes::erase_outdated(connection, now))?;
-        let forgotten = pool.with(|connection| forget_some(connection, now, self.shared.limits))?;
+        let ended = pool.change(|connection| reads::end_some(connection, now, |key| self.shared.keeping(key)))?;
+        let purged = purge_some(self.shared, now)?;
+        pool.change(|connection| changes::erase_outdated(connection, now))?;
+        let forgotten = pool.change(|connection| forget_some(connection, now, self.shared.limits))?;
         if Instant::now() >= self.next_sweep {
             self.next_sweep = Instant::now() + SWEEP_INTERVAL;
-            pool.with(|connection| connection.change(SWEEP, &[FORGET_ROWS.into()]).map(|_| ()))?;
+            pool.change(|connection| connection.change(SWEEP, &[FORGET_ROWS.into()]).map(|_| ()))?;
         }
         Ok(ended > 0 || purged.settled > 0 || forgotten as u64 >= FORGET_ROWS)
     }
@@ -141,8 +176,8 @@ pub(super) fn flush_all(shared: &Shared) -> Result<(), StoreError> {
 
 /// Writes what reads have done to some pastes. What nobody knows to be written counts as written: a read too few is counted
 /// rather than one too many, and another touch moves the end on.
-pub(super) fn flush_some(shared: &Shared, batch: &[(RowKey, Touched)]) -> Result<(), StoreError> {
-    let written = shared.pool.with(|connection| flush::write(connection, batch));
+fn flush_some(shared: &Shared, batch: &[(RowKey, Touched)]) -> Result<(), StoreError> {
+    let written = shared.pool.change(|connection| flush::write(connection, batch));
     if matches!(written, Ok(()) | Err(StoreError::OutcomeUnknown(_))) {
         shared.clock.forget(batch);
     }
@@ -150,15 +185,37 @@ pub(super) fn flush_some(shared: &Shared, batch: &[(RowKey, Touched)]) -> Result
 }
 
 /// What a batch of the purge did.
-pub(super) struct Purged {
+struct Purged {
     /// Rows that are no longer due: deleted, or found to be still read.
-    pub(super) settled: usize,
+    settled: usize,
     /// Pastes deleted.
-    pub(super) deleted: u64,
+    deleted: u64,
 }
 
-/// Ends some of the pastes whose time has come.
-pub(super) fn purge_some(connection: &mut Connection, now: UnixSeconds, limits: Limits) -> Result<Purged, Fault> {
+/// Ends all pastes whose time has come; how many.
+pub(super) fn purge_all(shared: &Shared, now: UnixSeconds) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    loop {
+        let purged = purge_some(shared, now)?;
+        deleted += purged.deleted;
+        if purged.settled == 0 {
+            return Ok(deleted);
+        }
+    }
+}
+
+/// Ends some of the pastes whose time has come. Where the database's disk has no room for their receipts, they leave none.
+fn purge_some(shared: &Shared, now: UnixSeconds) -> Result<Purged, StoreError> {
+    let keeping = Keeping { receipts: shared.limits.receipt_seconds > 0, unflushed: Touched::default() };
+    match shared.pool.change(|connection| purge_batch(connection, now, keeping)) {
+        Err(StoreError::Full) => {
+            shared.pool.change(|connection| purge_batch(connection, now, keeping.without_receipt()))
+        }
+        purged => purged,
+    }
+}
+
+fn purge_batch(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) -> Result<Purged, Fault> {
     let nothing = Purged { settled: 0, deleted: 0 };
     let rows = connection.query(IS_DUE, &[now.into()])?;
     if !rows.first().map_or(Ok(false), |row| row.flag("is_due"))? {
@@ -183,7 +240,6 @@ pub(super) fn purge_some(connection: &mut Connection, now: UnixSeconds, limits: 
             return Ok(None);
         }
         move_on(connection, alive)?;
-        let keeping = Keeping { receipts: limits.receipt_seconds > 0, unflushed: Touched::default() };
         let deleted = if endings.is_empty() { 0 } else { ends::end(connection, &endings, keeping)? };
         Ok(Some(Purged { settled: rows.len(), deleted }))
     })?;

@@ -52,7 +52,7 @@ pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<I
         for row in &rows {
             if row.meta.expiry.at() <= now {
                 imported.expired += 1;
-            } else if pool.with(|connection| import_row(connection, export, row))? {
+            } else if pool.change(|connection| import_row(connection, export, row))? {
                 imported.pastes += 1;
                 imported.content_bytes += row.meta.size;
             } else {
@@ -135,7 +135,7 @@ fn read_piece(export: &Export, row: &MovedRow, number: u64) -> Result<Vec<u8>, F
 fn import_rest(pool: &Pool, export: &Export, imported: &mut Imported) -> Result<(), StoreError> {
     // Whether a row was not there yet.
     let insert = |sql: &'static str, values: &[Value<'_>]| -> Result<u64, StoreError> {
-        pool.with(|connection| Ok(connection.change(sql, values)?.len() as u64))
+        pool.change(|connection| Ok(connection.change(sql, values)?.len() as u64))
     };
     for MovedToken { hash, record } in export.tokens()? {
         let values = [(&hash).into(), record.name.as_str().into(), record.created_at.into(), record.expires_at.into()];

@@ -55,12 +55,12 @@ pub(super) fn prepare(pool: &Pool, pepper_file: &Path, role: Role) -> Result<Pep
     if role == Role::Server {
         migrate(pool, deadline, pepper_file).map_err(|error| refuse(error.to_string()))?;
     }
-    let versions = pool.with(versions);
+    let versions = pool.read(versions);
     match versions.map_err(|error| refuse(error.to_string()))? {
         None => return Err(refuse("is empty; start the server once to make its tables".into())),
         Some((version, oldest)) => check_version(version, oldest, role).map_err(refuse)?,
     }
-    let mark = pool.with(|connection| find_setting(connection, PEPPER_MARK))?;
+    let mark = pool.read(|connection| find_setting(connection, PEPPER_MARK))?;
     let mut pepper = pepper::read(pepper_file)?.ok_or_else(|| {
         refuse(format!(
             "was sealed with a pepper, and there is no {}; nothing was changed. Copy it from another server, and name it in \
@@ -104,18 +104,18 @@ fn versions(connection: &mut Connection) -> Result<Option<(u64, u64)>, Fault> {
 
 /// Applies the missing migrations, and notes the pepper of a database that has none yet.
 fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), StoreError> {
-    let known = pool.with(versions)?;
+    let known = pool.read(versions)?;
     if known.is_some_and(|(version, _)| version >= MIGRATIONS.len() as u64) {
         return Ok(());
     }
     if known.is_none() {
         // Of several at once, all but one may be told that it is there already, by one constraint or another.
-        match pool.try_with(deadline, |connection| connection.batch(MAKE_VERSION, Effect::Commits)) {
+        match pool.try_change(deadline, |connection| connection.batch(MAKE_VERSION, Effect::Commits)) {
             Ok(()) | Err(Fault::Taken(_) | Fault::Unknown(_)) => {}
             Err(fault) => return Err(fault.into()),
         }
     }
-    let migrated = pool.try_with(deadline, |connection| {
+    let migrated = pool.try_change(deadline, |connection| {
         connection.transaction(|connection| {
             connection.batch(LOCK_VERSION, Effect::None)?;
             let version = connection.query(FIND_VERSION, &[])?.first().map_or(Ok(0), |row| row.number("version"))?;

@@ -56,6 +56,7 @@ const SERVER_FILES: &[&str] = &[
     "opt/share/doc/flaskpaste/flaskpaste.rules.yml 644",
     "opt/share/doc/flaskpaste/flaskpaste-filter.conf 644",
     "opt/share/doc/flaskpaste/flaskpaste-jail.conf 644",
+    "opt/share/doc/flaskpaste/flaskpaste-postgres.conf 644",
     "opt/share/doc/flaskpaste/flaskpaste-proxy.conf 644",
     "opt/share/doc/flaskpaste/flaskpaste.conf 644",
     "opt/share/doc/flaskpaste/flaskpaste.env 644",
@@ -128,8 +129,15 @@ fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_li
         assert!(root.join(file).is_file(), "{file}");
     }
     let documents = root.join("share/doc/flaskpaste");
-    let names =
-        ["README.md", "CHANGELOG.md", "docs/api.md", "docs/reliability.md", "docs/design.md", "bench/README.md"];
+    let names = [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/api.md",
+        "docs/reliability.md",
+        "docs/design.md",
+        "docs/scaling.md",
+        "bench/README.md",
+    ];
     let links: Vec<_> = names.iter().flat_map(|name| links(&documents.join(name))).collect();
     assert!(links.len() > 8, "{links:?}");
     for link in links {
@@ -178,6 +186,38 @@ fn the_units_are_clean_and_hardened() {
         .unwrap();
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && table.contains("Overall exposure level"), "more than 1.5: {table}");
+}
+
+#[test]
+fn the_service_with_its_part_for_postgresql_is_clean_and_hardened() {
+    if !works("command -v systemd-analyze") {
+        return skip("the check of the systemd unit with PostgreSQL", "systemd-analyze");
+    }
+    let folder = Folder::new();
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    expect_made("install-server", &[("PREFIX", &at("opt")), ("UNITDIR", &at("units")), ("BUILT", built())]);
+    let part = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd/flaskpaste-postgres.conf");
+    let part = fs::read_to_string(part).unwrap();
+    // A program has to be there, be it this one.
+    let program = at("opt/bin/flaskpaste-postgres");
+    fs::copy(at("opt/bin/flaskpaste"), &program).unwrap();
+    fs::create_dir(at("units/flaskpaste.service.d")).unwrap();
+    let with_program = part.replace("/usr/local/bin/flaskpaste-postgres", &program);
+    fs::write(at("units/flaskpaste.service.d/postgres.conf"), with_program).unwrap();
+    let analyze = |arguments: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(arguments).arg(at("units/flaskpaste.service")).env("SYSTEMD_LOG_LEVEL", "warning");
+        let output = command.output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (is_clean, stdout, stderr) = analyze(&["verify", "--man=no"]);
+    assert!(is_clean && stdout.is_empty() && stderr.is_empty(), "{stdout}{stderr}");
+    let (is_hardened, table, _) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=15"]);
+    assert!(is_hardened && table.contains("Overall exposure level"), "more than 1.5: {table}");
+    // That the part was read: without it neither is so.
+    for more in ["Service has access to the host's network", "Service may allocate Internet sockets"] {
+        assert!(table.contains(more), "{more}: {table}");
+    }
 }
 
 #[test]
