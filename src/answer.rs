@@ -47,6 +47,8 @@ impl Responder {
     /// # Errors
     /// `token_invalid`: who sends a token that is none is not taken for nobody. Or an internal failure.
     pub fn identify(&self, request: &Request<'_>, now: UnixSeconds) -> Result<Option<Owner>, ApiError> {
+        // The first that is asked of the store.
+        self.app.store().begin_request();
         let Some(text) = admission::bearer(request) else {
             return Ok(admission::certificate(self.app.config(), request).map(Owner::Certificate));
         };

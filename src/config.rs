@@ -408,6 +408,11 @@ mod tests {
             ("FLASKPASTE_ID_LENGTH", "65"),
             #[cfg(not(feature = "postgres"))]
             ("FLASKPASTE_DB", "postgres://u:hunter2@h/d"),
+            ("FLASKPASTE_DB", "Postgres://u:hunter2@h/d"),
+            ("FLASKPASTE_DB", " postgres://u:hunter2@h/d"),
+            ("FLASKPASTE_DB", "postgres:u:hunter2@h/d"),
+            ("FLASKPASTE_DB", "host=h password=hunter2"),
+            ("FLASKPASTE_DB", "sqlite:///pastes.db"),
             ("FLASKPASTE_MAX_ANON", "0"),
             ("FLASKPASTE_MAX_ANON", "+5"),
             ("FLASKPASTE_MAX_ANON", "1e6"),

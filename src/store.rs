@@ -155,6 +155,11 @@ impl Store {
         })
     }
 
+    /// A request begins on this thread: what it waits for a database counts from here.
+    pub fn begin_request(&self) {
+        self.engine.begin_request();
+    }
+
     /// Whether the pepper was made just now, and nobody can have a copy.
     pub fn has_new_pepper(&self) -> bool {
         self.pepper.is_new
@@ -388,6 +393,7 @@ impl Store {
 
     /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
     pub fn close(&self) {
+        self.engine.hurry();
         // Of requests that are still under way nobody will know how they ended.
         self.tokens.begun().into_iter().for_each(|token| self.spend_token(token));
         self.engine.close();

@@ -43,7 +43,14 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 /// A path, or the URL of a PostgreSQL database, which is looked into by whoever connects.
 pub(super) fn database(text: &str) -> Result<Database, String> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        return Ok(Database::File(text.into()));
+        // A URL with a mistake in it must not become the path of a new database, with a password in it.
+        let lower = text.trim().to_ascii_lowercase();
+        let is_meant_otherwise = lower.contains("://") || lower.starts_with("postgres:") || lower.contains("password=");
+        return if is_meant_otherwise {
+            Err("is neither a path nor a URL that begins with postgres://".into())
+        } else {
+            Ok(Database::File(text.into()))
+        };
     }
     if cfg!(feature = "postgres") {
         Ok(Database::Postgres(Secret(text.into())))

@@ -39,6 +39,16 @@ macro_rules! on_either {
 }
 
 impl Engine {
+    /// A request begins on this thread.
+    pub(super) fn begin_request(&self) {
+        on_either!(self, engine => engine.begin_request());
+    }
+
+    /// The store is about to close.
+    pub(super) fn hurry(&self) {
+        on_either!(self, engine => engine.hurry());
+    }
+
     /// Whether the database answers.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         on_either!(self, engine => engine.health())

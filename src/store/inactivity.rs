@@ -57,6 +57,20 @@ impl InactivityClock {
         }
     }
 
+    /// What reads of a paste have done since the last flush, which is forgotten here.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn take(&self, key: RowKey) -> Touched {
+        self.lock().remove(&key).unwrap_or_default()
+    }
+
+    /// The same of all pastes, in key order.
+    #[cfg(feature = "postgres")]
+    pub(in crate::store) fn take_all(&self) -> Vec<(RowKey, Touched)> {
+        let mut touched: Vec<_> = std::mem::take(&mut *self.lock()).into_iter().collect();
+        touched.sort_unstable_by_key(|(key, _)| *key);
+        touched
+    }
+
     /// Whether it is worth a flush before its time.
     pub(in crate::store) fn is_full(&self) -> bool {
         self.lock().len() >= FLUSH_ENTRIES

@@ -20,13 +20,14 @@ mod queries;
 mod quota;
 mod reads;
 mod schema;
+mod time;
 mod tls;
 mod turns;
 mod value;
 
 pub use address::Address;
 
-use super::inactivity::{FLUSH_INTERVAL, InactivityClock};
+use super::inactivity::{FLUSH_INTERVAL, Touched};
 use super::model::{
     Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
     TokenRecord,
@@ -43,32 +44,29 @@ use connection::Connection;
 use connector::Connector;
 use ends::{Ending, Keeping};
 use fault::Fault;
-use housekeeping::{Calls, Housekeeper, flush_all, purge_all};
+use flush::Clock;
+use housekeeping::{CHORE_TIME, Calls, Housekeeper, flush_all, purge_all};
 use pool::{MOST_WAITING, Pool};
 use quota::Quota;
 use reads::Taking;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use value::Columns;
+use std::time::{Duration, Instant};
 
 /// Left to a paste, in seconds, a read is written at once: the others see the paste expire before the next flush.
 const WRITE_THROUGH_SECONDS: u64 = 60;
-/// How far our clock may be from the database's.
-const MOST_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 /// How long the database may take to answer a look at its health.
 const HEALTH_TIME: Duration = Duration::from_secs(3);
 /// Places for confirmations, so that servers seldom wait for each other's.
 const CONFIRMATION_PLACES: u64 = 64;
 
-const CLOCK: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS milliseconds";
 const CONFIRM: &str = "INSERT INTO confirmation (place, at) VALUES ($1, $2) ON CONFLICT (place) DO UPDATE SET at = $2";
 
 /// What the engine and its housekeeping share.
 struct Shared {
     pool: Pool,
     limits: Limits,
-    clock: InactivityClock,
+    clock: Clock,
     calls: Calls,
 }
 
@@ -78,9 +76,9 @@ impl Shared {
         Duration::from_secs(self.limits.expiry_seconds / 4).clamp(Duration::from_secs(1), FLUSH_INTERVAL)
     }
 
-    /// What the end of a paste needs to know.
-    fn keeping(&self, key: RowKey) -> Keeping {
-        Keeping { receipts: self.limits.receipt_seconds > 0, unflushed: self.clock.unflushed(key) }
+    /// What the end of a paste needs to know, of which reads have done this.
+    fn keeping(&self, unflushed: Touched) -> Keeping {
+        Keeping { receipts: self.limits.receipt_seconds > 0, unflushed, is_frugal: false }
     }
 }
 
@@ -88,6 +86,8 @@ impl Shared {
 pub(super) struct Postgres {
     shared: Arc<Shared>,
     quota: Quota,
+    /// What clients that guess are called by.
+    guess_key: Sha256Digest,
     /// `None` beside a server, and once closed.
     housekeeper: Mutex<Option<Housekeeper>>,
 }
@@ -111,9 +111,10 @@ impl Postgres {
         let connector = Connector::new(address.clone()).map_err(StoreError::Failed)?;
         let pool = Pool::new(connector);
         let pepper = schema::prepare(&pool, pepper_file, role)?;
-        let shared = Arc::new(Shared { pool, limits, clock: InactivityClock::default(), calls: Calls::default() });
+        let shared = Arc::new(Shared { pool, limits, clock: Clock::default(), calls: Calls::default() });
         let housekeeper = (role == Role::Server).then(|| Housekeeper::start(Arc::clone(&shared))).transpose()?;
-        Ok((Self { shared, quota: Quota::of(limits.max_db_bytes), housekeeper: Mutex::new(housekeeper) }, pepper))
+        let (quota, guess_key) = (Quota::of(limits.max_db_bytes), pepper.guess_key());
+        Ok((Self { shared, quota, guess_key, housekeeper: Mutex::new(housekeeper) }, pepper))
     }
 
     /// Takes over all that another engine's database has.
@@ -136,37 +137,29 @@ impl Postgres {
         has_ended: impl Fn(&T) -> bool,
         mut work: impl FnMut(&mut Connection, Keeping) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let keeping = self.shared.keeping(key);
+        let unflushed = self.shared.clock.take(key);
+        let keeping = self.shared.keeping(unflushed);
         let outcome = match self.change(|connection| work(connection, keeping)) {
-            Err(StoreError::Full) => self.change(|connection| work(connection, keeping.without_receipt()))?,
-            outcome => outcome?,
+            Err(StoreError::Full) => self.change(|connection| work(connection, keeping.frugal())),
+            outcome => outcome,
         };
-        if has_ended(&outcome) {
+        let is_written = match &outcome {
+            Ok(outcome) => has_ended(outcome),
+            Err(error) => matches!(error, StoreError::OutcomeUnknown(_)),
+        };
+        if is_written {
             // What reads had done is in the receipt now.
-            self.shared.clock.forget(&[(key, keeping.unflushed)]);
             self.quota.recount();
+        } else {
+            self.shared.clock.give_back(key, unflushed);
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Whether the database answers, and its clock is ours.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_TIME;
-        let difference = self.shared.pool.try_read(deadline, |connection| {
-            let before = since_epoch();
-            let rows = connection.query(CLOCK, &[])?;
-            let after = since_epoch();
-            let theirs = rows.first().map_or(Ok(0), |row| row.number("milliseconds")).map(Duration::from_millis)?;
-            // Anywhere between the two it may have been read.
-            Ok(before.saturating_sub(theirs).max(theirs.saturating_sub(after)))
-        })?;
-        if difference > MOST_CLOCK_DIFFERENCE {
-            return Err(StoreError::Failed(format!(
-                "this machine's clock is {:.1} seconds from the database's; synchronise them",
-                difference.as_secs_f64()
-            )));
-        }
-        Ok(())
+        self.shared.pool.try_read(deadline, time::agreed).map(|_| ()).map_err(StoreError::from)
     }
 
     pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
@@ -268,7 +261,7 @@ impl Postgres {
         expires_at: UnixSeconds,
         now: UnixSeconds,
     ) -> Result<Option<u32>, StoreError> {
-        let moved_to = self.shared.clock.unflushed(key).expires_at;
+        let moved_to = self.shared.clock.waiting(key).expires_at;
         let deadline = Instant::now() + MOST_WAITING;
         let lease = |connection: &mut Connection| reads::lease(connection, key, &hash, expires_at, now, moved_to);
         match self.shared.pool.try_change(deadline, lease) {
@@ -294,7 +287,7 @@ impl Postgres {
     }
 
     pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
-        let unflushed = self.shared.clock.unflushed(key);
+        let unflushed = self.shared.clock.waiting(key);
         self.read(|connection| ends::status(connection, key, now, unflushed))
     }
 
@@ -391,15 +384,15 @@ impl Postgres {
         network: Network,
         now: UnixSeconds,
     ) -> Result<Result<(), u64>, StoreError> {
-        self.read(|connection| guesses::charge(connection, key, network, now))
+        self.read(|connection| guesses::charge(connection, &self.guess_key, key, network, now))
     }
 
     pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
-        self.read(|connection| guesses::refund(connection, key, network, now))
+        self.read(|connection| guesses::refund(connection, &self.guess_key, key, network, now))
     }
 
     pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
-        self.read(|connection| guesses::forgive(connection, key, network))
+        self.read(|connection| guesses::forgive(connection, &self.guess_key, key, network))
     }
 
     pub(super) fn is_spent(&self, token: &[u8]) -> Result<bool, StoreError> {
@@ -440,11 +433,22 @@ impl Postgres {
         Err(StoreError::Failed(BACKUP_REFUSAL.into()))
     }
 
+    /// The store is about to close: whatever is still asked of the database has to be done soon.
+    pub(super) fn hurry(&self) {
+        self.shared.pool.hurry();
+    }
+
+    /// A request begins: what it waits for the database counts from here.
+    pub(super) fn begin_request(&self) {
+        pool::begin_request();
+    }
+
     pub(super) fn close(&self) {
+        self.hurry();
         let housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(housekeeper) = housekeeper {
             housekeeper.stop();
-            if let Err(error) = flush_all(&self.shared) {
+            if let Err(error) = flush_all(&self.shared, CHORE_TIME) {
                 crate::operator_log::message(&format!("the last reads could not be written to the database: {error}"));
             }
         }
@@ -461,7 +465,3 @@ impl Drop for Postgres {
 /// Why there is no backup of a shared database.
 const BACKUP_REFUSAL: &str = "a PostgreSQL database is backed up with PostgreSQL's own tools: pg_dump, or pgBackRest \
                                          for one that can be restored to any moment; keep the pepper elsewhere";
-
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}

@@ -56,14 +56,11 @@ impl Reads {
         Self { count: 1, first_at: Some(now), last_at: Some(now) }
     }
 
-    /// These, and later ones.
+    /// These and others.
     #[must_use]
-    pub fn and(self, later: Self) -> Self {
-        Self {
-            count: self.count + later.count,
-            first_at: self.first_at.or(later.first_at),
-            last_at: later.last_at.max(self.last_at),
-        }
+    pub fn and(self, others: Self) -> Self {
+        let earlier = [self.first_at, others.first_at].into_iter().flatten().min();
+        Self { count: self.count + others.count, first_at: earlier, last_at: others.last_at.max(self.last_at) }
     }
 }
 

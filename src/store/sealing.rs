@@ -66,6 +66,12 @@ impl Pepper {
         Name(self.keyed("content", content)).handle()
     }
 
+    /// What clients that guess passwords are called by, where that is kept in a database.
+    #[cfg(feature = "postgres")]
+    pub(super) fn guess_key(&self) -> Sha256Digest {
+        self.keyed("guess", b"")
+    }
+
     /// The key of a row, as a client may carry it about: nobody can count the pastes of others by it.
     ///
     /// # Errors

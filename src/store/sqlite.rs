@@ -107,6 +107,14 @@ impl Sqlite {
         Ok((Self { location: location.clone(), files, limits, writer, readers, shared, tries }, pepper))
     }
 
+    /// It waits for its own disk alone.
+    #[expect(clippy::unused_self, reason = "the other engine waits for a server")]
+    pub(super) fn begin_request(&self) {}
+
+    /// As for [`Sqlite::begin_request`].
+    #[expect(clippy::unused_self, reason = "the other engine waits for a server")]
+    pub(super) fn hurry(&self) {}
+
     pub(super) fn health(&self) -> Result<(), StoreError> {
         self.files.check()?;
         self.readers.with(|connection| {

@@ -416,3 +416,114 @@ fn nothing_is_readable_in_the_cluster_without_the_link() {
     }
     assert!(files > 100, "{files} files were looked at");
 }
+
+/// Ends the connections of all servers to a database, as a restart of a pooler would.
+fn end_connections(cluster: &Cluster, group: &Group) {
+    let (_, database) = group.url().rsplit_once('/').unwrap();
+    let sql = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'");
+    cluster.sql("postgres", &sql);
+}
+
+#[test]
+fn connections_that_are_lost_cost_nobody_his_patience() {
+    if !has_postgres("lost connections") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let paste = server.paste("there");
+    for _ in 0..5 {
+        server.get(&paste.raw()).expect_status(200);
+        end_connections(&cluster, &group);
+        let asked = Instant::now();
+        server.get(&paste.raw()).expect_status(200).expect_body("there");
+        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    }
+    // Creates find out what became of them.
+    let ledger = Ledger::default();
+    ledger.under_load(&[server], || {
+        for _ in 0..10 {
+            end_connections(&cluster, &group);
+        }
+    });
+    ledger.check(server);
+    assert!(*ledger.slowest.lock().unwrap() < Duration::from_secs(6), "{:?}", ledger.slowest);
+}
+
+#[test]
+fn a_primary_that_hangs_is_left_for_the_standby_that_was_promoted() {
+    if !has_postgres("a hanging primary") {
+        return;
+    }
+    let cluster = Cluster::start_with_standby();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let paste = server.paste("there");
+    cluster.freeze_primary();
+    cluster.promote_standby();
+    wait_until("the other is asked", SOON, || server.get(&paste.raw()).status == 200);
+    server.post("and creates").created();
+    // The old one has its connections still, and is not heard any more.
+    cluster.thaw_primary();
+    server.get(&paste.raw()).expect_status(200);
+}
+
+#[test]
+fn a_database_that_becomes_read_only_is_not_healthy_and_not_waited_for() {
+    if !has_postgres("a read-only database") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let group = Group::on(&cluster, 1, &[]);
+    let server = &group.servers[0];
+    let paste = server.paste("there");
+    cluster.sql("postgres", "alter role flaskpaste set default_transaction_read_only = on");
+    end_connections(&cluster, &group);
+    server.get("/health").expect_status(503);
+    let asked = Instant::now();
+    server.post("not now").send().expect_code(503, "busy");
+    server.get(&paste.raw()).expect_code(503, "busy");
+    assert!(asked.elapsed() < MOST_WAITING, "{:?}", asked.elapsed());
+    cluster.sql("postgres", "alter role flaskpaste reset default_transaction_read_only");
+    wait_until("it is served again", SOON, || server.get("/health").status == 200);
+    server.post("now").created();
+}
+
+#[test]
+fn with_fewer_connections_than_it_would_have_a_server_goes_on() {
+    if !has_postgres("few connections") {
+        return;
+    }
+    let cluster = Cluster::start();
+    cluster.sql("postgres", "alter role flaskpaste connection limit 4");
+    let group = Group::on(&cluster, 1, &[("FLASKPASTE_DEDUP_MAX", "0")]);
+    let server = &group.servers[0];
+    std::thread::scope(|scope| {
+        for worker in 0..30 {
+            scope.spawn(move || {
+                for number in 0..10 {
+                    let paste = server.paste(format!("worker {worker} paste {number}"));
+                    server.get(&paste.raw()).expect_status(200);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_server_stops_in_time_while_the_database_hangs() {
+    if !has_postgres("a stop beside a frozen primary") {
+        return;
+    }
+    let cluster = Cluster::start();
+    let mut group = Group::on(&cluster, 1, &[]);
+    let mut server = group.servers.pop().unwrap();
+    let paste = server.paste("there");
+    server.get(&paste.raw()).expect_status(200);
+    cluster.freeze_primary();
+    let started = Instant::now();
+    server.signal("TERM");
+    assert!(server.wait().success(), "{}", server.log());
+    assert!(started.elapsed() < MOST_WAITING, "{:?}", started.elapsed());
+}

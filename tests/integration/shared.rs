@@ -402,3 +402,70 @@ fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
     assert!(refusal.contains("pg_dump") && refusal.contains("pgBackRest"), "{refusal}");
     assert!(!server.folder().join("copy.db").exists());
 }
+
+#[test]
+fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
+    let Some(group) = Group::start("leases that run out", 2, &[("FLASKPASTE_LEASE_TTL", "1")]) else { return };
+    let pastes: Vec<Paste> = race(&group, 8, |server, worker| {
+        let lease = |number| {
+            let paste = burn(server, &format!("worker {worker} paste {number}"));
+            server.request("POST", &format!("/{}/lease", paste.id)).send().expect_status(201);
+            paste
+        };
+        (0..25).map(lease).collect::<Vec<_>>()
+    })
+    .concat();
+    let status = |paste: &Paste| {
+        let request = group.servers[0].request("GET", &format!("/{}/status", paste.id));
+        request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()
+    };
+    let left = |table: &str| {
+        let (_, database) = group.url().rsplit_once('/').unwrap();
+        Cluster::shared().sql(database, &format!("select count(*) from {table}"))
+    };
+    wait_until("all of them have ended", SOON, || left("paste") == "0");
+    assert_eq!((left("lease"), left("seen")), ("0".into(), "0".into()));
+    for paste in &pastes {
+        let status = status(paste);
+        assert_eq!((&status["state"], &status["reads"]), (&"read".into(), &1.into()), "{status}");
+    }
+}
+
+#[test]
+fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
+    let limits = [("FLASKPASTE_DEDUP_MAX", "0")];
+    let Some(group) = Group::start("deletes beside replacements", 2, &limits) else { return };
+    let content = "z".repeat(200_000);
+    for _ in 0..15 {
+        let pastes: Vec<Paste> = (0..4).map(|number| group.servers[0].paste(format!("first {number}"))).collect();
+        race(&group, 8, |server, number| {
+            let paste = &pastes[number / 2];
+            let method = if number % 2 == 0 { "PUT" } else { "DELETE" };
+            let target = if number % 2 == 0 { paste.raw() } else { paste.path() };
+            let request = server.request(method, &target).header("X-Delete-Token", &paste.delete_token);
+            let status = request.body(if number % 2 == 0 { content.as_str() } else { "" }).send().status;
+            assert!(matches!(status, 200 | 404), "{method} {status}");
+        });
+    }
+    let (_, database) = group.url().rsplit_once('/').unwrap();
+    let left = || Cluster::shared().sql(database, "select (select count(*) from piece) + (select count(*) from paste)");
+    wait_until("nothing is left", SOON, || left() == "0");
+}
+
+#[test]
+fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_password() {
+    let home = Folder::new();
+    for (url, code) in [
+        ("postgres://u:hunter2@127.0.0.1:1/d?sslmode=prefer", 2),
+        ("postgres://u:hunter2@127.0.0.1:1/d?options=-cfsync%3Doff", 2),
+        ("Postgres://u:hunter2@127.0.0.1:1/d", 2),
+        ("postgres://u:hunter2@127.0.0.1:1/d", 1),
+    ] {
+        let variables = [("FLASKPASTE_DB", url), ("FLASKPASTE_PEPPER_FILE", "/nonexistent/pepper")];
+        let line = refusal(home.path(), &variables, &[], code);
+        assert!(!line.contains("hunter2"), "{line}");
+        let checked = run(home.path(), &variables, &["--check-config"]);
+        let said = String::from_utf8([checked.stdout, checked.stderr].concat()).unwrap();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

@@ -100,16 +100,18 @@ CREATE TABLE spent_token (
 -- disk.
 CREATE UNLOGGED TABLE try_by_client (
     key         bigint NOT NULL, -- paste.key
-    client      bigint NOT NULL, -- a hash of the client's network and the key
+    client      bigint NOT NULL, -- a keyed hash of the client's network and the key
     tries       bigint NOT NULL,
     next_try_at bigint NOT NULL, -- unix seconds
     PRIMARY KEY (key, client)
 );
+CREATE INDEX try_by_client_by_time ON try_by_client (next_try_at);
 CREATE UNLOGGED TABLE try_by_paste (
     key   bigint PRIMARY KEY, -- paste.key
     since bigint NOT NULL, -- unix seconds, begin of the window
     tries bigint NOT NULL
 );
+CREATE INDEX try_by_paste_by_time ON try_by_paste (since);
 
 -- Tokens that operators gave out. A name is the operator's own word.
 CREATE TABLE token (

@@ -66,6 +66,9 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(format!("must name a host, or the folder of a Unix socket; {EXAMPLE}"));
         }
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
+            return Err(format!("has an @ in the name of a host; in a password it is %40; {EXAMPLE}"));
+        }
         let is_local = config.get_hosts().iter().all(is_local);
         let tls = match own.take("sslmode").as_deref() {
             None if is_local => Tls::Off,
@@ -81,6 +84,9 @@ impl Address {
             Some(_) => return Err("has a prepare that is neither on nor off".into()),
         };
         let root_certificates = own.take("sslrootcert").map(PathBuf::from);
+        if tls == Tls::Off && root_certificates.is_some() {
+            return Err("has an sslrootcert, and no TLS to use it with; add sslmode=verify-full".into());
+        }
         let passwords = Passwords::of(&config, variable)?;
         let hosts = each_host(&config, tls, |host, port| passwords.find(host, port));
         Ok(Self { hosts, tls, root_certificates, prepares })
@@ -179,12 +185,20 @@ fn split_parameters(url: &str) -> Result<(String, Parameters), String> {
             // Of the others, those that change neither what is promised nor how long it may take.
             "host" | "port" | "user" | "password" | "dbname" | "application_name" => others.push(pair),
             _ => {
+                // It may be the end of a password that has a question mark in it.
+                let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                let named = if is_name { format!(" {name}") } else { String::new() };
                 return Err(format!(
-                    "has the parameter {name}, which is not one of sslmode, sslrootcert, prepare, application_name, host, \
-                     port, user, password and dbname"
+                    "has a parameter{named} that is not one of sslmode, sslrootcert, prepare, application_name, host, port, \
+                     user, password and dbname; in a password, ? is %3F and @ is %40"
                 ));
             }
         }
+    }
+    let mut names: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| matches!(pair, [one, other] if one == other)) {
+        return Err("has a parameter twice".into());
     }
     let query = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
     Ok((format!("{base}{query}"), Parameters(own)))
@@ -333,6 +347,10 @@ mod tests {
             "postgres://:hunter2@h/d",
             "postgres://u:hunter2@h:port/d",
             "postgres:///d?user=u&password=hunter2",
+            "postgres://u:x?hunter2@h/d",
+            "postgres://u:x@hunter2@h/d",
+            "postgres://u:hunter2@h/d?sslmode=disable&sslmode=verify-full",
+            "postgres://u:hunter2@localhost/d?sslrootcert=/x",
         ] {
             let refusal = parse(url).unwrap_err();
             assert!(!refusal.contains("hunter2") && !refusal.contains('\n'), "{url}: {refusal}");

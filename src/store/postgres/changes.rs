@@ -48,7 +48,8 @@ pub(super) fn replace(
     new: &Replacement,
     now: UnixSeconds,
 ) -> Result<Replaced, Fault> {
-    if queries::is_blocked(connection, &new.mark)? {
+    let is_blocked = |connection: &mut Connection| queries::is_blocked(connection, &new.mark);
+    if is_blocked(connection)? {
         return Ok(Replaced::Blocked);
     }
     let done = connection.transaction(|connection| {
@@ -56,6 +57,10 @@ pub(super) fn replace(
         queries::insert_pieces(connection, pieces, &new.content, 0)?;
         let rows = connection.query(LOCK_CONTENT, &[key.into()])?;
         let Some(old) = rows.first() else { return Ok(None) };
+        // Its pieces may have taken their time.
+        if is_blocked(connection)? {
+            return Ok(None);
+        }
         connection.query(MOVE_FIRST_PIECE, &[key.into()])?;
         let values = [
             key.into(),
@@ -76,7 +81,11 @@ pub(super) fn replace(
         connection.query(ERASE_EXCESS, &[MOST_WAITING.into(), MOST_WAITING_BYTES.into()])?;
         Ok(Some(()))
     })?;
-    Ok(if done.is_some() { Replaced::Done } else { Replaced::Gone })
+    Ok(match done {
+        Some(()) => Replaced::Done,
+        None if is_blocked(connection)? => Replaced::Blocked,
+        None => Replaced::Gone,
+    })
 }
 
 /// Erases the replaced contents whose readers have had their time; how many.

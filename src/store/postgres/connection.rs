@@ -34,6 +34,16 @@ pub(super) struct Connection {
     last_used: Instant,
 }
 
+/// Why a call has no answer.
+enum NoAnswer {
+    /// The server or the library says.
+    Error(Error),
+    /// It did not come in time.
+    Late,
+    /// The connection broke.
+    Broken,
+}
+
 /// What carries a call out.
 struct Link {
     driver: Driver,
@@ -41,7 +51,10 @@ struct Link {
     runtime: Runtime,
     /// When the calls have to be over.
     deadline: Instant,
+    /// The other end has gone.
     is_broken: bool,
+    /// An answer may still come that nobody waits for.
+    is_late: bool,
     /// What the server has warned of during the last call.
     warning: Option<String>,
 }
@@ -49,8 +62,8 @@ struct Link {
 impl Link {
     /// Waits for a call while the protocol runs. Without an answer at the deadline the link is of no use any more: the answer
     /// would be taken for that of the next call.
-    fn drive<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Option<Error>> {
-        let Self { driver, runtime, deadline, is_broken, warning } = self;
+    fn drive<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, NoAnswer> {
+        let Self { driver, runtime, deadline, is_broken, is_late, warning } = self;
         *warning = None;
         let deadline = tokio::time::Instant::from_std(*deadline);
         let result = runtime.block_on(async {
@@ -68,23 +81,30 @@ impl Link {
                         Poll::Pending => break,
                     }
                 }
-                call.as_mut().poll(context)
+                match call.as_mut().poll(context) {
+                    Poll::Ready(Ok(result)) => Poll::Ready(result.map_err(NoAnswer::Error)),
+                    Poll::Ready(Err(_)) => Poll::Ready(Err(NoAnswer::Late)),
+                    // What carries the answer has gone.
+                    Poll::Pending if *is_broken => Poll::Ready(Err(NoAnswer::Broken)),
+                    Poll::Pending => Poll::Pending,
+                }
             })
             .await
         });
-        *is_broken |= result.is_err();
-        result.map_or(Err(None), |result| result.map_err(Some))
+        *is_late |= matches!(result, Err(NoAnswer::Late));
+        result
     }
 
     /// What a call came to, if it has this effect.
-    fn judge<T>(&self, outcome: Result<T, Option<Error>>, effect: Effect) -> Result<T, Fault> {
+    fn judge<T>(&self, outcome: Result<T, NoAnswer>, effect: Effect) -> Result<T, Fault> {
         match (outcome, &self.warning) {
             (Ok(_), Some(warning)) if effect == Effect::Commits => {
                 Err(Fault::Unknown(format!("the commit was only warned about: {warning}")))
             }
             (Ok(value), _) => Ok(value),
-            (Err(Some(error)), _) => Err(Fault::of(&error, effect)),
-            (Err(None), _) => Err(Fault::broken("no answer in time".into(), effect)),
+            (Err(NoAnswer::Error(error)), _) => Err(Fault::of(&error, effect)),
+            (Err(NoAnswer::Late), _) => Err(Fault::broken("no answer in time".into(), effect)),
+            (Err(NoAnswer::Broken), _) => Err(Fault::broken("the connection broke".into(), effect)),
         }
     }
 }
@@ -99,7 +119,7 @@ impl Connection {
         prepares: bool,
     ) -> Self {
         let now = Instant::now();
-        let link = Link { driver, runtime, deadline: now, is_broken: false, warning: None };
+        let link = Link { driver, runtime, deadline: now, is_broken: false, is_late: false, warning: None };
         Self { client, link, tls, statements: prepares.then(HashMap::new), last_used: now }
     }
 
@@ -110,8 +130,18 @@ impl Connection {
     }
 
     /// Whether it is of no use any more.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(super) fn is_useless(&self) -> bool {
+        self.link.is_late || self.is_lost()
+    }
+
+    /// Whether its other end has gone, and those of other connections perhaps with it.
+    pub(super) fn is_lost(&self) -> bool {
         self.link.is_broken || self.client.is_closed()
+    }
+
+    /// It goes to a server that is of no use any more.
+    pub(super) fn give_up(&mut self) {
+        self.link.is_broken = true;
     }
 
     /// How long nobody has used it.
@@ -127,7 +157,7 @@ impl Connection {
             tokio::task::yield_now().await;
             Ok(())
         });
-        looked.is_ok() && !self.is_broken()
+        looked.is_ok() && !self.is_useless()
     }
 
     /// Rows of a statement that changes nothing, or nothing before a commit.
@@ -153,8 +183,8 @@ impl Connection {
             }
             outcome => {
                 // A connection that cannot say so is dropped, and the server rolls back.
-                if !self.is_broken() && self.batch("ROLLBACK", Effect::None).is_err() {
-                    self.link.is_broken = true;
+                if !self.is_useless() && self.batch("ROLLBACK", Effect::None).is_err() {
+                    self.give_up();
                 }
                 outcome
             }
@@ -194,8 +224,8 @@ impl Connection {
         Ok(statement)
     }
 
-    fn settle<T>(&mut self, outcome: Result<T, Option<Error>>, effect: Effect) -> Result<T, Fault> {
-        if matches!(outcome, Err(None)) {
+    fn settle<T>(&mut self, outcome: Result<T, NoAnswer>, effect: Effect) -> Result<T, Fault> {
+        if matches!(outcome, Err(NoAnswer::Late)) {
             self.cancel();
         }
         self.link.judge(outcome, effect)

@@ -13,6 +13,7 @@ use crate::static_names;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio_postgres::config::Config;
+use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The oldest PostgreSQL that was tried, as `server_version_num` has it.
@@ -29,6 +30,7 @@ const LOOK: &str = "SELECT current_setting('server_version_num')::bigint AS vers
                     current_setting('fsync')::boolean AS fsync, \
                     current_setting('full_page_writes')::boolean AS full_page_writes, \
                     current_setting('synchronous_commit') AS synchronous_commit, \
+                    current_setting('client_min_messages') AS client_min_messages, \
                     pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean AS is_standby";
 
 /// Makes connections.
@@ -39,9 +41,17 @@ pub(super) struct Connector {
     preferred: AtomicUsize,
 }
 
+/// How long one of several hosts may take.
+const HOST_TIME: Duration = Duration::from_secs(3);
+
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) struct NoConnection(pub(super) String);
+pub(super) enum NoConnection {
+    /// No host can be reached, or none that may be written to.
+    Unreachable(String),
+    /// There is one, and it grants no more connections.
+    Crowded(String),
+}
 
 impl Connector {
     /// # Errors
@@ -60,35 +70,48 @@ impl Connector {
     pub(super) fn connect(&self, deadline: Instant) -> Result<Connection, NoConnection> {
         let hosts = self.address.hosts();
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut reasons = Vec::new();
+        let (mut reasons, mut is_crowded) = (Vec::new(), false);
         for at in (0..hosts.len()).map(|number| (first + number) % hosts.len()) {
             let Some(host) = hosts.get(at) else { continue };
-            match self.connect_to(host, deadline) {
+            // One that hangs must not take the time of the others.
+            let host_deadline = if hosts.len() > 1 { deadline.min(Instant::now() + HOST_TIME) } else { deadline };
+            match self.connect_to(host, host_deadline) {
                 Ok(connection) => {
                     self.preferred.store(at, Ordering::Relaxed);
                     return Ok(connection);
                 }
-                Err(reason) => reasons.push(format!("{}: {reason}", host_name(host))),
+                Err(refusal) => {
+                    is_crowded |= refusal.is_crowded;
+                    reasons.push(format!("{}: {}", host_name(host), refusal.reason));
+                }
             }
         }
-        Err(NoConnection(reasons.join("; ")))
+        // If there was no time for the others, the next begins with them.
+        self.preferred.store((first + 1) % hosts.len(), Ordering::Relaxed);
+        let reasons = reasons.join("; ");
+        Err(if is_crowded { NoConnection::Crowded(reasons) } else { NoConnection::Unreachable(reasons) })
     }
 
-    fn connect_to(&self, host: &Config, deadline: Instant) -> Result<Connection, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start a connection ({error})"))?;
+    fn connect_to(&self, host: &Config, deadline: Instant) -> Result<Connection, Refusal> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("cannot start a connection ({error})"))?;
         let connected =
             runtime.block_on(async { tokio::time::timeout_at(deadline.into(), host.connect(self.tls.clone())).await });
-        let (client, driver) = match connected {
-            Ok(connected) => connected.map_err(|error| describe(&error))?,
-            Err(_) => return Err("no answer in time".into()),
+        let refusal = match connected {
+            Ok(Ok((client, driver))) => {
+                let tls = self.tls.clone();
+                let mut connection = Connection::new(runtime, client, driver, tls, self.address.prepares);
+                connection.set_deadline(deadline);
+                look(&mut connection)?;
+                connection.batch(SESSION, Effect::None).map_err(text)?;
+                return Ok(connection);
+            }
+            Ok(Err(error)) => Refusal::of(&error),
+            Err(_) => Refusal::from("no answer in time".to_owned()),
         };
-        let mut connection = Connection::new(runtime, client, driver, self.tls.clone(), self.address.prepares);
-        connection.set_deadline(deadline);
-        let looked = look(&mut connection).and_then(|()| connection.batch(SESSION, Effect::None).map_err(text));
-        looked.map(|()| connection)
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        Err(refusal)
     }
 
     /// Whether a deadline leaves time for another try.
@@ -97,9 +120,27 @@ impl Connector {
     }
 }
 
+/// Why a host was of no use.
+struct Refusal {
+    reason: String,
+    /// It is there, and grants no more connections.
+    is_crowded: bool,
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self { reason, is_crowded: false }
+    }
+}
+
+impl Refusal {
+    fn of(error: &tokio_postgres::Error) -> Self {
+        Self { reason: describe(error), is_crowded: error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) }
+    }
+}
+
 /// Looks whether a server may be written to, and keeps what it acknowledges.
 fn look(connection: &mut Connection) -> Result<(), String> {
-    // Not prepared: a pooler may give the next statement to another server.
     let rows = connection.query(LOOK, &[]).map_err(text)?;
     let row = rows.first().ok_or("it says nothing of itself")?;
     if row.number("version").map_err(text)? < OLDEST_VERSION {
@@ -119,6 +160,11 @@ fn look(connection: &mut Connection) -> Result<(), String> {
                 other.unwrap_or_default()
             ));
         }
+    }
+    if matches!(row.text("client_min_messages").map_err(text)?, Some("error" | "fatal" | "panic")) {
+        return Err(
+            "client_min_messages hides the warning that a commit is not on the standby; set it to notice".into()
+        );
     }
     if row.flag("is_standby").map_err(text)? {
         return Err("a standby, which cannot be written to".into());

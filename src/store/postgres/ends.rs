@@ -42,6 +42,8 @@ macro_rules! end {
     };
 }
 
+/// Before an end, so that what it sees of other tables is not older than what it sees of the paste.
+pub(super) const LOCK: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE";
 const END: &str = end!("", "key");
 /// Of what is read once: nobody else can hold a lease of it.
 const BURN: &str = end!("AND p.burn AND p.reads_left = 1", "first_piece");
@@ -64,12 +66,14 @@ pub(super) struct Keeping {
     pub(super) receipts: bool,
     /// What reads have done that is not flushed.
     pub(super) unflushed: Touched,
+    /// The disk is full: nothing is written but what ends.
+    pub(super) is_frugal: bool,
 }
 
 impl Keeping {
-    /// The same for an end that leaves no receipt.
-    pub(super) fn without_receipt(self) -> Self {
-        Self { receipts: false, ..self }
+    /// The same on a full disk.
+    pub(super) fn frugal(self) -> Self {
+        Self { receipts: false, is_frugal: true, ..self }
     }
 }
 
@@ -81,7 +85,8 @@ pub(super) struct Ending {
     pub(super) end: End,
 }
 
-/// Erases pastes and leaves their receipts, as far as they can have some; how many. In the transaction of the caller.
+/// Erases pastes and leaves their receipts, as far as they can have some; how many. In the transaction of the caller, who has
+/// locked their rows: what belongs to them is then as it stays.
 pub(super) fn end(connection: &mut Connection, endings: &[Ending], keeping: Keeping) -> Result<u64, Fault> {
     let columns = Endings::of(endings);
     Ok(connection.query(END, &columns.values(keeping))?.len() as u64)
@@ -89,8 +94,13 @@ pub(super) fn end(connection: &mut Connection, endings: &[Ending], keeping: Keep
 
 /// The same with one paste and by itself; whether there was that paste.
 pub(super) fn end_one(connection: &mut Connection, ending: Ending, keeping: Keeping) -> Result<bool, Fault> {
-    let columns = Endings::of(&[ending]);
-    Ok(!connection.change(END, &columns.values(keeping))?.is_empty())
+    let ended = connection.transaction(|connection| {
+        if connection.query(LOCK, &[ending.key.into()])?.is_empty() {
+            return Ok(None);
+        }
+        end(connection, &[ending], keeping).map(Some)
+    })?;
+    Ok(ended.is_some_and(|ended| ended > 0))
 }
 
 /// Takes the only read of a paste whose content is one piece: that piece, or `None` where it was taken before, or is none of
@@ -129,7 +139,7 @@ impl Endings {
         Self { keys, moments, states }
     }
 
-    fn values(&self, Keeping { receipts, unflushed: Touched { expires_at, reads } }: Keeping) -> [Value<'_>; 8] {
+    fn values(&self, Keeping { receipts, unflushed: Touched { expires_at, reads }, .. }: Keeping) -> [Value<'_>; 8] {
         [
             Value::Ints(&self.keys),
             Value::Ints(&self.moments),

@@ -1,13 +1,16 @@
 //! What reads have done, on its way into the database: batched, or at once where other servers could take a paste for expired.
 //!
-//! Invariant: rows are locked in the order of their keys; a read is written once, into the receipt where its paste has ended
-//! meanwhile. Must never bring a paste back.
+//! Invariant: each read is on its way once, and is seen by this server until it has arrived; rows are locked in the order of
+//! their keys. What a paste that ended meanwhile has missed goes into its receipt. Must never bring a paste back.
 
-use super::super::inactivity::Touched;
+use super::super::inactivity::{InactivityClock, Touched};
 use super::super::model::RowKey;
+use super::super::receipt::Reads;
 use super::connection::Connection;
 use super::fault::Fault;
 use super::value::{Value, signed};
+use crate::clock::UnixSeconds;
+use crate::paste::Expiry;
 
 const FLUSH: &str = "\
     WITH touched AS (SELECT * FROM unnest($1, $2, $3, $4, $5) AS t (key, expires_at, reads, first_at, last_at)), \
@@ -19,6 +22,74 @@ const FLUSH: &str = "\
     UPDATE receipt r SET reads = r.reads + t.reads, first_read_at = least(r.first_read_at, t.first_at), \
         last_read_at = greatest(r.last_read_at, t.last_at) \
     FROM touched t WHERE r.key = t.key AND t.reads > 0 AND NOT EXISTS (SELECT FROM alive a WHERE a.key = t.key)";
+/// Of pastes that ended while a flush was under way: it has seen them alive, and their end has not seen it.
+const MOVE_ORPHANS: &str = "\
+    WITH orphan AS (DELETE FROM seen s WHERE s.key = ANY($1) AND NOT EXISTS (SELECT FROM paste p WHERE p.key = s.key) \
+        RETURNING s.*) \
+    UPDATE receipt r SET reads = r.reads + o.reads, first_read_at = least(r.first_read_at, o.first_read_at), \
+        last_read_at = greatest(r.last_read_at, o.last_read_at) \
+    FROM orphan o WHERE r.key = o.key AND o.reads > 0";
+
+/// What reads have done that is not in the database yet.
+#[derive(Default)]
+pub(super) struct Clock {
+    waiting: InactivityClock,
+    /// What a flush has taken and not written yet.
+    leaving: InactivityClock,
+}
+
+impl Clock {
+    /// Reads of a paste; one of them moves its expiry on, unless `expires_at` is 0.
+    pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds, reads: Reads) {
+        self.waiting.touch(key, expires_at, reads);
+    }
+
+    /// The expiry of a row the database has given, as reads have moved it.
+    pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
+        self.leaving.applied_to(key, self.waiting.applied_to(key, expiry))
+    }
+
+    /// What no flush has taken yet of a paste.
+    pub(super) fn waiting(&self, key: RowKey) -> Touched {
+        self.waiting.unflushed(key)
+    }
+
+    /// The same, which the caller writes now, or gives back.
+    pub(super) fn take(&self, key: RowKey) -> Touched {
+        self.waiting.take(key)
+    }
+
+    /// What was taken was not written.
+    pub(super) fn give_back(&self, key: RowKey, touched: Touched) {
+        if touched != Touched::default() {
+            self.waiting.touch(key, touched.expires_at, touched.reads);
+        }
+    }
+
+    /// Whether it is worth a flush before its time.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.is_full()
+    }
+
+    /// All that waits, on its way now. There is one flush at a time.
+    pub(super) fn begin_flush(&self) -> Vec<(RowKey, Touched)> {
+        let touched = self.waiting.take_all();
+        for (key, touched) in &touched {
+            self.leaving.touch(*key, touched.expires_at, touched.reads);
+        }
+        touched
+    }
+
+    /// A part of it has arrived, or comes back.
+    pub(super) fn end_flush(&self, touched: &[(RowKey, Touched)], has_arrived: bool) {
+        for (key, touched) in touched {
+            if !has_arrived {
+                self.give_back(*key, *touched);
+            }
+            self.leaving.take(*key);
+        }
+    }
+}
 
 /// Writes what reads have done to some pastes; they are in the order of their keys.
 pub(super) fn write(connection: &mut Connection, touched: &[(RowKey, Touched)]) -> Result<(), Fault> {
@@ -37,4 +108,63 @@ pub(super) fn write(connection: &mut Connection, touched: &[(RowKey, Touched)]) 
         Value::OptionalInts(&last),
     ];
     connection.change(FLUSH, &values).map(|_| ())
+}
+
+/// Moves what was written beside pastes that have ended into their receipts. The keys are those that were written some time ago,
+/// so that no end is under way that began before.
+pub(super) fn move_orphans(connection: &mut Connection, keys: &[i64]) -> Result<(), Fault> {
+    connection.change(MOVE_ORPHANS, &[Value::Ints(keys)]).map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_read_is_on_its_way_once_and_seen_all_the_time() {
+        let (clock, key, expiry) = (Clock::default(), RowKey(1), Expiry::Sliding(1000));
+        clock.touch(key, 2000, Reads::one(900));
+        let first = clock.begin_flush();
+        assert_eq!(first, [(key, Touched { expires_at: 2000, reads: Reads::one(900) })]);
+        assert!(clock.begin_flush().is_empty() && clock.take(key) == Touched::default());
+        assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2000), "it has not arrived yet");
+        clock.touch(key, 2100, Reads::one(1000));
+        // It did not arrive: both go together the next time.
+        clock.end_flush(&first, false);
+        let second = clock.begin_flush();
+        let reads = Reads { count: 2, first_at: Some(900), last_at: Some(1000) };
+        assert_eq!((second[0].1.expires_at, second[0].1.reads.count), (2100, reads.count));
+        clock.end_flush(&second, true);
+        assert_eq!(clock.applied_to(key, expiry), expiry);
+        assert!(clock.begin_flush().is_empty());
+    }
+
+    #[test]
+    fn counts_survive_flushes_and_ends_side_by_side() {
+        let (clock, key) = (Clock::default(), RowKey(1));
+        let counted = std::thread::scope(|scope| {
+            let toucher = scope.spawn(|| (0..20_000).for_each(|at| clock.touch(key, at, Reads::one(at))));
+            let flush = scope.spawn(|| {
+                let mut counted = 0;
+                for round in 0..2000 {
+                    let taken = clock.begin_flush();
+                    let has_arrived = round % 3 > 0;
+                    counted += if has_arrived { taken.iter().map(|(_, touched)| touched.reads.count).sum() } else { 0 };
+                    clock.end_flush(&taken, has_arrived);
+                }
+                counted
+            });
+            let end = scope.spawn(|| {
+                let mut counted = 0;
+                for round in 0..2000 {
+                    let taken = clock.take(key);
+                    if round % 2 == 0 { counted += taken.reads.count } else { clock.give_back(key, taken) }
+                }
+                counted
+            });
+            toucher.join().unwrap();
+            flush.join().unwrap() + end.join().unwrap()
+        });
+        assert_eq!(counted + clock.waiting(key).reads.count, 20_000);
+    }
 }

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::fault::Fault;
 use super::value::{Columns, Value};
 use crate::clock::UnixSeconds;
-use crate::crypto;
+use crate::crypto::{self, Sha256Digest};
 use crate::network::Network;
 use std::net::Ipv4Addr;
 
@@ -34,18 +34,20 @@ const REFUND: &str = "WITH window_refunded AS (UPDATE try_by_paste SET tries = g
                       WHERE key = $1 AND client = $2";
 const FORGIVE: &str = "WITH window_refunded AS (UPDATE try_by_paste SET tries = greatest(tries - 1, 0) WHERE key = $1) \
                        DELETE FROM try_by_client WHERE key = $1 AND client = $2";
-const FORGET: &str = "WITH clients AS (DELETE FROM try_by_client WHERE next_try_at <= $1 RETURNING 1), \
-                      pastes AS (DELETE FROM try_by_paste WHERE since <= $1 RETURNING 1) \
-                      SELECT (SELECT count(*) FROM clients) + (SELECT count(*) FROM pastes) AS rows";
+const FORGET_CLIENTS: &str = "DELETE FROM try_by_client WHERE (key, client) IN (SELECT key, client FROM try_by_client \
+                              WHERE next_try_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
+const FORGET_PASTES: &str = "DELETE FROM try_by_paste WHERE key IN (SELECT key FROM try_by_paste \
+                             WHERE since <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
 
 /// Charges a client for a try; if it may not try yet, the seconds to wait.
 pub(super) fn charge(
     connection: &mut Connection,
+    guess_key: &Sha256Digest,
     key: RowKey,
     network: Network,
     now: UnixSeconds,
 ) -> Result<Result<(), u64>, Fault> {
-    let number = client_number(key, network);
+    let number = client_number(guess_key, key, network);
     for _ in 0..CHARGES {
         let rows = connection.query(FIND, &[key.into(), number])?;
         let Some(row) = rows.first() else { break };
@@ -76,33 +78,41 @@ pub(super) fn charge(
 /// Takes a charge back: the try was not made. The next has to wait a second.
 pub(super) fn refund(
     connection: &mut Connection,
+    guess_key: &Sha256Digest,
     key: RowKey,
     network: Network,
     now: UnixSeconds,
 ) -> Result<(), Fault> {
     let next = Client::default().refunded(now).next_try_at;
-    connection.change(REFUND, &[key.into(), client_number(key, network), next.into()]).map(|_| ())
+    connection.change(REFUND, &[key.into(), client_number(guess_key, key, network), next.into()]).map(|_| ())
 }
 
 /// The password was right: this client begins anew.
-pub(super) fn forgive(connection: &mut Connection, key: RowKey, network: Network) -> Result<(), Fault> {
-    connection.change(FORGIVE, &[key.into(), client_number(key, network)]).map(|_| ())
+pub(super) fn forgive(
+    connection: &mut Connection,
+    guess_key: &Sha256Digest,
+    key: RowKey,
+    network: Network,
+) -> Result<(), Fault> {
+    connection.change(FORGIVE, &[key.into(), client_number(guess_key, key, network)]).map(|_| ())
 }
 
-/// Forgets what is too old to count; how many rows.
-pub(super) fn forget_some(connection: &mut Connection, now: UnixSeconds) -> Result<u64, Fault> {
-    let rows = connection.change(FORGET, &[now.saturating_sub(FORGET_SECONDS).into()])?;
-    rows.first().map_or(Ok(0), |row| row.number("rows"))
+/// Forgets some of what is too old to count; how many rows of the fuller table.
+pub(super) fn forget_some(connection: &mut Connection, now: UnixSeconds, rows: u64) -> Result<usize, Fault> {
+    let values = [now.saturating_sub(FORGET_SECONDS).into(), rows.into()];
+    let clients = connection.change(FORGET_CLIENTS, &values)?.len();
+    Ok(clients.max(connection.change(FORGET_PASTES, &values)?.len()))
 }
 
-/// What a client is called beside a paste: not its address, and beside another paste something else.
-fn client_number(key: RowKey, network: Network) -> Value<'static> {
+/// What a client is called beside a paste: not its address, and beside another paste something else. Whoever has the database
+/// alone cannot try all addresses.
+fn client_number(guess_key: &Sha256Digest, key: RowKey, network: Network) -> Value<'static> {
     let address = match network {
         Network::V4(address) => address.to_ipv6_mapped().segments(),
         Network::V6([a, b, c, d]) => [a, b, c, d, 1, 0, 0, 0],
         Network::Local => Ipv4Addr::UNSPECIFIED.to_ipv6_compatible().segments(),
     };
     let bytes: Vec<u8> = address.into_iter().flat_map(u16::to_be_bytes).chain(key.0.to_be_bytes()).collect();
-    let digest = crypto::sha256(&bytes);
+    let digest = crypto::hmac_sha256(guess_key, &bytes);
     Value::Int(digest.first_chunk().map(|bytes| i64::from_be_bytes(*bytes)))
 }

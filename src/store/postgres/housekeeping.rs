@@ -5,16 +5,17 @@
 //! read on any server has kept alive.
 
 use super::super::inactivity::{FLUSH_INTERVAL, Touched};
-use super::super::model::RowKey;
 use super::super::receipt::End;
 use super::super::{Limits, StoreError};
 use super::connection::Connection;
 use super::ends::{self, Ending, Keeping};
 use super::fault::Fault;
+use super::time::{self, MOST_DIFFERENCE};
 use super::value::{Columns, Value, malformed};
 use super::{Shared, changes, flush, guesses, reads};
-use crate::clock::{UnixSeconds, unix_now};
+use crate::clock::UnixSeconds;
 use crate::operator_log;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
@@ -26,6 +27,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1800);
 /// Seconds by which the purge spares a sliding paste: twice what a server keeps in memory.
 const PURGE_GRACE_SECONDS: u64 = 2 * FLUSH_INTERVAL.as_secs();
+/// How long one chore may wait for the database, so that a stop need not wait for long.
+pub(super) const CHORE_TIME: Duration = Duration::from_secs(3);
+/// Longer the end of a paste never takes.
+const END_TIME: Duration = Duration::from_secs(15);
+/// Seconds after which a spent proof-of-work token is certainly no longer valid on a server whose clock is another.
+const TOKEN_GRACE_SECONDS: u64 = 60;
 /// Expired pastes purged in one transaction.
 const PURGE_PASTES: u64 = 100;
 /// Forgotten rows deleted in one statement.
@@ -46,9 +53,12 @@ const FORGET_SUBMISSIONS: &str = "DELETE FROM submission WHERE hash IN (SELECT h
                                   ORDER BY last LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
 const FORGET_TOKENS: &str = "DELETE FROM spent_token WHERE token IN (SELECT token FROM spent_token WHERE token < $1 \
                              ORDER BY token LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
-/// What a flush wrote while its paste was deleted.
-const SWEEP: &str = "DELETE FROM seen WHERE key IN (SELECT s.key FROM seen s LEFT JOIN paste p ON p.key = s.key \
-                     WHERE p.key IS NULL LIMIT $1) RETURNING 1";
+/// What a server that has stopped since has left behind.
+const SWEEP_SEEN: &str = "DELETE FROM seen WHERE key IN (SELECT s.key FROM seen s LEFT JOIN paste p ON p.key = s.key \
+                          WHERE p.key IS NULL LIMIT $1)";
+const SWEEP_PIECES: &str = "DELETE FROM piece WHERE content IN (SELECT DISTINCT c.content FROM piece c \
+                            WHERE NOT EXISTS (SELECT FROM paste p WHERE p.content = c.content) \
+                            AND NOT EXISTS (SELECT FROM replaced r WHERE r.content = c.content) LIMIT $1)";
 
 /// What the thread that keeps house is called for.
 #[derive(Default)]
@@ -106,7 +116,8 @@ fn run(shared: &Shared) {
     let mut next_round = Instant::now();
     while !shared.calls.wants_stop.load(Ordering::SeqCst) {
         if shared.calls.wants_flush.swap(false, Ordering::SeqCst) {
-            chores.log(&flush_all(shared));
+            let flushed = chores.flush();
+            chores.log(&flushed);
         }
         if Instant::now() >= next_round {
             let more = chores.round();
@@ -122,22 +133,26 @@ struct Chores<'a> {
     shared: &'a Shared,
     next_flush: Instant,
     next_sweep: Instant,
+    /// Pastes beside which was written what reads have done, and when.
+    written: VecDeque<(Instant, Vec<i64>)>,
     has_failed: bool,
 }
 
 impl<'a> Chores<'a> {
     fn new(shared: &'a Shared) -> Self {
         let now = Instant::now();
-        Self { shared, next_flush: now + shared.flush_interval(), next_sweep: now + SWEEP_INTERVAL, has_failed: false }
+        let (next_flush, next_sweep) = (now + shared.flush_interval(), now + SWEEP_INTERVAL);
+        Self { shared, next_flush, next_sweep, written: VecDeque::new(), has_failed: false }
     }
 
-    /// One round; whether there is more to do at once. Only the first of failures in a row is logged, and when it is over.
+    /// One round; whether there is more to do at once.
     fn round(&mut self) -> bool {
         let result = self.try_round();
         self.log(&result);
         result.unwrap_or(false)
     }
 
+    /// Only the first of failures in a row is logged, and when it is over.
     fn log<T>(&mut self, result: &Result<T, StoreError>) {
         match result {
             Err(error) if !self.has_failed => operator_log::message(&format!("database housekeeping failed: {error}")),
@@ -148,40 +163,70 @@ impl<'a> Chores<'a> {
     }
 
     fn try_round(&mut self) -> Result<bool, StoreError> {
-        let now = unix_now();
         if Instant::now() >= self.next_flush || self.shared.clock.is_full() {
+            self.flush()?;
             self.next_flush = Instant::now() + self.shared.flush_interval();
-            flush_all(self.shared)?;
         }
+        self.move_orphans()?;
         let pool = &self.shared.pool;
-        let ended = pool.change(|connection| reads::end_some(connection, now, |key| self.shared.keeping(key)))?;
+        // By the database's clock, or not at all; and what has just ended by it may be alive yet by another server's.
+        let agreed = pool.try_read(Instant::now() + CHORE_TIME, time::agreed)?;
+        let now = agreed.saturating_sub(MOST_DIFFERENCE.as_secs());
+        let keeping = self.shared.keeping(Touched::default());
+        let ended = pool.change_within(CHORE_TIME, |connection| reads::end_some(connection, now, keeping))?;
         let purged = purge_some(self.shared, now)?;
-        pool.change(|connection| changes::erase_outdated(connection, now))?;
-        let forgotten = pool.change(|connection| forget_some(connection, now, self.shared.limits))?;
+        pool.change_within(CHORE_TIME, |connection| changes::erase_outdated(connection, agreed))?;
+        let forgotten =
+            pool.change_within(CHORE_TIME, |connection| forget_some(connection, now, self.shared.limits))?;
         if Instant::now() >= self.next_sweep {
             self.next_sweep = Instant::now() + SWEEP_INTERVAL;
-            pool.change(|connection| connection.change(SWEEP, &[FORGET_ROWS.into()]).map(|_| ()))?;
+            pool.change(sweep)?;
         }
         Ok(ended > 0 || purged.settled > 0 || forgotten as u64 >= FORGET_ROWS)
     }
+
+    /// Writes all that reads have done.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        let written = flush_all(self.shared, CHORE_TIME);
+        if let Ok(keys) = &written
+            && !keys.is_empty()
+        {
+            self.written.push_back((Instant::now(), keys.clone()));
+        }
+        written.map(|_| ())
+    }
+
+    /// After a while, what was written beside pastes that were just ending goes into their receipts.
+    fn move_orphans(&mut self) -> Result<(), StoreError> {
+        while let Some((_, keys)) = self.written.front().filter(|(at, _)| at.elapsed() > END_TIME) {
+            for keys in keys.chunks(FLUSH_BATCH) {
+                let move_them = |connection: &mut Connection| flush::move_orphans(connection, keys);
+                self.shared.pool.change_within(CHORE_TIME, move_them)?;
+            }
+            self.written.pop_front();
+        }
+        Ok(())
+    }
 }
 
-/// Writes all that reads have done.
-pub(super) fn flush_all(shared: &Shared) -> Result<(), StoreError> {
-    for batch in shared.clock.snapshot().chunks(FLUSH_BATCH) {
-        flush_some(shared, batch)?;
+/// Writes all that reads have done; the keys of the pastes. What nobody knows to be written counts as written: a read too few
+/// is counted rather than one too many, and another touch moves the end on.
+pub(super) fn flush_all(shared: &Shared, time: Duration) -> Result<Vec<i64>, StoreError> {
+    let touched = shared.clock.begin_flush();
+    let mut result = Ok(());
+    for batch in touched.chunks(FLUSH_BATCH) {
+        if result.is_ok() {
+            result = shared.pool.change_within(time, |connection| flush::write(connection, batch));
+        }
+        shared.clock.end_flush(batch, matches!(result, Ok(()) | Err(StoreError::OutcomeUnknown(_))));
     }
-    Ok(())
+    result.map(|()| touched.iter().map(|(key, _)| key.0).collect())
 }
 
-/// Writes what reads have done to some pastes. What nobody knows to be written counts as written: a read too few is counted
-/// rather than one too many, and another touch moves the end on.
-fn flush_some(shared: &Shared, batch: &[(RowKey, Touched)]) -> Result<(), StoreError> {
-    let written = shared.pool.change(|connection| flush::write(connection, batch));
-    if matches!(written, Ok(()) | Err(StoreError::OutcomeUnknown(_))) {
-        shared.clock.forget(batch);
-    }
-    written
+/// Deletes what belongs to no paste any more.
+fn sweep(connection: &mut Connection) -> Result<(), Fault> {
+    connection.change(SWEEP_SEEN, &[FORGET_ROWS.into()])?;
+    connection.change(SWEEP_PIECES, &[FORGET_ROWS.into()]).map(|_| ())
 }
 
 /// What a batch of the purge did.
@@ -206,10 +251,10 @@ pub(super) fn purge_all(shared: &Shared, now: UnixSeconds) -> Result<u64, StoreE
 
 /// Ends some of the pastes whose time has come. Where the database's disk has no room for their receipts, they leave none.
 fn purge_some(shared: &Shared, now: UnixSeconds) -> Result<Purged, StoreError> {
-    let keeping = Keeping { receipts: shared.limits.receipt_seconds > 0, unflushed: Touched::default() };
-    match shared.pool.change(|connection| purge_batch(connection, now, keeping)) {
+    let keeping = shared.keeping(Touched::default());
+    match shared.pool.change_within(CHORE_TIME, |connection| purge_batch(connection, now, keeping)) {
         Err(StoreError::Full) => {
-            shared.pool.change(|connection| purge_batch(connection, now, keeping.without_receipt()))
+            shared.pool.change_within(CHORE_TIME, |connection| purge_batch(connection, now, keeping.frugal()))
         }
         purged => purged,
     }
@@ -259,10 +304,10 @@ fn move_on(connection: &mut Connection, mut alive: Vec<(i64, i64)>) -> Result<()
 fn forget_some(connection: &mut Connection, now: UnixSeconds, limits: Limits) -> Result<usize, Fault> {
     let oldest_kept = now.saturating_sub(limits.dedup_window_seconds);
     let submissions = connection.change(FORGET_SUBMISSIONS, &[oldest_kept.into(), FORGET_ROWS.into()])?.len();
-    let expired_token = now.to_be_bytes();
+    let expired_token = now.saturating_sub(TOKEN_GRACE_SECONDS).to_be_bytes();
     let tokens = connection.change(FORGET_TOKENS, &[expired_token.as_slice().into(), FORGET_ROWS.into()])?.len();
     let oldest_end = now.saturating_sub(limits.receipt_seconds);
     let receipts = ends::forget_some(connection, now, oldest_end, FORGET_ROWS)?;
-    guesses::forget_some(connection, now)?;
-    Ok(submissions.max(tokens).max(receipts))
+    let guesses = guesses::forget_some(connection, now, FORGET_ROWS)?;
+    Ok(submissions.max(tokens).max(receipts).max(guesses))
 }

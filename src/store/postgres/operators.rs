@@ -6,7 +6,7 @@
 use super::super::model::{Action, Listed, OwnedRow, RowKey, TokenRecord};
 use super::super::receipt::End;
 use super::connection::Connection;
-use super::ends::{self, Ending, Keeping};
+use super::ends::{self, Ending, Keeping, LOCK};
 use super::fault::Fault;
 use super::queries::{read_meta, read_row, select_columns};
 use super::value::{Columns, Value};
@@ -125,7 +125,8 @@ pub(super) fn remove(
 ) -> Result<bool, Fault> {
     let removed = connection.transaction(|connection| {
         let ending = Ending { key, ended_at: action.at, end: End::Removed };
-        if ends::end(connection, &[ending], keeping)? == 0 {
+        let rows = connection.query(LOCK, &[key.into()])?;
+        if rows.is_empty() || ends::end(connection, &[ending], keeping)? == 0 {
             return Ok(None);
         }
         if let Some(mark) = blocked {

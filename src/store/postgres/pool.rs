@@ -6,10 +6,11 @@
 
 use super::super::StoreError;
 use super::connection::Connection;
-use super::connector::Connector;
+use super::connector::{Connector, NoConnection};
 use super::fault::Fault;
 use super::turns::{NoTurn, Turn, Turns};
 use crate::crypto;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,11 @@ const CONNECTIONS: usize = 16;
 const COMMITS: usize = 12;
 /// How long a request may wait for the database altogether; half a second more for telling it that nobody waits any more.
 pub(super) const MOST_WAITING: Duration = Duration::from_secs(9);
-/// How long of it for a connection.
+/// How long a call may wait all the same at the end of a request that has waited long already.
+const LEAST_WAITING: Duration = Duration::from_secs(1);
+/// How long all calls may take once the store is about to close.
+const CLOSING_TIME: Duration = Duration::from_secs(4);
+/// How long of [`MOST_WAITING`] for a connection.
 const MOST_QUEUING: Duration = Duration::from_secs(5);
 /// How long while no server can be reached: a short failover is waited for, a long one does not take all threads.
 const MOST_WAITING_WHILE_DOWN: Duration = Duration::from_secs(2);
@@ -27,6 +32,8 @@ const MOST_WAITING_WHILE_DOWN: Duration = Duration::from_secs(2);
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a connection may be idle before it is looked at.
 const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a request pauses before it looks for a connection again, where the server grants no more of them.
+const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause before something is tried again.
 const MOST_PAUSE: Duration = Duration::from_millis(400);
 
@@ -43,7 +50,25 @@ struct State {
     idle: Vec<Connection>,
     /// Since when no connection could be made, and when that was tried last.
     down: Option<(Instant, Instant)>,
+    /// When everything has to be over.
+    closing_at: Option<Instant>,
     is_closed: bool,
+}
+
+thread_local! {
+    /// How long the request that this thread answers has waited for the database. A request makes several calls, one after
+    /// the other, through functions that know nothing of each other; only together do they have to end in time.
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// A request begins, on this thread: what it waits counts from here.
+pub(super) fn begin_request() {
+    WAITED.set(Duration::ZERO);
+}
+
+/// What is left to the request of this thread.
+fn time_left() -> Duration {
+    MOST_WAITING.saturating_sub(WAITED.get()).max(LEAST_WAITING)
 }
 
 impl Pool {
@@ -62,7 +87,7 @@ impl Pool {
     /// # Errors
     /// [`StoreError::Unavailable`] where no connection was to be had in time, else what `work` returned.
     pub(super) fn read<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        Ok(self.try_read(Instant::now() + MOST_WAITING, work)?)
+        Ok(self.try_read(Instant::now() + time_left(), work)?)
     }
 
     /// The same until a deadline, with the fault as it was.
@@ -79,7 +104,16 @@ impl Pool {
     /// # Errors
     /// As [`Pool::read`]; [`StoreError::OutcomeUnknown`] where nobody knows what was done.
     pub(super) fn change<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        Ok(self.try_change(Instant::now() + MOST_WAITING, work)?)
+        Ok(self.try_change(Instant::now() + time_left(), work)?)
+    }
+
+    /// The same of work that no request waits for.
+    pub(super) fn change_within<T>(
+        &self,
+        time: Duration,
+        work: impl FnMut(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
+        Ok(self.try_change(Instant::now() + time, work)?)
     }
 
     /// The same until a deadline, with the fault as it was.
@@ -89,8 +123,13 @@ impl Pool {
         work: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let started = Instant::now();
-        let _turn = take(&self.commits, deadline.min(started + MOST_QUEUING))?;
+        let _turn = take(&self.commits, self.closing(deadline).min(started + MOST_QUEUING))?;
         self.run(started, deadline, work)
+    }
+
+    /// A deadline, or an earlier one if the store is about to close.
+    fn closing(&self, deadline: Instant) -> Instant {
+        self.lock().closing_at.map_or(deadline, |closing_at| closing_at.min(deadline))
     }
 
     fn run<T>(
@@ -99,28 +138,46 @@ impl Pool {
         deadline: Instant,
         mut work: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        for tries in 0u32.. {
-            let (turn, mut connection) = self.connection(started, deadline)?;
-            connection.set_deadline(deadline);
-            let result = work(&mut connection);
-            if connection.is_broken() {
-                // The others go the same way, be it that the server has stopped.
-                self.forget_idle();
-            } else {
-                self.keep(connection);
-            }
-            drop(turn);
+        let deadline = self.closing(deadline);
+        let mut tries = 0;
+        let result = loop {
+            let result = self.run_once(started, deadline, &mut work);
             match result {
-                Err(Fault::Conflict(_) | Fault::Lost(_)) if pause(tries, deadline) => {}
-                result => return result,
+                Err(Fault::Conflict(_) | Fault::Lost(_)) if pause(tries, deadline) => tries += 1,
+                result => break result,
             }
+        };
+        WAITED.set(WAITED.get() + started.elapsed());
+        result
+    }
+
+    fn run_once<T>(
+        &self,
+        started: Instant,
+        deadline: Instant,
+        work: &mut impl FnMut(&mut Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (turn, mut connection) = self.connection(started, deadline)?;
+        connection.set_deadline(deadline);
+        let result = work(&mut connection);
+        if let Err(Fault::Lost(_)) = &result {
+            // Whatever else it would still answer: it may be a primary no more.
+            connection.give_up();
         }
-        Err(Fault::Busy("no answer after many tries".into()))
+        if connection.is_lost() {
+            // The others go the same way, be it that the server has stopped.
+            self.forget_idle();
+        } else if !connection.is_useless() {
+            self.keep(connection);
+        }
+        drop(turn);
+        result
     }
 
     /// A turn and a connection for it, made now if need be.
     fn connection(&self, started: Instant, deadline: Instant) -> Result<(Turn, Connection), Fault> {
-        for tries in 0u32.. {
+        let mut tries = 0;
+        loop {
             let turn = take(&self.turns, deadline.min(started + MOST_QUEUING))?;
             let idle = self.lock().idle.pop();
             if let Some(mut connection) = idle
@@ -137,16 +194,24 @@ impl Pool {
                     self.set_reachable(true);
                     return Ok((turn, connection));
                 }
-                Err(reason) => {
+                Err(NoConnection::Crowded(reason)) => {
+                    // It is there and has no room: with the connections we have it goes on.
+                    drop(turn);
+                    if Instant::now() + CROWDED_PAUSE >= deadline.min(started + MOST_QUEUING) {
+                        return Err(Fault::Busy(reason));
+                    }
+                    std::thread::sleep(CROWDED_PAUSE);
+                }
+                Err(NoConnection::Unreachable(reason)) => {
                     self.set_reachable(false);
                     drop(turn);
                     if !pause(tries, deadline.min(started + MOST_WAITING_WHILE_DOWN)) {
-                        return Err(unreachable(&reason.0));
+                        return Err(unreachable(&reason));
                     }
+                    tries += 1;
                 }
             }
         }
-        Err(Fault::Busy("no connection after many tries".into()))
     }
 
     /// Keeps a connection for the next, unless the pool is closed.
@@ -157,12 +222,20 @@ impl Pool {
             return drop(connection);
         }
         state.idle.push(connection);
+        // One that works says that the server is there, whatever new ones have met.
+        state.down = None;
     }
 
     /// After a connection was lost: the others would fail one by one.
     fn forget_idle(&self) {
         let idle = std::mem::take(&mut self.lock().idle);
         drop(idle);
+    }
+
+    /// The store is about to close: what is asked of the database from now on ends soon.
+    pub(super) fn hurry(&self) {
+        let closing_at = Instant::now() + CLOSING_TIME;
+        self.lock().closing_at.get_or_insert(closing_at);
     }
 
     /// No connection is to be had any more; those that are used are closed when they come back.

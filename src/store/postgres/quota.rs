@@ -16,7 +16,16 @@ const RECOUNTED: Duration = Duration::from_secs(1);
 pub(super) struct Quota {
     /// 0: none.
     most_bytes: u64,
-    state: Mutex<Option<Count>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    count: Option<Count>,
+    /// Whether somebody counts just now: the others take what is known meanwhile.
+    is_counting: bool,
+    /// What this server has stored since the count under way began.
+    added_bytes: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -34,13 +43,22 @@ impl Quota {
 
     /// Bytes in use, by `count` if that was long ago.
     pub(super) fn used_bytes(&self, count: impl FnOnce() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
-        let known = *self.lock();
-        if let Some(known) = known.filter(|known| known.at.elapsed() < known.good_for) {
-            return Ok(known.bytes);
+        {
+            let mut state = self.lock();
+            if let Some(known) = state.count
+                && (known.at.elapsed() < known.good_for || state.is_counting)
+            {
+                return Ok(known.bytes);
+            }
+            (state.is_counting, state.added_bytes) = (true, 0);
         }
         let at = Instant::now();
-        let bytes = count()?;
-        *self.lock() = Some(Count { bytes, at, good_for: COUNTED });
+        let counted = count();
+        let mut state = self.lock();
+        state.is_counting = false;
+        // Some of what came meanwhile may be in it already: too much is safe, and soon put right.
+        let bytes = counted?.saturating_add(state.added_bytes);
+        state.count = Some(Count { bytes, at, good_for: COUNTED });
         Ok(bytes)
     }
 
@@ -55,19 +73,21 @@ impl Quota {
 
     /// Something was stored.
     pub(super) fn add(&self, bytes: u64) {
-        if let Some(count) = &mut *self.lock() {
+        let mut state = self.lock();
+        state.added_bytes = state.added_bytes.saturating_add(bytes);
+        if let Some(count) = &mut state.count {
             count.bytes = count.bytes.saturating_add(bytes);
         }
     }
 
     /// Something was deleted.
     pub(super) fn recount(&self) {
-        if let Some(count) = &mut *self.lock() {
+        if let Some(count) = &mut self.lock().count {
             count.good_for = RECOUNTED;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Count>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@
 use super::super::model::{RowKey, SealedContent};
 use super::super::receipt::End;
 use super::connection::Connection;
-use super::ends::{self, Ending, Keeping};
+use super::ends::{self, Ending, Keeping, LOCK};
 use super::fault::Fault;
 use super::pool::MOST_WAITING;
 use super::value::{Columns, malformed};
@@ -50,12 +50,13 @@ const FIND_LEASE: &str =
     "SELECT p.reads_left FROM lease l JOIN paste p ON p.key = l.key WHERE l.hash = $1 AND l.key = $2";
 const IS_LEASED: &str =
     "SELECT EXISTS (SELECT FROM lease WHERE hash = $1 AND key = $2 AND expires_at > $3) AS is_leased";
-const LOCK: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE";
 const LOCK_IF_FREE: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE SKIP LOCKED";
 const END_LEASE: &str = "DELETE FROM lease WHERE hash = $1 AND key = $2 AND expires_at > $3 RETURNING 1";
 const HAS_LEASES: &str = "SELECT EXISTS (SELECT FROM lease WHERE key = $1 AND expires_at > $2) AS is_leased";
 const RUN_OUT: &str = "SELECT key, max(expires_at) AS last_end FROM lease WHERE expires_at <= $1 GROUP BY key LIMIT $2";
 const END_RUN_OUT: &str = "DELETE FROM lease WHERE key = $1 AND expires_at <= $2 RETURNING 1";
+/// Of a paste that has gone.
+const END_ORPHANS: &str = "DELETE FROM lease WHERE key = $1 AND NOT EXISTS (SELECT FROM paste WHERE key = $1)";
 
 /// What a read is taken of, and by when.
 #[derive(Clone, Copy)]
@@ -84,7 +85,9 @@ pub(super) fn take(connection: &mut Connection, taking: Taking<'_>) -> Result<Op
         let Some(row) = rows.first() else { return Ok(None) };
         let first_piece = row.bytes("first_piece")?.unwrap_or_default();
         let content = read_content(connection, row.key("content")?, first_piece, taking)?;
-        connection.query(NOTE_READ, &[key.into(), keeping.unflushed.expires_at.into(), now.into()])?;
+        if !keeping.is_frugal {
+            connection.query(NOTE_READ, &[key.into(), keeping.unflushed.expires_at.into(), now.into()])?;
+        }
         if row.number("reads_left")? == 0 {
             erase_if_used_up(connection, key, now, now, keeping)?;
         }
@@ -209,27 +212,27 @@ fn erase_if_used_up(
 }
 
 /// Ends some of the leases that have run out, each paste by itself; how many pastes there were.
-pub(super) fn end_some(
-    connection: &mut Connection,
-    now: UnixSeconds,
-    keeping: impl Fn(RowKey) -> Keeping,
-) -> Result<usize, Fault> {
+pub(super) fn end_some(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) -> Result<usize, Fault> {
     let rows = connection.query(RUN_OUT, &[now.into(), ENDED_LEASES.into()])?;
     let mut ended = 0;
     for row in &rows {
         let (key, last_end) = (row.key("key")?, row.number("last_end")?);
         let done = connection.transaction(|connection| {
             let rows = connection.query(LOCK_IF_FREE, &[key.into()])?;
+            let Some(row) = rows.first() else {
+                // It has gone, or somebody else has it in his hands, who need not know of its leases.
+                connection.query(END_ORPHANS, &[key.into()])?;
+                return Ok(Some(false));
+            };
             if connection.query(END_RUN_OUT, &[key.into(), now.into()])?.is_empty() {
                 return Ok(None);
             }
-            // Where there is no row, another server has it in its hands, or it has gone: its leases are of no use.
-            if rows.first().map(|row| row.int("reads_left")).transpose()?.flatten() == Some(0) {
-                erase_if_used_up(connection, key, last_end, now, keeping(key))?;
+            if row.int("reads_left")? == Some(0) {
+                erase_if_used_up(connection, key, last_end, now, keeping)?;
             }
-            Ok(Some(()))
+            Ok(Some(true))
         })?;
-        ended += usize::from(done.is_some());
+        ended += usize::from(done == Some(true));
     }
     Ok(ended)
 }

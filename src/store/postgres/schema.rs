@@ -36,10 +36,10 @@ const FIND_VERSION: &str = "SELECT version, oldest FROM flaskpaste_schema";
 const HAS_VERSION: &str = "SELECT to_regclass('flaskpaste_schema') IS NOT NULL AS is_ours";
 const MAKE_VERSION: &str =
     "CREATE TABLE IF NOT EXISTS flaskpaste_schema (version bigint NOT NULL, oldest bigint NOT NULL)";
-/// Held until the transaction ends, and by one server at a time. Its own timeouts, because others migrate meanwhile.
+/// Held until the transaction ends, and by one server at a time; whoever looks at the version need not wait. Its own timeouts, because others migrate meanwhile.
 const LOCK_VERSION: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                             SET LOCAL idle_in_transaction_session_timeout = 0; \
-                            LOCK TABLE flaskpaste_schema IN ACCESS EXCLUSIVE MODE";
+                            LOCK TABLE flaskpaste_schema IN SHARE ROW EXCLUSIVE MODE";
 const INSERT_SETTING: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 const FIND_SETTING: &str = "SELECT value FROM setting WHERE name = $1";
 
