@@ -6,25 +6,24 @@
 use super::super::StoreError;
 use super::super::model::{MAX_PIECES, RowKey};
 use super::super::moved::{Imported, MovedReceipt, MovedRow, MovedToken};
-use super::super::receipt::TokenMark;
 use super::super::sqlite::Export;
 use super::connection::Connection;
 use super::fault::Fault;
 use super::pool::{MOST_WAITING, Pool};
-use super::queries::{INSERT_PIECE, ProtectionColumns, next_key};
+use super::queries::{INSERT_PIECE, PasteColumns, next_key, paste_columns};
 use super::value::Value;
 use crate::clock::UnixSeconds;
-use crate::paste::Expiry;
 use std::time::Instant;
 
 /// Pastes read at a time.
 const PAGE: usize = 200;
 
-const INSERT_ROW: &str = "\
-    INSERT INTO paste (key, handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, \
-        password_proof, owner, token_hash, bound, sealed_key, details, sealed_id, content, first_piece) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $1, $19) \
-    ON CONFLICT (handle) DO NOTHING RETURNING key";
+const INSERT_ROW: &str = concat!(
+    "INSERT INTO paste ",
+    paste_columns!(),
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19) \
+     ON CONFLICT (handle) DO NOTHING RETURNING key"
+);
 const INSERT_SEEN: &str =
     "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES ($1, $2, $3, $4, $5)";
 const INSERT_LEASE: &str = "INSERT INTO lease (hash, key, expires_at) VALUES ($1, $2, $3)";
@@ -100,31 +99,15 @@ fn insert_row(
     row: &MovedRow,
     first_piece: &[u8],
 ) -> Result<Vec<tokio_postgres::Row>, Fault> {
-    let meta = &row.meta;
-    let columns = ProtectionColumns::of(&meta.protection);
-    let token_hash = meta.token.hash();
-    let values = [
-        key.into(),
-        row.name.handle().into(),
-        (&row.name.0).into(),
-        meta.size.into(),
-        meta.created_at.into(),
-        meta.expiry.at().into(),
-        matches!(meta.expiry, Expiry::Sliding(_)).into(),
-        meta.burn.into(),
-        meta.reads_left.map(u64::from).into(),
-        Value::Text(columns.password.as_deref()),
-        columns.link_proof.as_ref().into(),
-        columns.password_proof.as_ref().into(),
-        row.owner.as_ref().into(),
-        (&token_hash).into(),
-        matches!(meta.token, TokenMark::Bound(_)).into(),
-        row.sealed_key.as_slice().into(),
-        row.details.as_slice().into(),
-        Value::Bytes(row.sealed_id.as_deref()),
-        first_piece.into(),
-    ];
-    connection.query(INSERT_ROW, &values)
+    let columns = PasteColumns {
+        owner: row.owner.as_ref(),
+        sealed_key: &row.sealed_key,
+        details: &row.details,
+        sealed_id: row.sealed_id.as_deref(),
+        first_piece,
+        ..PasteColumns::of(&row.name, &row.meta)
+    };
+    connection.query(INSERT_ROW, &[columns.values().as_slice(), &[key.into()]].concat())
 }
 
 fn read_piece(export: &Export, row: &MovedRow, number: u64) -> Result<Vec<u8>, Fault> {

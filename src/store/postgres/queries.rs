@@ -59,21 +59,31 @@ const PIECE: &str = "SELECT data FROM piece WHERE content = $1 AND number = $2";
 const NEXT_KEY: &str = "SELECT nextval('paste_key') AS key";
 pub(super) const INSERT_PIECE: &str = "INSERT INTO piece (content, number, data) VALUES ($1, $2, $3)";
 
+/// The columns of a paste, as [`PasteColumns::values`] has them; `$19` is its key, which is that of its content, too.
+macro_rules! paste_columns {
+    () => {
+        "(handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, password_proof, owner, \
+         token_hash, bound, sealed_key, details, sealed_id, first_piece, key, content) "
+    };
+}
+pub(super) use paste_columns;
+
 /// The create: no row comes back where the content is refused, or was submitted too often.
-const INSERT: &str = "\
-    WITH refused AS (SELECT 1 FROM blocked WHERE mark = $21), \
-    counted AS (\
-        INSERT INTO submission AS s (hash, at, last) SELECT $1, ARRAY[$7], $7 \
-        WHERE $1 IS NOT NULL AND NOT EXISTS (SELECT FROM refused) \
-        ON CONFLICT (hash) DO UPDATE SET at = ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $2) || $7, last = $7 \
-        WHERE cardinality(ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $2)) < $3 RETURNING 1), \
-    allowed AS (SELECT 1 WHERE NOT EXISTS (SELECT FROM refused) AND ($1 IS NULL OR EXISTS (SELECT FROM counted))), \
-    spent AS (INSERT INTO spent_token (token) SELECT $4 FROM allowed WHERE $4 IS NOT NULL RETURNING 1) \
-    INSERT INTO paste (key, handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, \
-        password_proof, owner, token_hash, bound, sealed_key, details, sealed_id, content, first_piece) \
-    SELECT k.key, $5, $6, $8, $7, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $22, k.key, $23 \
-    FROM allowed, (SELECT coalesce($24, nextval('paste_key')) AS key) k \
-    WHERE $4 IS NULL OR EXISTS (SELECT FROM spent) RETURNING key";
+const INSERT: &str = concat!(
+    "WITH refused AS (SELECT 1 FROM blocked WHERE mark = $24), \
+     counted AS (\
+        INSERT INTO submission AS s (hash, at, last) SELECT $20, ARRAY[$4], $4 \
+        WHERE $20 IS NOT NULL AND NOT EXISTS (SELECT FROM refused) \
+        ON CONFLICT (hash) DO UPDATE SET at = ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $21) || $4, last = $4 \
+        WHERE cardinality(ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $21)) < $22 RETURNING 1), \
+     allowed AS (SELECT 1 WHERE NOT EXISTS (SELECT FROM refused) AND ($20 IS NULL OR EXISTS (SELECT FROM counted))), \
+     spent AS (INSERT INTO spent_token (token) SELECT $23 FROM allowed WHERE $23 IS NOT NULL RETURNING 1) \
+     INSERT INTO paste ",
+    paste_columns!(),
+    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, k.key, k.key \
+     FROM allowed, (SELECT coalesce($19, nextval('paste_key')) AS key) k \
+     WHERE $23 IS NULL OR EXISTS (SELECT FROM spent) RETURNING key"
+);
 const WHY_NOT: &str = "SELECT EXISTS (SELECT FROM blocked WHERE mark = $1) AS is_blocked, \
                        (SELECT ARRAY(SELECT t FROM unnest(at) t WHERE t > $3 ORDER BY t DESC) FROM submission \
                        WHERE hash = $2) AS at";
@@ -200,35 +210,23 @@ fn insert_row(
     key: Option<RowKey>,
     run: Run,
 ) -> Result<Option<()>, Fault> {
-    let meta = &row.meta;
-    let columns = ProtectionColumns::of(&meta.protection);
-    let token_hash = meta.token.hash();
+    let columns = PasteColumns {
+        owner: row.owner.as_ref(),
+        sealed_key: &row.sealed_key,
+        details: &row.details,
+        sealed_id: row.sealed_id.as_deref(),
+        first_piece,
+        ..PasteColumns::of(&row.name, &row.meta)
+    };
     let values = [
+        Value::Int(key.map(|key| key.0)),
         Value::Int(row.submission.map(|hash| hash.0.cast_signed())),
         window_start(row, limits).into(),
         limits.dedup_max.into(),
         Value::Bytes(row.token.as_deref()),
-        row.name.handle().into(),
-        (&row.name.0).into(),
-        meta.created_at.into(),
-        meta.size.into(),
-        meta.expiry.at().into(),
-        matches!(meta.expiry, Expiry::Sliding(_)).into(),
-        meta.burn.into(),
-        meta.reads_left.map(u64::from).into(),
-        Value::Text(columns.password.as_deref()),
-        columns.link_proof.as_ref().into(),
-        columns.password_proof.as_ref().into(),
-        row.owner.as_ref().into(),
-        (&token_hash).into(),
-        matches!(meta.token, TokenMark::Bound(_)).into(),
-        row.sealed_key.as_slice().into(),
-        row.details.as_slice().into(),
         (&row.mark).into(),
-        Value::Bytes(row.sealed_id.as_deref()),
-        first_piece.into(),
-        Value::Int(key.map(|key| key.0)),
     ];
+    let values = [columns.values().as_slice(), &values].concat();
     Ok((!run(connection, INSERT, &values)?.is_empty()).then_some(()))
 }
 
@@ -247,6 +245,61 @@ pub(super) fn insert_pieces(
         }
         Ok(())
     })
+}
+
+/// What a new row is made of, but for its key.
+pub(super) struct PasteColumns<'a> {
+    pub(super) owner: Option<&'a Sha256Digest>,
+    pub(super) sealed_key: &'a [u8],
+    pub(super) details: &'a [u8],
+    pub(super) sealed_id: Option<&'a [u8]>,
+    pub(super) first_piece: &'a [u8],
+    pub(super) name: &'a Name,
+    pub(super) meta: &'a Meta,
+    pub(super) protection: ProtectionColumns,
+    pub(super) token_hash: Sha256Digest,
+}
+
+impl<'a> PasteColumns<'a> {
+    /// Those that a name and the metadata tell.
+    pub(super) fn of(name: &'a Name, meta: &'a Meta) -> Self {
+        Self {
+            owner: None,
+            sealed_key: &[],
+            details: &[],
+            sealed_id: None,
+            first_piece: &[],
+            name,
+            meta,
+            protection: ProtectionColumns::of(&meta.protection),
+            token_hash: meta.token.hash(),
+        }
+    }
+
+    /// In the order of the statements.
+    pub(super) fn values(&self) -> [Value<'_>; 18] {
+        let meta = self.meta;
+        [
+            self.name.handle().into(),
+            (&self.name.0).into(),
+            meta.size.into(),
+            meta.created_at.into(),
+            meta.expiry.at().into(),
+            matches!(meta.expiry, Expiry::Sliding(_)).into(),
+            meta.burn.into(),
+            meta.reads_left.map(u64::from).into(),
+            Value::Text(self.protection.password.as_deref()),
+            self.protection.link_proof.as_ref().into(),
+            self.protection.password_proof.as_ref().into(),
+            self.owner.into(),
+            (&self.token_hash).into(),
+            matches!(meta.token, TokenMark::Bound(_)).into(),
+            self.sealed_key.into(),
+            self.details.into(),
+            Value::Bytes(self.sealed_id),
+            self.first_piece.into(),
+        ]
+    }
 }
 
 /// The columns `password`, `read_proof` and `password_proof`.

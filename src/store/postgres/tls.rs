@@ -23,14 +23,16 @@ pub(super) fn config(mode: Tls, root_certificates: Option<&Path>) -> Result<Clie
     let builder = builder.map_err(|error| format!("TLS cannot be set up ({error})"))?;
     // Like libpq, which verifies the authority where it is told of one.
     let mode = if mode == Tls::Unverified && root_certificates.is_some() { Tls::Authority } else { mode };
+    let authorities = || {
+        let roots = Arc::new(roots(root_certificates)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        verifier.map_err(|error| format!("no certificate authorities are known ({error})"))
+    };
+    let any_name = |authorities| Arc::new(AnyName { authorities, provider: Arc::clone(&provider) });
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
-        Tls::Off | Tls::Unverified => Arc::new(AnyCertificate(provider)),
-        Tls::Authority | Tls::Name => {
-            let roots = Arc::new(roots(root_certificates)?);
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-            let verifier = verifier.map_err(|error| format!("no certificate authorities are known ({error})"))?;
-            if mode == Tls::Name { verifier } else { Arc::new(AnyName(verifier)) }
-        }
+        Tls::Off | Tls::Unverified => any_name(None),
+        Tls::Authority => any_name(Some(authorities()?)),
+        Tls::Name => authorities()?,
     };
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
@@ -58,48 +60,13 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err(refuse("has no certificate in it".into())) } else { Ok(roots) }
 }
 
-/// `sslmode=require`: whoever answers.
+/// `sslmode=verify-ca`, a certificate of an authority we know, for whichever name; or `sslmode=require`, whoever answers.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct AnyName {
+    /// `None`: any authority.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
-
-/// `sslmode=verify-ca`: a certificate of an authority we know, for whichever name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for AnyName {
     fn verify_server_cert(
@@ -110,8 +77,9 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(verifier) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
         // The chain is looked at first, so that this is all that is wrong with it.
-        match self.0.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+        match verifier.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -125,7 +93,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -134,10 +102,10 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
