@@ -155,3 +155,33 @@ fn the_container_holds_the_programs_and_serves() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.trim_end().ends_with("passed"), "{output:?}");
 }
+
+#[cfg(feature = "postgres")]
+#[test]
+fn the_container_for_postgresql_serves() {
+    const TEST: &str = "the container for PostgreSQL";
+    let is_built = |programs: [PathBuf; 2]| programs[0].with_file_name("flaskpaste-postgres").is_file();
+    if !static_programs().is_some_and(is_built) {
+        return skip(TEST, "what `make static static-postgres` builds");
+    }
+    if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
+        return skip(TEST, "buildah, curl, ip and a root who may make namespaces");
+    }
+    if crate::cluster::programs().is_none() {
+        return skip(TEST, "PostgreSQL 15 or newer (postgresql)");
+    }
+    let (folder, cluster) = (Folder::new(), crate::cluster::Cluster::start());
+    let url = cluster.database("container");
+    // Its user reaches the sockets; what PostgreSQL keeps for itself is in folders of their own.
+    fs::set_permissions(cluster.folder(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (_, address) = url.split_once('@').unwrap();
+    let port = address.trim_start_matches("127.0.0.1:").trim_end_matches("/container");
+    let url = format!("postgres://flaskpaste@%2Fsockets:{port}/container");
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=5", "120", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args(["sh", "tests/container-postgres.sh"]).arg(folder.path()).arg(cluster.folder()).arg(url);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).env_remove("MAKEFLAGS").env_remove("MFLAGS").output();
+    let output = output.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.trim_end().ends_with("passed"), "{output:?}");
+}
