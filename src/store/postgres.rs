@@ -46,7 +46,7 @@ use ends::{Ending, Keeping};
 use fault::Fault;
 use flush::Clock;
 use housekeeping::{CHORE_TIME, Calls, Housekeeper, flush_all, purge_all};
-use pool::{MOST_WAITING, Pool};
+use pool::Pool;
 use quota::Quota;
 use reads::Taking;
 use std::path::Path;
@@ -169,7 +169,7 @@ impl Postgres {
     pub(super) fn insert(&self, row: NewRow) -> Result<Inserted, StoreError> {
         self.expect_room(row.content.size, row.arriving_bytes)?;
         let limits = self.shared.limits;
-        let deadline = Instant::now() + MOST_WAITING;
+        let deadline = pool::deadline();
         let inserted = self.shared.pool.try_change(deadline, |connection| queries::insert(connection, &row, limits));
         let inserted = match inserted {
             Err(Fault::Unknown(reason)) => self.settle_insert(&row, deadline, &reason),
@@ -262,7 +262,7 @@ impl Postgres {
         now: UnixSeconds,
     ) -> Result<Option<u32>, StoreError> {
         let moved_to = self.shared.clock.waiting(key).expires_at;
-        let deadline = Instant::now() + MOST_WAITING;
+        let deadline = pool::deadline();
         let lease = |connection: &mut Connection| reads::lease(connection, key, &hash, expires_at, now, moved_to);
         match self.shared.pool.try_change(deadline, lease) {
             Err(Fault::Unknown(reason)) => {

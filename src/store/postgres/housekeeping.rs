@@ -16,6 +16,7 @@ use super::{Shared, changes, flush, guesses, reads};
 use crate::clock::UnixSeconds;
 use crate::operator_log;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
@@ -120,7 +121,8 @@ fn run(shared: &Shared) {
             chores.log(&flushed);
         }
         if Instant::now() >= next_round {
-            let more = chores.round();
+            // A panic here is a bug in one chore; the others go on.
+            let more = catch_unwind(AssertUnwindSafe(|| chores.round())).unwrap_or(false);
             next_round = Instant::now() + if more { Duration::ZERO } else { INTERVAL };
         }
         // A call that came meanwhile ends it at once.

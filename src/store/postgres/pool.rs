@@ -56,19 +56,20 @@ struct State {
 }
 
 thread_local! {
-    /// How long the request that this thread answers has waited for the database. A request makes several calls, one after
-    /// the other, through functions that know nothing of each other; only together do they have to end in time.
-    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// How long the request that this thread answers has waited for the database, if it answers requests. A request makes
+    /// several calls, one after the other, through functions that know nothing of each other; only together do they have to
+    /// end in time.
+    static WAITED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
 /// A request begins, on this thread: what it waits counts from here.
 pub(super) fn begin_request() {
-    WAITED.set(Duration::ZERO);
+    WAITED.set(Some(Duration::ZERO));
 }
 
-/// What is left to the request of this thread.
-fn time_left() -> Duration {
-    MOST_WAITING.saturating_sub(WAITED.get()).max(LEAST_WAITING)
+/// When a call has to be over: by what is left to the request of this thread, or by itself where there is none.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + MOST_WAITING.saturating_sub(WAITED.get().unwrap_or_default()).max(LEAST_WAITING)
 }
 
 impl Pool {
@@ -87,7 +88,7 @@ impl Pool {
     /// # Errors
     /// [`StoreError::Unavailable`] where no connection was to be had in time, else what `work` returned.
     pub(super) fn read<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        Ok(self.try_read(Instant::now() + time_left(), work)?)
+        Ok(self.try_read(deadline(), work)?)
     }
 
     /// The same until a deadline, with the fault as it was.
@@ -104,7 +105,7 @@ impl Pool {
     /// # Errors
     /// As [`Pool::read`]; [`StoreError::OutcomeUnknown`] where nobody knows what was done.
     pub(super) fn change<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
-        Ok(self.try_change(Instant::now() + time_left(), work)?)
+        Ok(self.try_change(deadline(), work)?)
     }
 
     /// The same of work that no request waits for.
@@ -147,7 +148,7 @@ impl Pool {
                 result => break result,
             }
         };
-        WAITED.set(WAITED.get() + started.elapsed());
+        WAITED.set(WAITED.get().map(|waited| waited + started.elapsed()));
         result
     }
 
