@@ -47,6 +47,8 @@ use crate::network::Network;
 use crate::operator_log;
 use crate::paste::{Expiry, Id};
 use crate::spool::SpoolRoom;
+#[cfg(feature = "postgres")]
+use crate::spool::unnamed_file;
 use cache::Cache;
 use content_reader::ContentReader;
 use engine::Engine;
@@ -139,8 +141,15 @@ impl Store {
             #[cfg(feature = "postgres")]
             Database::Postgres(address) => {
                 let (postgres, pepper) = postgres::Postgres::open(address, pepper_file, limits, role)?;
+                let folder = std::env::temp_dir();
+                unnamed_file(&folder).map_err(|error| {
+                    StoreError::Failed(format!(
+                        "no file can be made in {} ({error}); set TMPDIR to a folder for large uploads",
+                        folder.display()
+                    ))
+                })?;
                 // What another server deletes is gone here at once.
-                (Engine::Postgres(postgres), pepper, std::env::temp_dir(), Cache::off())
+                (Engine::Postgres(postgres), pepper, folder, Cache::off())
             }
         };
         Ok(Self {

@@ -60,12 +60,22 @@ impl Drop for Folder {
 
 /// Runs a test with each kind of engine.
 fn engines(test: impl Fn(&Engine)) {
-    let folder = Folder::new();
-    test(&folder.open(LIMITS));
-    let memory = Sqlite::open(&Location::memory().unwrap(), Path::new(""), LIMITS, Role::Server).unwrap().0;
+    engines_with(LIMITS, test);
+}
+
+/// The same with other limits.
+fn engines_with(limits: Limits, test: impl Fn(&Engine)) {
+    let memory = Sqlite::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap().0;
     test(&Engine::Sqlite(memory));
+    databases(|open| test(&open(limits)));
+}
+
+/// Runs a test with each kind of database that outlasts its engine; it is opened by the function the test is given.
+fn databases(test: impl Fn(&dyn Fn(Limits) -> Engine)) {
+    let folder = Folder::new();
+    test(&|limits| folder.open(limits));
     #[cfg(feature = "postgres")]
-    postgres::engines(test);
+    postgres::databases(test);
 }
 
 /// Engines on PostgreSQL.
@@ -74,18 +84,19 @@ mod postgres {
     use super::super::postgres::{Address, Postgres};
     use super::*;
 
-    /// An engine of its own database, with prepared statements and without; none where there is no PostgreSQL.
-    pub(super) fn engines(test: impl Fn(&Engine)) {
+    /// Databases of their own, with prepared statements and without; none where there is no PostgreSQL.
+    pub(super) fn databases(test: impl Fn(&dyn Fn(Limits) -> Engine)) {
         for parameter in ["", "?prepare=off"] {
             let folder = Folder::new();
             if let Some(url) = database(&folder) {
-                test(&open(&folder, &format!("{url}{parameter}"), LIMITS));
+                let url = format!("{url}{parameter}");
+                test(&|limits| open(&folder, &url, limits));
             }
         }
     }
 
     /// The URL of a new database that is called like a folder.
-    pub(super) fn database(folder: &Folder) -> Option<String> {
+    fn database(folder: &Folder) -> Option<String> {
         if cluster::programs().is_none() {
             assert!(std::env::var_os("CI").is_none(), "there must be PostgreSQL 15 or newer here");
             return None;
@@ -94,7 +105,7 @@ mod postgres {
         Some(cluster::Cluster::shared().database(&name))
     }
 
-    pub(super) fn open(folder: &Folder, url: &str, limits: Limits) -> Engine {
+    fn open(folder: &Folder, url: &str, limits: Limits) -> Engine {
         let address = Address::parse(url, |_| None).unwrap();
         Engine::Postgres(Postgres::open(&address, &folder.0.join("pepper"), limits, Role::Server).unwrap().0)
     }
@@ -438,6 +449,27 @@ fn figures_and_purge() {
 
 #[test]
 fn what_is_closed_in_order_comes_back_whole() {
+    databases(|open| {
+        let engine = open(LIMITS);
+        let key = insert(&engine, row("a", 100_000));
+        let later = unix_now() + 5000;
+        engine.touch(key, unix_now() + 1000, Some(later), Reads::one(1000));
+        engine.touch(key, unix_now() + 1000, None, Reads::one(2000));
+        engine.spend(b"token".to_vec()).unwrap();
+        engine.close();
+        assert!(engine.delete(key, End::Deleted, 1).is_err(), "nothing is written any more");
+        drop(engine);
+        let engine = open(LIMITS);
+        assert_eq!(expires_at(&engine, "a"), later);
+        assert!(engine.is_spent(b"token").unwrap() && !engine.piece(key, 1).unwrap().is_empty());
+        let reads = Reads { count: 2, first_at: Some(1000), last_at: Some(2000) };
+        let status = engine.status(key, unix_now()).unwrap();
+        assert!(matches!(status, Some(Status::Alive { reads: found, .. }) if found == reads), "{status:?}");
+    });
+}
+
+#[test]
+fn a_backup_comes_back_whole() {
     let folder = Folder::new();
     let engine = folder.open(LIMITS);
     let key = insert(&engine, row("a", 100_000));
@@ -448,11 +480,8 @@ fn what_is_closed_in_order_comes_back_whole() {
     engine.lease(leased, [1; 32], later, unix_now()).unwrap().unwrap();
     engine.spend(b"token".to_vec()).unwrap();
     engine.close();
-    assert!(engine.delete(key, End::Deleted, 1).is_err(), "nothing is written any more");
     drop(engine);
     let engine = folder.open(LIMITS);
-    assert_eq!(expires_at(&engine, "a"), later);
-    assert!(engine.is_spent(b"token").unwrap() && !engine.piece(key, 1).unwrap().is_empty());
     let copy = folder.0.join("copy.db");
     engine.backup(&copy).unwrap();
     assert!(engine.backup(&copy).is_err(), "nothing is overwritten");
@@ -473,14 +502,14 @@ fn what_is_closed_in_order_comes_back_whole() {
 
 #[test]
 fn past_the_quota_nothing_is_stored() {
-    let folder = Folder::new();
-    let engine = folder.open(Limits { max_db_bytes: 500_000, ..LIMITS });
-    insert(&engine, row("a", 200_000));
-    assert!(matches!(engine.insert(row("b", 400_000)), Err(super::StoreError::Full)));
-    let beside_others = NewRow { arriving_bytes: 400_000, ..row("b", 1000) };
-    assert!(matches!(engine.insert(beside_others), Err(super::StoreError::Full)));
-    assert!(engine.find(&name("b")).unwrap().is_none());
-    insert(&engine, row("c", 1000));
+    engines_with(Limits { max_db_bytes: 500_000, ..LIMITS }, |engine| {
+        insert(engine, row("a", 200_000));
+        assert!(matches!(engine.insert(row("b", 400_000)), Err(super::StoreError::Full)));
+        let beside_others = NewRow { arriving_bytes: 400_000, ..row("b", 1000) };
+        assert!(matches!(engine.insert(beside_others), Err(super::StoreError::Full)));
+        assert!(engine.find(&name("b")).unwrap().is_none());
+        insert(engine, row("c", 1000));
+    });
 }
 
 /// A content of so many bytes in the place of another.

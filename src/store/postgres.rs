@@ -20,6 +20,7 @@ mod queries;
 mod quota;
 mod reads;
 mod schema;
+mod standby;
 mod time;
 mod tls;
 mod turns;

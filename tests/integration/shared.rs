@@ -347,7 +347,16 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     let imported = import(&group);
     let said = String::from_utf8([imported.stdout, imported.stderr].concat()).unwrap();
     assert!(imported.status.success() && said.contains("pastes              6 ("), "{said}");
-    // Again, it finds all of them there.
+    // Once: what ends from now on would be there again.
+    let again = import(&group);
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.code() == Some(1) && said.contains("was completed before"), "{said}");
+    // Where it was cut short, what is there stays, and what has ended since.
+    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    let sql = |statement: &str| Cluster::shared().sql(&database, statement);
+    sql("delete from setting where name = 'import_completed'");
+    sql("with gone as (delete from paste where size = 300000 returning token_hash) insert into receipt \
+         (token, state, reads, expires_at, ended_at) select token_hash, 2, 0, 9999999999, 9999999999 from gone");
     let again = String::from_utf8(import(&group).stdout).unwrap();
     assert!(again.contains("pastes              0 (0 bytes), 6 were there already"), "{again}");
     assert!(again.contains("receipts            0") && again.contains("lines in the log    0"), "{again}");
@@ -355,7 +364,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     group.add(&[("FLASKPASTE_LEASE_TTL", "3600")]);
     let server = &group.servers[0];
     server.get(&plain.raw()).expect_status(200).expect_body("plain");
-    server.get(&large.raw()).expect_status(200).expect_body("x".repeat(300_000));
+    server.get(&large.raw()).expect_code(404, "not_found");
     server.get(&replaced.raw()).expect_status(200).expect_body("y".repeat(100_000));
     server.get(&protected.raw()).expect_code(401, "password_required");
     let right = server.request("GET", &protected.raw()).header("X-Paste-Password", "right").send();

@@ -138,6 +138,10 @@ fn serve(config: Config, database: &Database) -> Outcome {
     }));
     server::raise_descriptor_limit()?;
     let store = open(&config, database, Role::Server)?;
+    #[cfg(feature = "postgres")]
+    if let Database::Postgres(address) = database {
+        operator_log::message(&format!("the pastes are in the PostgreSQL database {address}"));
+    }
     let bound = server::bind(&config.bind)?;
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
@@ -272,13 +276,16 @@ fn reason(error: &io::Error) -> String {
 }
 
 fn version() -> String {
-    format!("flaskpaste {}\n", env!("CARGO_PKG_VERSION"))
+    format!("{} {}\n", env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
 /// What only the program that knows PostgreSQL has.
 #[cfg(feature = "postgres")]
 const IMPORT_USAGE: &str = "       flaskpaste-postgres import SQLITE_FILE\n\
-                            \x20                             take over the pastes of a single machine, with their ids\n";
+                            \x20                             take over the pastes of a single machine, with their ids\n\
+                            \x20                             FLASKPASTE_DB=postgres://user@host,host/name?sslmode=verify-full\n\
+                            \x20                             password: in the URL, PGPASSWORD, or a file PGPASSFILE names\n\
+                            \x20                             TMPDIR: where large uploads wait\n";
 #[cfg(not(feature = "postgres"))]
 const IMPORT_USAGE: &str = "";
 

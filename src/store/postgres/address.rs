@@ -3,6 +3,7 @@
 //! Invariant: the password is in no message and no `Debug` output; to another machine the way is encrypted and the server's
 //! name is verified unless the operator says otherwise. Must never fall back to a weaker mode by itself.
 
+use super::tls;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -66,8 +67,14 @@ impl Address {
         if config.get_hosts().is_empty() {
             return Err(format!("must name a host, or the folder of a Unix socket; {EXAMPLE}"));
         }
-        if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
-            return Err(format!("has an @ in the name of a host; in a password it is %40; {EXAMPLE}"));
+        let names = config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.as_str(),
+            Host::Unix(_) => "",
+        });
+        if names.chain(config.get_dbname()).any(|name| name.contains(['@', ' '])) {
+            return Err(format!(
+                "has an @ or a space in the name of a host or database; in a password @ is %40; {EXAMPLE}"
+            ));
         }
         let is_local = config.get_hosts().iter().all(is_local);
         let tls = match own.take("sslmode").as_deref() {
@@ -78,12 +85,15 @@ impl Address {
             Some("disable") => Tls::Off,
             Some(_) => return Err("has an sslmode that is not one of verify-full, verify-ca, require, disable".into()),
         };
+        let root_certificates = own.take("sslrootcert").map(PathBuf::from);
+        if let Some(file) = root_certificates.as_deref().filter(|_| tls != Tls::Off) {
+            tls::roots(Some(file)).map_err(|reason| format!("cannot be used: {reason}"))?;
+        }
         let prepares = match own.take("prepare").as_deref() {
             None | Some("on") => true,
             Some("off") => false,
             Some(_) => return Err("has a prepare that is neither on nor off".into()),
         };
-        let root_certificates = own.take("sslrootcert").map(PathBuf::from);
         if tls == Tls::Off && root_certificates.is_some() {
             return Err("has an sslrootcert, and no TLS to use it with; add sslmode=verify-full".into());
         }
@@ -311,9 +321,8 @@ mod tests {
     #[test]
     fn an_address_is_understood_as_libpq_does() {
         let address =
-            parse("postgres://u:s%40cret@a.example,b.example:6000/d?sslmode=verify-ca&sslrootcert=/x%20y").unwrap();
+            parse("postgres://u:s%40cret@a.example,b.example:6000/d?sslmode=verify-ca&application_name=x%20y").unwrap();
         assert_eq!((address.tls, address.prepares), (Tls::Authority, true));
-        assert_eq!(address.root_certificates, Some("/x y".into()));
         let [one, two] = address.hosts() else { panic!("{address}") };
         assert_eq!((host_name(one), host_name(two)), ("a.example:5432".into(), "b.example:6000".into()));
         assert_eq!((one.get_user(), one.get_password()), (Some("u"), Some(b"s@cret".as_slice())));
@@ -349,6 +358,7 @@ mod tests {
             "postgres:///d?user=u&password=hunter2",
             "postgres://u:x?hunter2@h/d",
             "postgres://u:x@hunter2@h/d",
+            "postgres://u:x@a/hunter2@h/d",
             "postgres://u:hunter2@h/d?sslmode=disable&sslmode=verify-full",
             "postgres://u:hunter2@localhost/d?sslrootcert=/x",
         ] {

@@ -25,11 +25,11 @@ const REPLACE: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4
                        WHERE key = $1";
 const PROTECT: &str = "UPDATE paste SET password = $2, read_proof = $3, password_proof = $4 WHERE key = $1";
 const NOTE_REPLACED: &str = "INSERT INTO replaced (content, bytes, at) VALUES ($1, $2, $3)";
-/// Of those that wait, the oldest beyond what may: their number and their bytes are summed from the newest on.
+/// Of those that wait, the oldest beyond what may: their number and their bytes are summed from the newest on, which stays.
 const ERASE_EXCESS: &str = "WITH waiting AS (SELECT content, row_number() OVER newest AS place, \
                             sum(bytes) OVER newest AS total FROM replaced WINDOW newest AS (ORDER BY at DESC, content DESC)), \
                             gone AS (DELETE FROM replaced WHERE content IN (SELECT content FROM replaced WHERE content IN \
-                            (SELECT content FROM waiting WHERE place > $1 OR total > $2) FOR UPDATE SKIP LOCKED) \
+                            (SELECT content FROM waiting WHERE place > 1 AND (place > $1 OR total > $2)) FOR UPDATE SKIP LOCKED) \
                             RETURNING content) DELETE FROM piece WHERE content IN (SELECT content FROM gone)";
 const ERASE_OUTDATED: &str = "WITH gone AS (DELETE FROM replaced WHERE content IN (SELECT content FROM replaced \
                               WHERE at <= $1 FOR UPDATE SKIP LOCKED) RETURNING content), \

@@ -167,7 +167,7 @@ fn look(connection: &mut Connection) -> Result<(), String> {
         );
     }
     if row.flag("is_standby").map_err(text)? {
-        return Err("a standby, which cannot be written to".into());
+        return Err("it cannot be written to: a standby, or read-only by its settings".into());
     }
     Ok(())
 }

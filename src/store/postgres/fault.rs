@@ -23,8 +23,10 @@ pub(super) enum Fault {
     Busy(String),
     /// Nobody knows whether the change was made.
     Unknown(String),
-    /// Anything else, for the log; nothing was changed.
+    /// Anything else that the server says, for the log; nothing was changed.
     Failed(String),
+    /// We do not go on; nothing was changed.
+    Refused(String),
 }
 
 /// What a statement does.
@@ -54,14 +56,14 @@ impl Fault {
             _ if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::Conflict(text)
             }
-            "25006" => Self::Lost(format!("{text}: a standby")),
+            "25006" => Self::Lost(format!("{text}: it has become read-only")),
             "40003" => Self::broken(text, effect),
             // Cancelled by a timeout, no lock, no memory, too many connections.
             "57014" | "55P03" | "53200" | "53300" => Self::Busy(text),
             // What pgbouncer says of its servers comes as 08P01.
             code if code.starts_with("08") || code.starts_with("57P") => Self::broken(text, effect),
             // A pooler has given the statement to another server than the one that knows it.
-            "26000" => Self::Failed(format!("{text}; add prepare=off to FLASKPASTE_DB")),
+            "26000" | "42P05" => Self::Failed(format!("{text}; add prepare=off to FLASKPASTE_DB")),
             _ => Self::Failed(text),
         }
     }
@@ -93,7 +95,10 @@ impl From<Fault> for StoreError {
             Fault::Conflict(text) | Fault::Lost(text) | Fault::Busy(text) => {
                 Self::Unavailable(format!("PostgreSQL: {text}"))
             }
-            Fault::Unknown(text) => Self::OutcomeUnknown(format!("PostgreSQL: {text}")),
+            Fault::Unknown(text) => Self::OutcomeUnknown(format!(
+                "PostgreSQL: {text}; it may have been done all the same, look before trying again"
+            )),
+            Fault::Refused(text) => Self::Failed(text),
             Fault::Failed(text) => Self::Failed(format!("PostgreSQL: {text}")),
         }
     }
@@ -104,7 +109,13 @@ pub(super) fn describe(error: &Error) -> String {
     if let Some(database) = error.as_db_error() {
         return format!("{} ({})", database.message(), database.code().code());
     }
-    match error.source() {
+    match error.source().map(ToString::to_string) {
+        Some(cause) if cause == "password missing" => {
+            "it asks for a password: set PGPASSWORD, or PGPASSFILE with a line for it".into()
+        }
+        Some(cause) if cause.contains("UnknownIssuer") => {
+            format!("{error}: {cause}; name its authority in sslrootcert")
+        }
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }

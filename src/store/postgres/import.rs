@@ -1,7 +1,7 @@
 //! Taking over the database of a single machine: its live pastes under their ids, and what belongs to them.
 //!
 //! Invariant: a paste is there whole or not at all; what is there already stays as it is, so that an import that was cut short
-//! is run again. Must never open what it moves.
+//! is run again, and one that was not, is not: it would bring back what has ended since. Must never open what it moves.
 
 use super::super::StoreError;
 use super::super::model::{MAX_PIECES, RowKey};
@@ -11,18 +11,22 @@ use super::connection::Connection;
 use super::fault::Fault;
 use super::pool::{MOST_WAITING, Pool};
 use super::queries::{INSERT_PIECE, PasteColumns, next_key, paste_columns};
+use super::schema::{find_setting, setting};
 use super::value::Value;
 use crate::clock::UnixSeconds;
 use std::time::Instant;
 
 /// Pastes read at a time.
 const PAGE: usize = 200;
+/// The setting that says that all of a database was moved.
+const COMPLETED: &str = "import_completed";
 
+/// What has a receipt has ended here since an import that was cut short.
 const INSERT_ROW: &str = concat!(
     "INSERT INTO paste ",
     paste_columns!(),
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19) \
-     ON CONFLICT (handle) DO NOTHING RETURNING key"
+    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19 \
+     WHERE NOT EXISTS (SELECT FROM receipt WHERE token = $13) ON CONFLICT (handle) DO NOTHING RETURNING key"
 );
 const INSERT_SEEN: &str =
     "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES ($1, $2, $3, $4, $5)";
@@ -42,6 +46,13 @@ const INSERT_ACTION: &str = "INSERT INTO action (at, who, what) SELECT $1, $2, $
 /// # Errors
 /// When one of the two fails; what was moved until then stays.
 pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<Imported, StoreError> {
+    if pool.read(|connection| find_setting(connection, COMPLETED))?.is_some() {
+        return Err(StoreError::Failed(
+            "an import into this database was completed before; a second one would bring back what was read for the last \
+             time, deleted or removed since"
+                .into(),
+        ));
+    }
     let mut imported = Imported::default();
     let mut last = RowKey(i64::MIN);
     loop {
@@ -60,6 +71,7 @@ pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<I
         }
     }
     import_rest(pool, export, &mut imported)?;
+    pool.change(|connection| setting(connection, COMPLETED, &now.to_be_bytes()))?;
     Ok(imported)
 }
 

@@ -8,9 +8,11 @@ use super::super::StoreError;
 use super::connection::Connection;
 use super::connector::{Connector, NoConnection};
 use super::fault::Fault;
+use super::standby;
 use super::turns::{NoTurn, Turn, Turns};
 use crate::crypto;
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,8 @@ pub(super) struct Pool {
     connector: Connector,
     turns: Arc<Turns>,
     commits: Arc<Turns>,
+    /// Whether the last commit had no answer: the next looks first whether there is somebody to wait for.
+    is_doubtful: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -75,7 +79,7 @@ pub(super) fn deadline() -> Instant {
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
         let (turns, commits) = (Turns::of(CONNECTIONS), Turns::of(COMMITS));
-        Self { connector, turns, commits, state: Mutex::default() }
+        Self { connector, turns, commits, is_doubtful: AtomicBool::new(false), state: Mutex::default() }
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -125,7 +129,16 @@ impl Pool {
     ) -> Result<T, Fault> {
         let started = Instant::now();
         let _turn = take(&self.commits, self.closing(deadline).min(started + MOST_QUEUING))?;
-        self.run(started, deadline, work)
+        if self.is_doubtful.load(Ordering::Relaxed) {
+            self.run(started, deadline, standby::expect)?;
+        }
+        let result = self.run(started, deadline, work);
+        match &result {
+            Ok(_) => self.is_doubtful.store(false, Ordering::Relaxed),
+            Err(Fault::Unknown(_)) => self.is_doubtful.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+        result
     }
 
     /// A deadline, or an earlier one if the store is about to close.

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::ends::{self, Ending, Keeping, LOCK};
 use super::fault::Fault;
 use super::pool::MOST_WAITING;
+use super::standby;
 use super::value::{Columns, malformed};
 use crate::at_rest::PIECE_BYTES;
 use crate::clock::UnixSeconds;
@@ -74,6 +75,8 @@ pub(super) struct Taking<'a> {
 /// leases of it.
 pub(super) fn take(connection: &mut Connection, taking: Taking<'_>) -> Result<Option<SealedContent>, Fault> {
     let Taking { key, size, now, keeping, .. } = taking;
+    // A read that is taken and not given out is lost.
+    standby::expect(connection)?;
     // Most are of one piece and read once: one statement, one commit.
     if size <= PIECE_BYTES as u64
         && let Some(piece) = ends::burn(connection, key, now, keeping)?
@@ -149,6 +152,7 @@ pub(super) fn lease(
     now: UnixSeconds,
     moved_to: UnixSeconds,
 ) -> Result<Option<u32>, Fault> {
+    standby::expect(connection)?;
     let values = [key.into(), moved_to.into(), now.into(), hash.into(), expires_at.into()];
     read_left(&connection.change(LEASE, &values)?)
 }

@@ -112,7 +112,7 @@ fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), Sto
         // Of several at once, all but one may be told that it is there already, by one constraint or another.
         match pool.try_change(deadline, |connection| connection.batch(MAKE_VERSION, Effect::Commits)) {
             Ok(()) | Err(Fault::Taken(_) | Fault::Unknown(_)) => {}
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => return Err(explained(fault)),
         }
     }
     let migrated = pool.try_change(deadline, |connection| {
@@ -126,7 +126,20 @@ fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), Sto
     match migrated {
         // Looked at again by whoever asks.
         Ok(_) | Err(Fault::Unknown(_)) => Ok(()),
-        Err(fault) => Err(fault.into()),
+        Err(fault) => Err(explained(fault)),
+    }
+}
+
+/// What stands in the way of making tables, and what to do about it.
+fn explained(fault: Fault) -> StoreError {
+    match StoreError::from(fault) {
+        StoreError::Failed(text) if text.contains("(42501)") => {
+            StoreError::Failed(format!("{text}; the role of FLASKPASTE_DB must own the database"))
+        }
+        StoreError::Failed(text) if text.contains("(42P07)") => {
+            StoreError::Failed(format!("{text}; the tables of another program are there, use an empty database"))
+        }
+        error => error,
     }
 }
 
@@ -140,7 +153,7 @@ fn apply(connection: &mut Connection, version: usize, pepper_file: &Path) -> Res
     }
     if version == 0 {
         // While the others wait, so that one pepper is made, and only for a database that is new.
-        let pepper = pepper::read_or_make(pepper_file).map_err(|error| Fault::Failed(error.to_string()))?;
+        let pepper = pepper::read_or_make(pepper_file).map_err(|error| Fault::Refused(error.to_string()))?;
         connection.query(INSERT_SETTING, &[PEPPER_MARK.into(), (&pepper.own_mark()).into()])?;
     }
     Ok(())
@@ -156,6 +169,7 @@ pub(super) fn setting(connection: &mut Connection, name: &str, new: &[u8]) -> Re
     find_setting(connection, name)?.ok_or_else(|| Fault::Failed(format!("setting {name} could not be kept")))
 }
 
-fn find_setting(connection: &mut Connection, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+/// The value of a setting, if there is one.
+pub(super) fn find_setting(connection: &mut Connection, name: &str) -> Result<Option<Vec<u8>>, Fault> {
     connection.query(FIND_SETTING, &[Value::from(name)])?.first().map(|row| row.blob("value")).transpose()
 }

@@ -27,7 +27,7 @@ pub(super) fn agreed(connection: &mut Connection) -> Result<UnixSeconds, Fault> 
     // Anywhere between the two it may have been read.
     let difference = before.saturating_sub(theirs).max(theirs.saturating_sub(after));
     if difference > MOST_DIFFERENCE {
-        return Err(Fault::Failed(format!(
+        return Err(Fault::Refused(format!(
             "this machine's clock is {:.1} seconds from the database's; synchronise them",
             difference.as_secs_f64()
         )));

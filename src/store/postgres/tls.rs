@@ -37,7 +37,11 @@ pub(super) fn config(mode: Tls, root_certificates: Option<&Path>) -> Result<Clie
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
-fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+/// The authorities of a file, or the system's.
+///
+/// # Errors
+/// Why there are none.
+pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let Some(path) = file else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -94,11 +94,16 @@ pub(super) fn open(
 /// A line for the operator.
 #[cfg(feature = "postgres")]
 pub(super) fn open_alone(path: &Path, pepper_file: &Path) -> Result<(Connection, Pepper), StoreError> {
-    let version = prepare_file(path)?;
     let newest = MIGRATIONS.len();
     let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
+    let mut header = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
+    read.map_err(|error| refuse(format!("cannot be read ({error})")))?;
+    // What its file lacks may be in its WAL.
+    let version = check_header(&header, u64::MAX).map_err(|_| refuse("is no database of flaskpaste".into()))?;
     if version as usize != newest {
-        return Err(refuse(format!("has version {version}; start flaskpaste with it once to bring it to {newest}")));
+        let first = if version == 0 { "is empty".to_owned() } else { format!("has version {version}") };
+        return Err(refuse(format!("{first}; start flaskpaste with it once to bring it to version {newest}")));
     }
     let pepper = find_pepper(path, pepper_file)?;
     let connection =
