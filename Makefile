@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-documents uninstall docs clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-postgres install-documents uninstall docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -127,6 +127,12 @@ $(TARGET)/release/flaskpaste:
 $(TARGET)/release/fpaste:
 	$(CARGO) build --release $(CLIENT)
 
+$(TARGET)/release/flaskpaste-postgres:
+	$(CARGO) build --release $(SHARED)
+
+$(STATIC_BUILT)/flaskpaste-postgres:
+	$(MAKE) static-postgres
+
 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste:
 	$(MAKE) static
 
@@ -145,6 +151,10 @@ install-server: $(BUILT)/flaskpaste ## install the server, its man page, systemd
 	install -m 644 $(EXAMPLES) "$(DOC)"
 	chmod 644 "$(MAN)/man8/flaskpaste.8" "$(UNITS)/flaskpaste.service"
 
+install-postgres: $(BUILT)/flaskpaste-postgres ## install flaskpaste-postgres, too (docs/scaling.md)
+	install -d "$(BIN)"
+	install -m 755 $(BUILT)/flaskpaste-postgres "$(BIN)/flaskpaste-postgres"
+
 install-client: $(BUILT)/fpaste ## install the client, its man page and completions
 	install -d "$(BIN)" "$(MAN)/man1" "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
 		"$(SHARE)/fish/vendor_completions.d"
@@ -157,7 +167,7 @@ install-client: $(BUILT)/fpaste ## install the client, its man page and completi
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
 
 uninstall: ## remove what install installed; settings and pastes stay
-	rm -f "$(BIN)/flaskpaste" "$(BIN)/fpaste" "$(MAN)/man8/flaskpaste.8" "$(MAN)/man1/fpaste.1" \
+	rm -f "$(BIN)/flaskpaste" "$(BIN)/flaskpaste-postgres" "$(BIN)/fpaste" "$(MAN)/man8/flaskpaste.8" "$(MAN)/man1/fpaste.1" \
 		"$(UNITS)/flaskpaste.service" "$(UNITS)/flaskpaste.socket" \
 		"$(SHARE)/bash-completion/completions/fpaste" "$(SHARE)/zsh/site-functions/_fpaste" \
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"

@@ -310,12 +310,25 @@ impl<'a> Transport<'a> {
     fn patiently(&self, call: &Call<'_>) -> Result<Received, Failure> {
         let received = self.follow(call)?;
         let wait = number(received.response.headers(), "Retry-After");
-        match (received.status(), wait) {
+        let first = received.status();
+        match (first, wait) {
             (429 | 503, Some(seconds)) if seconds <= MAX_RETRY_AFTER_SECONDS => {
                 self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
                 drop(received);
                 std::thread::sleep(Duration::from_secs(seconds));
-                self.follow(call)
+                let again = self.follow(call)?;
+                let status = again.status();
+                if first == 503 && (status == 404 || status == 400 && call.method == Method::POST) {
+                    // A server that does not know what became of something says that it is busy, too.
+                    return Err(Failure::new(
+                        Exit::Busy,
+                        format!(
+                            "the server was busy, and answered {status} when asked again: it may have done what was asked the \
+                             first time"
+                        ),
+                    ));
+                }
+                Ok(again)
             }
             _ => Ok(received),
         }

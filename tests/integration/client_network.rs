@@ -339,6 +339,19 @@ fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
     let always = Stub::new(|_| reply("503 Service Unavailable", "Retry-After: 0\r\n", ""));
     Client::with_url(&always.url).run(&["info"]).failed(6);
     assert_eq!(always.heads.lock().unwrap().len(), 2);
+    // A server may be busy because it does not know what became of the first try.
+    let is_first = Mutex::new(true);
+    let unsure = Stub::new(move |line| {
+        if !line.starts_with("POST") {
+            return accepting(line);
+        }
+        if std::mem::take(&mut *is_first.lock().unwrap()) {
+            return reply("503 Service Unavailable", "Retry-After: 0\r\n", r#"{"error":"Busy.","code":"busy"}"#);
+        }
+        reply("400 Bad Request", "", r#"{"error":"The token was already used.","code":"pow_reused"}"#)
+    });
+    let said = Client::with_url(&unsure.url).pipe("x", &[]).failed(6);
+    assert!(said.contains("it may have done what was asked the first time"), "{said}");
     let later = Stub::new(|_| reply("429 Too Many Requests", "Retry-After: 3600\r\n", ""));
     Client::with_url(&later.url).run(&["info"]).failed(6);
     assert_eq!(later.heads.lock().unwrap().len(), 1);
