@@ -1,8 +1,8 @@
 """Measure flaskpaste on PostgreSQL beside flaskpaste with its embedded database, in one run, as ratios.
 
-One server and two, on a primary alone and on one that waits for a synchronous standby; random reads and durable
-creates of 1 KiB. All of it shares the cores of this machine, clusters and wrk included: two servers on one machine show
-what a second one costs, not what a second machine brings. docs/scaling.md has the table of a run.
+One server, two and four, on a primary alone and on one that waits for a synchronous standby; random reads and durable
+creates of 1 KiB. All of it shares the cores of this machine, clusters and wrk included: several servers on one machine show
+what another one costs, not what another machine brings. docs/scaling.md has the table of a run.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import bench
 from bench import CONNECTIONS, ROOT, ROUNDS, Sample, die, note, table
 
 USER = "nobody"
+COUNTS = {"one server": 1, "two servers": 2, "four servers": 4}
 SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -133,8 +134,8 @@ def run(stack, options):
     groups = {"embedded engine": [bench.start_flaskpaste(stack, options.embedded, folder / "embedded")[0]]}
     for has_standby, kind in ((False, "own commit"), (True, "synchronous standby")):
         address = start_cluster(stack, folder / kind.split()[0], has_standby)
-        servers = start_servers(stack, options.binary, folder / kind.split()[0], address, 2)
-        groups[f"one server, {kind}"], groups[f"two servers, {kind}"] = servers[:1], servers
+        servers = start_servers(stack, options.binary, folder / kind.split()[0], address, max(COUNTS.values()))
+        groups |= {f"{name}, {kind}": servers[:count] for name, count in COUNTS.items()}
     ids = {}
     for name, servers in groups.items():
         ids[name] = str(folder / f"ids-{len(ids)}")

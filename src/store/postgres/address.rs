@@ -61,42 +61,21 @@ impl Address {
             let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
             format!("is not a valid address of a PostgreSQL database{cause}; {EXAMPLE}")
         })?;
-        if config.get_user().is_none_or(str::is_empty) || config.get_dbname().is_none_or(str::is_empty) {
-            return Err(format!("must name a user and a database; {EXAMPLE}"));
-        }
-        if config.get_hosts().is_empty() {
-            return Err(format!("must name a host, or the folder of a Unix socket; {EXAMPLE}"));
-        }
-        let names = config.get_hosts().iter().map(|host| match host {
-            Host::Tcp(name) => name.as_str(),
-            Host::Unix(_) => "",
-        });
-        if names.chain(config.get_dbname()).any(|name| name.contains(['@', ' '])) {
-            return Err(format!(
-                "has an @ or a space in the name of a host or database; in a password @ is %40; {EXAMPLE}"
-            ));
-        }
-        let is_local = config.get_hosts().iter().all(is_local);
-        let tls = match own.take("sslmode").as_deref() {
-            None if is_local => Tls::Off,
-            None | Some("verify-full") => Tls::Name,
-            Some("verify-ca") => Tls::Authority,
-            Some("require") => Tls::Unverified,
-            Some("disable") => Tls::Off,
-            Some(_) => return Err("has an sslmode that is not one of verify-full, verify-ca, require, disable".into()),
-        };
+        check_names(&config)?;
+        let tls = Tls::of(own.take("sslmode").as_deref(), config.get_hosts().iter().all(is_local))?;
         let root_certificates = own.take("sslrootcert").map(PathBuf::from);
-        if let Some(file) = root_certificates.as_deref().filter(|_| tls != Tls::Off) {
-            tls::roots(Some(file)).map_err(|reason| format!("cannot be used: {reason}"))?;
+        match &root_certificates {
+            Some(_) if tls == Tls::Off => {
+                return Err("has an sslrootcert, and no TLS to use it with; add sslmode=verify-full".into());
+            }
+            Some(file) => drop(tls::roots(Some(file)).map_err(|reason| format!("cannot be used: {reason}"))?),
+            None => {}
         }
         let prepares = match own.take("prepare").as_deref() {
             None | Some("on") => true,
             Some("off") => false,
             Some(_) => return Err("has a prepare that is neither on nor off".into()),
         };
-        if tls == Tls::Off && root_certificates.is_some() {
-            return Err("has an sslrootcert, and no TLS to use it with; add sslmode=verify-full".into());
-        }
         let passwords = Passwords::of(&config, variable)?;
         let hosts = each_host(&config, tls, |host, port| passwords.find(host, port));
         Ok(Self { hosts, tls, root_certificates, prepares })
@@ -106,6 +85,40 @@ impl Address {
     pub(super) fn hosts(&self) -> &[Config] {
         &self.hosts
     }
+}
+
+impl Tls {
+    /// What an `sslmode` asks for; without one, all that can be asked for, but where everything stays on this machine.
+    fn of(sslmode: Option<&str>, is_local: bool) -> Result<Self, String> {
+        Ok(match sslmode {
+            None if is_local => Self::Off,
+            None | Some("verify-full") => Self::Name,
+            Some("verify-ca") => Self::Authority,
+            Some("require") => Self::Unverified,
+            Some("disable") => Self::Off,
+            Some(_) => return Err("has an sslmode that is not one of verify-full, verify-ca, require, disable".into()),
+        })
+    }
+}
+
+/// Makes sure that an address has what it needs, and that nothing of a password has got where names are.
+fn check_names(config: &Config) -> Result<(), String> {
+    if config.get_user().is_none_or(str::is_empty) || config.get_dbname().is_none_or(str::is_empty) {
+        return Err(format!("must name a user and a database; {EXAMPLE}"));
+    }
+    if config.get_hosts().is_empty() {
+        return Err(format!("must name a host, or the folder of a Unix socket; {EXAMPLE}"));
+    }
+    let hosts = config.get_hosts().iter().filter_map(|host| match host {
+        Host::Tcp(name) => Some(name.as_str()),
+        Host::Unix(_) => None,
+    });
+    if hosts.chain(config.get_dbname()).any(|name| name.contains(['@', ' '])) {
+        return Err(format!(
+            "has an @ or a space in the name of a host or database; in a password @ is %40; {EXAMPLE}"
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Address {
