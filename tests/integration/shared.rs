@@ -478,3 +478,22 @@ fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_passwor
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
+
+#[test]
+fn a_newer_schema_is_worked_with_if_it_allows_that() {
+    let Some(mut group) = Group::start("a newer schema", 1, &[]) else { return };
+    let paste = group.servers[0].paste("from before");
+    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    let note = |oldest: u32| {
+        let sql = format!("update flaskpaste_schema set version = 99, oldest = {oldest}");
+        Cluster::shared().sql(&database, &sql);
+    };
+    note(1);
+    group.add(&[]);
+    group.servers[1].get(&paste.raw()).expect_status(200);
+    note(99);
+    let line = refusal(group.folder.path(), &group.variables(), &[], 1);
+    assert!(line.contains("version 99") && line.contains("Use a newer one"), "{line}");
+    // Servers that run go on.
+    group.servers[1].get(&paste.raw()).expect_status(200);
+}
