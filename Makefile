@@ -11,7 +11,7 @@ STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 .PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-postgres install-documents uninstall docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on 127.0.0.1:5000
 	$(TARGET)/release/flaskpaste
@@ -58,7 +58,7 @@ check: lint test test-postgres ## lint, then both test runs
 bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
-bench-postgres: build postgres ## measure one and two servers on PostgreSQL (needs wrk and postgresql)
+bench-postgres: build postgres ## measure one, two and four servers on PostgreSQL (needs wrk and postgresql)
 	$(PYTHON) bench/shared.py $(BENCH_ARGS)
 
 attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Longer no request may wait, with some time for a busy machine to answer in.
 const MOST_WAITING: Duration = Duration::from_secs(12);
+/// Who waits for no deadline is answered sooner, on a busy machine, too.
+const SOONER: Duration = Duration::from_secs(7);
 
 /// Whether there is PostgreSQL here; if not, it is said.
 #[track_caller]
@@ -251,7 +253,7 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
             let asked = Instant::now();
             server.get(&kept.raw()).expect_status(200).expect_body("kept");
             server.get("/health").expect_status(200);
-            assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+            assert!(asked.elapsed() < SOONER, "{:?}", asked.elapsed());
         }
         (creates.into_iter().map(|create| create.join().unwrap()).collect::<Vec<_>>(), burn.join().unwrap())
     });
@@ -264,7 +266,7 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
     let asked = Instant::now();
     server.post("not confirmed either").send().expect_code(503, "busy");
     server.get(&once.raw()).expect_code(503, "busy");
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < SOONER, "{:?}", asked.elapsed());
     assert!(server.log().contains("no synchronous standby is connected"), "{}", server.log());
     cluster.start_standby();
     server.post("confirmed").created();
@@ -447,7 +449,7 @@ fn connections_that_are_lost_cost_nobody_his_patience() {
         end_connections(&cluster, &group);
         let asked = Instant::now();
         server.get(&paste.raw()).expect_status(200).expect_body("there");
-        assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < SOONER, "{:?}", asked.elapsed());
     }
     // Creates find out what became of them.
     let ledger = Ledger::default();
@@ -457,7 +459,7 @@ fn connections_that_are_lost_cost_nobody_his_patience() {
         }
     });
     ledger.check(server);
-    assert!(*ledger.slowest.lock().unwrap() < Duration::from_secs(6), "{:?}", ledger.slowest);
+    assert!(*ledger.slowest.lock().unwrap() < SOONER, "{:?}", ledger.slowest);
 }
 
 #[test]
