@@ -39,13 +39,13 @@ use super::sealing::Pepper;
 use super::sqlite::Export;
 use super::{Limits, Role, StoreError};
 use crate::clock::{UnixSeconds, unix_now};
-use crate::crypto::{self, Sha256Digest};
+use crate::crypto::Sha256Digest;
 use crate::network::Network;
 use connection::Connection;
 use connector::Connector;
 use ends::{Ending, Keeping};
 use fault::Fault;
-use flush::Clock;
+use flush::{Arrival, Clock};
 use housekeeping::{CHORE_TIME, Calls, Housekeeper, flush_all, purge_all};
 use pool::Pool;
 use quota::Quota;
@@ -58,10 +58,8 @@ use std::time::{Duration, Instant};
 const WRITE_THROUGH_SECONDS: u64 = 60;
 /// How long the database may take to answer a look at its health.
 const HEALTH_TIME: Duration = Duration::from_secs(3);
-/// Places for confirmations, so that servers seldom wait for each other's.
-const CONFIRMATION_PLACES: u64 = 64;
-
-const CONFIRM: &str = "INSERT INTO confirmation (place, at) VALUES ($1, $2) ON CONFLICT (place) DO UPDATE SET at = $2";
+/// What a call leaves of its time for finding out what became of it.
+const SETTLING_TIME: Duration = Duration::from_millis(1500);
 
 /// What the engine and its housekeeping share.
 struct Shared {
@@ -144,16 +142,14 @@ impl Postgres {
             Err(StoreError::Full) => self.change(|connection| work(connection, keeping.frugal())),
             outcome => outcome,
         };
-        let is_written = match &outcome {
-            Ok(outcome) => has_ended(outcome),
-            Err(error) => matches!(error, StoreError::OutcomeUnknown(_)),
+        // What reads had done is in the receipt, where there is one now.
+        let arrival = match &outcome {
+            Ok(outcome) if has_ended(outcome) => Arrival::Arrived,
+            Err(StoreError::OutcomeUnknown(_)) => Arrival::Unknown,
+            _ => Arrival::Failed,
         };
-        if is_written {
-            // What reads had done is in the receipt now.
-            self.quota.recount();
-        } else {
-            self.shared.clock.give_back(key, unflushed);
-        }
+        self.shared.clock.give_back(key, unflushed, arrival);
+        self.quota.recount();
         outcome
     }
 
@@ -171,9 +167,9 @@ impl Postgres {
         self.expect_room(row.content.size, row.arriving_bytes)?;
         let limits = self.shared.limits;
         let deadline = pool::deadline();
-        let inserted = self.shared.pool.try_change(deadline, |connection| queries::insert(connection, &row, limits));
-        let inserted = match inserted {
-            Err(Fault::Unknown(reason)) => self.settle_insert(&row, deadline, &reason),
+        let try_insert = |connection: &mut Connection| queries::insert(connection, &row, limits);
+        let inserted = match self.shared.pool.try_change(trying_deadline(deadline), try_insert) {
+            Err(Fault::Unknown(reason)) => self.settle_insert(&row, settling_deadline(deadline), &reason),
             other => Ok(other?),
         };
         if matches!(inserted, Ok(Inserted::Stored)) {
@@ -212,16 +208,9 @@ impl Postgres {
 
     /// Commits something, so that all that was committed before is known to be on the standby, too.
     fn confirm(&self, deadline: Instant) -> Result<(), StoreError> {
-        let random = crypto::random::<1>()?;
-        let place = u64::from(random[0]) % CONFIRMATION_PLACES;
-        let confirmed = self.shared.pool.try_change(deadline, |connection| {
-            connection.change(CONFIRM, &[place.into(), unix_now().into()]).map(|_| ())
-        });
+        let confirmed = self.shared.pool.try_change(deadline, standby::confirm);
         // Whatever stands in the way: what is to be confirmed may not last.
-        confirmed.map_err(|fault| match StoreError::from(fault) {
-            StoreError::Unavailable(reason) | StoreError::Failed(reason) => StoreError::OutcomeUnknown(reason),
-            error => error,
-        })
+        confirmed.map_err(|fault| StoreError::OutcomeUnknown(StoreError::from(fault).to_string()))
     }
 
     pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
@@ -241,7 +230,7 @@ impl Postgres {
     }
 
     pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
-        self.read(|connection| queries::piece(connection, key, number))
+        self.shared.pool.fetch(|connection| queries::piece(connection, key, number))
     }
 
     pub(super) fn take(
@@ -265,8 +254,9 @@ impl Postgres {
         let moved_to = self.shared.clock.waiting(key).expires_at;
         let deadline = pool::deadline();
         let lease = |connection: &mut Connection| reads::lease(connection, key, &hash, expires_at, now, moved_to);
-        match self.shared.pool.try_change(deadline, lease) {
+        match self.shared.pool.try_change(trying_deadline(deadline), lease) {
             Err(Fault::Unknown(reason)) => {
+                let deadline = settling_deadline(deadline);
                 // Nobody else knows this lease: where it is found, it was taken for us.
                 let found = self.shared.pool.try_read(deadline, |connection| reads::find_lease(connection, key, &hash));
                 let Ok(Some(left)) = found else {
@@ -449,7 +439,7 @@ impl Postgres {
         let housekeeper = self.housekeeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(housekeeper) = housekeeper {
             housekeeper.stop();
-            if let Err(error) = flush_all(&self.shared, CHORE_TIME) {
+            if let (_, Err(error)) = flush_all(&self.shared, CHORE_TIME) {
                 crate::operator_log::message(&format!("the last reads could not be written to the database: {error}"));
             }
         }
@@ -461,6 +451,17 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Until when a call is tried that leaves time for finding out what became of it.
+fn trying_deadline(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Instant::now() + left.saturating_sub(SETTLING_TIME).max(SETTLING_TIME / 3)
+}
+
+/// Until when it is found out what became of a call that should have been over by then. A large content may have taken longer.
+fn settling_deadline(deadline: Instant) -> Instant {
+    deadline.max(Instant::now() + SETTLING_TIME / 2)
 }
 
 /// Why there is no backup of a shared database.

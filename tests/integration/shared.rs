@@ -354,7 +354,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     // Where it was cut short, what is there stays, and what has ended since.
     let database = group.url().rsplit_once('/').unwrap().1.to_owned();
     let sql = |statement: &str| Cluster::shared().sql(&database, statement);
-    sql("delete from setting where name = 'import_completed'");
+    sql("delete from setting where name in ('import_completed', 'import_last_key')");
     sql("with gone as (delete from paste where size = 300000 returning token_hash) insert into receipt \
          (token, state, reads, expires_at, ended_at) select token_hash, 2, 0, 9999999999, 9999999999 from gone");
     let again = String::from_utf8(import(&group).stdout).unwrap();

@@ -27,7 +27,7 @@ macro_rules! end {
              leased AS (DELETE FROM lease l USING gone g WHERE l.key = g.key), \
              erased AS (DELETE FROM piece c USING gone g WHERE c.content = g.content), \
              kept AS (INSERT INTO receipt (token, key, state, reads, first_read_at, last_read_at, expires_at, ended_at) \
-                SELECT g.token_hash, g.key, g.state, coalesce(r.reads, 0) + $5, coalesce(r.first_read_at, $6), \
+                SELECT g.token_hash, g.key, g.state, coalesce(r.reads, 0) + $5, least(r.first_read_at, $6), \
                     greatest(r.last_read_at, $7), \
                     CASE WHEN g.slides THEN greatest(g.expires_at, coalesce(r.expires_at, 0), $8) ELSE g.expires_at END, \
                     g.ended_at \

@@ -61,7 +61,7 @@ impl Fault {
             // Cancelled by a timeout, no lock, no memory, too many connections.
             "57014" | "55P03" | "53200" | "53300" => Self::Busy(text),
             // What pgbouncer says of its servers comes as 08P01.
-            code if code.starts_with("08") || code.starts_with("57P") => Self::broken(text, effect),
+            code if code.starts_with("08") || code.starts_with("57P") || code == "25P03" => Self::broken(text, effect),
             // A pooler has given the statement to another server than the one that knows it.
             "26000" | "42P05" => Self::Failed(format!("{text}; add prepare=off to FLASKPASTE_DB")),
             _ => Self::Failed(text),

@@ -30,6 +30,15 @@ const MOVE_ORPHANS: &str = "\
         last_read_at = greatest(r.last_read_at, o.last_read_at) \
     FROM orphan o WHERE r.key = o.key AND o.reads > 0";
 
+/// What became of a part of a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    Arrived,
+    /// Nobody knows. A read too few is counted rather than one too many; an end may be moved on twice.
+    Unknown,
+    Failed,
+}
+
 /// What reads have done that is not in the database yet.
 #[derive(Default)]
 pub(super) struct Clock {
@@ -59,8 +68,13 @@ impl Clock {
         self.waiting.take(key)
     }
 
-    /// What was taken was not written.
-    pub(super) fn give_back(&self, key: RowKey, touched: Touched) {
+    /// What was taken was not written, or nobody knows.
+    pub(super) fn give_back(&self, key: RowKey, touched: Touched, arrival: Arrival) {
+        let touched = match arrival {
+            Arrival::Arrived => return,
+            Arrival::Unknown => Touched { reads: Reads::default(), ..touched },
+            Arrival::Failed => touched,
+        };
         if touched != Touched::default() {
             self.waiting.touch(key, touched.expires_at, touched.reads);
         }
@@ -81,11 +95,9 @@ impl Clock {
     }
 
     /// A part of it has arrived, or comes back.
-    pub(super) fn end_flush(&self, touched: &[(RowKey, Touched)], has_arrived: bool) {
+    pub(super) fn end_flush(&self, touched: &[(RowKey, Touched)], arrival: Arrival) {
         for (key, touched) in touched {
-            if !has_arrived {
-                self.give_back(*key, *touched);
-            }
+            self.give_back(*key, *touched, arrival);
             self.leaving.take(*key);
         }
     }
@@ -130,11 +142,15 @@ mod tests {
         assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2000), "it has not arrived yet");
         clock.touch(key, 2100, Reads::one(1000));
         // It did not arrive: both go together the next time.
-        clock.end_flush(&first, false);
+        clock.end_flush(&first, Arrival::Failed);
         let second = clock.begin_flush();
         let reads = Reads { count: 2, first_at: Some(900), last_at: Some(1000) };
         assert_eq!((second[0].1.expires_at, second[0].1.reads.count), (2100, reads.count));
-        clock.end_flush(&second, true);
+        clock.end_flush(&second, Arrival::Unknown);
+        assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2100), "an end may be moved on twice");
+        let third = clock.begin_flush();
+        assert_eq!(third[0].1.reads.count, 0, "a read is counted once");
+        clock.end_flush(&third, Arrival::Arrived);
         assert_eq!(clock.applied_to(key, expiry), expiry);
         assert!(clock.begin_flush().is_empty());
     }
@@ -150,7 +166,7 @@ mod tests {
                     let taken = clock.begin_flush();
                     let has_arrived = round % 3 > 0;
                     counted += if has_arrived { taken.iter().map(|(_, touched)| touched.reads.count).sum() } else { 0 };
-                    clock.end_flush(&taken, has_arrived);
+                    clock.end_flush(&taken, if has_arrived { Arrival::Arrived } else { Arrival::Failed });
                 }
                 counted
             });
@@ -158,7 +174,11 @@ mod tests {
                 let mut counted = 0;
                 for round in 0..2000 {
                     let taken = clock.take(key);
-                    if round % 2 == 0 { counted += taken.reads.count } else { clock.give_back(key, taken) }
+                    if round % 2 == 0 {
+                        counted += taken.reads.count;
+                    } else {
+                        clock.give_back(key, taken, Arrival::Failed);
+                    }
                 }
                 counted
             });

@@ -10,6 +10,7 @@ use super::super::{Limits, StoreError};
 use super::connection::Connection;
 use super::ends::{self, Ending, Keeping};
 use super::fault::Fault;
+use super::flush::Arrival;
 use super::time::{self, MOST_DIFFERENCE};
 use super::value::{Columns, Value, malformed};
 use super::{Shared, changes, flush, guesses, reads};
@@ -138,13 +139,15 @@ struct Chores<'a> {
     /// Pastes beside which was written what reads have done, and when.
     written: VecDeque<(Instant, Vec<i64>)>,
     has_failed: bool,
+    /// When the database was back after it had been away.
+    back_at: Option<Instant>,
 }
 
 impl<'a> Chores<'a> {
     fn new(shared: &'a Shared) -> Self {
         let now = Instant::now();
         let (next_flush, next_sweep) = (now + shared.flush_interval(), now + SWEEP_INTERVAL);
-        Self { shared, next_flush, next_sweep, written: VecDeque::new(), has_failed: false }
+        Self { shared, next_flush, next_sweep, written: VecDeque::new(), has_failed: false, back_at: None }
     }
 
     /// One round; whether there is more to do at once.
@@ -158,7 +161,10 @@ impl<'a> Chores<'a> {
     fn log<T>(&mut self, result: &Result<T, StoreError>) {
         match result {
             Err(error) if !self.has_failed => operator_log::message(&format!("database housekeeping failed: {error}")),
-            Ok(_) if self.has_failed => operator_log::message("database housekeeping works again"),
+            Ok(_) if self.has_failed => {
+                self.back_at = Some(Instant::now());
+                operator_log::message("database housekeeping works again");
+            }
             _ => {}
         }
         self.has_failed = result.is_err();
@@ -167,7 +173,6 @@ impl<'a> Chores<'a> {
     fn try_round(&mut self) -> Result<bool, StoreError> {
         if Instant::now() >= self.next_flush || self.shared.clock.is_full() {
             self.flush()?;
-            self.next_flush = Instant::now() + self.shared.flush_interval();
         }
         self.move_orphans()?;
         let pool = &self.shared.pool;
@@ -176,26 +181,29 @@ impl<'a> Chores<'a> {
         let now = agreed.saturating_sub(MOST_DIFFERENCE.as_secs());
         let keeping = self.shared.keeping(Touched::default());
         let ended = pool.change_within(CHORE_TIME, |connection| reads::end_some(connection, now, keeping))?;
-        let purged = purge_some(self.shared, now)?;
+        // After it was away, the others may have reads in memory that nobody could write for long.
+        let is_early = self.has_failed || self.back_at.is_some_and(|at| at.elapsed() < FLUSH_INTERVAL);
+        let settled = if is_early { 0 } else { purge_some(self.shared, now)?.settled };
         pool.change_within(CHORE_TIME, |connection| changes::erase_outdated(connection, agreed))?;
         let forgotten =
             pool.change_within(CHORE_TIME, |connection| forget_some(connection, now, self.shared.limits))?;
         if Instant::now() >= self.next_sweep {
             self.next_sweep = Instant::now() + SWEEP_INTERVAL;
-            pool.change(sweep)?;
+            pool.change_within(CHORE_TIME, sweep)?;
         }
-        Ok(ended > 0 || purged.settled > 0 || forgotten as u64 >= FORGET_ROWS)
+        Ok(ended > 0 || settled > 0 || forgotten as u64 >= FORGET_ROWS)
     }
 
     /// Writes all that reads have done.
     fn flush(&mut self) -> Result<(), StoreError> {
-        let written = flush_all(self.shared, CHORE_TIME);
-        if let Ok(keys) = &written
-            && !keys.is_empty()
-        {
-            self.written.push_back((Instant::now(), keys.clone()));
+        let (keys, result) = flush_all(self.shared, CHORE_TIME);
+        if !keys.is_empty() {
+            self.written.push_back((Instant::now(), keys));
         }
-        written.map(|_| ())
+        // What came back is tried again in the next round.
+        let pause = if result.is_ok() { self.shared.flush_interval() } else { Duration::ZERO };
+        self.next_flush = Instant::now() + pause;
+        result
     }
 
     /// After a while, what was written beside pastes that were just ending goes into their receipts.
@@ -211,18 +219,27 @@ impl<'a> Chores<'a> {
     }
 }
 
-/// Writes all that reads have done; the keys of the pastes. What nobody knows to be written counts as written: a read too few
-/// is counted rather than one too many, and another touch moves the end on.
-pub(super) fn flush_all(shared: &Shared, time: Duration) -> Result<Vec<i64>, StoreError> {
-    let touched = shared.clock.begin_flush();
-    let mut result = Ok(());
+/// Writes all that reads have done; the keys of the pastes it is or may be written beside.
+pub(super) fn flush_all(shared: &Shared, time: Duration) -> (Vec<i64>, Result<(), StoreError>) {
+    let (touched, mut keys, mut result) = (shared.clock.begin_flush(), Vec::new(), Ok(()));
     for batch in touched.chunks(FLUSH_BATCH) {
-        if result.is_ok() {
+        // After a failure, those that follow are not tried.
+        let arrival = if result.is_err() {
+            Arrival::Failed
+        } else {
             result = shared.pool.change_within(time, |connection| flush::write(connection, batch));
+            match &result {
+                Ok(()) => Arrival::Arrived,
+                Err(StoreError::OutcomeUnknown(_)) => Arrival::Unknown,
+                Err(_) => Arrival::Failed,
+            }
+        };
+        if arrival != Arrival::Failed {
+            keys.extend(batch.iter().map(|(key, _)| key.0));
         }
-        shared.clock.end_flush(batch, matches!(result, Ok(()) | Err(StoreError::OutcomeUnknown(_))));
+        shared.clock.end_flush(batch, arrival);
     }
-    result.map(|()| touched.iter().map(|(key, _)| key.0).collect())
+    (keys, result)
 }
 
 /// Deletes what belongs to no paste any more.

@@ -20,6 +20,8 @@ use std::time::Instant;
 const PAGE: usize = 200;
 /// The setting that says that all of a database was moved.
 const COMPLETED: &str = "import_completed";
+/// The setting that says up to which of its pastes it was.
+const LAST_KEY: &str = "import_last_key";
 
 /// What has a receipt has ended here since an import that was cut short.
 const INSERT_ROW: &str = concat!(
@@ -28,6 +30,7 @@ const INSERT_ROW: &str = concat!(
     "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19 \
      WHERE NOT EXISTS (SELECT FROM receipt WHERE token = $13) ON CONFLICT (handle) DO NOTHING RETURNING key"
 );
+const NOTE_KEY: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
 const INSERT_SEEN: &str =
     "INSERT INTO seen (key, expires_at, reads, first_read_at, last_read_at) VALUES ($1, $2, $3, $4, $5)";
 const INSERT_LEASE: &str = "INSERT INTO lease (hash, key, expires_at) VALUES ($1, $2, $3)";
@@ -54,7 +57,9 @@ pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<I
         ));
     }
     let mut imported = Imported::default();
-    let mut last = RowKey(i64::MIN);
+    // None is tried twice: what was moved may have ended here since.
+    let moved = pool.read(|connection| find_setting(connection, LAST_KEY))?;
+    let mut last = RowKey(moved.and_then(|key| key.try_into().ok()).map_or(i64::MIN, i64::from_be_bytes));
     loop {
         let rows = export.rows(last, PAGE)?;
         let Some(newest) = rows.last() else { break };
@@ -83,6 +88,7 @@ fn import_row(connection: &mut Connection, export: &Export, row: &MovedRow) -> R
         if insert_row(connection, key, row, &first_piece)?.is_empty() {
             return Ok(None);
         }
+        connection.query(NOTE_KEY, &[LAST_KEY.into(), row.key.0.to_be_bytes().as_slice().into()])?;
         for number in 1..MAX_PIECES {
             let piece = read_piece(export, row, number)?;
             if piece.is_empty() {

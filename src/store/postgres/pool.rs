@@ -32,10 +32,11 @@ const MOST_QUEUING: Duration = Duration::from_secs(5);
 const MOST_WAITING_WHILE_DOWN: Duration = Duration::from_secs(2);
 /// Once that has lasted, the time in which one connection is tried, and all others are told at once.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a connection may be idle before it is looked at.
+/// How long a connection may be idle before it is looked at, be it for a read. For a commit it is always: one that breaks
+/// off leaves its outcome unknown.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// How long a request pauses before it looks for a connection again, where the server grants no more of them.
-const CROWDED_PAUSE: Duration = Duration::from_millis(20);
+/// After so many tries the pauses grow no longer where the server grants no more connections: 80 ms at most.
+const MOST_CROWDED_TRIES: u32 = 3;
 /// Longest pause before something is tried again.
 const MOST_PAUSE: Duration = Duration::from_millis(400);
 
@@ -101,7 +102,16 @@ impl Pool {
         deadline: Instant,
         work: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.run(Instant::now(), deadline, work)
+        counted(|| self.run(Instant::now(), deadline, TRUSTED, work))
+    }
+
+    /// A read that the answer of a request waits for when it is on its way already: each by itself, as long as it takes.
+    ///
+    /// # Errors
+    /// As [`Pool::read`].
+    pub(super) fn fetch<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let started = Instant::now();
+        Ok(self.run(started, started + MOST_WAITING, TRUSTED, work)?)
     }
 
     /// Runs `work`, which commits.
@@ -127,12 +137,20 @@ impl Pool {
         deadline: Instant,
         work: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
+        counted(|| self.commit(deadline, work))
+    }
+
+    fn commit<T>(&self, deadline: Instant, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let started = Instant::now();
         let _turn = take(&self.commits, self.closing(deadline).min(started + MOST_QUEUING))?;
         if self.is_doubtful.load(Ordering::Relaxed) {
-            self.run(started, deadline, standby::expect)?;
+            // With something of no meaning first: what waits for a standby in vain may have happened all the same.
+            self.run(started, deadline, Duration::ZERO, |connection| {
+                standby::expect(connection)?;
+                standby::confirm(connection)
+            })?;
         }
-        let result = self.run(started, deadline, work);
+        let result = self.run(started, deadline, Duration::ZERO, work);
         match &result {
             Ok(_) => self.is_doubtful.store(false, Ordering::Relaxed),
             Err(Fault::Unknown(_)) => self.is_doubtful.store(true, Ordering::Relaxed),
@@ -150,31 +168,30 @@ impl Pool {
         &self,
         started: Instant,
         deadline: Instant,
+        trusted: Duration,
         mut work: impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let deadline = self.closing(deadline);
         let mut tries = 0;
-        let result = loop {
-            let result = self.run_once(started, deadline, &mut work);
-            match result {
+        loop {
+            match self.run_once(started, deadline, trusted, &mut work) {
                 Err(Fault::Conflict(_) | Fault::Lost(_)) if pause(tries, deadline) => tries += 1,
-                result => break result,
+                result => return result,
             }
-        };
-        WAITED.set(WAITED.get().map(|waited| waited + started.elapsed()));
-        result
+        }
     }
 
     fn run_once<T>(
         &self,
         started: Instant,
         deadline: Instant,
+        trusted: Duration,
         work: &mut impl FnMut(&mut Connection) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let (turn, mut connection) = self.connection(started, deadline)?;
+        let (turn, mut connection) = self.connection(started, deadline, trusted)?;
         connection.set_deadline(deadline);
         let result = work(&mut connection);
-        if let Err(Fault::Lost(_)) = &result {
+        if matches!(result, Err(Fault::Lost(_))) && !connection.is_useless() {
             // Whatever else it would still answer: it may be a primary no more.
             connection.give_up();
         }
@@ -188,14 +205,14 @@ impl Pool {
         result
     }
 
-    /// A turn and a connection for it, made now if need be.
-    fn connection(&self, started: Instant, deadline: Instant) -> Result<(Turn, Connection), Fault> {
+    /// A turn and a connection for it, made now if need be; one that was idle for longer than it is trusted is looked at.
+    fn connection(&self, started: Instant, deadline: Instant, trusted: Duration) -> Result<(Turn, Connection), Fault> {
         let mut tries = 0;
         loop {
             let turn = take(&self.turns, deadline.min(started + MOST_QUEUING))?;
             let idle = self.lock().idle.pop();
             if let Some(mut connection) = idle
-                && (connection.idle_time() < TRUSTED || connection.is_alive())
+                && (connection.idle_time() < trusted || connection.is_alive())
             {
                 return Ok((turn, connection));
             }
@@ -211,10 +228,11 @@ impl Pool {
                 Err(NoConnection::Crowded(reason)) => {
                     // It is there and has no room: with the connections we have it goes on.
                     drop(turn);
-                    if Instant::now() + CROWDED_PAUSE >= deadline.min(started + MOST_QUEUING) {
+                    if !pause(tries, deadline.min(started + MOST_QUEUING)) {
                         return Err(Fault::Busy(reason));
                     }
-                    std::thread::sleep(CROWDED_PAUSE);
+                    // Not ever longer: a connection of ours may be free at any moment.
+                    tries = (tries + 1).min(MOST_CROWDED_TRIES);
                 }
                 Err(NoConnection::Unreachable(reason)) => {
                     self.set_reachable(false);
@@ -295,6 +313,14 @@ fn take(turns: &Arc<Turns>, deadline: Instant) -> Result<Turn, Fault> {
         NoTurn::Busy => Fault::Busy("all connections to it are in use".into()),
         NoTurn::Closed => Fault::Busy("the store is closed".into()),
     })
+}
+
+/// Counts what a call waits to the request of this thread, if it answers one.
+fn counted<T>(call: impl FnOnce() -> T) -> T {
+    let started = Instant::now();
+    let result = call();
+    WAITED.set(WAITED.get().map(|waited| waited + started.elapsed()));
+    result
 }
 
 /// Waits a little before another try, each time longer and never as long as others; false if there is no time for it.

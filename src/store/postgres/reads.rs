@@ -18,10 +18,12 @@ use crate::crypto::Sha256Digest;
 use crate::spool::{MEMORY_BYTES, unnamed_file};
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Leases that have run out, whose pastes are looked for at a time.
 const ENDED_LEASES: u64 = 100;
+/// How long that may take.
+const ENDING_TIME: Duration = Duration::from_secs(1);
 /// Pieces of a large content fetched at a time: 1 MiB.
 const FETCHED_PIECES: u64 = 16;
 
@@ -218,8 +220,9 @@ fn erase_if_used_up(
 /// Ends some of the leases that have run out, each paste by itself; how many pastes there were.
 pub(super) fn end_some(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) -> Result<usize, Fault> {
     let rows = connection.query(RUN_OUT, &[now.into(), ENDED_LEASES.into()])?;
-    let mut ended = 0;
-    for row in &rows {
+    let (mut ended, started) = (0, Instant::now());
+    // Each is a commit; there is another round for those that are left.
+    for row in rows.iter().take_while(|_| started.elapsed() < ENDING_TIME) {
         let (key, last_end) = (row.key("key")?, row.number("last_end")?);
         let done = connection.transaction(|connection| {
             let rows = connection.query(LOCK_IF_FREE, &[key.into()])?;
