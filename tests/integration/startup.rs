@@ -1,5 +1,6 @@
 //! The program: starting, stopping, sockets, and the subcommands beside a running server.
 
+use crate::engine;
 use crate::harness::{Folder, SOON, Server, refusal, run, wait_until};
 use serde_json::Value;
 use std::net::TcpStream;
@@ -28,7 +29,9 @@ fn help_and_version() {
     }
     for argument in ["--version", "-V"] {
         let version = stdout(&run(folder.path(), &wrong, &[argument]));
-        assert!(version.starts_with("flaskpaste ") && version.lines().count() == 1, "{version}");
+        let program = engine::program();
+        let name = program.file_name().unwrap().to_str().unwrap();
+        assert_eq!(version, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
 
