@@ -513,6 +513,19 @@ def run(stack, options):
         measure_client(third, binary, folder, options.quick)
 
 
+def carry_out(run, options):
+    """Run a benchmark, end what it has started however it ends, and print what there is of its table."""
+    for sign in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, lambda number, _: sys.exit(128 + number))
+    try:
+        with ExitStack() as stack:
+            run(stack, options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        print(*table, sep="\n", end="\n" * bool(table))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Benchmark of flaskpaste; see bench/README.md.")
     parser.add_argument("--quick", action="store_true", help="1 s runs, 20,000 rows, no 50 MiB transfers")
@@ -523,15 +536,7 @@ def main():
     options = parser.parse_args()
     options.seconds = options.seconds or (1 if options.quick else 5)
     options.rows = options.rows or (20_000 if options.quick else 200_000)
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, lambda number, _: sys.exit(128 + number))
-    try:
-        with ExitStack() as stack:
-            run(stack, options)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        print(*table, sep="\n", end="\n" * bool(table))
+    carry_out(run, options)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,9 @@ import argparse
 import glob
 import os
 import pwd
-import signal
 import subprocess
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import bench
@@ -155,15 +152,7 @@ def main():
     parser.add_argument("--binary", type=Path, default=built / "flaskpaste-postgres")
     parser.add_argument("--embedded", type=Path, default=built / "flaskpaste")
     options = parser.parse_args()
-    for sign in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, lambda number, _: sys.exit(128 + number))
-    try:
-        with ExitStack() as stack:
-            run(stack, options)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        print(*table, sep="\n", end="\n" * bool(table))
+    bench.carry_out(run, options)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 store=$1 sockets=$2 url=$3
 buildah="buildah --storage-driver vfs --root $store/root --runroot $store/run"
-fail() { echo "FAILED: $*"; exit 1; }
+. tests/container-common.sh
 ip link set lo up
 
 # What is static counts as made: the caller has seen to it.
@@ -18,18 +18,7 @@ run="$buildah run --isolation chroot -v $sockets:/sockets -e FLASKPASTE_DB=$url 
 $buildah run --isolation chroot "$container" -- /flaskpaste-postgres 2> "$store/log" && fail "it starts without a database"
 grep -q FLASKPASTE_DB "$store/log" || fail "it does not say what is missing"
 $run 2> "$store/log" &
-tries=300
-until curl -sS --fail http://127.0.0.1:5000/health > /dev/null 2>&1; do
-    tries=$((tries - 1))
-    test $tries -gt 0 || { cat "$store/log"; fail "it does not become healthy"; }
-    sleep 0.1
-done
-link=$(echo kept | HOME=$store target/container-postgres/fpaste -s http://127.0.0.1:5000)
-test "$(HOME=$store target/container-postgres/fpaste get "$link")" = kept
-server=$(pgrep -x flaskpaste-post)
-for uid in $(sed -n 's/^Uid:[[:space:]]*//p' "/proc/$server/status"); do test "$uid" = 65532 || fail "it runs as $uid"; done
-test "$(grep -c '\.so' "/proc/$server/maps")" = 0 || fail "it has loaded libraries"
-kill -TERM "$server"
-wait
-grep -q stopping "$store/log"
+wait_until_healthy
+expect_to_keep target/container-postgres/fpaste
+expect_confined_and_stop flaskpaste-post
 echo passed

@@ -5,7 +5,7 @@ set -eu
 PATH=$PATH:/usr/sbin:/sbin
 store=$1
 buildah="buildah --storage-driver vfs --root $store/root --runroot $store/run"
-fail() { echo "FAILED: $*"; exit 1; }
+. tests/container-common.sh
 ip link set lo up
 
 # `static` counts as made: the caller has seen to it.
@@ -17,22 +17,11 @@ container=$($buildah from flaskpaste)
 $buildah run --isolation chroot "$container" -- /flaskpaste 2> "$store/log" &
 ask() { $buildah run --isolation chroot "$container" -- /flaskpaste "$@"; }
 # From outside first: two runs that begin at once stand in each other's way.
-tries=300
-until curl -sS --fail http://127.0.0.1:5000/health > /dev/null 2>&1; do
-    tries=$((tries - 1))
-    test $tries -gt 0 || { cat "$store/log"; fail "it does not become healthy"; }
-    sleep 0.1
-done
+wait_until_healthy
 ask health > /dev/null || fail "it is not healthy from inside"
 curl -sS --fail http://127.0.0.1:5000/client | cmp - target/container/fpaste
-link=$(echo kept | HOME=$store target/container/fpaste -s http://127.0.0.1:5000)
-test "$(HOME=$store target/container/fpaste get "$link")" = kept
+expect_to_keep target/container/fpaste
 ask stats | grep -q '^pastes  *1$'
 ask backup /data/backup.db
-server=$(pgrep -x flaskpaste)
-for uid in $(sed -n 's/^Uid:[[:space:]]*//p' "/proc/$server/status"); do test "$uid" = 65532 || fail "it runs as $uid"; done
-test "$(grep -c '\.so' "/proc/$server/maps")" = 0 || fail "it has loaded libraries"
-kill -TERM "$server"
-wait
-grep -q stopping "$store/log"
+expect_confined_and_stop flaskpaste
 echo passed

@@ -3,10 +3,10 @@
 //! Invariant: what was acknowledged is there afterwards, what was given out or deleted is not, and no content was given out
 //! twice; every request is answered within ten seconds. Each test breaks a cluster of its own.
 
-use crate::cluster::{Cluster, programs};
+use crate::cluster::Cluster;
 use crate::harness::{Folder, Paste, SOON, Server, refusal, run, wait_until};
 use crate::shared::Group;
-use crate::system::programs::{has, skip};
+use crate::system::programs::{has, has_postgres};
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,16 +20,6 @@ use std::time::{Duration, Instant};
 const MOST_WAITING: Duration = Duration::from_secs(12);
 /// Who waits for no deadline is answered sooner, on a busy machine, too.
 const SOONER: Duration = Duration::from_secs(7);
-
-/// Whether there is PostgreSQL here; if not, it is said.
-#[track_caller]
-fn has_postgres(test: &str) -> bool {
-    let found = programs().is_some();
-    if !found {
-        skip(test, "PostgreSQL 15 or newer (postgresql)");
-    }
-    found
-}
 
 /// An answer over a socket that may break at any moment; `None` if it did.
 fn exchange(authority: &str, head: &str, body: &str) -> Option<(u16, Vec<u8>)> {
@@ -393,7 +383,7 @@ fn nothing_is_readable_in_the_cluster_without_the_link() {
     let protected = server.post(secret.clone()).header("X-Paste-Password", "swordfish-swordfish").created();
     server.request("GET", &protected.raw()).header("X-Paste-Password", "wrong-guess-wrong").send().expect_status(403);
     // A row of the same name: the server's log tells the key of what it refuses.
-    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    let database = group.database().to_owned();
     for sql in ["insert into paste select * from paste limit 1", "select 1/0"] {
         let refused = std::panic::catch_unwind(|| cluster.sql(&database, sql));
         assert!(refused.is_err());
@@ -430,7 +420,7 @@ fn nothing_is_readable_in_the_cluster_without_the_link() {
 
 /// Ends the connections of all servers to a database, as a restart of a pooler would.
 fn end_connections(cluster: &Cluster, group: &Group) {
-    let (_, database) = group.url().rsplit_once('/').unwrap();
+    let database = group.database();
     let sql = format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'");
     cluster.sql("postgres", &sql);
 }

@@ -3,10 +3,10 @@
 //! Invariant: each test has a database of its own, in the cluster that all share; what stops or breaks a cluster is in
 //! failures.rs. Must never depend on which of the servers was first.
 
-use crate::cluster::{Cluster, programs};
+use crate::cluster::Cluster;
 use crate::harness::{Folder, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use crate::response::Response;
-use crate::system::programs::skip;
+use crate::system::programs::has_postgres;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::fs::Permissions;
@@ -26,11 +26,7 @@ impl Group {
     /// So many servers on a new database of the cluster; `None` where there is no PostgreSQL, which is said.
     #[track_caller]
     pub fn start(test: &str, servers: usize, variables: &[(&str, &str)]) -> Option<Self> {
-        if programs().is_none() {
-            skip(test, "PostgreSQL 15 or newer (postgresql)");
-            return None;
-        }
-        Some(Self::on(Cluster::shared(), servers, variables))
+        has_postgres(test).then(|| Self::on(Cluster::shared(), servers, variables))
     }
 
     /// The same on a cluster of one's own.
@@ -44,6 +40,11 @@ impl Group {
             group.add(variables);
         }
         group
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> &str {
+        self.url.rsplit_once('/').unwrap().1
     }
 
     pub fn url(&self) -> &str {
@@ -352,7 +353,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(again.status.code() == Some(1) && said.contains("was completed before"), "{said}");
     // Where it was cut short, what is there stays, and what has ended since.
-    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    let database = group.database().to_owned();
     let sql = |statement: &str| Cluster::shared().sql(&database, statement);
     sql("delete from setting where name in ('import_completed', 'import_last_key')");
     sql("with gone as (delete from paste where size = 300000 returning token_hash) insert into receipt \
@@ -428,10 +429,7 @@ fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
         let request = group.servers[0].request("GET", &format!("/{}/status", paste.id));
         request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()
     };
-    let left = |table: &str| {
-        let (_, database) = group.url().rsplit_once('/').unwrap();
-        Cluster::shared().sql(database, &format!("select count(*) from {table}"))
-    };
+    let left = |table: &str| Cluster::shared().sql(group.database(), &format!("select count(*) from {table}"));
     wait_until("all of them have ended", SOON, || left("paste") == "0");
     assert_eq!((left("lease"), left("seen")), ("0".into(), "0".into()));
     for paste in &pastes {
@@ -456,8 +454,9 @@ fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
             assert!(matches!(status, 200 | 404), "{method} {status}");
         });
     }
-    let (_, database) = group.url().rsplit_once('/').unwrap();
-    let left = || Cluster::shared().sql(database, "select (select count(*) from piece) + (select count(*) from paste)");
+    let left = || {
+        Cluster::shared().sql(group.database(), "select (select count(*) from piece) + (select count(*) from paste)")
+    };
     wait_until("nothing is left", SOON, || left() == "0");
 }
 
@@ -483,7 +482,7 @@ fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_passwor
 fn a_newer_schema_is_worked_with_if_it_allows_that() {
     let Some(mut group) = Group::start("a newer schema", 1, &[]) else { return };
     let paste = group.servers[0].paste("from before");
-    let database = group.url().rsplit_once('/').unwrap().1.to_owned();
+    let database = group.database().to_owned();
     let note = |oldest: u32| {
         let sql = format!("update flaskpaste_schema set version = 99, oldest = {oldest}");
         Cluster::shared().sql(&database, &sql);

@@ -52,6 +52,7 @@ pub(super) fn replace(
     if is_blocked(connection)? {
         return Ok(Replaced::Blocked);
     }
+    let mut refusal = Replaced::Gone;
     let done = connection.transaction(|connection| {
         let pieces = queries::next_key(connection)?;
         queries::insert_pieces(connection, pieces, &new.content, 0)?;
@@ -59,6 +60,7 @@ pub(super) fn replace(
         let Some(old) = rows.first() else { return Ok(None) };
         // Its pieces may have taken their time.
         if is_blocked(connection)? {
+            refusal = Replaced::Blocked;
             return Ok(None);
         }
         connection.query(MOVE_FIRST_PIECE, &[key.into()])?;
@@ -81,11 +83,7 @@ pub(super) fn replace(
         connection.query(ERASE_EXCESS, &[MOST_WAITING.into(), MOST_WAITING_BYTES.into()])?;
         Ok(Some(()))
     })?;
-    Ok(match done {
-        Some(()) => Replaced::Done,
-        None if is_blocked(connection)? => Replaced::Blocked,
-        None => Replaced::Gone,
-    })
+    Ok(done.map_or(refusal, |()| Replaced::Done))
 }
 
 /// Erases the replaced contents whose readers have had their time; how many.

@@ -5,7 +5,7 @@
 //! read from a standby: what connects has looked.
 
 use super::fault::{Effect, Fault};
-use super::value::Value;
+use super::value::{Value, malformed};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -165,7 +165,13 @@ impl Connection {
         self.run(sql, values, Effect::None)
     }
 
-    /// The same of a statement that commits by itself: outside a transaction.
+    /// Whether a condition holds: the one column of the one row of a statement that changes nothing.
+    pub(super) fn is_true(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<bool, Fault> {
+        let rows = self.query(sql, values)?;
+        rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(|_| malformed("of a condition"))
+    }
+
+    /// Rows of a statement that commits by itself: outside a transaction.
     pub(super) fn change(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
         self.run(sql, values, Effect::Commits)
     }

@@ -164,8 +164,7 @@ pub(super) fn status(
     let Some(row) = rows.first() else { return Ok(None) };
     let reads = read_reads(row)?.and(unflushed.reads);
     let (expires_at, last_lease_end) = (row.number("expires_at")?, row.time("last_lease_end")?);
-    let reads_left = row.int("reads_left")?.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left")));
-    let reads_left = reads_left.transpose()?;
+    let reads_left = row.count("reads_left")?;
     // What housekeeping will have done within a second counts as done.
     let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
     let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });

@@ -12,7 +12,7 @@ use super::ends::{self, Ending, Keeping};
 use super::fault::Fault;
 use super::flush::Arrival;
 use super::time::{self, MOST_DIFFERENCE};
-use super::value::{Columns, Value, malformed};
+use super::value::{Columns, Value, signed};
 use super::{Shared, changes, flush, guesses, reads};
 use crate::clock::UnixSeconds;
 use crate::operator_log;
@@ -281,8 +281,7 @@ fn purge_some(shared: &Shared, now: UnixSeconds) -> Result<Purged, StoreError> {
 
 fn purge_batch(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) -> Result<Purged, Fault> {
     let nothing = Purged { settled: 0, deleted: 0 };
-    let rows = connection.query(IS_DUE, &[now.into()])?;
-    if !rows.first().map_or(Ok(false), |row| row.flag("is_due"))? {
+    if !connection.is_true(IS_DUE, &[now.into()])? {
         return Ok(nothing);
     }
     let purged = connection.transaction(|connection| {
@@ -292,13 +291,11 @@ fn purge_batch(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) 
         for row in &rows {
             let (key, seen, expires_at) = (row.key("key")?, row.number("seen")?, row.number("expires_at")?);
             if row.flag("slides")? && seen > spared {
-                alive.push((key.0, super::value::signed(seen)));
+                alive.push((key.0, signed(seen)));
                 continue;
             }
-            let reads_left =
-                row.int("reads_left")?.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left")));
             let ended_at = if row.flag("slides")? { seen.max(expires_at) } else { expires_at };
-            endings.push(Ending { key, ended_at, end: End::by_expiry(reads_left.transpose()?) });
+            endings.push(Ending { key, ended_at, end: End::by_expiry(row.count("reads_left")?) });
         }
         if rows.is_empty() {
             return Ok(None);

@@ -10,7 +10,7 @@ use super::super::sqlite::Export;
 use super::connection::Connection;
 use super::fault::Fault;
 use super::pool::{MOST_WAITING, Pool};
-use super::queries::{INSERT_PIECE, PasteColumns, next_key, paste_columns};
+use super::queries::{INSERT_PIECE, PasteColumns, next_key, paste_columns, spend};
 use super::schema::{find_setting, setting};
 use super::value::Value;
 use crate::clock::UnixSeconds;
@@ -39,8 +39,6 @@ const INSERT_TOKEN: &str = "INSERT INTO token (hash, name, created_at, expires_a
 const INSERT_RECEIPT: &str = "INSERT INTO receipt (token, state, reads, first_read_at, last_read_at, expires_at, ended_at) \
                               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING 1";
 const INSERT_BLOCKED: &str = "INSERT INTO blocked (mark) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1";
-const INSERT_SPENT: &str = "INSERT INTO spent_token (token) VALUES ($1) ON CONFLICT DO NOTHING RETURNING 1";
-const INSERT_SETTING: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING 1";
 const INSERT_ACTION: &str = "INSERT INTO action (at, who, what) SELECT $1, $2, $3 \
                              WHERE NOT EXISTS (SELECT FROM action WHERE at = $1 AND who = $2 AND what = $3) RETURNING 1";
 
@@ -163,10 +161,10 @@ fn import_rest(pool: &Pool, export: &Export, imported: &mut Imported) -> Result<
         imported.actions += insert(INSERT_ACTION, &values)?;
     }
     for token in export.spent_tokens()? {
-        insert(INSERT_SPENT, &[token.as_slice().into()])?;
+        pool.change(|connection| spend(connection, &token))?;
     }
     for (name, value) in export.settings()? {
-        insert(INSERT_SETTING, &[name.as_str().into(), value.as_slice().into()])?;
+        pool.change(|connection| setting(connection, &name, &value))?;
     }
     Ok(())
 }

@@ -105,12 +105,11 @@ const STATS: &str = concat!(
 
 pub(super) fn read_meta(row: &tokio_postgres::Row) -> Result<Meta, Fault> {
     let expires_at = row.number("expires_at")?;
-    let reads_left = row.int("reads_left")?.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left")));
     Ok(Meta {
         size: row.number("size")?,
         created_at: row.number("created_at")?,
         expiry: if row.flag("slides")? { Expiry::Sliding(expires_at) } else { Expiry::Fixed(expires_at) },
-        reads_left: reads_left.transpose()?,
+        reads_left: row.count("reads_left")?,
         burn: row.flag("burn")?,
         protection: read_protection(row)?,
         token: read_mark(row)?,
@@ -351,11 +350,11 @@ pub(super) fn is_stored(connection: &mut Connection, row: &NewRow) -> Result<boo
 
 /// Whether a content is refused.
 pub(super) fn is_blocked(connection: &mut Connection, mark: &Sha256Digest) -> Result<bool, Fault> {
-    connection.query(IS_BLOCKED, &[mark.into()])?.first().map_or(Ok(false), |row| row.flag("is_blocked"))
+    connection.is_true(IS_BLOCKED, &[mark.into()])
 }
 
 pub(super) fn is_spent(connection: &mut Connection, token: &[u8]) -> Result<bool, Fault> {
-    connection.query(IS_SPENT, &[token.into()])?.first().map_or(Ok(false), |row| row.flag("is_spent"))
+    connection.is_true(IS_SPENT, &[token.into()])
 }
 
 pub(super) fn spend(connection: &mut Connection, token: &[u8]) -> Result<(), Fault> {

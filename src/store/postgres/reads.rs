@@ -11,7 +11,7 @@ use super::ends::{self, Ending, Keeping, LOCK};
 use super::fault::Fault;
 use super::pool::MOST_WAITING;
 use super::standby;
-use super::value::{Columns, malformed};
+use super::value::Columns;
 use crate::at_rest::PIECE_BYTES;
 use crate::clock::UnixSeconds;
 use crate::crypto::Sha256Digest;
@@ -165,8 +165,7 @@ pub(super) fn find_lease(connection: &mut Connection, key: RowKey, hash: &Sha256
 }
 
 fn read_left(rows: &[tokio_postgres::Row]) -> Result<Option<u32>, Fault> {
-    let left = rows.first().map(|row| row.number("reads_left")).transpose()?;
-    left.map(|left| u32::try_from(left).map_err(|_| malformed("reads_left"))).transpose()
+    rows.first().map_or(Ok(None), |row| row.count("reads_left"))
 }
 
 /// Whether a row has this lease, and it has not run out.
@@ -176,8 +175,7 @@ pub(super) fn is_leased(
     hash: &Sha256Digest,
     now: UnixSeconds,
 ) -> Result<bool, Fault> {
-    let rows = connection.query(IS_LEASED, &[hash.into(), key.into(), now.into()])?;
-    rows.first().map_or(Ok(false), |row| row.flag("is_leased"))
+    connection.is_true(IS_LEASED, &[hash.into(), key.into(), now.into()])
 }
 
 /// Ends a lease that has not run out, and erases its paste if that has neither reads nor other leases left; whether there was
@@ -210,8 +208,7 @@ fn erase_if_used_up(
     now: UnixSeconds,
     keeping: Keeping,
 ) -> Result<(), Fault> {
-    let rows = connection.query(HAS_LEASES, &[key.into(), now.into()])?;
-    if !rows.first().map_or(Ok(false), |row| row.flag("is_leased"))? {
+    if !connection.is_true(HAS_LEASES, &[key.into(), now.into()])? {
         ends::end(connection, &[Ending { key, ended_at, end: End::Read }], keeping)?;
     }
     Ok(())

@@ -36,7 +36,8 @@ const FIND_VERSION: &str = "SELECT version, oldest FROM flaskpaste_schema";
 const HAS_VERSION: &str = "SELECT to_regclass('flaskpaste_schema') IS NOT NULL AS is_ours";
 const MAKE_VERSION: &str =
     "CREATE TABLE IF NOT EXISTS flaskpaste_schema (version bigint NOT NULL, oldest bigint NOT NULL)";
-/// Held until the transaction ends, and by one server at a time; whoever looks at the version need not wait. Its own timeouts, because others migrate meanwhile.
+/// Held until the transaction ends, and by one server at a time; whoever looks at the version need not wait. Its own timeouts,
+/// because others migrate meanwhile.
 const LOCK_VERSION: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                             SET LOCAL idle_in_transaction_session_timeout = 0; \
                             LOCK TABLE flaskpaste_schema IN SHARE ROW EXCLUSIVE MODE";
@@ -94,8 +95,7 @@ fn check_version(version: u64, oldest: u64, role: Role) -> Result<(), String> {
 }
 
 fn versions(connection: &mut Connection) -> Result<Option<(u64, u64)>, Fault> {
-    let rows = connection.query(HAS_VERSION, &[])?;
-    if !rows.first().map(|row| row.flag("is_ours")).transpose()?.unwrap_or(false) {
+    if !connection.is_true(HAS_VERSION, &[])? {
         return Ok(None);
     }
     let rows = connection.query(FIND_VERSION, &[])?;

@@ -5,7 +5,6 @@
 
 use super::connection::Connection;
 use super::fault::Fault;
-use super::value::Columns;
 use crate::clock::unix_now;
 use crate::crypto;
 
@@ -19,7 +18,7 @@ const PLACES: u64 = 64;
 
 /// Makes sure that a commit has somebody to wait for, before anything is done that could not be undone.
 pub(super) fn expect(connection: &mut Connection) -> Result<(), Fault> {
-    if connection.query(LOOK, &[])?.first().map_or(Ok(true), |row| row.flag("is_there"))? {
+    if connection.is_true(LOOK, &[])? {
         return Ok(());
     }
     Err(Fault::Busy("no synchronous standby is connected, so that nothing is committed".into()))

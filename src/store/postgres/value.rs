@@ -126,6 +126,11 @@ pub(super) trait Columns {
         number.ok_or_else(|| malformed(name))
     }
 
+    /// A small number, where there is one.
+    fn count(&self, name: &str) -> Result<Option<u32>, Fault> {
+        self.int(name)?.map(|number| u32::try_from(number).map_err(|_| malformed(name))).transpose()
+    }
+
     /// A time, where there is one.
     fn time(&self, name: &str) -> Result<Option<UnixSeconds>, Fault> {
         Ok(self.int(name)?.and_then(|number| u64::try_from(number).ok()))

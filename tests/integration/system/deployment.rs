@@ -1,6 +1,8 @@
 //! The programs as they are deployed: on IPv6, without privileges, on a read-only root, statically linked in an empty one,
 //! and in a container.
 
+#[cfg(feature = "postgres")]
+use super::programs::has_postgres;
 use super::programs::{skip, works};
 use crate::harness::{Folder, Launcher, Server, search_path};
 use std::fs;
@@ -167,8 +169,8 @@ fn the_container_for_postgresql_serves() {
     if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
         return skip(TEST, "buildah, curl, ip and a root who may make namespaces");
     }
-    if crate::cluster::programs().is_none() {
-        return skip(TEST, "PostgreSQL 15 or newer (postgresql)");
+    if !has_postgres(TEST) {
+        return;
     }
     let (folder, cluster) = (Folder::new(), crate::cluster::Cluster::start());
     let url = cluster.database("container");

@@ -33,6 +33,17 @@ pub fn has(test: &str, programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
+/// Whether there is a PostgreSQL that the servers accept; if not, says that a test is skipped.
+#[cfg(feature = "postgres")]
+#[track_caller]
+pub fn has_postgres(test: &str) -> bool {
+    let is_there = crate::cluster::programs().is_some();
+    if !is_there {
+        skip(test, "PostgreSQL 15 or newer (postgresql)");
+    }
+    is_there
+}
+
 /// The program `SCHEMATHESIS` names, in a virtual environment made from tests/requirements.txt; if it names none, says
 /// that a test is skipped.
 #[track_caller]
