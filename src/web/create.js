@@ -4,8 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, duration, ending, guard, isStarted, moment, on, prefix, reveals, say, secureAddress, show,
-  showProgress, size, tell, twice,
+  $, answer, copy, ending, guard, isStarted, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import { cleaned } from "./content.js";
@@ -18,6 +17,7 @@ import * as manifest from "./manifest.js";
 import { padded, roomIn, seal } from "./sealed.js";
 import * as receipts from "./receipts.js";
 import * as tokens from "./tokens.js";
+import { duration, moment, plural, sentences, size, t } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Letters of a generated password: none is taken for another, and there are 32, of which five bits choose. */
@@ -46,8 +46,9 @@ const isEncrypted = () => $("encrypt").checked;
 
 function offerExpiries() {
   const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
-  const choices = [...common, limits.max_expiry].map((seconds) => new Option(`after ${duration(seconds)}`, seconds));
-  $("expiry").append(new Option(`${duration(limits.expiry)} after the last read`, ""), ...choices);
+  const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
+  const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
+  $("expiry").append(sliding, ...[...common, limits.max_expiry].map(choice));
 }
 
 /** Shows what will be sent: the text, or the files and a preview of one picture. */
@@ -60,7 +61,7 @@ function showChoice() {
   show("preview", isPicture(files));
   if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
   const listed = files.slice(0, LISTED).flatMap(({ name, blob }) => [", ", ...withMarks(name), ` (${size(blob.size)})`]);
-  if (files.length > LISTED) listed.push(`, ${files.length - LISTED} more`);
+  if (files.length > LISTED) listed.push(", ", t("create.more", { count: files.length - LISTED }));
   $("chosen").replaceChildren(...listed.slice(1));
   show("chosen", files.length > 0);
   showOptions();
@@ -70,7 +71,7 @@ function showChoice() {
 /** Takes what was dropped or pasted, where there is room for it. */
 function take({ files, items }) {
   if (sending) return;
-  if (current && isAtRisk()) return say("gone", `Copy the ${missing()} first: nobody can find it again.`);
+  if (current && isAtRisk()) return say("gone", missing());
   if (current) startAgain();
   // They are gone once this function has returned.
   const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -90,7 +91,7 @@ async function takeFolders(entries) {
     showChoice();
     if (found.length === 0) removeFiles();
   } catch {
-    say("problem", "The folder cannot be read. Put it into an archive, or drop its files.");
+    say("problem", t("create.folder"));
   }
 }
 
@@ -118,20 +119,17 @@ function removeFiles() {
 
 /** An expiry may come out so many seconds later than it was asked for. */
 const LATE_SECONDS = 60;
-const DROPPED = "It, or a proxy before it, drops the headers that begin with X-: use another server, or have the proxy let them pass.";
-
-const UNREADABLE = "cannot be read. Has it been moved or changed? Choose it again.";
 
 /** What is sent, if there is any and all of it can be read: `{ name, type, blob }` each. */
 async function parts() {
   const files = chosen();
   if (files.length === 0) {
-    if (!$("text").value) throw new Error("Write something first, or choose a file.");
+    if (!$("text").value) throw new Error(t("create.nothing"));
     return [{ type: "text/plain; charset=utf-8", blob: new Blob([$("text").value]) }];
   }
   for (const { name, blob } of files) {
     // A byte tells what would fail later, after a proof of work.
-    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${cleaned(name)} ${UNREADABLE}`); });
+    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(t("create.unreadable", { name: cleaned(name) })); });
   }
   const isNamed = files.length > 1 || !$("nameless").checked;
   return files.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
@@ -141,21 +139,20 @@ async function parts() {
 function check(parts) {
   const names = parts.map(({ name }) => name).filter((name) => name !== undefined);
   const length = parts.reduce((sum, { blob }) => sum + blob.size, 0);
-  if (length === 0) throw new Error(parts.length > 1 ? "The files are empty." : "The file is empty.");
+  if (length === 0) throw new Error(t(parts.length > 1 ? "create.empty.all" : "create.empty"));
   if (!isEncrypted()) {
-    if (parts.length > 1) throw new Error("Without encryption a paste holds one file. Encrypt it, or choose one.");
+    if (parts.length > 1) throw new Error(t("create.alone"));
     return expectRoom(length, most());
   }
   const bad = manifest.badName(names);
-  if (bad) throw new Error(`The name ${cleaned(bad.name)} ${bad.fault}. Rename the file, or choose without it.`);
+  if (bad) throw new Error(t("create.name", { name: cleaned(bad.name), fault: t(bad.fault) }));
   const bytes = manifestOf(parts);
-  const refusal = manifest.refusal(parts, bytes);
-  if (refusal) throw new Error(refusal);
+  if (!manifest.fits(parts, bytes)) throw new Error(t("create.toomany", { count: manifest.MAX_FILES }));
   expectRoom(length, roomIn(most()) - 4 - bytes.length);
 }
 
 function expectRoom(length, room) {
-  if (length > room) throw new Error(`This is ${size(length)}; the server takes ${size(Math.max(0, room))} at most.`);
+  if (length > room) throw new Error(t("create.large", { size: size(length), most: size(Math.max(0, room)) }));
 }
 
 const wishedReads = () => ($("burn").checked ? 1 : Number($("reads").value) || undefined);
@@ -198,7 +195,7 @@ async function prove(signal) {
   const challenge = await (await request("GET", "/challenge", { signal })).json();
   if (!challenge.enabled) return {};
   const expected = 2 ** challenge.difficulty;
-  tell("Doing the proof of work the server asks for…");
+  tell(t("create.proving"));
   const solution = await solve(challenge, (tried) => showProgress(1 - Math.exp(-tried / expected)), signal);
   showProgress(0);
   return { "X-PoW-Token": challenge.token, "X-PoW-Solution": solution };
@@ -209,27 +206,27 @@ async function create(signal) {
   check(all);
   const token = access.bearer();
   const proof = pow.required ? await prove(signal) : {};
-  tell(isEncrypted() ? "Encrypting…" : "");
+  tell(isEncrypted() ? t("create.encrypting") : "");
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
-  tell("Sending…");
+  tell(t("create.sending"));
   const created = await upload(body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
-  if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
+  if (!created.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
   tokens.keep(created.id, created.delete_token, created.expires_at);
   const faults = undone(created);
-  if (faults.length > 0) throw new Error(`The server does not ${faults.join(", nor ")}. ${await withdraw(created)} ${DROPPED}`);
+  if (faults.length > 0) throw new Error(sentences(...faults, await withdraw(created), t("create.dropped")));
   return { ...created, fragment, size: all.reduce((sum, { blob }) => sum + blob.size, 0) };
 }
 
-/** What the server does not do of what it was asked for, each as the end of a sentence. */
+/** What the server does not do of what it was asked for, a sentence each. */
 function undone(created) {
   const { burn_after_read: burns, reads_left: left, created_at: made, expires_at: ends, sliding } = created;
   const [reads, seconds] = [wishedReads(), Number($("expiry").value)];
   const isAsked = isEncrypted() ? created.proof_required && created.password_proof : created.password_protected;
   const isLimited = reads === 1 && burns || left <= reads;
   return [
-    $("password").value && !isAsked && "ask for the password",
-    reads && !isLimited && "count how often the paste is read",
-    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && "end the paste when it should",
+    $("password").value && !isAsked && t("create.undone.password"),
+    reads && !isLimited && t("create.undone.reads"),
+    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && t("create.undone.end"),
   ].filter(Boolean);
 }
 
@@ -238,9 +235,9 @@ async function withdraw({ id, delete_token: token }) {
   try {
     await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": token } });
     tokens.forget(id);
-    return "The paste was deleted again.";
+    return t("create.withdrawn");
   } catch {
-    return "The paste could not be deleted, but nobody has its link.";
+    return t("create.undeleted");
   }
 }
 
@@ -264,9 +261,9 @@ async function send() {
 }
 
 function sentence(error) {
-  if (error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
-  if (error.code === "token_invalid") return "The server does not know this token, or it has expired. Check it, or ask the operator for a new one.";
-  if (error.code === "pow_expired") return "The proof of work took too long. Try again; fpaste in a shell is faster.";
+  if (error.code === "entropy_too_low") return t("create.entropy");
+  if (error.code === "token_invalid") return t("create.token.unknown");
+  if (error.code === "pow_expired") return t("create.slow");
   return error.message;
 }
 
@@ -304,12 +301,10 @@ function showResult(created) {
   showChoice();
   $("link").value = link;
   $("open").href = link;
-  $("about").textContent = created.fragment
-    ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
-    : "Not encrypted: the server can read this paste.";
+  $("about").textContent = t(created.fragment ? "create.sealed" : "create.plain");
   // The content stays encrypted, but anybody can fetch or burn it.
-  say("lacks", created.fragment && !created.proof_required
-    ? `The server hands this paste to who has its address alone. Without the key nobody can read it, but anybody can use up its readings. ${DROPPED}` : "");
+  const isOpen = created.fragment && !created.proof_required;
+  say("lacks", isOpen ? sentences(t("create.ungated"), t("create.dropped")) : "");
   $("facts").textContent = facts(created);
   $("qr").replaceChildren(...drawQr(link));
   show("create", false);
@@ -320,7 +315,7 @@ function showResult(created) {
   current = created;
   isLinkKept = false;
   receipts.follow(created, () => current === created);
-  setAddress(link, `Link of paste ${created.id} · flaskpaste`);
+  setAddress(link, `${t("create.title", { id: created.id })} · flaskpaste`);
 }
 
 /** Puts the link into the address bar: a page that is closed by mistake and opened again is that of the paste. */
@@ -333,9 +328,9 @@ function facts(created) {
   const end = ending(created, limits.expiry);
   if (!created.sliding) expireAt(created);
   const { burn_after_read: burns, reads_left: left } = created;
-  const ends = burns || left === 1 ? `Gone after the first reading. If nobody opens it, it ${end}.`
-    : left ? `Gone after ${left} readings. If they are not used up, it ${end}.` : `It ${end}.`;
-  return [`${size(created.size)}.`, ends, created.password_protected ? "Whoever opens it needs the password." : ""].join(" ");
+  const ends = burns || left === 1 ? t("create.ends.burn", { end })
+    : left ? plural("create.ends.reads", left, { end }) : t("create.ends", { end });
+  return sentences(t("create.size", { size: size(created.size) }), ends, created.password_protected && t("create.locked"));
 }
 
 /** Says so when the paste that is shown has expired. */
@@ -345,7 +340,7 @@ function expireAt(created) {
   if (left < 2 ** 31) setTimeout(() => {
     if (current !== created) return;
     isLinkKept = isSecretKept = true;
-    $("facts").textContent = `Expired on ${moment(created.expires_at)}: the link leads nowhere now.`;
+    $("facts").textContent = t("create.expired", { when: moment(created.expires_at) });
   }, left);
 }
 
@@ -357,7 +352,7 @@ function drawQr(text) {
   const edge = code.length + 8;
   svg.setAttribute("viewBox", `0 0 ${edge} ${edge}`);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", "QR code of the link");
+  svg.setAttribute("aria-label", t("create.qr"));
   const dark = code.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x + 4} ${y + 4}h1v1h-1z` : "")));
   path.setAttribute("d", dark.join(""));
   svg.append(path);
@@ -368,13 +363,13 @@ function copyLink() {
   const copied = copy($("link").value);
   if (!copied) $("link").select();
   isLinkKept ||= copied;
-  $("copied").textContent = copied ? "Copied." : "This browser does not let pages copy: press Ctrl+C.";
+  $("copied").textContent = t(copied ? "page.copied" : "create.uncopied");
 }
 
 function copySecret() {
   const copied = copy($("secret").value);
   isSecretKept ||= copied;
-  $("copied").textContent = copied ? "The password is copied." : "This browser does not let pages copy: show it, and select it.";
+  $("copied").textContent = t(copied ? "create.copied.password" : "create.uncopied.password");
 }
 
 /** Opens the link here. It stands in the address bar already, where following it would change nothing. */
@@ -403,7 +398,7 @@ async function remove() {
     await request("DELETE", `/${current.id}`, { headers: { "X-Delete-Token": current.delete_token } });
     tokens.forget(current.id);
     startAgain();
-    tell("The paste is deleted; its link leads nowhere now.");
+    tell(t("page.deleted"));
   } catch (error) {
     say("gone", error.message);
   }
@@ -426,8 +421,8 @@ function startAgain() {
 /** Whether something would be lost with this page. */
 const isAtRisk = () => Boolean(current ? missing() : sending || $("text").value || chosen().length);
 
-/** What nobody has yet of the result. */
-const missing = () => (isLinkKept ? isSecretKept ? "" : "password" : "link");
+/** What to do about what nobody has yet of the result; "" for nothing. */
+const missing = () => (!isLinkKept ? t("create.first.link") : isSecretKept ? "" : t("create.first.password"));
 
 const revealPassword = reveals($("reveal"), $("password"));
 const revealSecret = reveals($("reveal-secret"), $("secret"));
@@ -457,8 +452,8 @@ function begin() {
     on(field, event, () => { isSecretKept = true; });
   }
   on("link", "focus", () => $("link").select());
-  twice($("again"), "Go on without copying?", startAgain, isAtRisk);
-  twice($("delete"), "Delete for everybody?", remove);
+  twice($("again"), t("create.again.sure"), startAgain, isAtRisk);
+  twice($("delete"), t("page.delete.sure"), remove);
   const invite = (invited) => document.body.classList.toggle("invited", invited);
   addEventListener("dragover", (event) => {
     if (!event.dataTransfer.types.includes("Files")) return;

@@ -2,13 +2,12 @@
 //
 // Invariant: the page stays responsive; when this returns, however, no worker is left.
 
+import { t } from "./words.js";
+
 // Trusted Types: the one script that may be run as a worker.
 const solver = new URL("./solver.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("flaskpaste-solver", { createScriptURL: () => solver });
 const solverUrl = policy?.createScriptURL("") ?? solver;
-
-const NO_WORKER = "The proof of work does not start. Copy what you wrote, reload this page, which may be older than the "
-  + "server, and try again; if it stays, this browser cannot do it, and fpaste in a shell can.";
 
 /**
  * Solves a challenge; its solution. `progress` is called with the hashes tried so far. Throws `signal`'s reason when it
@@ -25,7 +24,7 @@ export async function solve(challenge, progress, signal) {
       for (let index = 0; index < count; index++) {
         const worker = new Worker(solverUrl);
         workers.push(worker);
-        worker.onerror = () => reject(new Error(NO_WORKER));
+        worker.onerror = () => reject(new Error(t("create.noworker")));
         worker.onmessage = ({ data }) => {
           progress(tried += data.tried);
           if (data.solution) resolve(data.solution);
