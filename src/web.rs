@@ -28,6 +28,8 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("manifest.js", SCRIPT, include_str!("web/manifest.js")),
     ("sealed.js", SCRIPT, include_str!("web/sealed.js")),
     ("leases.js", SCRIPT, include_str!("web/leases.js")),
+    ("asks.js", SCRIPT, include_str!("web/asks.js")),
+    ("turn.js", SCRIPT, include_str!("web/turn.js")),
     ("resume.js", SCRIPT, include_str!("web/resume.js")),
     ("reading.js", SCRIPT, include_str!("web/reading.js")),
     ("tokens.js", SCRIPT, include_str!("web/tokens.js")),
@@ -44,7 +46,17 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("choice.js", SCRIPT, include_str!("web/choice.js")),
     ("link.js", SCRIPT, include_str!("web/link.js")),
     ("create.js", SCRIPT, include_str!("web/create.js")),
+    ("ask.js", SCRIPT, include_str!("web/ask.js")),
+    ("asked.js", SCRIPT, include_str!("web/asked.js")),
     ("paste.js", SCRIPT, include_str!("web/paste.js")),
+];
+
+/// Parts that several pages have.
+const PARTS: [(&str, &str); 4] = [
+    ("{{choice}}", include_str!("web/choice.html")),
+    ("{{token}}", include_str!("web/token.html")),
+    ("{{sending}}", include_str!("web/sending.html")),
+    ("{{link}}", include_str!("web/link.html")),
 ];
 
 /// What the footer has where the operator named a contact, and on the page of a paste.
@@ -58,6 +70,9 @@ const GONE: &str = concat!(
     include_str!("web/paste.html"),
     "</template>\n"
 );
+
+/// The page of an ask, which becomes that of a paste when there is an answer.
+const ASKED: &str = concat!(include_str!("web/asked.html"), include_str!("web/paste.html"), "</template>\n");
 
 /// Hex digits of a digest in a name: no two contents that were ever served share them.
 const DIGEST_DIGITS: usize = 16;
@@ -127,8 +142,12 @@ impl Pages {
         let (view, title, main) = match (answer.status, fields.get("id")) {
             (404, _) => ("refusal", error.to_owned(), GONE),
             (400.., _) => ("refusal", error.to_owned(), include_str!("web/refusal.html")),
+            (_, Some(_)) if fields.get("state").is_some() => ("asked", word("asked.heading").to_owned(), ASKED),
             (_, Some(_)) => {
                 ("paste", format!("{} {}", word("paste.heading"), text("id")), include_str!("web/paste.html"))
+            }
+            (_, None) if fields.get("ask").is_some() => {
+                ("ask", word("ask.heading").to_owned(), include_str!("web/ask.html"))
             }
             (_, None) => ("create", word("page.new").to_owned(), include_str!("web/create.html")),
         };
@@ -165,14 +184,15 @@ impl Pages {
     /// The whole template of a page, from its part of it.
     fn template(&self, view: &str, main: &str, language: &Language) -> String {
         let contact = if self.contact.is_empty() { "" } else { CONTACT };
-        let report = if self.contact.is_empty() || view != "paste" { "" } else { REPORT };
+        let report = if self.contact.is_empty() || !matches!(view, "paste" | "asked") { "" } else { REPORT };
         let option = |Language { tag, name, .. }: &Language| {
             let selected = if *tag == language.tag { " selected" } else { "" };
             format!("<option value=\"{tag}\" lang=\"{tag}\"{selected}>{name}</option>")
         };
+        let main = PARTS.iter().fold(main.to_owned(), |main, (name, part)| main.replace(name, part));
         include_str!("web/frame.html")
             .replace("{{languages}}", &LANGUAGES.iter().map(option).collect::<String>())
-            .replace("{{main}}", main)
+            .replace("{{main}}", &main)
             .replace("{{footer}}", &format!("{contact}{report}"))
     }
 }

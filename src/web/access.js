@@ -45,6 +45,13 @@ export function bearer() {
   return { Authorization: `Bearer ${entered()}` };
 }
 
+/** What is said of a refusal to create. */
+export function sentence(error) {
+  if (error.code === "token_invalid") return t("create.token.unknown");
+  if (error.code === "pow_expired") return t("create.slow");
+  return error.message;
+}
+
 /** The server has said that what was entered is no token. */
 export function refused() {
   last = "";

@@ -51,16 +51,16 @@ export async function request(method, path, { headers, signal } = {}) {
 }
 
 /**
- * Creates a paste; the server's answer. `progress` is called with the share that is sent. By the old interface: fetch does
+ * Sends a content, which makes something; the server's answer. `progress` is called with the share that is sent. By the old interface: fetch does
  * not tell how far it is.
  */
-export function upload(body, { headers, signal, progress }) {
+export function upload(method, path, body, { headers, signal, progress }) {
   const xhr = new XMLHttpRequest();
   const header = (name) => xhr.getResponseHeader(name);
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     signal.addEventListener("abort", () => xhr.abort(), { once: true });
-    xhr.open("POST", `${prefix}/`);
+    xhr.open(method, prefix + path);
     for (const [name, value] of Object.entries({ ...OURS, ...headers })) xhr.setRequestHeader(name, value);
     xhr.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
     xhr.addEventListener("abort", () => reject(signal.reason));

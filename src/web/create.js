@@ -4,7 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, ending, guard, isStarted, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
@@ -32,13 +32,6 @@ let isLinkKept = false;
 let isSecretKept = true;
 
 const isEncrypted = () => $("encrypt").checked;
-
-function offerExpiries() {
-  const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
-  const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
-  const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
-  $("expiry").append(sliding, ...[...common, limits.max_expiry].map(choice));
-}
 
 /** An expiry may come out so many seconds later than it was asked for. */
 const LATE_SECONDS = 60;
@@ -87,7 +80,7 @@ async function create(signal) {
   tell(isEncrypted() ? t("create.encrypting") : "");
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
   tell(t("create.sending"));
-  const created = await upload(body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
+  const created = await upload("POST", "/", body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
   if (!created.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
   tokens.keep(created.id, created.delete_token, created.expires_at);
   const faults = undone(created);
@@ -140,9 +133,7 @@ async function send() {
 
 function sentence(error) {
   if (error.code === "entropy_too_low") return t("create.entropy");
-  if (error.code === "token_invalid") return t("create.token.unknown");
-  if (error.code === "pow_expired") return t("create.slow");
-  return error.message;
+  return access.sentence(error);
 }
 
 function setBusy(busy) {
@@ -290,7 +281,7 @@ function accepts() {
 }
 
 function begin() {
-  offerExpiries();
+  offerExpiries($("expiry"), limits);
   access.offer();
   $("encrypt").checked = keys.available;
   $("https").href = secureAddress();

@@ -35,11 +35,11 @@ const hmacKey = (bytes) => crypto.subtle.importKey("raw", bytes, { name: "HMAC",
 const hmac = async (key, ...parts) => new Uint8Array(await crypto.subtle.sign("HMAC", key, await joined(parts)));
 
 /** HKDF-Extract: a key that is expanded, and can be used for nothing else. */
-const extract = async (...parts) => hmacKey(await hmac(await hmacKey(utf8(EXTRACTION)), ...parts));
+export const extract = async (salt, ...parts) => hmacKey(await hmac(await hmacKey(utf8(salt)), ...parts));
 
 /** HKDF-Expand, of which one block is enough here. */
-const expand = async (key, label, length = 32, salt = "") =>
-  (await hmac(key, utf8(label), salt, Uint8Array.of(1))).subarray(0, length);
+export const expand = async (key, info, length = 32, salt = "") =>
+  (await hmac(key, info, salt, Uint8Array.of(1))).subarray(0, length);
 
 async function stretch(password, salt) {
   const key = await crypto.subtle.importKey("raw", utf8(password), "PBKDF2", false, ["deriveBits"]);
@@ -51,10 +51,10 @@ async function stretch(password, salt) {
  * `passwordProof`, null without a password.
  */
 export async function derive(key, password) {
-  const link = await extract(key);
+  const link = await extract(EXTRACTION, key);
   const linkProof = await expand(link, "link proof");
   if (!password) return { root: link, linkProof, passwordProof: null };
-  const root = await extract(key, await stretch(password, await expand(link, "password salt", 16)));
+  const root = await extract(EXTRACTION, key, await stretch(password, await expand(link, "password salt", 16)));
   return { root, linkProof, passwordProof: await expand(root, "password proof") };
 }
 
@@ -70,10 +70,12 @@ export function proofs({ linkProof, passwordProof }) {
   return passwordProof ? { ...fields, "X-Password-Proof": encode(passwordProof) } : fields;
 }
 
-/** The headers by which the server knows those proofs, once a paste is made: their hashes. */
+/** The hash of a proof, in hex digits: by that the server knows it. */
+export const hashed = async (proof) => Array.from(new Uint8Array(await crypto.subtle.digest(HASH, proof)),
+  (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** The headers by which the server knows those proofs, once a paste is made. */
 export async function gate({ linkProof, passwordProof }) {
-  const hash = async (proof) => Array.from(new Uint8Array(await crypto.subtle.digest(HASH, proof)),
-    (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const fields = { "X-Read-Proof-SHA256": await hash(linkProof) };
-  return passwordProof ? { ...fields, "X-Password-Proof-SHA256": await hash(passwordProof) } : fields;
+  const fields = { "X-Read-Proof-SHA256": await hashed(linkProof) };
+  return passwordProof ? { ...fields, "X-Password-Proof-SHA256": await hashed(passwordProof) } : fields;
 }

@@ -102,6 +102,14 @@ export function ending({ sliding, expires_at: expires, burn_after_read: burns },
   return t(burns ? "page.expires.opened" : "page.expires.read", { time: duration(period) });
 }
 
+/** Offers when something is to end, within the server's limits. */
+export function offerExpiries(select, limits) {
+  const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
+  const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
+  const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
+  select.append(sliding, ...[...common, limits.max_expiry].map(choice));
+}
+
 /** Shows how much of something is done; nothing, while there is nothing to see of it yet. */
 export function showProgress(share) {
   const isPart = share > 0 && share < 1;

@@ -8,7 +8,8 @@ import {
   $, answer, copy, ending, guard, isStarted, on, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { Broken, request } from "./api.js";
-import { deceives, recognise } from "./content.js";
+import * as asks from "./asks.js";
+import { cleaned, deceives, recognise } from "./content.js";
 import * as files from "./files.js";
 import * as keys from "./keys.js";
 import * as lines from "./lines.js";
@@ -19,6 +20,12 @@ import { listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
 import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
+/** What this browser asked, where this is the answer to it; else null. */
+const ask = answer.state ? await asks.find(answer.id) : null;
+// An answer is a paste of one read, which is given to whoever asked.
+if (answer.state) {
+  Object.assign(answer, { burn_after_read: true, reads_left: 1, proof_required: true, mime_type: "", sliding: false });
+}
 const { id, burn_after_read: burns = false, reads_left: reads, password_protected: locked = false } = answer;
 /** Whether it is given to who proves to have the whole link: the server never sees its password, then. */
 const gated = answer.proof_required ?? false;
@@ -49,7 +56,7 @@ const whole = {};
 const kept = new Set();
 /** Seconds a paste lives unread: its end was moved when this page was asked for. */
 const period = answer.expires_at - Date.now() / 1000;
-let { key, range } = lines.parseFragment(location.hash.slice(1));
+let { key, range } = lines.parseFragment(ask ? "" : location.hash.slice(1));
 
 const [BURNED, DELETED] = ["paste.fact.burned", "paste.fact.deleted"];
 const MISSING = sentences(t(gated ? "paste.nokey" : "paste.nokey.perhaps"), t("paste.ask"));
@@ -69,6 +76,7 @@ const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
+  if (ask) return keys.available ? "" : INSECURE;
   // Who opens it without the key has burned it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
@@ -185,6 +193,7 @@ async function fetchContent(isExposed) {
 
 /** What comes of the key and, where it is not the server's, of the password. */
 async function derive() {
+  if (ask) return asks.secretsOf(ask);
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
   // It takes a second, as it has to.
@@ -456,10 +465,11 @@ on("copy", "click", () => {
 on("download", "click", () => kept.add(shown.file));
 on("picture", "error", () => { show("image", false); show("file", true); });
 on("all", "click", saveAll);
-addEventListener("hashchange", followFragment);
+if (!ask) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.
 show("delete", tokens.tokenOf(id) || answer.owner);
+if (ask) $("title").textContent = ask.label ? t("paste.answer.to", { label: cleaned(ask.label) }) : t("paste.answer");
 begin();
 watch();
 guard(isAtRisk);

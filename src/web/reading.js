@@ -19,16 +19,16 @@ const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, m
 
 const isBreak = (error) => error instanceof Broken || error.status === 0 || error.status >= 500;
 
-/** Takes what comes: opens what is sealed, with the root of its keys, and keeps anything else as it is. */
+/** Takes what comes: opens it as `open` says, which makes an opener of what begins so, and keeps anything else as it is. */
 class Intake {
-  #root;
+  #open;
   #opener = null;
   #pieces = [];
   #heap = 0;
   #length = 0;
 
-  constructor(root) {
-    this.#root = root;
+  constructor(open) {
+    this.#open = open;
   }
 
   /** Where it goes on after a break. */
@@ -43,11 +43,12 @@ class Intake {
     this.#heap += bytes.length;
     if (this.#heap > PIECE_BYTES) [this.#pieces, this.#heap] = [[new Blob(this.#pieces)], 0];
     // The first bytes tell, and come together but for chance.
-    if (!this.#root || this.#length < 8 || this.#length - bytes.length >= 8) return;
+    if (!this.#open || this.#length < 8 || this.#length - bytes.length >= 8) return;
     const head = await this.#all();
-    if (!isSealed(head)) return;
+    const opener = this.#open(head);
+    if (!opener) return;
     this.#pieces = [];
-    this.#opener = new Opener(this.#root);
+    this.#opener = opener;
     await this.#opener.push(head);
   }
 
@@ -108,7 +109,8 @@ export class Reading {
     if (this.#isLimited && !this.#lease) await this.#take(headers);
     // What cannot be fetched a second time is kept whole: another key may be the right one.
     const isRepeatable = !this.#isLimited || this.#lease;
-    const make = () => new Intake(isRepeatable ? secrets?.root : null);
+    const open = secrets && (secrets.open ?? ((head) => isSealed(head) && new Opener(secrets.root)));
+    const make = () => new Intake(isRepeatable ? open : null);
     try {
       return await this.#transfer(this.#lease ? { "X-Lease": this.#lease.lease } : headers, make, { progress, pausing });
     } catch (error) {

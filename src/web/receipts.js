@@ -23,6 +23,7 @@ function words({ state, reads, last_read_at: last, ended_at: ended }) {
     : plural("receipt.reads", reads, { when: when(last) });
   const end = { expired: "receipt.expired", deleted: "receipt.deleted", removed: "receipt.removed" }[state];
   if (end) return `${read || t("receipt.never")}, ${t(end, { when: when(ended) })}`;
+  if (state === "asked") return t("receipt.asked");
   if (state === "leased") return t("receipt.reading");
   return read || t("receipt.unread");
 }

@@ -1,0 +1,80 @@
+// The page for asking: somebody says what they need, and gets a link for whoever has it.
+//
+// Invariant: what was asked for is in the link alone, and the key that opens the answer in this browser, which has shown that it
+// keeps it before anything is sent.
+
+import { $, answer, guard, isStarted, offerExpiries, on, prefix, say, secureAddress, show, showProgress, tell } from "./page.js";
+import { request } from "./api.js";
+import * as access from "./access.js";
+import * as asks from "./asks.js";
+import * as keys from "./keys.js";
+import { prove } from "./solve.js";
+import * as tokens from "./tokens.js";
+import { sentences, t } from "./words.js";
+
+/** What the Cancel button ends; null while nothing is being sent. */
+let sending = null;
+/** Whether the ask is made, and its page about to open. */
+let isMade = false;
+
+/** Makes the ask; where its page is. */
+async function make(signal) {
+  const label = $("label").value.trim();
+  if (!asks.fits(label)) throw new Error(t("ask.long"));
+  const { headers, ...ask } = await asks.make(label);
+  // A key that is not kept would be found missing when the answer has come.
+  const trial = { ...ask, id: "trial", expires: 0 };
+  await asks.keep(trial).catch(() => { throw new Error(t("ask.unkept")); });
+  const token = access.bearer();
+  const fields = { ...headers, ...await prove(signal), ...token };
+  if ($("expiry").value) fields["X-Expiry"] = $("expiry").value;
+  tell(t("create.sending"));
+  const made = await (await request("POST", "/ask", { headers: fields, signal })).json().catch(() => ({}));
+  if (!made.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
+  await asks.keep({ ...ask, id: made.id, label, expires: made.expires_at });
+  tokens.keep(made.id, made.delete_token, made.expires_at);
+  return `${prefix}/${made.id}#${ask.fragment}`;
+}
+
+async function send() {
+  if (sending) return;
+  sending = new AbortController();
+  say("problem", "");
+  setBusy(true);
+  let refusal = "";
+  try {
+    const address = await make(sending.signal);
+    isMade = true;
+    location.assign(address);
+    return;
+  } catch (error) {
+    if (error.name !== "AbortError") say("problem", access.sentence(error));
+    refusal = error.code;
+  }
+  sending = null;
+  setBusy(false);
+  if (refusal === "token_invalid") access.refused(); else $("send").focus();
+}
+
+function setBusy(busy) {
+  for (const field of $("ask").elements) field.disabled = busy && field.id !== "cancel";
+  show("cancel", busy);
+  showProgress(0);
+  tell("");
+}
+
+async function begin() {
+  $("https").href = secureAddress();
+  show("insecure", !keys.available);
+  offerExpiries($("expiry"), answer.limits);
+  access.offer();
+  on("ask", "submit", (event) => { event.preventDefault(); send(); });
+  on("cancel", "click", () => sending?.abort());
+  const isAble = keys.available && await asks.available();
+  $("send").disabled = !isAble;
+  say("unable", keys.available && !isAble ? t("ask.unable") : "");
+}
+
+begin();
+guard(() => !isMade && Boolean(sending || $("label").value));
+isStarted();

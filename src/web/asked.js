@@ -1,0 +1,149 @@
+// The page of an ask: to whoever has its link, the place for an answer; to the browser that asked, the link and then the answer.
+//
+// Invariant: an answer leaves this browser sealed for whoever asked, by a press of the button; what was written does not go without
+// a question. The answer is read as a paste of one read, by the page of that.
+
+import {
+  $, answer, guard, isStarted, on, prefix, say, secureAddress, show, showProgress, tell, twice,
+} from "./page.js";
+import { request, upload } from "./api.js";
+import * as asks from "./asks.js";
+import * as choice from "./choice.js";
+import { cleaned } from "./content.js";
+import * as keys from "./keys.js";
+import { withMarks } from "./lines.js";
+import * as links from "./link.js";
+import * as tokens from "./tokens.js";
+import { turn } from "./turn.js";
+import { fromNow, moment, size, t } from "./words.js";
+
+const { id } = answer;
+/** The server is asked for news first after so many milliseconds, then less and less often. */
+const [FIRST, LAST, GROWTH] = [2000, 30000, 1.5];
+/** What the Cancel button ends; null while nothing is being sent. */
+let sending = null;
+/** Whether the answer is sent. */
+let isSent = false;
+
+/** Shows what is asked for, as the link says. */
+function showQuestion(label) {
+  $("question").replaceChildren(...withMarks(label));
+  show("question", label);
+}
+
+/** Nothing can be done here. */
+function refuse(sentence) {
+  for (const part of ["answer", "waiting"]) show(part, false);
+  say("refused", sentence);
+  $("title").focus();
+}
+
+/** Shows the link to whoever asked, until there is an answer. */
+function wait(ask) {
+  $("title").textContent = t("asked.yours");
+  showQuestion(ask.label);
+  links.showLink(`${new URL(`${prefix}/${id}`, location.href).href}#${ask.fragment}`);
+  links.listen(() => {});
+  twice($("delete"), t("page.delete.sure"), () => remove(ask));
+  show("waiting", true);
+  look(FIRST);
+}
+
+/** Asks whether there is an answer, and again later. */
+async function look(pause) {
+  let next = Math.min(pause * GROWTH, LAST);
+  try {
+    const news = document.hidden ? answer : await (await request("GET", `/${id}`)).json();
+    if (news.state === "answered") return turn(id, Object.assign(answer, news));
+    say("news", t("asked.none", { end: fromNow(Math.max(0, news.expires_at - Date.now() / 1000)) }));
+  } catch (error) {
+    if (error.status === 404) return refuse(t("asked.ended"));
+    say("news", t("asked.unreachable"));
+  }
+  const timer = setTimeout(again, pause, next);
+  function again(pause) {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", seen);
+    look(pause);
+  }
+  function seen() { if (!document.hidden) again(FIRST); }
+  document.addEventListener("visibilitychange", seen);
+}
+
+async function remove(ask) {
+  try {
+    await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": tokens.tokenOf(id) ?? "" } });
+    await asks.forget(ask.id);
+    tokens.forget(id);
+    location.assign(`${prefix}/ask`);
+  } catch (error) {
+    say("gone", error.message);
+  }
+}
+
+/** Sends the answer. */
+async function send(link) {
+  if (sending) return;
+  sending = new AbortController();
+  say("problem", "");
+  setBusy(true);
+  try {
+    const parts = await choice.parts();
+    const plain = choice.pack(parts, {}, answer.max_size - asks.HEAD_BYTES);
+    tell(t("create.encrypting"));
+    const body = await asks.sealFor(link, plain);
+    tell(t("create.sending"));
+    const headers = { "Content-Type": "application/octet-stream", ...await asks.proof(link) };
+    await upload("PUT", `/${id}/raw`, body, { headers, signal: sending.signal, progress: showProgress });
+    isSent = true;
+  } catch (error) {
+    if (error.name !== "AbortError") say("problem", sentence(error));
+  }
+  sending = null;
+  setBusy(false);
+  if (!isSent) return $("send").focus();
+  show("answer", false);
+  show("sent", true);
+  $("done").focus();
+}
+
+function sentence(error) {
+  if (error instanceof asks.BadKey) return t("asked.damaged");
+  if (error.status === 404) return t("asked.ended");
+  return error.status === 0 ? `${error.message} ${t("asked.unsure")}` : error.message;
+}
+
+function setBusy(busy) {
+  for (const field of $("answer").elements) field.disabled = busy && field.id !== "cancel";
+  if (!busy) choice.showUse();
+  show("cancel", busy);
+  showProgress(0);
+  tell("");
+}
+
+/** Offers the place for an answer. */
+function offer(link) {
+  showQuestion(link.label);
+  $("until").textContent = t("asked.until", { most: size(answer.max_size), when: moment(answer.expires_at) });
+  show("answer", true);
+  choice.listen(() => !sending, () => {});
+  on("answer", "submit", (event) => { event.preventDefault(); send(link); });
+  on("cancel", "click", () => sending?.abort());
+}
+
+async function begin() {
+  $("https").href = secureAddress();
+  if (!keys.available) return show("insecure", true);
+  const ask = await asks.find(id);
+  if (ask && answer.state === "answered") return turn(id, answer);
+  if (ask) return wait(ask);
+  if (answer.state === "answered") return refuse(t("asked.taken"));
+  const link = asks.parse(location.hash.slice(1));
+  if (!link) return refuse(t("asked.incomplete"));
+  if (!await asks.available()) return refuse(t("asked.unable"));
+  offer(link);
+}
+
+begin();
+guard(() => !isSent && !$("answer")?.hidden && Boolean(sending || !choice.isEmpty()));
+isStarted();
