@@ -199,11 +199,11 @@ mod tests {
         let asker = pair(&case, "private_key_hex");
         assert_eq!(URL_SAFE_NO_PAD.encode(asker.public), case["public_key"].as_str().unwrap());
         let upload = bytes(&case, "upload_hex");
-        let (head, sealed) = upload.split_first_chunk().unwrap();
+        let (head, inner) = upload.split_first_chunk().unwrap();
         let secrets = Secrets::new(&asker.open(head).unwrap(), None);
-        let mut reader = sealed;
+        let mut reader = inner;
         let mut opener = Opener::begin(&secrets, &mut reader).unwrap();
-        let plaintext = opener.next_chunk(&mut reader, sealed.len() as u64).unwrap().unwrap();
+        let plaintext = opener.next_chunk(&mut reader, inner.len() as u64).unwrap().unwrap();
         let length = usize::try_from(u32::from_be_bytes(plaintext[..4].try_into().unwrap())).unwrap();
         let manifest = Manifest::parse(&plaintext[4..4 + length]).unwrap();
         let content = &plaintext[4 + length..][..usize::try_from(manifest.files[0].size).unwrap()];
