@@ -63,6 +63,14 @@ pub enum ApiError {
     ProofRequired,
     /// The proof sent is not the link's.
     ProofWrong,
+    /// An answer without the proof of the ask's link.
+    AnswerProofRequired,
+    /// That proof is another.
+    AnswerProofWrong,
+    /// An answer to what has one.
+    AlreadyAnswered,
+    /// The content of an ask before its answer.
+    NotAnswered,
     /// A lease of a paste that may be read as often as one likes.
     NoLeaseNeeded,
     /// Too many wrong passwords; seconds until the next try is accepted.
@@ -228,6 +236,30 @@ impl ApiError {
                 "proof_wrong",
                 "That is not the proof of this paste's link.",
                 "Open the whole link, with what stands behind the #, as it was sent to you.",
+            ),
+            Self::AnswerProofRequired => (
+                403,
+                "proof_required",
+                "An answer is taken only from whoever has the whole link.",
+                "Open the whole link, with what stands behind the #, in a browser or with fpaste answer.",
+            ),
+            Self::AnswerProofWrong => (
+                403,
+                "proof_wrong",
+                "That is not the proof of this ask's link.",
+                "Open the whole link, with what stands behind the #, as it was sent to you.",
+            ),
+            Self::AlreadyAnswered => (
+                409,
+                "already_answered",
+                "This has been answered already, and is answered once.",
+                "Ask whoever sent the link for a new one, if the answer was not yours or was wrong.",
+            ),
+            Self::NotAnswered => (
+                404,
+                "not_answered",
+                "This has not been answered yet.",
+                "Try again when whoever has the link has answered; GET the address without /raw to see whether that is so.",
             ),
             Self::NoLeaseNeeded => (
                 409,

@@ -13,6 +13,7 @@ use crate::paste::Id;
 use crate::store::{Deleted, Paste, Protection};
 use serde_json::{Value, json};
 
+pub mod ask;
 pub mod change;
 pub mod create;
 pub mod delete;

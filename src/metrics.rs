@@ -25,6 +25,8 @@ pub struct Metrics {
     pub leases: Counter,
     /// Pastes changed by those who may.
     pub changes: Counter,
+    /// Asks that were answered.
+    pub answers: Counter,
     /// Pastes deleted by those who may.
     pub deletes: Counter,
     /// Connections that are served just now.
@@ -90,6 +92,7 @@ impl Metrics {
         text.one("burns_total", "counter", "Contents that burned.", self.burns.get());
         text.one("leases_total", "counter", "Reads that were leased.", self.leases.get());
         text.one("changes_total", "counter", "Ends moved and contents replaced by those who may.", self.changes.get());
+        text.one("answers_total", "counter", "Asks that were answered.", self.answers.get());
         text.one("deletes_total", "counter", "Pastes deleted by those who may.", self.deletes.get());
         text.one("busy_workers", "gauge", "Connections that are served just now.", self.busy_workers.get());
         text.one("queued_connections", "gauge", "TCP connections that wait for a worker.", self.queued.get());

@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
-use crate::handlers::{change, create, delete, lease, pastes, read, service, status};
+use crate::handlers::{ask, change, create, delete, lease, pastes, read, service, status};
 use crate::http::{Method, Reply, Request};
 use crate::paste::Id;
 use serde_json::{Map, Value};
@@ -64,6 +64,8 @@ const ROUTES: &[Route] = &[
         "Create a paste from the request body",
         Plain(|app, request, now| create::put(app, request, "", now)),
     ),
+    page(Get, "/ask", "What asking for a secret takes", Plain(|app, request, now| Ok(ask::about(app, request, now)))),
+    row(Post, "/ask", "Ask somebody for a secret that you alone can read", Plain(ask::post)),
     row(Get, "/health", "Whether the server and its database work", Plain(|app, _, _| Ok(service::health(app)))),
     row(Get, "/challenge", "A proof-of-work challenge", Plain(|app, _, now| service::challenge(app, now))),
     row(
@@ -113,7 +115,7 @@ const ROUTES: &[Route] = &[
     row(
         Put,
         "/<id>/raw",
-        "Replace the content of a paste, with its delete token or as its owner",
+        "Replace the content of a paste, with its delete token or as its owner; or answer an ask, with the proof of its link",
         Paste(change::replace),
     ),
 ];

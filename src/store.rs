@@ -29,8 +29,8 @@ mod tries;
 pub use error::StoreError;
 pub use makers::{Changed, NewContent, OwnPaste, Place};
 pub use model::{
-    Action, Created, Deleted, Duplicate, Handle, Lease, Listed, MAX_PASTE_BYTES, Meta, NewPaste, Paste, Protection,
-    Stats, TokenRecord,
+    Action, Answered, Created, Deleted, Duplicate, Handle, Lease, Listed, MAX_PASTE_BYTES, Meta, NewPaste, Paste,
+    Protection, Stats, TokenRecord,
 };
 #[cfg(feature = "postgres")]
 pub use moved::Imported;
@@ -286,6 +286,9 @@ impl Store {
         let paste = self.unseal(id, row)?;
         if !paste.is_alive(now) {
             return Ok(None);
+        }
+        if paste.meta.is_unanswered() {
+            return Ok(Some((paste, Arc::default())));
         }
         paste.content_key.cipher().open_piece(0, &mut piece)?;
         let piece: Arc<[u8]> = piece.into();

@@ -1,8 +1,9 @@
-//! `PATCH /<id>` and `PUT /<id>/raw`: whoever made a paste moves its end, or replaces its content.
+//! `PATCH /<id>` and `PUT /<id>/raw`: whoever made a paste moves its end, or replaces its content; an ask is answered instead.
 //!
 //! Invariant: only its owner or its delete token changes it; who presents neither learns nothing. Neither is a create: no proof
 //! of work, no rate, no limit of duplicates. A paste whose reads are counted keeps its content.
 
+use super::ask;
 use super::create::{checked_type, header_filename, protection};
 use super::own;
 use super::read;
@@ -10,10 +11,11 @@ use super::upload::{Upload, expect_body, new_spool};
 use super::wishes::{Lock, header_expiry, header_gate};
 use crate::app::App;
 use crate::clock::UnixSeconds;
+use crate::crypto::Sha256Digest;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::paste::Id;
-use crate::store::{Changed, NewContent};
+use crate::store::{Changed, NewContent, Paste};
 
 /// What a create is told and a replacement cannot be.
 const NOT_CHANGED: [&str; 5] =
@@ -34,14 +36,17 @@ pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Res
 /// Answers `PUT /<id>/raw`.
 ///
 /// # Errors
-/// As [`patch`], those of a body, `limited`, `blocked` and `entropy_too_low`.
+/// As [`patch`] and [`ask::answer`], those of a body, `limited`, `blocked` and `entropy_too_low`.
 pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
+    if let Some((ask, proof)) = find_ask(app, request, id, now)? {
+        return ask::answer(app, request, &ask, &proof, now);
+    }
     let paste = own(app, request, id, now)?;
     if paste.meta.reads_left.is_some() {
         return Err(ApiError::Limited);
     }
     // Ignored, whoever sends one would believe in a protection that is not there.
-    if NOT_CHANGED.iter().any(|name| request.header(name).is_some()) {
+    if ask::has_any(request, &NOT_CHANGED) {
         return Err(ApiError::BadRequest(
             "A new content changes neither end, password nor reads: X-Expiry goes with PATCH.",
         ));
@@ -58,6 +63,21 @@ pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) 
     };
     let new = NewContent { content, mime_type, filename, protection };
     changed(app, request, app.store().replace(paste, new, now)?)
+}
+
+/// What is there to be answered, with the hash of the proof that takes.
+fn find_ask(
+    app: &App,
+    request: &Request<'_>,
+    id: &Id,
+    now: UnixSeconds,
+) -> Result<Option<(Paste, Sha256Digest)>, ApiError> {
+    let found = app.store().find(id, now)?;
+    // Who answers has nothing to show for what is not there any more.
+    if found.is_none() && request.filled_header("X-Answer-Proof").is_some() {
+        return Err(ApiError::NotFound);
+    }
+    Ok(found.and_then(|paste| paste.meta.answer_proof.map(|proof| (paste, proof))))
 }
 
 fn changed(app: &App, request: &Request<'_>, change: Changed) -> Result<Reply, ApiError> {

@@ -91,13 +91,50 @@ pub fn put(app: &App, request: &mut Request<'_>, name: &str, now: UnixSeconds) -
 }
 
 fn create(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) -> Result<Reply, ApiError> {
+    at_its_rate(app, request, |request| take(app, request, offer, now))
+}
+
+/// Charges the client for what it creates, if it does.
+///
+/// # Errors
+/// `rate_limited`, or what `work` refuses.
+pub fn at_its_rate(
+    app: &App,
+    request: &mut Request<'_>,
+    work: impl FnOnce(&mut Request<'_>) -> Result<Reply, ApiError>,
+) -> Result<Reply, ApiError> {
     let network = admission::client(app.config(), request).network();
     let charge = app.rate().charge(network).map_err(ApiError::RateLimited)?;
-    let created = take(app, request, offer, now);
+    let created = work(request);
     if created.is_err() {
         app.rate().refund(&charge);
     }
     created
+}
+
+/// Does what a proof of work buys, where one is asked for; an attempt that has begun is spent, unless the server is at fault.
+///
+/// # Errors
+/// The refusals of a proof of work, or what `work` refuses.
+pub fn for_a_proof(
+    app: &App,
+    request: &mut Request<'_>,
+    now: UnixSeconds,
+    work: impl FnOnce(&mut Request<'_>, Option<&Attempt>) -> Result<Reply, ApiError>,
+) -> Result<Reply, ApiError> {
+    let token = admission::proof_of_work(app.config(), app.pow_secret(), request, now, app.elevated_bits(now))?;
+    let attempt = match token {
+        Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
+        None => None,
+    };
+    let done = work(request, attempt.as_ref());
+    if let (Err(error), Some(attempt)) = (&done, &attempt)
+        && attempt.has_begun()
+        && !error.is_ours()
+    {
+        app.store().spend(attempt);
+    }
+    done
 }
 
 /// Takes in what its sender may send: with a proof of work, where one is asked for.
@@ -107,23 +144,11 @@ fn take(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) ->
     let name = header_filename(request)?.or(name);
     // The body may say it otherwise than the headers.
     let wishes = if matches!(form, Form::Raw) { Some(Wishes::of_headers(request)?) } else { None };
-    let token = admission::proof_of_work(app.config(), app.pow_secret(), request, now, app.elevated_bits(now))?;
-    let attempt = match token {
-        Some(token) => Some(app.store().begin_attempt(token)?.ok_or(ApiError::PowReused)?),
-        None => None,
-    };
-    let received = receive(app, request, &form, wishes, attempt.as_ref());
-    let created = received.and_then(|received| {
+    for_a_proof(app, request, now, |request, attempt| {
+        let received = receive(app, request, &form, wishes, attempt)?;
         let filename = received.filename.clone().or(name);
-        store(app, request, Received { filename, ..received }, as_text, attempt.as_ref(), now)
-    });
-    if let (Err(error), Some(attempt)) = (&created, &attempt)
-        && attempt.has_begun()
-        && !error.is_ours()
-    {
-        app.store().spend(attempt);
-    }
-    created
+        store(app, request, Received { filename, ..received }, as_text, attempt, now)
+    })
 }
 
 /// The name in `X-Filename`.
@@ -171,11 +196,8 @@ fn store(
     let config = app.config();
     let Received { content, sent_type, filename, wishes } = received;
     let mime_type = checked_type(app, &content, sent_type.as_deref())?;
-    let expiry = match wishes.expiry_seconds {
-        Some(seconds) => Expiry::Fixed(now + seconds.min(config.max_expiry_seconds)),
-        None => Expiry::Sliding(now + config.expiry_seconds),
-    };
-    let delete_token = crypto::hex(&crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?);
+    let expiry = expiry(app, wishes.expiry_seconds, now);
+    let delete_token = new_delete_token()?;
     let protection = protection(app, request, wishes.lock)?;
     let owner = request.owner.clone();
     let mut answer = json!({
@@ -195,6 +217,7 @@ fn store(
         protection,
         token_hash: crypto::sha256(delete_token.as_bytes()),
         owner,
+        answer_proof: None,
     };
     match app.store().create(new, attempt)? {
         Created::Stored(id, handle) => {
@@ -207,6 +230,23 @@ fn store(
             Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })
         }
     }
+}
+
+/// When what is made now ends, by the wish of its maker.
+pub fn expiry(app: &App, seconds: Option<u64>, now: UnixSeconds) -> Expiry {
+    match seconds {
+        Some(seconds) => Expiry::Fixed(now + seconds.min(app.config().max_expiry_seconds)),
+        None => Expiry::Sliding(now + app.config().expiry_seconds),
+    }
+}
+
+/// A token by which its maker is known.
+///
+/// # Errors
+/// When the system has no entropy source.
+pub fn new_delete_token() -> Result<String, ApiError> {
+    let bytes = crypto::random::<16>().map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(crypto::hex(&bytes))
 }
 
 /// The type a content is kept with, once it is found to be one that the server takes.
@@ -264,7 +304,14 @@ fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<Pas
 }
 
 /// The 201: JSON, or the bare URL.
-fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value, as_text: bool) -> Reply {
+pub fn created_reply(
+    app: &App,
+    request: &Request<'_>,
+    id: &Id,
+    handle: Handle,
+    mut answer: Value,
+    as_text: bool,
+) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
     let reply = if as_text {
         Reply::text(201, format!("{}/{id}\n", admission::base_url(app.config(), request)))

@@ -51,7 +51,7 @@ pub fn check(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) 
 }
 
 /// Whether this is the base64url of the proof with that hash.
-fn is_proof(text: &str, hash: &Sha256Digest) -> bool {
+pub fn is_proof(text: &str, hash: &Sha256Digest) -> bool {
     let mut proof = [0; 32];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut proof);
     length == Ok(proof.len()) && crypto::equal(&crypto::sha256(&proof), hash)

@@ -14,7 +14,7 @@ use serde_json::json;
 /// Answers `POST /<id>/lease`.
 ///
 /// # Errors
-/// `bad_request` for a request with a body, `not_found`, the gate's and the password's refusals, `no_lease_needed`, or an
+/// `bad_request` for a request with a body, `not_found`, `not_answered`, the gate's and the password's refusals, `no_lease_needed`, or an
 /// internal failure.
 pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     // A read would be lost to whoever sends a body that is cut or malformed.
@@ -22,6 +22,9 @@ pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resu
         return Err(ApiError::BadRequest("A lease is asked for without a body."));
     }
     let paste = app.store().find(id, now)?.filter(|paste| !paste.is_given_out()).ok_or(ApiError::NotFound)?;
+    if paste.meta.is_unanswered() {
+        return Err(ApiError::NotAnswered);
+    }
     gate::check(app, request, &paste, now)?;
     if paste.meta.reads_left.is_none() {
         return Err(ApiError::NoLeaseNeeded);

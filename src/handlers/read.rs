@@ -3,7 +3,7 @@
 //! Invariant: what never existed, expired, burned or was deleted is one and the same 404; the content of a paste with a
 //! limit goes to exactly as many reads; HEAD and metadata change nothing but, for GET, the inactivity clock.
 
-use super::{gate, mark, mark_access};
+use super::{ask, gate, mark, mark_access};
 use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
@@ -29,6 +29,9 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
 
 /// The metadata of a paste that ends so.
 pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
+    if paste.meta.answer_proof.is_some() {
+        return ask::describe(app, request, paste, expiry);
+    }
     let mut answer = describe_meta(&paste.meta, expiry);
     let owner = request.owner.as_ref().filter(|owner| app.store().owns(owner, paste));
     mark(&mut answer, "id", Some(paste.id.as_str().into()));
@@ -48,13 +51,14 @@ pub fn describe_meta(meta: &Meta, expiry: Expiry) -> Value {
         "sliding": matches!(expiry, Expiry::Sliding(_)),
     });
     mark_access(&mut answer, meta.reads_left, meta.burn, &meta.protection);
+    mark(&mut answer, "state", meta.answer_proof.map(|_| ask::state(meta).into()));
     answer
 }
 
 /// Answers `GET /<id>/raw`.
 ///
 /// # Errors
-/// `not_found`, the gate's and the password's refusals, `range_not_satisfiable`, or an internal failure.
+/// `not_found`, `not_answered`, the gate's and the password's refusals, `range_not_satisfiable`, or an internal failure.
 pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let store = app.store();
     let (paste, first_piece) = if request.method == Method::Head {
@@ -62,6 +66,9 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
     } else {
         store.open_paste(id, now)?.ok_or(ApiError::NotFound)?
     };
+    if paste.meta.is_unanswered() {
+        return Err(ApiError::NotAnswered);
+    }
     let is_leased = gate::holds_lease(app, request, &paste, now)?;
     if !is_leased {
         gate::check(app, request, &paste, now)?;

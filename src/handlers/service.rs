@@ -19,14 +19,13 @@ use std::path::PathBuf;
 
 /// `GET /`, with what there is as "METHOD /path" and a sentence.
 pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, now: UnixSeconds) -> Reply {
-    let config = app.config();
-    let url = admission::base_url(config, request);
-    let elevated_bits = app.elevated_bits(now);
-    let mut answer = json!({
-        "name": "FlaskPaste",
-        "version": env!("CARGO_PKG_VERSION"),
-        "endpoints": endpoints,
-        "usage": {
+    let url = admission::base_url(app.config(), request);
+    let mut answer = about(app, request, now);
+    mark(&mut answer, "endpoints", Some(endpoints.clone().into()));
+    mark(
+        &mut answer,
+        "usage",
+        Some(json!({
             "create": format!("curl --data-binary @FILE {url}/"),
             "create, URL only": format!("curl -H 'Accept: text/plain' --data-binary @FILE {url}/"),
             "create, burn after reading": format!("curl -H 'X-Burn-After-Read: true' --data-binary @FILE {url}/"),
@@ -34,7 +33,18 @@ pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, n
             "read": format!("curl {url}/ID/raw"),
             "delete": format!("curl -X DELETE -H 'X-Delete-Token: TOKEN' {url}/ID"),
             "get the encrypting client": format!("curl -fsS -o fpaste {url}/client && chmod +x fpaste && ./fpaste server {url}"),
-        },
+        })),
+    );
+    Reply::json(200, &answer)
+}
+
+/// What the server is and takes, for this request.
+pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Value {
+    let config = app.config();
+    let elevated_bits = app.elevated_bits(now);
+    let mut answer = json!({
+        "name": "FlaskPaste",
+        "version": env!("CARGO_PKG_VERSION"),
         "limits": {
             "max_anon": config.max_anon_bytes,
             "max_auth": config.max_auth_bytes,
@@ -56,7 +66,7 @@ pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, n
         "authenticated": request.owner.is_some(),
     });
     mark(&mut answer, "contact", Some(config.contact.as_str()).filter(|contact| !contact.is_empty()).map(Into::into));
-    Reply::json(200, &answer)
+    answer
 }
 
 /// `GET /.well-known/security.txt` (RFC 9116): whom to tell of what is wrong here.

@@ -30,6 +30,11 @@ fn describe(id: &Id, status: &Status) -> Value {
         })
     };
     match status {
+        Status::Asked { expires_at } => {
+            let mut answer = line("asked", &Reads::default(), *expires_at);
+            mark(&mut answer, "reads_left", Some(1.into()));
+            answer
+        }
         Status::Alive { reads, reads_left, expires_at } => {
             let state = match (reads_left, reads.count) {
                 // Its row is there because the last read is leased.

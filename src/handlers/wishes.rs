@@ -212,16 +212,25 @@ fn parse_reads(text: &str) -> Result<u32, ApiError> {
 }
 
 /// What a proof's hash is called in a header, and what is said of one that is malformed.
-type ProofNames = (&'static str, &'static str);
+pub type ProofNames = (&'static str, &'static str);
 
-const LINK_PROOF: ProofNames =
+/// What a reader shows to have the link.
+pub const LINK_PROOF: ProofNames =
     ("X-Read-Proof-SHA256", "The hash of the proof of the link is not the 64 hex digits of a SHA-256.");
 const PASSWORD_PROOF: ProofNames =
     ("X-Password-Proof-SHA256", "The hash of the proof of the password is not the 64 hex digits of a SHA-256.");
 
-fn header_proof(request: &Request<'_>, names: ProofNames) -> Result<Option<Sha256Digest>, ApiError> {
+/// The hash of a proof in its header.
+///
+/// # Errors
+/// `bad_request` where it is malformed.
+pub fn header_proof(request: &Request<'_>, names: ProofNames) -> Result<Option<Sha256Digest>, ApiError> {
     request.header(names.0).map(|text| parse_proof(text, names)).transpose()
 }
+
+/// What comes with the answer to an ask.
+pub const ANSWER_PROOF: ProofNames =
+    ("X-Answer-Proof-SHA256", "The hash of the proof of the answer is not the 64 hex digits of a SHA-256.");
 
 fn parse_proof(text: &str, (_, refusal): ProofNames) -> Result<Sha256Digest, ApiError> {
     crypto::unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or(ApiError::BadRequest(refusal))

@@ -215,6 +215,7 @@ mod tests {
                 burn: false,
                 protection: Protection::None,
                 token: TokenMark::Plain([0; 32]),
+                answer_proof: None,
             },
             owner: None,
             pieces: RowKey(number.into()),

@@ -9,11 +9,11 @@ mod cluster;
 
 use super::engine::Engine;
 use super::model::{
-    Action, Handle, Inserted, Meta, Name, NewRow, Protection, Replaced, Replacement, RowKey, TokenRecord,
+    Action, Answered, Handle, Inserted, Meta, Name, NewRow, Protection, Replaced, Replacement, RowKey, TokenRecord,
 };
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sqlite::Sqlite;
-use super::{Limits, Location, Role};
+use super::{Limits, Location, Role, StoreError};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::crypto::{PasswordHash, sha256};
 use crate::network::Network;
@@ -128,6 +128,7 @@ fn row(text: &str, size: usize) -> NewRow {
         burn: false,
         protection: Protection::None,
         token: mark(text),
+        answer_proof: None,
     };
     NewRow {
         name: name(text),
@@ -551,6 +552,65 @@ fn a_content_is_replaced_whole_and_the_old_one_stays_for_its_readers() {
         assert!(engine.delete(key, End::Deleted, unix_now()).unwrap());
         assert!(engine.piece(new.pieces, 0).unwrap().is_empty());
         assert_eq!(engine.replace(key, replacement("d", 5), unix_now()).unwrap(), Replaced::Gone);
+    });
+}
+
+/// An ask without an answer.
+fn ask(text: &str) -> NewRow {
+    let mut new = limited(text, 0, 1);
+    new.meta.protection = Protection::Gate { link_proof: [1; 32], password_proof: None };
+    new.meta.answer_proof = Some([2; 32]);
+    new
+}
+
+#[test]
+fn exactly_one_of_many_answers_an_ask_and_is_read_once() {
+    engines(|engine| {
+        for size in [5_usize, 3_000_000] {
+            let text = size.to_string();
+            let key = insert(engine, ask(&text));
+            let (found, piece) = engine.find_with_piece(&name(&text)).unwrap().unwrap();
+            assert!(found.meta.is_unanswered() && piece.is_empty());
+            let answer = |number: u8| {
+                let new = Replacement { sealed_key: vec![number; 60], ..replacement("b", size) };
+                engine.answer(key, new).unwrap()
+            };
+            let outcomes = std::thread::scope(|scope| {
+                let answers: Vec<_> = (0..16).map(|number| scope.spawn(move || answer(number))).collect();
+                answers.into_iter().map(|answer| answer.join().unwrap()).collect::<Vec<_>>()
+            });
+            let winner = outcomes.iter().position(|outcome| *outcome == Answered::Done).unwrap();
+            assert_eq!(outcomes.iter().filter(|outcome| **outcome == Answered::Already).count(), 15);
+            let row = engine.find(&name(&text)).unwrap().unwrap();
+            assert_eq!((row.key, row.meta.size, row.meta.reads_left), (key, size as u64, Some(1)));
+            assert_eq!((row.meta.answer_proof, row.sealed_key[0] as usize), (Some([2; 32]), winner));
+            let content = engine.take(key, size as u64, &std::env::temp_dir(), unix_now()).unwrap().unwrap();
+            let pieces = size.div_ceil(crate::at_rest::PIECE_BYTES) as u64;
+            assert!((0..pieces).all(|number| !content.piece(number).unwrap().is_empty()));
+            assert!(content.piece(pieces).unwrap().is_empty(), "the others left nothing");
+            assert_eq!(engine.answer(key, replacement("b", size)).unwrap(), Answered::Gone);
+            let ended = engine.receipt(mark(&text)).unwrap().unwrap();
+            assert_eq!((ended.end, ended.reads.count), (End::Read, 1));
+        }
+    });
+}
+
+#[test]
+fn only_an_ask_is_answered_and_never_with_what_is_refused() {
+    engines(|engine| {
+        let paste = insert(engine, limited("a", 5, 1));
+        assert_eq!(engine.answer(paste, replacement("b", 5)).unwrap(), Answered::Already);
+        let taken_down = insert(engine, row("c", 5));
+        assert!(engine.remove(taken_down, Some(replacement("c", 5).mark), action("block")).unwrap());
+        let key = insert(engine, ask("d"));
+        assert_eq!(engine.answer(key, replacement("c", 5)).unwrap(), Answered::Blocked);
+        assert!(engine.find(&name("d")).unwrap().unwrap().meta.is_unanswered());
+        assert_eq!(engine.answer(key, replacement("e", 5)).unwrap(), Answered::Done);
+    });
+    engines_with(Limits { max_db_bytes: 2_000_000, ..LIMITS }, |engine| {
+        let key = insert(engine, ask("a"));
+        assert!(matches!(engine.answer(key, replacement("b", 3_000_000)), Err(StoreError::Full)));
+        assert!(engine.find(&name("a")).unwrap().unwrap().meta.is_unanswered());
     });
 }
 

@@ -5,8 +5,8 @@
 
 use super::StoreError;
 use super::model::{
-    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
-    TokenRecord,
+    Action, Answered, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey,
+    SealedContent, Stats, TokenRecord,
 };
 #[cfg(feature = "postgres")]
 use super::postgres::Postgres;
@@ -142,6 +142,11 @@ impl Engine {
     /// a few seconds to finish.
     pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
         on_either!(self, engine => engine.replace(key, new, now))
+    }
+
+    /// Puts the content into a row that is an ask without one.
+    pub(super) fn answer(&self, key: RowKey, new: Replacement) -> Result<Answered, StoreError> {
+        on_either!(self, engine => engine.answer(key, new))
     }
 
     /// The name of the token with this hash, unless it has expired.

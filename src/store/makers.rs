@@ -1,11 +1,13 @@
-//! What those do who make pastes: create, replace, extend, delete, list them, and learn what became of them.
+//! What those do who make pastes: create, replace, extend, delete, list them, and learn what became of them; and
+//! the answer to an ask.
 //!
 //! Invariant: only its owner, or whoever has its delete token, changes a paste or learns its state; what was acknowledged is
 //! on the disk. Must never tell a stranger that a paste exists whose reads are all given out.
 
 use super::error::StoreError;
 use super::model::{
-    Created, Deleted, Handle, Inserted, Meta, NewPaste, NewRow, Paste, Protection, Replaced, Replacement, Row, RowKey,
+    Answered, Created, Deleted, Handle, Inserted, Meta, NewPaste, NewRow, Paste, Protection, Replaced, Replacement,
+    Row, RowKey,
 };
 use super::receipt::{End, Status, TokenMark};
 use super::sealing::{open_id, seal_id};
@@ -80,6 +82,7 @@ impl Store {
             burn: new.reads == Some(1),
             protection: new.protection.clone(),
             token,
+            answer_proof: new.answer_proof,
         };
         for _ in 0..DRAWS {
             let id = Id::random(self.limits.id_length)?;
@@ -117,18 +120,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Full`] past the quota or the disk, else a failure; the paste is as it was then.
     pub fn replace(&self, paste: Paste, new: NewContent, now: UnixSeconds) -> Result<Changed, StoreError> {
-        let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
-        self.expect_disk(new.content.size, arriving_bytes)?;
         let filename = new.filename.or(paste.filename);
-        let details = new.content.cipher().seal_details(details::encode(&new.mime_type, filename.as_deref()))?;
-        let replacement = Replacement {
-            sealed_key: self.pepper.seal_key(&paste.id, new.content.key())?,
-            details,
-            mark: self.pepper.mark(&new.content.sha256),
-            content: Arc::new(new.content),
-            protection: new.protection,
-            arriving_bytes,
-        };
+        let replacement = self.replacement(&paste.id, new.content, &new.mime_type, filename.as_deref())?;
+        let replacement = Replacement { protection: new.protection, ..replacement };
         let replaced = self.engine.replace(paste.key, replacement, now);
         self.cache.remove(&paste.id);
         match replaced? {
@@ -136,6 +130,34 @@ impl Store {
             Replaced::Gone => Ok(Changed::Gone),
             Replaced::Blocked => Ok(Changed::Blocked),
         }
+    }
+
+    /// Gives an ask its content, to exactly one of many who answer.
+    ///
+    /// # Errors
+    /// As [`Store::replace`]; where the outcome is unknown, there may be an answer all the same.
+    pub fn answer(&self, ask: &Paste, content: Content, mime_type: &str) -> Result<Answered, StoreError> {
+        self.engine.answer(ask.key, self.replacement(&ask.id, content, mime_type, None)?)
+    }
+
+    /// A content that takes another's place, sealed for the paste of this id. Nothing is stored yet.
+    fn replacement(
+        &self,
+        id: &Id,
+        content: Content,
+        mime_type: &str,
+        filename: Option<&str>,
+    ) -> Result<Replacement, StoreError> {
+        let arriving_bytes = self.arriving_bytes(content.spooled_bytes());
+        self.expect_disk(content.size, arriving_bytes)?;
+        Ok(Replacement {
+            sealed_key: self.pepper.seal_key(id, content.key())?,
+            details: content.cipher().seal_details(details::encode(mime_type, filename))?,
+            mark: self.pepper.mark(&content.sha256),
+            content: Arc::new(content),
+            protection: None,
+            arriving_bytes,
+        })
     }
 
     /// Has a paste end at a moment, whatever happens.
@@ -172,7 +194,7 @@ impl Store {
             }
             // Where it is gone meanwhile, there is a receipt.
             if let Some(status) = self.engine.status(paste.key, now)? {
-                return Ok(Some(status));
+                return Ok(Some(status.of(&paste.meta)));
             }
         }
         let Some(hash) = token_hash else { return Ok(None) };

@@ -75,9 +75,16 @@ pub struct Meta {
     pub protection: Protection,
     /// By what the delete token is recognised.
     pub token: TokenMark,
+    /// Of an ask: SHA-256 of the proof that its answer comes with.
+    pub answer_proof: Option<Sha256Digest>,
 }
 
 impl Meta {
+    /// Whether it is an ask that has no answer yet. No content is empty otherwise.
+    pub fn is_unanswered(&self) -> bool {
+        self.answer_proof.is_some() && self.size == 0
+    }
+
     /// Whether anybody may read it as often as they like.
     pub fn is_open(&self) -> bool {
         self.reads_left.is_none() && matches!(self.protection, Protection::None)
@@ -153,6 +160,8 @@ pub struct NewPaste {
     pub token_hash: Sha256Digest,
     /// Who makes it, if that is known.
     pub owner: Option<Owner>,
+    /// Of an ask, whose content is empty: SHA-256 of the proof that its answer comes with.
+    pub answer_proof: Option<Sha256Digest>,
 }
 
 /// How a create ended. Only [`Created::Stored`] changed anything.
@@ -258,14 +267,14 @@ pub enum Inserted {
     Blocked,
 }
 
-/// A content to be, in the place of another.
+/// A content to be, in the place of another, or of none yet.
 pub struct Replacement {
     pub(super) sealed_key: Vec<u8>,
     pub(super) details: Vec<u8>,
     pub(super) content: Arc<Content>,
     /// Keyed hash of the content, by which it may be refused.
     pub(super) mark: Sha256Digest,
-    /// What reading it takes from now on; `None`: the same as before.
+    /// What reading it takes from now on; `None`: the same as before, as always with an answer.
     pub(super) protection: Option<Protection>,
     /// Bytes that others are uploading, which the quota counts too.
     pub(super) arriving_bytes: u64,
@@ -277,6 +286,19 @@ pub enum Replaced {
     /// There is the new one.
     Done,
     /// There is no such paste.
+    Gone,
+    /// The operator refuses this content.
+    Blocked,
+}
+
+/// How the answer to an ask ended. Only [`Answered::Done`] changed anything.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is the answer.
+    Done,
+    /// Another was there first.
+    Already,
+    /// There is no such ask.
     Gone,
     /// The operator refuses this content.
     Blocked,

@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn state(&self, found: &Found, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
-        self.engine.status(found.key, now)
+        Ok(self.engine.status(found.key, now)?.map(|status| status.of(&found.meta)))
     }
 
     /// Who made a paste, as far as that can be told: the name of a token, or that it was a certificate, whose fingerprint is

@@ -30,8 +30,8 @@ pub use address::Address;
 
 use super::inactivity::{FLUSH_INTERVAL, Touched};
 use super::model::{
-    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
-    TokenRecord,
+    Action, Answered, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey,
+    SealedContent, Stats, TokenRecord,
 };
 use super::moved::Imported;
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
@@ -308,6 +308,38 @@ impl Postgres {
         let replaced = self.change(|connection| changes::replace(connection, key, &new, now))?;
         self.quota.recount();
         Ok(replaced)
+    }
+
+    pub(super) fn answer(&self, key: RowKey, new: Replacement) -> Result<Answered, StoreError> {
+        self.expect_room(new.content.size, new.arriving_bytes)?;
+        let deadline = pool::deadline();
+        let answer = |connection: &mut Connection| changes::answer(connection, key, &new);
+        let answered = match self.shared.pool.try_change(trying_deadline(deadline), answer) {
+            Err(Fault::Unknown(reason)) => {
+                self.settle_answer(key, &new.sealed_key, settling_deadline(deadline), &reason)
+            }
+            other => Ok(other?),
+        };
+        self.quota.recount();
+        answered
+    }
+
+    /// Finds out what became of an answer when nobody said so.
+    fn settle_answer(
+        &self,
+        key: RowKey,
+        sealed_key: &[u8],
+        deadline: Instant,
+        reason: &str,
+    ) -> Result<Answered, StoreError> {
+        let find = |connection: &mut Connection| changes::find_answer(connection, key, sealed_key);
+        match self.shared.pool.try_read(deadline, find) {
+            // A later commit that is confirmed says that it lasts.
+            Ok(Answered::Done) => self.confirm(deadline).map(|()| Answered::Done),
+            Ok(Answered::Already) => Ok(Answered::Already),
+            // It may be under way.
+            _ => Err(StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}"))),
+        }
     }
 
     pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {

@@ -3,6 +3,7 @@
 //! Invariant: what is kept after the end is found by nobody who lacks the token or the id, and tells neither. Must never
 //! hold anything about a content.
 
+use super::model::Meta;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::paste::Id;
@@ -116,6 +117,11 @@ pub struct Receipt {
 /// How a paste is, or was, for whoever made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
+    /// It is an ask without an answer.
+    Asked {
+        /// When it goes by itself.
+        expires_at: UnixSeconds,
+    },
     /// It is there.
     Alive {
         /// Its reads.
@@ -127,4 +133,14 @@ pub enum Status {
     },
     /// It is gone.
     Ended(Receipt),
+}
+
+impl Status {
+    /// How something with this metadata is, of which an engine says so.
+    pub(super) fn of(self, meta: &Meta) -> Self {
+        match self {
+            Self::Alive { expires_at, .. } if meta.is_unanswered() => Self::Asked { expires_at },
+            status => status,
+        }
+    }
 }

@@ -26,8 +26,8 @@ pub use location::Location;
 
 use super::inactivity::{FLUSH_INTERVAL, InactivityClock};
 use super::model::{
-    Action, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey, SealedContent, Stats,
-    TokenRecord,
+    Action, Answered, Handle, Inserted, Listed, Name, NewRow, OwnedRow, Replaced, Replacement, Row, RowKey,
+    SealedContent, Stats, TokenRecord,
 };
 use super::receipt::{End, Reads, Receipt, Status, TokenMark};
 use super::sealing::Pepper;
@@ -229,6 +229,11 @@ impl Sqlite {
         let size = new.content.size;
         let replaced = self.writer.write(size, move |connection| changes::replace(connection, key, &new, limits, now));
         self.note_erased(replaced, |replaced| matches!(replaced, Replaced::Done))
+    }
+
+    pub(super) fn answer(&self, key: RowKey, new: Replacement) -> Result<Answered, StoreError> {
+        let limits = self.limits;
+        self.writer.write(new.content.size, move |connection| changes::answer(connection, key, &new, limits))
     }
 
     pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {

@@ -21,6 +21,7 @@ mod response;
 #[cfg(feature = "client")]
 mod sealed_format;
 
+mod asks;
 mod at_rest;
 mod changes;
 #[cfg(feature = "client")]

@@ -66,6 +66,7 @@ pub fn flags(meta: &Meta, is_owned: bool) -> Vec<&'static str> {
         (meta.reads_left.is_some() && !meta.burn, "limited"),
         (matches!(meta.protection, Protection::Gate { .. }), "gated"),
         (meta.has_password(), "password"),
+        (meta.answer_proof.is_some(), "ask"),
         (is_owned, "owned"),
     ];
     marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect()
@@ -117,6 +118,9 @@ pub fn block(store: &Store, ids: &[Id]) -> Outcome {
             )
             .into());
         };
+        if paste.meta.is_unanswered() {
+            return Err(format!("{id} is an ask without an answer: there is no content to refuse. Delete it").into());
+        }
         let sha256 = store.content_sha256(paste)?;
         if !store.block(&found, &sha256, &user::operator(), unix_now())? {
             return gone(id);

@@ -67,7 +67,11 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     ];
     let moves = if matches!(meta.expiry, Expiry::Sliding(_)) { ", unless it is read before" } else { "" };
     lines.push(("expires", format!("{}{moves}", rfc3339(meta.expiry.at()))));
-    if let Some(Status::Alive { reads, reads_left, .. }) = store.state(found, unix_now())? {
+    let state = store.state(found, unix_now())?;
+    if let Some(Status::Asked { .. }) = state {
+        lines.push(("state", "an ask without an answer".into()));
+    }
+    if let Some(Status::Alive { reads, reads_left, .. }) = state {
         let last = reads.last_at.map(|at| format!(", last {}", rfc3339(at))).unwrap_or_default();
         let left = reads_left.map(|left| format!("; {left} left")).unwrap_or_default();
         lines.push(("reads", format!("{}{last}{left} (up to half a minute behind)", reads.count)));

@@ -1,9 +1,9 @@
-//! What whoever made a paste changes about it: its end, and its content.
+//! What changes about a paste that is there: its end and its content, by whoever made it, and the answer to an ask.
 //!
-//! Invariant: a reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
+//! Invariant: an ask is answered once. A reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
 //! for whoever is in the middle of them. Must never lock a paste while a content is on its way.
 
-use super::super::model::{Replaced, Replacement, RowKey};
+use super::super::model::{Answered, Replaced, Replacement, RowKey};
 use super::connection::Connection;
 use super::fault::Fault;
 use super::queries::{self, ProtectionColumns};
@@ -24,6 +24,9 @@ const MOVE_FIRST_PIECE: &str = "INSERT INTO piece (content, number, data) SELECT
 const REPLACE: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4, details = $5, first_piece = NULL \
                        WHERE key = $1";
 const PROTECT: &str = "UPDATE paste SET password = $2, read_proof = $3, password_proof = $4 WHERE key = $1";
+const ANSWER: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4, details = $5, first_piece = $6 \
+                      WHERE key = $1 AND answer_proof IS NOT NULL AND size = 0 RETURNING 1";
+const FIND_ANSWER: &str = "SELECT size, sealed_key FROM paste WHERE key = $1";
 const NOTE_REPLACED: &str = "INSERT INTO replaced (content, bytes, at) VALUES ($1, $2, $3)";
 /// Of those that wait, the oldest beyond what may: their number and their bytes are summed from the newest on, which stays.
 const ERASE_EXCESS: &str = "WITH waiting AS (SELECT content, row_number() OVER newest AS place, \
@@ -84,6 +87,38 @@ pub(super) fn replace(
         Ok(Some(()))
     })?;
     Ok(done.map_or(refusal, |()| Replaced::Done))
+}
+
+/// Puts the content into an ask that has none yet. Of one that is large the pieces go first, as with a create.
+pub(super) fn answer(connection: &mut Connection, key: RowKey, new: &Replacement) -> Result<Answered, Fault> {
+    if queries::is_blocked(connection, &new.mark)? {
+        return Ok(Answered::Blocked);
+    }
+    let first_piece = new.content.first_piece()?;
+    let done = connection.transaction(|connection| {
+        let pieces = queries::next_key(connection)?;
+        queries::insert_pieces(connection, pieces, &new.content, 1)?;
+        let values = [
+            key.into(),
+            pieces.into(),
+            new.content.size.into(),
+            new.sealed_key.as_slice().into(),
+            new.details.as_slice().into(),
+            first_piece.as_slice().into(),
+        ];
+        Ok((!connection.query(ANSWER, &values)?.is_empty()).then_some(()))
+    })?;
+    if done.is_some() { Ok(Answered::Done) } else { find_answer(connection, key, &new.sealed_key) }
+}
+
+/// What became of an answer, which nobody else seals with this key: it is there, or another is, or none; the latter looks like
+/// [`Answered::Gone`] to whoever has just tried.
+pub(super) fn find_answer(connection: &mut Connection, key: RowKey, sealed_key: &[u8]) -> Result<Answered, Fault> {
+    let rows = connection.query(FIND_ANSWER, &[key.into()])?;
+    let Some(row) = rows.first().filter(|row| row.number("size").is_ok_and(|size| size > 0)) else {
+        return Ok(Answered::Gone);
+    };
+    Ok(if row.blob("sealed_key")? == sealed_key { Answered::Done } else { Answered::Already })
 }
 
 /// Erases the replaced contents whose readers have had their time; how many.

@@ -27,7 +27,7 @@ const LAST_KEY: &str = "import_last_key";
 const INSERT_ROW: &str = concat!(
     "INSERT INTO paste ",
     paste_columns!(),
-    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19 \
+    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20 \
      WHERE NOT EXISTS (SELECT FROM receipt WHERE token = $13) ON CONFLICT (handle) DO NOTHING RETURNING key"
 );
 const NOTE_KEY: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";

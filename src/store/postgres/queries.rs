@@ -28,7 +28,8 @@ macro_rules! select_columns {
     ($more:literal) => {
         concat!(
             "SELECT p.key, p.handle, p.content, p.size, p.created_at, p.slides, p.reads_left, p.burn, p.password, \
-             p.read_proof, p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, ",
+             p.read_proof, p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, \
+             p.answer_proof, ",
             super::queries::ends_at!(),
             " AS expires_at",
             $more,
@@ -59,30 +60,30 @@ const PIECE: &str = "SELECT data FROM piece WHERE content = $1 AND number = $2";
 const NEXT_KEY: &str = "SELECT nextval('paste_key') AS key";
 pub(super) const INSERT_PIECE: &str = "INSERT INTO piece (content, number, data) VALUES ($1, $2, $3)";
 
-/// The columns of a paste, as [`PasteColumns::values`] has them; `$19` is its key, which is that of its content, too.
+/// The columns of a paste, as [`PasteColumns::values`] has them; `$20` is its key, which is that of its content, too.
 macro_rules! paste_columns {
     () => {
         "(handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, password_proof, owner, \
-         token_hash, bound, sealed_key, details, sealed_id, first_piece, key, content) "
+         token_hash, bound, sealed_key, details, sealed_id, first_piece, answer_proof, key, content) "
     };
 }
 pub(super) use paste_columns;
 
 /// The create: no row comes back where the content is refused, or was submitted too often.
 const INSERT: &str = concat!(
-    "WITH refused AS (SELECT 1 FROM blocked WHERE mark = $24), \
+    "WITH refused AS (SELECT 1 FROM blocked WHERE mark = $25), \
      counted AS (\
-        INSERT INTO submission AS s (hash, at, last) SELECT $20, ARRAY[$4], $4 \
-        WHERE $20 IS NOT NULL AND NOT EXISTS (SELECT FROM refused) \
-        ON CONFLICT (hash) DO UPDATE SET at = ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $21) || $4, last = $4 \
-        WHERE cardinality(ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $21)) < $22 RETURNING 1), \
-     allowed AS (SELECT 1 WHERE NOT EXISTS (SELECT FROM refused) AND ($20 IS NULL OR EXISTS (SELECT FROM counted))), \
-     spent AS (INSERT INTO spent_token (token) SELECT $23 FROM allowed WHERE $23 IS NOT NULL RETURNING 1) \
+        INSERT INTO submission AS s (hash, at, last) SELECT $21, ARRAY[$4], $4 \
+        WHERE $21 IS NOT NULL AND NOT EXISTS (SELECT FROM refused) \
+        ON CONFLICT (hash) DO UPDATE SET at = ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $22) || $4, last = $4 \
+        WHERE cardinality(ARRAY(SELECT t FROM unnest(s.at) t WHERE t > $22)) < $23 RETURNING 1), \
+     allowed AS (SELECT 1 WHERE NOT EXISTS (SELECT FROM refused) AND ($21 IS NULL OR EXISTS (SELECT FROM counted))), \
+     spent AS (INSERT INTO spent_token (token) SELECT $24 FROM allowed WHERE $24 IS NOT NULL RETURNING 1) \
      INSERT INTO paste ",
     paste_columns!(),
-    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, k.key, k.key \
-     FROM allowed, (SELECT coalesce($19, nextval('paste_key')) AS key) k \
-     WHERE $23 IS NULL OR EXISTS (SELECT FROM spent) RETURNING key"
+    "SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, k.key, k.key \
+     FROM allowed, (SELECT coalesce($20, nextval('paste_key')) AS key) k \
+     WHERE $24 IS NULL OR EXISTS (SELECT FROM spent) RETURNING key"
 );
 const WHY_NOT: &str = "SELECT EXISTS (SELECT FROM blocked WHERE mark = $1) AS is_blocked, \
                        (SELECT ARRAY(SELECT t FROM unnest(at) t WHERE t > $3 ORDER BY t DESC) FROM submission \
@@ -113,6 +114,7 @@ pub(super) fn read_meta(row: &tokio_postgres::Row) -> Result<Meta, Fault> {
         burn: row.flag("burn")?,
         protection: read_protection(row)?,
         token: read_mark(row)?,
+        answer_proof: row.digest("answer_proof")?,
     })
 }
 
@@ -276,7 +278,7 @@ impl<'a> PasteColumns<'a> {
     }
 
     /// In the order of the statements.
-    pub(super) fn values(&self) -> [Value<'_>; 18] {
+    pub(super) fn values(&self) -> [Value<'_>; 19] {
         let meta = self.meta;
         [
             self.name.handle().into(),
@@ -297,6 +299,7 @@ impl<'a> PasteColumns<'a> {
             self.details.into(),
             Value::Bytes(self.sealed_id),
             self.first_piece.into(),
+            meta.answer_proof.as_ref().into(),
         ]
     }
 }

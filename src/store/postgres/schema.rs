@@ -24,7 +24,11 @@ struct Migration {
 
 /// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
 /// never change one that was released. docs/scaling.md, "Upgrades", has the rule.
-const MIGRATIONS: &[Migration] = &[Migration { sql: include_str!("001_initial.sql"), oldest: 1 }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { sql: include_str!("001_initial.sql"), oldest: 1 },
+    // To the version before, an ask is a paste that is empty and read once, by whoever has made it alone.
+    Migration { sql: include_str!("002_asks.sql"), oldest: 1 },
+];
 
 /// How long a server may wait for another's migration, or take for its own.
 const MIGRATION_TIME: Duration = Duration::from_secs(600);

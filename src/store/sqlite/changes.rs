@@ -1,9 +1,9 @@
-//! What whoever made a paste changes about it: its end, and its content.
+//! What changes about a paste that is there: its end and its content, by whoever made it, and the answer to an ask.
 //!
-//! Invariant: a reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
+//! Invariant: an ask is answered once. A reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
 //! for whoever is in the middle of them, and are erased then. What writes must never be called outside a transaction.
 
-use super::super::model::{Replaced, Replacement, RowKey};
+use super::super::model::{Answered, Replaced, Replacement, RowKey};
 use super::queries::{self, fits, insert_pieces, protection_columns};
 use super::{Limits, StoreError, operators};
 use crate::clock::UnixSeconds;
@@ -53,6 +53,30 @@ pub(super) fn replace(
     let sql = "INSERT INTO replaced (content, bytes, at) VALUES (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute(params![old, old_bytes, now])?;
     Ok(Replaced::Done)
+}
+
+/// Puts the content into an ask that has none yet: under its own key, where [`super::reads`] looks for it.
+pub(super) fn answer(
+    connection: &Connection,
+    key: RowKey,
+    new: &Replacement,
+    limits: Limits,
+) -> Result<Answered, StoreError> {
+    if operators::is_blocked(connection, &new.mark)? {
+        return Ok(Answered::Blocked);
+    }
+    if !fits(connection, new.content.size + new.arriving_bytes, limits)? {
+        return Err(StoreError::Full);
+    }
+    let sql = "UPDATE paste SET size = ?2, sealed_key = ?3, details = ?4 \
+               WHERE key = ?1 AND answer_proof IS NOT NULL AND size = 0";
+    let values = params![key.0, new.content.size, new.sealed_key, new.details];
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        let is_there = queries::find_content(connection, key)?.is_some();
+        return Ok(if is_there { Answered::Already } else { Answered::Gone });
+    }
+    insert_pieces(connection, key.0, &new.content)?;
+    Ok(Answered::Done)
 }
 
 /// Erases the oldest of those that wait for their readers until one more of so many bytes may.

@@ -33,7 +33,8 @@ macro_rules! select_columns {
     () => {
         concat!(
             "p.key, p.handle, coalesce(p.content, p.key) AS pieces, p.size, p.created_at, p.slides, p.reads_left, p.burn, \
-             p.password, p.read_proof, p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, ",
+             p.password, p.read_proof, p.password_proof, p.owner, p.token_hash, p.bound, p.sealed_key, p.details, \
+             p.answer_proof, ",
             ends_at!(),
             " AS expires_at"
         )
@@ -72,6 +73,7 @@ pub(super) fn read_meta(row: &rusqlite::Row<'_>) -> rusqlite::Result<Meta> {
         burn: row.get("burn")?,
         protection: read_protection(row)?,
         token: read_mark(row)?,
+        answer_proof: row.get("answer_proof")?,
     })
 }
 
@@ -121,7 +123,9 @@ pub(super) fn find_by_handle(connection: &Connection, handle: Handle) -> Result<
 
 /// The same and the first piece of the content.
 pub(super) fn find_with_piece(connection: &Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
-    let sql = select_paste!(", (SELECT data FROM content WHERE key = coalesce(p.content, p.key) * 65536) AS data");
+    let sql = select_paste!(
+        ", coalesce((SELECT data FROM content WHERE key = coalesce(p.content, p.key) * 65536), x'') AS data"
+    );
     let read = |row: &rusqlite::Row<'_>| Ok((read_row(row)?, row.get("data")?));
     Ok(connection.prepare_cached(sql)?.query_row(params![signed(name.handle()), name.0], read).optional()?)
 }
@@ -214,8 +218,8 @@ fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Res
 fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO paste (handle, name, size, created_at, expires_at, slides, burn, password, owner, \
-         token_hash, sealed_key, details, reads_left, read_proof, password_proof, bound, sealed_id) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         token_hash, sealed_key, details, reads_left, read_proof, password_proof, bound, sealed_id, answer_proof) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     let meta = &row.meta;
     let (password, link_proof, password_proof) = protection_columns(&meta.protection);
@@ -237,6 +241,7 @@ fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreErro
         password_proof,
         matches!(meta.token, TokenMark::Bound(_)),
         row.sealed_id,
+        meta.answer_proof,
     ])?;
     Ok(inserted == 1)
 }

@@ -26,6 +26,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("002_sealed.sql"),
     include_str!("003_gated.sql"),
     include_str!("004_operators.sql"),
+    include_str!("005_asks.sql"),
 ];
 
 /// The first version whose rows are sealed; earlier ones are written anew.

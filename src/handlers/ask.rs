@@ -1,0 +1,188 @@
+//! `GET /ask`, `POST /ask`, and `PUT /<id>/raw` of an ask: somebody asks for a secret, and somebody else gives it.
+//!
+//! Invariant: an ask is answered once, by whoever has its link, and its answer is read once, by whoever asked. Must never give
+//! out a content before there is one, nor take one without the proof.
+
+use super::create::{at_its_rate, checked_type, created_reply, expiry, for_a_proof, new_delete_token};
+use super::gate::is_proof;
+use super::upload::{Upload, expect_body, failure, new_spool};
+use super::wishes::{ANSWER_PROOF, LINK_PROOF, header_expiry, header_proof};
+use super::{mark, service};
+use crate::admission;
+use crate::app::App;
+use crate::clock::UnixSeconds;
+use crate::crypto::{self, Sha256Digest};
+use crate::error::ApiError;
+use crate::http::{Framing, Reply, Request};
+use crate::paste::Expiry;
+use crate::store::{Answered, Attempt, Created, Meta, NewPaste, Paste, Protection};
+use serde_json::{Value, json};
+
+/// The type of what is not there yet.
+const MIME_TYPE: &str = "application/octet-stream";
+/// What a create is told and an ask cannot be: it is answered once, and read once.
+const NOT_OF_ASKS: [&str; 6] = [
+    "X-Burn-After-Read",
+    "X-Reads",
+    "X-Paste-Password",
+    "X-Paste-Password-Base64",
+    "X-Password-Proof-SHA256",
+    "X-Filename",
+];
+/// What a create is told and an answer cannot be: whoever asked has said it.
+const NOT_OF_ANSWERS: [&str; 6] =
+    ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64", "X-Filename"];
+
+/// `GET /ask`: what whoever asks goes by.
+pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Reply {
+    let url = admission::base_url(app.config(), request);
+    let mut answer = service::about(app, request, now);
+    mark(&mut answer, "ask", Some(format!("fpaste ask -s {url} 'what you ask for'").into()));
+    Reply::json(200, &answer)
+}
+
+/// `POST /ask`
+///
+/// # Errors
+/// The refusals of a create that have nothing to do with its content, and `bad_request` for hashes of proofs that are missing or
+/// malformed.
+pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
+    admission::may_create(app.config(), request)?;
+    let ask = Ask::of(request)?;
+    at_its_rate(app, request, |request| {
+        for_a_proof(app, request, now, |request, attempt| store(app, request, &ask, attempt, now))
+    })
+}
+
+/// What the headers ask for.
+struct Ask {
+    expiry_seconds: Option<u64>,
+    link_proof: Sha256Digest,
+    answer_proof: Sha256Digest,
+}
+
+impl Ask {
+    fn of(request: &Request<'_>) -> Result<Self, ApiError> {
+        if !matches!(request.framing, Framing::None | Framing::Length(0)) {
+            return Err(ApiError::BadRequest("An ask has no body; what it asks for is in its link."));
+        }
+        if has_any(request, &NOT_OF_ASKS) {
+            return Err(ApiError::BadRequest("An ask takes no limit of reads, no password and no file name."));
+        }
+        let missing = || ApiError::BadRequest("An ask needs X-Read-Proof-SHA256 and X-Answer-Proof-SHA256.");
+        Ok(Self {
+            expiry_seconds: header_expiry(request)?,
+            link_proof: header_proof(request, LINK_PROOF)?.ok_or_else(missing)?,
+            answer_proof: header_proof(request, ANSWER_PROOF)?.ok_or_else(missing)?,
+        })
+    }
+}
+
+/// Whether a request has one of these headers.
+pub fn has_any(request: &Request<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| request.header(name).is_some())
+}
+
+fn store(
+    app: &App,
+    request: &Request<'_>,
+    ask: &Ask,
+    attempt: Option<&Attempt>,
+    now: UnixSeconds,
+) -> Result<Reply, ApiError> {
+    let expiry = expiry(app, ask.expiry_seconds, now);
+    let delete_token = new_delete_token()?;
+    let owner = request.owner.clone();
+    let mut answer = json!({
+        "state": "asked", "created_at": now, "expires_at": expiry.at(), "sliding": matches!(expiry, Expiry::Sliding(_)),
+        "max_size": admission::max_body_bytes(app.config(), request), "delete_token": delete_token,
+    });
+    mark(&mut answer, "owner", owner.as_ref().map(|owner| owner.to_string().into()));
+    let new = NewPaste {
+        content: new_spool(app, false)?.finish().map_err(failure)?,
+        mime_type: MIME_TYPE.into(),
+        filename: None,
+        created_at: now,
+        expiry,
+        reads: Some(1),
+        protection: Protection::Gate { link_proof: ask.link_proof, password_proof: None },
+        token_hash: crypto::sha256(delete_token.as_bytes()),
+        owner,
+        answer_proof: Some(ask.answer_proof),
+    };
+    match app.store().create(new, attempt)? {
+        Created::Stored(id, handle) => {
+            app.count_create(now);
+            Ok(created_reply(app, request, &id, handle, answer, request.prefers_text()))
+        }
+        Created::TokenSpent => Err(ApiError::PowReused),
+        // Neither is ever looked for in what is empty.
+        Created::Blocked | Created::Duplicate(_) => Err(ApiError::Blocked),
+    }
+}
+
+/// What an ask is called while it has no answer, and afterwards.
+pub fn state(meta: &Meta) -> &'static str {
+    if meta.is_unanswered() { "asked" } else { "answered" }
+}
+
+/// The metadata of an ask that ends so.
+pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
+    let meta = &paste.meta;
+    let mut answer = json!({
+        "id": paste.id.as_str(),
+        "state": state(meta),
+        "created_at": meta.created_at,
+        "expires_at": expiry.at(),
+        "max_size": admission::max_body_bytes(app.config(), request),
+    });
+    mark(&mut answer, "size", (!meta.is_unanswered()).then(|| meta.size.into()));
+    answer
+}
+
+/// Answers `PUT /<id>/raw` of an ask whose proof has this hash.
+///
+/// # Errors
+/// `not_found`, `proof_required`, `proof_wrong`, `already_answered`, `bad_request`, those of a body, `blocked` and
+/// `entropy_too_low`.
+pub fn answer(
+    app: &App,
+    request: &mut Request<'_>,
+    ask: &Paste,
+    proof_hash: &Sha256Digest,
+    now: UnixSeconds,
+) -> Result<Reply, ApiError> {
+    if ask.is_given_out() {
+        return Err(ApiError::NotFound);
+    }
+    let proof = request.filled_header("X-Answer-Proof").ok_or(ApiError::AnswerProofRequired)?;
+    if !is_proof(proof, proof_hash) {
+        return Err(ApiError::AnswerProofWrong);
+    }
+    if !ask.meta.is_unanswered() {
+        return Err(ApiError::AlreadyAnswered);
+    }
+    if has_any(request, &NOT_OF_ANSWERS) {
+        return Err(ApiError::BadRequest(
+            "An answer takes no expiry, no limit of reads, no password and no file name.",
+        ));
+    }
+    expect_body(app, request)?;
+    let sent_type = request.header("Content-Type").map(str::to_owned);
+    let content = Upload::begin(app, request, None)?.into_content(new_spool(app, true)?)?;
+    let mime_type = checked_type(app, &content, sent_type.as_deref())?;
+    let size = content.size;
+    match app.store().answer(ask, content, &mime_type)? {
+        Answered::Done => {
+            app.metrics().answers.count();
+            // The asker has as long to read it as after a read.
+            let mut answer = describe(app, request, ask, app.store().touch(ask, now));
+            mark(&mut answer, "state", Some("answered".into()));
+            mark(&mut answer, "size", Some(size.into()));
+            Ok(Reply::json(201, &answer))
+        }
+        Answered::Already => Err(ApiError::AlreadyAnswered),
+        Answered::Gone => Err(ApiError::NotFound),
+        Answered::Blocked => Err(ApiError::Blocked),
+    }
+}
