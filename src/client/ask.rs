@@ -133,7 +133,7 @@ impl Made {
         let text = format!("fpaste: send this link to whoever has the secret:\n{}\n", self.link.as_str());
         session.ui.print(&Zeroizing::new(text));
         let left = human_seconds(self.asked.entry.expires_at.saturating_sub(unix_now()));
-        session.ui.note(&format!("waiting for the answer, for {left} at most; Ctrl-C leaves the ask open"));
+        session.ui.note(&format!("waiting for the answer; Ctrl-C leaves the ask open, for {left}"));
         self.link.clone()
     }
 

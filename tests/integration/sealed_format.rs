@@ -34,7 +34,7 @@ pub struct Secret {
     has_password: bool,
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     for part in parts {
         mac.update(part);
@@ -42,7 +42,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn expand(key: &[u8], label: &str, salt: &[u8]) -> [u8; 32] {
+pub fn expand(key: &[u8], label: &str, salt: &[u8]) -> [u8; 32] {
     hmac(key, &[label.as_bytes(), salt, &[1]])
 }
 
