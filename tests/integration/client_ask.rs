@@ -3,7 +3,7 @@
 use crate::client_harness::{Client, Run, Running};
 use crate::client_network::{Stub, reply};
 use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
-use crate::sealed_format::{Secret, expand, hmac};
+use crate::sealed_format::{ASK_SALT, Secret, expand, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -91,7 +91,7 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
 #[track_caller]
 fn answer_with(server: &Server, link: &str, bytes: impl Into<Vec<u8>>) {
     let keys = URL_SAFE_NO_PAD.decode(&link.split_once("#ask:").unwrap().1[..64]).unwrap();
-    let proof = expand(&hmac(b"flaskpaste ask 1", &[&keys[32..]]), "answer proof", b"");
+    let proof = expand(&hmac(ASK_SALT, &[&keys[32..]]), "answer proof", b"");
     let put = server.request("PUT", &format!("/{}/raw", id_of(link)));
     put.header("X-Answer-Proof", URL_SAFE_NO_PAD.encode(proof)).body(bytes).send().expect_status(201);
 }
