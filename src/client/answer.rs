@@ -34,7 +34,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     let ephemeral = KeyPair::random().map_err(failed)?;
     // Before anything is read: what was piped in cannot be read again.
     let (key, head) = ask.seal(&ephemeral).map_err(|_| {
-        Failure::new(Exit::Decryption, "the key in the link is one that lets anybody read the answer; nothing was sent")
+        Failure::usage("the key in the link is one that lets anybody read the answer; nothing was sent")
             .hint("whoever sent the link wants that, or was deceived: tell them")
     })?;
     let source = Source::open(with, session)?;
@@ -106,7 +106,7 @@ impl Sending<'_> {
         for pause in pauses() {
             let failure = match self.session.transport.send(call) {
                 Ok(answer) if answer.status == 201 => return Ok(()),
-                Ok(answer) if is_repeated && is_taken(&answer) => return Err(self.perhaps_ours()),
+                Ok(answer) if is_repeated && takes_none(&answer) => return Err(self.perhaps_ours()),
                 Ok(answer) => return Err(refusal(&answer)),
                 Err(failure) => failure,
             };
@@ -121,7 +121,7 @@ impl Sending<'_> {
         Err(already_answered())
     }
 
-    /// There is an answer, and ours was sent before without our hearing of it.
+    /// The ask has an answer, or it is read already, and ours was sent before without our hearing of it.
     fn perhaps_ours(&self) -> Failure {
         let size = look(self.target, self.located, self.session).ok().and_then(|facts| facts.size);
         if size.is_some_and(|size| size != self.length) {
@@ -129,14 +129,15 @@ impl Sending<'_> {
         }
         Failure::new(
             Exit::Network,
-            "the connection broke while the answer was sent, and there is one now: it may be this one, or somebody else's",
+            "the connection broke while the answer was sent, and now none is taken: there may be this one, or somebody else's",
         )
         .hint("ask who asked whether they got yours")
     }
 }
 
-fn is_taken(answer: &Answer) -> bool {
-    answer.code().as_deref() == Some("already_answered")
+/// Whether the ask takes no answer any more.
+fn takes_none(answer: &Answer) -> bool {
+    answer.is_not_found() || answer.code().as_deref() == Some("already_answered")
 }
 
 fn refusal(answer: &Answer) -> Failure {

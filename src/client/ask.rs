@@ -119,6 +119,9 @@ impl Made {
         let asked = Asked::new(entry, keys, token);
         asked.keep(session).map_err(|error| withdraw(&asked.entry, &error, session))?;
         warn_of_another_end(options, lifetime, session);
+        if let Some(host) = created.other_host.as_ref().filter(|_| options.form != Form::Id) {
+            session.ui.note(&format!("the link names another server: {host}"));
+        }
         let fragment = Zeroizing::new(format!("#{}", ask.fragment().as_str()));
         let link = Zeroizing::new([&created.link, fragment.as_str()].concat());
         let mut json = created.json;

@@ -179,14 +179,14 @@ fn files_and_folders_are_answered_with() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     fs::create_dir_all(other.home.join("vpn/keys")).unwrap();
-    other.file("vpn/keys/client.key", [7; 200_000]);
+    other.file("vpn/keys/client.key", vec![7; 200_000]);
     other.file("vpn/readme.txt", "hello");
     other.file("one.txt", "one");
     let asking = Asking::start(&asker, &["-O", "--force"]);
     other.run(&["answer", &asking.link, "vpn", "one.txt"]).succeeded();
     let (run, _) = asking.end();
     assert!(run.succeeded().stdout.is_empty());
-    assert_eq!(fs::read(asker.home.join("vpn/keys/client.key")).unwrap(), [7; 200_000]);
+    assert_eq!(fs::read(asker.home.join("vpn/keys/client.key")).unwrap(), vec![7; 200_000]);
     assert_eq!(fs::read_to_string(asker.home.join("one.txt")).unwrap(), "one");
     // Several are not printed, and wait.
     let link = ask(&asker, &[]);
@@ -429,7 +429,7 @@ fn an_answer_opens_with_the_asks_own_key_alone() {
     assert!(asker.run(&["get", &link]).failed(8).contains("it was not sealed for this ask"));
     // A link whose key lets anybody read is not answered.
     let link = ask(&asker, &[]);
-    let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(8);
+    let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(2);
     assert!(stderr.contains("lets anybody read the answer; nothing was sent"), "{stderr}");
     assert!(asker.run(&["get", &link]).failed(3).contains("not answered yet"));
 }
@@ -459,16 +459,19 @@ fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
     let (cut, taken) =
         (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
     let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
+    let gone = r#"{"error":"No.","code":"not_found"}"#;
     // The answer that is there may be ours; it is not, if it has another size; and where it is sent again, all is well.
     for (case, size, code, words) in [
-        ("the same size", 368, 7, "it may be this one, or somebody else's"),
+        ("the same size", 368, 7, "there may be this one, or somebody else's"),
         ("another size", 369, 1, "somebody has answered already"),
+        ("read already", 1, 7, "there may be this one, or somebody else's"),
         ("not taken", 0, 0, "the answer was taken"),
     ] {
         let (puts, cut) = (AtomicUsize::new(0), cut.clone());
         let is_sent = Arc::new(AtomicUsize::new(0));
         let server = Stub::new(move |line| match (line.starts_with("PUT"), is_sent.load(Ordering::Relaxed)) {
             (false, 0) => reply("200 OK", "", r#"{"id":"abcd1234","state":"asked","max_size":10000}"#),
+            (_, 1) if size == 1 => reply("404 Not Found", "", gone),
             (false, _) => {
                 let now = json!({ "id": "abcd1234", "state": "answered", "max_size": 10000, "size": size });
                 reply("200 OK", "", &now.to_string())
