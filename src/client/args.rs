@@ -276,11 +276,12 @@ fn sealed_content(given: &Given, files: &[OsString]) -> Result<Create, Failure> 
     let input = input(&rest, Format::Sealed)?;
     let password = given.password_beside(input == Input::Stdin, "the content")?;
     given.exclusive(&["name", "no-name"])?;
+    let name = paste_name(given, &input, Format::Sealed)?;
     Ok(Create {
         input,
         format: Format::Sealed,
         reads: None,
-        name: given.text("name")?,
+        name,
         with_names: !given.has("no-name"),
         expiry_seconds: None,
         password,

@@ -143,7 +143,7 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Ask,
         word: "ask",
         operands: "[LABEL]",
-        summary: "make a link for somebody who has a secret, and wait for it",
+        summary: "ask somebody for a secret by a link, and wait for it",
         examples: &[
             "fpaste ask 'staging database password'",
             "fpaste ask --no-wait -x 7d      the link alone; fpaste get ID reads the answer",

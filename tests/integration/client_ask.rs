@@ -2,17 +2,18 @@
 
 use crate::client_harness::{Client, Run, Running};
 use crate::client_network::{Stub, reply};
-use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
+use crate::harness::{Folder, Launcher, SOON, Server, unix_now, wait_until};
 use crate::sealed_format::{ASK_SALT, Secret, expand, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A person who has asked, and waits.
 struct Asking {
@@ -538,4 +539,77 @@ fn an_ask_that_cannot_be_kept_is_deleted_again() {
     assert!(stderr.contains("could not be kept") && stderr.contains("the ask was deleted again"), "{stderr}");
     let heads = server.heads();
     assert!(heads.contains("delete /abcd1234 ") && heads.contains("x-delete-token: t0ken"), "{heads}");
+}
+
+/// An answer of ours whose transfer breaks is taken up again behind what was verified, the head of the answer counted.
+#[test]
+fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
+    let made = json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "expires_at": unix_now() + 600 });
+    let (upload, ranges) = <(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<String>>>)>::default();
+    let (kept, asked) = (Arc::clone(&upload), Arc::clone(&ranges));
+    let url = serve_with_bodies(move |head, body| {
+        let upload = &mut *kept.lock().unwrap();
+        let lower = head.to_ascii_lowercase();
+        let range = lower.lines().find_map(|line| line.strip_prefix("range: bytes=")?.strip_suffix('-'));
+        let state = if upload.is_empty() { "asked" } else { "answered" };
+        let close = "Connection: close\r\n";
+        match head.lines().next().unwrap() {
+            line if line.starts_with("POST /ask ") => reply("201 Created", close, &made.to_string()),
+            line if line.contains("/lease") => {
+                let lease = json!({ "lease": "ab".repeat(16), "expires_at": unix_now() + 600, "reads_left": 0 });
+                reply("201 Created", close, &lease.to_string())
+            }
+            line if line.starts_with("PUT") => {
+                *upload = body;
+                reply("201 Created", close, "{}")
+            }
+            line if line.starts_with("GET /abcd1234/raw") => {
+                asked.lock().unwrap().push(range.unwrap_or("all").to_owned());
+                let all = upload.len();
+                let from: usize = range.map_or(0, |range| range.parse().unwrap());
+                // What is sent breaks off in the second chunk, the first time.
+                let end = if from == 0 { 100_000 } else { all };
+                let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+                let part = format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
+                let head = format!("HTTP/1.1 {status}\r\n{part}{close}Content-Length: {}\r\n\r\n", all - from);
+                [head.as_bytes(), &upload[from..end]].concat()
+            }
+            line if line.contains("/challenge") => reply("200 OK", close, r#"{"enabled":false}"#),
+            line if line.starts_with("DELETE") => reply("200 OK", close, "{}"),
+            _ => {
+                let now = json!({ "id": "abcd1234", "state": state, "max_size": 1_000_000 });
+                reply("200 OK", close, &now.to_string())
+            }
+        }
+    });
+    let client = Client::with_url(&url);
+    let link = ask(&client, &[]);
+    let content: Vec<u8> = (0..300_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    client.pipe(&content, &["answer", &link]).succeeded();
+    assert!(client.run(&["get", &link]).succeeded().stdout == content);
+    // Behind the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
+    assert_eq!(*ranges.lock().unwrap(), ["all", "65648"]);
+}
+
+/// A server of one request a connection, which answers as a function of its head and its body.
+fn serve_with_bodies(answer: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && socket.read(&mut byte).is_ok_and(|read| read > 0) {
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8(head).unwrap();
+            let lower = head.to_ascii_lowercase();
+            let length =
+                lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+            let mut body = vec![0; length];
+            if socket.read_exact(&mut body).is_ok() {
+                let _ = socket.write_all(&answer(&head, body));
+            }
+        }
+    });
+    url
 }
