@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::clock::UnixSeconds;
 use crate::error::ApiError;
 use crate::http::{Method, Reply, Request};
+use crate::language;
 use crate::log::{Entry, Log};
 use crate::operator_log;
 use crate::owner::Owner;
@@ -93,7 +94,7 @@ impl Responder {
         if !request.accepts_html() {
             return reply;
         }
-        self.app.pages().page(reply, &admission::base_url(config, request))
+        self.app.pages().page(reply, &admission::base_url(config, request), language::of(request))
     }
 
     /// The reply that tells a refusal; it is counted.

@@ -8,6 +8,8 @@ mod authority;
 mod peer;
 mod range;
 
+pub use accept::parse_weight;
+
 pub use authority::is_authority;
 pub use peer::Peer;
 pub use range::{Span, parse_range};

@@ -14,7 +14,7 @@
 //! keeps the rules of pastes and seals them; below it are two engines, the only ones that know SQL: `store::sqlite`, one
 //! writer that commits for many, readers that do not write, housekeeping that purges and erases; and, with the feature
 //! "postgres", `store::postgres`, which any number of servers share. `web` dresses the answers of two
-//! routes as pages for browsers; what runs there is in src/web/.
+//! routes as pages for browsers, in the words of `words`, whose language `language` chooses; what runs there is in src/web/.
 //!
 //! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
 //! into settings, and one module a command does it, through `client::transport`, which alone speaks HTTP and decides
@@ -47,6 +47,8 @@ pub mod filename;
 pub mod handlers;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod language;
 #[cfg(feature = "server")]
 pub mod log;
 #[cfg(feature = "server")]
@@ -82,3 +84,5 @@ pub mod text;
 pub mod user;
 #[cfg(feature = "server")]
 pub mod web;
+#[cfg(feature = "server")]
+pub mod words;

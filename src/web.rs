@@ -6,6 +6,8 @@
 
 use crate::crypto;
 use crate::http::{Body, Policy, Reply};
+use crate::language::{LANGUAGES, Language};
+use crate::words::Words;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("icon.svg", PICTURE, include_str!("web/icon.svg")),
     ("icon-dark.svg", PICTURE, include_str!("web/icon-dark.svg")),
     ("style.css", "text/css; charset=utf-8", include_str!("web/style.css")),
+    ("language.js", SCRIPT, include_str!("web/language.js")),
+    ("words.js", SCRIPT, include_str!("web/words.js")),
     ("page.js", SCRIPT, include_str!("web/page.js")),
     ("api.js", SCRIPT, include_str!("web/api.js")),
     ("keys.js", SCRIPT, include_str!("web/keys.js")),
@@ -37,13 +41,15 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("qr.js", SCRIPT, include_str!("web/qr.js")),
     ("solver.js", SCRIPT, include_str!("web/solver.js")),
     ("solve.js", SCRIPT, include_str!("web/solve.js")),
+    ("choice.js", SCRIPT, include_str!("web/choice.js")),
+    ("link.js", SCRIPT, include_str!("web/link.js")),
     ("create.js", SCRIPT, include_str!("web/create.js")),
     ("paste.js", SCRIPT, include_str!("web/paste.js")),
 ];
 
 /// What the footer has where the operator named a contact, and on the page of a paste.
 const CONTACT: &str = " · <a href=\"{{contact}}\">{{address}}</a>";
-const REPORT: &str = " · <a href=\"{{report}}\">Report this paste</a>";
+const REPORT: &str = " · <a href=\"{{report}}\">{{w.page.report}}</a>";
 
 /// The page of what is not there, which becomes that of the paste in a tab that has leased its last read.
 const GONE: &str = concat!(
@@ -58,7 +64,7 @@ const DIGEST_DIGITS: usize = 16;
 
 /// A file of the pages as it is served.
 struct Asset {
-    /// Its name in src/web/, which the templates have.
+    /// Its name in src/web/, which the templates have; of words, the tag of their language.
     source: &'static str,
     /// Its name under `/static/`: that of its source, with a digest of its content before the extension.
     name: String,
@@ -73,25 +79,31 @@ pub struct Pages {
     /// Where reports go, as a URI; empty: nowhere.
     contact: String,
     assets: Vec<Asset>,
+    words: Vec<(&'static Language, Words)>,
 }
 
 impl Pages {
     /// The pages of a server whose routes live under a prefix, and whose operator is told of what is wrong at a URI.
     pub fn new(prefix: &str, contact: &str) -> Self {
         let mut assets: Vec<Asset> = Vec::new();
-        for (source, kind, text) in SOURCES {
+        let sources = SOURCES.iter().map(|(source, kind, text)| (*source, *kind, (*text).to_owned()));
+        let words = LANGUAGES
+            .iter()
+            .map(|language| (language.tag, SCRIPT, format!("export default {};\n", language.words.trim_end())));
+        for (source, kind, text) in sources.chain(words) {
             // Whoever imports a file names its content, too: a change reaches the names of all that use it.
             let naming = |text: String, named: &Asset| {
                 text.replace(&format!("\"./{}\"", named.source), &format!("\"./{}\"", named.name))
             };
-            let text = assets.iter().fold((*text).to_owned(), naming);
-            let (stem, extension) = source.split_once('.').unwrap_or((source, ""));
+            let text = assets.iter().fold(text, naming);
+            let (stem, extension) = source.split_once('.').unwrap_or((source, "js"));
             let digest = crypto::hex(&crypto::sha256(text.as_bytes()));
             let digest = digest.get(..DIGEST_DIGITS).unwrap_or_default();
             let name = format!("{stem}.{digest}.{extension}");
             assets.push(Asset { source, name, kind, content: text.into_bytes().into() });
         }
-        Self { prefix: prefix.to_owned(), contact: contact.to_owned(), assets }
+        let words = LANGUAGES.iter().map(|language| (language, Words::of(language))).collect();
+        Self { prefix: prefix.to_owned(), contact: contact.to_owned(), assets, words }
     }
 
     /// A file of the pages, which never changes under its name.
@@ -101,53 +113,67 @@ impl Pages {
         Some(reply.with("Content-Type", asset.kind))
     }
 
-    /// An answer in JSON as a page, with the same status and headers; `url` is the address of the server as the visitor
-    /// knows it.
-    pub fn page(&self, answer: Reply, url: &str) -> Reply {
+    /// An answer in JSON as a page in a language, with the same status and headers; `url` is the address of the server as
+    /// the visitor knows it.
+    pub fn page(&self, answer: Reply, url: &str, language: &Language) -> Reply {
         let Body::Bytes(json) = &answer.body else { return answer };
         let fields: Value = serde_json::from_slice(json).unwrap_or_default();
         let json = String::from_utf8_lossy(json);
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        let words = self.words.iter().find(|(known, _)| *known == language).map(|(_, words)| words);
+        let word = |key: &str| words.and_then(|words| words.get(key)).unwrap_or_default();
+        let refusal = words.and_then(|words| words.refusal(text("code")));
+        let (error, hint) = refusal.unwrap_or_else(|| (text("error"), text("hint")));
         let (view, title, main) = match (answer.status, fields.get("id")) {
-            (404, _) => ("refusal", text("error").to_owned(), GONE),
-            (400.., _) => ("refusal", text("error").to_owned(), include_str!("web/refusal.html")),
-            (_, Some(_)) => ("paste", format!("Paste {}", text("id")), include_str!("web/paste.html")),
-            (_, None) => ("create", "New paste".to_owned(), include_str!("web/create.html")),
+            (404, _) => ("refusal", error.to_owned(), GONE),
+            (400.., _) => ("refusal", error.to_owned(), include_str!("web/refusal.html")),
+            (_, Some(_)) => {
+                ("paste", format!("{} {}", word("paste.heading"), text("id")), include_str!("web/paste.html"))
+            }
+            (_, None) => ("create", word("page.new").to_owned(), include_str!("web/create.html")),
         };
         let curl = curl(&fields, url);
         let report = report(&self.contact, text("id"));
-        let values = [
-            ("version", env!("CARGO_PKG_VERSION")),
-            ("contact", self.contact.as_str()),
-            ("address", self.contact.trim_start_matches("mailto:")),
-            ("report", &report),
-            ("prefix", self.prefix.as_str()),
-            ("url", url),
-            ("view", view),
-            ("title", &title),
-            ("answer", &json),
-            ("id", text("id")),
-            ("curl", &curl),
-            ("error", text("error")),
-            ("hint", text("hint")),
-            ("request_id", text("request_id")),
-        ];
         let addresses: Vec<(&str, String)> =
             self.assets.iter().map(|asset| (asset.source, format!("{}/static/{}", self.prefix, asset.name))).collect();
-        let addresses = addresses.iter().map(|(source, address)| (*source, address.as_str()));
-        let values: Vec<(&str, &str)> = values.into_iter().chain(addresses).collect();
-        let frame = include_str!("web/frame.html");
-        let (before, rest) = frame.split_once("{{main}}").unwrap_or((frame, ""));
-        let (between, after) = rest.split_once("{{footer}}").unwrap_or((rest, ""));
-        let contact = if self.contact.is_empty() { "" } else { CONTACT };
-        let report = if self.contact.is_empty() || view != "paste" { "" } else { REPORT };
+        let address = |source: &str| addresses.iter().find(|(known, _)| *known == source).map(|(_, at)| at.as_str());
+        let value = |name: &str| match name {
+            "version" => env!("CARGO_PKG_VERSION"),
+            "contact" => &self.contact,
+            "address" => self.contact.trim_start_matches("mailto:"),
+            "report" => &report,
+            "prefix" => &self.prefix,
+            "url" => url,
+            "language" => language.tag,
+            "words" => address(language.tag).unwrap_or_default(),
+            "view" => view,
+            "title" => &title,
+            "answer" => &json,
+            "id" | "request_id" => text(name),
+            "curl" => &curl,
+            "error" => error,
+            "hint" => hint,
+            name => name.strip_prefix("w.").map(word).or_else(|| address(name)).unwrap_or_default(),
+        };
         let mut page = String::new();
-        for template in [before, main, between, contact, report, after] {
-            fill(&mut page, template, &values);
-        }
+        fill(&mut page, &self.template(view, main, language), value);
         let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
         reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
         reply
+    }
+
+    /// The whole template of a page, from its part of it.
+    fn template(&self, view: &str, main: &str, language: &Language) -> String {
+        let contact = if self.contact.is_empty() { "" } else { CONTACT };
+        let report = if self.contact.is_empty() || view != "paste" { "" } else { REPORT };
+        let option = |Language { tag, name, .. }: &Language| {
+            let selected = if *tag == language.tag { " selected" } else { "" };
+            format!("<option value=\"{tag}\" lang=\"{tag}\"{selected}>{name}</option>")
+        };
+        include_str!("web/frame.html")
+            .replace("{{languages}}", &LANGUAGES.iter().map(option).collect::<String>())
+            .replace("{{main}}", main)
+            .replace("{{footer}}", &format!("{contact}{report}"))
     }
 }
 
@@ -182,13 +208,12 @@ fn curl(fields: &Value, url: &str) -> String {
 }
 
 /// Writes a template with each `{{name}}` replaced by its value, escaped. In one pass: what a value holds is text.
-fn fill(page: &mut String, template: &str, values: &[(&str, &str)]) {
+fn fill<'a>(page: &mut String, template: &str, value: impl Fn(&str) -> &'a str) {
     let mut pieces = template.split("{{");
     page.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let (name, rest) = piece.split_once("}}").unwrap_or(("", piece));
-        let value = values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
-        for c in value.chars() {
+        for c in value(name).chars() {
             match c {
                 '&' => page.push_str("&amp;"),
                 '<' => page.push_str("&lt;"),
@@ -210,12 +235,16 @@ mod tests {
     #[test]
     fn values_are_text_whatever_they_hold() {
         let mut page = String::new();
-        fill(&mut page, "<p title=\"{{a}}\">{{b}} }} {{c}}", &[("a", "\"'<>&"), ("b", "{{a}}")]);
+        fill(&mut page, "<p title=\"{{a}}\">{{b}} }} {{c}}", |name| match name {
+            "a" => "\"'<>&",
+            "b" => "{{a}}",
+            _ => "",
+        });
         assert_eq!(page, "<p title=\"&quot;&#39;&lt;&gt;&amp;\">{{a}} }} ");
     }
 
     fn body(pages: &Pages, reply: Reply) -> String {
-        match pages.page(reply, "http://host/p").body {
+        match pages.page(reply, "http://host/p", &LANGUAGES[0]).body {
             Body::Bytes(bytes) => String::from_utf8(bytes).unwrap(),
             _ => panic!("a page is made for its reply"),
         }

@@ -61,7 +61,7 @@ struct Accepted {
 }
 
 /// A weight, in thousandths: 0 to 1 with at most three digits behind the point (RFC 9110 section 12.4.2).
-fn parse_weight(text: &str) -> Option<u16> {
+pub fn parse_weight(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_weight = matches!(whole, "0" | "1") && fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
     let thousandths = format!("{whole}{fraction:0<3}").parse().ok().filter(|_| is_weight);

@@ -584,8 +584,10 @@ fn exactly_one_of_many_answers_an_ask_and_is_read_once() {
             let row = engine.find(&name(&text)).unwrap().unwrap();
             assert_eq!((row.key, row.meta.size, row.meta.reads_left), (key, size as u64, Some(1)));
             assert_eq!((row.meta.answer_proof, row.sealed_key[0] as usize), (Some([2; 32]), winner));
-            let content = engine.take(key, size as u64, &std::env::temp_dir(), unix_now()).unwrap().unwrap();
             let pieces = size.div_ceil(crate::at_rest::PIECE_BYTES) as u64;
+            // As a lease reads it, and as a read does.
+            assert!((0..pieces).all(|number| !engine.piece(row.pieces, number).unwrap().is_empty()));
+            let content = engine.take(key, size as u64, &std::env::temp_dir(), unix_now()).unwrap().unwrap();
             assert!((0..pieces).all(|number| !content.piece(number).unwrap().is_empty()));
             assert!(content.piece(pieces).unwrap().is_empty(), "the others left nothing");
             assert_eq!(engine.answer(key, replacement("b", size)).unwrap(), Answered::Gone);

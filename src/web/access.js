@@ -4,6 +4,7 @@
 // server has said that it is none.
 
 import { $, answer, say, show } from "./page.js";
+import { t } from "./words.js";
 
 const PLACE = "flaskpaste-token";
 /** What was entered last, for as long as this page is open. */
@@ -37,7 +38,7 @@ export function bearer() {
   if (!isNeeded) return {};
   if (!entered()) {
     $("token").focus();
-    throw new Error("Enter your token first: only those who have one may create pastes here.");
+    throw new Error(t("create.token.missing"));
   }
   last = entered();
   keep($("keep-token").checked ? last : "");
@@ -57,7 +58,5 @@ export function offer() {
   show("token-row", isNeeded);
   $("token").value = isNeeded ? last || kept() : "";
   $("keep-token").checked = isNeeded && kept() !== "";
-  say("closed", answer.create === "certificate" && !answer.authenticated
-    ? "Only those who connect with a client certificate may create pastes here. Ask the operator of this server."
-    : "");
+  say("closed", answer.create === "certificate" && !answer.authenticated ? t("create.certificate") : "");
 }

@@ -5,27 +5,23 @@
 // open no login dialog.
 
 import { prefix } from "./page.js";
+import { fromNow, refusal as known, sentences, t } from "./words.js";
 
 const OURS = { Accept: "application/json", "X-Requested-With": "flaskpaste" };
 
-/** A refusal: `message` is a sentence for people, `code` and `status` are the server's. */
+/** A refusal: `message` is for people, in their language or else the server's; `code` and `status` are the server's. */
 export class Refused extends Error {
   constructor(status, answer, retryAfter) {
-    const sentences = answer.error ? [answer.error, answer.hint] : [`The server answered ${status}. Try again later.`];
-    if (retryAfter) sentences.push(`Try again in ${retryAfter} seconds.`);
-    super(sentences.join(" "));
+    const said = answer.error ? known(answer.code) ?? [answer.error, answer.hint] : [t("api.answered", { status })];
+    super(sentences(...said, retryAfter > 0 && t("api.retry", { when: fromNow(retryAfter) })));
     this.status = status;
     this.code = answer.code;
   }
 }
 
-const unreachable = () =>
-  new Refused(0, { error: "The server cannot be reached.", hint: "Look at your connection and try again." });
+const unreachable = () => new Refused(0, { error: t("api.unreachable") });
 
-const loggedOut = () => new Refused(401, {
-  error: "The login in front of this server has ended.",
-  hint: "Open the server in another tab, log in there, and try again here.",
-});
+const loggedOut = () => new Refused(401, { error: t("api.login") });
 
 /** An answer that is no good one, from its status, JSON and headers. */
 function refusal(status, answer, header) {

@@ -4,27 +4,22 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, duration, ending, guard, isStarted, moment, on, prefix, reveals, say, secureAddress, show,
-  showProgress, size, tell, twice,
+  $, answer, copy, ending, guard, isStarted, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
-import { cleaned } from "./content.js";
-import { encode as encodeQr } from "./qr.js";
-import { solve } from "./solve.js";
 import * as access from "./access.js";
+import * as choice from "./choice.js";
 import * as keys from "./keys.js";
-import { withMarks } from "./lines.js";
-import * as manifest from "./manifest.js";
-import { padded, roomIn, seal } from "./sealed.js";
+import * as links from "./link.js";
+import { seal } from "./sealed.js";
 import * as receipts from "./receipts.js";
+import { prove } from "./solve.js";
 import * as tokens from "./tokens.js";
+import { duration, moment, plural, sentences, size, t } from "./words.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 /** Letters of a generated password: none is taken for another, and there are 32, of which five bits choose. */
 const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";
-/** So many of the files that were chosen are named. */
-const LISTED = 8;
-const { limits, pow } = answer;
+const { limits } = answer;
 const most = () => (answer.authenticated || access.hasToken() ? limits.max_auth : limits.max_anon);
 const title = document.title;
 /** What the Cancel button ends; null while nothing is being sent. */
@@ -36,147 +31,38 @@ let isLinkKept = false;
 /** Whether somebody has the password: they wrote it, or it was copied or looked at beside the link. */
 let isSecretKept = true;
 
-/** What was dropped with a folder in it, which a field cannot hold; null where the field has what was chosen. */
-let dropped = null;
-/** What is chosen: `{ name, blob }` each. */
-const chosen = () => dropped ?? Array.from($("file").files, (blob) => ({ name: blob.name, blob }));
-/** Whether what is chosen is one picture. */
-const isPicture = (files) => files.length === 1 && files[0].blob.type.startsWith("image/");
 const isEncrypted = () => $("encrypt").checked;
 
 function offerExpiries() {
   const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
-  const choices = [...common, limits.max_expiry].map((seconds) => new Option(`after ${duration(seconds)}`, seconds));
-  $("expiry").append(new Option(`${duration(limits.expiry)} after the last read`, ""), ...choices);
-}
-
-/** Shows what will be sent: the text, or the files and a preview of one picture. */
-function showChoice() {
-  const files = chosen();
-  const url = $("picture").src;
-  if (url) URL.revokeObjectURL(url);
-  $("picture").removeAttribute("src");
-  show("remove", files.length > 0);
-  show("preview", isPicture(files));
-  if (isPicture(files)) $("picture").src = URL.createObjectURL(files[0].blob);
-  const listed = files.slice(0, LISTED).flatMap(({ name, blob }) => [", ", ...withMarks(name), ` (${size(blob.size)})`]);
-  if (files.length > LISTED) listed.push(`, ${files.length - LISTED} more`);
-  $("chosen").replaceChildren(...listed.slice(1));
-  show("chosen", files.length > 0);
-  showOptions();
-  say("problem", "");
-}
-
-/** Takes what was dropped or pasted, where there is room for it. */
-function take({ files, items }) {
-  if (sending) return;
-  if (current && isAtRisk()) return say("gone", `Copy the ${missing()} first: nobody can find it again.`);
-  if (current) startAgain();
-  // They are gone once this function has returned.
-  const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (entries.some((entry) => entry.isDirectory)) return takeFolders(entries);
-  const all = new DataTransfer();
-  for (const file of files) all.items.add(file);
-  dropped = null;
-  $("file").files = all.files;
-  showChoice();
-}
-
-async function takeFolders(entries) {
-  try {
-    const found = (await Promise.all(entries.map(filesBelow))).flat();
-    $("file").value = "";
-    dropped = found;
-    showChoice();
-    if (found.length === 0) removeFiles();
-  } catch {
-    say("problem", "The folder cannot be read. Put it into an archive, or drop its files.");
-  }
-}
-
-/** The files of a folder, or the file itself, under names that begin with its own. */
-async function filesBelow(entry) {
-  if (entry.isFile) {
-    const blob = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
-    return [{ name: entry.fullPath.slice(1), blob }];
-  }
-  let [reader, found] = [entry.createReader(), []];
-  for (;;) {
-    // It gives a hundred at a time.
-    const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
-    if (some.length === 0) return found;
-    for (const one of some) found = found.concat(await filesBelow(one));
-  }
-}
-
-function removeFiles() {
-  dropped = null;
-  $("file").value = "";
-  showChoice();
-  $("text").focus();
+  const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
+  const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
+  $("expiry").append(sliding, ...[...common, limits.max_expiry].map(choice));
 }
 
 /** An expiry may come out so many seconds later than it was asked for. */
 const LATE_SECONDS = 60;
-const DROPPED = "It, or a proxy before it, drops the headers that begin with X-: use another server, or have the proxy let them pass.";
-
-const UNREADABLE = "cannot be read. Has it been moved or changed? Choose it again.";
-
-/** What is sent, if there is any and all of it can be read: `{ name, type, blob }` each. */
-async function parts() {
-  const files = chosen();
-  if (files.length === 0) {
-    if (!$("text").value) throw new Error("Write something first, or choose a file.");
-    return [{ type: "text/plain; charset=utf-8", blob: new Blob([$("text").value]) }];
-  }
-  for (const { name, blob } of files) {
-    // A byte tells what would fail later, after a proof of work.
-    await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${cleaned(name)} ${UNREADABLE}`); });
-  }
-  const isNamed = files.length > 1 || !$("nameless").checked;
-  return files.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
-}
-
-/** Refuses before anything is sent what the server, or a reader, would refuse. */
-function check(parts) {
-  const names = parts.map(({ name }) => name).filter((name) => name !== undefined);
-  const length = parts.reduce((sum, { blob }) => sum + blob.size, 0);
-  if (length === 0) throw new Error(parts.length > 1 ? "The files are empty." : "The file is empty.");
-  if (!isEncrypted()) {
-    if (parts.length > 1) throw new Error("Without encryption a paste holds one file. Encrypt it, or choose one.");
-    return expectRoom(length, most());
-  }
-  const bad = manifest.badName(names);
-  if (bad) throw new Error(`The name ${cleaned(bad.name)} ${bad.fault}. Rename the file, or choose without it.`);
-  const bytes = manifestOf(parts);
-  const refusal = manifest.refusal(parts, bytes);
-  if (refusal) throw new Error(refusal);
-  expectRoom(length, roomIn(most()) - 4 - bytes.length);
-}
-
-function expectRoom(length, room) {
-  if (length > room) throw new Error(`This is ${size(length)}; the server takes ${size(Math.max(0, room))} at most.`);
-}
 
 const wishedReads = () => ($("burn").checked ? 1 : Number($("reads").value) || undefined);
 
-/** The manifest of what is sent, with what the server is asked for, so that a reader sees whether it complies. */
-const manifestOf = (parts) => manifest.write({
-  files: parts.map(({ name, type, blob }) => ({ name, type, size: blob.size })),
+/** What the server is asked for beside keeping the paste. */
+const wishes = () => ({
   reads: wishedReads(),
   expires_at: $("expiry").value ? Math.floor(Date.now() / 1000) + Number($("expiry").value) : undefined,
 });
+
+/** Refuses before anything is sent what the server, or a reader, would refuse. */
+function check(parts) {
+  if (isEncrypted()) return choice.pack(parts, wishes(), most());
+  if (parts.length > 1) throw new Error(t("create.alone"));
+  choice.expectRoom(choice.length(parts), most());
+}
 
 /** The body of a paste, and the headers and the fragment that go with it. */
 async function sealed(parts) {
   const key = keys.random(32);
   const secrets = await keys.derive(key, $("password").value);
-  const bytes = manifestOf(parts);
-  const length = parts.reduce((sum, { blob }) => sum + blob.size, 4 + bytes.length);
-  // Never past a limit that it keeps without.
-  const padding = Math.max(0, Math.min(padded(length), roomIn(most())) - length);
-  const plain = manifest.pack(bytes, parts.map(({ blob }) => blob), padding);
-  return { body: await seal(secrets.root, plain), fields: await keys.gate(secrets), fragment: keys.encode(key) };
+  return { body: await seal(secrets.root, choice.pack(parts, wishes(), most())), fields: await keys.gate(secrets), fragment: keys.encode(key) };
 }
 
 /** The same of one that the server can read. */
@@ -193,43 +79,32 @@ function headers() {
   return fields;
 }
 
-/** The headers of a solved challenge, where the server asks for one. */
-async function prove(signal) {
-  const challenge = await (await request("GET", "/challenge", { signal })).json();
-  if (!challenge.enabled) return {};
-  const expected = 2 ** challenge.difficulty;
-  tell("Doing the proof of work the server asks for…");
-  const solution = await solve(challenge, (tried) => showProgress(1 - Math.exp(-tried / expected)), signal);
-  showProgress(0);
-  return { "X-PoW-Token": challenge.token, "X-PoW-Solution": solution };
-}
-
 async function create(signal) {
-  const all = await parts();
+  const all = await choice.parts($("nameless").checked);
   check(all);
   const token = access.bearer();
-  const proof = pow.required ? await prove(signal) : {};
-  tell(isEncrypted() ? "Encrypting…" : "");
+  const proof = await prove(signal);
+  tell(isEncrypted() ? t("create.encrypting") : "");
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
-  tell("Sending…");
+  tell(t("create.sending"));
   const created = await upload(body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
-  if (!created.id) throw new Error("The answer of the server cannot be read. Nobody has the link of what it may have made; try again.");
+  if (!created.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
   tokens.keep(created.id, created.delete_token, created.expires_at);
   const faults = undone(created);
-  if (faults.length > 0) throw new Error(`The server does not ${faults.join(", nor ")}. ${await withdraw(created)} ${DROPPED}`);
-  return { ...created, fragment, size: all.reduce((sum, { blob }) => sum + blob.size, 0) };
+  if (faults.length > 0) throw new Error(sentences(...faults, await withdraw(created), t("create.dropped")));
+  return { ...created, fragment, size: choice.length(all) };
 }
 
-/** What the server does not do of what it was asked for, each as the end of a sentence. */
+/** What the server does not do of what it was asked for, a sentence each. */
 function undone(created) {
   const { burn_after_read: burns, reads_left: left, created_at: made, expires_at: ends, sliding } = created;
   const [reads, seconds] = [wishedReads(), Number($("expiry").value)];
   const isAsked = isEncrypted() ? created.proof_required && created.password_proof : created.password_protected;
   const isLimited = reads === 1 && burns || left <= reads;
   return [
-    $("password").value && !isAsked && "ask for the password",
-    reads && !isLimited && "count how often the paste is read",
-    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && "end the paste when it should",
+    $("password").value && !isAsked && t("create.undone.password"),
+    reads && !isLimited && t("create.undone.reads"),
+    seconds && (sliding || !(ends - made <= seconds + LATE_SECONDS)) && t("create.undone.end"),
   ].filter(Boolean);
 }
 
@@ -238,9 +113,9 @@ async function withdraw({ id, delete_token: token }) {
   try {
     await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": token } });
     tokens.forget(id);
-    return "The paste was deleted again.";
+    return t("create.withdrawn");
   } catch {
-    return "The paste could not be deleted, but nobody has its link.";
+    return t("create.undeleted");
   }
 }
 
@@ -264,15 +139,15 @@ async function send() {
 }
 
 function sentence(error) {
-  if (error.code === "entropy_too_low") return "This server takes encrypted pastes only: switch the encryption on.";
-  if (error.code === "token_invalid") return "The server does not know this token, or it has expired. Check it, or ask the operator for a new one.";
-  if (error.code === "pow_expired") return "The proof of work took too long. Try again; fpaste in a shell is faster.";
+  if (error.code === "entropy_too_low") return t("create.entropy");
+  if (error.code === "token_invalid") return t("create.token.unknown");
+  if (error.code === "pow_expired") return t("create.slow");
   return error.message;
 }
 
 function setBusy(busy) {
   for (const field of $("create").elements) field.disabled = busy && field.id !== "cancel";
-  if (!busy) showOptions();
+  if (!busy) { choice.showUse(); showOptions(); }
   show("cancel", busy);
   showProgress(0);
   tell("");
@@ -280,13 +155,10 @@ function setBusy(busy) {
 
 /** What cannot be chosen, is not. */
 function showOptions() {
-  const files = chosen();
-  $("text").disabled = files.length > 0;
   $("encrypt").disabled = !keys.available;
   $("reads").disabled = $("burn").checked;
-  show("unsent", files.length > 0 && $("text").value);
   show("readable", keys.available && !isEncrypted());
-  show("nameless-row", files.length === 1 && isEncrypted());
+  show("nameless-row", choice.files().length === 1 && isEncrypted());
 }
 
 function showResult(created) {
@@ -294,24 +166,21 @@ function showResult(created) {
   $("secret").value = $("password").value;
   show("locked", $("password").value);
   // What was written beside a file that went instead stays.
-  const unsent = chosen().length > 0 ? $("text").value : "";
-  dropped = null;
+  const unsent = choice.files().length > 0 ? $("text").value : "";
+  choice.clear();
   $("create").reset();
   access.offer();
   hidePasswords();
   $("text").value = unsent;
   $("encrypt").checked = keys.available;
-  showChoice();
-  $("link").value = link;
+  choice.showChoice();
+  links.showLink(link);
   $("open").href = link;
-  $("about").textContent = created.fragment
-    ? "The key is behind the #: send all of the link. The server has never seen it, and nobody can find it again."
-    : "Not encrypted: the server can read this paste.";
+  $("about").textContent = t(created.fragment ? "create.sealed" : "create.plain");
   // The content stays encrypted, but anybody can fetch or burn it.
-  say("lacks", created.fragment && !created.proof_required
-    ? `The server hands this paste to who has its address alone. Without the key nobody can read it, but anybody can use up its readings. ${DROPPED}` : "");
+  const isOpen = created.fragment && !created.proof_required;
+  say("lacks", isOpen ? sentences(t("create.ungated"), t("create.dropped")) : "");
   $("facts").textContent = facts(created);
-  $("qr").replaceChildren(...drawQr(link));
   show("create", false);
   show("result", true);
   say("gone", "");
@@ -320,7 +189,7 @@ function showResult(created) {
   current = created;
   isLinkKept = false;
   receipts.follow(created, () => current === created);
-  setAddress(link, `Link of paste ${created.id} · flaskpaste`);
+  setAddress(link, `${t("create.title", { id: created.id })} · flaskpaste`);
 }
 
 /** Puts the link into the address bar: a page that is closed by mistake and opened again is that of the paste. */
@@ -333,9 +202,9 @@ function facts(created) {
   const end = ending(created, limits.expiry);
   if (!created.sliding) expireAt(created);
   const { burn_after_read: burns, reads_left: left } = created;
-  const ends = burns || left === 1 ? `Gone after the first reading. If nobody opens it, it ${end}.`
-    : left ? `Gone after ${left} readings. If they are not used up, it ${end}.` : `It ${end}.`;
-  return [`${size(created.size)}.`, ends, created.password_protected ? "Whoever opens it needs the password." : ""].join(" ");
+  const ends = burns || left === 1 ? t("create.ends.burn", { end })
+    : left ? plural("create.ends.reads", left, { end }) : t("create.ends", { end });
+  return sentences(t("create.size", { size: size(created.size) }), ends, created.password_protected && t("create.locked"));
 }
 
 /** Says so when the paste that is shown has expired. */
@@ -345,36 +214,14 @@ function expireAt(created) {
   if (left < 2 ** 31) setTimeout(() => {
     if (current !== created) return;
     isLinkKept = isSecretKept = true;
-    $("facts").textContent = `Expired on ${moment(created.expires_at)}: the link leads nowhere now.`;
+    $("facts").textContent = t("create.expired", { when: moment(created.expires_at) });
   }, left);
-}
-
-function drawQr(text) {
-  const code = encodeQr(text);
-  if (!code) return [];
-  const svg = document.createElementNS(SVG, "svg");
-  const path = document.createElementNS(SVG, "path");
-  const edge = code.length + 8;
-  svg.setAttribute("viewBox", `0 0 ${edge} ${edge}`);
-  svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", "QR code of the link");
-  const dark = code.flatMap((row, y) => row.map((isDark, x) => (isDark ? `M${x + 4} ${y + 4}h1v1h-1z` : "")));
-  path.setAttribute("d", dark.join(""));
-  svg.append(path);
-  return [svg];
-}
-
-function copyLink() {
-  const copied = copy($("link").value);
-  if (!copied) $("link").select();
-  isLinkKept ||= copied;
-  $("copied").textContent = copied ? "Copied." : "This browser does not let pages copy: press Ctrl+C.";
 }
 
 function copySecret() {
   const copied = copy($("secret").value);
   isSecretKept ||= copied;
-  $("copied").textContent = copied ? "The password is copied." : "This browser does not let pages copy: show it, and select it.";
+  $("copied").textContent = t(copied ? "create.copied.password" : "create.uncopied.password");
 }
 
 /** Opens the link here. It stands in the address bar already, where following it would change nothing. */
@@ -403,7 +250,7 @@ async function remove() {
     await request("DELETE", `/${current.id}`, { headers: { "X-Delete-Token": current.delete_token } });
     tokens.forget(current.id);
     startAgain();
-    tell("The paste is deleted; its link leads nowhere now.");
+    tell(t("page.deleted"));
   } catch (error) {
     say("gone", error.message);
   }
@@ -413,10 +260,9 @@ function startAgain() {
   current = null;
   isSecretKept = true;
   setAddress(`${prefix}/`, title);
-  for (const field of ["link", "secret"]) $(field).value = "";
+  links.forgetLink();
+  $("secret").value = "";
   $("open").removeAttribute("href");
-  $("copied").textContent = "";
-  $("qr").replaceChildren();
   show("result", false);
   show("create", true);
   tell("");
@@ -424,13 +270,24 @@ function startAgain() {
 }
 
 /** Whether something would be lost with this page. */
-const isAtRisk = () => Boolean(current ? missing() : sending || $("text").value || chosen().length);
+const isAtRisk = () => Boolean(current ? missing() : sending || !choice.isEmpty());
 
-/** What nobody has yet of the result. */
-const missing = () => (isLinkKept ? isSecretKept ? "" : "password" : "link");
+/** What to do about what nobody has yet of the result; "" for nothing. */
+const missing = () => (!isLinkKept ? t("create.first.link") : isSecretKept ? "" : t("create.first.password"));
 
 const revealPassword = reveals($("reveal"), $("password"));
 const revealSecret = reveals($("reveal-secret"), $("secret"));
+
+/** Whether there is room for what was dropped or pasted. */
+function accepts() {
+  if (sending) return false;
+  if (current && isAtRisk()) {
+    say("gone", missing());
+    return false;
+  }
+  if (current) startAgain();
+  return true;
+}
 
 function begin() {
   offerExpiries();
@@ -438,43 +295,20 @@ function begin() {
   $("encrypt").checked = keys.available;
   $("https").href = secureAddress();
   show("insecure", !keys.available);
-  showChoice();
+  choice.listen(accepts, showOptions);
+  links.listen(() => { isLinkKept = true; });
   on("create", "submit", (event) => { event.preventDefault(); send(); });
-  on("text", "keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("create").requestSubmit();
-  });
-  on("file", "change", () => { dropped = null; showChoice(); });
-  on("remove", "click", removeFiles);
   for (const field of ["burn", "encrypt"]) on(field, "change", showOptions);
   on("cancel", "click", () => sending?.abort());
   on("generate", "click", generate);
-  on("copy", "click", copyLink);
   on("copy-secret", "click", copySecret);
   on("open", "click", follow);
-  on("link", "copy", () => { isLinkKept = true; });
   on("password", "input", () => { isSecretKept = true; });
   for (const [field, event] of [["password", "copy"], ["secret", "copy"], ["reveal-secret", "click"]]) {
     on(field, event, () => { isSecretKept = true; });
   }
-  on("link", "focus", () => $("link").select());
-  twice($("again"), "Go on without copying?", startAgain, isAtRisk);
-  twice($("delete"), "Delete for everybody?", remove);
-  const invite = (invited) => document.body.classList.toggle("invited", invited);
-  addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    invite(true);
-  });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) invite(false); });
-  addEventListener("drop", (event) => {
-    invite(false);
-    if (event.dataTransfer.files.length === 0) return;
-    event.preventDefault();
-    take(event.dataTransfer);
-  });
-  addEventListener("paste", ({ clipboardData }) => {
-    if (clipboardData.files.length > 0 && !clipboardData.types.includes("text/plain")) take(clipboardData);
-  });
+  twice($("again"), t("create.again.sure"), startAgain, isAtRisk);
+  twice($("delete"), t("page.delete.sure"), remove);
 }
 
 begin();

@@ -3,9 +3,10 @@
 // Invariant: names and types are what the sender says, and are shown as text in which nothing is hidden. A download has a
 // type that no browser runs, and a name without a folder; must never let a name into an archive that leads out of it.
 
-import { make, size } from "./page.js";
+import { make } from "./page.js";
 import { cleaned } from "./content.js";
 import { withMarks } from "./lines.js";
+import { size, t } from "./words.js";
 import { fits, zip } from "./zip.js";
 
 /** So many letters of a name or a type are shown. */
@@ -58,10 +59,10 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-function button(word, file, action) {
+function button(word, name, action) {
   const made = make("button", word);
   made.type = "button";
-  made.setAttribute("aria-label", `${word} ${short(file.name)}`);
+  made.setAttribute("aria-label", name);
   made.addEventListener("click", action);
   return made;
 }
@@ -73,8 +74,10 @@ export function list(place, files, view, saved) {
     const words = make("span");
     words.append(...describe(file), `, ${size(file.size)}`);
     const download = () => { save(file.blob, savedName(file.name)); saved(file); };
+    const name = short(file.name);
     const buttons = make("div");
-    buttons.append(button("Show", file, () => view(file)), " ", button("Download", file, download));
+    buttons.append(button(t("page.show"), t("paste.show.file", { name }), () => view(file)), " ",
+      button(t("paste.download"), t("paste.download.file", { name }), download));
     item.append(words, buttons);
     return item;
   }));

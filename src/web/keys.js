@@ -20,10 +20,10 @@ export const encode = (bytes) =>
 export const decode = (text) =>
   Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 
-/** What keeps a text from being a key, 32 bytes in base64url without padding, as the end of a sentence; "" for one. */
+/** What keeps a text from being a key, 32 bytes in base64url without padding, as a key of words; "" for one. */
 export function fault(text) {
-  if (!/^[\w-]{43}$/.test(text)) return "it is not 43 letters, digits, - and _";
-  return encode(decode(text)) === text ? "" : "one character of it is wrong";
+  if (!/^[\w-]{43}$/.test(text)) return "page.key.form";
+  return encode(decode(text)) === text ? "" : "page.key.letter";
 }
 
 const utf8 = (text) => new TextEncoder().encode(text);

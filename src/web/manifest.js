@@ -4,7 +4,7 @@
 // could lead out of the folder it is saved in.
 
 const MAX_BYTES = 1 << 20;
-const MAX_FILES = 10000;
+export const MAX_FILES = 10000;
 const MAX_PART_BYTES = 255;
 const MAX_NAME_BYTES = 1024;
 
@@ -13,16 +13,16 @@ const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\ud
 
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** What a sealed paste forbids about a name, as the end of a sentence; "" for a good one. */
+/** What a sealed paste forbids about a name, as a key of words; "" for a good one. */
 function fault(name) {
   const parts = name.split("/");
-  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "has control characters";
-  if (LONE.test(name)) return "is no valid Unicode";
-  if (name.includes("\\")) return "has a backslash";
-  if (/^[a-z]:/i.test(name)) return "begins with a drive letter";
-  if (parts.some((part) => ["", ".", ".."].includes(part))) return "is no name below a folder";
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "create.name.control";
+  if (LONE.test(name)) return "create.name.unicode";
+  if (name.includes("\\")) return "create.name.backslash";
+  if (/^[a-z]:/i.test(name)) return "create.name.drive";
+  if (parts.some((part) => ["", ".", ".."].includes(part))) return "create.name.folder";
   const isLong = byteLength(name) > MAX_NAME_BYTES || parts.some((part) => byteLength(part) > MAX_PART_BYTES);
-  return isLong ? "is too long" : "";
+  return isLong ? "create.name.long" : "";
 }
 
 /** The first name that no sealed paste may have beside the others, and why: `{ name, fault }`; null for good ones. */
@@ -32,22 +32,19 @@ export function badName(names) {
   const taken = new Map();
   for (const name of names) {
     const lower = name.toLowerCase();
-    if (taken.has(lower)) return { name, fault: "is there twice" };
+    if (taken.has(lower)) return { name, fault: "create.name.twice" };
     taken.set(lower, name);
   }
   for (const [lower, name] of taken) {
     for (let at = lower.indexOf("/"); at >= 0; at = lower.indexOf("/", at + 1)) {
-      if (taken.has(lower.slice(0, at))) return { name, fault: "lies in a folder that is a file" };
+      if (taken.has(lower.slice(0, at))) return { name, fault: "create.name.file" };
     }
   }
   return null;
 }
 
-/** Why so many files or such a manifest cannot be sent; "" where they can. */
-export function refusal(files, bytes) {
-  return files.length > MAX_FILES || bytes.length > MAX_BYTES
-    ? `A paste holds ${MAX_FILES} files at most, and their names 1 MiB: put them into an archive.` : "";
-}
+/** Whether so many files and such a manifest fit into a paste. */
+export const fits = (files, bytes) => files.length <= MAX_FILES && bytes.length <= MAX_BYTES;
 
 /** The manifest as bytes. Fields that are undefined are left out. */
 export const write = (manifest) => new TextEncoder().encode(JSON.stringify(manifest));

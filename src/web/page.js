@@ -1,7 +1,9 @@
-// What both pages are made with: the server's answer, elements, copying, dates and sizes, and what is asked before
-// something goes that cannot be had again.
+// What both pages are made with: the server's answer, elements, copying, and what is asked before something goes that
+// cannot be had again.
 //
 // Invariant: content reaches the page as text nodes and properties, never as markup.
+
+import { duration, moment, t } from "./words.js";
 
 export const answer = JSON.parse(document.body.dataset.answer);
 export const prefix = document.body.dataset.prefix;
@@ -51,26 +53,6 @@ export function copy(text) {
   return copied;
 }
 
-/** A number of bytes, for people. */
-export function size(bytes) {
-  if (bytes < 1024) return bytes === 1 ? "1 byte" : `${bytes} bytes`;
-  return bytes < 1048576 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
-}
-
-/** A number of seconds, for people, in the largest unit that is not off by more than a twentieth. */
-export function duration(seconds) {
-  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-  const fits = ([, length]) => Math.abs(Math.round(seconds / length) * length - seconds) <= seconds / 20;
-  const [unit, length] = units.find(fits) ?? units[3];
-  const count = Math.round(seconds / length);
-  return `${count} ${unit}${count === 1 ? "" : "s"}`;
-}
-
-/** A moment in unix seconds, for people. */
-export function moment(unix) {
-  return new Date(unix * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-}
-
 /** Makes a button ask once more before it does what cannot be taken back, where `isNeeded` says that it is that. */
 export function twice(button, question, action, isNeeded = () => true) {
   const name = button.textContent;
@@ -116,8 +98,8 @@ export function secureAddress() {
  * burns, that is a look at its page.
  */
 export function ending({ sliding, expires_at: expires, burn_after_read: burns }, period) {
-  if (!sliding) return `expires on ${moment(expires)}`;
-  return `expires ${duration(period)} after ${burns ? "its page was last opened" : "the last read"}`;
+  if (!sliding) return t("page.expires.on", { when: moment(expires) });
+  return t(burns ? "page.expires.opened" : "page.expires.read", { time: duration(period) });
 }
 
 /** Shows how much of something is done; nothing, while there is nothing to see of it yet. */

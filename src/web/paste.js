@@ -5,8 +5,7 @@
 // is no second time. Must never send the password of a sealed paste, nor show a part of one that is not whole.
 
 import {
-  $, answer, copy, duration, ending, guard, isStarted, moment, on, reveals, say, secureAddress, show, showProgress,
-  size, tell, twice,
+  $, answer, copy, ending, guard, isStarted, on, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { Broken, request } from "./api.js";
 import { deceives, recognise } from "./content.js";
@@ -18,6 +17,7 @@ import { OVERHEAD_BYTES, open as unseal } from "./seal.js";
 import { Opener, WrongKey, isSealed } from "./sealed.js";
 import { listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
+import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
 const { id, burn_after_read: burns = false, reads_left: reads, password_protected: locked = false } = answer;
 /** Whether it is given to who proves to have the whole link: the server never sees its password, then. */
@@ -41,7 +41,7 @@ let isUnsure = false;
 let isUncounted = false;
 /** Whether the reader has said that no key is to be asked for. */
 let shownAsIs = false;
-/** What has become of the paste on the server: "burned", "deleted", "expired" or "gone"; "" while it is there. */
+/** What has become of the paste on the server, as a key of words; "" while it is there. */
 let fate = "";
 /** A content that was not sealed, as a file. */
 const whole = {};
@@ -51,9 +51,9 @@ const kept = new Set();
 const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(location.hash.slice(1));
 
-const MISSING = `This paste ${gated ? "is" : "looks"} encrypted, and the link has no key.`;
-const WRONG = "This key does not open this paste: the link is another one's, or one character of its key is wrong.";
-const ASK = "Ask for the whole link, with everything behind the #, and enter it here.";
+const [BURNED, DELETED] = ["paste.fact.burned", "paste.fact.deleted"];
+const MISSING = sentences(t(gated ? "paste.nokey" : "paste.nokey.perhaps"), t("paste.ask"));
+const WRONG = sentences(t("paste.wrong"), t("paste.ask"));
 /** A paste whose end moves is asked for this often once the end that was known has passed. */
 const CHECKED_SECONDS = 60;
 /** A paste may end so much later than its sender meant: it takes time to send one, and clocks differ. As in fpaste. */
@@ -73,8 +73,8 @@ function keyProblem() {
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
   const fault = key && keys.fault(key);
-  if (fault) return `The key in this link is damaged: ${fault}. ${ASK}`;
-  return isMissing ? `${MISSING} ${ASK}` : "";
+  if (fault) return sentences(t("paste.damagedkey", { fault: t(fault) }), t("paste.ask"));
+  return isMissing ? MISSING : "";
 }
 
 function begin() {
@@ -94,16 +94,15 @@ function ask(problem) {
   show("gate", canDecrypt || canSkip);
   const isTaken = isFetched() || reading.until !== undefined;
   show("burns", burns && !isTaken);
-  const others = reads === 2 ? "once more" : `${reads - 1} more times`;
   say("limited", !limited || burns || isTaken ? ""
-    : `Opening this paste takes one of its readings; then it can be opened ${reads > 1 ? others : "no more"}.`);
+    : reads > 1 ? plural("paste.limited", reads - 1) : t("paste.limited.last"));
   show("key-row", problem && canDecrypt);
   show("password-row", needsPassword());
   $("password").required = needsPassword();
   for (const part of ["exposes", "expose"]) show(part, exposesPassword());
   $("go").textContent = goingOn(isTaken);
   show("go", canDecrypt && !exposesPassword());
-  $("as-is").textContent = isFetched() ? "Show it as it is" : burns ? "Open and delete it without a key" : "Open it without a key";
+  $("as-is").textContent = t(isFetched() ? "paste.asis" : burns ? "paste.asis.burn" : "paste.asis.open");
   show("as-is", canSkip);
   const field = ["key", "password"].map($).find((field) => !field.parentElement.hidden);
   (field ?? $("go")).focus();
@@ -111,9 +110,9 @@ function ask(problem) {
 
 /** What the button does next. */
 function goingOn(isTaken) {
-  if (isFetched()) return "Decrypt";
-  if (isTaken || isUnsure && burns) return "Try again";
-  return isUnsure ? "Take another reading" : burns ? "Open and delete it" : "Open";
+  if (isFetched()) return t("paste.decrypt");
+  if (isTaken || isUnsure && burns) return t("paste.again");
+  return t(isUnsure ? "paste.another" : burns ? "paste.burn" : "page.open");
 }
 
 /** Takes the key from the form, where one is asked for; whether there is a good one. */
@@ -123,7 +122,7 @@ function takeKey() {
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
   const fault = keys.fault(candidate);
   if (fault) {
-    say("problem", `That is no key: ${fault}. The key stands behind the # of the link.`);
+    say("problem", t("paste.nonsense", { fault: t(fault) }));
     $("key").focus();
     return false;
   }
@@ -169,8 +168,8 @@ async function fetchContent(isExposed) {
   const used = key;
   const secrets = await derive();
   const password = used && !isExposed ? "" : $("password").value;
-  tell("Fetching…");
-  const pausing = () => { tell("The connection broke. Going on in a moment…"); };
+  tell(t("paste.fetching"));
+  const pausing = () => { tell(t("paste.pausing")); };
   try {
     const got = await reading.fetch({ secrets, isGated: gated, password, progress: showProgress, pausing });
     isUnsure = false;
@@ -181,7 +180,7 @@ async function fetchContent(isExposed) {
   }
   if (!limited || reading.until !== undefined) return;
   isUncounted = !await reading.isCounted(reads ?? 1);
-  if (!isUncounted && !(reads > 1)) become("burned");
+  if (!isUncounted && !(reads > 1)) become(BURNED);
 }
 
 /** What comes of the key and, where it is not the server's, of the password. */
@@ -189,7 +188,7 @@ async function derive() {
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
   // It takes a second, as it has to.
-  if (password) tell("Deriving the key from the password…");
+  if (password) tell(t("paste.deriving"));
   return keys.derive(keys.decode(key), password);
 }
 
@@ -201,31 +200,31 @@ function forgetPassword() {
 function fail(error) {
   tell("");
   if (error.status === 404) {
-    become("gone");
-    const late = () => `The time for reading it ended on ${moment(reading.until)}, before all of it was here.`;
-    if (isUnsure) return end("The reading was taken after all, and ends by itself, unread. Ask whoever sent the link to share it anew.");
-    return end(reading.until ? `${late()} Ask whoever sent the link to share it anew.` : error.message);
+    become("paste.fact.gone");
+    if (isUnsure) return end(sentences(t("paste.taken"), t("paste.share")));
+    return end(reading.until ? sentences(t("paste.late", { when: moment(reading.until) }), t("paste.share")) : error.message);
   }
   isUnsure ||= error instanceof Unsure;
   const isWrong = error.code === "proof_wrong" || error instanceof WrongKey;
-  ask(isWrong ? `${WRONG} ${ASK}` : "");
-  say("problem", [sentence(error, isWrong), stillThere(error)].filter(Boolean).join(" "));
+  ask(isWrong ? WRONG : "");
+  say("problem", sentences(sentence(error, isWrong), stillThere(error)));
   if (error.code === "password_wrong") $("password").select();
 }
 
 function sentence(error, isWrong) {
-  if (isWrong) return `${WRONG} ${ASK}`;
-  if (error instanceof Unsure) return `${error.message} A reading may be taken all the same; it ends by itself, unread. ${
-    burns ? "Try again; if the paste is gone then, ask whoever sent the link to share it anew." : "The button takes another."}`;
-  if (error instanceof Broken) return "The connection broke before all of the paste was here. Try again.";
+  if (isWrong) return WRONG;
+  if (error instanceof Unsure) {
+    return sentences(error.message, t("paste.unsure"), t(burns ? "paste.unsure.burn" : "paste.unsure.button"));
+  }
+  if (error instanceof Broken) return t("paste.broken");
   return error.message;
 }
 
 /** What has become of a paste with a limit that could not be shown. */
 function stillThere(error) {
   if (!limited || isFetched() || isUnsure) return "";
-  if (reading.until !== undefined) return `The server keeps it for you until ${moment(reading.until)}, on this page; it may be reloaded.`;
-  return error.status === 403 ? "The paste is still there." : "";
+  if (reading.until !== undefined) return t("paste.held", { when: moment(reading.until) });
+  return error.status === 403 ? t("paste.there") : "";
 }
 
 /** Decrypts what was fetched, if there is a key, and shows it. */
@@ -233,17 +232,14 @@ async function present() {
   const problem = keyProblem();
   if (problem) return ask(problem);
   if (opened && opened.key !== key) throw new WrongKey();
-  tell(key ? "Decrypting…" : "");
+  tell(key ? t("paste.decrypting") : "");
   if (!opened && key && isSealed(upload)) await openUpload();
   if (opened) return showFiles();
   const plain = key ? await unseal(upload, key) : upload;
-  if (!plain) {
-    const kept = limited ? " This page alone holds it, so do not close it." : "";
-    return ask(`This key does not open this paste: one of the two was changed. ${ASK}${kept}`);
-  }
+  if (!plain) return ask(sentences(t("paste.changed"), t("paste.ask"), limited && t("paste.holds")));
   const kind = recognise(plain);
   const isUnread = isSealed(plain) || kind.isUnknown && mayBeSealed;
-  if (!key && isUnread && !shownAsIs) return ask(keys.available ? `${MISSING} ${ASK}` : INSECURE);
+  if (!key && isUnread && !shownAsIs) return ask(keys.available ? MISSING : INSECURE);
   showContent(whole, plain, kind);
   await confirm();
 }
@@ -280,7 +276,7 @@ async function saveAll() {
     for (const file of opened.files) kept.add(file);
   }
   $("all").disabled = false;
-  if (!all) tell("They are too large for a .zip. Download each by itself.");
+  if (!all) tell(t("paste.nozip"));
 }
 
 /** Shows one of the files that were sealed. */
@@ -296,11 +292,11 @@ async function confirm() {
   let state = "";
   try {
     await reading.confirm();
-    if (reading.until !== undefined && isLast) become("burned");
-    if (fate === "burned") state = "The server has deleted this paste. Keep what you need before you leave.";
-    else if (reading.left > 0) state = `This reading is used up; left to others: ${reading.left}.`;
+    if (reading.until !== undefined && isLast) become(BURNED);
+    if (fate === BURNED) state = t("paste.burned");
+    else if (reading.left > 0) state = t("paste.left", { n: reading.left });
   } catch {
-    state = `The server could not be told that this paste was read; it is to end the reading by itself on ${moment(reading.until)}.`;
+    state = t("paste.unconfirmed", { when: moment(reading.until) });
   }
   tell(state);
   say("differs", difference());
@@ -309,13 +305,12 @@ async function confirm() {
 /** What the server does otherwise than the sender asked. */
 function difference() {
   const { reads: asked, expires } = opened ?? {};
-  const times = asked === 1 ? "once" : `${asked} times`;
   const faults = [];
-  if (isUncounted) faults.push("that its readings are counted, and the server does not count them");
-  else if (asked && !(reads <= asked)) faults.push(`that it can be opened ${times} at most, and the server allows more`);
+  if (isUncounted) faults.push(t("paste.differs.uncounted"));
+  else if (asked && !(reads <= asked)) faults.push(plural("paste.differs.reads", asked));
   const isLate = answer.sliding || answer.expires_at > expires + LATE_SECONDS;
-  if (expires && isLate && fate !== "burned") faults.push(`that it ends on ${moment(expires)}, and the server keeps it longer, unless they extended it since`);
-  return faults.length > 0 ? `The sender asked ${faults.join("; and ")}. Tell them: others may read it, too.` : "";
+  if (expires && isLate && fate !== BURNED) faults.push(t("paste.differs.late", { when: moment(expires) }));
+  return faults.length > 0 ? sentences(...faults, t("paste.differs.tell")) : "";
 }
 
 function showAsIs() {
@@ -388,9 +383,9 @@ async function remove() {
     // Without a token, the certificate says who deletes.
     const token = tokens.tokenOf(id);
     await request("DELETE", `/${id}`, { headers: token ? { "X-Delete-Token": token } : {} });
-    become("deleted");
+    become(DELETED);
     end("");
-    tell("The paste is deleted; its link leads nowhere now.");
+    tell(t("page.deleted"));
   } catch (error) {
     say("problem", error.message);
   }
@@ -414,7 +409,7 @@ function followFragment() {
 /** The paste is off the server: nothing is said of it as if it were there. */
 function become(what) {
   fate = what;
-  if (what === "deleted") tokens.forget(id);
+  if (what === DELETED) tokens.forget(id);
   show("delete", false);
   showFacts();
 }
@@ -422,10 +417,11 @@ function become(what) {
 function showFacts() {
   const known = opened ? opened.files.reduce((sum, file) => sum + file.size, 0) : shown?.size;
   // What is sealed is padded: its own size is known when it is open.
-  const facts = [known === undefined && gated ? `at most ${size(answer.size)}` : size(known ?? answer.size), `created ${moment(answer.created_at)}`];
+  const facts = [known === undefined && gated ? t("paste.fact.most", { size: size(answer.size) }) : size(known ?? answer.size),
+    t("paste.fact.created", { when: moment(answer.created_at) })];
   const left = answer.expires_at - Date.now() / 1000;
   const end = ending(answer, period);
-  facts.push(fate || (answer.sliding || left < 1 ? end : `${end}, in ${duration(left)}`));
+  facts.push(fate ? t(fate) : answer.sliding || left < 1 ? end : t("paste.fact.ends", { end, in: fromNow(left) }));
   $("facts").textContent = facts.join(" · ");
 }
 
@@ -438,8 +434,8 @@ async function watch() {
   if (answer.sliding && await request("HEAD", `/${id}`).then(() => true, (error) => error.status !== 404)) {
     return setTimeout(watch, CHECKED_SECONDS * 1000);
   }
-  if (!fate) become("expired");
-  if (!isFetched() && !loading) end("This paste has expired.");
+  if (!fate) become("paste.fact.expired");
+  if (!isFetched() && !loading) end(t("paste.expired"));
 }
 
 /** Whether something would be lost with this page: a read that is taken, or what it brought. */
@@ -455,13 +451,13 @@ listen(chooseLines);
 on("copy", "click", () => {
   const copied = copy(shown.text);
   if (copied) kept.add(shown.file);
-  $("said").textContent = copied ? "Copied." : "This browser does not let pages copy: select the text.";
+  $("said").textContent = t(copied ? "page.copied" : "paste.uncopied");
 });
 on("download", "click", () => kept.add(shown.file));
 on("picture", "error", () => { show("image", false); show("file", true); });
 on("all", "click", saveAll);
 addEventListener("hashchange", followFragment);
-twice($("delete"), "Delete for everybody?", remove);
+twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.
 show("delete", tokens.tokenOf(id) || answer.owner);
 begin();

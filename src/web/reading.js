@@ -8,6 +8,7 @@ import { Broken, passwordHeader, pour, request } from "./api.js";
 import { proofs } from "./keys.js";
 import * as leases from "./leases.js";
 import { Opener, isSealed } from "./sealed.js";
+import { t } from "./words.js";
 
 /** After each break in a row, so many milliseconds pass before the next try. */
 const PAUSES = [500, 1000, 2000, 4000];
@@ -120,7 +121,7 @@ export class Reading {
   async #take(headers) {
     try {
       const lease = await (await request("POST", `${this.#path}/lease`, { headers })).json().catch(() => null);
-      if (!/^[0-9a-f]{32}$/.test(lease?.lease)) throw new Unsure("The answer of the server cannot be read.");
+      if (!/^[0-9a-f]{32}$/.test(lease?.lease)) throw new Unsure(t("api.unreadable"));
       this.#lease = lease;
       leases.keep(this.#id, lease);
     } catch (error) {

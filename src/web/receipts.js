@@ -2,29 +2,29 @@
 //
 // Invariant: it is asked with the delete token, which goes to this server alone. Must never ask for what makes a read count.
 
-import { $, make, moment, on, say, show } from "./page.js";
+import { $, make, on, say, show } from "./page.js";
 import { request } from "./api.js";
 import * as tokens from "./tokens.js";
+import { clock, moment, plural, t } from "./words.js";
 
 /** So many of the pastes of this browser are listed. */
 const LISTED = 20;
 const PERIOD_SECONDS = 30;
 
-const clock = (date) => date.toLocaleTimeString(undefined, { timeStyle: "short" });
-
 function when(unix) {
   const date = new Date(unix * 1000);
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? `today at ${clock(date)}` : `on ${moment(unix)}`;
+  return isToday ? t("page.today", { time: clock(date) }) : t("page.on", { when: moment(unix) });
 }
 
-/** A receipt as the end of a sentence. */
+/** What a receipt says, without a full stop. */
 function words({ state, reads, last_read_at: last, ended_at: ended }) {
-  const read = reads === 0 ? "" : reads === 1 ? `read ${when(last)}` : `read ${reads} times, last ${when(last)}`;
-  const end = { expired: "expired", deleted: "deleted", removed: "removed by the operator" }[state];
-  if (end) return `${read || "never read"}, ${end} ${when(ended)}`;
-  if (state === "leased") return "being read";
-  return read || "not read yet";
+  const read = reads === 0 ? "" : reads === 1 ? t("receipt.read", { when: when(last) })
+    : plural("receipt.reads", reads, { when: when(last) });
+  const end = { expired: "receipt.expired", deleted: "receipt.deleted", removed: "receipt.removed" }[state];
+  if (end) return `${read || t("receipt.never")}, ${t(end, { when: when(ended) })}`;
+  if (state === "leased") return t("receipt.reading");
+  return read || t("receipt.unread");
 }
 
 /** What is known of a paste; "" where that is nothing, or the server cannot be asked. */
@@ -34,7 +34,7 @@ async function receipt(id, token) {
     return words(await answer.json());
   } catch (error) {
     if (error.status === 404) tokens.forget(id);
-    return error.status === 404 ? "nothing is known of it any more" : "";
+    return error.status === 404 ? t("receipt.unknown") : "";
   }
 }
 
@@ -43,7 +43,7 @@ export function follow({ id, delete_token: token }, isShown) {
   const look = async () => {
     if (!isShown()) return stop();
     const known = document.hidden ? "" : await receipt(id, token);
-    if (known && isShown()) say("receipt", `As of ${clock(new Date())}: ${known}.`);
+    if (known && isShown()) say("receipt", t("receipt.asof", { time: clock(new Date()), state: known }));
   };
   const timer = setInterval(look, PERIOD_SECONDS * 1000);
   document.addEventListener("visibilitychange", look);
@@ -63,7 +63,7 @@ export function offer() {
     if (!$("own").open) return;
     const items = await Promise.all(tokens.recent(LISTED).map(async ({ id, token }) => {
       const item = make("li");
-      item.append(make("code", id), await receipt(id, token) || "the server cannot be asked now");
+      item.append(make("code", id), await receipt(id, token) || t("receipt.unreachable"));
       return item;
     }));
     $("receipts").replaceChildren(...items);

@@ -14,10 +14,10 @@ async function resume({ lease }) {
   if (response.status === 404) return forget(id);
   const { body } = document;
   [body.dataset.answer, body.dataset.view] = [JSON.stringify(await response.json()), "paste"];
-  document.title = `Paste ${id} · flaskpaste`;
   // Its script begins when it is in the page.
   const page = document.importNode(document.getElementById("leased").content, true);
   page.querySelector("#title code").textContent = id;
+  document.title = `${page.querySelector("#title").textContent} · flaskpaste`;
   document.querySelector("main").replaceChildren(page);
 }
 

@@ -5,6 +5,7 @@
 
 import { contentKeys, random } from "./keys.js";
 import { unpack } from "./manifest.js";
+import { t } from "./words.js";
 
 const MAGIC = new TextEncoder().encode("fpaste2\n");
 const SALT_BYTES = 16;
@@ -20,7 +21,7 @@ export class WrongKey extends Error {}
 
 export class Damaged extends Error {
   constructor() {
-    super("This paste is damaged: it is not what the sender sealed. Nothing of it is shown; ask whoever sent it to share it anew.");
+    super(t("paste.damaged"));
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { $, make, on, say } from "./page.js";
 import * as lines from "./lines.js";
+import { sentences, t } from "./words.js";
 
 /** The lines of the text, and which of them are marked: `{ from, to }` or null. */
 let [all, marked] = [[], null];
@@ -21,11 +22,9 @@ function showFrom(first, isWhole) {
   const { end, isCut } = lines.render($("text"), all, first, isWhole);
   const count = all.length;
   if (first === 0 && end === count && !isCut) return say("rest", "");
-  const cut = isCut ? ", the last one cut" : "";
-  const part = first === 0 ? `This is the beginning: ${end} of ${count} lines${cut}.`
-    : `These are lines ${first + 1} to ${end} of ${count}${cut}.`;
-  say("rest", `${part} Copy and Download have all of it. `);
-  const button = make("button", "Show all");
+  const part = first === 0 ? t("paste.rest.first", { end, count }) : t("paste.rest", { first: first + 1, end, count });
+  say("rest", `${sentences(part, isCut && t("paste.rest.cut"), t("paste.rest.whole"))} `);
+  const button = make("button", t("paste.rest.show"));
   button.type = "button";
   button.addEventListener("click", () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); });
   $("rest").append(button);
@@ -45,11 +44,11 @@ export function listen(choose) {
     const text = $("lines").value;
     const chosen = lines.parseRange(text);
     if (text && !chosen) {
-      $("said").textContent = "Lines are numbers, like 12 or 10-20.";
+      $("said").textContent = t("paste.lines.form");
       return;
     }
     const found = choose(chosen);
-    $("said").textContent = found ? "The address now links to these lines." : chosen ? "There is no such line." : "";
+    $("said").textContent = found ? t("paste.lines.linked") : chosen ? t("paste.lines.none") : "";
   };
   on("lines", "change", enter);
   on("lines", "keydown", (event) => { if (event.key === "Enter") enter(); });

@@ -6,6 +6,7 @@ use flaskpaste::e2e::Key;
 use flaskpaste::handlers::json_body::JsonBody;
 use flaskpaste::handlers::multipart;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
+use flaskpaste::language;
 use flaskpaste::sealed::{Ask, FileEntry, MAX_LABEL_BYTES, Manifest, Opener, Sealer, Secrets, check_name};
 use flaskpaste::server::decoder::{Decoder, Next};
 use flaskpaste::server::head::{MAX_HEAD_BYTES, Scan, scan};
@@ -343,10 +344,13 @@ fn page(data: &[u8]) {
     static PAGES: LazyLock<Pages> = LazyLock::new(|| Pages::new("/prefix", "mailto:a@example.org"));
     let value = text(data);
     let _ = with_request(&[("Accept", &value)], |request| request.accepts_html() && request.prefers_text());
+    let headers = [("Cookie", value.as_str()), ("Accept-Language", &value)];
+    let language = with_request(&headers, |request| language::of(request));
     let filled = |value: &str| {
-        let answer = serde_json::json!({ "id": value, "mime_type": value, "error": value, "hint": value });
+        let answer =
+            serde_json::json!({ "id": value, "mime_type": value, "code": value, "error": value, "hint": value });
         let status = if data.len().is_multiple_of(2) { 200 } else { 404 };
-        let Body::Bytes(page) = PAGES.page(Reply::json(status, &answer), value).body else { unreachable!() };
+        let Body::Bytes(page) = PAGES.page(Reply::json(status, &answer), value, language).body else { unreachable!() };
         (String::from_utf8(page).unwrap(), answer)
     };
     let ((page, answer), (bare, _)) = (filled(&value), filled(""));

@@ -24,7 +24,7 @@ const MOVE_FIRST_PIECE: &str = "INSERT INTO piece (content, number, data) SELECT
 const REPLACE: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4, details = $5, first_piece = NULL \
                        WHERE key = $1";
 const PROTECT: &str = "UPDATE paste SET password = $2, read_proof = $3, password_proof = $4 WHERE key = $1";
-const ANSWER: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4, details = $5, first_piece = $6 \
+const ANSWER: &str = "UPDATE paste SET size = $2, sealed_key = $3, details = $4, first_piece = $5 \
                       WHERE key = $1 AND answer_proof IS NOT NULL AND size = 0 RETURNING 1";
 const FIND_ANSWER: &str = "SELECT size, sealed_key FROM paste WHERE key = $1";
 const NOTE_REPLACED: &str = "INSERT INTO replaced (content, bytes, at) VALUES ($1, $2, $3)";
@@ -89,26 +89,29 @@ pub(super) fn replace(
     Ok(done.map_or(refusal, |()| Replaced::Done))
 }
 
-/// Puts the content into an ask that has none yet. Of one that is large the pieces go first, as with a create.
+/// Puts the content into an ask that has none yet, under its own key. Of one that is large the pieces go first, as with a create;
+/// of two at once, the second waits for the first at their second pieces.
 pub(super) fn answer(connection: &mut Connection, key: RowKey, new: &Replacement) -> Result<Answered, Fault> {
     if queries::is_blocked(connection, &new.mark)? {
         return Ok(Answered::Blocked);
     }
     let first_piece = new.content.first_piece()?;
+    let values = [
+        key.into(),
+        new.content.size.into(),
+        new.sealed_key.as_slice().into(),
+        new.details.as_slice().into(),
+        first_piece.as_slice().into(),
+    ];
     let done = connection.transaction(|connection| {
-        let pieces = queries::next_key(connection)?;
-        queries::insert_pieces(connection, pieces, &new.content, 1)?;
-        let values = [
-            key.into(),
-            pieces.into(),
-            new.content.size.into(),
-            new.sealed_key.as_slice().into(),
-            new.details.as_slice().into(),
-            first_piece.as_slice().into(),
-        ];
+        queries::insert_pieces(connection, key, &new.content, 1)?;
         Ok((!connection.query(ANSWER, &values)?.is_empty()).then_some(()))
-    })?;
-    if done.is_some() { Ok(Answered::Done) } else { find_answer(connection, key, &new.sealed_key) }
+    });
+    match done {
+        Ok(Some(())) => Ok(Answered::Done),
+        Ok(None) | Err(Fault::Taken(_)) => find_answer(connection, key, &new.sealed_key),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// What became of an answer, which nobody else seals with this key: it is there, or another is, or none; the latter looks like

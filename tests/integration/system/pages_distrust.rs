@@ -179,7 +179,9 @@ fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
     browser.click("#encrypt");
     browser.run("document.querySelector('#password').value = 'x'", &[]);
     browser.click("#send");
-    browser.wait_for("document.querySelector('#problem').textContent.includes('ask for the password, nor')");
+    browser.wait_for(
+        "document.querySelector('#problem').textContent.includes('does not ask for the password. The server does not')",
+    );
     // Without any wish the link is shown, with what is missing.
     browser.open(&meddler.address);
     browser.type_into("#text", "secret");

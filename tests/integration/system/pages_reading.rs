@@ -286,7 +286,7 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
         assert_eq!(browser.value("document.querySelector('.line').textContent.length"), shown + 1);
         assert_eq!(browser.sees("#rest"), letters > shown);
     }
-    assert!(browser.text("#rest").contains("1 of 1 lines, the last one cut"), "{}", browser.text("#rest"));
+    assert!(browser.text("#rest").contains("1 of 1 lines. The last one is cut."), "{}", browser.text("#rest"));
     browser.click("#rest button");
     assert_eq!(browser.value("document.querySelector('.line').textContent.length"), (2 << 20) + 2);
     assert!(!browser.sees("#rest"));

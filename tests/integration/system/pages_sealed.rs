@@ -271,7 +271,7 @@ fn several_files_go_into_one_paste_under_their_names() {
         document.querySelector('#file').files = files.files;
         document.querySelector('#file').dispatchEvent(new Event('change'))";
     // What a sealed paste forbids is said before anything is sent.
-    for (names, said) in [(["a.txt", "A.TXT"], "is there twice"), (["a", "b\\c"], "has a backslash")] {
+    for (names, said) in [(["a.txt", "A.TXT"], "it is there twice"), (["a", "b\\c"], "it has a backslash")] {
         browser.run(choose, &[json!(names.map(|name| (name, "x", "")))]);
         browser.click("#send");
         browser.wait_for(&format!("document.querySelector('#problem').textContent.includes('{said}')"));

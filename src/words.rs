@@ -1,0 +1,136 @@
+//! The words of the pages in one language: sentences under keys, from a file of src/web/words/.
+//!
+//! Invariant: every language has the keys of English, the same places for values in each sentence, and sentences for the
+//! same refusals of the server, whose own are English; the tests here hold them to it. Must never be taken for markup.
+
+use crate::language::Language;
+use std::collections::BTreeMap;
+
+/// The words of one language.
+pub struct Words(BTreeMap<&'static str, &'static str>);
+
+impl Words {
+    /// The words of a language. Its file has no escapes: the words are where the program has them.
+    pub fn of(language: &'static Language) -> Self {
+        Self(serde_json::from_str(language.words).unwrap_or_default())
+    }
+
+    /// The words under a key.
+    pub fn get(&self, key: &str) -> Option<&'static str> {
+        self.0.get(key).copied()
+    }
+
+    /// What this language says of a refusal with a stable code: what is wrong, and what to do. Nothing in English.
+    pub fn refusal(&self, code: &str) -> Option<(&'static str, &'static str)> {
+        self.get(&format!("error.{code}"))?.split_once('|')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::LANGUAGES;
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// What the plural rules of a language tell apart (Unicode CLDR), but for what falls back to "other".
+    const PLURALS: &[(&str, &[&str])] = &[
+        ("en", &["one"]),
+        ("de", &["one"]),
+        ("fr", &["one", "many"]),
+        ("es", &["one", "many"]),
+        ("pl", &["one", "few", "many"]),
+        ("zh-Hans", &[]),
+    ];
+    const CATEGORIES: [&str; 5] = ["zero", "one", "two", "few", "many"];
+
+    /// The key of all plurals of a sentence.
+    fn base(key: &str) -> String {
+        match key.rsplit_once('.') {
+            Some((stem, category)) if CATEGORIES.contains(&category) => format!("{stem}.other"),
+            _ => key.to_owned(),
+        }
+    }
+
+    /// The places for values in a sentence.
+    fn places(sentence: &str) -> BTreeSet<&str> {
+        sentence.split('{').skip(1).map(|rest| rest.split_once('}').expect("a place ends").0).collect()
+    }
+
+    fn words(language: &'static Language) -> BTreeMap<&'static str, &'static str> {
+        serde_json::from_str(language.words).unwrap_or_else(|error| panic!("{}: {error}", language.tag))
+    }
+
+    #[test]
+    fn every_language_has_the_words_of_english() {
+        let english = words(&LANGUAGES[0]);
+        let keys = |words: &BTreeMap<&str, &str>, is_error| -> BTreeSet<String> {
+            words.keys().filter(|key| key.starts_with("error.") == is_error).map(|key| base(key)).collect()
+        };
+        assert!(keys(&english, true).is_empty(), "the server has these sentences in English");
+        let errors = keys(&words(&LANGUAGES[LANGUAGES.len() - 1]), true);
+        for language in &LANGUAGES {
+            let (tag, own) = (language.tag, words(language));
+            assert_eq!(keys(&own, false), keys(&english, false), "{tag}");
+            assert!(tag == "en" || keys(&own, true) == errors, "{tag} has other refusals: {errors:?}");
+            let categories = PLURALS.iter().find(|(known, _)| *known == tag).expect("its plurals are known").1;
+            for (key, sentence) in &own {
+                let category = key.rsplit('.').next().unwrap();
+                assert!(
+                    !CATEGORIES.contains(&category) || categories.contains(&category),
+                    "{tag}: {key} is never used"
+                );
+                let wanted = english.get(base(key).as_str()).map_or_else(BTreeSet::new, |sentence| places(sentence));
+                // A sentence for exactly one says the number in words.
+                let may_lack = if base(key) == *key { None } else { Some("n") };
+                let given = places(sentence);
+                assert!(given.is_subset(&wanted), "{tag}: {key} has places that English has not");
+                assert!(
+                    wanted.difference(&given).all(|place| Some(*place) == may_lack),
+                    "{tag}: {key} lacks {wanted:?}"
+                );
+                assert!(*key == "page.space" || sentence.trim() == *sentence && !sentence.is_empty(), "{tag}: {key}");
+                let halves = sentence.split('|').filter(|half| !half.is_empty()).count();
+                assert_eq!(halves, if key.starts_with("error.") { 2 } else { 1 }, "{tag}: {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_words_are_there_twice() {
+        for language in &LANGUAGES {
+            let lines: Vec<&str> = language.words.lines().filter(|line| line.contains("\": \"")).collect();
+            let own = words(language);
+            assert_eq!(lines.len(), own.len(), "{}: one key a line, and none twice", language.tag);
+            if language.tag == "en" {
+                assert_eq!(own.values().collect::<BTreeSet<_>>().len(), own.len(), "a sentence is there twice");
+            }
+        }
+    }
+
+    /// The templates and scripts of the pages, and what fills them.
+    fn sources() -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let files = fs::read_dir(root.join("web")).unwrap().map(|file| file.unwrap().path());
+        let is_source = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "html" || kind == "js");
+        files.filter(is_source).chain([root.join("web.rs")]).map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_keys_that_are_named_are_those_that_exist() {
+        let (sources, english) = (sources(), words(&LANGUAGES[0]));
+        let exist: BTreeSet<String> =
+            english.keys().map(|key| base(key).trim_end_matches(".other").to_owned()).collect();
+        let groups: BTreeSet<&str> = exist.iter().map(|key| key.split('.').next().unwrap()).collect();
+        let is_key = |text: &&str| {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'.');
+            let (group, rest) = text.split_once('.').unwrap_or_default();
+            is_plain && groups.contains(group) && !["js", "html"].contains(&rest)
+        };
+        let templates = sources.split("{{w.").skip(1).map(|rest| rest.split_once("}}").unwrap().0);
+        let literals = sources.split('"').filter(is_key);
+        let named: BTreeSet<String> = templates.chain(literals).map(str::to_owned).collect();
+        assert_eq!(named, exist);
+    }
+}
