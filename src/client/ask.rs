@@ -60,12 +60,16 @@ pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
     let _told = options
         .waits
         .then(|| session.interrupt.telling(format!("the ask stays open; fpaste get {} reads the answer", shown(&id))));
-    let text = if options.waits { made.say_link(session) } else { made.print_link(options, session)? };
+    if options.waits {
+        made.say_link(session);
+    } else {
+        made.print_link(options, session)?;
+    }
     if options.qr {
         share::draw_qr(session, &made.link);
     }
     if options.clipboard {
-        share::copy(session, &text);
+        share::copy(session, &made.link);
     }
     if !options.waits {
         return Ok(());
@@ -131,17 +135,16 @@ impl Made {
         Ok(Self { asked, link, fragment, json })
     }
 
-    /// Shows the link where the answer is going to be printed elsewhere; what was shown.
-    fn say_link(&self, session: &Session<'_>) -> Zeroizing<String> {
+    /// Shows the link where the answer is going to be printed elsewhere.
+    fn say_link(&self, session: &Session<'_>) {
         let text = format!("fpaste: send this link to whoever has the secret:\n{}\n", self.link.as_str());
         session.ui.print(&Zeroizing::new(text));
         let left = human_seconds(self.asked.entry.expires_at.saturating_sub(unix_now()));
         session.ui.note(&format!("waiting for the answer; Ctrl-C leaves the ask open, for {left}"));
-        self.link.clone()
     }
 
-    /// Prints the link as the result it is; what was printed.
-    fn print_link(&self, options: &Ask, session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
+    /// Prints the link as the result it is.
+    fn print_link(&self, options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
         let id = &self.asked.entry.id;
         let text = match options.form {
             Form::Id => Zeroizing::new([id.as_str(), self.fragment.as_str()].concat()),
@@ -162,7 +165,7 @@ impl Made {
                 shown(id)
             ));
         }
-        Ok(text)
+        Ok(())
     }
 }
 

@@ -154,7 +154,7 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Answer,
         word: "answer",
         operands: "URL [FILE...|DIR...|-]",
-        summary: "send what such a link asks for",
+        summary: "send the secret that a link asks for",
         examples: &[
             "fpaste answer 'https://paste.example.org/4f2a91c07d3e#ask:…' client.key",
             "pass show staging | fpaste answer URL",
