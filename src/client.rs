@@ -3,7 +3,10 @@
 //! Invariant: one module a command, each given a [`Session`]; every failure comes back as a [`Failure`] and is shown
 //! once, by the binary. Must never name the server's modules.
 
+mod answer;
 pub mod args;
+mod ask;
+mod asks;
 mod cert;
 mod challenge;
 pub mod command;
@@ -31,6 +34,7 @@ pub mod link;
 mod list;
 mod media;
 mod names;
+mod notes;
 mod pack;
 mod password;
 mod pinned;
@@ -77,8 +81,14 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// The history's entries; a damaged or unreadable one is a warning.
+    /// The history's entries, and the asks; a damaged or unreadable history is a warning.
     fn known(&self) -> Vec<Entry> {
+        let mut known = self.history_entries();
+        known.extend(asks::entries(self));
+        known
+    }
+
+    fn history_entries(&self) -> Vec<Entry> {
         match self.history.read() {
             Ok(all) => {
                 if all.damaged > 0 {
@@ -162,6 +172,8 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     };
     match &invocation.command {
         Command::Create(options) => create::run(options, &session),
+        Command::Ask(options) => ask::run(options, &session),
+        Command::Answer { target, with } => answer::run(target, with, &session),
         Command::Resume(password) => unsent::run(password, &session),
         Command::Get(options) => get::run(options, &session),
         Command::Delete(targets) => delete::run(targets, &session),

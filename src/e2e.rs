@@ -30,6 +30,12 @@ impl Key {
         crypto::random().map(Zeroizing::new).map(Self)
     }
 
+    /// These bytes as a key, for formats that derive it.
+    #[cfg(feature = "client")]
+    pub(crate) fn of(bytes: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        Self(bytes)
+    }
+
     /// The key of a link's fragment: base64url without padding (RFC 4648 section 5), 43 characters, or `None`.
     pub fn from_fragment(fragment: &str) -> Option<Self> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);

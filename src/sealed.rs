@@ -4,6 +4,8 @@
 //! Invariant: what leaves here for a server is ciphertext or a proof from which nothing follows; nothing of a chunk is
 //! released before its tag has verified. Must never do I/O but through what it is given, nor show a key in a `Debug` output.
 
+#[cfg(feature = "client")]
+mod ask;
 mod fields;
 mod keys;
 mod manifest;
@@ -11,6 +13,8 @@ mod opener;
 mod sealer;
 mod size;
 
+#[cfg(feature = "client")]
+pub use ask::{ANSWER_HEAD_BYTES, Ask, KeyPair, MAX_LABEL_BYTES};
 pub use keys::Secrets;
 pub use manifest::{FileEntry, MAX_FILES, MAX_MANIFEST_BYTES, MAX_NUMBER, Malformed, Manifest, check_name, name_fault};
 pub use opener::{Damage, Opener};

@@ -4,12 +4,12 @@
 //! Must never read the configuration, the environment or a file, and never repeat a link in an error: it has a key.
 
 use super::command::{
-    Cert, Command, Create, Form, Format, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource,
+    Ask, Cert, Command, Create, Form, Format, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource,
 };
 use super::failure::Failure;
 use super::flags::{self, COMMANDS, FLAGS, Flag, Name};
 use super::link;
-use crate::sealed::name_fault;
+use crate::sealed::{MAX_LABEL_BYTES, name_fault};
 use crate::text::without_fragment;
 use lexopt::prelude::{Long, Short, Value};
 use std::ffi::OsString;
@@ -172,6 +172,8 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
         None | Some(Name::Create) => Command::Create(create(given)?),
         Some(Name::Resume) => given.no_operands().and_then(|()| given.password()).map(Command::Resume)?,
         Some(Name::Get) => Command::Get(get(given)?),
+        Some(Name::Ask) => Command::Ask(ask(given)?),
+        Some(Name::Answer) => answer(given)?,
         Some(Name::Delete) => {
             let targets: Result<Vec<Link>, Failure> = given.operands.iter().map(target).collect();
             let targets = targets?;
@@ -220,18 +222,66 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
 
 /// `update`: the first operand is the link, the rest is what a create takes, sealed.
 fn update(given: &Given) -> Result<Command, Failure> {
-    given.exclusive(&["name", "no-name"])?;
     let Some((link, files)) = given.operands.split_first() else {
         return Err(Failure::usage("update takes the link of a paste, and files").hint("put a link in quotes: '…#key'"));
     };
+    Ok(Command::Update { target: target(link)?, with: sealed_content(given, files)? })
+}
+
+/// `answer`: the first operand is the link, the rest is what a create takes, sealed.
+fn answer(given: &Given) -> Result<Command, Failure> {
+    let Some((link, files)) = given.operands.split_first() else {
+        return Err(Failure::usage("answer takes a link that asks for a secret, and files")
+            .hint("put the link in quotes: '…#ask:…'; without files, standard input is sent"));
+    };
+    Ok(Command::Answer { target: target(link)?, with: sealed_content(given, files)? })
+}
+
+fn ask(given: &Given) -> Result<Ask, Failure> {
+    given.exclusive(&["quiet", "json"])?;
+    given.exclusive(&["output", "remote-name", "no-wait"])?;
+    let label = match given.operands.as_slice() {
+        [] => None,
+        [label] => Some(label.to_str().ok_or_else(|| Failure::usage("the label is not UTF-8"))?.to_owned()),
+        _ => return Err(Failure::usage("ask takes one label").hint("put it in quotes: fpaste ask 'staging password'")),
+    };
+    if label.as_ref().is_some_and(|label| label.len() > MAX_LABEL_BYTES) {
+        return Err(Failure::usage(format!("a label has at most {MAX_LABEL_BYTES} bytes"))
+            .hint("say in a word or two what is asked for"));
+    }
+    let waits = !given.has("no-wait");
+    if waits && (given.has("quiet") || given.has("json")) {
+        return Err(Failure::usage("--quiet and --json go with --no-wait")
+            .hint("without it the answer is printed, and nothing else"));
+    }
+    Ok(Ask {
+        label: label.filter(|label| !label.is_empty()),
+        expiry_seconds: given.text("expiry")?.map(|text| parse_expiry(&text, "--expiry")).transpose()?,
+        waits,
+        form: match () {
+            () if given.has("quiet") => Form::Id,
+            () if given.has("json") => Form::Json,
+            () => Form::Link,
+        },
+        clipboard: given.has("clipboard"),
+        qr: given.has("qr"),
+        output: output(given)?,
+        force: given.has("force"),
+    })
+}
+
+/// What is sealed of these operands, and of standard input without any.
+fn sealed_content(given: &Given, files: &[OsString]) -> Result<Create, Failure> {
     let rest = Given { flags: given.flags.clone(), operands: files.to_vec() };
     let input = input(&rest, Format::Sealed)?;
     let password = given.password_beside(input == Input::Stdin, "the content")?;
-    let with = Create {
+    given.exclusive(&["name", "no-name"])?;
+    let name = paste_name(given, &input, Format::Sealed)?;
+    Ok(Create {
         input,
         format: Format::Sealed,
         reads: None,
-        name: given.text("name")?,
+        name,
         with_names: !given.has("no-name"),
         expiry_seconds: None,
         password,
@@ -239,8 +289,7 @@ fn update(given: &Given) -> Result<Command, Failure> {
         form: Form::Link,
         clipboard: false,
         qr: false,
-    };
-    Ok(Command::Update { target: target(link)?, with })
+    })
 }
 
 fn create(given: &Given) -> Result<Create, Failure> {
@@ -392,14 +441,6 @@ fn get(given: &Given) -> Result<Get, Failure> {
     }
     given.exclusive(&["from", "meta"])?;
     given.exclusive(&["output", "remote-name", "list", "meta"])?;
-    let output = match given.value("output") {
-        None if given.has("remote-name") => Output::Folder(".".into()),
-        None => Output::Default,
-        Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
-        Some(path) if path == "-" => Output::Stdout,
-        Some(path) if path.as_encoded_bytes().ends_with(b"/") => Output::Folder(path.into()),
-        Some(path) => Output::File(path.into()),
-    };
     let password = given.password_beside(operand == "-", "the link")?;
     Ok(Get {
         target: target(operand)?,
@@ -409,8 +450,20 @@ fn get(given: &Given) -> Result<Get, Failure> {
         json: given.has("json"),
         list: given.has("list"),
         first_format: given.choice("format", flags::FORMATS, "2")? == "1",
-        output,
+        output: output(given)?,
         password,
+    })
+}
+
+/// Where content is to go.
+fn output(given: &Given) -> Result<Output, Failure> {
+    Ok(match given.value("output") {
+        None if given.has("remote-name") => Output::Folder(".".into()),
+        None => Output::Default,
+        Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
+        Some(path) if path == "-" => Output::Stdout,
+        Some(path) if path.as_encoded_bytes().ends_with(b"/") => Output::Folder(path.into()),
+        Some(path) => Output::File(path.into()),
     })
 }
 
@@ -545,6 +598,19 @@ mod tests {
             "- --password-file -",
             "get - --password-file -",
             "http://x/abcd http://x/abcd",
+            "ask a b",
+            "ask -q",
+            "ask -j",
+            "ask -qj --no-wait",
+            "ask -o x --no-wait",
+            "ask -O --no-wait",
+            "ask -b x",
+            "ask -x 0",
+            "answer",
+            "answer -p x",
+            "answer x - y",
+            "answer --name x y a b",
+            "answer --name x --no-name y",
             "http://x/abcd -b",
             "-x h",
             "-t text/html",

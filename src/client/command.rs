@@ -35,6 +35,15 @@ pub enum Command {
     Version,
     /// Upload.
     Create(Create),
+    /// Ask for a secret.
+    Ask(Ask),
+    /// Answer who asks for one.
+    Answer {
+        /// The link.
+        target: Link,
+        /// The answer.
+        with: Create,
+    },
     /// Upload what could not be uploaded before.
     Resume(PasswordSource),
     /// Download.
@@ -162,8 +171,30 @@ pub struct Create {
     pub qr: bool,
 }
 
+/// `ask`
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub struct Ask {
+    /// What is asked for, in words for who answers.
+    pub label: Option<String>,
+    /// How long an answer is taken.
+    pub expiry_seconds: Option<u64>,
+    /// Whether the answer is waited for.
+    pub waits: bool,
+    /// What to print of the link, where the answer is not waited for.
+    pub form: Form,
+    /// Copy the link.
+    pub clipboard: bool,
+    /// Draw the link.
+    pub qr: bool,
+    /// Where the answer goes.
+    pub output: Output,
+    /// Overwrite files.
+    pub force: bool,
+}
+
 /// Where content goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Stdout, unless it is binary and stdout a terminal.
     Default,

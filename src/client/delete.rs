@@ -3,13 +3,13 @@
 //! Invariant: every target is tried, and the first failure decides the exit code. A token goes to the server it came
 //! from alone.
 
-use super::Session;
 use super::command::Link;
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::Target;
 use super::transport::{Answer, Call};
 use super::ui::write_stdout;
+use super::{Session, asks};
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
@@ -64,6 +64,9 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
         && let Err(error) = session.history.remove(&entry.server, &entry.id)
     {
         session.ui.warning(&format!("the history could not be updated: {error}"));
+    }
+    if let Some(entry) = located.entry.as_ref().filter(|_| is_gone || outcome.is_ok()) {
+        asks::forget(session, entry);
     }
     let named = |failure: Failure| Failure { message: format!("{}: {}", target.id, failure.message), ..failure };
     outcome.map_err(named)?;

@@ -9,7 +9,7 @@ use super::history::Entry;
 use super::link::{ServerUrl, Target};
 use super::transport::Call;
 use super::ui::write_stdout;
-use super::{Located, Session};
+use super::{Located, Session, asks};
 use crate::clock::{rfc3339, unix_now};
 use crate::text::human_seconds;
 use serde_json::Value;
@@ -58,7 +58,8 @@ pub fn by_maker(method: Method, located: &Located, path: String) -> Call<'_> {
 /// Notes in the history what has changed about a paste, if it is there.
 pub fn note(located: &Located, session: &Session<'_>, change: impl Fn(&mut Entry)) {
     let Some(entry) = &located.entry else { return };
-    if let Err(error) = session.history.change(&entry.server, &entry.id, change) {
+    let noted = asks::change(session, entry, &change);
+    if let Err(error) = noted.and_then(|()| session.history.change(&entry.server, &entry.id, change)) {
         session.ui.warning(&format!("the history could not be updated: {error}"));
     }
 }

@@ -4,6 +4,7 @@
 //! A read of a limited paste is confirmed only once its content has been delivered. Must never take a read that cannot be
 //! used, without the key that opens it, nor send the password of a sealed paste, whatever the server says of it.
 
+use super::asks::{self, Asked};
 use super::command::{Get, PasswordSource};
 use super::failure::{Exit, Failure};
 use super::history::Entry;
@@ -14,7 +15,7 @@ use super::transport::{Answer, Call, Content, Opened, not_flaskpaste};
 use super::{Located, Session, password};
 use crate::clock::{UnixSeconds, parse_http_date, unix_now};
 use crate::paste::Id;
-use crate::sealed::{self, Secrets};
+use crate::sealed::{self, ANSWER_HEAD_BYTES, Secrets};
 use crate::text::human_seconds;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -50,6 +51,26 @@ pub struct Facts {
     has_gate: bool,
     has_password: bool,
     has_password_proof: bool,
+    /// How it is, where it is an ask.
+    ask: Option<AskState>,
+}
+
+/// How an ask is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AskState {
+    /// It waits for its answer.
+    Asked,
+    /// There is one.
+    Answered,
+}
+
+/// How an ask is, as its server says; `None` of a paste.
+pub fn ask_state(paste: &Value) -> Option<AskState> {
+    match paste.get("state")?.as_str()? {
+        "asked" => Some(AskState::Asked),
+        "answered" => Some(AskState::Answered),
+        _ => None,
+    }
 }
 
 impl Facts {
@@ -64,6 +85,10 @@ impl Facts {
     }
 
     fn of(paste: &Value) -> Self {
+        if let Some(state) = ask_state(paste) {
+            let reads = Some(1);
+            return Self { is_limited: true, reads, burns: true, has_gate: true, ask: Some(state), ..Self::default() };
+        }
         let flag = |name: &str| paste.get(name).and_then(Value::as_bool) == Some(true);
         let number = |name: &str| paste.get(name).and_then(Value::as_u64);
         Self {
@@ -75,6 +100,7 @@ impl Facts {
             has_gate: flag("proof_required"),
             has_password: flag("password_protected"),
             has_password_proof: flag("password_proof"),
+            ask: None,
         }
     }
 
@@ -103,6 +129,8 @@ pub struct Fetch<'a> {
     pub secrets: Option<Secrets>,
     headers: Vec<password::Header>,
     lease: Option<Held>,
+    /// What reads it, where it is the answer to an ask of ours.
+    asked: Option<Asked>,
 }
 
 impl<'a> Fetch<'a> {
@@ -124,8 +152,10 @@ impl<'a> Fetch<'a> {
             secrets: None,
             headers: Vec::new(),
             lease: Held::find(session, &located.server, &target.id),
+            asked: located.entry.as_ref().and_then(|entry| asks::find(session, entry)),
         };
-        match fetch.find_facts().and_then(|()| fetch.expect_key(options)).and_then(|()| fetch.unlock(options)) {
+        let found = fetch.find_facts().and_then(|()| fetch.expect_answer());
+        match found.and_then(|()| fetch.expect_key(options)).and_then(|()| fetch.unlock(options)) {
             Ok(()) => Ok(fetch),
             Err(failure) => Err(fetch.not_delivered(failure)),
         }
@@ -176,9 +206,21 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
+    /// An ask is read where it was asked, once it is answered; nothing else is an ask.
+    fn expect_answer(&self) -> Result<(), Failure> {
+        match (&self.asked, self.facts.ask) {
+            (None, None) if self.target.ask.is_none() => Ok(()),
+            (None, _) => Err(not_asked_here()),
+            (Some(_), None) => Err(not_flaskpaste()),
+            (Some(_), Some(AskState::Asked)) => Err(Failure::new(Exit::NotFound, "this ask is not answered yet")
+                .hint("whoever has the link can still answer; try again later")),
+            (Some(_), Some(AskState::Answered)) => Ok(()),
+        }
+    }
+
     /// Without its key, what is encrypted is of no use to anybody.
     fn expect_key(&self, options: &Get) -> Result<(), Failure> {
-        if self.target.key.is_some() {
+        if self.target.key.is_some() || self.asked.is_some() {
             return Ok(());
         }
         let whole_link = "use the whole link, with what follows the #";
@@ -199,6 +241,11 @@ impl<'a> Fetch<'a> {
 
     /// Derives what opens the paste, and what proves it to the server.
     fn unlock(&mut self, options: &Get) -> Result<(), Failure> {
+        if let Some(asked) = &self.asked {
+            // What opens the answer follows from what that begins with.
+            self.headers.push(asked.read_proof());
+            return Ok(());
+        }
         let Some(key) = &self.target.key else { return Ok(()) };
         if options.first_format && self.facts.has_gate {
             return Err(Failure::usage("this paste is sealed, and not of format 1").hint("leave --format 1 away"));
@@ -294,7 +341,7 @@ impl<'a> Fetch<'a> {
             _ => failure,
         })?;
         // The paste was there just now: it is the route that is not. If not, the read itself will say so.
-        if matches!(answer.status, 404 | 405) && answer.json().is_ok() {
+        if matches!(answer.status, 404 | 405) && answer.json().is_ok() && self.asked.is_none() {
             return Ok(None);
         }
         if answer.status != 201 {
@@ -340,7 +387,8 @@ impl<'a> Fetch<'a> {
     /// # Errors
     /// Refusals and network failures.
     pub fn begin(&mut self, options: &Get) -> Result<(Content, Vec<u8>), Failure> {
-        let range = options.list.then(|| format!("bytes=0-{}", LISTED_BYTES - 1));
+        let lead_bytes = self.lead_bytes();
+        let range = options.list.then(|| format!("bytes=0-{}", lead_bytes + LISTED_BYTES as u64 - 1));
         for pause in pauses() {
             let mut content = self.part(options, range.as_deref())?;
             if content.status == 206 && (range.is_none() || content.range().is_none_or(|(begin, _)| begin != 0)) {
@@ -348,13 +396,26 @@ impl<'a> Fetch<'a> {
             }
             let is_repeatable = self.is_repeatable() && content.header(BURNED).is_none();
             let mut head = Vec::new();
-            match (&mut content).take(sealed::HEAD_BYTES as u64).read_to_end(&mut head) {
-                Ok(_) => return Ok((content, head)),
+            match (&mut content).take(lead_bytes + sealed::HEAD_BYTES as u64).read_to_end(&mut head) {
+                Ok(_) => return self.open_answer(head).map(|head| (content, head)),
                 Err(_) if is_repeatable && pause.is_some() => pause.into_iter().for_each(std::thread::sleep),
                 Err(error) => return Err(Failure::of(error, "the content")),
             }
         }
         Err(other_part())
+    }
+
+    /// Bytes before the sealed upload.
+    pub fn lead_bytes(&self) -> u64 {
+        if self.asked.is_some() { ANSWER_HEAD_BYTES as u64 } else { 0 }
+    }
+
+    /// Derives what opens an answer from what it begins with; what follows that. Whoever has the link may have sent anything.
+    fn open_answer(&mut self, mut head: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let Some(asked) = &self.asked else { return Ok(head) };
+        let (lead, upload) = head.split_first_chunk().ok_or_else(no_answer)?;
+        self.secrets = Some(asked.open(lead).filter(|_| sealed::is_upload(upload)).ok_or_else(no_answer)?);
+        Ok(head.split_off(ANSWER_HEAD_BYTES))
     }
 
     /// The content, or a part of it.
@@ -385,6 +446,7 @@ impl<'a> Fetch<'a> {
     /// # Errors
     /// Refusals and network failures; what may pass is one of the network.
     pub fn again(&mut self, options: &Get, offset: u64) -> Result<Box<dyn Read>, Failure> {
+        let offset = offset + self.lead_bytes();
         self.session.ui.trace(|| format!("the transfer broke; going on at byte {offset}"));
         let in_between = |failure: Failure| match failure.exit {
             Exit::Other => Failure { exit: Exit::Network, ..failure },
@@ -453,14 +515,23 @@ impl<'a> Fetch<'a> {
     /// A refusal, told in this program's words where the link or the password is at fault.
     fn refusal(&self, options: &Get, answer: &Answer) -> Failure {
         match answer.code().as_deref() {
+            Some("proof_wrong") if self.asked.is_some() => answer.refused(),
             Some("proof_wrong") => wrong_key(),
             _ if answer.status == 401 && !self.takes_server_password(options) => wants_password(),
             _ => answer.refused(),
         }
     }
 
+    /// Whether it is the answer to an ask of ours.
+    pub fn is_answer(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// A failure to deliver a read that was taken, and that the next run may deliver.
     pub fn not_delivered(&self, failure: Failure) -> Failure {
+        // The link is not to blame: there is none with a key.
+        let is_unreadable = self.asked.is_some() && failure.exit == Exit::Decryption;
+        let failure = if is_unreadable { no_answer() } else { failure };
         match self.fate() {
             Some(fate) => failure.add_hint(&fate),
             None => failure,
@@ -488,7 +559,7 @@ pub fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
 }
 
 /// What a flaskpaste server knows of a paste. Nothing else is believed: a proxy's page would hide that reads are counted.
-fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
+pub fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
     let paste = answer.expect(200)?.json()?;
     let named = paste.get("id").and_then(Value::as_str).and_then(|named| named.parse::<Id>().ok());
     if named.as_ref() == Some(id) { Ok(paste) } else { Err(not_flaskpaste()) }
@@ -498,6 +569,18 @@ fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
 fn wants_password() -> Failure {
     Failure::new(Exit::Denied, "the server asks for the password itself, which it should never see of a sealed paste")
         .hint("if the paste is of format 1, whose password is the server's: fpaste get --format 1 -p")
+}
+
+/// What reads the answer to an ask is where it was asked.
+pub fn not_asked_here() -> Failure {
+    Failure::usage("this link asks for a secret, and was not made on this machine, or its answer was read")
+        .hint("fpaste answer 'LINK' FILE answers it")
+}
+
+/// Whatever the server has, it was not sealed for the ask.
+fn no_answer() -> Failure {
+    Failure::new(Exit::Decryption, "the answer cannot be opened: it was not sealed for this ask, or is damaged")
+        .hint("ask again, and send the new link")
 }
 
 /// The server sends what it was not asked for.

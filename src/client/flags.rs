@@ -10,6 +10,10 @@ use std::fmt::Write;
 pub enum Name {
     /// Encrypt and upload.
     Create,
+    /// Ask for a secret.
+    Ask,
+    /// Answer who asks for one.
+    Answer,
     /// Upload what was kept.
     Resume,
     /// Download and decrypt.
@@ -136,6 +140,27 @@ pub const COMMANDS: &[CommandRow] = &[
         ],
     },
     CommandRow {
+        name: Name::Ask,
+        word: "ask",
+        operands: "[LABEL]",
+        summary: "ask somebody for a secret by a link, and wait for it",
+        examples: &[
+            "fpaste ask 'staging database password'",
+            "fpaste ask --no-wait -x 7d      the link alone; fpaste get ID reads the answer",
+            "fpaste ask -O 'the VPN files'   by the names they have",
+        ],
+    },
+    CommandRow {
+        name: Name::Answer,
+        word: "answer",
+        operands: "URL [FILE...|DIR...|-]",
+        summary: "send the secret that a link asks for",
+        examples: &[
+            "fpaste answer 'https://paste.example.org/4f2a91c07d3e#ask:…' client.key",
+            "pass show staging | fpaste answer URL",
+        ],
+    },
+    CommandRow {
         name: Name::Delete,
         word: "delete",
         operands: "URL|ID...",
@@ -213,7 +238,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
     Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
     Flag::new(&[Name::Create], 'n', "reads", "it can be read N times").takes("N"),
-    Flag::new(&[Name::Create], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
+    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         'p',
@@ -227,9 +252,14 @@ pub const FLAGS: &[Flag] = &[
         "the password is the first line of FILE; - is stdin",
     )
     .takes("FILE"),
-    Flag::new(&[Name::Create, Name::Update], '-', "name", "what the file, or standard input, is called in the paste")
-        .takes("NAME"),
-    Flag::new(&[Name::Create, Name::Update], '-', "no-name", "leave file names out"),
+    Flag::new(
+        &[Name::Create, Name::Answer, Name::Update],
+        '-',
+        "name",
+        "what the file, or standard input, is called in the paste",
+    )
+    .takes("NAME"),
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave file names out"),
     Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
         .takes("N")
         .one_of(FORMATS),
@@ -237,16 +267,26 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
     Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
     Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
+    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and end; fpaste get ID reads the answer"),
+    Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print ID#ask:… alone, and no notes"),
+    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's answer, with the link"),
     Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed, too"),
-    Flag::new(&[Name::Create], '-', "qr", "draw the link as a QR code, too"),
+    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link, too"),
+    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "draw the link as a QR code, too"),
     Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
-    Flag::new(&[Name::Get], 'o', "output", "write to FILE, whole or not at all, or below DIR/; - forces stdout")
-        .takes("FILE"),
-    Flag::new(&[Name::Get], 'O', "remote-name", "write here, by the names in the paste"),
+    Flag::new(
+        &[Name::Get, Name::Ask],
+        'o',
+        "output",
+        "write to FILE, whole or not at all, or below DIR/; - forces stdout",
+    )
+    .takes("FILE"),
+    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, by the names in the paste"),
     Flag::new(&[Name::Get], '-', "list", "show the names in the paste"),
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
     Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
     Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
+    Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
     Flag::new(&[Name::List], '-', "remote", "ask the server what your token or certificate has made"),
     Flag::new(&[Name::List], '-', "status", "ask the servers how each is"),
     Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),

@@ -7,7 +7,7 @@
 use super::command::{Get, Output};
 use super::extract::{Destination, extract};
 use super::failure::{Exit, Failure};
-use super::fetch::{BURNED, Confirmed, Facts, Fetch, metadata_call};
+use super::fetch::{BURNED, Confirmed, Facts, Fetch, metadata_call, not_asked_here};
 use super::kept::Kept;
 use super::leases;
 use super::link::{self, Target};
@@ -17,7 +17,7 @@ use super::sink::{Sink, Written};
 use super::spooled::Spooled;
 use super::transport::{MAX_CONTENT_BYTES, read_all, too_large};
 use super::ui::{write_json, write_stdout, write_table};
-use super::{Located, Session, password};
+use super::{Located, Session, asks, password};
 use crate::clock::{parse_http_date, rfc3339, unix_now};
 use crate::e2e::{self, Key};
 use crate::paste::Id;
@@ -69,6 +69,14 @@ fn no_names() -> Failure {
     Failure::usage("the content of this paste has no name").hint("-o FILE gives it one")
 }
 
+/// Makes sure that there is a place for content that comes later.
+///
+/// # Errors
+/// When nothing can be written there.
+pub fn check_output(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
+    Place::open(options, None, session).map(drop)
+}
+
 /// Fetches a paste, or its metadata, or opens what was kept of one.
 ///
 /// # Errors
@@ -85,6 +93,9 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let located = session.locate(&target, &session.known());
     if options.meta {
         return show_metadata(options.json, session, &target, &located);
+    }
+    if target.ask.is_some() && !located.entry.as_ref().is_some_and(|entry| entry.is_ask) {
+        return Err(not_asked_here());
     }
     // Before the content is taken: what cannot be written should burn nothing.
     let place = Place::open(options, Some(&target.id), session)?;
@@ -115,6 +126,7 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
                 "the server could not be told that the paste was read; it ends the read by itself at {}",
                 rfc3339(ends)
             ));
+            forget_ask(fetch, session);
             return;
         }
         Some(Confirmed::Ended) if fetch.facts.is_last_read() && fetch.is_still_there() => {
@@ -125,7 +137,11 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
     }
     forget_burned(fetch, session);
     if fetch.facts.burns {
-        session.ui.note("that was the only read; the server has forgotten the paste");
+        session.ui.note(if fetch.is_answer() {
+            "the server has forgotten the answer, and this machine what has read it"
+        } else {
+            "that was the only read; the server has forgotten the paste"
+        });
     }
 }
 
@@ -134,6 +150,14 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
 fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
     if let Some(entry) = fetch.entry().filter(|_| fetch.facts.burns) {
         let _ = session.history.remove(&entry.server, &entry.id);
+    }
+    forget_ask(fetch, session);
+}
+
+/// Forgets what read an answer: the person has it.
+fn forget_ask(fetch: &Fetch<'_>, session: &Session<'_>) {
+    if let Some(entry) = fetch.entry() {
+        asks::forget(session, entry);
     }
 }
 
@@ -158,6 +182,7 @@ fn deliver(
     let (content, head) = fetch.begin(options)?;
     let limit = fetch.limit_of(&content);
     let size = if content.status == 206 { content.range().map(|(_, size)| size) } else { content.length };
+    let size = size.map(|size| size.saturating_sub(fetch.lead_bytes()));
     if size.is_some_and(|size| size > limit) {
         return Err(too_large(limit));
     }
@@ -368,9 +393,13 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     lines.extend(number("expires_at").map(|at| ("expires", left(at))));
     let flag = |name: &str| paste.get(name).and_then(Value::as_bool).unwrap_or(false);
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    lines.push(("burns", yes(flag("burn_after_read"))));
-    lines.extend(number("reads_left").map(|left| ("left", left.to_string())));
-    lines.push(("password", yes(flag("password_protected"))));
+    if let Some(state) = paste.get("state").and_then(Value::as_str) {
+        lines.push(("state", clean(state)));
+    } else {
+        lines.push(("burns", yes(flag("burn_after_read"))));
+        lines.extend(number("reads_left").map(|left| ("left", left.to_string())));
+        lines.push(("password", yes(flag("password_protected"))));
+    }
     lines.extend(paste.get("owner").and_then(Value::as_str).map(|owner| ("owner", clean(owner))));
     write_table(&lines)
 }

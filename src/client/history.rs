@@ -56,6 +56,8 @@ pub struct Entry {
     pub size: Option<u64>,
     /// When this machine read it for the last time, or deleted it, by its own clock.
     pub ended_at: Option<UnixSeconds>,
+    /// Whether it is an ask, of which the history knows nothing: [`super::asks`] does.
+    pub is_ask: bool,
 }
 
 impl Entry {
@@ -80,10 +82,14 @@ impl Entry {
         if let (Some(at), Some(fields)) = (self.ended_at, json.as_object_mut()) {
             fields.insert("ended_at".into(), at.into());
         }
+        if let Some(fields) = json.as_object_mut().filter(|_| self.is_ask) {
+            fields.insert("ask".into(), true.into());
+        }
         json
     }
 
-    fn parse(line: &str) -> Option<Self> {
+    /// The paste of a line's JSON; `None` for whatever is none.
+    pub fn parse(line: &str) -> Option<Self> {
         let json: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| json.get(name)?.as_str();
         let flag = |name: &str| json.get(name).and_then(Value::as_bool).unwrap_or(false);
@@ -104,6 +110,7 @@ impl Entry {
             name: text("name").map(str::to_owned),
             size: number("size"),
             ended_at: number("ended_at"),
+            is_ask: flag("ask"),
         })
     }
 
@@ -262,6 +269,7 @@ mod tests {
             name: None,
             size: None,
             ended_at: None,
+            is_ask: false,
         }
     }
 

@@ -5,26 +5,21 @@
 //! remove one, anywhere else: whatever lies in the working folder may have come out of somebody's paste.
 
 use super::Session;
-use super::config::create_private_folder;
 use super::files;
 use super::kept::create_new;
 use super::link::ServerUrl;
+use super::notes::{Folder, MAX_BYTES, file_name, open};
 use crate::clock::{UnixSeconds, unix_now};
 use crate::paste::Id;
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// What the names begin with; the ID follows, and a number where there are several.
 const PREFIX: &str = "lease-";
-/// Characters of an ID in a name: a message that has it in a path shows it.
-const MAX_ID_CHARS: usize = 24;
-/// Most bytes of a note.
-const MAX_BYTES: u64 = 4096;
 /// A lease is noted for no longer than this, whatever a server says.
 const MAX_SECONDS: u64 = 86_400;
 /// Hexadecimal digits of a lease.
@@ -54,18 +49,16 @@ impl Place {
     /// Finds a place: in the state folder, else in one of our own among those for temporary files.
     pub fn prepare(session: &Session<'_>, id: &Id) -> Self {
         tidy(session);
-        let name = file_name(id);
+        let name = file_name(PREFIX, id);
         let make = |folder: &Folder| {
-            create_private_folder(&folder.path)?;
-            folder.check()?;
-            let (path, file) = create_new(&folder.path, &name)?;
+            let (path, file) = create_new(folder.prepare()?, &name)?;
             files::lock(&file).map(|()| (path, file))
         };
         let why = match Folder::state(session) {
             None => "there is no state folder".to_owned(),
             Some(state) => match make(&state) {
                 Ok(file) => return Self { file: Some(file), remark: None },
-                Err(error) => format!("the state folder {} cannot be used ({error})", state.path.display()),
+                Err(error) => format!("the state folder {} cannot be used ({error})", state.path().display()),
             },
         };
         let file = make(&Folder::rescue()).ok();
@@ -183,61 +176,14 @@ impl Note {
     }
 }
 
-fn file_name(id: &Id) -> String {
-    format!("{PREFIX}{}", id.as_str().chars().take(MAX_ID_CHARS).collect::<String>())
-}
-
-/// Others may do nothing with a file of this mode.
-const OTHERS_ANYTHING: u32 = 0o077;
-/// Others may not write in a folder of this mode.
-const OTHERS_WRITE: u32 = 0o022;
-
-/// A folder for notes.
-struct Folder {
-    path: PathBuf,
-    /// Whether it lies among other people's, and may be nothing but our own.
-    is_among_others: bool,
-}
-
-impl Folder {
-    fn state(session: &Session<'_>) -> Option<Self> {
-        session.folders.state.clone().map(|path| Self { path, is_among_others: false })
-    }
-
-    /// For when the state folder cannot be used.
-    fn rescue() -> Self {
-        let name = format!("fpaste-{}", rustix::process::geteuid().as_raw());
-        Self { path: std::env::temp_dir().join(name), is_among_others: true }
-    }
-
-    /// Makes sure that it is ours, and that nobody else can put a note there.
-    fn check(&self) -> io::Result<()> {
-        let (metadata, forbidden) = if self.is_among_others {
-            (fs::symlink_metadata(&self.path)?, OTHERS_ANYTHING)
-        } else {
-            (fs::metadata(&self.path)?, OTHERS_WRITE)
-        };
-        let is_ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
-        if is_ours && metadata.permissions().mode() & forbidden == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::other("it is not this user's alone"))
-        }
-    }
-}
-
 /// Every file of ours that may be a note.
 fn all_notes(session: &Session<'_>) -> Vec<PathBuf> {
-    let ours = Folder::state(session).into_iter().chain([Folder::rescue()]).filter(|folder| folder.check().is_ok());
-    let entries = ours.filter_map(|folder| fs::read_dir(folder.path).ok()).flatten().flatten();
-    let is_note =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
-    entries.map(|entry| entry.path()).filter(is_note).collect()
+    Folder::state(session).into_iter().chain([Folder::rescue()]).flat_map(|folder| folder.notes(PREFIX)).collect()
 }
 
 /// Those whose names say that they are of this paste.
 fn notes(session: &Session<'_>, id: &Id) -> Vec<PathBuf> {
-    let begin = file_name(id);
+    let begin = file_name(PREFIX, id);
     let is_its = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let is_number = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit());
@@ -258,11 +204,4 @@ fn tidy(session: &Session<'_>) {
             let _ = fs::remove_file(&path);
         }
     }
-}
-
-/// Opens it, if it is a file of ours that nobody else reads.
-fn open(path: &Path) -> Option<File> {
-    let file = files::open(path, OpenOptions::new().read(true)).ok()?;
-    let mode = file.metadata().ok()?.permissions().mode();
-    (mode & OTHERS_ANYTHING == 0).then_some(file)
 }

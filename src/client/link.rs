@@ -5,6 +5,7 @@
 use super::failure::Failure;
 use crate::e2e::Key;
 use crate::paste::Id;
+use crate::sealed::Ask;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use ureq::http::Uri;
@@ -104,29 +105,31 @@ pub struct Target {
     pub id: Id,
     /// The key of the fragment.
     pub key: Option<Key>,
+    /// What is asked for, where the link asks for a secret.
+    pub ask: Option<Ask>,
 }
 
 impl Target {
     /// Reads `URL`, `URL/raw` or `ID`, each with or without a slash at its end and `#key`; lines, which the server's pages
-    /// add to the fragment (`#key:L10-L20`, `#L10`), are for people and ignored.
+    /// add to the fragment (`#key:L10-L20`, `#L10`), are for people and ignored. `#ask:…` asks for a secret.
     ///
     /// # Errors
     /// A usage failure; a fragment that is no key is one too.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (address, fragment) = match text.trim().split_once('#') {
-            Some((address, fragment)) => (address, key_of(fragment)),
+            Some((address, fragment)) => (address, Some(fragment)),
             None => (text.trim(), None),
         };
-        let key = match fragment {
-            Some(fragment) => Some(Key::from_fragment(fragment).ok_or_else(|| no_key(fragment))?),
-            None => None,
-        };
+        let ask = fragment.filter(|fragment| Ask::is_meant(fragment));
+        let key = fragment.filter(|_| ask.is_none()).and_then(key_of);
+        let ask = ask.map(|fragment| Ask::from_fragment(fragment).ok_or_else(no_ask)).transpose()?;
+        let key = key.map(|fragment| Key::from_fragment(fragment).ok_or_else(|| no_key(fragment))).transpose()?;
         let address = address.strip_suffix('/').unwrap_or(address);
         let Some((server, id)) = address.strip_suffix("/raw").unwrap_or(address).rsplit_once('/') else {
-            return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste(address))?, key });
+            return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste(address))?, key, ask });
         };
         let server = ServerUrl::parse(server)?;
-        Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste(id))?, key })
+        Ok(Self { server: Some(server), id: id.parse().map_err(|()| no_paste(id))?, key, ask })
     }
 }
 
@@ -172,6 +175,11 @@ fn no_key(fragment: &str) -> Failure {
     }
     Failure::usage("what follows the # is no key: the link is damaged or incomplete")
         .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
+}
+
+fn no_ask() -> Failure {
+    Failure::usage("what follows #ask: is damaged or incomplete")
+        .hint("copy the whole link, with the 64 characters behind #ask:, and put it in quotes")
 }
 
 /// The part of a fragment where the key is: all but the lines. Lines alone leave none.

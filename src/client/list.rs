@@ -75,7 +75,7 @@ fn without_token(entry: &Entry, state: Option<&str>) -> Value {
     let mut json = entry.json();
     if let Some(fields) = json.as_object_mut() {
         fields.remove("delete_token");
-        fields.extend(state.map(|state| ("state".to_owned(), state.into())));
+        fields.extend(state.or(entry.is_ask.then_some("asked")).map(|state| ("state".to_owned(), state.into())));
     }
     json
 }
@@ -93,6 +93,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     };
     let reads = entry.reads.filter(|_| !entry.burn).map_or_else(String::new, |reads| format!("{reads} reads"));
     let flags: Vec<&str> = [
+        (entry.is_ask, "asked"),
         (entry.burn, "burn"),
         (!reads.is_empty(), &reads),
         (entry.password, "password"),

@@ -61,6 +61,6 @@ pub fn ask(entry: &Entry, session: &Session<'_>) -> Result<Value, Failure> {
 /// The one word for it, of those there are.
 pub fn state(status: &Value) -> &'static str {
     let told = status.get("state").and_then(Value::as_str).unwrap_or_default();
-    let known = ["unread", "read", "leased", "expired", "deleted", "removed"];
+    let known = ["asked", "unread", "read", "leased", "expired", "deleted", "removed"];
     known.into_iter().find(|state| *state == told).unwrap_or("unknown")
 }

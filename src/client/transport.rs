@@ -318,7 +318,12 @@ impl<'a> Transport<'a> {
                 std::thread::sleep(Duration::from_secs(seconds));
                 let again = self.follow(call)?;
                 let status = again.status();
-                if first == 503 && (status == 404 || status == 400 && call.method == Method::POST) {
+                let may_be_ours = match call.method {
+                    Method::POST => matches!(status, 400 | 404),
+                    Method::PUT => matches!(status, 404 | 409),
+                    _ => status == 404,
+                };
+                if first == 503 && may_be_ours {
                     // A server that does not know what became of something says that it is busy, too.
                     return Err(Failure::new(
                         Exit::Busy,

@@ -262,6 +262,7 @@ impl Upload {
             burn: wishes.burn(),
             reads: wishes.reads,
             ended_at: None,
+            is_ask: false,
             password: paste.is("password_protected"),
             encrypted: wishes.encrypt,
             sealed: Some(wishes.gate.is_some()),
@@ -308,7 +309,7 @@ impl Created {
     ///
     /// # Errors
     /// When it names no paste.
-    fn read(answer: &Answer, server: &ServerUrl) -> Result<Self, Failure> {
+    pub fn read(answer: &Answer, server: &ServerUrl) -> Result<Self, Failure> {
         let json = answer.json()?;
         let field = |name: &str| json.get(name).and_then(Value::as_str);
         let id: Id = field("id").and_then(|id| id.parse().ok()).ok_or_else(|| {
@@ -323,7 +324,7 @@ impl Created {
     }
 
     /// Whether the server says so.
-    fn is(&self, name: &str) -> bool {
+    pub fn is(&self, name: &str) -> bool {
         self.json.get(name).and_then(Value::as_bool) == Some(true)
     }
 

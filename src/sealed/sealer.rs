@@ -25,7 +25,7 @@ impl Sealer {
         Ok(Self::with_salt(secrets, crypto::random()?))
     }
 
-    fn with_salt(secrets: &Secrets, salt: [u8; SALT_BYTES]) -> Self {
+    pub(super) fn with_salt(secrets: &Secrets, salt: [u8; SALT_BYTES]) -> Self {
         let mut head = [0; HEAD_BYTES];
         let parts = [MAGIC.as_slice(), &salt, &secrets.commitment(&salt)].concat();
         head.copy_from_slice(&parts);

@@ -7,7 +7,7 @@ use flaskpaste::handlers::json_body::JsonBody;
 use flaskpaste::handlers::multipart;
 use flaskpaste::http::{Body, Framing, Method, Peer, Reply, Request, Span, parse_range};
 use flaskpaste::language;
-use flaskpaste::sealed::{FileEntry, Manifest, Opener, Sealer, Secrets, check_name};
+use flaskpaste::sealed::{Ask, FileEntry, MAX_LABEL_BYTES, Manifest, Opener, Sealer, Secrets, check_name};
 use flaskpaste::server::decoder::{Decoder, Next};
 use flaskpaste::server::head::{MAX_HEAD_BYTES, Scan, scan};
 use flaskpaste::web::Pages;
@@ -309,6 +309,10 @@ fn link(data: &[u8]) {
     if let Ok(target) = client::link::Target::parse(&value) {
         let id = target.id.as_str();
         assert!((4..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        if let Some(ask) = target.ask {
+            assert!(ask.label.as_ref().is_none_or(|label| label.len() <= MAX_LABEL_BYTES));
+            assert_eq!(Ask::from_fragment(&ask.fragment()).map(|read| read.label), Some(ask.label));
+        }
         if let Some(server) = target.server {
             assert_eq!(client::link::ServerUrl::parse(&server.to_string()).ok(), Some(server));
         }

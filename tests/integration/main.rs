@@ -27,6 +27,8 @@ mod changes;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
+mod client_ask;
+#[cfg(feature = "client")]
 mod client_credentials;
 #[cfg(feature = "client")]
 mod client_documents;

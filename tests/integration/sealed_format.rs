@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
 const SALT: &[u8] = b"flaskpaste sealed 2";
+pub const ASK_SALT: &[u8] = b"flaskpaste ask 1";
 const CHUNK: usize = 65_536;
 const SEALED_CHUNK: usize = CHUNK + 16;
 pub const HEAD: usize = 56;
@@ -34,7 +35,7 @@ pub struct Secret {
     has_password: bool,
 }
 
-fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     for part in parts {
         mac.update(part);
@@ -42,7 +43,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-fn expand(key: &[u8], label: &str, salt: &[u8]) -> [u8; 32] {
+pub fn expand(key: &[u8], label: &str, salt: &[u8]) -> [u8; 32] {
     hmac(key, &[label.as_bytes(), salt, &[1]])
 }
 
@@ -232,13 +233,22 @@ pub fn post_first_edition(server: &Server, plain: &[u8], headers: &[(&str, &str)
     (paste, link)
 }
 
+const DOCUMENT: &str = include_str!("../../docs/format.md");
+
+/// A value of the document's worked examples.
+fn value(name: &str) -> String {
+    let line = DOCUMENT.lines().find(|line| line.starts_with(&format!("{name:<25}")));
+    line.unwrap_or_else(|| panic!("no {name}"))[25..].to_owned()
+}
+
+/// The upload that begins so, which is in lines of its own, the first of which say what they are.
+fn dumped(magic: &[u8]) -> String {
+    let dump = DOCUMENT.split("```\n").find(|block| block.starts_with(&hex(magic))).unwrap();
+    dump.lines().map(|line| line.split(' ').next().unwrap()).collect()
+}
+
 #[test]
 fn the_worked_example_of_the_document_is_right() {
-    let document = include_str!("../../docs/format.md");
-    let value = |name: &str| {
-        let line = document.lines().find(|line| line.starts_with(&format!("{name:<25}")));
-        line.unwrap_or_else(|| panic!("no {name}"))[25..].to_owned()
-    };
     let key: [u8; 32] = unhex(&value("K")).try_into().unwrap();
     let secret = Secret::new(key, Some("hąsło z ogonkami"));
     let stretched = unhex(&value("PBKDF2"));
@@ -260,13 +270,43 @@ fn the_worked_example_of_the_document_is_right() {
         assert_eq!(value(name), expected, "{name}");
     }
     let manifest = "{\"files\":[{\"name\":\"id_ed25519\",\"size\":10}]}";
-    assert!(document.contains(&format!("0000002b {manifest} -----BEGIN 000000")));
+    assert!(DOCUMENT.contains(&format!("0000002b {manifest} -----BEGIN 000000")));
     let mut plain = [&[0, 0, 0, 43], manifest.as_bytes(), b"-----BEGIN"].concat();
     plain.resize(256, 0);
     let upload = secret.seal(salt, &plain);
-    assert!(document.contains(&hex(&Sha256::digest(&upload))));
-    // The upload is in lines of its own, the first of which say what they are.
-    let dump = document.split("```\n").find(|block| block.starts_with("66706173746532")).unwrap();
-    let dumped: String = dump.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    assert_eq!(dumped, hex(&upload));
+    assert!(DOCUMENT.contains(&hex(&Sha256::digest(&upload))));
+    assert_eq!(dumped(b"fpaste2"), hex(&upload));
+}
+
+#[test]
+fn the_worked_example_of_an_ask_is_right() {
+    use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
+    let bytes = |name| unhex(&value(name));
+    let (asker, secret, ephemeral) =
+        (bytes("asker's public key"), bytes("answer secret"), bytes("ephemeral public key"));
+    let private = |name| PrivateKey::from_private_key(&X25519, &bytes(name)).unwrap();
+    let (own, once) = (private("asker's private key"), private("ephemeral private key"));
+    assert_eq!(own.compute_public_key().unwrap().as_ref(), asker);
+    assert_eq!(once.compute_public_key().unwrap().as_ref(), ephemeral);
+    let shared = agree(&own, UnparsedPublicKey::new(&X25519, &ephemeral), (), |shared| Ok(shared.to_vec())).unwrap();
+    assert_eq!(hex(&shared), value("X25519"));
+    let proof = expand(&hmac(ASK_SALT, &[&secret]), "answer proof", b"");
+    assert_eq!(URL_SAFE_NO_PAD.encode(proof), value("X-Answer-Proof"));
+    assert_eq!(hex(&Sha256::digest(proof)), value("X-Answer-Proof-SHA256"));
+    let (keys, label) = (URL_SAFE_NO_PAD.encode([&asker[..], &secret].concat()), "the staging password");
+    assert_eq!(format!("ask:{keys}:{}", URL_SAFE_NO_PAD.encode(label)), value("fragment of the ask"));
+    let key = expand(&hmac(ASK_SALT, &[&shared]), "", &[&ephemeral[..], &asker].concat());
+    assert_eq!(hex(&key), value("K of the answer"));
+    let (sealed, salt) = (Secret::new(key, None), bytes("S of the answer"));
+    assert_eq!(hex(&expand(&sealed.root, "content", &salt)), value("content key of it"));
+    let upload = unhex(&dumped(b"fpasteA"));
+    assert_eq!(upload[8..40], ephemeral);
+    assert_eq!(upload[48..64], salt);
+    let opened = sealed.open(&upload[40..]);
+    assert_eq!((opened.files, opened.padded), (vec![b"s3cr3t\n".to_vec()], 256));
+    assert!(
+        DOCUMENT.contains(
+            r#"0000004c {"files":[{"name":"token.txt","type":"text/plain; charset=utf-8","size":7}]} s3cr3t"#
+        )
+    );
 }
