@@ -151,7 +151,7 @@ fn all_that_a_page_loads_is_here_and_small() {
             assert!(is_words || address.starts_with("://www.w3.org/2000/svg"), "{name}: http{address:.40}");
         }
     }
-    assert!(bytes < 140_000, "src/web has {bytes} bytes");
+    assert!(bytes < 152_000, "src/web has {bytes} bytes");
 }
 
 #[test]
