@@ -37,6 +37,8 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("receipts.js", SCRIPT, include_str!("web/receipts.js")),
     ("content.js", SCRIPT, include_str!("web/content.js")),
     ("lines.js", SCRIPT, include_str!("web/lines.js")),
+    ("languages.js", SCRIPT, include_str!("web/languages.js")),
+    ("colour.js", SCRIPT, include_str!("web/colour.js")),
     ("text.js", SCRIPT, include_str!("web/text.js")),
     ("zip.js", SCRIPT, include_str!("web/zip.js")),
     ("files.js", SCRIPT, include_str!("web/files.js")),

@@ -78,7 +78,8 @@ function marked(run) {
   return mark;
 }
 
-function row(place, number) {
+/** The row of a line, if it is shown. */
+export function row(place, number) {
   const at = number - 1 - Number(place.dataset.first);
   return place.children[Math.floor(at / BLOCK)]?.children[at % BLOCK];
 }

@@ -16,7 +16,7 @@ import * as lines from "./lines.js";
 import { Reading, Unsure } from "./reading.js";
 import { OVERHEAD_BYTES, open as unseal } from "./seal.js";
 import { Opener, WrongKey, isSealed } from "./sealed.js";
-import { listen, mark, showText } from "./text.js";
+import { forgetText, listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
 import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
@@ -348,7 +348,7 @@ function showContent(file, bytes, kind) {
   $("name").replaceChildren(...(file.name === undefined ? [] : files.describe(file)));
   show("name", file.name !== undefined);
   const isText = kind.text !== null;
-  for (const tool of ["copy", "wrap", "goto", "text"]) show(tool, isText);
+  for (const tool of ["copy", "wrap", "goto", "colours", "text"]) show(tool, isText);
   show("image", kind.picture);
   show("file", !isText && !kind.picture);
   show("deceives", isText && deceives(kind.text));
@@ -357,7 +357,7 @@ function showContent(file, bytes, kind) {
   showFacts();
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
-  if (isText) showText(kind.text, range);
+  if (isText) showText(kind.text, range, file.name);
 }
 
 /** Puts lines into the address; whether there are such lines. */
@@ -383,7 +383,7 @@ function forgetContent() {
   if (shown) URL.revokeObjectURL(shown.url);
   shown = null;
   $("said").textContent = "";
-  $("text").replaceChildren();
+  forgetText();
   $("picture").removeAttribute("src");
 }
 

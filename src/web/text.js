@@ -4,15 +4,17 @@
 // never change the text: what is copied is what was sent.
 
 import { $, make, on, say } from "./page.js";
+import * as colours from "./colour.js";
 import * as lines from "./lines.js";
 import { sentences, t } from "./words.js";
 
 /** The lines of the text, and which of them are marked: `{ from, to }` or null. */
 let [all, marked] = [[], null];
 
-/** Shows a text; see `mark`. */
-export function showText(text, range) {
+/** Shows a text, which is in a file of this name, if it has one; see `mark`. */
+export function showText(text, range, file) {
   all = lines.split(text);
+  colours.recognise(file, text);
   showFrom(0, false);
   mark(range);
 }
@@ -20,6 +22,7 @@ export function showText(text, range) {
 /** Shows the text from a line on, or all of it. */
 function showFrom(first, isWhole) {
   const { end, isCut } = lines.render($("text"), all, first, isWhole);
+  colour();
   const count = all.length;
   if (first === 0 && end === count && !isCut) return say("rest", "");
   const part = first === 0 ? t("paste.rest.first", { end, count }) : t("paste.rest", { first: first + 1, end, count });
@@ -28,6 +31,15 @@ function showFrom(first, isWhole) {
   button.type = "button";
   button.addEventListener("click", () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); });
   $("rest").append(button);
+}
+
+const colour = () => colours.colour(all, (number) => lines.row($("text"), number));
+
+/** Takes the text off the page, and out of its memory. */
+export function forgetText() {
+  all = [];
+  colours.forget();
+  $("text").replaceChildren();
 }
 
 /** Marks lines, `{ from, to }`, or none, and shows them; whether there are such lines. */
@@ -50,6 +62,7 @@ export function listen(choose) {
     const found = choose(chosen);
     $("said").textContent = found ? t("paste.lines.linked") : chosen ? t("paste.lines.none") : "";
   };
+  colours.listen(colour);
   on("lines", "change", enter);
   on("lines", "keydown", (event) => { if (event.key === "Enter") enter(); });
   on("text", "click", (event) => {
