@@ -229,6 +229,9 @@ fn fill<'a>(page: &mut String, template: &str, value: impl Fn(&str) -> &'a str) 
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn values_are_text_whatever_they_hold() {
@@ -303,5 +306,67 @@ mod tests {
         }
         let names = |pages: &Pages| pages.assets.iter().map(|asset| asset.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&pages), names(&Pages::new("/p", "")), "every server has the same names");
+    }
+
+    /// The files of src/web/ and their sizes in bytes, by their paths in it.
+    fn files() -> BTreeMap<String, u64> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+        let folders = ["", "words/"].map(|name| (name, fs::read_dir(root.join(name)).unwrap()));
+        let files = folders.into_iter().flat_map(|(name, folder)| folder.map(move |file| (name, file.unwrap())));
+        let files = files.filter(|(_, file)| file.path().is_file());
+        let named = |(name, file): (&str, fs::DirEntry)| {
+            (format!("{name}{}", file.file_name().into_string().unwrap()), file.metadata().unwrap().len())
+        };
+        files.map(named).collect()
+    }
+
+    #[test]
+    fn the_table_names_every_file_and_no_other() {
+        let rows = include_str!("web/README.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+        let mut sorted = named.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, files().keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_one_visitor_loads_is_small() {
+        let (words, others): (Vec<_>, Vec<_>) = files()
+            .into_iter()
+            .filter(|(name, _)| name != "README.md")
+            .partition(|(name, _)| name.starts_with("words/"));
+        assert_eq!(words.len(), LANGUAGES.len());
+        let largest = words.iter().map(|(_, bytes)| bytes).max().unwrap();
+        let bytes = others.iter().map(|(_, bytes)| bytes).sum::<u64>() + largest;
+        assert!(bytes <= 150_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_page_is_in_its_language() {
+        let pages = Pages::new("", "mailto:a@example.org");
+        for language in &LANGUAGES {
+            let words = Words::of(language);
+            let answers = [
+                (200, json!({ "name": "x" }), words.get("create.heading").unwrap()),
+                (200, json!({ "id": "abcd" }), words.get("page.report").unwrap()),
+                (
+                    404,
+                    json!({ "code": "not_found", "error": "No" }),
+                    words.refusal("not_found").map_or("No", |(no, _)| no),
+                ),
+                (400, json!({ "code": "unheard_of", "error": "Never" }), "Never"),
+            ];
+            for (status, answer, said) in answers {
+                let Body::Bytes(page) = pages.page(Reply::json(status, &answer), "http://host", language).body else {
+                    panic!("a page is made for its reply")
+                };
+                let page = String::from_utf8(page).unwrap();
+                assert!(page.contains(&format!("<html lang=\"{}\">", language.tag)) && page.contains(said), "{page}");
+                let chosen = format!("<option value=\"{0}\" lang=\"{0}\" selected>{1}<", language.tag, language.name);
+                assert!(page.contains(&chosen) && page.matches("<option").count() == LANGUAGES.len(), "{page}");
+                let address = page.split("data-words=\"/static/").nth(1).unwrap().split('"').next().unwrap();
+                assert!(address.starts_with(&format!("{}.", language.tag)) && pages.asset(address).is_some());
+            }
+        }
     }
 }

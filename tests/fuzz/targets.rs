@@ -341,7 +341,7 @@ fn page(data: &[u8]) {
     let value = text(data);
     let _ = with_request(&[("Accept", &value)], |request| request.accepts_html() && request.prefers_text());
     let headers = [("Cookie", value.as_str()), ("Accept-Language", &value)];
-    let language = with_request(&headers, |request| language::of(request));
+    let language = with_request(&headers, language::of);
     let filled = |value: &str| {
         let answer =
             serde_json::json!({ "id": value, "mime_type": value, "code": value, "error": value, "hint": value });

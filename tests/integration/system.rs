@@ -35,6 +35,8 @@ mod pages_everybody;
 #[cfg(feature = "client")]
 mod pages_keeping;
 #[cfg(feature = "client")]
+mod pages_languages;
+#[cfg(feature = "client")]
 mod pages_login;
 #[cfg(feature = "client")]
 mod pages_reading;
