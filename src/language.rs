@@ -18,8 +18,14 @@ pub struct Language {
 }
 
 /// All of them, English first: that is for those who read none of the others.
-pub static LANGUAGES: [Language; 1] =
-    [Language { tag: "en", name: "English", words: include_str!("web/words/en.json") }];
+pub static LANGUAGES: [Language; 6] = [
+    Language { tag: "en", name: "English", words: include_str!("web/words/en.json") },
+    Language { tag: "de", name: "Deutsch", words: include_str!("web/words/de.json") },
+    Language { tag: "fr", name: "Français", words: include_str!("web/words/fr.json") },
+    Language { tag: "es", name: "Español", words: include_str!("web/words/es.json") },
+    Language { tag: "pl", name: "Polski", words: include_str!("web/words/pl.json") },
+    Language { tag: "zh-Hans", name: "简体中文", words: include_str!("web/words/zh-Hans.json") },
+];
 
 /// The cookie that keeps the choice.
 const COOKIE: &str = "flaskpaste_language=";

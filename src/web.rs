@@ -103,7 +103,7 @@ impl Pages {
     /// The pages of a server whose routes live under a prefix, and whose operator is told of what is wrong at a URI.
     pub fn new(prefix: &str, contact: &str) -> Self {
         let mut assets: Vec<Asset> = Vec::new();
-        let sources = SOURCES.iter().map(|(source, kind, text)| (*source, *kind, (*text).to_owned()));
+        let sources = SOURCES.iter().map(|(source, kind, text)| (*source, *kind, without_comments(text)));
         let words = LANGUAGES
             .iter()
             .map(|language| (language.tag, SCRIPT, format!("export default {};\n", language.words.trim_end())));
@@ -199,6 +199,23 @@ impl Pages {
     }
 }
 
+/// A file without the lines that are comments, or empty: a fifth of what visitors would load and none of them reads. No literal
+/// goes over several lines, so that none is changed.
+fn without_comments(text: &str) -> String {
+    let mut in_comment = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        let code = line.trim_start();
+        in_comment |= code.starts_with("/*");
+        if !in_comment && !code.starts_with("//") && !code.is_empty() {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        in_comment &= !code.ends_with("*/");
+    }
+    kept
+}
+
 /// Where a paste is reported: a mail, or a page, that names it.
 fn report(contact: &str, id: &str) -> String {
     if contact.starts_with("mailto:") {
@@ -253,6 +270,9 @@ fn fill<'a>(page: &mut String, template: &str, value: impl Fn(&str) -> &'a str) 
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::path::Path;
 
     #[test]
     fn values_are_text_whatever_they_hold() {
@@ -327,5 +347,83 @@ mod tests {
         }
         let names = |pages: &Pages| pages.assets.iter().map(|asset| asset.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&pages), names(&Pages::new("/p", "")), "every server has the same names");
+    }
+
+    /// The files of src/web/ and their sizes in bytes, by their paths in it.
+    fn files() -> BTreeMap<String, u64> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
+        let folders = ["", "words/"].map(|name| (name, fs::read_dir(root.join(name)).unwrap()));
+        let files = folders.into_iter().flat_map(|(name, folder)| folder.map(move |file| (name, file.unwrap())));
+        let files = files.filter(|(_, file)| file.path().is_file());
+        let named = |(name, file): (&str, fs::DirEntry)| {
+            (format!("{name}{}", file.file_name().into_string().unwrap()), file.metadata().unwrap().len())
+        };
+        files.map(named).collect()
+    }
+
+    #[test]
+    fn the_table_names_every_file_and_no_other() {
+        let rows = include_str!("web/README.md").lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+        let mut sorted = named.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, files().keys().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn comments_are_not_served_and_nothing_else_is_changed() {
+        let text = "// a\n\nlet x = 1; // b\n  /** c */\n/*\n * d\n */\nx(\"/* e\");\n";
+        assert_eq!(without_comments(text), "let x = 1; // b\nx(\"/* e\");\n");
+        for (name, _, text) in SOURCES {
+            let opened = text.lines().find(|line| !line.matches('`').count().is_multiple_of(2));
+            assert_eq!(
+                opened.filter(|line| !line.contains("quoted(\"`\"")),
+                None,
+                "{name} has a literal of several lines"
+            );
+        }
+    }
+
+    #[test]
+    fn what_one_visitor_loads_is_small() {
+        let pages = Pages::new("", "");
+        let size = |asset: &Asset| asset.content.len();
+        let (words, others): (Vec<&Asset>, Vec<&Asset>) =
+            pages.assets.iter().partition(|asset| LANGUAGES.iter().any(|language| language.tag == asset.source));
+        let templates =
+            files().iter().filter(|(name, _)| name.ends_with(".html")).map(|(_, bytes)| *bytes).sum::<u64>();
+        let templates = usize::try_from(templates).unwrap();
+        let largest = words.iter().map(|words| size(words)).max().unwrap();
+        let bytes = others.iter().map(|asset| size(asset)).sum::<usize>() + templates + largest;
+        assert!(bytes <= 150_000, "{bytes} bytes");
+    }
+
+    #[test]
+    fn a_page_is_in_its_language() {
+        let pages = Pages::new("", "mailto:a@example.org");
+        for language in &LANGUAGES {
+            let words = Words::of(language);
+            let answers = [
+                (200, json!({ "name": "x" }), words.get("create.heading").unwrap()),
+                (200, json!({ "id": "abcd" }), words.get("page.report").unwrap()),
+                (
+                    404,
+                    json!({ "code": "not_found", "error": "No" }),
+                    words.refusal("not_found").map_or("No", |(no, _)| no),
+                ),
+                (400, json!({ "code": "unheard_of", "error": "Never" }), "Never"),
+            ];
+            for (status, answer, said) in answers {
+                let Body::Bytes(page) = pages.page(Reply::json(status, &answer), "http://host", language).body else {
+                    panic!("a page is made for its reply")
+                };
+                let page = String::from_utf8(page).unwrap();
+                assert!(page.contains(&format!("<html lang=\"{}\">", language.tag)) && page.contains(said), "{page}");
+                let chosen = format!("<option value=\"{0}\" lang=\"{0}\" selected>{1}<", language.tag, language.name);
+                assert!(page.contains(&chosen) && page.matches("<option").count() == LANGUAGES.len(), "{page}");
+                let address = page.split("data-words=\"/static/").nth(1).unwrap().split('"').next().unwrap();
+                assert!(address.starts_with(&format!("{}.", language.tag)) && pages.asset(address).is_some());
+            }
+        }
     }
 }

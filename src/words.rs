@@ -90,9 +90,9 @@ mod tests {
                     wanted.difference(&given).all(|place| Some(*place) == may_lack),
                     "{tag}: {key} lacks {wanted:?}"
                 );
-                assert!(*key == "page.space" || sentence.trim() == *sentence && !sentence.is_empty(), "{tag}: {key}");
+                assert!(*key == "page.space" || !sentence.is_empty() && sentence.trim() == *sentence, "{tag}: {key}");
                 let halves = sentence.split('|').filter(|half| !half.is_empty()).count();
-                assert_eq!(halves, if key.starts_with("error.") { 2 } else { 1 }, "{tag}: {key}");
+                assert!(if key.starts_with("error.") { halves == 2 } else { halves < 2 }, "{tag}: {key}");
             }
         }
     }

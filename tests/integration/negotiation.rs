@@ -77,6 +77,31 @@ fn a_browser_gets_pages_and_everybody_else_json() {
 }
 
 #[test]
+fn a_page_comes_in_the_language_that_is_asked_for() {
+    let server = Server::start(&[]);
+    let path = server.paste("hello").path();
+    for (accepted, cookie, tag, missing) in [
+        ("", "", "en", "There is no such paste."),
+        ("de-CH,de;q=0.9,en;q=0.8", "", "de", "Diesen Eintrag gibt es nicht."),
+        ("ja, fr;q=0.5", "", "fr", "Ce paste n’existe pas."),
+        ("es-419", "", "es", "Ese paste no existe."),
+        ("pl", "a=b; flaskpaste_language=xx", "pl", "Nie ma takiej wklejki."),
+        ("de", "a=b; flaskpaste_language=zh-Hans", "zh-Hans", "此粘贴不存在。"),
+    ] {
+        let ask = |path| browse(&server, path).header("Accept-Language", accepted).header("Cookie", cookie).send();
+        for path in ["/", &path, "/000000000000"] {
+            let page = expect_page(&ask(path), if path == "/000000000000" { 404 } else { 200 });
+            assert!(page.contains(&format!("<html lang=\"{tag}\">")), "{accepted}: {page}");
+            let words = page.split(" data-words=\"").nth(1).unwrap().split('"').next().unwrap();
+            assert!(words.starts_with(&format!("/static/{tag}.")), "{words}");
+            let words = server.get(words).expect_header("Content-Type", "text/javascript; charset=utf-8");
+            words.expect(words.body.starts_with(b"export default {"), "a module");
+        }
+        assert!(expect_page(&ask("/000000000000"), 404).contains(missing), "{accepted}");
+    }
+}
+
+#[test]
 fn only_the_index_and_pastes_have_pages() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");

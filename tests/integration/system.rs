@@ -37,6 +37,8 @@ mod pages_everybody;
 #[cfg(feature = "client")]
 mod pages_keeping;
 #[cfg(feature = "client")]
+mod pages_languages;
+#[cfg(feature = "client")]
 mod pages_login;
 #[cfg(feature = "client")]
 mod pages_reading;
