@@ -10,6 +10,7 @@ import {
 import { Broken, request } from "./api.js";
 import * as asks from "./asks.js";
 import { cleaned, deceives, recognise } from "./content.js";
+import * as draft from "./draft.js";
 import * as files from "./files.js";
 import * as keys from "./keys.js";
 import * as lines from "./lines.js";
@@ -21,7 +22,7 @@ import * as tokens from "./tokens.js";
 import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
 /** What this browser asked, where this is the answer to it; else null. */
-const ask = answer.state ? await asks.find(answer.id) : null;
+const asked = answer.state ? await asks.find(answer.id) : null;
 // An answer is a paste of one read, which is given to whoever asked.
 if (answer.state) {
   Object.assign(answer, { burn_after_read: true, reads_left: 1, proof_required: true, mime_type: "", sliding: false });
@@ -56,7 +57,7 @@ const whole = {};
 const kept = new Set();
 /** Seconds a paste lives unread: its end was moved when this page was asked for. */
 const period = answer.expires_at - Date.now() / 1000;
-let { key, range } = lines.parseFragment(ask ? "" : location.hash.slice(1));
+let { key, range } = lines.parseFragment(asked ? "" : location.hash.slice(1));
 
 const [BURNED, DELETED] = ["paste.fact.burned", "paste.fact.deleted"];
 const MISSING = sentences(t(gated ? "paste.nokey" : "paste.nokey.perhaps"), t("paste.ask"));
@@ -76,7 +77,7 @@ const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
-  if (ask) return keys.available ? "" : INSECURE;
+  if (asked) return keys.available ? "" : INSECURE;
   // Who opens it without the key has burned it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
@@ -193,7 +194,7 @@ async function fetchContent(isExposed) {
 
 /** What comes of the key and, where it is not the server's, of the password. */
 async function derive() {
-  if (ask) return asks.secretsOf(ask);
+  if (asked) return asks.secretsOf(asked);
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
   // It takes a second, as it has to.
@@ -269,7 +270,7 @@ async function showFiles() {
   } else {
     const hadGate = leaveGate();
     files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
-    show("several", true);
+    for (const part of ["several", "reuse"]) show(part, true);
     showFacts();
     if (hadGate) $("files").querySelector("button").focus({ preventScroll: true });
   }
@@ -342,7 +343,7 @@ function showContent(file, bytes, kind) {
   // Never a type that a browser would run, even when somebody opens the address of the blob.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
-  shown = { ...kind, file, url: URL.createObjectURL(blob), size: bytes.length };
+  shown = { ...kind, file, blob, type: blob.type, url: URL.createObjectURL(blob), size: bytes.length };
   $("download").href = shown.url;
   $("download").download = file.name === undefined ? `${id}.${kind.extension}` : files.savedName(file.name);
   $("name").replaceChildren(...(file.name === undefined ? [] : files.describe(file)));
@@ -353,11 +354,19 @@ function showContent(file, bytes, kind) {
   show("file", !isText && !kind.picture);
   show("deceives", isText && deceives(kind.text));
   if (kind.picture) $("picture").src = shown.url;
-  show("content", true);
+  for (const part of ["content", "reuse"]) show(part, true);
   showFacts();
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
   if (isText) showText(kind.text, range, file.name);
+}
+
+/** Begins a new paste with what is here: a text alone, to be edited, or the files, under names that do not tell of this paste. */
+function reuse() {
+  const all = opened?.files ?? [shown];
+  const named = ({ name = `paste.${shown.extension}`, blob, size, type }) => ({ name, blob: blob.slice(0, size, type) });
+  const content = all.length === 1 && shown.text !== null ? { text: shown.text } : { files: all.map(named) };
+  if (!draft.give(content)) tell(t("paste.blocked"));
 }
 
 /** Puts lines into the address; whether there are such lines. */
@@ -372,7 +381,7 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = opened = null;
-  for (const part of ["content", "several", "differs", "gate", "insecure"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "differs", "gate", "insecure"]) show(part, false);
   tell("");
   say("problem", sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
@@ -410,7 +419,7 @@ function followFragment() {
   // What is being fetched is opened with the new key.
   if (loading) return;
   shownAsIs = false;
-  for (const part of ["content", "several", "differs"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "differs"]) show(part, false);
   forgetContent();
   begin();
 }
@@ -465,11 +474,12 @@ on("copy", "click", () => {
 on("download", "click", () => kept.add(shown.file));
 on("picture", "error", () => { show("image", false); show("file", true); });
 on("all", "click", saveAll);
-if (!ask) addEventListener("hashchange", followFragment);
+on("reuse", "click", reuse);
+if (!asked) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.
 show("delete", tokens.tokenOf(id) || answer.owner);
-if (ask) $("title").textContent = ask.label ? t("paste.answer.to", { label: cleaned(ask.label) }) : t("paste.answer");
+if (asked) $("title").textContent = asked.label ? t("paste.answer.to", { label: cleaned(asked.label) }) : t("paste.answer");
 begin();
 watch();
 guard(isAtRisk);
