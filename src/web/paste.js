@@ -473,6 +473,7 @@ twice($("delete"), t("page.delete.sure"), remove);
 show("delete", tokens.tokenOf(id) || answer.owner);
 if (question) {
   const label = cleaned(question.label);
+  document.title = `${t("paste.answer")} · flaskpaste`;
   $("title").textContent = label ? t("paste.answer.to", { label }) : t("paste.answer");
 }
 begin();

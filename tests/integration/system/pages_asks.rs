@@ -6,16 +6,18 @@
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, id_of, url};
 use crate::client_harness::Client;
-use crate::harness::{Folder, Paste, SOON, Server, wait_until};
+use crate::harness::{Folder, Launcher, Paste, SOON, Server, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
 
 /// Asks in a browser; the link for whoever answers.
 #[track_caller]
-fn ask(browser: &Browser, server: &Server, label: &str) -> String {
-    browser.open(&format!("{}/ask", url(server)));
+fn ask(browser: &Browser, site: &str, label: &str) -> String {
+    browser.open(&format!("{site}/ask"));
     browser.wait_for("!document.querySelector('#send').disabled");
     browser.type_into("#label", label);
     browser.click("#send");
@@ -74,20 +76,25 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
 
 #[test]
 fn somebody_asks_and_somebody_else_answers() {
-    let mut server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "12")]);
+    // Its socket stays when it is restarted.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = format!("http://{}", listener.local_addr().unwrap());
+    let variables = [("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "12")];
+    let launcher = Launcher::with_sockets([listener.into()]);
+    let mut server = Server::start_by(launcher, Arc::new(Folder::new()), &variables);
     let Some(asker) = Browser::start() else { return };
     let Some(other) = Browser::start() else { return };
-    asker.open(&url(&server));
+    asker.open(&site);
     asker.click("nav a[href$='/ask']");
-    let link = ask(&asker, &server, "staging <b>database</b> password");
-    assert!(link.starts_with(&format!("{}/", url(&server))) && link.contains("#ask:"), "{link}");
+    let link = ask(&asker, &site, "staging <b>database</b> password");
+    assert!(link.starts_with(&format!("{site}/")) && link.contains("#ask:"), "{link}");
     assert_eq!(asker.value("location.href"), link.as_str(), "the page that is reloaded is that of the ask");
     assert_eq!(asker.text("#question"), "staging <b>database</b> password");
     assert!(asker.sees("#qr svg"));
     assert_eq!(kept(&asker), [json!([id_of(&link), "staging <b>database</b> password", false, "deriveBits"])]);
     // Nothing of it is in the other storage, and both survive a restart.
     assert!(!asker.string("JSON.stringify({ ...localStorage, ...sessionStorage })").contains("database"));
-    server.restart();
+    server.crash_and_restart();
     answer(&other, &link, "hunter2\nthe second line\n");
     assert!(other.requests().iter().all(|request| !request.contains('#')));
     assert_eq!(other.value("document.querySelector('#answer').hidden"), true);
@@ -98,10 +105,7 @@ fn somebody_asks_and_somebody_else_answers() {
     asker.wait_for("document.querySelector('#state').textContent.includes('deleted')");
     assert_eq!(kept(&asker), [0; 0], "the key is gone");
     for browser in [&asker, &other] {
-        browser.expect_clean(
-            &url(&server),
-            &["status of 404", "net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET"],
-        );
+        browser.expect_clean(&site, &["status of 404", "net::ERR_CONNECTION_REFUSED", "net::ERR_CONNECTION_RESET"]);
     }
     let secrets = [link.split_once('#').unwrap().1, "hunter2"];
     assert!(secrets.iter().all(|secret| !server.log().contains(secret)), "{}", server.log());
@@ -112,7 +116,7 @@ fn pages_and_fpaste_answer_each_other() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let client = Client::new(&server);
-    let link = ask(&browser, &server, "the key");
+    let link = ask(&browser, &url(&server), "the key");
     let folder = Folder::new();
     for (name, content) in [("id_ed25519", "private"), ("id_ed25519.pub", "public")] {
         fs::write(folder.join(name), content).unwrap();
@@ -134,7 +138,7 @@ fn pages_and_fpaste_answer_each_other() {
 fn what_cannot_be_answered_says_why_and_what_to_do() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
-    let link = ask(&asker, &server, "a secret");
+    let link = ask(&asker, &url(&server), "a secret");
     let (address, _) = link.split_once('#').unwrap();
     for fragment in
         ["", "#", "#ask:", "#ask:short", &format!("#{}", "A".repeat(43)), &format!("#ask:{}", "A".repeat(63))]
@@ -178,7 +182,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
 fn hostile_questions_are_text() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
-    let link = ask(&asker, &server, "x");
+    let link = ask(&asker, &url(&server), "x");
     let (plain, _) = link.rsplit_once(':').unwrap();
     let labelled = |label: &[u8]| format!("{plain}:{}", URL_SAFE_NO_PAD.encode(label));
     for (label, shown) in [
@@ -221,7 +225,7 @@ fn hostile_questions_are_text() {
 fn an_ask_is_kept_until_it_is_read_or_deleted() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
-    let link = ask(&asker, &server, "first");
+    let link = ask(&asker, &url(&server), "first");
     let address = link.split('#').next().unwrap();
     // Closed and opened again, also without what stands behind the #.
     asker.open(address);
@@ -242,7 +246,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
     assert_eq!(shown(&asker), "an answer");
     wait_until("the key is gone", SOON, || kept(&asker).is_empty());
     // Deleted by whoever asked, who is asked once more.
-    let link = ask(&asker, &server, "second");
+    let link = ask(&asker, &url(&server), "second");
     asker.click("#delete");
     assert_eq!(server.get(&format!("/{}", id_of(&link))).status, 200);
     asker.click("#delete");
@@ -250,7 +254,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
     server.get(&format!("/{}", id_of(&link))).expect_code(404, "not_found");
     assert!(kept(&asker).is_empty());
     // Ended while somebody waits: they are told.
-    let link = ask(&asker, &server, "third");
+    let link = ask(&asker, &url(&server), "third");
     let token =
         asker.string(&format!("JSON.parse(localStorage['flaskpaste-delete-tokens'])['{}'].token", id_of(&link)));
     server.request("DELETE", &format!("/{}", id_of(&link))).header("X-Delete-Token", token).send().expect_status(200);
