@@ -152,6 +152,7 @@ function showOptions() {
   $("encrypt").disabled = !keys.available;
   $("burn").checked = wishedReads() === 1;
   show("copy-password", $("password").value);
+  $("password-copied").textContent = "";
   show("readable", keys.available && !isEncrypted());
   show("nameless-row", choice.files().length === 1 && isEncrypted());
 }

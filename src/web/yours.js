@@ -59,7 +59,7 @@ function set({ paste, item, state, actions }, sentence, buttons) {
   state.textContent = sentence;
   actions.replaceChildren(...buttons);
   for (const one of buttons) one.setAttribute("aria-describedby", `paste-${paste.id}`);
-  if (hadFocus) buttons.at(-1).focus();
+  if (hadFocus) buttons.find((one) => !one.hidden).focus();
 }
 
 const fail = (row, error) => set(row, error.message, [button(t("paste.again"), () => look(row))]);
