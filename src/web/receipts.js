@@ -30,11 +30,14 @@ export async function status({ id, token }) {
   return (await request("GET", `/${id}/status`, { headers: { "X-Delete-Token": token } })).json();
 }
 
+/** What is said where that was refused; "" where the server cannot be asked. */
+const unknown = ({ status }) => (status === 404 ? t("receipt.unknown") : "");
+
 /** Shows what becomes of a paste, as long as `isShown`, and somebody looks. */
 export function follow({ id, delete_token: token }, isShown) {
   const look = async () => {
     if (!isShown()) return stop();
-    const known = document.hidden ? "" : await status({ id, token }).then(words, () => "");
+    const known = document.hidden ? "" : await status({ id, token }).then(words, unknown);
     if (known && isShown()) say("receipt", t("receipt.asof", { time: clock(new Date()), state: known }));
   };
   const timer = setInterval(look, PERIOD_SECONDS * 1000);
