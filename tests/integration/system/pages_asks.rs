@@ -203,9 +203,11 @@ fn hostile_questions_are_text() {
         other.wait_to_see("#answer");
         assert!(!other.sees("#question"));
     }
-    other.open(&format!("{plain}:A"));
-    other.wait_to_see("#answer");
-    assert!(!other.sees("#question"));
+    for label in ["A", "!", "YQ:YQ"] {
+        other.open(&format!("{plain}:{label}"));
+        other.wait_to_see("#answer");
+        assert!(!other.sees("#question"));
+    }
     other.type_into("#text", "an answer");
     other.click("#send");
     other.wait_to_see("#sent");
