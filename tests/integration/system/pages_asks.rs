@@ -169,7 +169,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     assert_eq!(server.get(&format!("/{}", id_of(&link))).json()["state"], "asked");
     answer(&other, &link, "the first");
     other.open(&link);
-    refused(&other, "answered already");
+    refused(&other, "already been answered");
     // The asker reads, and then there is nothing.
     assert_eq!(read(&asker), "the first");
     other.open(&link);
