@@ -22,8 +22,8 @@ const { id } = answer;
 const [FIRST, LAST, GROWTH] = [2000, 30000, 1.5];
 /** What the Cancel button ends; null while nothing is being sent. */
 let sending = null;
-/** Whether the answer is sent. */
-let isSent = false;
+/** Whether an answer is being written. */
+let isWriting = false;
 
 /** Shows what is asked for, as the link says. */
 function showQuestion(label) {
@@ -95,13 +95,13 @@ async function send(link) {
     tell(t("create.sending"));
     const headers = { "Content-Type": "application/octet-stream", ...await asks.proof(link) };
     await upload("PUT", `/${id}/raw`, body, { headers, signal: sending.signal, progress: showProgress });
-    isSent = true;
+    isWriting = false;
   } catch (error) {
     if (error.name !== "AbortError") say("problem", sentence(error));
   }
   sending = null;
   setBusy(false);
-  if (!isSent) return $("send").focus();
+  if (isWriting) return $("send").focus();
   show("answer", false);
   show("sent", true);
   $("done").focus();
@@ -126,9 +126,11 @@ function offer(link) {
   showQuestion(link.label);
   $("until").textContent = t("asked.until", { most: size(answer.max_size), when: moment(answer.expires_at) });
   show("answer", true);
+  isWriting = true;
   choice.listen(() => !sending, () => {});
   on("answer", "submit", (event) => { event.preventDefault(); send(link); });
   on("cancel", "click", () => sending?.abort());
+  $("text").focus();
 }
 
 async function begin() {
@@ -145,5 +147,5 @@ async function begin() {
 }
 
 begin();
-guard(() => !isSent && !$("answer")?.hidden && Boolean(sending || !choice.isEmpty()));
+guard(() => isWriting && Boolean(sending || !choice.isEmpty()));
 isStarted();

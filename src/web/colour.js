@@ -35,7 +35,7 @@ export function listen(painting) {
   choice.id = "language";
   choice.append(new Option(t("paste.plain"), ""), ...NAMES.map((name) => new Option(name)));
   choice.addEventListener("change", painting);
-  $("colours").append(t("paste.language"), " ", choice);
+  $("colours").append(t("page.language"), " ", choice);
 }
 
 /** Guesses the language of a text that is shown next, in a file of this name. */

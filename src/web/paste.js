@@ -21,7 +21,7 @@ import * as tokens from "./tokens.js";
 import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
 /** What this browser asked, where this is the answer to it; else null. */
-const ask = answer.state ? await asks.find(answer.id) : null;
+const question = answer.state ? await asks.find(answer.id) : null;
 // An answer is a paste of one read, which is given to whoever asked.
 if (answer.state) {
   Object.assign(answer, { burn_after_read: true, reads_left: 1, proof_required: true, mime_type: "", sliding: false });
@@ -56,7 +56,7 @@ const whole = {};
 const kept = new Set();
 /** Seconds a paste lives unread: its end was moved when this page was asked for. */
 const period = answer.expires_at - Date.now() / 1000;
-let { key, range } = lines.parseFragment(ask ? "" : location.hash.slice(1));
+let { key, range } = lines.parseFragment(question ? "" : location.hash.slice(1));
 
 const [BURNED, DELETED] = ["paste.fact.burned", "paste.fact.deleted"];
 const MISSING = sentences(t(gated ? "paste.nokey" : "paste.nokey.perhaps"), t("paste.ask"));
@@ -76,7 +76,7 @@ const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
 /** What is wrong with the key before anything is fetched. */
 function keyProblem() {
-  if (ask) return keys.available ? "" : INSECURE;
+  if (question) return keys.available ? "" : INSECURE;
   // Who opens it without the key has burned it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
@@ -197,7 +197,7 @@ async function fetchContent(isExposed) {
 
 /** What comes of the key and, where it is not the server's, of the password. */
 async function derive() {
-  if (ask) return asks.secretsOf(ask);
+  if (question) return asks.secretsOf(question);
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
   // It takes a second, as it has to.
@@ -428,6 +428,8 @@ function changeKey() {
 function become(what) {
   fate = what;
   if (what === DELETED) tokens.forget(id);
+  // Nothing else is opened with its key.
+  if (question && isFetched()) asks.forget(id);
   show("delete", false);
   showFacts();
 }
@@ -474,11 +476,15 @@ on("copy", "click", () => {
 on("download", "click", () => kept.add(shown.file));
 on("picture", "error", () => { show("image", false); show("file", true); });
 on("all", "click", saveAll);
-if (!ask) addEventListener("hashchange", followFragment);
+if (!question) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.
 show("delete", tokens.tokenOf(id) || answer.owner);
-if (ask) $("title").textContent = ask.label ? t("paste.answer.to", { label: cleaned(ask.label) }) : t("paste.answer");
+if (question) {
+  const label = cleaned(question.label);
+  document.title = `${t("paste.answer")} · flaskpaste`;
+  $("title").textContent = label ? t("paste.answer.to", { label }) : t("paste.answer");
+}
 begin();
 watch();
 guard(isAtRisk);

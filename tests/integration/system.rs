@@ -29,6 +29,8 @@ mod pages;
 #[cfg(feature = "client")]
 mod pages_access;
 #[cfg(feature = "client")]
+mod pages_asks;
+#[cfg(feature = "client")]
 mod pages_colour;
 #[cfg(feature = "client")]
 mod pages_distrust;
