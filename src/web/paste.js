@@ -371,7 +371,7 @@ function reuse() {
   const all = opened?.files ?? [shown];
   const named = ({ name = `paste.${shown.extension}`, blob, size, type }) => ({ name, blob: blob.slice(0, size, type) });
   const content = all.length === 1 && shown.text !== null ? { text: shown.text } : { files: all.map(named) };
-  if (!draft.give(content)) tell(t("paste.blocked"));
+  say("blocked", draft.give(content) ? "" : t("paste.blocked"));
 }
 
 /** Puts lines into the address; whether there are such lines. */
@@ -386,7 +386,7 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = opened = null;
-  for (const part of ["content", "several", "reuse", "differs", "gate", "insecure"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "blocked", "differs", "gate", "insecure"]) show(part, false);
   tell("");
   say("problem", sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
@@ -428,7 +428,7 @@ function followFragment() {
 /** Shows what the key opens that is now in the address, and nothing else. */
 function changeKey() {
   shownAsIs = false;
-  for (const part of ["content", "several", "reuse", "differs"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "blocked", "differs"]) show(part, false);
   forgetContent();
   begin();
 }

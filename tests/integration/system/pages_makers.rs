@@ -252,7 +252,7 @@ fn a_paste_is_the_start_of_a_new_one() {
     // A window that is kept from opening costs a sentence.
     browser.run("window.open = () => null", &[]);
     browser.click("#reuse");
-    assert!(browser.text("#state").contains("Allow pop-ups"), "{}", browser.text("#state"));
+    assert!(browser.text("#blocked").contains("Allow pop-ups"), "{}", browser.text("#blocked"));
     // Nobody else fills a form.
     browser.open(&address);
     browser.wait_for("!document.querySelector('#unstarted')");
