@@ -31,9 +31,16 @@ export function listen(kept) {
   on("link", "copy", kept);
   // Not all systems have a sheet for it.
   show("share", navigator.canShare?.({ url: location.href }));
-  on("share", "click", () => navigator.share({ url: $("link").value }).then(kept, (error) => {
-    if (error.name !== "AbortError") $("copied").textContent = t("create.unshared");
-  }));
+  on("share", "click", async () => {
+    $("copied").textContent = "";
+    try {
+      await navigator.share({ url: $("link").value });
+      kept();
+    } catch (error) {
+      // Who changed their mind knows.
+      if (error.name !== "AbortError") $("copied").textContent = t("create.unshared");
+    }
+  });
   on("link", "focus", () => $("link").select());
 }
 

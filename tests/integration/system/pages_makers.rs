@@ -284,6 +284,7 @@ fn a_link_is_shared_by_the_system_where_it_can() {
     browser.run("window.refusal = ''", &[]);
     browser.click("#share");
     assert_eq!(browser.value("shared"), json!([{ "url": link }, { "url": link }, { "url": link }]));
+    browser.wait_for("document.querySelector('#copied').textContent === ''");
     assert_eq!(browser.run(asks, &[]), false);
     browser.devtools("Page.removeScriptToEvaluateOnNewDocument", &json!({ "identifier": added["identifier"] }));
     browser.open(&url(&server));
