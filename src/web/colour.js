@@ -32,7 +32,7 @@ const observer = new IntersectionObserver((changes) => {
 /** Builds the choice of a language; `painting` is called when another was chosen. */
 export function listen(painting) {
   const choice = make("select");
-  choice.id = "language";
+  choice.id = "syntax";
   choice.append(new Option(t("paste.plain"), ""), ...NAMES.map((name) => new Option(name)));
   choice.addEventListener("change", painting);
   $("colours").append(t("page.language"), " ", choice);
@@ -41,7 +41,7 @@ export function listen(painting) {
 /** Guesses the language of a text that is shown next, in a file of this name. */
 export function recognise(file, text) {
   const isColoured = highlights && text.length <= MOST_LETTERS;
-  $("language").value = isColoured ? guess(file, text) : "";
+  $("syntax").value = isColoured ? guess(file, text) : "";
   show("colours", isColoured);
 }
 
@@ -57,7 +57,7 @@ export function forget() {
 /** Colours lines in their rows; `rowOf` has the row of a line, if it is shown. Once the text itself is to be seen. */
 export function colour(lines, rowOf) {
   forget();
-  const language = $("language").value;
+  const language = $("syntax").value;
   if (!language) return;
   const [own, work] = [turn, find(lines, rowOf, language)];
   const go = () => {

@@ -17,7 +17,7 @@ const COLOURS: &str = "Array.from(CSS.highlights, ([kind, ranges]) => [kind, Arr
         return range.toString().replace('\\n', '');
     })]).filter(([, texts]) => texts.length > 0).map(([kind, texts]) => `${kind}: ${texts.join('¦')}`).join('\\n')";
 
-const LANGUAGE: &str = "document.querySelector('#language').value";
+const LANGUAGE: &str = "document.querySelector('#syntax').value";
 
 /// Waits until this and nothing else has a colour.
 #[track_caller]
@@ -35,7 +35,7 @@ fn expect_colours(browser: &Browser, expected: &str) {
 
 #[track_caller]
 fn choose(browser: &Browser, language: &str) {
-    let script = "const choice = document.querySelector('#language');
+    let script = "const choice = document.querySelector('#syntax');
         choice.value = arguments[0];
         choice.dispatchEvent(new Event('change'))";
     browser.run(script, &[json!(language)]);
@@ -347,7 +347,7 @@ fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
     expect_colours(&browser, "key: \"b\"¦\"c\"\nnumber: 2¦3");
     browser.open(&client.create("set -eu\n".repeat(62_500) + "\n", &[]));
     browser.wait_to_see("#text");
-    assert!(!browser.sees("#language"));
+    assert!(!browser.sees("#syntax"));
     expect_colours(&browser, "");
     browser.expect_clean(&url(&server), &[]);
 }
