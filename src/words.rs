@@ -4,7 +4,7 @@
 //! same refusals of the server, whose own are English; the tests here hold them to it. Must never be taken for markup.
 
 use crate::language::Language;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The words of one language.
 pub struct Words(BTreeMap<&'static str, &'static str>);
@@ -26,11 +26,25 @@ impl Words {
     }
 }
 
+/// What a key ends in whose sentence goes by a number (Unicode CLDR).
+const CATEGORIES: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
+
+/// The words of a language that scripts name, or that stand for refusals, as a script of their own; the others are in the
+/// pages already. `named` has all literals of the scripts.
+pub fn module(language: &Language, named: &BTreeSet<&str>) -> String {
+    let is_named = |line: &&str| {
+        let Some((key, _)) = line.trim_start_matches('"').split_once('"') else { return false };
+        let stem = key.rsplit_once('.').filter(|(_, category)| CATEGORIES.contains(category)).map(|(stem, _)| stem);
+        key.starts_with("error.") || named.contains(key) || stem.is_some_and(|stem| named.contains(stem))
+    };
+    let lines: Vec<&str> = language.words.lines().filter(is_named).collect();
+    format!("export default {{\n{}\n}};\n", lines.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::language::LANGUAGES;
-    use std::collections::BTreeSet;
     use std::fs;
     use std::path::Path;
 
@@ -43,8 +57,6 @@ mod tests {
         ("pl", &["one", "few", "many"]),
         ("zh-Hans", &[]),
     ];
-    const CATEGORIES: [&str; 5] = ["zero", "one", "two", "few", "many"];
-
     /// The key of all plurals of a sentence.
     fn base(key: &str) -> String {
         match key.rsplit_once('.') {
@@ -78,7 +90,7 @@ mod tests {
             for (key, sentence) in &own {
                 let category = key.rsplit('.').next().unwrap();
                 assert!(
-                    !CATEGORIES.contains(&category) || categories.contains(&category),
+                    !CATEGORIES.contains(&category) || category == "other" || categories.contains(&category),
                     "{tag}: {key} is never used"
                 );
                 let wanted = english.get(base(key).as_str()).map_or_else(BTreeSet::new, |sentence| places(sentence));
@@ -95,6 +107,17 @@ mod tests {
                 assert!(if key.starts_with("error.") { halves == 2 } else { halves < 2 }, "{tag}: {key}");
             }
         }
+    }
+
+    #[test]
+    fn scripts_get_the_words_they_name() {
+        let [english, .., chinese] = &LANGUAGES;
+        let named = BTreeSet::from(["page.copy", "receipt.reads", "page"]);
+        let module = module(english, &named);
+        let keys: Vec<&str> = module.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert_eq!(keys, ["page.copy", "receipt.reads.other"]);
+        assert!(module.starts_with("export default {\n\"page.copy\": \"Copy\",\n") && module.ends_with("\n};\n"));
+        assert!(super::module(chinese, &named).contains("\"error.not_found\": "));
     }
 
     #[test]

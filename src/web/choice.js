@@ -13,7 +13,7 @@ import { size, t } from "./words.js";
 /** So many of the files that were chosen are named. */
 const LISTED = 8;
 
-/** What was dropped with a folder in it, which a field cannot hold; null where the field has what was chosen. */
+/** What was dropped with a folder in it, or given by another page, which the field cannot hold; null where the field has what was chosen. */
 let dropped = null;
 /** Called when something else is chosen. */
 let changed = () => {};
@@ -95,6 +95,13 @@ function remove() {
   clear();
   showChoice();
   $("text").focus();
+}
+
+/** Fills in what another page gave: `{ text }`, or `{ files }` with `{ name, blob }` each. */
+export function fill({ text = "", files = null }) {
+  $("text").value = text;
+  dropped = files;
+  showChoice();
 }
 
 /** Forgets the files. */

@@ -35,7 +35,7 @@ export function listen(painting) {
   choice.id = "syntax";
   choice.append(new Option(t("paste.plain"), ""), ...NAMES.map((name) => new Option(name)));
   choice.addEventListener("change", painting);
-  $("colours").append(t("page.language"), " ", choice);
+  $("colours").append(t("paste.syntax"), " ", choice);
 }
 
 /** Guesses the language of a text that is shown next, in a file of this name. */

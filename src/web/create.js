@@ -9,12 +9,14 @@ import {
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
 import * as choice from "./choice.js";
+import { take } from "./draft.js";
 import * as keys from "./keys.js";
 import * as links from "./link.js";
 import { seal } from "./sealed.js";
-import * as receipts from "./receipts.js";
+import { follow as followReads } from "./receipts.js";
 import { prove } from "./solve.js";
 import * as tokens from "./tokens.js";
+import * as yours from "./yours.js";
 import { duration, moment, plural, sentences, size, t } from "./words.js";
 
 /** Letters of a generated password: none is taken for another, and there are 32, of which five bits choose. */
@@ -36,7 +38,7 @@ const isEncrypted = () => $("encrypt").checked;
 /** An expiry may come out so many seconds later than it was asked for. */
 const LATE_SECONDS = 60;
 
-const wishedReads = () => ($("burn").checked ? 1 : Number($("reads").value) || undefined);
+const wishedReads = () => Number($("reads").value) || undefined;
 
 /** What the server is asked for beside keeping the paste. */
 const wishes = () => ({
@@ -67,7 +69,7 @@ function headers() {
   // Whatever it is: the server tells pictures and text by their bytes, and would take JSON for instructions.
   const fields = { "Content-Type": "application/octet-stream" };
   if ($("expiry").value) fields["X-Expiry"] = $("expiry").value;
-  if ($("burn").checked) fields["X-Burn-After-Read"] = "true";
+  if (wishedReads() === 1) fields["X-Burn-After-Read"] = "true";
   else if (wishedReads()) fields["X-Reads"] = wishedReads();
   return fields;
 }
@@ -82,10 +84,11 @@ async function create(signal) {
   tell(t("create.sending"));
   const created = await upload("POST", "/", body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
   if (!created.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
-  tokens.keep(created.id, created.delete_token, created.expires_at);
+  const size = choice.length(all);
+  tokens.keep(created.id, created.delete_token, created.expires_at, { size });
   const faults = undone(created);
   if (faults.length > 0) throw new Error(sentences(...faults, await withdraw(created), t("create.dropped")));
-  return { ...created, fragment, size: choice.length(all) };
+  return { ...created, fragment, size };
 }
 
 /** What the server does not do of what it was asked for, a sentence each. */
@@ -147,7 +150,9 @@ function setBusy(busy) {
 /** What cannot be chosen, is not. */
 function showOptions() {
   $("encrypt").disabled = !keys.available;
-  $("reads").disabled = $("burn").checked;
+  $("burn").checked = wishedReads() === 1;
+  show("copy-password", $("password").value);
+  $("password-copied").textContent = "";
   show("readable", keys.available && !isEncrypted());
   show("nameless-row", choice.files().length === 1 && isEncrypted());
 }
@@ -179,7 +184,8 @@ function showResult(created) {
   $("done").focus({ preventScroll: true });
   current = created;
   isLinkKept = false;
-  receipts.follow(created, () => current === created);
+  followReads(created, () => current === created);
+  yours.offer();
   setAddress(link, `${t("create.title", { id: created.id })} · flaskpaste`);
 }
 
@@ -209,10 +215,11 @@ function expireAt(created) {
   }, left);
 }
 
-function copySecret() {
-  const copied = copy($("secret").value);
+/** Copies the password of a field, and says so. */
+function copySecret(field, said) {
+  const copied = copy($(field).value);
   isSecretKept ||= copied;
-  $("copied").textContent = t(copied ? "create.copied.password" : "create.uncopied.password");
+  $(said).textContent = t(copied ? "create.copied.password" : "create.uncopied.password");
 }
 
 /** Opens the link here. It stands in the address bar already, where following it would change nothing. */
@@ -229,6 +236,7 @@ function generate() {
   $("password").value = letters.match(/.{5}/g).join("-");
   revealPassword(true);
   isSecretKept = false;
+  showOptions();
 }
 
 function hidePasswords() {
@@ -289,12 +297,16 @@ function begin() {
   choice.listen(accepts, showOptions);
   links.listen(() => { isLinkKept = true; });
   on("create", "submit", (event) => { event.preventDefault(); send(); });
-  for (const field of ["burn", "encrypt"]) on(field, "change", showOptions);
+  on("encrypt", "change", showOptions);
+  on("reads", "input", showOptions);
+  // To burn is to be read once.
+  on("burn", "change", () => { $("reads").value = $("burn").checked ? 1 : ""; });
   on("cancel", "click", () => sending?.abort());
   on("generate", "click", generate);
-  on("copy-secret", "click", copySecret);
+  on("copy-password", "click", () => copySecret("password", "password-copied"));
+  on("copy-secret", "click", () => copySecret("secret", "copied"));
   on("open", "click", follow);
-  on("password", "input", () => { isSecretKept = true; });
+  on("password", "input", () => { isSecretKept = true; showOptions(); });
   for (const [field, event] of [["password", "copy"], ["secret", "copy"], ["reveal-secret", "click"]]) {
     on(field, event, () => { isSecretKept = true; });
   }
@@ -303,6 +315,7 @@ function begin() {
 }
 
 begin();
-receipts.offer();
+yours.listen();
+take(choice.fill);
 guard(isAtRisk);
 isStarted();

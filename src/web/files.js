@@ -3,7 +3,7 @@
 // Invariant: names and types are what the sender says, and are shown as text in which nothing is hidden. A download has a
 // type that no browser runs, and a name without a folder; must never let a name into an archive that leads out of it.
 
-import { make } from "./page.js";
+import { button, make } from "./page.js";
 import { cleaned } from "./content.js";
 import { withMarks } from "./lines.js";
 import { size, t } from "./words.js";
@@ -59,14 +59,6 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-function button(word, name, action) {
-  const made = make("button", word);
-  made.type = "button";
-  made.setAttribute("aria-label", name);
-  made.addEventListener("click", action);
-  return made;
-}
-
 /** Fills a list; `view` and `saved` are called with a file that somebody wants to see, or has saved. */
 export function list(place, files, view, saved) {
   place.replaceChildren(...files.map((file) => {
@@ -76,8 +68,8 @@ export function list(place, files, view, saved) {
     const download = () => { save(file.blob, savedName(file.name)); saved(file); };
     const name = short(file.name);
     const buttons = make("div");
-    buttons.append(button(t("page.show"), t("paste.show.file", { name }), () => view(file)), " ",
-      button(t("paste.download"), t("paste.download.file", { name }), download));
+    buttons.append(button(t("page.show"), () => view(file), t("paste.show.file", { name })), " ",
+      button(t("paste.download"), download, t("paste.download.file", { name })));
     item.append(words, buttons);
     return item;
   }));

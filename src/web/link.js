@@ -1,8 +1,8 @@
-// A link that was made, for whoever is to send it on: copied, or taken from the screen by a camera.
+// A link that was made, for whoever is to send it on: copied, shared, or taken from the screen by a camera.
 //
 // Invariant: it leaves the page by a press of its reader alone. Must never be put into a request.
 
-import { $, copy, on } from "./page.js";
+import { $, copy, on, show } from "./page.js";
 import { encode } from "./qr.js";
 import { t } from "./words.js";
 
@@ -29,6 +29,11 @@ export function listen(kept) {
     $("copied").textContent = t(copied ? "page.copied" : "create.uncopied");
   });
   on("link", "copy", kept);
+  // Not all systems have a sheet for it.
+  show("share", navigator.canShare?.({ url: location.href }));
+  on("share", "click", () => navigator.share({ url: $("link").value }).then(kept, (error) => {
+    if (error.name !== "AbortError") $("copied").textContent = t("create.unshared");
+  }));
   on("link", "focus", () => $("link").select());
 }
 

@@ -30,6 +30,15 @@ export function make(kind, text = "") {
   return made;
 }
 
+/** A button; `name` is what it is called to those who do not see what it stands beside. */
+export function button(word, action, name) {
+  const made = make("button", word);
+  made.type = "button";
+  if (name) made.ariaLabel = name;
+  made.addEventListener("click", action);
+  return made;
+}
+
 /**
  * Copies a text; whether that worked. By the old command: the clipboard API is denied to every page of this server, and
  * is not there at all without https. The command wants something selected; what it copies is up to the listener.
@@ -102,12 +111,17 @@ export function ending({ sliding, expires_at: expires, burn_after_read: burns },
   return t(burns ? "page.expires.opened" : "page.expires.read", { time: duration(period) });
 }
 
+/** How long something may be kept, in seconds: common periods, and the longest there is. No two are the same in words. */
+export function periods(most) {
+  const isShorter = (seconds) => seconds < most && duration(seconds) !== duration(most);
+  return [...[600, 3600, 86400, 604800, 2592000].filter(isShorter), most];
+}
+
 /** Offers when something is to end, within the server's limits. */
 export function offerExpiries(select, limits) {
-  const common = [600, 3600, 86400, 604800, 2592000].filter((seconds) => seconds < limits.max_expiry);
   const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
   const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
-  select.append(sliding, ...[...common, limits.max_expiry].map(choice));
+  select.append(sliding, ...periods(limits.max_expiry).map(choice));
 }
 
 /** Shows how much of something is done; nothing, while there is nothing to see of it yet. */

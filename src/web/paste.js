@@ -10,6 +10,7 @@ import {
 import { Broken, request } from "./api.js";
 import * as asks from "./asks.js";
 import { cleaned, deceives, recognise } from "./content.js";
+import * as draft from "./draft.js";
 import * as files from "./files.js";
 import * as keys from "./keys.js";
 import * as lines from "./lines.js";
@@ -273,7 +274,7 @@ async function showFiles() {
   } else {
     const hadGate = leaveGate();
     files.list($("files"), all, (file) => view(file).then(() => $("content").scrollIntoView()), (file) => kept.add(file));
-    show("several", true);
+    for (const part of ["several", "reuse"]) show(part, true);
     showFacts();
     if (hadGate) $("files").querySelector("button").focus({ preventScroll: true });
   }
@@ -347,7 +348,7 @@ function showContent(file, bytes, kind) {
   // Never a type that a browser would run, even when somebody opens the address of the blob.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
-  shown = { ...kind, file, url: URL.createObjectURL(blob), size: bytes.length };
+  shown = { ...kind, file, blob, type: blob.type, url: URL.createObjectURL(blob), size: bytes.length };
   $("download").href = shown.url;
   $("download").download = file.name === undefined ? `${id}.${kind.extension}` : files.savedName(file.name);
   $("name").replaceChildren(...(file.name === undefined ? [] : files.describe(file)));
@@ -358,11 +359,19 @@ function showContent(file, bytes, kind) {
   show("file", !isText && !kind.picture);
   show("deceives", isText && deceives(kind.text));
   if (kind.picture) $("picture").src = shown.url;
-  show("content", true);
+  for (const part of ["content", "reuse"]) show(part, true);
   showFacts();
   // The button that was pressed is gone: the keyboard goes on at what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
   if (isText) showText(kind.text, range, file.name);
+}
+
+/** Begins a new paste with what is here: a text alone, to be edited, or the files, under names that do not tell of this paste. */
+function reuse() {
+  const all = opened?.files ?? [shown];
+  const named = ({ name = `paste.${shown.extension}`, blob, size, type }) => ({ name, blob: blob.slice(0, size, type) });
+  const content = all.length === 1 && shown.text !== null ? { text: shown.text } : { files: all.map(named) };
+  if (!draft.give(content)) tell(t("paste.blocked"));
 }
 
 /** Puts lines into the address; whether there are such lines. */
@@ -377,7 +386,7 @@ function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
   upload = opened = null;
-  for (const part of ["content", "several", "differs", "gate", "insecure"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "differs", "gate", "insecure"]) show(part, false);
   tell("");
   say("problem", sentence);
   // The button that was pressed is gone: the keyboard goes on from the top.
@@ -419,7 +428,7 @@ function followFragment() {
 /** Shows what the key opens that is now in the address, and nothing else. */
 function changeKey() {
   shownAsIs = false;
-  for (const part of ["content", "several", "differs"]) show(part, false);
+  for (const part of ["content", "several", "reuse", "differs"]) show(part, false);
   forgetContent();
   begin();
 }
@@ -476,6 +485,7 @@ on("copy", "click", () => {
 on("download", "click", () => kept.add(shown.file));
 on("picture", "error", () => { show("image", false); show("file", true); });
 on("all", "click", saveAll);
+on("reuse", "click", reuse);
 if (!question) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.

@@ -3,7 +3,7 @@
 // Invariant: a long text is shown in part, and says so; the lines of the link are always among those that are shown. Must
 // never change the text: what is copied is what was sent.
 
-import { $, make, on, say } from "./page.js";
+import { $, button, on, say } from "./page.js";
 import * as colours from "./colour.js";
 import * as lines from "./lines.js";
 import { sentences, t } from "./words.js";
@@ -27,10 +27,8 @@ function showFrom(first, isWhole) {
   if (first === 0 && end === count && !isCut) return say("rest", "");
   const part = first === 0 ? t("paste.rest.first", { end, count }) : t("paste.rest", { first: first + 1, end, count });
   say("rest", `${sentences(part, isCut && t("paste.rest.cut"), t("paste.rest.whole"))} `);
-  const button = make("button", t("paste.rest.show"));
-  button.type = "button";
-  button.addEventListener("click", () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); });
-  $("rest").append(button);
+  const showAll = () => { showFrom(0, true); mark(marked); $("text").focus({ preventScroll: true }); };
+  $("rest").append(button(t("paste.rest.show"), showAll));
 }
 
 const colour = () => colours.colour(all, (number) => lines.row($("text"), number));

@@ -1,6 +1,7 @@
-// The delete tokens of what this browser has created, kept until the paste expires, and as long as its receipt afterwards.
+// What this browser keeps of the pastes and asks it made: delete tokens, and what a list of them says, until they expire, and
+// as long as their receipts afterwards.
 //
-// Invariant: tokens alone, never a key or a password. A browser that keeps nothing costs the delete button and the
+// Invariant: never a key, a password or a name. A browser that keeps nothing costs the delete button, the list and the
 // receipts, no more.
 
 const PLACE = "flaskpaste-delete-tokens";
@@ -24,10 +25,10 @@ function write(all) {
   }
 }
 
-/** Keeps the token of a paste. */
-export function keep(id, token, expires) {
+/** Keeps the token of a paste, which was just made if nothing else is said, and of what it is, `{ created, size }`, what is known. */
+export function keep(id, token, expires, facts) {
   const { [id]: _, ...others } = kept();
-  write({ ...others, [id]: { token, expires } });
+  write({ ...others, [id]: { token, expires, created: Math.floor(Date.now() / 1000), ...facts } });
 }
 
 /** The token of a paste, if this browser created it. */
@@ -35,9 +36,11 @@ export function tokenOf(id) {
   return kept()[id]?.token;
 }
 
-/** The last pastes that this browser created, the newest first: `{ id, token }` each. */
-export function recent(most) {
-  return Object.entries(kept()).slice(-most).reverse().map(([id, { token }]) => ({ id, token }));
+/** All that this browser created, the newest first: `{ id, token, expires, created, size }` each. */
+export function all() {
+  // Those of before there was a time of creation are in the order in which they came.
+  const pastes = Object.entries(kept()).map(([id, paste]) => ({ id, ...paste })).reverse();
+  return pastes.sort((a, b) => (b.created ?? 0) - (a.created ?? 0));
 }
 
 /** Forgets a paste of which nothing is to be had any more. */

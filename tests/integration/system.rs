@@ -43,6 +43,8 @@ mod pages_languages;
 #[cfg(feature = "client")]
 mod pages_login;
 #[cfg(feature = "client")]
+mod pages_makers;
+#[cfg(feature = "client")]
 mod pages_reading;
 #[cfg(feature = "client")]
 mod pages_sealed;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A browser with one window.
+/// A browser, and the window in which it goes on.
 pub struct Browser {
     driver: Child,
     port: u16,
@@ -146,6 +146,36 @@ impl Browser {
     pub fn picture(&self, selector: &str) -> Vec<u8> {
         let picture = self.command("GET", &format!("/element/{}/screenshot", self.element(selector)), &Value::Null);
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, picture.as_str().unwrap()).unwrap()
+    }
+
+    /// Goes on in the window that was opened last, when it is there.
+    #[track_caller]
+    pub fn enter_new_window(&self) {
+        let deadline = Instant::now() + SOON;
+        let windows = loop {
+            let windows = self.command("GET", "/window/handles", &Value::Null);
+            let windows = windows.as_array().unwrap().clone();
+            if windows.len() > 1 {
+                break windows;
+            }
+            assert!(Instant::now() < deadline, "no window was opened");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        self.command("POST", "/window", &json!({ "handle": windows.last().unwrap() }));
+    }
+
+    /// Closes this window and goes on in the first one.
+    #[track_caller]
+    pub fn leave_window(&self) {
+        let left = self.command("DELETE", "/window", &Value::Null);
+        self.command("POST", "/window", &json!({ "handle": left[0] }));
+    }
+
+    /// The page on paper, as PDF.
+    #[track_caller]
+    pub fn printed(&self) -> Vec<u8> {
+        let printed = self.devtools("Page.printToPDF", &json!({ "printBackground": true }));
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, printed["data"].as_str().unwrap()).unwrap()
     }
 
     /// Sends a command of the `DevTools` protocol.

@@ -87,12 +87,12 @@ fn everything_can_be_done_with_the_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
-    // The text has the focus; then file, expiry, password with its two buttons, burn, encryption, and the button.
+    // The text has the focus; then file, expiry, readings, burn, password with its two buttons, encryption, and the button.
     browser.press("typed");
-    browser.press(&TAB.repeat(6));
+    browser.press(&TAB.repeat(4));
     browser.press(SPACE);
     assert_eq!(browser.value("document.querySelector('#burn').checked"), true);
-    browser.press(&TAB.repeat(2));
+    browser.press(&TAB.repeat(5));
     browser.press(ENTER);
     browser.wait_to_see("#result");
     assert_eq!(browser.string("document.activeElement.id"), "done", "a screen reader reads on from the heading");
@@ -128,7 +128,7 @@ const AUDIT: &str = "
         if ((a + 0.05) / (b + 0.05) < 4.5) faults.push(`${element.outerHTML.slice(0, 99)}: contrast ${(a + 0.05) / (b + 0.05)}`);
     }
     for (const field of document.querySelectorAll('input, select, textarea')) {
-        if (field.labels.length === 0 || !field.labels[0].textContent.trim()) faults.push(`${field.id} has no label`);
+        if (!field.ariaLabel && !field.labels[0]?.textContent.trim()) faults.push(`${field.id} has no label`);
     }
     for (const button of document.querySelectorAll('button, a')) {
         if (button.checkVisibility() && !button.textContent.trim()) faults.push(`${button.id} has no name`);
@@ -186,6 +186,11 @@ fn every_state_can_be_read_by_everybody() {
             browser.click("#generate");
             create(&browser);
             assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, the link");
+            browser.click("#own summary");
+            browser.wait_to_see("#pastes button");
+            browser.click("#pastes button");
+            browser.wait_to_see("#pastes select");
+            assert_eq!(browser.run(AUDIT, &[]), json!([]), "{theme}, {width} wide, what was made");
         }
     }
     browser.expect_clean(&url(&server), &["status of 404"]);

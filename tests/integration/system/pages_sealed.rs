@@ -867,9 +867,10 @@ fn who_created_a_paste_sees_what_became_of_it() {
     browser.click("#copy");
     browser.open(&url(&server));
     browser.click("#own summary");
-    browser.wait_to_see("#receipts li:nth-child(2)");
-    let item = |at: usize| browser.text(&format!("#receipts li:nth-child({at})"));
-    assert!(item(1).starts_with(id_of(&second)) && item(1).ends_with("not read yet"), "{}", item(1));
+    browser.wait_to_see("#pastes li:nth-child(2) button");
+    browser.wait_to_see("#pastes li:nth-child(1) button");
+    let item = |at: usize| browser.text(&format!("#pastes li:nth-child({at})"));
+    assert!(item(1).starts_with(id_of(&second)) && item(1).contains("not read yet"), "{}", item(1));
     assert!(item(2).starts_with(id_of(&first)) && item(2).contains("read today at"), "{}", item(2));
     // A look counts for nothing.
     assert_eq!(browser.requests().iter().filter(|request| request.contains("/raw")).count(), 0);
