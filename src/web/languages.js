@@ -77,7 +77,7 @@ const LANGUAGES = [
   ["Perl", "pl pm perl", /^(?:use strict;|my [$@%])/m, SCRIPT, `${BLOCKS} foreach last my our package print use`],
   ["Lua", "lua", /^local (?:\w+ =|function) /m, "lua dashes brackets double single number", `${BLOCKS} function repeat`],
   ["SQL", "sql", /^(?:SELECT\s[^]+?\sFROM|INSERT INTO|CREATE TABLE)\s/m, "dashes block plain number",
-    "and as by create delete distinct drop from group having in insert into is join left limit not null on or order select set table union update values where with", "i"],
+    "and as by create delete distinct drop from group having if in insert into is join left limit not null on or order select set table union update values where with", "i"],
   ["PowerShell", "ps1 pwsh", /^(?:\$\w+ = |function )[A-Z]\w+-[A-Z]/m,
     "anglehash hash plain variable number", `${FLOW} catch elseif finally foreach function param throw try`, "i"],
   ["Dockerfile", "dockerfile", /^FROM \S[^]*?^(?:RUN|COPY|CMD) /m, "hash value variable step"],
