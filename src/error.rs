@@ -252,8 +252,8 @@ impl ApiError {
             Self::AlreadyAnswered => (
                 409,
                 "already_answered",
-                "This has been answered already, and is answered once.",
-                "Ask whoever sent the link for a new one, if the answer was not yours or was wrong.",
+                "This has already been answered, and only one answer is accepted.",
+                "If the answer was not yours, tell whoever sent the link, and ask them for a new one.",
             ),
             Self::NotAnswered => (
                 404,

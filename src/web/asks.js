@@ -45,7 +45,7 @@ const proofOf = async (secret) => expand(await extract(SALT, secret), "answer pr
 
 /** What a link holds for whoever answers: `{ publicKey, secret, label }`; null for what is none. */
 export function parse(fragment) {
-  const [, keys, question] = /^ask:([\w-]{64})(?::([\w-]*))?$/.exec(fragment) ?? [];
+  const [, keys, question] = /^ask:([\w-]{64})(?::(.*))?$/.exec(fragment) ?? [];
   if (!keys) return null;
   const bytes = decode(keys);
   return { publicKey: bytes.slice(0, KEY_BYTES), secret: bytes.slice(KEY_BYTES), label: labelOf(question ?? "") };
@@ -55,7 +55,7 @@ export function parse(fragment) {
 function labelOf(text) {
   try {
     const bytes = decode(text);
-    return bytes.length > LABEL_BYTES ? "" : new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return bytes.length > LABEL_BYTES ? "" : new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return "";
   }

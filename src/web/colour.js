@@ -9,18 +9,20 @@ import { t } from "./words.js";
 
 /** Of a longer text, nothing is coloured. */
 const MOST_LETTERS = 500_000;
+/** A longer line stays plain: it is no code that somebody wrote, and a line is painted at once. */
+const LINE_LETTERS = 5_000;
 /** So many parts of a block of lines are coloured: a page that stands still helps nobody. */
 const BLOCK_PARTS = 5_000;
 /** The page has its turn after so long. */
 const SLICE_MS = 8;
 
-const isSupported = typeof Highlight === "function" && Boolean(CSS.highlights);
-const highlights = new Map(isSupported ? KINDS.filter(Boolean).map((kind) => [kind, new Highlight()]) : []);
-for (const [kind, highlight] of highlights) CSS.highlights.set(kind, highlight);
+/** The ranges of each kind; null in a browser that cannot. */
+const highlights = CSS.highlights ?? null;
+if (highlights) for (const kind of KINDS) highlights.set(kind, new Highlight());
 
 /** Counts the texts: work for an earlier one stops. */
 let turn = 0;
-/** The parts of each block, `[kind, row, from, to]`, and those of the blocks in view as `[highlight, range]`. */
+/** The parts of each block, `[kind, row, from, to]`, and those of the blocks in view as `[kind, range]`. */
 let [known, painted] = [new Map(), new Map()];
 
 const observer = new IntersectionObserver((changes) => {
@@ -38,7 +40,7 @@ export function listen(painting) {
 
 /** Guesses the language of a text that is shown next, in a file of this name. */
 export function recognise(file, text) {
-  const isColoured = isSupported && text.length <= MOST_LETTERS;
+  const isColoured = highlights && text.length <= MOST_LETTERS;
   $("language").value = isColoured ? guess(file, text) : "";
   show("colours", isColoured);
 }
@@ -49,7 +51,7 @@ export function forget() {
   observer.disconnect();
   known.clear();
   painted.clear();
-  for (const highlight of highlights.values()) highlight.clear();
+  highlights?.forEach((highlight) => highlight.clear());
 }
 
 /** Colours lines in their rows; `rowOf` has the row of a line, if it is shown. Once the text itself is to be seen. */
@@ -68,20 +70,21 @@ export function colour(lines, rowOf) {
 
 /** Finds the parts of all lines, and watches each block that is complete. */
 function* find(lines, rowOf, language) {
-  let [number, start, row, block] = [0, 0, rowOf(1), null];
+  const texts = lines.map((line) => (line.length > LINE_LETTERS ? "" : line));
+  let [number, start, row, block] = [0, 0, null, null];
   const enter = () => {
+    row = rowOf(number + 1);
     if (row?.parentElement === block) return;
     if (block) observer.observe(block);
-    block = row?.parentElement ?? null;
+    block = row?.parentElement;
     if (block) known.set(block, []);
   };
   enter();
-  for (const [kind, from, to] of parts(lines.join(""), language)) {
-    for (let at = from; at < to;) {
-      for (; at >= start + lines[number].length; row = rowOf(number + 1), enter()) start += lines[number++].length;
-      const end = Math.min(to, start + lines[number].length);
+  for (const [kind, from, to] of parts(texts.join(""), language)) {
+    for (let at = from, end; at < to; at = end) {
+      for (; at >= start + texts[number].length; enter()) start += texts[number++].length;
+      end = Math.min(to, start + texts[number].length);
       if (kind && row) known.get(block).push([kind, row, at - start, end - start]);
-      at = end;
       yield;
     }
   }
@@ -96,14 +99,14 @@ function paint(block) {
     if (inRow !== row) [row, place] = [inRow, places(inRow)];
     const [startContainer, startOffset] = place(from);
     const [endContainer, endOffset] = place(to);
-    return [highlights.get(kind), new StaticRange({ startContainer, startOffset, endContainer, endOffset })];
+    return [kind, new StaticRange({ startContainer, startOffset, endContainer, endOffset })];
   });
-  for (const [highlight, range] of ranges) highlight.add(range);
+  for (const [kind, range] of ranges) highlights.get(kind).add(range);
   painted.set(block, ranges);
 }
 
 function unpaint(block) {
-  for (const [highlight, range] of painted.get(block) ?? []) highlight.delete(range);
+  for (const [kind, range] of painted.get(block) ?? []) highlights.get(kind).delete(range);
   painted.delete(block);
 }
 

@@ -157,13 +157,17 @@ async function load(isExposed = false) {
   setLoading(true);
   say("problem", "");
   show("insecure", false);
+  let used = null;
   try {
     if (!isFetched()) await fetchContent(isExposed);
+    used = key;
     await present();
   } catch (error) {
     fail(error);
   }
   setLoading(false);
+  // Another key was put into the address while this one was at work, or while the read was confirmed.
+  if (used !== null && key !== used) changeKey();
 }
 
 function setLoading(now) {
@@ -291,7 +295,8 @@ async function saveAll() {
 /** Shows one of the files that were sealed. */
 async function view(file) {
   const bytes = new Uint8Array(await file.blob.arrayBuffer());
-  showContent(file, bytes, recognise(bytes));
+  // What another key was given for meanwhile, is not shown; of a read that is shown first, `load` sees to that.
+  if (loading || opened?.key === key) showContent(file, bytes, recognise(bytes));
 }
 
 /** Tells the server that everything is here, and the reader what the server did otherwise than the sender asked. */
@@ -407,8 +412,12 @@ function followFragment() {
     if (typeof shown?.text === "string") mark(range);
     return;
   }
-  // What is being fetched is opened with the new key.
-  if (loading) return;
+  // What is being fetched is opened with the new key; what is being shown, `load` changes when it is done.
+  if (!loading) changeKey();
+}
+
+/** Shows what the key opens that is now in the address, and nothing else. */
+function changeKey() {
   shownAsIs = false;
   for (const part of ["content", "several", "differs"]) show(part, false);
   forgetContent();

@@ -28,15 +28,15 @@ fn asking(server: &Server) -> Request<'_> {
     request.header("X-Answer-Proof-SHA256", hash(&ANSWER_PROOF))
 }
 
-fn ask(server: &Server) -> Paste {
+pub fn ask(server: &Server) -> Paste {
     asking(server).created()
 }
 
-fn answering<'a>(server: &'a Server, ask: &Paste, content: &str) -> Request<'a> {
+pub fn answering<'a>(server: &'a Server, ask: &Paste, content: &str) -> Request<'a> {
     server.request("PUT", &ask.raw()).header("X-Answer-Proof", encoded(&ANSWER_PROOF)).body(content)
 }
 
-fn read(server: &Server, ask: &Paste) -> Response {
+pub fn read(server: &Server, ask: &Paste) -> Response {
     server.request("GET", &ask.raw()).header("X-Read-Proof", encoded(&READ_PROOF)).send()
 }
 

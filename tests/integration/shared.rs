@@ -3,6 +3,7 @@
 //! Invariant: each test has a database of its own, in the cluster that all share; what stops or breaks a cluster is in
 //! failures.rs. Must never depend on which of the servers was first.
 
+use crate::asks;
 use crate::cluster::Cluster;
 use crate::harness::{Folder, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use crate::response::Response;
@@ -316,6 +317,27 @@ fn a_database_is_opened_with_its_own_pepper_alone() {
 }
 
 #[test]
+fn an_ask_has_one_answer_and_one_reader_across_servers() {
+    let Some(group) = Group::start("asks across servers", 2, &[]) else { return };
+    for large in [0, 200_000] {
+        let ask = asks::ask(&group.servers[0]);
+        let statuses = std::thread::scope(|scope| {
+            let answer = |number: usize| {
+                let server = &group.servers[number % 2];
+                asks::answering(server, &ask, &format!("{number:02}{}", "x".repeat(large))).send().status
+            };
+            let answers: Vec<_> = (0..16).map(|number| scope.spawn(move || answer(number))).collect();
+            answers.into_iter().map(|answer| answer.join().unwrap()).collect::<Vec<_>>()
+        });
+        let winner = statuses.iter().position(|status| *status == 201).unwrap();
+        assert_eq!(statuses.iter().filter(|status| **status == 409).count(), 15, "{statuses:?}");
+        let read = asks::read(&group.servers[1], &ask).expect_status(200);
+        read.expect_body(format!("{winner:02}{}", "x".repeat(large)));
+        asks::read(&group.servers[0], &ask).expect_code(404, "not_found");
+    }
+}
+
+#[test]
 fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     let Some(mut group) = Group::start("an import", 0, &[]) else { return };
     let mut old = Server::embedded(&[("FLASKPASTE_LEASE_TTL", "3600")]);
@@ -334,6 +356,8 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     let token = String::from_utf8(token).unwrap().trim().to_owned();
     let owned = old.post("owned").header("Authorization", format!("Bearer {token}")).created();
     let lease = old.request("POST", &format!("/{}/lease", counted.id)).send().expect_status(201).json();
+    let (open, answered) = (asks::ask(&old), asks::ask(&old));
+    asks::answering(&old, &answered, &"z".repeat(100_000)).send().expect_status(201);
     old.get(&plain.raw()).expect_status(200);
     let source = old.database();
 
@@ -347,7 +371,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     old.stop();
     let imported = import(&group);
     let said = String::from_utf8([imported.stdout, imported.stderr].concat()).unwrap();
-    assert!(imported.status.success() && said.contains("pastes              6 ("), "{said}");
+    assert!(imported.status.success() && said.contains("pastes              8 ("), "{said}");
     // Once: what ends from now on would be there again.
     let again = import(&group);
     let said = String::from_utf8(again.stderr).unwrap();
@@ -359,7 +383,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     sql("with gone as (delete from paste where size = 300000 returning token_hash) insert into receipt \
          (token, state, reads, expires_at, ended_at) select token_hash, 2, 0, 9999999999, 9999999999 from gone");
     let again = String::from_utf8(import(&group).stdout).unwrap();
-    assert!(again.contains("pastes              0 (0 bytes), 6 were there already"), "{again}");
+    assert!(again.contains("pastes              0 (0 bytes), 8 were there already"), "{again}");
     assert!(again.contains("receipts            0") && again.contains("lines in the log    0"), "{again}");
 
     group.add(&[("FLASKPASTE_LEASE_TTL", "3600")]);
@@ -376,6 +400,10 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
         server.get(&counted.raw()).expect_status(200);
     }
     server.get(&counted.raw()).expect_code(404, "not_found");
+    asks::read(server, &open).expect_code(404, "not_answered");
+    asks::answering(server, &open, "answered here").send().expect_status(201);
+    asks::read(server, &open).expect_status(200).expect_body("answered here");
+    asks::read(server, &answered).expect_status(200).expect_body("z".repeat(100_000));
     let status = |paste: &Paste| {
         let request = server.request("GET", &format!("/{}/status", paste.id));
         request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()

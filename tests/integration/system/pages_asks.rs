@@ -169,7 +169,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     assert_eq!(server.get(&format!("/{}", id_of(&link))).json()["state"], "asked");
     answer(&other, &link, "the first");
     other.open(&link);
-    refused(&other, "answered already");
+    refused(&other, "already been answered");
     // The asker reads, and then there is nothing.
     assert_eq!(read(&asker), "the first");
     other.open(&link);
@@ -203,9 +203,11 @@ fn hostile_questions_are_text() {
         other.wait_to_see("#answer");
         assert!(!other.sees("#question"));
     }
-    other.open(&format!("{plain}:A"));
-    other.wait_to_see("#answer");
-    assert!(!other.sees("#question"));
+    for label in ["A", "!", "YQ:YQ"] {
+        other.open(&format!("{plain}:{label}"));
+        other.wait_to_see("#answer");
+        assert!(!other.sees("#question"));
+    }
     other.type_into("#text", "an answer");
     other.click("#send");
     other.wait_to_see("#sent");

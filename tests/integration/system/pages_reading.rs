@@ -147,6 +147,36 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
     browser.expect_clean(&url(&server), &[]);
 }
 
+#[test]
+fn a_key_that_changes_while_the_read_is_confirmed_is_followed() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let (_, link) = post_first_edition(&server, b"mended", &[("X-Burn-After-Read", "true")]);
+    let key = link.split_once('#').unwrap().1;
+    browser.open(&link);
+    browser.wait_to_see("#go");
+    // The confirmation waits until it is let go.
+    let hold = "const real = window.fetch;
+        const held = new Promise((resolve) => { window.letGo = resolve; });
+        window.fetch = async (url, options) => {
+            if (options?.method === 'DELETE') { window.isConfirming = true; await held; }
+            return real(url, options);
+        }";
+    browser.run(hold, &[]);
+    browser.click("#go");
+    browser.wait_for("window.isConfirming");
+    assert!(browser.sees("#text"));
+    browser.run("addEventListener('hashchange', () => { window.isChanged = true; }); location.hash = 'nonsense'", &[]);
+    browser.wait_for("window.isChanged");
+    browser.run("window.letGo()", &[]);
+    browser.wait_to_see("#key");
+    assert!(!browser.sees("#content"));
+    browser.run("location.hash = arguments[0]", &[json!(key)]);
+    browser.wait_to_see("#text");
+    assert_eq!(browser.string(SHOWN), "mended\n");
+    browser.expect_clean(&url(&server), &[]);
+}
+
 /// Downloads what is shown, into the folder the browser was told, under this name.
 #[track_caller]
 fn expect_download(browser: &Browser, folder: &Folder, name: &str, content: &[u8]) {
