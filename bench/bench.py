@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import client
+import pages
 import sealed
 
 BENCH = Path(__file__).resolve().parent
@@ -172,6 +173,21 @@ def start_wastebin(stack, program, folder):
     if fetch(server, "GET", f"/raw{kept}") != BODY:
         die("wastebin does not give back what it was given")
     return server, f"/raw{kept}", "get"
+
+
+def start_browser(stack, folder):
+    """A Chromium and what drives it; none where one of them is missing."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        return None
+    (folder := folder / "browser").mkdir()
+    log = folder / "log"
+    process = spawn(stack, [driver, "--port=0"], log, HOME=str(folder), TMPDIR=str(folder))
+    line = re.compile(r"started successfully on port (\d+)")
+    port = int(wait_for(lambda: line.search(log.read_text()), process, log)[1])
+    browser = pages.Browser(port, chromium, folder / "profile", BODY.decode().strip())
+    stack.callback(browser.end)
+    return browser
 
 
 def make_venv():
@@ -461,13 +477,37 @@ def measure_random(seconds, rows, server, folder):
     compare(f"raw GET of 1 KiB, {rows:,} pastes", seconds, contestants, targets)
 
 
+def client_environment(server, home):
+    """What tells fpaste, in a home of its own, of a server, which knows it by a certificate."""
+    home.mkdir()
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "FLASKPASTE_CERT_SHA1": "ab" * 20}
+    return environment | {"FLASKPASTE_SERVER": f"http://127.0.0.1:{server.port}"}
+
+
+def measure_pages(stack, binary, folder, nginx, wastebin, quick):
+    """A sealed paste in a browser, beside a static file of nginx, and the page of wastebin where that is there."""
+    note("pages")
+    browser = start_browser(stack, folder)
+    if not browser:
+        table.append("\npages are not measured: apt-get install chromium chromium-driver")
+        return
+    server, _ = start_flaskpaste(stack, binary, folder / "pages")
+    fpaste = [binary.with_name("fpaste"), "create", "-"]
+    environment = client_environment(server, folder / "reader")
+    link = subprocess.run(fpaste, input=BODY, env=environment, capture_output=True, check=True).stdout.decode().strip()
+    nginx = start_nginx(stack, nginx, folder / "plain")
+    addresses = {"flaskpaste, sealed": link, "nginx, static file": f"http://127.0.0.1:{nginx.port}/body.txt"}
+    if wastebin:
+        server, path, _ = start_wastebin(stack, wastebin, folder)
+        addresses["wastebin"] = f"http://127.0.0.1:{server.port}{path.removeprefix('/raw')}"
+    table.extend(pages.measure(browser, addresses, 5 if quick else 30))
+
+
 def measure_client(stack, binary, folder, quick):
     """fpaste, on a server that takes 1 GiB from an owner."""
     note("fpaste")
     server, _ = start_flaskpaste(stack, binary, folder / "client", FLASKPASTE_MAX_AUTH=str(1100 * MIB))
-    (home := folder / "home").mkdir()
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "FLASKPASTE_CERT_SHA1": "ab" * 20}
-    environment["FLASKPASTE_SERVER"] = f"http://127.0.0.1:{server.port}"
+    environment = client_environment(server, home := folder / "home")
     fpaste = binary.with_name("fpaste")
     table.extend(client.measure(fpaste, environment))
     table.extend(sealed.measure(fpaste, server.port, environment, home))
@@ -480,13 +520,17 @@ def run(stack, options):
     binary = options.binary.resolve()
     if not os.access(binary, os.X_OK):
         die(f"{binary} is missing: `make bench` builds it first")
-    needs("wrk", "wrk")
     nginx_binary = needs("nginx", "nginx")
+    program = os.environ.get("WASTEBIN")
     WORK.mkdir(parents=True, exist_ok=True)
     for leftover in WORK.glob("run-*"):
         shutil.rmtree(leftover)  # of a run that was killed
-    gunicorn = make_venv()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=WORK)))
+    if options.pages:
+        measure_pages(stack, binary, folder, nginx_binary, program, options.quick)
+        return
+    needs("wrk", "wrk")
+    gunicorn = make_venv()
     rounds = f"{ROUNDS} rounds of {options.seconds} s in turn, medians"
     table.append(f"{CORES} cores; wrk with 1 thread; {rounds}; CPU µs: the server's, a request")
     table.append(f"one 4 KiB write with fdatasync takes {sync_cost(folder):.2f} ms on this disk")
@@ -495,7 +539,6 @@ def run(stack, options):
         ours = measure_start(first, binary, folder)
         nginx = start_nginx(first, nginx_binary, folder / "nginx")
         flask = start_flask(first, gunicorn, folder / "flask")
-        program = os.environ.get("WASTEBIN")
         wastebin = (lambda: start_wastebin(first, program, folder)) if program else None
         measure_rates(options.seconds, ours, nginx, flask, wastebin)
         after = memory(ours, "VmRSS")
@@ -511,6 +554,8 @@ def run(stack, options):
             add_limit(f"peak, 32 uploads and 8 downloads of {size // MIB} MiB", peak, "MiB", 200)
     with ExitStack() as third:
         measure_client(third, binary, folder, options.quick)
+    with ExitStack() as fourth:
+        measure_pages(fourth, binary, folder, nginx_binary, program, options.quick)
 
 
 def carry_out(run, options):
@@ -529,6 +574,7 @@ def carry_out(run, options):
 def main():
     parser = argparse.ArgumentParser(description="Benchmark of flaskpaste; see bench/README.md.")
     parser.add_argument("--quick", action="store_true", help="1 s runs, 20,000 rows, no 50 MiB transfers")
+    parser.add_argument("--pages", action="store_true", help="the pages in a browser alone")
     parser.add_argument("--seconds", type=int, help="length of one run of wrk (5)")
     parser.add_argument("--rows", type=int, help="pastes for the random reads (200000)")
     built = ROOT / "target/release/flaskpaste"

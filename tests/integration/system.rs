@@ -31,6 +31,8 @@ mod pages_access;
 #[cfg(feature = "client")]
 mod pages_asks;
 #[cfg(feature = "client")]
+mod pages_axe;
+#[cfg(feature = "client")]
 mod pages_colour;
 #[cfg(feature = "client")]
 mod pages_distrust;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Asks in a browser; the link for whoever answers.
 #[track_caller]
-fn ask(browser: &Browser, site: &str, label: &str) -> String {
+pub fn ask(browser: &Browser, site: &str, label: &str) -> String {
     browser.open(&format!("{site}/ask"));
     browser.wait_for("!document.querySelector('#send').disabled");
     browser.type_into("#label", label);
@@ -27,7 +27,7 @@ fn ask(browser: &Browser, site: &str, label: &str) -> String {
 
 /// Answers a link in a browser.
 #[track_caller]
-fn answer(browser: &Browser, link: &str, text: &str) {
+pub fn answer(browser: &Browser, link: &str, text: &str) {
     browser.open(link);
     browser.wait_to_see("#answer");
     browser.type_into("#text", text);

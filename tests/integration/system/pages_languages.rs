@@ -16,8 +16,9 @@ fn expect_language(browser: &Browser, tag: &str, heading: &str, send: &str) {
     assert_eq!((browser.text("h1").as_str(), browser.text("#send").as_str()), (heading, send));
 }
 
+/// Switches to a language, as somebody does in the header.
 #[track_caller]
-fn choose(browser: &Browser, tag: &str) {
+pub fn choose(browser: &Browser, tag: &str) {
     browser.click(&format!("#language option[value={tag}]"));
     browser.wait_for(&format!("document.documentElement.lang === '{tag}' && !document.querySelector('#unstarted')"));
 }

@@ -55,6 +55,18 @@ pub fn schemathesis(test: &str) -> Option<PathBuf> {
     program
 }
 
+/// axe-core, the script in the file `AXE_CORE` names: axe.min.js, as it is in the package axe-playwright-python; if it
+/// names none, says that a test is skipped.
+#[track_caller]
+#[cfg(feature = "client")]
+pub fn axe_core(test: &str) -> Option<String> {
+    let file = std::env::var_os("AXE_CORE");
+    if file.is_none() {
+        skip(test, "AXE_CORE=PATH, axe.min.js of pip install --no-deps axe-playwright-python");
+    }
+    file.map(|file| fs::read_to_string(file).expect("AXE_CORE names a file"))
+}
+
 /// Whether a command succeeds: a look at what this machine can do.
 pub fn works(command: &str) -> bool {
     Command::new("sh")

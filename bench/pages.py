@@ -1,0 +1,99 @@
+"""Measure a sealed paste in headless Chromium: when its page first paints, and when its text can be read, beside a plain
+page of the same text, in turn.
+
+What the plain page takes is what the browser alone costs; the ratio is what the page and its encryption add. A page that
+does not show the text ends the benchmark.
+"""
+
+import http.client
+import json
+import math
+import statistics
+
+# Runs before anything of the page: marks the element that gets the text, so that the browser tells when it was painted.
+PROBE = """new MutationObserver((_, observer) => {
+    const texts = document.createTreeWalker(document.body ?? document, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        if (!texts.currentNode.data.includes(%s)) continue;
+        texts.currentNode.parentElement.setAttribute('elementtiming', 'text');
+        observer.disconnect();
+    }
+}).observe(document, { childList: true, characterData: true, subtree: true })"""
+# Milliseconds from the start of the navigation to the first paint and to that of the text, and whether the text is to be seen.
+TIMES = """const entry = (type, name) => new Promise((resolve) => {
+        new PerformanceObserver((list) => list.getEntries().filter((one) => [one.name, one.identifier].includes(name))
+            .forEach((one) => resolve(one.renderTime ?? one.startTime))).observe({ type, buffered: true });
+    });
+    return Promise.all([entry('paint', 'first-paint'), entry('element', 'text')])
+        .then((times) => [...times, document.body.innerText.includes(arguments[0])])"""
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
+    --disable-background-networking --disable-component-update --disable-sync --window-size=1000,800"""
+COLUMNS = ("first paint, cold", "text, cold", "first paint, warm", "text, warm")
+
+
+class Browser:
+    """A Chromium with a profile of its own, driven by the chromedriver that listens on a port."""
+
+    def __init__(self, port, chromium, profile, text):
+        self.port, self.session, self.text = port, "", text
+        options = {"binary": chromium, "args": [*FLAGS.split(), f"--user-data-dir={profile}"]}
+        made = self.command("POST", "", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
+        self.session = f"/{made['sessionId']}"
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", source=PROBE % json.dumps(text))
+
+    def command(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
+            answer = connection.getresponse()
+            value = json.loads(answer.read())["value"]
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise SystemExit(f"bench: {path}: the browser says: {value['message']}")
+        return value
+
+    def devtools(self, command, **parameters):
+        self.command("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def end(self):
+        self.command("DELETE", "")
+
+    def times(self, url):
+        """Opens an address from an empty page: milliseconds to its first paint and to its text."""
+        for address in ("about:blank", url):
+            self.command("POST", "/url", {"url": address})
+        first, readable, is_seen = self.command("POST", "/execute/sync", {"script": TIMES, "args": [self.text]})
+        if not is_seen:
+            raise SystemExit(f"bench: {url.partition('#')[0]} does not show its text")
+        return first, readable
+
+    def cold_and_warm(self, url):
+        """The times of a visit with nothing in the cache, and of the one after it."""
+        self.devtools("Network.clearBrowserCache")
+        return *self.times(url), *self.times(url)
+
+
+def p95(values):
+    return sorted(values)[math.ceil(len(values) * 0.95) - 1]
+
+
+def measure(browser, addresses, rounds):
+    """The lines of the table; `addresses` maps a name to the address of the text, flaskpaste first."""
+    runs = {name: [] for name in addresses}
+    for url in addresses.values():
+        browser.times(url)  # the first page of a browser pays for its start
+    for turn in range(rounds):
+        names = list(addresses)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            runs[name].append(browser.cold_and_warm(addresses[name]))
+    title = f"1 KiB in headless Chromium, ms, p50 / p95 of {rounds}"
+    lines = [f"\n{title:<50}" + "".join(f"{column:>19}" for column in COLUMNS)]
+    ours = next(iter(runs.values()))
+    for name, theirs in runs.items():
+        cells = [f"{statistics.median(column):.0f} / {p95(column):.0f}" for column in zip(*theirs)]
+        lines.append(f"  {name:<48}" + "".join(f"{cell:>19}" for cell in cells))
+        if theirs is not ours:
+            ratios = (statistics.median(a[at] / b[at] for a, b in zip(ours, theirs)) for at in range(len(COLUMNS)))
+            lines.append(f"  {'  flaskpaste takes':<48}" + "".join(f"{f'{ratio:.1f} ×':>19}" for ratio in ratios))
+    return lines
