@@ -201,7 +201,9 @@ impl Pages {
             }
         }
         let assets = self.assets.iter().filter(|asset| wanted.contains(&asset.source));
-        assets.map(|asset| format!("<link rel=\"modulepreload\" href=\"{{{{{}}}}}\">\n", asset.source)).collect()
+        let links: Vec<String> =
+            assets.map(|asset| format!("<link rel=\"modulepreload\" href=\"{{{{{}}}}}\">", asset.source)).collect();
+        links.join("\n")
     }
 
     /// The whole template of a page, from its part of it.
@@ -410,7 +412,7 @@ mod tests {
         let is_words = |asset: &&Asset| LANGUAGES.iter().any(|language| language.tag == asset.source);
         let shared: usize = pages.assets.iter().filter(|asset| !is_words(asset)).map(|asset| asset.content.len()).sum();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web");
-        let templates = files().into_keys().filter(|name| name.ends_with(".html"));
+        let templates = files().into_keys().filter(|name| name.split('.').next_back() == Some("html"));
         let templates: String = templates.map(|name| fs::read_to_string(folder.join(name)).unwrap()).collect();
         for (language, words) in &pages.words {
             let mut filled = String::new();

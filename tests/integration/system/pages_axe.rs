@@ -57,7 +57,8 @@ impl Eye {
             browser.run(&self.axe, &[]);
         }
         for (feature, value, width) in LOOKS {
-            browser.devtools("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": feature, "value": value }] }));
+            browser
+                .devtools("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": feature, "value": value }] }));
             let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
             browser.devtools("Emulation.setDeviceMetricsOverride", &metrics);
             let found = browser.run(RUN, &[]);
@@ -100,7 +101,13 @@ fn axe_finds_what_is_wrong_in_these_pages() {
     eye.browser.run(plant, &[]);
     eye.look("planted faults");
     let faults = eye.faults.take().join("\n");
-    for rule in ["html-has-lang: html", "select-name: #expiry", "color-contrast: #where", "region: body > p", "target-size: #reveal"] {
+    for rule in [
+        "html-has-lang: html",
+        "select-name: #expiry",
+        "color-contrast: #where",
+        "region: body > p",
+        "target-size: #reveal",
+    ] {
         assert!(faults.contains(rule), "axe has not found {rule}:\n{faults}");
     }
 }
@@ -278,7 +285,8 @@ fn axe_finds_nothing_in_an_open_paste() {
     eye.look_at("the beginning of a long text", &client.create("x".repeat((2 << 20) + 1), &[]), "#rest");
     eye.look_at("a picture", &client.create(png(), &[]), "#image");
     eye.look_at("a file", &client.create([0, 159, 146, 150], &[]), "#file");
-    let manifest = json!({ "files": [{ "name": "a/b\u{202e}.txt", "size": 2 }, { "name": "c".repeat(200), "size": 1 }] });
+    let manifest =
+        json!({ "files": [{ "name": "a/b\u{202e}.txt", "size": 2 }, { "name": "c".repeat(200), "size": 1 }] });
     let secret = Secret::random(None);
     let (_, several) = secret.post(&server, secret.pack(&manifest, &[b"abc"]), &[("X-Burn-After-Read", "true")]);
     browser.open(&several);

@@ -313,7 +313,8 @@ fn a_paste_is_printed_whole() {
     if !has("what is on paper", &["pdftotext"]) {
         return;
     }
-    let text: String = (1..=900).map(|n| format!("fn line_{n}() {{}} {}\n", "word ".repeat(n % 30))).collect();
+    let text: Vec<String> = (1..=900).map(|n| format!("fn line_{n}() {{}} {}\n", "word ".repeat(n % 30))).collect();
+    let text = text.concat();
     let name = client.file("code.rs", &text);
     for theme in ["light", "dark"] {
         let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
@@ -343,7 +344,7 @@ fn a_paste_is_printed_whole() {
         browser.devtools("Emulation.setEmulatedMedia", &json!({ "media": "", "features": [] }));
     }
     // Of what is shown in part, paper says so.
-    let long: String = (1..=20_500).map(|n| format!("{n}\n")).collect();
+    let long = (1..=20_500).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
     browser.open(&client.create(&long, &[]));
     browser.wait_to_see("#rest");
     browser.devtools("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
