@@ -79,7 +79,7 @@ const GONE: &str = concat!(
 const ASKED: &str = concat!(include_str!("web/asked.html"), include_str!("web/paste.html"), "</template>\n");
 
 /// Hex digits of a digest in a name: no two contents that were ever served share them.
-const DIGEST_DIGITS: usize = 10;
+const DIGEST_DIGITS: usize = 8;
 
 /// A file of the pages as it is served.
 struct Asset {
