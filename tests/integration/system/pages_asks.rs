@@ -261,7 +261,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
         asker.string(&format!("JSON.parse(localStorage['flaskpaste-delete-tokens'])['{}'].token", id_of(&link)));
     server.request("DELETE", &format!("/{}", id_of(&link))).header("X-Delete-Token", token).send().expect_status(200);
     asker.wait_to_see("#refused");
-    assert!(asker.text("#refused").contains("Ask anew"), "{}", asker.text("#refused"));
+    assert!(asker.text("#refused").contains("Ask again"), "{}", asker.text("#refused"));
 }
 
 #[test]
