@@ -16,8 +16,8 @@ const BLOCK_PARTS = 5_000;
 /** The page has its turn after so long. */
 const SLICE_MS = 8;
 
-/** The ranges of each kind; null in a browser that cannot. */
-const highlights = CSS.highlights ?? null;
+/** The ranges of each kind; null in a browser that cannot, or that is told to force colours: it would paint all of them like selected text. */
+const highlights = matchMedia("(forced-colors: active)").matches ? null : CSS.highlights ?? null;
 if (highlights) for (const kind of KINDS) highlights.set(kind, new Highlight());
 
 /** Counts the texts: work for an earlier one stops. */
