@@ -55,7 +55,7 @@ test-postgres: ## the test suite with every server on PostgreSQL, and what break
 
 check: lint test test-postgres ## lint, then both test runs
 
-bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes)
+bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes, chromium for pages)
 	$(PYTHON) bench/bench.py $(BENCH_ARGS)
 
 bench-postgres: build postgres ## measure one, two and four servers on PostgreSQL (needs wrk and postgresql)
