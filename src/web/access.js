@@ -30,16 +30,16 @@ function keep(token) {
 
 const entered = () => $("token").value.trim();
 
+/** Whether a token is asked for and none is there. */
+export const lacksToken = () => isNeeded && !entered();
+
 /** Whether a token goes along, so that more may be sent. */
 export const hasToken = () => isNeeded && entered() !== "";
 
 /** The header of a create. Throws where a token is missing. */
 export function bearer() {
   if (!isNeeded) return {};
-  if (!entered()) {
-    $("token").focus();
-    throw new Error(t("create.token.missing"));
-  }
+  if (lacksToken()) throw new Error(t("create.token.missing"));
   last = entered();
   keep($("keep-token").checked ? last : "");
   return { Authorization: `Bearer ${entered()}` };

@@ -4,7 +4,7 @@
 // a question. The answer is read as a paste of one read, by the page of that.
 
 import {
-  $, answer, guard, isStarted, on, prefix, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, guard, isStarted, on, prefix, rest, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { request, upload } from "./api.js";
 import * as asks from "./asks.js";
@@ -46,6 +46,7 @@ function wait(ask) {
   links.listen(() => {});
   twice($("delete"), t("page.delete.sure"), () => remove(ask));
   show("waiting", true);
+  $("wait").focus();
   look(FIRST);
 }
 
@@ -114,9 +115,12 @@ function sentence(error) {
 }
 
 function setBusy(busy) {
-  for (const field of $("answer").elements) field.disabled = busy && field.id !== "cancel";
+  for (const field of $("answer").elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
   if (!busy) choice.showUse();
   show("cancel", busy);
+  rest($("send"), busy);
+  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
+  if (busy) $("send").focus();
   showProgress(0);
   tell("");
 }

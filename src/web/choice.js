@@ -48,6 +48,8 @@ export function showChoice() {
 /** Shows which of text and files is sent. */
 export function showUse() {
   const hasFiles = files().length > 0;
+  // What was pasted into it takes its place: the keyboard goes on at the button that brings it back.
+  if (hasFiles && document.activeElement === $("text")) $("remove").focus();
   $("text").disabled = hasFiles;
   show("unsent", hasFiles && $("text").value);
 }

@@ -4,7 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, rest, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
@@ -129,9 +129,9 @@ async function send() {
   }
   sending = null;
   setBusy(false);
-  // It was disabled meanwhile, and Cancel is gone: the keyboard goes on where it was.
+  // Cancel is gone: the keyboard goes on where it was, or at what is missing.
   if (refusal === "token_invalid") access.refused();
-  else if (!current) $("send").focus();
+  else if (!current) $(access.lacksToken() ? "token" : "send").focus();
 }
 
 function sentence(error) {
@@ -140,9 +140,12 @@ function sentence(error) {
 }
 
 function setBusy(busy) {
-  for (const field of $("create").elements) field.disabled = busy && field.id !== "cancel";
+  for (const field of $("create").elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
   if (!busy) { choice.showUse(); showOptions(); }
   show("cancel", busy);
+  rest($("send"), busy);
+  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
+  if (busy) $("send").focus();
   showProgress(0);
   tell("");
 }

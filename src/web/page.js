@@ -73,6 +73,9 @@ export function twice(button, question, action, isNeeded = () => true) {
   });
 }
 
+/** Shows that a button does nothing now. It keeps the keyboard's focus, which one that is disabled would lose. */
+export const rest = (button, rests) => { button.ariaDisabled = rests ? "true" : null; };
+
 /** Lets the browser ask before this page is left while `isAtRisk` says that something would be lost with it. */
 export function guard(isAtRisk) {
   addEventListener("beforeunload", (event) => {

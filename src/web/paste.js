@@ -5,7 +5,7 @@
 // is no second time. Must never send the password of a sealed paste, nor show a part of one that is not whole.
 
 import {
-  $, answer, copy, ending, guard, isStarted, on, reveals, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isStarted, on, rest, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { Broken, request } from "./api.js";
 import * as asks from "./asks.js";
@@ -148,7 +148,7 @@ function setFragment() {
 
 /** Opens the paste, unless that would show the server a password without a word of the reader. */
 function open() {
-  if (!takeKey()) return;
+  if (loading || !takeKey()) return;
   if (exposesPassword()) ask(""); else load();
 }
 
@@ -173,7 +173,7 @@ async function load(isExposed = false) {
 
 function setLoading(now) {
   loading = now;
-  for (const button of ["go", "expose", "as-is"]) $(button).disabled = now;
+  for (const button of ["go", "expose", "as-is"]) rest($(button), now);
 }
 
 async function fetchContent(isExposed) {
@@ -283,13 +283,14 @@ async function showFiles() {
 
 /** Saves all of the files that were sealed as one. */
 async function saveAll() {
-  $("all").disabled = true;
+  if ($("all").ariaDisabled) return;
+  rest($("all"), true);
   const all = await files.archive(opened.files);
   if (all) {
     files.save(all, `${id}.zip`);
     for (const file of opened.files) kept.add(file);
   }
-  $("all").disabled = false;
+  rest($("all"), false);
   if (!all) tell(t("paste.nozip"));
 }
 
@@ -329,6 +330,7 @@ function difference() {
 }
 
 function showAsIs() {
+  if (loading) return;
   shownAsIs = true;
   key = "";
   load();
@@ -474,7 +476,7 @@ const isAtRisk = () => limited && (loading
 const revealPassword = reveals($("reveal"), $("password"));
 
 on("gate", "submit", (event) => { event.preventDefault(); open(); });
-on("expose", "click", () => { if (takeKey()) load(true); });
+on("expose", "click", () => { if (!loading && takeKey()) load(true); });
 on("as-is", "click", showAsIs);
 listen(chooseLines);
 on("copy", "click", () => {

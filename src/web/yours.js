@@ -115,9 +115,19 @@ export async function offer() {
   show("more", all.length > listed);
 }
 
+/** Lists more; the keyboard goes on at the first of them. */
+async function more() {
+  const first = listed;
+  listed += STEP;
+  await offer();
+  const item = $("pastes").children[first];
+  item.tabIndex = -1;
+  item.focus();
+}
+
 /** Fills the list when it is opened. */
 export function listen() {
   on("own", "toggle", offer);
-  on("more", "click", () => { listed += STEP; offer(); });
+  on("more", "click", more);
   offer();
 }

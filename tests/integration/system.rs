@@ -41,6 +41,8 @@ mod pages_everybody;
 #[cfg(feature = "client")]
 mod pages_keeping;
 #[cfg(feature = "client")]
+mod pages_keyboard;
+#[cfg(feature = "client")]
 mod pages_languages;
 #[cfg(feature = "client")]
 mod pages_login;

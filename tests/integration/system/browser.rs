@@ -130,7 +130,13 @@ impl Browser {
     /// Presses a key while Control is held.
     #[track_caller]
     pub fn press_with_control(&self, key: char) {
-        let actions = [("keyDown", '\u{e009}'), ("keyDown", key), ("keyUp", key), ("keyUp", '\u{e009}')]
+        self.press_with('\u{e009}', key);
+    }
+
+    /// Presses a key while another is held.
+    #[track_caller]
+    pub fn press_with(&self, held: char, key: char) {
+        let actions = [("keyDown", held), ("keyDown", key), ("keyUp", key), ("keyUp", held)]
             .map(|(action, key)| json!({ "type": action, "value": key }));
         self.act(&actions);
     }

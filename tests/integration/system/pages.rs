@@ -191,7 +191,7 @@ fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
     let solvers = browser.requests().iter().filter(|request| request.contains("/static/solver.")).count();
     assert_eq!(Some(solvers as u64), browser.value("navigator.hardwareConcurrency").as_u64());
     browser.click("#cancel");
-    browser.wait_for("!document.querySelector('#send').disabled");
+    browser.wait_for("!document.querySelector('#send').ariaDisabled");
     assert_eq!(browser.string("document.activeElement.id"), "send", "the keyboard goes on where it was");
     assert!(!browser.sees("#progress") && !browser.sees("#problem"));
     assert_eq!(browser.string("document.querySelector('#text').value"), "expensive");

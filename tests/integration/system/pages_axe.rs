@@ -15,13 +15,13 @@ use crate::sealed_format::{Secret, post_first_edition};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// The media features and the width of each look at a state.
+/// The media feature and the width of each look at a state; the next page is opened as in the last of them.
 const LOOKS: [(&str, &str, u32); 5] = [
-    ("prefers-color-scheme", "light", 1000),
-    ("prefers-color-scheme", "light", 360),
-    ("prefers-color-scheme", "dark", 1000),
-    ("prefers-color-scheme", "dark", 360),
     ("forced-colors", "active", 360),
+    ("prefers-color-scheme", "dark", 360),
+    ("prefers-color-scheme", "dark", 1000),
+    ("prefers-color-scheme", "light", 360),
+    ("prefers-color-scheme", "light", 1000),
 ];
 
 /// All rules of these levels, and what axe has decided or could not: a line for each element that is at fault.
@@ -138,6 +138,7 @@ fn axe_finds_nothing_where_a_paste_is_created() {
     eye.look("several files chosen");
     browser.click("#remove");
     browser.click("#generate");
+    browser.click("#copy-password");
     browser.click("#encrypt");
     eye.look("a password that is shown, and no encryption");
     browser.click("#encrypt");
@@ -154,8 +155,14 @@ fn axe_finds_nothing_where_a_paste_is_created() {
     eye.look("a question before it is deleted");
     browser.click("#copy");
     browser.click("#own summary");
-    browser.wait_to_see("#receipts li");
-    eye.look("the list of what was created");
+    browser.wait_to_see("#pastes li button");
+    browser.click("#pastes button");
+    browser.wait_to_see("#pastes select");
+    eye.look("the list of what was created, and a later end");
+    browser.click("#pastes button:last-of-type");
+    browser.click("#pastes button:last-of-type");
+    browser.wait_to_see("#own-said");
+    eye.look("the list with nothing in it any more");
     browser.click("#again");
     browser.type_into("#text", "a secret");
     browser.type_into("#password", "x");
@@ -253,7 +260,7 @@ fn axe_finds_nothing_before_a_paste_is_open() {
     browser.wait_to_see("#go");
     browser.run(HOLD, &[]);
     browser.click("#go");
-    browser.wait_for("document.querySelector('#state').textContent && document.querySelector('#go').disabled");
+    browser.wait_for("document.querySelector('#state').textContent && document.querySelector('#go').ariaDisabled");
     eye.look("a paste being fetched");
     eye.look_at("no such paste", &format!("{}/000000000000", url(&server)), "h1");
     browser.devtools("Network.setBlockedURLs", &json!({ "urls": ["*/static/page.*"] }));
@@ -304,7 +311,10 @@ fn axe_finds_nothing_in_an_open_paste() {
     let link = create(browser);
     browser.open(&link);
     browser.wait_to_see("#delete");
-    eye.look("a paste that this browser created");
+    browser.run("window.open = () => null", &[]);
+    browser.click("#reuse");
+    browser.wait_to_see("#blocked");
+    eye.look("a paste that this browser created, and a new tab that it does not open");
     browser.click("#delete");
     browser.click("#delete");
     browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");

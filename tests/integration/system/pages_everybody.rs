@@ -2,16 +2,11 @@
 //! of sight, of a large screen, of https or of JavaScript.
 
 use super::browser::Browser;
-use super::pages::{ENTER, SHOWN, create, expect_text, id_of, png, url};
+use super::pages::{SHOWN, create, expect_text, id_of, png, url};
 use crate::client_harness::Client;
 use crate::harness::Server;
 use crate::sealed_format::{Secret, post_first_edition, post_text};
 use serde_json::json;
-
-/// Keys, as `WebDriver` writes them.
-const TAB: &str = "\u{e004}";
-
-const SPACE: &str = " ";
 
 #[test]
 fn what_a_stranger_wrote_stays_text() {
@@ -80,30 +75,6 @@ fn a_script_that_got_in_could_not_run() {
         browser.wait_for(&format!("said.includes('{said}')"));
     }
     assert_eq!(browser.value("[typeof pwned, document.body.checkVisibility()]"), json!(["undefined", true]));
-}
-
-#[test]
-fn everything_can_be_done_with_the_keyboard() {
-    let server = Server::start(&[]);
-    let Some(browser) = Browser::start() else { return };
-    browser.open(&url(&server));
-    // The text has the focus; then file, expiry, readings, burn, password with its two buttons, encryption, and the button.
-    browser.press("typed");
-    browser.press(&TAB.repeat(4));
-    browser.press(SPACE);
-    assert_eq!(browser.value("document.querySelector('#burn').checked"), true);
-    browser.press(&TAB.repeat(5));
-    browser.press(ENTER);
-    browser.wait_to_see("#result");
-    assert_eq!(browser.string("document.activeElement.id"), "done", "a screen reader reads on from the heading");
-    let link = browser.string("document.querySelector('#link').value");
-    browser.open(&link);
-    browser.wait_for("document.activeElement.id === 'go'");
-    browser.press(ENTER);
-    browser.wait_to_see("#text");
-    assert_eq!(browser.string(SHOWN), "typed\n");
-    browser.wait_for("document.activeElement.id === 'text'");
-    browser.expect_clean(&url(&server), &[]);
 }
 
 /// The contrast of two colours (WCAG 2.2, 1.4.3), and what a screen reader finds nothing about.

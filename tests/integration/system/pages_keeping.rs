@@ -234,7 +234,7 @@ fn an_upload_under_way_can_be_cancelled() {
     browser.click("#send");
     browser.wait_to_see("#progress");
     browser.click("#cancel");
-    browser.wait_for("!document.querySelector('#send').disabled");
+    browser.wait_for("!document.querySelector('#send').ariaDisabled");
     assert!(!browser.sees("#problem") && !browser.sees("#progress"));
     assert_eq!(browser.string("document.activeElement.id"), "send");
     assert_eq!(browser.value("document.querySelector('#text').value.length"), 1_000_000);

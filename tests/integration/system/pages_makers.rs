@@ -190,6 +190,7 @@ fn a_long_list_is_shown_in_parts_the_newest_first() {
     browser.wait_for(&format!("{} === 40", row_count()));
     browser.click("#more");
     browser.wait_for(&format!("{} === 45", row_count()));
+    browser.wait_for("document.activeElement.closest('li') === document.querySelectorAll('#pastes li')[40]");
     assert!(!browser.sees("#more"));
     browser.expect_clean(&url(&server), &["status of 404"]);
 }
