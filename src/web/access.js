@@ -30,8 +30,7 @@ function keep(token) {
 
 const entered = () => $("token").value.trim();
 
-/** Whether a token is asked for and none is there. */
-export const lacksToken = () => isNeeded && !entered();
+const lacksToken = () => isNeeded && !entered();
 
 /** Whether a token goes along, so that more may be sent. */
 export const hasToken = () => isNeeded && entered() !== "";
@@ -52,8 +51,9 @@ export function sentence(error) {
   return error.message;
 }
 
-/** The server has said that what was entered is no token. */
-export function refused() {
+/** Where the keyboard goes on after a refusal with this code; what the server has said is no token is forgotten. */
+export function goOn(code) {
+  if (code !== "token_invalid") return $(lacksToken() ? "token" : "send").focus();
   last = "";
   keep("");
   $("keep-token").checked = false;

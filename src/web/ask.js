@@ -3,7 +3,7 @@
 // Invariant: what was asked for is in the link alone, and the key that opens the answer in this browser, which has shown that it
 // keeps it before anything is sent.
 
-import { $, answer, guard, isStarted, offerExpiries, on, prefix, rest, say, secureAddress, show, showProgress, tell } from "./page.js";
+import { $, answer, guard, isStarted, offerExpiries, on, prefix, say, secureAddress, setBusy, show, tell } from "./page.js";
 import { request } from "./api.js";
 import * as access from "./access.js";
 import * as asks from "./asks.js";
@@ -53,17 +53,7 @@ async function send() {
   }
   sending = null;
   setBusy(false);
-  if (refusal === "token_invalid") access.refused(); else $(access.lacksToken() ? "token" : "send").focus();
-}
-
-function setBusy(busy) {
-  for (const field of $("ask").elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
-  show("cancel", busy);
-  rest($("send"), busy);
-  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
-  if (busy) $("send").focus();
-  showProgress(0);
-  tell("");
+  access.goOn(refusal);
 }
 
 async function begin() {

@@ -4,7 +4,7 @@
 // a question. The answer is read as a paste of one read, by the page of that.
 
 import {
-  $, answer, guard, isStarted, on, prefix, rest, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, guard, isStarted, on, prefix, say, secureAddress, setBusy, show, showProgress, tell, twice,
 } from "./page.js";
 import { request, upload } from "./api.js";
 import * as asks from "./asks.js";
@@ -102,6 +102,7 @@ async function send(link) {
   }
   sending = null;
   setBusy(false);
+  choice.showUse();
   if (isWriting) return $("send").focus();
   show("answer", false);
   show("sent", true);
@@ -112,17 +113,6 @@ function sentence(error) {
   if (error instanceof asks.BadKey) return t("asked.damaged");
   if (error.status === 404) return t("asked.ended");
   return error.status === 0 ? `${error.message} ${t("asked.unsure")}` : error.message;
-}
-
-function setBusy(busy) {
-  for (const field of $("answer").elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
-  if (!busy) choice.showUse();
-  show("cancel", busy);
-  rest($("send"), busy);
-  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
-  if (busy) $("send").focus();
-  showProgress(0);
-  tell("");
 }
 
 /** Offers the place for an answer. */

@@ -4,7 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, rest, reveals, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, setBusy, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
@@ -129,25 +129,15 @@ async function send() {
   }
   sending = null;
   setBusy(false);
+  choice.showUse();
+  showOptions();
   // Cancel is gone: the keyboard goes on where it was, or at what is missing.
-  if (refusal === "token_invalid") access.refused();
-  else if (!current) $(access.lacksToken() ? "token" : "send").focus();
+  if (!current) access.goOn(refusal);
 }
 
 function sentence(error) {
   if (error.code === "entropy_too_low") return t("create.entropy");
   return access.sentence(error);
-}
-
-function setBusy(busy) {
-  for (const field of $("create").elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
-  if (!busy) { choice.showUse(); showOptions(); }
-  show("cancel", busy);
-  rest($("send"), busy);
-  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
-  if (busy) $("send").focus();
-  showProgress(0);
-  tell("");
 }
 
 /** What cannot be chosen, is not. */

@@ -4,21 +4,19 @@
 // would be lost by loading the page anew is asked about first, by the guard of the page. The keyboard goes on where it was.
 
 const choice = document.getElementById("language");
-/** Says to the page that is loaded anew why. */
-const CHOSEN = "flaskpaste-language-chosen";
 
 choice.addEventListener("change", () => {
   const path = document.body.dataset.prefix || "/";
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `flaskpaste_language=${choice.value}; Path=${path}; Max-Age=31536000; SameSite=Lax${secure}`;
-  try { sessionStorage.setItem(CHOSEN, "1"); } catch { /* The keyboard begins anew, then. */ }
+  history.replaceState("language", "");
   // If the page stays, it stays in its language.
   choice.value = document.documentElement.lang;
   location.reload();
 });
 
-try {
+if (history.state === "language") {
+  history.replaceState(null, "");
   // After the field that the page itself begins with.
-  if (sessionStorage.getItem(CHOSEN)) requestAnimationFrame(() => choice.focus());
-  sessionStorage.removeItem(CHOSEN);
-} catch { /* See above. */ }
+  requestAnimationFrame(() => choice.focus());
+}

@@ -126,6 +126,7 @@ function goingOn(isTaken) {
 
 /** Takes the key from the form, where one is asked for; whether there is a good one. */
 function takeKey() {
+  if (loading) return false;
   if ($("key-row").hidden) return true;
   const entered = $("key").value.trim();
   const candidate = lines.parseFragment(entered.slice(entered.indexOf("#") + 1)).key;
@@ -148,7 +149,7 @@ function setFragment() {
 
 /** Opens the paste, unless that would show the server a password without a word of the reader. */
 function open() {
-  if (loading || !takeKey()) return;
+  if (!takeKey()) return;
   if (exposesPassword()) ask(""); else load();
 }
 
@@ -476,7 +477,7 @@ const isAtRisk = () => limited && (loading
 const revealPassword = reveals($("reveal"), $("password"));
 
 on("gate", "submit", (event) => { event.preventDefault(); open(); });
-on("expose", "click", () => { if (!loading && takeKey()) load(true); });
+on("expose", "click", () => { if (takeKey()) load(true); });
 on("as-is", "click", showAsIs);
 listen(chooseLines);
 on("copy", "click", () => {

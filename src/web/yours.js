@@ -115,19 +115,16 @@ export async function offer() {
   show("more", all.length > listed);
 }
 
-/** Lists more; the keyboard goes on at the first of them. */
-async function more() {
-  const first = listed;
-  listed += STEP;
-  await offer();
-  const item = $("pastes").children[first];
-  item.tabIndex = -1;
-  item.focus();
-}
-
 /** Fills the list when it is opened. */
 export function listen() {
   on("own", "toggle", offer);
-  on("more", "click", more);
+  on("more", "click", async () => {
+    listed += STEP;
+    await offer();
+    // The keyboard goes on at the first that was not there before.
+    const item = $("pastes").children[listed - STEP];
+    item.tabIndex = -1;
+    item.focus();
+  });
   offer();
 }
