@@ -421,7 +421,7 @@ mod tests {
             let module = pages.assets.iter().find(|asset| asset.source == language.tag).unwrap().content.len();
             let bytes = shared + module + filled.len();
             let most = if language.tag == "en" { 150_000 } else { 150 << 10 };
-            assert!(bytes <= most, "{}: {bytes} bytes", language.tag);
+            assert!(bytes <= most, "{}: {bytes} bytes of {most}", language.tag);
         }
     }
 

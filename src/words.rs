@@ -37,8 +37,8 @@ pub fn module(language: &Language, named: &BTreeSet<&str>) -> String {
         let stem = key.rsplit_once('.').filter(|(_, category)| CATEGORIES.contains(category)).map(|(stem, _)| stem);
         key.starts_with("error.") || named.contains(key) || stem.is_some_and(|stem| named.contains(stem))
     };
-    let lines: Vec<&str> = language.words.lines().filter(is_named).collect();
-    format!("export default {{\n{}\n}};\n", lines.join("\n"))
+    let lines = language.words.lines().filter(is_named).map(|line| line.replacen("\": \"", "\":\"", 1));
+    format!("export default {{{}}};\n", lines.collect::<String>())
 }
 
 #[cfg(test)]
@@ -114,10 +114,10 @@ mod tests {
         let [english, .., chinese] = &LANGUAGES;
         let named = BTreeSet::from(["page.copy", "receipt.reads", "page"]);
         let module = module(english, &named);
-        let keys: Vec<&str> = module.lines().filter_map(|line| line.split('"').nth(1)).collect();
-        assert_eq!(keys, ["page.copy", "receipt.reads.other"]);
-        assert!(module.starts_with("export default {\n\"page.copy\": \"Copy\",\n") && module.ends_with("\n};\n"));
-        assert!(super::module(chinese, &named).contains("\"error.not_found\": "));
+        let words = module.strip_prefix("export default ").and_then(|words| words.strip_suffix(",};\n")).unwrap();
+        let words: BTreeMap<String, String> = serde_json::from_str(&format!("{words}}}")).unwrap();
+        assert_eq!(words.into_keys().collect::<Vec<_>>(), ["page.copy", "receipt.reads.other"]);
+        assert!(super::module(chinese, &named).contains("\"error.not_found\":\""));
     }
 
     #[test]
