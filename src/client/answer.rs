@@ -62,7 +62,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
         Input::Stdin => failure.add_hint("what was piped in is not kept"),
         Input::Files(_) => failure,
     })?;
-    session.ui.print("fpaste: the answer was taken; only who asked can read it\n");
+    session.ui.print("fpaste: answer delivered; only the person who asked can read it\n");
     Ok(())
 }
 
@@ -131,7 +131,7 @@ impl Sending<'_> {
             Exit::Network,
             "the connection broke while the answer was sent, and now none is taken: there may be this one, or somebody else's",
         )
-        .hint("ask who asked whether they got yours")
+        .hint("ask the person who asked whether they got yours")
     }
 }
 
@@ -152,5 +152,5 @@ fn refusal(answer: &Answer) -> Failure {
 /// One answer is taken, and no other.
 fn already_answered() -> Failure {
     Failure::new(Exit::Other, "somebody has answered already, and one answer is taken")
-        .hint("if it was not you, tell who asked, and ask for a new link")
+        .hint("if it was not you, tell whoever asked, and ask for a new link")
 }

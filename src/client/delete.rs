@@ -91,6 +91,6 @@ pub fn no_token(session: &Session<'_>) -> Failure {
     }
     Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
         .hint(
-            "it was made on another machine, or has been gone for more than a month; fpaste list --status shows what this one made",
+            "it was made on another machine, has been gone for more than a month, or was an ask whose answer you have read; fpaste list --status shows what this one made",
         )
 }

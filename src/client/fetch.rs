@@ -225,7 +225,7 @@ impl<'a> Fetch<'a> {
         }
         let whole_link = "use the whole link, with what follows the #";
         if self.facts.has_gate {
-            return Err(Failure::usage("the link has no key, and the server gives this paste only to who has it")
+            return Err(Failure::usage("the link has no key, and the server gives this paste only to whoever has it")
                 .hint(whole_link));
         }
         if self.is_ours_and_encrypted() && options.password != PasswordSource::None && !options.first_format {

@@ -138,7 +138,7 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
     forget_burned(fetch, session);
     if fetch.facts.burns {
         session.ui.note(if fetch.is_answer() {
-            "the server has forgotten the answer, and this machine what has read it"
+            "the server has deleted the answer, and this machine the key to it"
         } else {
             "that was the only read; the server has forgotten the paste"
         });

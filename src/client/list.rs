@@ -62,7 +62,7 @@ pub fn ids(session: &Session<'_>) -> Result<(), Failure> {
 /// How a paste is, as its server says; a server that says nothing costs no more than this word.
 fn state_of(entry: &Entry, session: &Session<'_>) -> &'static str {
     match status::ask(entry, session) {
-        Ok(answer) => status::state(&answer),
+        Ok(answer) => status::state(&answer, entry.is_ask),
         Err(failure) if failure.exit == Exit::NotFound => "gone",
         Err(failure) => {
             session.ui.trace(|| format!("{}: {}", entry.id, failure.message));

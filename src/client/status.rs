@@ -36,8 +36,9 @@ pub fn run(link: &Link, json: bool, session: &Session<'_>) -> Result<(), Failure
     if json {
         return write_json(&status);
     }
+    let is_ask = located.entry.as_ref().is_some_and(|entry| entry.is_ask);
     let number = |name: &str| status.get(name).and_then(Value::as_u64);
-    let mut lines = vec![("id", target.id.to_string()), ("state", state(&status).to_owned())];
+    let mut lines = vec![("id", target.id.to_string()), ("state", state(&status, is_ask).to_owned())];
     lines.extend(number("reads").map(|reads| ("reads", reads.to_string())));
     lines.extend(number("reads_left").map(|left| ("left", left.to_string())));
     for (name, label) in
@@ -58,9 +59,12 @@ pub fn ask(entry: &Entry, session: &Session<'_>) -> Result<Value, Failure> {
     session.transport.send(&call)?.expect(200)?.json()
 }
 
-/// The one word for it, of those there are.
-pub fn state(status: &Value) -> &'static str {
+/// The one word for it, of those there are. What is unread of an ask is its answer.
+pub fn state(status: &Value, is_ask: bool) -> &'static str {
     let told = status.get("state").and_then(Value::as_str).unwrap_or_default();
     let known = ["asked", "unread", "read", "leased", "expired", "deleted", "removed"];
-    known.into_iter().find(|state| *state == told).unwrap_or("unknown")
+    match known.into_iter().find(|state| *state == told) {
+        Some("unread") if is_ask => "answered",
+        state => state.unwrap_or("unknown"),
+    }
 }

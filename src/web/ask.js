@@ -59,7 +59,8 @@ async function send() {
 async function begin() {
   $("https").href = secureAddress();
   show("insecure", !keys.available);
-  offerExpiries($("expiry"), answer.limits);
+  // Nothing is read before there is an answer.
+  offerExpiries($("expiry"), answer.limits, "create.after");
   access.offer();
   on("ask", "submit", (event) => { event.preventDefault(); send(); });
   on("cancel", "click", () => sending?.abort());

@@ -24,11 +24,19 @@ const [FIRST, LAST, GROWTH] = [2000, 30000, 1.5];
 let sending = null;
 /** Whether an answer is being written. */
 let isWriting = false;
+/** Whether none is taken any more. */
+let isOver = false;
 
 /** Shows what is asked for, as the link says. */
 function showQuestion(label) {
   $("question").replaceChildren(...withMarks(label));
   show("question", label);
+}
+
+/** Heads the page and its tab. */
+function head(words) {
+  $("title").textContent = words;
+  document.title = `${words} · flaskpaste`;
 }
 
 /** Nothing can be done here. */
@@ -40,7 +48,7 @@ function refuse(sentence) {
 
 /** Shows the link to whoever asked, until there is an answer. */
 function wait(ask) {
-  $("title").textContent = t("asked.yours");
+  head(t("asked.yours"));
   showQuestion(ask.label);
   links.showLink(`${new URL(`${prefix}/${id}`, location.href).href}#${ask.fragment}`);
   links.listen(() => {});
@@ -99,14 +107,17 @@ async function send(link) {
     isWriting = false;
   } catch (error) {
     if (error.name !== "AbortError") say("problem", sentence(error));
+    isOver = error.status === 404 || error.status === 409;
   }
   sending = null;
   setBusy(false);
   choice.showUse();
-  if (isWriting) return $("send").focus();
+  show("send", !isOver);
+  if (isWriting) return $(isOver ? "title" : "send").focus();
   show("answer", false);
   show("sent", true);
-  $("done").focus();
+  head(t("asked.sent"));
+  $("title").focus();
 }
 
 function sentence(error) {

@@ -51,6 +51,7 @@ export function showUse() {
   // What was pasted into it takes its place: the keyboard goes on at the button that brings it back.
   if (hasFiles && document.activeElement === $("text")) $("remove").focus();
   $("text").disabled = hasFiles;
+  for (const part of [$("text"), $("text").labels[0]]) part.hidden = hasFiles && !$("text").value;
   show("unsent", hasFiles && $("text").value);
 }
 

@@ -120,10 +120,10 @@ export function periods(most) {
   return [...[600, 3600, 86400, 604800, 2592000].filter(isShorter), most];
 }
 
-/** Offers when something is to end, within the server's limits. */
-export function offerExpiries(select, limits) {
+/** Offers when something is to end, within the server's limits; `unread` has the words for the end that reads move. */
+export function offerExpiries(select, limits, unread = "create.after.read") {
   const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
-  const sliding = new Option(t("create.after.read", { time: duration(limits.expiry) }), "");
+  const sliding = new Option(t(unread, { time: duration(limits.expiry) }), "");
   select.append(sliding, ...periods(limits.max_expiry).map(choice));
 }
 

@@ -121,7 +121,7 @@ function ask(problem) {
 function goingOn(isTaken) {
   if (isFetched()) return t("paste.decrypt");
   if (isTaken || isUnsure && burns) return t("paste.again");
-  return t(isUnsure ? "paste.another" : burns ? "paste.burn" : "page.open");
+  return t(isUnsure ? "paste.another" : question ? "paste.answer.show" : burns ? "paste.burn" : "page.open");
 }
 
 /** Takes the key from the form, where one is asked for; whether there is a good one. */
@@ -316,6 +316,7 @@ async function confirm() {
     state = t("paste.unconfirmed", { when: moment(reading.until) });
   }
   tell(state);
+  $("state").classList.toggle("notice", fate === BURNED);
   say("differs", difference());
 }
 
@@ -492,9 +493,11 @@ on("reuse", "click", reuse);
 if (!question) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
 // The server tells the owner alone who that is.
-show("delete", tokens.tokenOf(id) || answer.owner);
+// An answer is deleted from the list of what this browser made: here, that would be a slip of the finger.
+show("delete", !question && (tokens.tokenOf(id) || answer.owner));
 if (question) {
   const label = cleaned(question.label);
+  $("burns").textContent = t("paste.answer.once");
   document.title = `${t("paste.answer")} · flaskpaste`;
   $("title").textContent = label ? t("paste.answer.to", { label }) : t("paste.answer");
 }

@@ -147,7 +147,7 @@ fn who_does_not_wait_reads_later() {
     assert!(other.run(&["get", &id]).failed(2).contains("was not made on this machine"));
     assert!(other.run(&[link.as_str()]).failed(2).contains("fpaste answer 'LINK' FILE answers it"));
     other.pipe("later", &["answer", &link]).succeeded();
-    assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "unread");
+    assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "answered");
     assert_eq!(asker.run(&["get", &id]).succeeded().text(), "later");
     assert!(kept(&asker).is_empty());
     asker.run(&["get", &id]).failed(3);
