@@ -114,6 +114,10 @@ async function send(link) {
   choice.showUse();
   show("send", !isOver);
   if (isWriting) return $(isOver ? "title" : "send").focus();
+  // Nobody who comes to this screen later finds it.
+  $("text").value = "";
+  choice.clear();
+  choice.showChoice();
   show("answer", false);
   show("sent", true);
   head(t("asked.sent"));

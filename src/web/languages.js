@@ -31,7 +31,7 @@ const PARTS = {
     added: raw`^[+>](?!\+\+ ).*`, triple: `${span('"""', '"""')}|${span("'''", "'''")}`,
     rust: span(raw`\br#+"`, '"#'), letter: raw`'(?:\\.[^'\n]*|[^\\'\n])'`, brackets: span(raw`\[\[`, "]]"),
     double: quoted('"'), single: quoted("'"), long: quoted('"', true), back: quoted("`", true), plain: raw`(?<!\\)(?:"[^"\n]*"?|'[^']*'?)`,
-    heredoc: raw`<<-? ?["']?(?<tag>[A-Z]\w*)${span("", raw`^\s*\k<tag>$`)}`,
+    heredoc: raw`<<-? ?["']?(?<tag>[A-Z]\w*)${span("", raw`^[ \t]*\k<tag>$`)}`,
     regex: raw`/(?<=[(,=:[!&|?{};]\s?/)(?![/*])(?:[^/\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\]?)+/?\w*`,
     value: raw`(?<!\w)(?:${quoted('"')}|${quoted("'")})`,
   },

@@ -278,7 +278,7 @@ fn what_the_server_refuses_is_said() {
     browser.open(&url(&server));
     let expiries = "Array.from(document.querySelector('#expiry').options, (option) => option.text)";
     let expected =
-        ["90 minutes after the last read", "after 10 minutes", "after 1 hour", "after 1 day", "after 36 hours"];
+        ["after 90 minutes without a read", "after 10 minutes", "after 1 hour", "after 1 day", "after 36 hours"];
     assert_eq!(browser.value(expiries), json!(expected));
     refused(&browser, "", "Write something");
     // What encryption adds: a head, a tag, and the manifest behind its length. There is no room for zeros.

@@ -175,6 +175,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     other.open(&link);
     other.wait_to_see("h1");
     assert_eq!(other.value("document.body.dataset.view"), "refusal");
+    assert!(other.text("main").contains("This request has ended"), "{}", other.text("main"));
     other.expect_clean(&url(&server), &["status of 40"]);
 }
 
@@ -281,7 +282,8 @@ fn an_ask_is_made_and_answered_by_keyboard() {
     other.press("1234");
     other.press_with_control('\u{e007}');
     other.wait_to_see("#sent");
-    assert_eq!(other.value("document.activeElement.id"), "done");
+    assert_eq!(other.value("document.activeElement.id"), "title");
+    assert_eq!(other.value("document.querySelector('#text').value"), "", "what was sent is not left lying there");
     asker.wait_to_see("#gate #go");
     assert_eq!(asker.value("document.activeElement.id"), "go");
     asker.press(ENTER);

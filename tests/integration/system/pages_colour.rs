@@ -365,8 +365,10 @@ fn a_hostile_text_takes_no_longer_than_its_length() {
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("x", &[]));
     browser.wait_to_see("#text");
-    for piece in HOSTILE {
-        let script = "const text = given[0].repeat(500000 / given[0].length);
+    let opened = ["<<A\n", "\"", "'", "`", "/*", "<!--", "'''", "--[["];
+    let opened = opened.iter().flat_map(|start| ["\n", " \n", "\\\n"].map(|piece| (*start, piece)));
+    for (start, piece) in HOSTILE.iter().map(|piece| ("", *piece)).chain(opened) {
+        let script = "const text = given[0] + given[1].repeat(500000 / given[1].length);
             guess(undefined, text);
             return NAMES.filter((language) => {
                 let end = 0;
@@ -376,7 +378,7 @@ fn a_hostile_text_takes_no_longer_than_its_length() {
                 }
                 return end > text.length;
             })";
-        assert_eq!(with_languages(&browser, script, &[json!(piece)]), json!([]), "{piece:?}");
+        assert_eq!(with_languages(&browser, script, &[json!(start), json!(piece)]), json!([]), "{start:?} {piece:?}");
     }
     browser.expect_clean(&url(&server), &[]);
 }

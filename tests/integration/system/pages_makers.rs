@@ -377,7 +377,7 @@ fn every_option_says_what_it_does() {
     assert_eq!(
         browser.value(ends),
         json!([
-            ["5 days after the last read", ""],
+            ["after 5 days without a read", ""],
             ["after 10 minutes", "600"],
             ["after 1 hour", "3600"],
             ["after 1 day", "90000"]
