@@ -52,16 +52,11 @@ fn every_language_creates_opens_and_refuses() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "432000")]);
     let Some(browser) = Browser::start() else { return };
     let cases = [
-        ("en", "5 days after the last read", "This reading is used up; left to others: 2.", "The password is wrong."),
-        ("de", "5 Tage nach dem letzten Aufruf", "für andere bleiben: 2.", "Das Passwort ist falsch."),
-        (
-            "fr",
-            "5 jours après la dernière lecture",
-            "il en reste pour les autres\u{a0}: 2.",
-            "Le mot de passe est faux.",
-        ),
-        ("es", "5 días después de la última lectura", "quedan para otros: 2.", "La contraseña es incorrecta."),
-        ("pl", "5 dni od ostatniego odczytu", "dla innych pozostało: 2.", "Hasło jest błędne."),
+        ("en", "after 5 days without a read", "This reading is used up; left to others: 2.", "The password is wrong."),
+        ("de", "5 Tage ohne Aufruf", "für andere bleiben: 2.", "Das Passwort ist falsch."),
+        ("fr", "après 5 jours sans lecture", "il en reste pour les autres\u{a0}: 2.", "Le mot de passe est faux."),
+        ("es", "tras 5 días sin lecturas", "quedan para otros: 2.", "La contraseña es incorrecta."),
+        ("pl", "5 dni bez odczytu", "dla innych pozostało: 2.", "Hasło jest błędne."),
         ("zh-Hans", "5天", "留给他人的次数：2。", "密码错误。"),
     ];
     browser.open(&url(&server));
