@@ -31,6 +31,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// An ID of more characters is not shown in a message, which might take it for a key.
 const MAX_SHOWN_ID_CHARS: usize = 40;
+/// What to do about a server whose answers cannot be used.
+const USE_ANOTHER: &str = "nobody has got the link; ask who runs the server, or use another one with -s";
 /// A longer delete token is none; they are half as long.
 const MAX_TOKEN_CHARS: usize = 64;
 /// An end that differs from what was wished by less than this is the clocks' doing.
@@ -125,12 +127,13 @@ impl Made {
         if lifetime == 0 || !(1..=MAX_TOKEN_CHARS).contains(&entry.delete_token.len()) {
             let what = if lifetime == 0 { "when the ask ends" } else { "what deletes the ask" };
             let failure = withdraw(&entry, &format!("the server does not say {what}"), session);
-            return Err(failure.hint("nobody has got the link; ask who runs the server, or use another one with -s"));
+            return Err(failure.hint(USE_ANOTHER));
         }
         let asked = Asked::new(entry, keys, token);
         asked.keep(session).map_err(|error| {
+            let make_room = "nobody has got the link; make room in the state folder and ask again";
             withdraw(&asked.entry, &format!("what reads the answer could not be kept: {error}"), session)
-                .hint("nobody has got the link; make room in the state folder and ask again")
+                .hint(if error.kind() == io::ErrorKind::InvalidData { USE_ANOTHER } else { make_room })
         })?;
         warn_of_another_end(options, lifetime, session);
         if let Some(host) = created.other_host.as_ref().filter(|_| options.form != Form::Id) {

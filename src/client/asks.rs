@@ -60,7 +60,7 @@ impl Asked {
     fn write(&self, path: &Path) -> io::Result<()> {
         let text = self.text();
         if text.len() as u64 > MAX_BYTES {
-            return Err(io::Error::other("the server's answer is too long"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "the server's answer is too long"));
         }
         let mut new = OsString::from(path);
         new.push(NEW);
@@ -122,16 +122,17 @@ pub fn prepare(session: &Session<'_>) -> Result<(), Failure> {
 
 /// Every file that may be a note. What a killed run has left of one that was being written goes.
 fn paths(session: &Session<'_>) -> Vec<PathBuf> {
-    let paths = Folder::state(session).map(|folder| folder.notes(PREFIX)).unwrap_or_default();
-    let (new, notes): (Vec<_>, Vec<_>) =
-        paths.into_iter().partition(|path| path.as_os_str().as_encoded_bytes().ends_with(NEW.as_bytes()));
-    for path in new {
-        let age = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-        if age.is_ok_and(|age| age.is_ok_and(|age| age > NEW_FOR)) {
+    let mut paths = Folder::state(session).map(|folder| folder.notes(PREFIX)).unwrap_or_default();
+    paths.retain(|path| {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+        let is_whole = metadata.len() > 0 && !path.as_os_str().as_encoded_bytes().ends_with(NEW.as_bytes());
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok());
+        if !is_whole && age.is_some_and(|age| age > NEW_FOR) {
             let _ = fs::remove_file(path);
         }
-    }
-    notes
+        is_whole
+    });
+    paths
 }
 
 /// Every note there is. One whose end is long past goes; until then the clock may be wrong, or the end have been moved elsewhere.
