@@ -31,6 +31,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// An ID of more characters is not shown in a message, which might take it for a key.
 const MAX_SHOWN_ID_CHARS: usize = 40;
+/// What to do about a server whose answers cannot be used.
+const USE_ANOTHER: &str = "nobody has got the link; ask who runs the server, or use another one with -s";
+/// A longer delete token is none; they are half as long.
+const MAX_TOKEN_CHARS: usize = 64;
 /// An end that differs from what was wished by less than this is the clocks' doing.
 const EXPIRY_SLACK_SECONDS: u64 = 60;
 
@@ -120,8 +124,17 @@ impl Made {
         let created = Created::read(&answer, server)?;
         let lifetime = lifetime(&answer, &created.json);
         let entry = entry_of(&created, options, lifetime, session);
+        if lifetime == 0 || !(1..=MAX_TOKEN_CHARS).contains(&entry.delete_token.len()) {
+            let what = if lifetime == 0 { "when the ask ends" } else { "what deletes the ask" };
+            let failure = withdraw(&entry, &format!("the server does not say {what}"), session);
+            return Err(failure.hint(USE_ANOTHER));
+        }
         let asked = Asked::new(entry, keys, token);
-        asked.keep(session).map_err(|error| withdraw(&asked.entry, &error, session))?;
+        asked.keep(session).map_err(|error| {
+            let make_room = "nobody has got the link; make room in the state folder and ask again";
+            withdraw(&asked.entry, &format!("what reads the answer could not be kept: {error}"), session)
+                .hint(if error.kind() == io::ErrorKind::InvalidData { USE_ANOTHER } else { make_room })
+        })?;
         warn_of_another_end(options, lifetime, session);
         if let Some(host) = created.other_host.as_ref().filter(|_| options.form != Form::Id) {
             session.ui.note(&format!("the link names another server: {host}"));
@@ -200,16 +213,15 @@ fn entry_of(created: &Created, options: &Ask, lifetime: u64, session: &Session<'
     }
 }
 
-/// Deletes an ask again whose answer could not be read by anybody.
-fn withdraw(entry: &Entry, error: &io::Error, session: &Session<'_>) -> Failure {
+/// Deletes an ask again that nobody gets to see.
+fn withdraw(entry: &Entry, why: &str, session: &Session<'_>) -> Failure {
     let mut call = Call::new(Method::DELETE, &entry.server, format!("/{}", entry.id), true);
     call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
     let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
         Ok(_) => "the ask was deleted again".to_owned(),
         Err(failure) => format!("the ask could not be deleted ({}), and ends by itself", failure.message),
     };
-    Failure::new(Exit::Other, format!("what reads the answer could not be kept: {error}; {outcome}"))
-        .hint("nobody has got the link; make room in the state folder and ask again")
+    Failure::new(Exit::Other, format!("{why}; {outcome}"))
 }
 
 fn warn_of_another_end(options: &Ask, lifetime: u64, session: &Session<'_>) {
@@ -229,7 +241,10 @@ fn wait(entry: &Entry, session: &Session<'_>) -> Result<(), Failure> {
         match look(&target, &located, session) {
             Ok(AskState::Answered) => return Ok(()),
             Ok(AskState::Asked) => is_told = false,
-            Err(failure) if matches!(failure.exit, Exit::NotFound | Exit::Usage) => return Err(failure),
+            Err(failure) if failure.exit == Exit::NotFound => {
+                return Err(asks::over(session, entry).unwrap_or(failure));
+            }
+            Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) if !is_told => {
                 session.ui.warning(&format!("{}; still waiting, and trying again", failure.message));
                 is_told = true;

@@ -10,6 +10,7 @@ use super::link::Target;
 use super::transport::{Answer, Call};
 use super::ui::write_stdout;
 use super::{Session, asks};
+use crate::clock::unix_now;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
@@ -50,8 +51,10 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
         call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
     }
     let answer = session.transport.send(&call)?;
+    let ask = located.entry.as_ref().filter(|entry| entry.is_ask && answer.is_not_found());
     let outcome =
         if shows_nothing(&call, session) && wants_proof(&answer) { Err(no_token(session)) } else { answer.expect(200) };
+    let outcome = outcome.map_err(|failure| ask.and_then(|entry| asks::over(session, entry)).unwrap_or(failure));
     let has_ended = located.entry.as_ref().is_some_and(|entry| entry.ended_at.is_some());
     let outcome = outcome.map_err(|failure| match failure.exit {
         Exit::NotFound if has_ended => failure.hint(
@@ -65,8 +68,8 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     {
         session.ui.warning(&format!("the history could not be updated: {error}"));
     }
-    if let Some(entry) = located.entry.as_ref().filter(|_| is_gone || outcome.is_ok()) {
-        asks::forget(session, entry);
+    if let Some(entry) = located.entry.as_ref().filter(|_| outcome.is_ok()) {
+        asks::end(session, entry, Some(unix_now()));
     }
     let named = |failure: Failure| Failure { message: format!("{}: {}", target.id, failure.message), ..failure };
     outcome.map_err(named)?;
@@ -91,6 +94,6 @@ pub fn no_token(session: &Session<'_>) -> Failure {
     }
     Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
         .hint(
-            "it was made on another machine, has been gone for more than a month, or was an ask whose answer you have read; fpaste list --status shows what this one made",
+            "it was made on another machine, or has been gone for more than a month; fpaste list --status shows what this one made",
         )
 }

@@ -173,6 +173,11 @@ impl<'a> Fetch<'a> {
             self.forget_if_ended(&answer);
         }
         let is_gone = answer.is_not_found();
+        if let Some(entry) = self.entry().filter(|entry| is_gone && entry.is_ask)
+            && let Some(over) = asks::over(self.session, entry)
+        {
+            return Err(over);
+        }
         let paste = well_formed(answer, &self.target.id).map_err(|failure| {
             match leases::elsewhere(self.session, &self.target.id).filter(|_| is_gone && self.lease.is_none()) {
                 Some(server) => failure.hint(format!("a read of it is yours under {server}; use that address")),
@@ -530,8 +535,9 @@ impl<'a> Fetch<'a> {
     /// A failure to deliver a read that was taken, and that the next run may deliver.
     pub fn not_delivered(&self, failure: Failure) -> Failure {
         // The link is not to blame: there is none with a key.
-        let is_unreadable = self.asked.is_some() && failure.exit == Exit::Decryption;
-        let failure = if is_unreadable { no_answer() } else { failure };
+        if self.asked.is_some() && failure.exit == Exit::Decryption {
+            return no_answer();
+        }
         match self.fate() {
             Some(fate) => failure.add_hint(&fate),
             None => failure,

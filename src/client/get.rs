@@ -130,7 +130,15 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
             return;
         }
         Some(Confirmed::Ended) if fetch.facts.is_last_read() && fetch.is_still_there() => {
-            session.ui.warning("that was the last read, and the server still has the paste");
+            if let Some(entry) = fetch.entry().filter(|_| fetch.is_answer()) {
+                // The person has it: nobody needs the key any more.
+                asks::end(session, entry, None);
+                session
+                    .ui
+                    .warning("the answer was read, and the server still has it; this machine has erased the key to it");
+            } else {
+                session.ui.warning("that was the last read, and the server still has the paste");
+            }
             return;
         }
         _ => {}
@@ -157,7 +165,7 @@ fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
 /// Forgets what read an answer: the person has it.
 fn forget_ask(fetch: &Fetch<'_>, session: &Session<'_>) {
     if let Some(entry) = fetch.entry() {
-        asks::forget(session, entry);
+        asks::end(session, entry, Some(unix_now()));
     }
 }
 

@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 32 << 20;
 /// What has ended is asked about: servers know how for thirty days.
 const RECEIPT_SECONDS: u64 = 30 * 86_400;
 /// A paste without a fixed expiry lives on while it is read: it is kept here this much longer than it first promised.
-const KEPT_SECONDS: u64 = 90 * 86_400;
+pub const KEPT_SECONDS: u64 = 90 * 86_400;
 
 /// A created paste.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Entry {
     pub size: Option<u64>,
     /// When this machine read it for the last time, or deleted it, by its own clock.
     pub ended_at: Option<UnixSeconds>,
-    /// Whether it is an ask, of which the history knows nothing: [`super::asks`] does.
+    /// Whether it is an ask, which the history gets when its answer was read; until then [`super::asks`] has it.
     pub is_ask: bool,
 }
 

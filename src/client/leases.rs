@@ -111,7 +111,7 @@ impl Held {
     /// One that an earlier run has left for this paste, and that no other run uses now.
     pub fn find(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Self> {
         let of_server = |path: PathBuf| {
-            let file = open(&path).filter(|file| file.try_lock().is_ok())?;
+            let file = open(&path).ok().filter(|file| file.try_lock().is_ok())?;
             let note = Note::read(&file).filter(|note| note.is_of(server, id))?;
             Some(Self { secret: note.secret, expires_at: note.expires_at, file: Some((path, file)) })
         };
@@ -133,13 +133,13 @@ impl Held {
 
 /// The lease of a paste, to look at it and no more: whoever uses it goes on.
 pub fn peek(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Zeroizing<String>> {
-    let read = |path: PathBuf| Note::read(&open(&path)?).filter(|note| note.is_of(server, id));
+    let read = |path: PathBuf| Note::read(&open(&path).ok()?).filter(|note| note.is_of(server, id));
     notes(session, id).into_iter().find_map(read).map(|note| note.secret)
 }
 
 /// Another server's address under which a read of a paste of this ID is noted: it may be the same one.
 pub fn elsewhere(session: &Session<'_>, id: &Id) -> Option<String> {
-    let read = |path: PathBuf| Note::read(&open(&path)?).filter(|note| note.id == id.as_str() && note.is_live());
+    let read = |path: PathBuf| Note::read(&open(&path).ok()?).filter(|note| note.id == id.as_str() && note.is_live());
     notes(session, id).into_iter().find_map(read).map(|note| note.server)
 }
 
@@ -195,7 +195,7 @@ fn notes(session: &Session<'_>, id: &Id) -> Vec<PathBuf> {
 /// Removes what has ended, of every paste, and what is no note.
 fn tidy(session: &Session<'_>) {
     for path in all_notes(session) {
-        let Some(file) = open(&path).filter(|file| file.try_lock().is_ok()) else { continue };
+        let Some(file) = open(&path).ok().filter(|file| file.try_lock().is_ok()) else { continue };
         let is_old = || {
             let modified = file.metadata().and_then(|metadata| metadata.modified());
             modified.ok().and_then(|at| at.elapsed().ok()).is_some_and(|age| age > EMPTY_FOR)

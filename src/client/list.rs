@@ -26,18 +26,26 @@ pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), F
     let mut entries = session.known();
     // Of what has ended the servers know more than this machine.
     entries.retain(|entry| with_status || entry.may_be_live(now));
-    let states: Vec<Option<&str>> = entries.iter().map(|entry| with_status.then(|| state_of(entry, session))).collect();
+    let mut listed: Vec<(Entry, Option<&str>)> = entries
+        .into_iter()
+        .map(|entry| {
+            let state = with_status.then(|| state_of(&entry, session));
+            (entry, state)
+        })
+        .collect();
+    // What reads an answer is kept for longer after the end than servers know of it.
+    listed.retain(|(entry, state)| !(entry.is_ask && *state == Some("gone") && !entry.may_be_live(now)));
     if json {
-        return write_json(&entries.iter().zip(&states).map(|(entry, state)| without_token(entry, *state)).collect());
+        return write_json(&listed.iter().map(|(entry, state)| without_token(entry, *state)).collect());
     }
-    if entries.is_empty() {
+    if listed.is_empty() {
         session.ui.note("nothing this machine created is still there");
         return Ok(());
     }
     let mut rows = vec![["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"].map(str::to_owned).to_vec()];
-    rows.extend(entries.iter().map(|entry| row(entry, now)));
+    rows.extend(listed.iter().map(|(entry, _)| row(entry, now)));
     if with_status {
-        let column = std::iter::once("STATE").chain(states.iter().map(|state| state.unwrap_or_default()));
+        let column = std::iter::once("STATE").chain(listed.iter().map(|(_, state)| state.unwrap_or_default()));
         for (row, state) in rows.iter_mut().zip(column) {
             row.insert(1, state.to_owned());
         }
@@ -75,7 +83,7 @@ fn without_token(entry: &Entry, state: Option<&str>) -> Value {
     let mut json = entry.json();
     if let Some(fields) = json.as_object_mut() {
         fields.remove("delete_token");
-        fields.extend(state.or(entry.is_ask.then_some("asked")).map(|state| ("state".to_owned(), state.into())));
+        fields.extend(state.map(|state| ("state".to_owned(), state.into())));
     }
     json
 }
@@ -93,7 +101,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     };
     let reads = entry.reads.filter(|_| !entry.burn).map_or_else(String::new, |reads| format!("{reads} reads"));
     let flags: Vec<&str> = [
-        (entry.is_ask, "asked"),
+        (entry.is_ask, "ask"),
         (entry.burn, "burn"),
         (!reads.is_empty(), &reads),
         (entry.password, "password"),

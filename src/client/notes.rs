@@ -84,9 +84,15 @@ impl Folder {
     }
 }
 
-/// Opens a note, if it is a file of ours that nobody else reads.
-pub fn open(path: &Path) -> Option<File> {
-    let file = files::open(path, OpenOptions::new().read(true)).ok()?;
-    let mode = file.metadata().ok()?.permissions().mode();
-    (mode & OTHERS_ANYTHING == 0).then_some(file)
+/// Opens a note.
+///
+/// # Errors
+/// The system's, and when it is not a file of ours that nobody else reads.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = files::open(path, OpenOptions::new().read(true))?;
+    if file.metadata()?.permissions().mode() & OTHERS_ANYTHING == 0 {
+        Ok(file)
+    } else {
+        Err(io::Error::other(format!("others may read or change {}", path.display())))
+    }
 }

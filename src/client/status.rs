@@ -6,9 +6,10 @@ use super::Session;
 use super::command::Link;
 use super::delete::{no_token, shows_nothing, wants_proof};
 use super::failure::Failure;
+use super::fetch::well_formed;
 use super::history::Entry;
 use super::link::Target;
-use super::transport::Call;
+use super::transport::{Answer, Call};
 use super::ui::{write_json, write_table};
 use crate::clock::rfc3339;
 use serde_json::Value;
@@ -54,9 +55,24 @@ pub fn run(link: &Link, json: bool, session: &Session<'_>) -> Result<(), Failure
 /// # Errors
 /// Refusals.
 pub fn ask(entry: &Entry, session: &Session<'_>) -> Result<Value, Failure> {
+    send(entry, session)?.expect(200)?.json()
+}
+
+fn send(entry: &Entry, session: &Session<'_>) -> Result<Answer, Failure> {
     let mut call = Call::new(Method::GET, &entry.server, format!("/{}/status", entry.id), true);
     call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
-    session.transport.send(&call)?.expect(200)?.json()
+    session.transport.send(&call)
+}
+
+/// The word for how it ended, `gone` if its server knows nothing of it; `None` if it is there, or a flaskpaste server cannot be
+/// asked.
+pub fn ending(entry: &Entry, session: &Session<'_>) -> Option<&'static str> {
+    let answer = send(entry, session).ok()?;
+    if answer.is_not_found() {
+        return Some("gone");
+    }
+    let state = state(&well_formed(answer, &entry.id).ok()?, entry.is_ask);
+    ["read", "expired", "deleted", "removed"].into_iter().find(|ending| *ending == state)
 }
 
 /// The one word for it, of those there are. What is unread of an ask is its answer.

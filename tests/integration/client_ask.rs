@@ -109,17 +109,24 @@ fn an_answer_appears_where_it_was_asked_for() {
     assert!(!asker.history().exists());
     let answered = other.pipe("s3cr3t\n", &["answer", "-v", &link]).succeeded();
     assert!(answered.stderr.contains("asked for: staging database password"), "{}", answered.stderr);
-    assert!(answered.stderr.contains("the answer was taken"), "{}", answered.stderr);
+    assert!(answered.stderr.contains("answer delivered"), "{}", answered.stderr);
     assert!(answered.stdout.is_empty());
     let (run, _) = asking.end();
     assert_eq!(run.succeeded().text(), "s3cr3t\n");
-    // Nothing is left of it, here or there.
-    assert!(kept(&asker).is_empty() && !asker.history().exists());
+    // Nothing is left of it, here or there, but what the server is asked with how it ended.
+    assert!(kept(&asker).is_empty());
+    let history = fs::read_to_string(asker.history()).unwrap();
+    assert!(history.contains("delete_token") && history.contains("staging database password"), "{history}");
+    assert!(!history.contains("private_key") && !history.contains("read_token"), "{history}");
     server.get(&format!("/{id}")).expect_code(404, "not_found");
+    assert!(asker.run(&["status", &id]).succeeded().text().contains("state     read"));
+    let listed = asker.run(&["list", "--status", "--json"]).succeeded().json();
+    assert_eq!((&listed[0]["state"], &listed[0]["ask"]), (&json!("read"), &json!(true)), "{listed}");
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     let stderr = other.pipe("late", &["answer", &link]).failed(3);
     assert!(stderr.contains("nobody asks under this link any more"), "{stderr}");
-    assert!(asker.run(&["get", &link]).failed(2).contains("was not made on this machine, or its answer was read"));
+    assert!(asker.run(&["get", &link]).failed(3).contains("the ask has ended: its answer was read"));
+    assert!(asker.run(&["delete", &link]).failed(3).contains("its answer was read"));
 }
 
 #[test]
@@ -133,13 +140,14 @@ fn who_does_not_wait_reads_later() {
         assert!(stderr.contains("this ask is not answered yet"), "{named}: {stderr}");
     }
     let listed = asker.run(&["list", "--json"]).succeeded().json();
-    assert_eq!((&listed[0]["id"], &listed[0]["state"], &listed[0]["ask"]), (&json!(id), &json!("asked"), &json!(true)));
+    assert_eq!((&listed[0]["id"], &listed[0]["ask"]), (&json!(id), &json!(true)));
     assert_eq!(listed[0]["name"], "the key");
-    for secret in ["delete_token", "private_key", "read_token"] {
+    // Nobody was asked how it is.
+    for secret in ["delete_token", "private_key", "read_token", "state"] {
         assert!(listed[0].get(secret).is_none(), "{secret}");
     }
     let table = asker.run(&["list"]).succeeded().text();
-    assert!(table.contains("asked") && table.contains("the key"), "{table}");
+    assert!(table.contains("  ask  ") && table.contains("the key"), "{table}");
     assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "asked");
     assert!(asker.run(&["status", &id]).succeeded().text().contains("state     asked"));
     assert!(asker.run(&["get", "-m", &id]).succeeded().text().contains("state     asked"));
@@ -321,18 +329,132 @@ fn an_ask_that_ends_is_told_and_forgotten() {
     let link = asking.link.clone();
     let (run, stderr) = asking.end();
     assert_eq!(run.code, Some(3), "{stderr}");
-    assert!(stderr.contains("the ask has ended") && stderr.contains("hint: ask again"), "{stderr}");
+    assert!(stderr.contains("the ask has ended: it has expired") && stderr.contains("hint: ask again"), "{stderr}");
     assert!(other.pipe("x", &["answer", &link]).failed(3).contains("nobody asks under this link any more"));
-    wait_until("the note is gone", SOON, || {
-        assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
-        kept(&asker).is_empty()
-    });
+    assert!(kept(&asker).is_empty());
+    assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
+    assert!(asker.run(&["status", &link]).succeeded().text().contains("expired"));
     // One that is deleted, too.
     let link = ask(&asker, &[]);
     assert!(other.run(&["delete", &link]).failed(4).contains("no delete token"));
     assert_eq!(asker.run(&["delete", &link]).succeeded().line(), format!("deleted {}", id_of(&link)));
     assert!(kept(&asker).is_empty());
     assert!(other.pipe("x", &["answer", &link]).failed(3).contains("nobody asks"));
+}
+
+/// Has the note say that the ask ends at this time.
+#[track_caller]
+fn move_noted_end(client: &Client, at: u64) {
+    let [note] = kept(client).try_into().unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&fs::read_to_string(&note).unwrap()).unwrap();
+    json["expires_at"] = json!(at);
+    fs::write(&note, json.to_string()).unwrap();
+}
+
+#[test]
+fn a_clock_that_is_wrong_costs_no_answer() {
+    const DAY: u64 = 86_400;
+    let server = Server::start(&[]);
+    let (asker, other) = people(&server);
+    let link = ask(&asker, &["-x", "1h"]);
+    other.pipe("still there", &["answer", &link]).succeeded();
+    move_noted_end(&asker, unix_now() - 89 * DAY);
+    assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
+    assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "answered");
+    assert_eq!(asker.run(&["get", &id_of(&link)]).succeeded().text(), "still there");
+    ask(&asker, &["-x", "1h"]);
+    move_noted_end(&asker, unix_now() - 91 * DAY);
+    asker.run(&["list"]).succeeded();
+    assert!(kept(&asker).is_empty());
+}
+
+#[test]
+fn a_note_that_a_killed_run_has_left_goes_when_the_server_tells_how_the_ask_ended() {
+    let server = Server::start(&[]);
+    let (asker, other) = people(&server);
+    for (end, words) in [("get", "its answer was read"), ("delete", "it was deleted")] {
+        let link = ask(&asker, &[]);
+        other.pipe("x", &["answer", &link]).succeeded();
+        let [note] = kept(&asker).try_into().unwrap();
+        let saved = asker.home.join("saved");
+        fs::copy(&note, &saved).unwrap();
+        asker.run(&[end, &link]).succeeded();
+        fs::rename(&saved, &note).unwrap();
+        fs::remove_file(asker.history()).unwrap();
+        let stderr = asker.run(&["get", &id_of(&link)]).failed(3);
+        assert!(stderr.contains(&format!("the ask has ended: {words}")), "{stderr}");
+        assert!(kept(&asker).is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
+    let server = Server::start(&[]);
+    let asker = Client::new(&server);
+    let link = ask(&asker, &[]);
+    let id = id_of(&link);
+    let [note] = kept(&asker).try_into().unwrap();
+    let text = fs::read_to_string(&note).unwrap();
+    let address = link.split(&format!("/{id}")).next().unwrap().to_owned();
+    let proxy = Stub::new(|_| reply("404 Not Found", "", "<html>"));
+    let empty = Stub::new(|_| reply("404 Not Found", "", r#"{"error":"No.","code":"not_found"}"#));
+    for stub in [&proxy, &empty] {
+        fs::write(&note, text.replace(&address, &stub.url)).unwrap();
+        for command in ["get", "delete"] {
+            asker.run(&[command, &id]).failed(3);
+            assert_eq!(kept(&asker).len(), 1, "{command}");
+        }
+        move_noted_end(&asker, unix_now() - 1);
+        let stderr = asker.run(&["get", &id]).failed(3);
+        let is_over = stub.url == empty.url;
+        assert_eq!((stderr.contains("its time is over"), kept(&asker).is_empty()), (is_over, is_over), "{stderr}");
+    }
+}
+
+#[test]
+fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
+    let usable =
+        json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "created_at": 9, "expires_at": 99 });
+    for (field, value, words) in [
+        ("expires_at", json!(null), "does not say when the ask ends"),
+        ("expires_at", json!(0), "does not say when the ask ends"),
+        ("expires_at", json!(9), "does not say when the ask ends"),
+        ("delete_token", json!(null), "does not say what deletes the ask"),
+        ("delete_token", json!("t".repeat(65)), "does not say what deletes the ask"),
+        ("url", json!(format!("http://localhost/{}/abcd1234", "x".repeat(4000))), "the server's answer is too long"),
+    ] {
+        let mut made = usable.clone();
+        made[field] = value;
+        let server = Stub::new(move |line| match line {
+            line if line.starts_with("POST") => reply("201 Created", "", &made.to_string()),
+            _ => reply("200 OK", "", r#"{"enabled":false}"#),
+        });
+        let client = Client::with_url(&server.url);
+        let run = client.run(&["ask", "--no-wait"]);
+        assert!(run.stdout.is_empty() && kept(&client).is_empty(), "{field}");
+        let stderr = run.failed(1);
+        assert!(stderr.contains(words) && !stderr.contains("#ask:"), "{field}: {stderr}");
+        assert!(server.heads().contains("delete /abcd1234 "), "{field}");
+    }
+}
+
+#[test]
+fn what_a_killed_run_was_writing_is_tidied_away() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    ask(&client, &[]);
+    let [left, empty, fresh] = ["ask-left.new", "ask-empty", "ask-fresh.new"].map(|name| client.state().join(name));
+    for (path, text) in [(&left, "private_key"), (&empty, ""), (&fresh, "private_key")] {
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    for path in [&left, &empty] {
+        File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
+    }
+    assert_eq!(client.run(&["list", "--json"]).succeeded().json().as_array().unwrap().len(), 1);
+    // Somebody may be writing the other.
+    assert!(!left.exists() && !empty.exists() && fresh.exists());
 }
 
 #[test]
@@ -377,8 +499,16 @@ fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
     let link = ask(&client, &[]);
     let [note] = kept(&client).try_into().unwrap();
     fs::set_permissions(&note, fs::Permissions::from_mode(0o644)).unwrap();
-    client.run(&["get", &link]).failed(2);
+    let stderr = client.run(&["get", &link]).failed(2);
+    assert!(stderr.contains(&format!("others may read or change {}", note.display())), "{stderr}");
+    assert!(stderr.contains(&format!("chmod 600 {}", note.display())), "{stderr}");
     fs::set_permissions(&note, fs::Permissions::from_mode(0o600)).unwrap();
+    let elsewhere = client.home.join("elsewhere");
+    fs::rename(&note, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &note).unwrap();
+    let stderr = client.run(&["get", &link]).failed(2);
+    assert!(stderr.contains(&format!("{} is a symbolic link", note.display())), "{stderr}");
+    fs::rename(&elsewhere, &note).unwrap();
     client.run(&["get", &link]).failed(3);
     let text = fs::read_to_string(&note).unwrap();
     for damaged in
@@ -414,6 +544,7 @@ fn what_was_not_sealed_for_the_ask_is_not_printed() {
         for output in [&[][..], &["-o", "out"], &["-O"]] {
             let stderr = client.run(&[&["get", &link], output].concat()).failed(8);
             assert!(stderr.contains("the answer cannot be opened"), "{what}: {stderr}");
+            assert!(stderr.ends_with("hint: ask again, and send the new link\n"), "{what}: {stderr}");
         }
         assert!(!client.home.join("out").exists());
         client.run(&["delete", &link]);
@@ -466,7 +597,7 @@ fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
         ("the same size", 368, 7, "there may be this one, or somebody else's"),
         ("another size", 369, 1, "somebody has answered already"),
         ("read already", 1, 7, "there may be this one, or somebody else's"),
-        ("not taken", 0, 0, "the answer was taken"),
+        ("not taken", 0, 0, "answer delivered"),
     ] {
         let (puts, cut) = (AtomicUsize::new(0), cut.clone());
         let is_sent = Arc::new(AtomicUsize::new(0));
@@ -589,6 +720,11 @@ fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
     assert!(client.run(&["get", &link]).succeeded().stdout == content);
     // Behind the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
     assert_eq!(*ranges.lock().unwrap(), ["all", "65648"]);
+    // That server goes on having it; what opens it is erased all the same, and what deletes it is not.
+    assert!(self::kept(&client).is_empty());
+    let history = fs::read_to_string(client.history()).unwrap();
+    assert!(history.contains("delete_token") && !history.contains("private_key"), "{history}");
+    assert_eq!(client.run(&["delete", &link]).succeeded().line(), "deleted abcd1234");
 }
 
 /// A server of one request a connection, which answers as a function of its head and its body.
