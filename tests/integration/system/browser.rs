@@ -107,9 +107,10 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
-    /// Clicks an element as a person does: it has to be there, and not covered.
+    /// Clicks an element as a person does, who has it in the middle of the window: it has to be there, and not covered.
     #[track_caller]
     pub fn click(&self, selector: &str) {
+        self.run("document.querySelector(arguments[0])?.scrollIntoView({ block: 'center' })", &[json!(selector)]);
         self.command("POST", &format!("/element/{}/click", self.element(selector)), &json!({}));
     }
 

@@ -237,7 +237,7 @@ fn forced_colours_keep_what_colour_alone_tells() {
         browser.string(&format!("getComputedStyle(document.querySelector('{selector}')).{property}"))
     };
     assert_ne!(look(".marked", "backgroundColor"), look(".line", "backgroundColor"), "the lines of the link");
-    assert_ne!(look("#wrap", "backgroundColor"), look("#copy", "backgroundColor"), "a button that is pressed");
+    assert_ne!(look("#wrap", "backgroundColor"), look("#download", "backgroundColor"), "a button that is pressed");
     for selector in ["#deceives", ".odd"] {
         let pseudo = if selector == ".odd" { "'::before'" } else { "null" };
         let border =

@@ -522,7 +522,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
         browser.wait_to_see("#go");
         if wrong.len() == 44 {
             browser.click("#go");
-            wait_for_problem(&browser, "This key does not open this paste: the link is another one's");
+            wait_for_problem(&browser, "This key does not fit this paste");
             assert!(browser.text("#problem").ends_with("The paste is still there."), "{}", browser.text("#problem"));
         }
         browser.wait_to_see("#key");
@@ -553,7 +553,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
     for wrong in [String::new(), format!("#{}", "A".repeat(43))] {
         browser.open(&format!("{address}{wrong}"));
         browser.wait_to_see("#key");
-        wait_for_problem(&browser, if wrong.is_empty() { "has no key" } else { "the link is another one's" });
+        wait_for_problem(&browser, if wrong.is_empty() { "has no key" } else { "does not fit this paste" });
         browser.type_into("#key", &secret.fragment());
         browser.click("#go");
         browser.wait_to_see("#text");
