@@ -278,7 +278,7 @@ fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
     for (meddling, is_lost) in [(garble_leases as fn(&str, Vec<u8>) -> Vec<u8>, false), (lose_leases, true)] {
         let meddler = Meddler::before(&server, (pass, meddling));
         for (headers, button) in
-            [([("X-Burn-After-Read", "true")], "Try again"), ([("X-Reads", "3")], "Take another reading")]
+            [([("X-Burn-After-Read", "true")], "Try again"), ([("X-Reads", "3")], "Take another read")]
         {
             let before = meddler.count("/lease ");
             let (paste, link) = post_text(&server, b"once", &headers);

@@ -291,7 +291,7 @@ fn several_files_go_into_one_paste_under_their_names() {
     browser.type_into("#reads", "3");
     let link = create(&browser);
     assert!(
-        browser.text("#facts").starts_with("195.3 KiB. Gone after 3 readings. If they are not used up, it expires on "),
+        browser.text("#facts").starts_with("195.3 KiB. Gone after 3 reads. If they are not used up, it expires on "),
         "{}",
         browser.text("#facts")
     );
