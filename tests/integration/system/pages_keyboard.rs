@@ -242,8 +242,6 @@ fn the_language_is_switched_with_keys() {
 const OUT_OF_ORDER: &str = "
     const reached = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex=\"0\"]')]
         .filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0);
-    // What stays in reach is looked at where it belongs.
-    for (const actions of document.querySelectorAll('.actions')) actions.style.position = 'static';
     const positive = reached.filter((element) => element.tabIndex > 0).map((element) => element.outerHTML);
     const boxes = reached.map((element) => element.getBoundingClientRect());
     const isBefore = (a, b) => a.bottom <= b.top || (a.top < b.bottom && a.right <= b.left);
