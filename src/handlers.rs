@@ -29,11 +29,14 @@ pub mod status;
 mod upload;
 mod wishes;
 
+/// Who made a paste, as a request shows it: the sender, the hash of a delete token, or both.
+type Maker = (Option<Owner>, Option<Sha256Digest>);
+
 /// What the request shows of having made a paste: who sends it, the hash of a delete token, or both.
 ///
 /// # Errors
 /// `auth_required` when it shows neither.
-fn maker(request: &Request<'_>) -> Result<(Option<Owner>, Option<Sha256Digest>), ApiError> {
+fn maker(request: &Request<'_>) -> Result<Maker, ApiError> {
     let owner = request.owner.clone();
     let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
     if owner.is_none() && token_hash.is_none() { Err(ApiError::AuthRequired) } else { Ok((owner, token_hash)) }
@@ -44,8 +47,16 @@ fn maker(request: &Request<'_>) -> Result<(Option<Owner>, Option<Sha256Digest>),
 /// # Errors
 /// `auth_required`, `not_found`, `permission_denied`, or an internal failure.
 fn own(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Paste, ApiError> {
-    let (owner, token_hash) = maker(request)?;
-    app.store().find_own(id, owner.as_ref(), token_hash, now)?.map_err(|refusal| match refusal {
+    let maker = maker(request)?;
+    claimed(app, &maker, app.store().find(id, now)?)
+}
+
+/// The paste that was found, for whoever made it.
+///
+/// # Errors
+/// `not_found` and `permission_denied`.
+fn claimed(app: &App, (owner, token_hash): &Maker, found: Option<Paste>) -> Result<Paste, ApiError> {
+    app.store().claim(found, owner.as_ref(), *token_hash).map_err(|refusal| match refusal {
         Deleted::Denied => ApiError::PermissionDenied,
         Deleted::Done | Deleted::NotFound => ApiError::NotFound,
     })

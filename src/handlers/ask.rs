@@ -3,10 +3,10 @@
 //! Invariant: an ask is answered once, by whoever has its link, and its answer is read once, by whoever asked. Must never give
 //! out a content before there is one, nor take one without the proof.
 
-use super::create::{at_its_rate, checked_type, created_reply, expiry, for_a_proof, new_delete_token};
+use super::create::{at_its_rate, checked_type, expiry, for_a_proof, keep, new_delete_token};
 use super::gate::is_proof;
 use super::upload::{Upload, expect_body, failure, new_spool};
-use super::wishes::{ANSWER_PROOF, LINK_PROOF, header_expiry, header_proof};
+use super::wishes::{ANSWER_PROOF, LINK_PROOF, NOT_OF_CONTENTS, has_any, header_expiry, header_proof};
 use super::{mark, service};
 use crate::admission;
 use crate::app::App;
@@ -15,7 +15,7 @@ use crate::crypto::{self, Sha256Digest};
 use crate::error::ApiError;
 use crate::http::{Framing, Reply, Request};
 use crate::paste::Expiry;
-use crate::store::{Answered, Attempt, Created, Meta, NewPaste, Paste, Protection};
+use crate::store::{Answered, Attempt, Meta, NewPaste, Paste, Protection};
 use serde_json::{Value, json};
 
 /// The type of what is not there yet.
@@ -29,10 +29,6 @@ const NOT_OF_ASKS: [&str; 6] = [
     "X-Password-Proof-SHA256",
     "X-Filename",
 ];
-/// What a create is told and an answer cannot be: whoever asked has said it.
-const NOT_OF_ANSWERS: [&str; 6] =
-    ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64", "X-Filename"];
-
 /// `GET /ask`: what whoever asks goes by.
 pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Reply {
     let url = admission::base_url(app.config(), request);
@@ -78,11 +74,6 @@ impl Ask {
     }
 }
 
-/// Whether a request has one of these headers.
-pub fn has_any(request: &Request<'_>, names: &[&str]) -> bool {
-    names.iter().any(|name| request.header(name).is_some())
-}
-
 fn store(
     app: &App,
     request: &Request<'_>,
@@ -110,15 +101,7 @@ fn store(
         owner,
         answer_proof: Some(ask.answer_proof),
     };
-    match app.store().create(new, attempt)? {
-        Created::Stored(id, handle) => {
-            app.count_create(now);
-            Ok(created_reply(app, request, &id, handle, answer, request.prefers_text()))
-        }
-        Created::TokenSpent => Err(ApiError::PowReused),
-        // Neither is ever looked for in what is empty.
-        Created::Blocked | Created::Duplicate(_) => Err(ApiError::Blocked),
-    }
+    keep(app, request, new, answer, request.prefers_text(), attempt)
 }
 
 /// What an ask is called while it has no answer, and afterwards.
@@ -162,7 +145,7 @@ pub fn answer(
     if !ask.meta.is_unanswered() {
         return Err(ApiError::AlreadyAnswered);
     }
-    if has_any(request, &NOT_OF_ANSWERS) {
+    if has_any(request, &NOT_OF_CONTENTS) || request.header("X-Filename").is_some() {
         return Err(ApiError::BadRequest(
             "An answer takes no expiry, no limit of reads, no password and no file name.",
         ));

@@ -5,21 +5,16 @@
 
 use super::ask;
 use super::create::{checked_type, header_filename, protection};
-use super::own;
 use super::read;
 use super::upload::{Upload, expect_body, new_spool};
-use super::wishes::{Lock, header_expiry, header_gate};
+use super::wishes::{Lock, NOT_OF_CONTENTS, has_any, header_expiry, header_gate};
+use super::{claimed, maker, own};
 use crate::app::App;
 use crate::clock::UnixSeconds;
-use crate::crypto::Sha256Digest;
 use crate::error::ApiError;
 use crate::http::{Reply, Request};
 use crate::paste::Id;
-use crate::store::{Changed, NewContent, Paste};
-
-/// What a create is told and a replacement cannot be.
-const NOT_CHANGED: [&str; 5] =
-    ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"];
+use crate::store::{Changed, NewContent};
 
 /// Answers `PATCH /<id>`.
 ///
@@ -38,15 +33,22 @@ pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Res
 /// # Errors
 /// As [`patch`] and [`ask::answer`], those of a body, `limited`, `blocked` and `entropy_too_low`.
 pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    if let Some((ask, proof)) = find_ask(app, request, id, now)? {
-        return ask::answer(app, request, &ask, &proof, now);
+    let found = app.store().find(id, now)?;
+    // Who answers has nothing to show for what is not there any more.
+    if found.is_none() && request.filled_header("X-Answer-Proof").is_some() {
+        return Err(ApiError::NotFound);
     }
-    let paste = own(app, request, id, now)?;
+    if let Some(ask) = &found
+        && let Some(proof) = &ask.meta.answer_proof
+    {
+        return ask::answer(app, request, ask, proof, now);
+    }
+    let paste = claimed(app, &maker(request)?, found)?;
     if paste.meta.reads_left.is_some() {
         return Err(ApiError::Limited);
     }
     // Ignored, whoever sends one would believe in a protection that is not there.
-    if ask::has_any(request, &NOT_CHANGED) {
+    if has_any(request, &NOT_OF_CONTENTS) {
         return Err(ApiError::BadRequest(
             "A new content changes neither end, password nor reads: X-Expiry goes with PATCH.",
         ));
@@ -63,21 +65,6 @@ pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) 
     };
     let new = NewContent { content, mime_type, filename, protection };
     changed(app, request, app.store().replace(paste, new, now)?)
-}
-
-/// What is there to be answered, with the hash of the proof that takes.
-fn find_ask(
-    app: &App,
-    request: &Request<'_>,
-    id: &Id,
-    now: UnixSeconds,
-) -> Result<Option<(Paste, Sha256Digest)>, ApiError> {
-    let found = app.store().find(id, now)?;
-    // Who answers has nothing to show for what is not there any more.
-    if found.is_none() && request.filled_header("X-Answer-Proof").is_some() {
-        return Err(ApiError::NotFound);
-    }
-    Ok(found.and_then(|paste| paste.meta.answer_proof.map(|proof| (paste, proof))))
 }
 
 fn changed(app: &App, request: &Request<'_>, change: Changed) -> Result<Reply, ApiError> {

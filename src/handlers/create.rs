@@ -193,7 +193,6 @@ fn store(
     attempt: Option<&Attempt>,
     now: UnixSeconds,
 ) -> Result<Reply, ApiError> {
-    let config = app.config();
     let Received { content, sent_type, filename, wishes } = received;
     let mime_type = checked_type(app, &content, sent_type.as_deref())?;
     let expiry = expiry(app, wishes.expiry_seconds, now);
@@ -219,6 +218,22 @@ fn store(
         owner,
         answer_proof: None,
     };
+    keep(app, request, new, answer, as_text, attempt)
+}
+
+/// Stores what is made, and answers with that and with where it is.
+///
+/// # Errors
+/// `duplicate`, `pow_reused`, `blocked`, `storage_full`, or an internal failure.
+pub fn keep(
+    app: &App,
+    request: &Request<'_>,
+    new: NewPaste,
+    answer: Value,
+    as_text: bool,
+    attempt: Option<&Attempt>,
+) -> Result<Reply, ApiError> {
+    let now = new.created_at;
     match app.store().create(new, attempt)? {
         Created::Stored(id, handle) => {
             app.count_create(now);
@@ -227,7 +242,8 @@ fn store(
         Created::TokenSpent => Err(ApiError::PowReused),
         Created::Blocked => Err(ApiError::Blocked),
         Created::Duplicate(Duplicate { count, retry_after_seconds }) => {
-            Err(ApiError::Duplicate { count, window_seconds: config.dedup_window_seconds, retry_after_seconds })
+            let window_seconds = app.config().dedup_window_seconds;
+            Err(ApiError::Duplicate { count, window_seconds, retry_after_seconds })
         }
     }
 }
@@ -304,14 +320,7 @@ fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<Pas
 }
 
 /// The 201: JSON, or the bare URL.
-pub fn created_reply(
-    app: &App,
-    request: &Request<'_>,
-    id: &Id,
-    handle: Handle,
-    mut answer: Value,
-    as_text: bool,
-) -> Reply {
+fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value, as_text: bool) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
     let reply = if as_text {
         Reply::text(201, format!("{}/{id}\n", admission::base_url(app.config(), request)))

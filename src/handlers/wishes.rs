@@ -14,6 +14,15 @@ use crate::store::Protection;
 /// Most reads a paste can be limited to.
 const MAX_READS: u32 = 1000;
 
+/// What a create is told, and a content that comes to what is there already is not.
+pub const NOT_OF_CONTENTS: [&str; 5] =
+    ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"];
+
+/// Whether a request has one of these headers.
+pub fn has_any(request: &Request<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| request.header(name).is_some())
+}
+
 /// What the sender wishes for the paste.
 pub struct Wishes {
     /// Seconds until it goes, read or not.

@@ -208,25 +208,24 @@ impl Store {
         paste.owner.is_some_and(|kept| crypto::equal(&kept, &self.pepper.owner(&owner.to_string())))
     }
 
-    /// A paste for whoever may change it: its owner, or whoever has the token.
+    /// A paste that was found, for whoever may change it: its owner, or whoever has the token.
     ///
     /// # Errors
-    /// When the database fails.
-    pub fn find_own(
+    /// Why they may not.
+    pub fn claim(
         &self,
-        id: &Id,
+        found: Option<Paste>,
         owner: Option<&Owner>,
         token_hash: Option<Sha256Digest>,
-        now: UnixSeconds,
-    ) -> Result<Result<Paste, Deleted>, StoreError> {
-        let Some(paste) = self.find(id, now)? else { return Ok(Err(Deleted::NotFound)) };
+    ) -> Result<Paste, Deleted> {
+        let paste = found.ok_or(Deleted::NotFound)?;
         let is_owner = owner.is_some_and(|owner| self.owns(owner, &paste));
-        let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, id));
+        let has_token = token_hash.is_some_and(|hash| paste.meta.token.matches(&hash, &paste.id));
         if is_owner || has_token {
-            return Ok(Ok(paste));
+            return Ok(paste);
         }
         // To everybody else it is gone, once its last read is given out.
-        Ok(Err(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied }))
+        Err(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied })
     }
 
     /// Deletes a paste for its owner or for whoever has the token.
@@ -240,7 +239,7 @@ impl Store {
         token_hash: Option<Sha256Digest>,
         now: UnixSeconds,
     ) -> Result<Deleted, StoreError> {
-        let paste = match self.find_own(id, owner, token_hash, now)? {
+        let paste = match self.claim(self.find(id, now)?, owner, token_hash) {
             Ok(paste) => paste,
             Err(refusal) => return Ok(refusal),
         };
