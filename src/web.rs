@@ -78,6 +78,57 @@ const GONE: &str = concat!(
 /// The page of an ask, which becomes that of a paste when there is an answer.
 const ASKED: &str = concat!(include_str!("web/asked.html"), include_str!("web/paste.html"), "</template>\n");
 
+/// The pages there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Create,
+    Paste,
+    Ask,
+    Asked,
+    Refusal,
+    Gone,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [Self::Create, Self::Paste, Self::Ask, Self::Asked, Self::Refusal, Self::Gone];
+
+    /// The page of an answer with this status.
+    fn of(status: u16, fields: &Value) -> Self {
+        let has = |name: &str| fields.get(name).is_some();
+        match status {
+            404 => Self::Gone,
+            400.. => Self::Refusal,
+            _ if has("id") && has("state") => Self::Asked,
+            _ if has("id") => Self::Paste,
+            _ if has("ask") => Self::Ask,
+            _ => Self::Create,
+        }
+    }
+
+    /// What its scripts know it by.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Paste => "paste",
+            Self::Ask => "ask",
+            Self::Asked => "asked",
+            Self::Refusal | Self::Gone => "refusal",
+        }
+    }
+
+    /// What it has that others have not.
+    fn main(self) -> &'static str {
+        match self {
+            Self::Create => include_str!("web/create.html"),
+            Self::Paste => include_str!("web/paste.html"),
+            Self::Ask => include_str!("web/ask.html"),
+            Self::Asked => ASKED,
+            Self::Refusal => include_str!("web/refusal.html"),
+            Self::Gone => GONE,
+        }
+    }
+}
+
 /// Hex digits of a digest in a name: no two contents that were ever served share them.
 const DIGEST_DIGITS: usize = 8;
 
@@ -101,6 +152,8 @@ pub struct Pages {
     contact: String,
     assets: Vec<Asset>,
     words: Vec<(&'static Language, Words)>,
+    /// Each page, in which what every visitor gets alike is filled in.
+    templates: Vec<(Kind, String)>,
 }
 
 impl Pages {
@@ -127,7 +180,15 @@ impl Pages {
             assets.push(Asset { source, name, kind, content: text.into_bytes().into(), imports });
         }
         let words = LANGUAGES.iter().map(|language| (language, Words::of(language))).collect();
-        Self { prefix: prefix.to_owned(), contact: contact.to_owned(), assets, words }
+        let mut pages =
+            Self { prefix: prefix.to_owned(), contact: contact.to_owned(), assets, words, templates: Vec::new() };
+        pages.templates = Kind::ALL.iter().map(|kind| (*kind, pages.template(*kind))).collect();
+        pages
+    }
+
+    /// Where a file of the pages is, as visitors know it.
+    fn address(&self, asset: &Asset) -> String {
+        format!("{}/static/{}", self.prefix, asset.name)
     }
 
     /// A file of the pages, which never changes under its name.
@@ -144,27 +205,23 @@ impl Pages {
         let fields: Value = serde_json::from_slice(json).unwrap_or_default();
         let json = String::from_utf8_lossy(json);
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        let words = self.words.iter().find(|(known, _)| *known == language).map(|(_, words)| words);
+        let words = self.words.iter().find(|(known, _)| known.tag == language.tag).map(|(_, words)| words);
         let word = |key: &str| words.and_then(|words| words.get(key)).unwrap_or_default();
         let refusal = words.and_then(|words| words.refusal(text("code")));
         let (error, hint) = refusal.unwrap_or_else(|| (text("error"), text("hint")));
-        let (view, title, main) = match (answer.status, fields.get("id")) {
-            (404, _) => ("refusal", error.to_owned(), GONE),
-            (400.., _) => ("refusal", error.to_owned(), include_str!("web/refusal.html")),
-            (_, Some(_)) if fields.get("state").is_some() => ("asked", word("asked.heading").to_owned(), ASKED),
-            (_, Some(_)) => {
-                ("paste", format!("{} {}", word("paste.heading"), text("id")), include_str!("web/paste.html"))
-            }
-            (_, None) if fields.get("ask").is_some() => {
-                ("ask", word("ask.heading").to_owned(), include_str!("web/ask.html"))
-            }
-            (_, None) => ("create", word("page.new").to_owned(), include_str!("web/create.html")),
+        let kind = Kind::of(answer.status, &fields);
+        let title = match kind {
+            Kind::Create => word("page.new").to_owned(),
+            Kind::Paste => format!("{} {}", word("paste.heading"), text("id")),
+            Kind::Ask => word("ask.heading").to_owned(),
+            Kind::Asked => word("asked.heading").to_owned(),
+            Kind::Refusal | Kind::Gone => error.to_owned(),
         };
         let curl = curl(&fields, url);
         let report = report(&self.contact, text("id"));
-        let addresses: Vec<(&str, String)> =
-            self.assets.iter().map(|asset| (asset.source, format!("{}/static/{}", self.prefix, asset.name))).collect();
-        let address = |source: &str| addresses.iter().find(|(known, _)| *known == source).map(|(_, at)| at.as_str());
+        let script = self.assets.iter().find(|asset| asset.source == language.tag);
+        let script = script.map(|asset| self.address(asset)).unwrap_or_default();
+        let template = self.templates.iter().find(|(known, _)| *known == kind).map(|(_, template)| template.as_str());
         let value = |name: &str| match name {
             "version" => env!("CARGO_PKG_VERSION"),
             "contact" => &self.contact,
@@ -173,18 +230,18 @@ impl Pages {
             "prefix" => &self.prefix,
             "url" => url,
             "language" => language.tag,
-            "words" => address(language.tag).unwrap_or_default(),
-            "view" => view,
+            "words" => &script,
             "title" => &title,
             "answer" => &json,
             "id" | "request_id" => text(name),
             "curl" => &curl,
             "error" => error,
             "hint" => hint,
-            name => name.strip_prefix("w.").map(word).or_else(|| address(name)).unwrap_or_default(),
+            name if name.strip_prefix("selected.") == Some(language.tag) => " selected",
+            name => name.strip_prefix("w.").map(word).unwrap_or_default(),
         };
         let mut page = String::new();
-        fill(&mut page, &self.template(view, main, language), value);
+        fill(&mut page, template.unwrap_or_default(), value);
         let mut reply = Reply { policy: Policy::Page, ..Reply::typed(answer.status, "text/html; charset=utf-8", page) };
         reply.headers.extend(answer.headers.into_iter().filter(|(name, _)| *name != "Content-Type"));
         reply
@@ -206,20 +263,23 @@ impl Pages {
         links.join("\n")
     }
 
-    /// The whole template of a page, from its part of it.
-    fn template(&self, view: &str, main: &str, language: &Language) -> String {
+    /// The whole template of a page. An address has nothing that would have to be escaped.
+    fn template(&self, kind: Kind) -> String {
         let contact = if self.contact.is_empty() { "" } else { CONTACT };
-        let report = if self.contact.is_empty() || !matches!(view, "paste" | "asked") { "" } else { REPORT };
+        let is_reported = !self.contact.is_empty() && matches!(kind, Kind::Paste | Kind::Asked);
+        let report = if is_reported { REPORT } else { "" };
         let option = |Language { tag, name, .. }: &Language| {
-            let selected = if *tag == language.tag { " selected" } else { "" };
-            format!("<option value=\"{tag}\" lang=\"{tag}\"{selected}>{name}</option>")
+            format!("<option value=\"{tag}\" lang=\"{tag}\"{{{{selected.{tag}}}}}>{name}</option>")
         };
-        let main = PARTS.iter().fold(main.to_owned(), |main, (name, part)| main.replace(name, part));
-        include_str!("web/frame.html")
-            .replace("{{languages}}", &LANGUAGES.iter().map(option).collect::<String>())
+        let main = PARTS.iter().fold(kind.main().to_owned(), |main, (name, part)| main.replace(name, part));
+        let whole = include_str!("web/frame.html")
+            .replace("{{view}}", kind.name())
+            .replace("{{languages}}", &LANGUAGES.iter().map(option).collect::<Vec<_>>().concat())
             .replace("{{preloads}}", &self.preloads(&main))
             .replace("{{main}}", &main)
-            .replace("{{footer}}", &format!("{contact}{report}"))
+            .replace("{{footer}}", &format!("{contact}{report}"));
+        let place = |asset: &Asset| (format!("{{{{{}}}}}", asset.source), self.address(asset));
+        self.assets.iter().map(place).fold(whole, |whole, (name, address)| whole.replace(&name, &address))
     }
 }
 
