@@ -32,6 +32,7 @@ mod kept;
 mod leases;
 pub mod link;
 mod list;
+mod maker;
 mod media;
 mod names;
 mod notes;

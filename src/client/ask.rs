@@ -9,9 +9,10 @@ use super::failure::{Exit, Failure};
 use super::fetch::{AskState, ask_state, metadata_call, well_formed};
 use super::history::Entry;
 use super::link::Target;
+use super::maker::of_entry;
 use super::transport::{Answer, Call};
 use super::ui::{json_text, write_line};
-use super::upload::Created;
+use super::upload::{Created, EXPIRY_SLACK_SECONDS};
 use super::{Located, Session, challenge, get, share};
 use crate::clock::{parse_http_date, unix_now};
 use crate::crypto;
@@ -35,8 +36,6 @@ const MAX_SHOWN_ID_CHARS: usize = 40;
 const USE_ANOTHER: &str = "nobody has got the link; ask who runs the server, or use another one with -s";
 /// A longer delete token is none; they are half as long.
 const MAX_TOKEN_CHARS: usize = 64;
-/// An end that differs from what was wished by less than this is the clocks' doing.
-const EXPIRY_SLACK_SECONDS: u64 = 60;
 
 /// Asks, and waits for the answer unless that is not wanted.
 ///
@@ -190,14 +189,12 @@ fn lifetime(answer: &Answer, json: &Value) -> u64 {
 }
 
 fn entry_of(created: &Created, options: &Ask, lifetime: u64, session: &Session<'_>) -> Entry {
-    let token = created.json.get("delete_token").and_then(Value::as_str).unwrap_or_default();
     let now = unix_now();
     Entry {
         id: created.id.clone(),
         server: session.settings.server.clone(),
         url: created.link.clone(),
-        // It goes into a header.
-        delete_token: token.chars().filter(char::is_ascii_graphic).collect(),
+        delete_token: created.delete_token().unwrap_or_default(),
         created_at: now,
         expires_at: now.saturating_add(lifetime),
         name: options.label.clone(),
@@ -215,8 +212,7 @@ fn entry_of(created: &Created, options: &Ask, lifetime: u64, session: &Session<'
 
 /// Deletes an ask again that nobody gets to see.
 fn withdraw(entry: &Entry, why: &str, session: &Session<'_>) -> Failure {
-    let mut call = Call::new(Method::DELETE, &entry.server, format!("/{}", entry.id), true);
-    call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
+    let call = of_entry(Method::DELETE, entry, format!("/{}", entry.id));
     let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
         Ok(_) => "the ask was deleted again".to_owned(),
         Err(failure) => format!("the ask could not be deleted ({}), and ends by itself", failure.message),

@@ -88,12 +88,19 @@ impl Asked {
         Zeroizing::new(format!("{json}\n"))
     }
 
-    /// `None` for whatever is no such note.
-    fn read(path: &Path) -> Option<Self> {
+    /// Reads a note; `None` for whatever is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is not for its owner alone.
+    fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut text = Zeroizing::new(String::new());
-        open(path).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
-        let entry = Entry::parse(&text).filter(|entry| entry.is_ask)?;
-        let json: Value = serde_json::from_str(&text).ok()?;
+        let read = open(path)?.take(MAX_BYTES).read_to_string(&mut text);
+        Ok(read.ok().and_then(|_| Self::parse(&text)))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let entry = Entry::parse(text).filter(|entry| entry.is_ask)?;
+        let json: Value = serde_json::from_str(text).ok()?;
         let secret = |name: &str| {
             let mut bytes = Zeroizing::new(Sha256Digest::default());
             let length = URL_SAFE_NO_PAD.decode_slice(json.get(name)?.as_str()?, bytes.as_mut_slice()).ok()?;
@@ -135,10 +142,17 @@ fn paths(session: &Session<'_>) -> Vec<PathBuf> {
     paths
 }
 
-/// Every note there is. One whose end is long past goes; until then the clock may be wrong, or the end have been moved elsewhere.
-fn all(session: &Session<'_>) -> Vec<(PathBuf, Asked)> {
+/// Every note there is; `refused` is told of a file that is not read. One whose end is long past goes; until then the clock may be
+/// wrong, or the end have been moved elsewhere.
+fn all(session: &Session<'_>, refused: impl Fn(&Path, io::Error)) -> Vec<(PathBuf, Asked)> {
     let now = unix_now();
-    let noted = paths(session).into_iter().filter_map(|path| Asked::read(&path).map(|asked| (path, asked)));
+    let noted = paths(session).into_iter().filter_map(|path| {
+        let asked = Asked::read(&path).unwrap_or_else(|error| {
+            refused(&path, error);
+            None
+        });
+        asked.map(|asked| (path, asked))
+    });
     let may_be_open = |entry: &Entry| now < entry.expires_at.saturating_add(KEPT_SECONDS);
     let (kept, ended): (Vec<_>, Vec<_>) = noted.partition(|(_, asked)| may_be_open(&asked.entry));
     for (path, _) in ended {
@@ -149,17 +163,15 @@ fn all(session: &Session<'_>) -> Vec<(PathBuf, Asked)> {
 
 /// All that is asked for, oldest first. What cannot be used is named.
 pub fn entries(session: &Session<'_>) -> Vec<Entry> {
-    for path in paths(session) {
-        if let Err(error) = open(&path).map(drop)
-            && error.kind() != ErrorKind::NotFound
-        {
+    let name = |path: &Path, error: io::Error| {
+        if error.kind() != ErrorKind::NotFound {
             session.ui.warning(&format!(
                 "what was asked for is not read: {error}; make it a file of your own that nobody else reads: chmod 600 {}",
                 path.display()
             ));
         }
-    }
-    let mut entries: Vec<Entry> = all(session).into_iter().map(|(_, asked)| asked.entry).collect();
+    };
+    let mut entries: Vec<Entry> = all(session, name).into_iter().map(|(_, asked)| asked.entry).collect();
     entries.sort_by_key(|entry| entry.created_at);
     entries
 }
@@ -167,7 +179,7 @@ pub fn entries(session: &Session<'_>) -> Vec<Entry> {
 /// The note of an ask, and where it is.
 fn noted(session: &Session<'_>, entry: &Entry) -> Option<(PathBuf, Asked)> {
     let is_it = |(_, asked): &(_, Asked)| asked.entry.id == entry.id && asked.entry.server == entry.server;
-    all(session).into_iter().find(is_it).filter(|_| entry.is_ask)
+    all(session, |_, _| ()).into_iter().find(is_it).filter(|_| entry.is_ask)
 }
 
 /// What reads the answer to an ask, if this is one.

@@ -7,12 +7,12 @@ use super::command::Link;
 use super::failure::{Exit, Failure};
 use super::history::Entry;
 use super::link::Target;
+use super::maker::by_maker;
 use super::transport::{Answer, Call};
 use super::ui::write_stdout;
 use super::{Session, asks};
 use crate::clock::unix_now;
 use ureq::http::Method;
-use zeroize::Zeroizing;
 
 /// Deletes pastes.
 ///
@@ -43,13 +43,7 @@ pub fn run(targets: &[Link], session: &Session<'_>) -> Result<(), Failure> {
 
 fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(), Failure> {
     let located = session.locate(target, known);
-    // A link may name another server than the one that made the paste, whichever that server said: it does not get the token.
-    let (server, is_ours) =
-        located.entry.as_ref().map_or((&located.server, located.is_ours), |entry| (&entry.server, true));
-    let mut call = Call::new(Method::DELETE, server, format!("/{}", target.id), is_ours);
-    if let Some(entry) = &located.entry {
-        call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
-    }
+    let call = by_maker(Method::DELETE, &located, format!("/{}", target.id));
     let answer = session.transport.send(&call)?;
     let ask = located.entry.as_ref().filter(|entry| entry.is_ask && answer.is_not_found());
     let outcome =

@@ -6,7 +6,8 @@ use super::command::Link;
 use super::delete::{no_token, shows_nothing, wants_proof};
 use super::failure::Failure;
 use super::history::Entry;
-use super::link::{ServerUrl, Target};
+use super::link::Target;
+use super::maker::by_maker;
 use super::transport::Call;
 use super::ui::write_stdout;
 use super::{Located, Session, asks};
@@ -41,18 +42,6 @@ pub fn run(link: &Link, seconds: u64, session: &Session<'_>) -> Result<(), Failu
         session.ui.warning(&format!("it ends in {got}, the most this server allows, and not in {asked}"));
     }
     write_stdout(format!("{} expires at {}\n", target.id, rfc3339(expires_at)).as_bytes())
-}
-
-/// A request about a paste by whoever made it. A link may name another server than the one that made it: that does not get the
-/// token.
-pub fn by_maker(method: Method, located: &Located, path: String) -> Call<'_> {
-    let (server, is_ours): (&ServerUrl, bool) =
-        located.entry.as_ref().map_or((&located.server, located.is_ours), |entry| (&entry.server, true));
-    let mut call = Call::new(method, server, path, is_ours);
-    if let Some(entry) = &located.entry {
-        call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
-    }
-    call
 }
 
 /// Notes in the history what has changed about a paste, if it is there.

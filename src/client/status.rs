@@ -9,12 +9,12 @@ use super::failure::Failure;
 use super::fetch::well_formed;
 use super::history::Entry;
 use super::link::Target;
+use super::maker::of_entry;
 use super::transport::{Answer, Call};
 use super::ui::{write_json, write_table};
 use crate::clock::rfc3339;
 use serde_json::Value;
 use ureq::http::Method;
-use zeroize::Zeroizing;
 
 /// Shows how a paste is, or was.
 ///
@@ -59,9 +59,7 @@ pub fn ask(entry: &Entry, session: &Session<'_>) -> Result<Value, Failure> {
 }
 
 fn send(entry: &Entry, session: &Session<'_>) -> Result<Answer, Failure> {
-    let mut call = Call::new(Method::GET, &entry.server, format!("/{}/status", entry.id), true);
-    call.headers.push(("X-Delete-Token", Zeroizing::new(entry.delete_token.clone())));
-    session.transport.send(&call)
+    session.transport.send(&of_entry(Method::GET, entry, format!("/{}/status", entry.id)))
 }
 
 /// The word for how it ended, `gone` if its server knows nothing of it; `None` if it is there, or a flaskpaste server cannot be

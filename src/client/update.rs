@@ -5,9 +5,10 @@
 
 use super::command::{Create, Link, PasswordSource};
 use super::create::{Source, allowed_bytes, seal};
-use super::extend::{by_maker, expect_maker, note};
+use super::extend::{expect_maker, note};
 use super::failure::{Exit, Failure};
 use super::link::Target;
+use super::maker::by_maker;
 use super::transport::{Call, Payload};
 use super::ui::write_line;
 use super::{Located, Session};

@@ -24,7 +24,7 @@ use ureq::http::Method;
 use zeroize::Zeroizing;
 
 /// A later end than was asked for by less than this is the clocks' doing.
-const EXPIRY_SLACK_SECONDS: u64 = 60;
+pub const EXPIRY_SLACK_SECONDS: u64 = 60;
 
 /// How something is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,14 +245,13 @@ impl Upload {
 
     /// Notes the paste in the history.
     pub fn remember(&self, session: &Session<'_>, paste: &Created) {
-        let Some(token) = paste.json.get("delete_token").and_then(Value::as_str) else { return };
+        let Some(delete_token) = paste.delete_token() else { return };
         let (wishes, now) = (&self.wishes, unix_now());
         let entry = Entry {
             id: paste.id.clone(),
             server: session.settings.server.clone(),
             url: paste.link.clone(),
-            // It goes into a header.
-            delete_token: token.chars().filter(char::is_ascii_graphic).collect(),
+            delete_token,
             // By our own clock, which is what they are held against.
             created_at: now,
             expires_at: now.saturating_add(paste.lifetime()),
@@ -326,6 +325,12 @@ impl Created {
     /// Whether the server says so.
     pub fn is(&self, name: &str) -> bool {
         self.json.get(name).and_then(Value::as_bool) == Some(true)
+    }
+
+    /// Its delete token, of which what goes into no header is left out.
+    pub fn delete_token(&self) -> Option<String> {
+        let token = self.json.get("delete_token").and_then(Value::as_str);
+        token.map(|token| token.chars().filter(char::is_ascii_graphic).collect())
     }
 
     /// How long it lives in seconds, unless a read moves that on; the server's two times, so that its clock may be wrong.
