@@ -47,6 +47,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("qr.js", SCRIPT, include_str!("web/qr.js")),
     ("solver.js", SCRIPT, include_str!("web/solver.js")),
     ("solve.js", SCRIPT, include_str!("web/solve.js")),
+    ("sending.js", SCRIPT, include_str!("web/sending.js")),
     ("choice.js", SCRIPT, include_str!("web/choice.js")),
     ("link.js", SCRIPT, include_str!("web/link.js")),
     ("create.js", SCRIPT, include_str!("web/create.js")),

@@ -3,17 +3,16 @@
 // Invariant: what was asked for is in the link alone, and the key that opens the answer in this browser, which has shown that it
 // keeps it before anything is sent.
 
-import { $, answer, guard, isStarted, offerExpiries, on, prefix, say, secureAddress, setBusy, show, tell } from "./page.js";
+import { $, answer, guard, isStarted, offerExpiries, prefix, say, secureAddress, show, tell } from "./page.js";
 import { request } from "./api.js";
 import * as access from "./access.js";
 import * as asks from "./asks.js";
 import * as keys from "./keys.js";
+import * as sending from "./sending.js";
 import { prove } from "./solve.js";
 import * as tokens from "./tokens.js";
 import { sentences, t } from "./words.js";
 
-/** What the Cancel button ends; null while nothing is being sent. */
-let sending = null;
 /** Whether the ask is made, and its page about to open. */
 let isMade = false;
 
@@ -36,24 +35,17 @@ async function make(signal) {
   return `${prefix}/${made.id}#${ask.fragment}`;
 }
 
+/** Makes the ask and opens its page; the form stays as it is until that is there. */
+async function open(signal) {
+  const address = await make(signal);
+  isMade = true;
+  location.assign(address);
+  await new Promise(() => {});
+}
+
 async function send() {
-  if (sending) return;
-  sending = new AbortController();
-  say("problem", "");
-  setBusy(true);
-  let refusal = "";
-  try {
-    const address = await make(sending.signal);
-    isMade = true;
-    location.assign(address);
-    return;
-  } catch (error) {
-    if (error.name !== "AbortError") say("problem", access.sentence(error));
-    refusal = error.code;
-  }
-  sending = null;
-  setBusy(false);
-  access.goOn(refusal);
+  const refusal = await sending.send(open, access.sentence);
+  access.goOn(refusal.code);
 }
 
 async function begin() {
@@ -62,13 +54,12 @@ async function begin() {
   // Nothing is read before there is an answer.
   offerExpiries($("expiry"), answer.limits, "create.after");
   access.offer();
-  on("ask", "submit", (event) => { event.preventDefault(); send(); });
-  on("cancel", "click", () => sending?.abort());
+  sending.listen(send);
   const isAble = keys.available && await asks.available();
   $("send").disabled = !isAble;
   say("unable", keys.available && !isAble ? t("ask.unable") : "");
 }
 
 begin();
-guard(() => !isMade && Boolean(sending || $("label").value));
+guard(() => !isMade && (sending.isSending() || $("label").value));
 isStarted();

@@ -4,7 +4,7 @@
 // a question. The answer is read as a paste of one read, by the page of that.
 
 import {
-  $, answer, guard, isStarted, on, prefix, say, secureAddress, setBusy, show, showProgress, tell, twice,
+  $, answer, guard, isStarted, prefix, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { request, upload } from "./api.js";
 import * as asks from "./asks.js";
@@ -13,6 +13,7 @@ import { cleaned } from "./content.js";
 import * as keys from "./keys.js";
 import { withMarks } from "./lines.js";
 import * as links from "./link.js";
+import * as sending from "./sending.js";
 import * as tokens from "./tokens.js";
 import { turn } from "./turn.js";
 import { fromNow, moment, size, t } from "./words.js";
@@ -20,12 +21,8 @@ import { fromNow, moment, size, t } from "./words.js";
 const { id } = answer;
 /** The server is asked for news first after so many milliseconds, then less and less often. */
 const [FIRST, LAST, GROWTH] = [2000, 30000, 1.5];
-/** What the Cancel button ends; null while nothing is being sent. */
-let sending = null;
 /** Whether an answer is being written. */
 let isWriting = false;
-/** Whether none is taken any more. */
-let isOver = false;
 
 /** Shows what is asked for, as the link says. */
 function showQuestion(label) {
@@ -60,7 +57,7 @@ function wait(ask) {
 
 /** Asks whether there is an answer, and again later. */
 async function look(pause) {
-  let next = Math.min(pause * GROWTH, LAST);
+  const next = Math.min(pause * GROWTH, LAST);
   try {
     const news = document.hidden ? answer : await (await request("GET", `/${id}`)).json();
     if (news.state === "answered") return turn(id, Object.assign(answer, news));
@@ -90,30 +87,25 @@ async function remove(ask) {
   }
 }
 
-/** Sends the answer. */
+/** Seals the answer and sends it. */
+async function give(link, signal) {
+  const parts = await choice.parts();
+  const plain = choice.pack(parts, {}, answer.max_size - asks.HEAD_BYTES);
+  tell(t("create.encrypting"));
+  const body = await asks.sealFor(link, plain);
+  tell(t("create.sending"));
+  const headers = { "Content-Type": "application/octet-stream", ...await asks.proof(link) };
+  await upload("PUT", `/${id}/raw`, body, { headers, signal, progress: showProgress });
+  isWriting = false;
+}
+
 async function send(link) {
-  if (sending) return;
-  sending = new AbortController();
-  say("problem", "");
-  setBusy(true);
-  try {
-    const parts = await choice.parts();
-    const plain = choice.pack(parts, {}, answer.max_size - asks.HEAD_BYTES);
-    tell(t("create.encrypting"));
-    const body = await asks.sealFor(link, plain);
-    tell(t("create.sending"));
-    const headers = { "Content-Type": "application/octet-stream", ...await asks.proof(link) };
-    await upload("PUT", `/${id}/raw`, body, { headers, signal: sending.signal, progress: showProgress });
-    isWriting = false;
-  } catch (error) {
-    if (error.name !== "AbortError") say("problem", sentence(error));
-    isOver = error.status === 404 || error.status === 409;
-  }
-  sending = null;
-  setBusy(false);
+  const refusal = await sending.send((signal) => give(link, signal), sentence);
   choice.showUse();
+  // None is taken any more.
+  const isOver = [404, 409].includes(refusal?.status);
   show("send", !isOver);
-  if (isWriting) return $(isOver ? "title" : "send").focus();
+  if (refusal) return $(isOver ? "title" : "send").focus();
   // Nobody who comes to this screen later finds it.
   $("text").value = "";
   choice.clear();
@@ -136,9 +128,8 @@ function offer(link) {
   $("until").textContent = t("asked.until", { most: size(answer.max_size), when: moment(answer.expires_at) });
   show("answer", true);
   isWriting = true;
-  choice.listen(() => !sending, () => {});
-  on("answer", "submit", (event) => { event.preventDefault(); send(link); });
-  on("cancel", "click", () => sending?.abort());
+  choice.listen(() => !sending.isSending(), () => {});
+  sending.listen(() => send(link));
   $("text").focus();
 }
 
@@ -156,5 +147,5 @@ async function begin() {
 }
 
 begin();
-guard(() => isWriting && Boolean(sending || !choice.isEmpty()));
+guard(() => isWriting && (sending.isSending() || !choice.isEmpty()));
 isStarted();

@@ -4,7 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, setBusy, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
@@ -13,6 +13,7 @@ import { take } from "./draft.js";
 import * as keys from "./keys.js";
 import * as links from "./link.js";
 import { seal } from "./sealed.js";
+import * as sending from "./sending.js";
 import { follow as followReads } from "./receipts.js";
 import { prove } from "./solve.js";
 import * as tokens from "./tokens.js";
@@ -24,8 +25,6 @@ const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";
 const { limits } = answer;
 const most = () => (answer.authenticated || access.hasToken() ? limits.max_auth : limits.max_anon);
 const title = document.title;
-/** What the Cancel button ends; null while nothing is being sent. */
-let sending = null;
 /** The paste that is shown as the result; null before. */
 let current = null;
 /** Whether somebody has the link: it was copied, or this page is left for it. */
@@ -116,23 +115,11 @@ async function withdraw({ id, delete_token: token }) {
 }
 
 async function send() {
-  if (sending) return;
-  sending = new AbortController();
-  say("problem", "");
-  setBusy(true);
-  let refusal = "";
-  try {
-    showResult(await create(sending.signal));
-  } catch (error) {
-    if (error.name !== "AbortError") say("problem", sentence(error));
-    refusal = error.code;
-  }
-  sending = null;
-  setBusy(false);
+  const refusal = await sending.send(async (signal) => showResult(await create(signal)), sentence);
   choice.showUse();
   showOptions();
   // Cancel is gone: the keyboard goes on where it was, or at what is missing.
-  if (!current) access.goOn(refusal);
+  if (!current) access.goOn(refusal?.code);
 }
 
 function sentence(error) {
@@ -262,7 +249,7 @@ function startAgain() {
 }
 
 /** Whether something would be lost with this page. */
-const isAtRisk = () => Boolean(current ? missing() : sending || !choice.isEmpty());
+const isAtRisk = () => Boolean(current ? missing() : sending.isSending() || !choice.isEmpty());
 
 /** What to do about what nobody has yet of the result; "" for nothing. */
 const missing = () => (!isLinkKept ? t("create.first.link") : isSecretKept ? "" : t("create.first.password"));
@@ -272,7 +259,7 @@ const revealSecret = reveals($("reveal-secret"), $("secret"));
 
 /** Whether there is room for what was dropped or pasted. */
 function accepts() {
-  if (sending) return false;
+  if (sending.isSending()) return false;
   if (current && isAtRisk()) {
     say("gone", missing());
     return false;
@@ -289,12 +276,11 @@ function begin() {
   show("insecure", !keys.available);
   choice.listen(accepts, showOptions);
   links.listen(() => { isLinkKept = true; });
-  on("create", "submit", (event) => { event.preventDefault(); send(); });
+  sending.listen(send);
   on("encrypt", "change", showOptions);
   on("reads", "input", showOptions);
   // To burn is to be read once.
   on("burn", "change", () => { $("reads").value = $("burn").checked ? 1 : ""; });
-  on("cancel", "click", () => sending?.abort());
   on("generate", "click", generate);
   on("copy-password", "click", () => copySecret("password", "password-copied"));
   on("copy-secret", "click", () => copySecret("secret", "copied"));

@@ -134,18 +134,6 @@ export function showProgress(share) {
   $("bar").value = isPart ? share : 0;
 }
 
-/** Lets a form be, while what it sends is under way: only Cancel does something. */
-export function setBusy(busy) {
-  const send = $("send");
-  for (const field of send.form.elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
-  show("cancel", busy);
-  rest(send, busy);
-  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
-  if (busy) send.focus();
-  showProgress(0);
-  tell("");
-}
-
 /** Takes the words away that say that the script is missing. At the end of it: what stops before has not run. */
 export function isStarted() {
   $("unstarted").remove();
