@@ -8,7 +8,7 @@ STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-postgres install-documents uninstall docs clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-postgres install-documents uninstall docs pictures clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -219,8 +219,11 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
 	$(CONTAINER) -f contrib/Containerfile.postgres -t flaskpaste-postgres $(TARGET)/container-postgres
 
-docs: ## render the settings into the README, the man page and the example environment file
+docs: ## render settings and options into the documents, the man pages and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored
+
+pictures: build ## record the terminal sessions of the README and the pictures of the pages (needs chromium, chromium-driver)
+	$(PYTHON) contrib/record.py $(TARGET)/release
 
 clean: ## remove what was built
 	$(CARGO) clean

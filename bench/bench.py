@@ -185,7 +185,7 @@ def start_browser(stack, folder):
     process = spawn(stack, [driver, "--port=0"], log, HOME=str(folder), TMPDIR=str(folder))
     line = re.compile(r"started successfully on port (\d+)")
     port = int(wait_for(lambda: line.search(log.read_text()), process, log)[1])
-    browser = pages.Browser(port, chromium, folder / "profile", BODY.decode().strip())
+    browser = pages.Reader(port, chromium, folder / "profile", BODY.decode().strip())
     stack.callback(browser.end)
     return browser
 

@@ -5,10 +5,11 @@ What the plain page takes is what the browser alone costs; the ratio is what the
 does not show the text ends the benchmark.
 """
 
-import http.client
 import json
 import math
 import statistics
+
+from browser import Browser
 
 # Runs before anything of the page: marks the element that gets the text, so that the browser tells when it was painted.
 PROBE = """new MutationObserver((_, observer) => {
@@ -26,44 +27,22 @@ TIMES = """const entry = (type, name) => new Promise((resolve) => {
     });
     return Promise.all([entry('paint', 'first-paint'), entry('element', 'text')])
         .then((times) => [...times, document.body.innerText.includes(arguments[0])])"""
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
-    --disable-background-networking --disable-component-update --disable-sync --window-size=1000,800"""
 COLUMNS = ("first paint, cold", "text, cold", "first paint, warm", "text, warm")
 
 
-class Browser:
-    """A Chromium with a profile of its own, driven by the chromedriver that listens on a port."""
+class Reader(Browser):
+    """A browser that tells when a page has painted, and when a text in it."""
 
     def __init__(self, port, chromium, profile, text):
-        self.port, self.session, self.text = port, "", text
-        options = {"binary": chromium, "args": [*FLAGS.split(), f"--user-data-dir={profile}"]}
-        made = self.command("POST", "", {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})
-        self.session = f"/{made['sessionId']}"
+        super().__init__(port, chromium, profile)
+        self.text = text
         self.devtools("Page.addScriptToEvaluateOnNewDocument", source=PROBE % json.dumps(text))
-
-    def command(self, method, path, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request(method, f"/session{self.session}{path}", json.dumps(body or {}))
-            answer = connection.getresponse()
-            value = json.loads(answer.read())["value"]
-        finally:
-            connection.close()
-        if answer.status != 200:
-            raise SystemExit(f"bench: {path}: the browser says: {value['message']}")
-        return value
-
-    def devtools(self, command, **parameters):
-        self.command("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-    def end(self):
-        self.command("DELETE", "")
 
     def times(self, url):
         """Opens an address from an empty page: milliseconds to its first paint and to its text."""
         for address in ("about:blank", url):
-            self.command("POST", "/url", {"url": address})
-        first, readable, is_seen = self.command("POST", "/execute/sync", {"script": TIMES, "args": [self.text]})
+            self.open(address)
+        first, readable, is_seen = self.run(TIMES, self.text)
         if not is_seen:
             raise SystemExit(f"bench: {url.partition('#')[0]} does not show its text")
         return first, readable

@@ -1,6 +1,7 @@
 //! fpaste's help, man page and completions say the same.
 
 use crate::client_harness::Client;
+use crate::harness::Server;
 use std::collections::BTreeSet;
 
 const COMMANDS: [&str; 11] =
@@ -71,5 +72,47 @@ fn completions_know_every_command_and_option() {
                 assert!(script.contains(long), "{shell} {command} --{long}");
             }
         }
+    }
+}
+
+/// The hosts, ids, keys and times in a text: each run has its own.
+fn varying(text: &str) -> Vec<&str> {
+    let is_host = |word: &str| word.starts_with("localhost:") || word.starts_with("127.0.0.1:");
+    let is_id = |word: &str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_key = |word: &str| word.len() == 43;
+    let is_time = |word: &str| word.len() == 20 && word.ends_with('Z');
+    let words = text.split([' ', '\'', '\n', '/', '#']);
+    words.filter(|word| is_host(word) || is_id(word) || is_key(word) || is_time(word)).collect()
+}
+
+/// A text with other words in the place of some.
+fn replaced<'a>(text: &str, words: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    words.into_iter().fold(text.to_owned(), |text, (word, other)| text.replace(word, other))
+}
+
+#[test]
+fn the_session_in_the_readme_is_what_fpaste_prints() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let session = readme.split_once("<!-- session -->\n```console\n").unwrap().1.split_once("```").unwrap().0;
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    // Notes are for terminals alone.
+    let lines: Vec<&str> = session.lines().filter(|line| !line.starts_with("fpaste: note:")).collect();
+    assert_eq!(lines[0], "$ cat secret.txt");
+    client.file("secret.txt", format!("{}\n", lines[1]));
+    // What was recorded, and what this run has instead.
+    let mut ours: Vec<(String, String)> = Vec::new();
+    let blocks: Vec<&[&str]> = lines.chunk_by(|_, next| !next.starts_with("$ ")).collect();
+    assert_eq!(blocks.len(), 5);
+    for block in blocks {
+        let command = replaced(&block[0][2..], ours.iter().map(|(theirs, our)| (theirs.as_str(), our.as_str())));
+        let command = command.replacen("fpaste", "\"$FPASTE\"", 1);
+        let output = client.shell(&format!("{{ {command}; }} 2>&1")).output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let recorded = block[1..].join("\n");
+        let blank = |text: &str| replaced(text, varying(text).into_iter().map(|word| (word, "…")));
+        assert_eq!(blank(&printed).trim_end(), blank(&recorded), "{command}");
+        let owned = |text: &str| varying(text).into_iter().map(str::to_owned).collect::<Vec<_>>();
+        ours.extend(owned(&recorded).into_iter().zip(owned(&printed)));
     }
 }

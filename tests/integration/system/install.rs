@@ -106,15 +106,15 @@ fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
 }
 
 #[test]
-fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_links() {
+fn the_archive_unpacks_where_the_guide_says_and_its_documents_have_no_broken_links() {
     let folder = Folder::new();
     let [archive, root] = ["archive", "the root"].map(|name| folder.join(name));
     expect_made("archive", &[("BUILT", built()), ("ARCHIVE", archive.to_str().unwrap())]);
     let name = format!("flaskpaste-{}-{}-linux.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     fs::create_dir(&root).unwrap();
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let guide = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin.md")).unwrap();
     let unpack = "tar -C /usr/local --strip-components=1 -xzf flaskpaste-VERSION-ARCH-linux.tar.gz";
-    assert!(readme.contains(unpack) && readme.contains("`target/dist/flaskpaste-VERSION-ARCH-linux.tar.gz`"));
+    assert!(guide.contains(unpack) && guide.contains("`target/dist/flaskpaste-VERSION-ARCH-linux.tar.gz`"));
     let words: Vec<String> = unpack
         .split(' ')
         .map(|word| {
@@ -134,7 +134,10 @@ fn the_archive_unpacks_where_the_readme_says_and_its_documents_have_no_broken_li
         "CHANGELOG.md",
         "docs/api.md",
         "docs/reliability.md",
-        "docs/design.md",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "docs/admin.md",
+        "docs/architecture.md",
         "docs/scaling.md",
         "bench/README.md",
     ];
