@@ -220,7 +220,7 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	$(CONTAINER) -f contrib/Containerfile.postgres -t flaskpaste-postgres $(TARGET)/container-postgres
 
 docs: ## render settings and options into the documents, the man pages and the example environment file
-	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored
+	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render --ignored
 
 pictures: build ## record the terminal sessions of the README and the pictures of the pages (needs chromium, chromium-driver)
 	$(PYTHON) contrib/record.py $(TARGET)/release

@@ -64,8 +64,10 @@ pub struct Flag {
     pub value: Option<&'static str>,
     /// The values there are, for the completions; empty when any will do.
     pub choices: &'static [&'static str],
-    /// What it does, in half a line.
+    /// What it does, in half a line; its default is in brackets at the end.
     pub help: &'static str,
+    /// What the manual says beyond that: sentences, with options, variables, paths and literals in backquotes.
+    pub manual: &'static str,
 }
 
 impl Flag {
@@ -76,11 +78,16 @@ impl Flag {
 
     const fn new(commands: &'static [Name], short: char, long: &'static str, help: &'static str) -> Self {
         let short = if short == '-' { None } else { Some(short) };
-        Self { commands, short, long, value: None, choices: &[], help }
+        Self { commands, short, long, value: None, choices: &[], help, manual: "" }
     }
 
     const fn takes(mut self, value: &'static str) -> Self {
         self.value = Some(value);
+        self
+    }
+
+    const fn manual(mut self, sentences: &'static str) -> Self {
+        self.manual = sentences;
         self
     }
 
@@ -235,60 +242,99 @@ pub const COMMANDS: &[CommandRow] = &[
 
 /// The options.
 pub const FLAGS: &[Flag] = &[
-    Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
-    Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
-    Flag::new(&[Name::Create], 'n', "reads", "it can be read N times").takes("N"),
-    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
+    Flag::new(&[Name::Create], 'E', "no-encrypt", "upload unencrypted; the server can read it"),
+    Flag::new(&[Name::Create], 'b', "burn", "delete after the first read"),
+    Flag::new(&[Name::Create], 'n', "reads", "delete after N reads").takes("N").manual("From 1 to 1000."),
+    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME").manual(
+        "The units `m`, `h`, `d` and `w` can be combined. A server shortens what is longer than it allows, and a \
+         warning says so. Without this option a paste expires some days after it was last read.",
+    ),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         'p',
         "password",
         "protect or open with a password: $FPASTE_PASSWORD, else asked for",
+    )
+    .manual(
+        "A new one is asked for twice; an empty answer generates one and shows it on standard error, and Ctrl-D \
+         cancels. `get` uses `$FPASTE_PASSWORD` without this option when the configured server, or the one that the \
+         paste was made on, asks for a password; of another server's paste, it asks on the terminal. A server gets a \
+         proof of the password and never the password itself, unless the link has no key or `--format 1` is given.",
     ),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         '-',
         "password-file",
-        "the password is the first line of FILE; - is stdin",
+        "read the password from the first line of FILE; - is stdin",
     )
     .takes("FILE"),
     Flag::new(
         &[Name::Create, Name::Answer, Name::Update],
         '-',
         "name",
-        "what the file, or standard input, is called in the paste",
+        "name of the file, or of standard input, in the paste",
     )
-    .takes("NAME"),
-    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave file names out"),
-    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
+    .takes("NAME")
+    .manual("A name, or a path below a folder. Possible with one file."),
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave file names out")
+        .manual("Types are left out with them. Possible with one file."),
+    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs read it; 2: sealed [2]")
         .takes("N")
-        .one_of(FORMATS),
+        .one_of(FORMATS)
+        .manual(
+            "Format 1 is the encrypted content alone: the server gives it to whoever has the ID, a password is the \
+             server's, and it takes memory of the content's size. With `get`, `1` allows sending a password to a server \
+             that asks for it although the link has a key; nothing else does.",
+        ),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
-    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
-    Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
+    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content").manual(
+        "The server gives a sealed paste to `fpaste get` only; with `--format 1` that URL serves the ciphertext.",
+    ),
+    Flag::new(&[Name::Create], 'q', "quiet", "print only ID#KEY, and no notes"),
     Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
-    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and end; fpaste get ID reads the answer"),
-    Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print ID#ask:… alone, and no notes"),
-    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's answer, with the link"),
-    Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed, too"),
-    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link, too"),
-    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "draw the link as a QR code, too"),
-    Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
+    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and exit; fpaste get ID reads the answer")
+        .manual("`get` exits with 3 while there is no answer."),
+    Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print only ID#ask:…, and no notes"),
+    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's answer, with the link")
+        .manual("The delete token is left out."),
+    Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed").manual(CLIPBOARD),
+    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link").manual(CLIPBOARD),
+    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "draw the link as a QR code")
+        .manual("On standard error: black on white where colours are shown, else for a dark terminal."),
+    Flag::new(&[Name::Get], 'm', "meta", "show metadata without reading the paste").manual("It burns nothing."),
     Flag::new(
         &[Name::Get, Name::Ask],
         'o',
         "output",
         "write to FILE, whole or not at all, or below DIR/; - forces stdout",
     )
-    .takes("FILE"),
-    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, by the names in the paste"),
-    Flag::new(&[Name::Get], '-', "list", "show the names in the paste"),
+    .takes("FILE")
+    .manual(
+        "An existing file is replaced, with or without `--force`, and is executable if it is so in the paste. A \
+         symbolic link stays one. Devices, pipes and descriptors such as `/dev/stdout` are written to, not replaced. \
+         `-` writes to standard output even what a terminal should not see. If the name ends in a slash or is that of \
+         an existing folder, the files of a sealed paste are written below it, by their names.",
+    ),
+    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, by the names in the paste").manual(
+        "All files appear or none does, also when interrupted. Existing files are kept without `--force`, and nothing \
+         is written outside the working folder.",
+    ),
+    Flag::new(&[Name::Get], '-', "list", "show the names in the paste").manual(
+        "Names, types and sizes, without fetching the files. Refused where reads are counted, because it would use \
+         one, unless an earlier `get` has taken one that is not confirmed.",
+    ),
     Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
-    Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
-    Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
+    Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'")
+        .takes("FILE")
+        .manual("An earlier read has kept it. No server is asked; `-p` gives the password of a sealed paste."),
+    Flag::new(&[Name::Get], '-', "force", "overwrite files; read a burn paste without its key").manual(
+        "With `-O` or `-o DIR/` all files are replaced or none: if one cannot be, the others stay as they were.",
+    ),
     Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
-    Flag::new(&[Name::List], '-', "remote", "ask the server what your token or certificate has made"),
-    Flag::new(&[Name::List], '-', "status", "ask the servers how each is"),
+    Flag::new(&[Name::List], '-', "remote", "ask the server for your token's or certificate's pastes")
+        .manual("From whichever machine they were made. IDs are known only for the pastes of a token."),
+    Flag::new(&[Name::List], '-', "status", "ask the servers for the state of each")
+        .manual("Also of what has ended within a month, by a read or a deletion on this machine included."),
     Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
@@ -297,14 +343,23 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
     Flag::new(&[Name::Cert], 'd', "days", "days it is valid [365]").takes("N"),
     Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
-    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [the configuration's]").takes("DIR"),
-    Flag::new(&[Name::Cert], '-', "configure", "enter it in the configuration file"),
-    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files"),
+    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [that of the configuration]")
+        .takes("DIR"),
+    Flag::new(&[Name::Cert], '-', "configure", "enter it in the configuration file").manual(
+        "The keys are `client_cert`, `client_key` and `cert_sha1`. If both files exist and no option says what the \
+         certificate should be like, they are entered as they are.",
+    ),
+    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files")
+        .manual("Both, or none if one of them cannot be written."),
     Flag::new(&[], 's', "server", "the server [http://localhost:5000]").takes("URL"),
     Flag::new(&[], 'v', "verbose", "say on stderr what is being done"),
     Flag::new(&[], 'h', "help", "show help; after a command, its own"),
     Flag::new(&[], 'V', "version", "show the version"),
 ];
+
+/// How `--clipboard` copies.
+const CLIPBOARD: &str = "By wl-copy(1), xclip(1), xsel(1) or tmux(1). Over ssh(1), if none of these works, the terminal \
+                         is asked to copy (OSC 52); not every terminal does.";
 
 /// The row of a command.
 pub fn row(name: Name) -> Option<&'static CommandRow> {

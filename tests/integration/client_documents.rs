@@ -2,17 +2,49 @@
 
 use crate::client_harness::Client;
 use crate::harness::Server;
+use flaskpaste::client::flags::COMMANDS;
+use flaskpaste::client::manual;
 use std::collections::BTreeSet;
 
-const COMMANDS: [&str; 11] =
-    ["create", "resume", "get", "ask", "answer", "delete", "list", "info", "server", "cert", "completions"];
+/// The words of the commands.
+fn commands() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|row| row.word)
+}
 
 fn client() -> Client {
     Client::with_url("http://localhost:1")
 }
 
+const MAN_PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/man/fpaste.1");
+
 fn man_page() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/man/fpaste.1")).unwrap()
+    std::fs::read_to_string(MAN_PAGE).unwrap()
+}
+
+/// The man page with its lists of options rendered anew.
+fn with_options(page: &str) -> String {
+    let (end, mut parts) = (".\\\" /options\n", page.split(".\\\" options of "));
+    let mut text = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (word, rest) = part.split_once('\n').unwrap();
+        let (_, after) = rest.split_once(end).expect("the mark behind the options");
+        let command = COMMANDS.iter().find(|row| row.word == word).map(|row| row.name);
+        assert!(command.is_some() || word == "every command", "{word}");
+        text.extend([".\\\" options of ", word, "\n", &manual::options(command), end, after]);
+    }
+    text
+}
+
+#[test]
+fn the_man_page_has_the_options_of_the_program() {
+    let page = man_page();
+    assert!(page == with_options(&page), "run `make docs` to render the options anew");
+}
+
+#[test]
+#[ignore = "writes the man page; `make docs` runs it"]
+fn render() {
+    std::fs::write(MAN_PAGE, with_options(&man_page())).unwrap();
 }
 
 /// `-b --burn` of every option line of a help text; `--qr` alone where there is no short form.
@@ -40,8 +72,7 @@ fn options_of_man_page() -> BTreeSet<String> {
 
 #[test]
 fn the_man_page_has_every_option_and_no_other() {
-    let help: BTreeSet<String> = COMMANDS
-        .iter()
+    let help: BTreeSet<String> = commands()
         .flat_map(|command| options_of_help(&client().run(&[command, "--help"]).succeeded().text()))
         .collect();
     assert!(help.len() > 20, "{help:?}");
@@ -53,7 +84,7 @@ fn the_man_page_has_every_option_and_no_other() {
 #[test]
 fn the_man_page_has_every_command_and_exit_code() {
     let page = man_page();
-    for command in COMMANDS {
+    for command in commands() {
         assert!(page.contains(&format!(".It Cm {command}")), "{command}");
     }
     for code in [0, 1, 2, 3, 4, 5, 6, 7, 8, 130] {
@@ -65,7 +96,7 @@ fn the_man_page_has_every_command_and_exit_code() {
 fn completions_know_every_command_and_option() {
     for shell in ["bash", "zsh", "fish"] {
         let script = client().run(&["completions", shell]).succeeded().text();
-        for command in COMMANDS {
+        for command in commands() {
             assert!(script.contains(command), "{shell} {command}");
             for option in options_of_help(&client().run(&[command, "--help"]).succeeded().text()) {
                 let long = option.rsplit("--").next().unwrap();
