@@ -54,9 +54,9 @@ test-quick: ## the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
 # The unit tests hold both engines to one suite; of the others, those that need the embedded one's files run with it here, too.
-# The pages in a browser and what is installed are the same whatever the engine.
+# The pages in a browser, what is installed and the packages are the same whatever the engine.
 test-postgres: ## the test suite with every server on PostgreSQL, and what breaks there (needs postgresql)
-	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install
+	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install --skip system::packages
 
 check: lint test test-postgres ## lint, then both test runs
 
