@@ -3,7 +3,7 @@
 
 #[cfg(feature = "postgres")]
 use super::programs::has_postgres;
-use super::programs::{skip, works};
+use super::programs::{find, skip, works};
 use crate::harness::{Folder, Launcher, Server, search_path};
 use std::env::consts::ARCH;
 use std::fs;
@@ -73,6 +73,9 @@ fn ipv6_is_listened_on() {
     let paste = server.post("x").header("X-SSL-Client-SHA1", "a".repeat(40)).created();
     server.get(&paste.raw()).expect_body("x");
 }
+
+/// The architecture that is not this machine's, of those that releases are made for.
+pub const OTHER_ARCH: &str = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
 
 /// The static programs for an architecture, if they have been built.
 pub fn static_programs(arch: &str) -> Option<[PathBuf; 2]> {
@@ -154,6 +157,12 @@ fn the_container_holds_the_programs_and_serves() {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "120", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     command.args(["sh", "tests/container.sh"]).arg(folder.path()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if static_programs(OTHER_ARCH).is_some() && find(&format!("qemu-{OTHER_ARCH}-static")).is_some() {
+        command.arg(OTHER_ARCH);
+    } else {
+        let missing = format!("what `make static ARCH={OTHER_ARCH}` builds, and qemu-{OTHER_ARCH}-static");
+        skip(&format!("the container for {OTHER_ARCH}"), &missing);
+    }
     let output = command.env_remove("MAKEFLAGS").env_remove("MFLAGS").output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.trim_end().ends_with("passed"), "{output:?}");

@@ -2,11 +2,12 @@
 //! list of what is in each program, and Debian packages that install, upgrade and go as packages should, for both
 //! architectures. That the programs themselves are the same twice takes `make reproduce`.
 
-use super::deployment::static_programs;
+use super::deployment::{OTHER_ARCH, static_programs};
 use super::install::{boot, expect_made};
 use super::programs::{has, skip};
 use crate::harness::{Folder, Launcher, Server, search_path};
 use std::collections::{BTreeMap, BTreeSet};
+use std::env::consts::ARCH;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// The architecture that is not this machine's, of those that releases are made for.
-const OTHER: &str = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
 
 /// What Debian calls an architecture.
 fn debian(arch: &str) -> &str {
@@ -247,7 +245,7 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
         return;
     }
     let folder = Folder::new();
-    for arch in [std::env::consts::ARCH, OTHER] {
+    for arch in [ARCH, OTHER_ARCH] {
         let Some(programs) = static_programs(arch) else {
             skip(&format!("{TEST} for {arch}"), &format!("what `make static ARCH={arch}` builds"));
             continue;
@@ -286,34 +284,33 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
 #[test]
 fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
     const TEST: &str = "the Debian packages under a real dpkg and systemd";
-    let arch = std::env::consts::ARCH;
-    let Some(programs) = static_programs(arch) else { return skip(TEST, "what `make static` builds") };
+    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
     if !has(TEST, &["dpkg", "dpkg-deb", "deb-systemd-helper"]) {
         return;
     }
     let folder = Folder::new();
     let stage = folder.join("stage");
-    make_packages(&stage.join("packages/old"), arch, &programs, "1.0.0~test-1");
-    make_packages(&stage.join("packages/new"), arch, &programs, "1.0.0-1");
+    make_packages(&stage.join("packages/old"), ARCH, &programs, "1.0.0~test-1");
+    make_packages(&stage.join("packages/new"), ARCH, &programs, "1.0.0-1");
     boot(TEST, "package.sh", &stage);
 }
 
 #[test]
 fn the_programs_of_the_other_architecture_run() {
-    let test = format!("the programs for {OTHER}");
-    let emulator = format!("qemu-{OTHER}-static");
-    let Some(programs) = static_programs(OTHER) else {
-        return skip(&test, &format!("what `make static ARCH={OTHER}` builds"));
+    let test = format!("the programs for {OTHER_ARCH}");
+    let emulator = format!("qemu-{OTHER_ARCH}-static");
+    let Some(programs) = static_programs(OTHER_ARCH) else {
+        return skip(&test, &format!("what `make static ARCH={OTHER_ARCH}` builds"));
     };
     if !has(&test, &["dpkg-deb", &emulator]) {
         return;
     }
     // From the packages, as they are installed.
     let folder = Folder::new();
-    make_packages(folder.path(), OTHER, &programs, "1.2.3-1");
+    make_packages(folder.path(), OTHER_ARCH, &programs, "1.2.3-1");
     let root = folder.join("root");
     for name in ["flaskpaste", "fpaste"] {
-        let package = folder.join(&format!("{name}_1.2.3-1_{}.deb", debian(OTHER)));
+        let package = folder.join(&format!("{name}_1.2.3-1_{}.deb", debian(OTHER_ARCH)));
         assert!(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&root).status().unwrap().success());
     }
     let bin = root.join("usr/bin");
