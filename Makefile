@@ -4,11 +4,16 @@ CARGO ?= cargo
 PYTHON ?= python3
 # Where cargo builds.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-STATIC_TARGET := $(shell uname -m)-unknown-linux-gnu
+MACHINE := $(shell uname -m)
+# What the static programs are for: ARCH=aarch64 on another machine needs a cross compiler (contrib/dist/architectures.sh).
+ARCH := $(MACHINE)
+STATIC_TARGET := $(ARCH)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive container container-postgres install install-server install-client install-postgres install-documents uninstall docs pictures clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive deb packages checksums reproduce container containers container-postgres install install-server install-client install-postgres install-guides install-documents uninstall docs pictures clean
+# cargo uses all processors by itself; `make -j dist deb` would have two of them in each other's way.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,9 +54,9 @@ test-quick: ## the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
 # The unit tests hold both engines to one suite; of the others, those that need the embedded one's files run with it here, too.
-# The pages in a browser and what is installed are the same whatever the engine.
+# The pages in a browser, what is installed and the packages are the same whatever the engine.
 test-postgres: ## the test suite with every server on PostgreSQL, and what breaks there (needs postgresql)
-	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install
+	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install --skip system::packages
 
 check: lint test test-postgres ## lint, then both test runs
 
@@ -88,8 +93,11 @@ sanitize: ## the unit tests under AddressSanitizer (nightly toolchain), and thos
 
 # The target is named so that the flag reaches the binary and not the build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'
+ifneq ($(ARCH),$(MACHINE))
+STATIC += --config 'target.$(STATIC_TARGET).linker = "$(ARCH)-linux-gnu-gcc"'
+endif
 
-static: ## build fully static binaries with the stock toolchain, in target/TRIPLE/release
+static: ## build fully static binaries with the stock toolchain, in target/TRIPLE/release (ARCH=aarch64 for arm64)
 	$(CARGO) build --release $(SERVER) $(STATIC)
 	$(CARGO) build --release $(CLIENT) $(STATIC)
 	@for program in flaskpaste fpaste; do \
@@ -107,15 +115,23 @@ static-postgres: ## build flaskpaste-postgres fully static, too
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 # Where the programs come from: after `make static`, target/TRIPLE/release.
 BUILT ?= $(TARGET)/release
+# The fpaste that writes the completions: one that runs on this machine.
+ifeq ($(ARCH),$(MACHINE))
+FPASTE ?= $(BUILT)/fpaste
+else
+FPASTE ?= $(TARGET)/$(MACHINE)-unknown-linux-gnu/release/fpaste
+endif
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 DOC := $(DESTDIR)$(PREFIX)/share/doc/flaskpaste
 SHARE := $(DESTDIR)$(PREFIX)/share
 MAN := $(DESTDIR)$(MANDIR)
 UNITS := $(DESTDIR)$(UNITDIR)
-EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile \
+ZSH := $(DESTDIR)$(ZSHDIR)
+EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/flaskpaste-proxy.conf contrib/caddy/Caddyfile contrib/caddy/caddy.conf \
 	contrib/fail2ban/flaskpaste-filter.conf contrib/fail2ban/flaskpaste-jail.conf contrib/prometheus/flaskpaste.rules.yml \
 	contrib/grafana/flaskpaste.json contrib/compose/compose.yml contrib/compose/compose.Caddyfile \
 	contrib/compose/compose.env.example contrib/systemd/flaskpaste-postgres.conf
@@ -157,57 +173,106 @@ install-postgres: $(BUILT)/flaskpaste-postgres ## install flaskpaste-postgres, t
 	install -m 755 $(BUILT)/flaskpaste-postgres "$(BIN)/flaskpaste-postgres"
 
 install-client: $(BUILT)/fpaste ## install the client, its man page and completions
-	install -d "$(BIN)" "$(MAN)/man1" "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
+	install -d "$(BIN)" "$(MAN)/man1" "$(SHARE)/bash-completion/completions" "$(ZSH)" \
 		"$(SHARE)/fish/vendor_completions.d"
 	install -m 755 $(BUILT)/fpaste "$(BIN)/fpaste"
 	install -m 644 man/fpaste.1 "$(MAN)/man1/fpaste.1"
-	$(BUILT)/fpaste completions bash > "$(SHARE)/bash-completion/completions/fpaste"
-	$(BUILT)/fpaste completions zsh > "$(SHARE)/zsh/site-functions/_fpaste"
-	$(BUILT)/fpaste completions fish > "$(SHARE)/fish/vendor_completions.d/fpaste.fish"
-	chmod 644 "$(SHARE)/bash-completion/completions/fpaste" "$(SHARE)/zsh/site-functions/_fpaste" \
+	$(FPASTE) completions bash > "$(SHARE)/bash-completion/completions/fpaste"
+	$(FPASTE) completions zsh > "$(ZSH)/_fpaste"
+	$(FPASTE) completions fish > "$(SHARE)/fish/vendor_completions.d/fpaste.fish"
+	chmod 644 "$(SHARE)/bash-completion/completions/fpaste" "$(ZSH)/_fpaste" \
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
 
 uninstall: ## remove what install installed; settings and pastes stay
 	rm -f "$(BIN)/flaskpaste" "$(BIN)/flaskpaste-postgres" "$(BIN)/fpaste" "$(MAN)/man8/flaskpaste.8" "$(MAN)/man1/fpaste.1" \
 		"$(UNITS)/flaskpaste.service" "$(UNITS)/flaskpaste.socket" \
-		"$(SHARE)/bash-completion/completions/fpaste" "$(SHARE)/zsh/site-functions/_fpaste" \
+		"$(SHARE)/bash-completion/completions/fpaste" "$(ZSH)/_fpaste" \
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
 	cd "$(DOC)" 2>/dev/null && rm -f $(notdir $(EXAMPLES)) && rmdir "$(DOC)" || true
 
-DIST := flaskpaste-$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)-$(shell uname -m)-linux
-# Where the archive goes.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+NAME := flaskpaste-$(VERSION)-$(ARCH)-linux
+# Where all goes that a release consists of (docs/releasing.md).
 ARCHIVE ?= $(TARGET)/dist
 STAGE := $(ARCHIVE)/stage
 
-dist: static ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz, for /usr/local
-	$(MAKE) archive BUILT=$(STATIC_BUILT)
+# Runs `make $(1)` for each architecture a release is made for, as far as this machine can build for it.
+define for_each_architecture
+	@architectures=$$(sh contrib/dist/architectures.sh) || exit 1; for arch in $$architectures; do \
+		$(MAKE) static ARCH=$$arch && $(MAKE) $(1) ARCH=$$arch BUILT=$(TARGET)/$$arch-unknown-linux-gnu/release || exit 1; done
+endef
 
-archive:
+dist: ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz for /usr/local, x86_64 and aarch64; SBOMs
 	rm -rf $(ARCHIVE)
+	$(call for_each_architecture,archive sboms)
+	sh contrib/dist/build-info.sh $$(sh contrib/dist/architectures.sh 2>/dev/null) > $(ARCHIVE)/BUILDINFO
+	@$(MAKE) checksums
+
+# Nothing of the builder's umask, names and locale is in it.
+archive:
+	rm -rf $(STAGE) $(ARCHIVE)/$(NAME).tar.gz
 	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
-	tar -C $(STAGE)/usr/local --transform 's|^\.|$(DIST)|' --sort=name --owner=0 --group=0 --numeric-owner \
-		--mtime="@$$(git log -1 --format=%ct)" -cf - . | gzip -9n > $(ARCHIVE)/$(DIST).tar.gz
+	tar -C $(STAGE)/usr/local --transform 's|^\.|$(NAME)|' --sort=name --owner=0 --group=0 --numeric-owner --format=gnu \
+		--mode=a-s,u=rwX,go=rX --mtime="@$$(sh contrib/dist/source.sh date)" -cf - . | gzip -9n > $(ARCHIVE)/$(NAME).tar.gz
 	rm -rf $(STAGE)
-	cd $(ARCHIVE) && sha256sum $(DIST).tar.gz | tee SHA256SUMS
+
+sboms:
+	for program in flaskpaste flaskpaste-postgres fpaste; do $(PYTHON) contrib/dist/sbom.py $$program $(STATIC_TARGET) \
+		> $(ARCHIVE)/$$program-$(VERSION)-$(ARCH)-linux.cdx.json || exit 1; done
+
+# Of a pre-release, 1.0.0-rc.1, ~ makes the older version: 1.0.0~rc.1.
+DEB_VERSION ?= $(subst -,~,$(VERSION))-1
+
+deb: ## Debian packages of both programs for amd64 and arm64, in target/dist
+	rm -f $(ARCHIVE)/*.deb
+	$(call for_each_architecture,packages)
+	@$(MAKE) checksums
+
+packages:
+	rm -rf $(STAGE)
+	$(MAKE) install-server install-guides DESTDIR=$(STAGE)/flaskpaste PREFIX=/usr
+	$(MAKE) install-client DESTDIR=$(STAGE)/fpaste PREFIX=/usr ZSHDIR=/usr/share/zsh/vendor-completions
+	sh contrib/debian/build.sh $(STAGE) $(DEB_VERSION) $(ARCH) $(ARCHIVE)
+	rm -rf $(STAGE)
+
+checksums:
+	cd $(ARCHIVE) && rm -f SHA256SUMS && sha256sum $$(LC_ALL=C ls) > SHA256SUMS && cat SHA256SUMS
+
+reproduce: ## build all of dist and deb twice, on what might be two machines, and compare (half an hour; docs/releasing.md)
+	sh contrib/dist/reproduce.sh
+
+install-guides:
+	install -d "$(DOC)/docs/pictures"
+	install -m 644 SECURITY.md "$(DOC)"
+	install -m 644 docs/*.* "$(DOC)/docs"
+	install -m 644 docs/pictures/*.png "$(DOC)/docs/pictures"
+	for guide in docs/*.md; do sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' \
+		-e 's|](\.\./man/\([a-z]*\)\.\([18]\))|](../../../man/man\2/\1.\2)|g' $$guide > "$(DOC)/$$guide"; done
+	chmod 644 "$(DOC)"/docs/*.*
 
 # The documents, with links to where install puts what they name.
-install-documents:
-	install -d "$(DOC)/docs" "$(DOC)/bench"
-	install -m 644 CHANGELOG.md LICENSE contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
-	install -m 644 docs/* "$(DOC)/docs"
-	sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' docs/scaling.md > "$(DOC)/docs/scaling.md"
+install-documents: install-guides
+	install -d "$(DOC)/bench"
+	install -m 644 CHANGELOG.md CONTRIBUTING.md LICENSE contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
 	install -m 644 bench/README.md "$(DOC)/bench"
 	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
 		README.md > "$(DOC)/README.md"
 	chmod 644 "$(DOC)/README.md"
 
 CONTAINER ?= podman build --format docker
+# What Docker calls the architectures.
+PLATFORM := $(subst x86_64,amd64,$(subst aarch64,arm64,$(ARCH)))
+# The tags of an image: its architecture, and none for the one that runs here.
+tags = -t $(1):$(PLATFORM) $(if $(filter $(MACHINE),$(ARCH)),-t $(1))
 
 container: static ## build the container image flaskpaste (CONTAINER="docker build" for Docker)
 	rm -rf $(TARGET)/container
 	install -d $(TARGET)/container/data
 	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste $(TARGET)/container
-	$(CONTAINER) -f contrib/Containerfile -t flaskpaste $(TARGET)/container
+	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile $(call tags,flaskpaste) $(TARGET)/container
+
+containers: ## build the images flaskpaste:amd64 and flaskpaste:arm64
+	$(call for_each_architecture,container)
 
 # The authorities of this machine, for databases with certificates of a public one.
 AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
@@ -217,7 +282,7 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	install -d $(TARGET)/container-postgres/data
 	install -m 755 $(STATIC_BUILT)/flaskpaste-postgres $(STATIC_BUILT)/fpaste $(TARGET)/container-postgres
 	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
-	$(CONTAINER) -f contrib/Containerfile.postgres -t flaskpaste-postgres $(TARGET)/container-postgres
+	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile.postgres $(call tags,flaskpaste-postgres) $(TARGET)/container-postgres
 
 docs: ## render settings and options into the documents, the man pages and the example environment file
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render --ignored

@@ -25,6 +25,8 @@ mod install;
 #[cfg(feature = "client")]
 mod interop;
 #[cfg(feature = "client")]
+mod packages;
+#[cfg(feature = "client")]
 mod pages;
 #[cfg(feature = "client")]
 mod pages_access;

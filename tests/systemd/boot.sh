@@ -1,10 +1,11 @@
 #!/bin/sh
 # Boots a real systemd, with nothing but our units, in namespaces of its own over a throw-away copy of this machine's
-# file system, and runs scenario.sh in it. Run as root: unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net
-# boot.sh STAGE RESULT; STAGE is what `make install DESTDIR=STAGE` made, RESULT a folder for what the scenario prints.
+# file system, and runs a scenario in it. Run as root: unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net
+# boot.sh SCENARIO STAGE RESULT; SCENARIO is one beside this file, install.sh or package.sh, STAGE a folder that is copied over
+# the root, RESULT one for what the scenario prints.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
-stage=$(realpath "$1") result=$(realpath "$2") here=$(dirname "$(realpath "$0")")
+scenario=$1 stage=$(realpath "$2") result=$(realpath "$3") here=$(dirname "$(realpath "$0")")
 
 mount --make-rprivate /
 # Everything below is for the new root alone; writes end in memory.
@@ -22,20 +23,21 @@ mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 
 rm -rf "$root/var/lib/flaskpaste" "$root/var/lib/private" "$root/etc/flaskpaste.env"
+# Containers forbid packages to start services.
+rm -f "$root/usr/sbin/policy-rc.d"
+# Of the units of packages there are none but ours.
+mount -t tmpfs -o mode=755 tmpfs "$root/usr/lib/systemd/system"
 cp -r "$stage/." "$root/"
 mkdir "$root/test-units" "$root/result"
 mount --bind "$result" "$root/result"
-cp "$here/scenario.sh" "$root/test-units/"
+cp "$here/common.sh" "$here/$scenario" "$root/test-units/"
 for target in sysinit basic sockets multi-user shutdown; do
     printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' "$target" > "$root/test-units/$target.target"
 done
-cat > "$root/test-units/scenario.service" <<'UNIT'
-[Unit]
-Wants=flaskpaste.socket
-After=flaskpaste.socket
+cat > "$root/test-units/scenario.service" <<UNIT
 [Service]
 Type=oneshot
-ExecStart=/bin/sh /test-units/scenario.sh
+ExecStart=/bin/sh /test-units/$scenario
 StandardOutput=file:/result/output
 StandardError=inherit
 ExecStopPost=systemctl exit 0 --force --force
@@ -45,5 +47,5 @@ cd "$root"
 mkdir -p test-units/old
 pivot_root . test-units/old
 umount -l /test-units/old
-export container=other SYSTEMD_UNIT_PATH=/test-units:/etc/systemd/system:/usr/local/lib/systemd/system PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export container=other SYSTEMD_UNIT_PATH=/test-units:/etc/systemd/system:/usr/local/lib/systemd/system:/usr/lib/systemd/system PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec /lib/systemd/systemd --system --unit=scenario.service --show-status=0

@@ -3,8 +3,9 @@
 
 #[cfg(feature = "postgres")]
 use super::programs::has_postgres;
-use super::programs::{skip, works};
+use super::programs::{find, skip, works};
 use crate::harness::{Folder, Launcher, Server, search_path};
+use std::env::consts::ARCH;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -73,10 +74,13 @@ fn ipv6_is_listened_on() {
     server.get(&paste.raw()).expect_body("x");
 }
 
-/// The static programs, if they have been built.
-fn static_programs() -> Option<[PathBuf; 2]> {
+/// The architecture that is not this machine's, of those that releases are made for.
+pub const OTHER_ARCH: &str = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
+
+/// The static programs for an architecture, if they have been built.
+pub fn static_programs(arch: &str) -> Option<[PathBuf; 2]> {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
-    let release = format!("{target}/{}-unknown-linux-gnu/release", std::env::consts::ARCH);
+    let release = format!("{target}/{arch}-unknown-linux-gnu/release");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(release);
     let programs = ["flaskpaste", "fpaste"].map(|name| folder.join(name));
     programs.iter().all(|program| program.is_file()).then_some(programs)
@@ -84,7 +88,7 @@ fn static_programs() -> Option<[PathBuf; 2]> {
 
 #[test]
 fn the_static_programs_are_static_stripped_and_small() {
-    let Some(programs) = static_programs() else { return skip("the static programs", "what `make static` builds") };
+    let Some(programs) = static_programs(ARCH) else { return skip("the static programs", "what `make static` builds") };
     for (program, most_bytes) in programs.iter().zip([4 << 20, 8 << 20]) {
         let output = Command::new("readelf").args(["-lSdW"]).arg(program).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -99,7 +103,7 @@ fn the_static_programs_are_static_stripped_and_small() {
 
 #[test]
 fn the_static_programs_need_nothing_but_themselves() {
-    let Some([server, client]) = static_programs() else {
+    let Some([server, client]) = static_programs(ARCH) else {
         return skip("the static programs in an empty root", "what `make static` builds");
     };
     if !works("unshare -r chroot / true && strace -V") {
@@ -143,7 +147,7 @@ fn the_static_programs_need_nothing_but_themselves() {
 
 #[test]
 fn the_container_holds_the_programs_and_serves() {
-    if static_programs().is_none() {
+    if static_programs(ARCH).is_none() {
         return skip("the container", "what `make static` builds");
     }
     if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
@@ -153,6 +157,12 @@ fn the_container_holds_the_programs_and_serves() {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", "120", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     command.args(["sh", "tests/container.sh"]).arg(folder.path()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if static_programs(OTHER_ARCH).is_some() && find(&format!("qemu-{OTHER_ARCH}-static")).is_some() {
+        command.arg(OTHER_ARCH);
+    } else {
+        let missing = format!("what `make static ARCH={OTHER_ARCH}` builds, and qemu-{OTHER_ARCH}-static");
+        skip(&format!("the container for {OTHER_ARCH}"), &missing);
+    }
     let output = command.env_remove("MAKEFLAGS").env_remove("MFLAGS").output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && told.trim_end().ends_with("passed"), "{output:?}");
@@ -163,7 +173,7 @@ fn the_container_holds_the_programs_and_serves() {
 fn the_container_for_postgresql_serves() {
     const TEST: &str = "the container for PostgreSQL";
     let is_built = |programs: [PathBuf; 2]| programs[0].with_file_name("flaskpaste-postgres").is_file();
-    if !static_programs().is_some_and(is_built) {
+    if !static_programs(ARCH).is_some_and(is_built) {
         return skip(TEST, "what `make static static-postgres` builds");
     }
     if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {

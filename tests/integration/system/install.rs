@@ -22,8 +22,9 @@ fn make(target: &str, variables: &[(&str, &str)]) -> Output {
     command.args(variables.iter().map(|(name, value)| format!("{name}={value}"))).output().unwrap()
 }
 
+/// Makes a target, which has to succeed.
 #[track_caller]
-fn expect_made(target: &str, variables: &[(&str, &str)]) {
+pub fn expect_made(target: &str, variables: &[(&str, &str)]) {
     let output = make(target, variables);
     assert!(output.status.success(), "make {target}: {output:?}");
 }
@@ -49,6 +50,7 @@ const SERVER_FILES: &[&str] = &[
     "units/flaskpaste.service 644",
     "units/flaskpaste.socket 644",
     "opt/share/doc/flaskpaste/Caddyfile 644",
+    "opt/share/doc/flaskpaste/caddy.conf 644",
     "opt/share/doc/flaskpaste/compose.Caddyfile 644",
     "opt/share/doc/flaskpaste/compose.env.example 644",
     "opt/share/doc/flaskpaste/compose.yml 644",
@@ -254,23 +256,28 @@ fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
     }
 }
 
-#[test]
-fn under_a_real_systemd_it_does_what_the_manual_says() {
+/// Runs a scenario of tests/systemd under a real systemd, on a copy of this machine with a folder laid over it.
+#[track_caller]
+pub fn boot(test: &str, scenario: &str, stage: &Path) {
     let namespaces = "unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net";
     if !works(&format!("test -x /lib/systemd/systemd && command -v curl && test \"$(id -u)\" = 0 && {namespaces} true"))
     {
-        return skip("the service under a real systemd", "systemd, curl and a root who may make namespaces");
+        return skip(test, "systemd, curl and a root who may make namespaces");
     }
-    let folder = Folder::new();
-    let (stage, result) = (folder.join("stage"), folder.join("result"));
-    fs::create_dir(&result).unwrap();
-    expect_made("install", &[("DESTDIR", stage.to_str().unwrap()), ("BUILT", built())]);
+    let result = Folder::new();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systemd/boot.sh");
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "120"]).args(namespaces.split(' ')).arg("sh").arg(script).arg(&stage).arg(&result);
-    let output = command.output().unwrap();
+    command.args(["--kill-after=5", "300"]).args(namespaces.split(' ')).arg("sh").arg(script);
+    let output = command.arg(scenario).arg(stage).arg(result.path()).output().unwrap();
     let told = fs::read_to_string(result.join("output")).unwrap_or_default();
     assert!(told.trim_end().ends_with("passed"), "{told}\n{output:?}");
+}
+
+#[test]
+fn under_a_real_systemd_it_does_what_the_manual_says() {
+    let stage = Folder::new();
+    expect_made("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("BUILT", built())]);
+    boot("the service under a real systemd", "install.sh", stage.path());
 }
 
 #[test]

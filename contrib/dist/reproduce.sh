@@ -1,0 +1,97 @@
+#!/bin/sh
+# Builds what a release consists of twice, each time as on another machine, and compares byte for byte: make reproduce.
+#
+#             one                             two
+#   source    a clone of the commit           what git archive makes of it, unpacked, without git
+#   folder    one                             a deeper one, with a space in its name
+#   user      whoever runs this               nobody, if that is root
+#   HOME, CARGO_HOME, rustup's toolchain      all elsewhere
+#   umask     022                             077
+#   clock     this machine's                  a year later (faketime)
+#   locale    C, UTC                          a Turkish one if it can be made, else C.UTF-8; Kiritimati, 14 hours ahead
+#   jobs      as many as processors           3
+#
+# It takes what is committed, needs no network once the crates were fetched, and leaves both builds in their folder when they
+# differ. REPRODUCE names where that is made; about 5 GB must be free there.
+set -eu
+cd "$(dirname "$0")/../.."
+umask 022
+
+for program in faketime git python3; do
+    command -v $program > /dev/null || { echo "make reproduce needs $program; on Debian: apt-get install faketime git python3" >&2; exit 1; }
+done
+[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "what is not committed is not looked at" >&2
+# Not below this folder, or cargo would read its settings as well. Another user has to get there.
+work=$(mktemp -d "${REPRODUCE:-/var/tmp}/flaskpaste-reproduce.XXXXXXXXXX")
+chmod 755 "$work"
+cargo fetch --locked --quiet
+
+sysroot=$(rustc --print sysroot)
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+# Nothing of whoever calls this but what is said below; CI stays, since it forbids to leave an architecture out.
+clean() { env -i ${CI+CI="$CI"} "$@"; }
+
+build_one() {
+    git clone --quiet . "$work/one"
+    ( cd "$work/one" &&
+        clean PATH="$sysroot/bin:$PATH" HOME="$HOME" CARGO_HOME="$cargo_home" CARGO_NET_OFFLINE=true LC_ALL=C TZ=UTC \
+            make dist deb )
+}
+
+# Links where the file system has them: a toolchain is a gigabyte, and nobody writes into it.
+copy() { cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; }; }
+
+build_two() {
+    two="$work/two/a deeper folder/flaskpaste"
+    mkdir -p "$two" "$work/two/home" "$work/two/cargo/registry"
+    git archive HEAD | tar -C "$two" -xf -
+    copy "$sysroot" "$work/two/toolchain"
+    cp -r "$cargo_home/registry/index" "$cargo_home/registry/cache" "$work/two/cargo/registry/"
+    locale=C.UTF-8
+    if localedef -i tr_TR -f UTF-8 "$work/two/tr_TR.UTF-8" 2>/dev/null; then locale=tr_TR.UTF-8; fi
+    as_nobody=
+    if [ "$(id -u)" = 0 ]; then
+        as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
+        for mine in "$work/two/a deeper folder" "$work/two/home" "$work/two/cargo"; do chown -R 65534:65534 "$mine"; done
+    else
+        echo "both builds run as this user: only root can become another" >&2
+    fi
+    # Programs that wait for a time would wait for ever, were the clock that only counts faked as well.
+    # shellcheck disable=SC2086
+    ( cd "$two" && umask 077 &&
+        clean $as_nobody faketime -f +400d env FAKETIME_DONT_FAKE_MONOTONIC=1 PATH="$work/two/toolchain/bin:/usr/bin:/bin" \
+            HOME="$work/two/home" CARGO_HOME="$work/two/cargo" CARGO_NET_OFFLINE=true CARGO_BUILD_JOBS=3 \
+            LOCPATH="$work/two" LC_ALL=$locale TZ=Pacific/Kiritimati make dist deb )
+}
+
+# Which files of two archives or packages differ, so that one knows where to look.
+tell() {
+    echo "$1 differs:"
+    mkdir -p "$work/unpacked/one" "$work/unpacked/two"
+    for build in one two; do
+        eval "file=\$dist_$build/\$1"
+        case $1 in
+            *.tar.gz) tar -C "$work/unpacked/$build" -xzf "$file" ;;
+            *.deb) dpkg-deb --raw-extract "$file" "$work/unpacked/$build" ;;
+            *) cp "$file" "$work/unpacked/$build/" ;;
+        esac
+    done
+    diff -r "$work/unpacked/one" "$work/unpacked/two" || true
+    rm -rf "$work/unpacked"
+}
+
+build_one
+build_two
+dist_one=$work/one/target/dist
+dist_two="$work/two/a deeper folder/flaskpaste/target/dist"
+if diff "$dist_one/SHA256SUMS" "$dist_two/SHA256SUMS"; then
+    cat "$dist_one/SHA256SUMS"
+    rm -rf "$work"
+    echo "both builds are the same, byte for byte"
+    exit 0
+fi
+for file in $(LC_ALL=C ls "$dist_one"); do
+    [ "$file" = SHA256SUMS ] || cmp -s "$dist_one/$file" "$dist_two/$file" || tell "$file"
+done
+echo "the builds differ; they are in $work" >&2
+exit 1
