@@ -30,8 +30,8 @@ mount -t tmpfs -o mode=755 tmpfs "$root/usr/lib/systemd/system"
 cp -r "$stage/." "$root/"
 mkdir "$root/test-units" "$root/result"
 mount --bind "$result" "$root/result"
-cp "$here/common.sh" "$here/$scenario" "$root/test-units/"
-for target in sysinit basic sockets multi-user shutdown; do
+cp "$here/common.sh" "$here/$scenario" "$here/../../docs/tls.md" "$root/test-units/"
+for target in sysinit basic sockets multi-user shutdown network network-online; do
     printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' "$target" > "$root/test-units/$target.target"
 done
 cat > "$root/test-units/scenario.service" <<UNIT

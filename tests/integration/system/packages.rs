@@ -296,6 +296,25 @@ fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
 }
 
 #[test]
+fn the_ten_minute_page_works_as_it_is_written() {
+    const TEST: &str = "docs/tls.md";
+    const CADDY_UNIT: &str = "lib/systemd/system/caddy.service";
+    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
+    if !has(TEST, &["apt", "dpkg-deb", "deb-systemd-helper", "caddy", "ip", "curl"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let stage = folder.join("stage");
+    let version = format!("{}-1", env!("CARGO_PKG_VERSION"));
+    make_packages(&stage.join("packages"), ARCH, &programs, &version);
+    // Of the units of other packages the machine that boots has this one.
+    let unit = stage.join("usr").join(CADDY_UNIT);
+    fs::create_dir_all(unit.parent().unwrap()).unwrap();
+    fs::copy(Path::new("/").join(CADDY_UNIT), unit).unwrap();
+    boot(TEST, "tls.sh", &stage);
+}
+
+#[test]
 fn the_programs_of_the_other_architecture_run() {
     let test = format!("the programs for {OTHER_ARCH}");
     let emulator = format!("qemu-{OTHER_ARCH}-static");
