@@ -93,7 +93,9 @@ sanitize: ## the unit tests under AddressSanitizer (nightly toolchain), and thos
 
 # The target is named so that the flag reaches the binary and not the build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'
-ifneq ($(ARCH),$(MACHINE))
+ifeq ($(ARCH),aarch64)
+STATIC += --config 'target.$(STATIC_TARGET).linker = "$(CURDIR)/contrib/dist/link-aarch64.sh"'
+else ifneq ($(ARCH),$(MACHINE))
 STATIC += --config 'target.$(STATIC_TARGET).linker = "$(ARCH)-linux-gnu-gcc"'
 endif
 
@@ -212,6 +214,7 @@ dist: ## static binaries and all that belongs to them, as target/dist/NAME.tar.g
 archive:
 	rm -rf $(STAGE) $(ARCHIVE)/$(NAME).tar.gz
 	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
+	$(PYTHON) contrib/dist/notices.py $(STATIC_TARGET) flaskpaste fpaste > $(STAGE)/usr/local/share/doc/flaskpaste/THIRD-PARTY.txt
 	tar -C $(STAGE)/usr/local --transform 's|^\.|$(NAME)|' --sort=name --owner=0 --group=0 --numeric-owner --format=gnu \
 		--mode=a-s,u=rwX,go=rX --mtime="@$$(sh contrib/dist/source.sh date)" -cf - . | gzip -9n > $(ARCHIVE)/$(NAME).tar.gz
 	rm -rf $(STAGE)

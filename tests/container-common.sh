@@ -15,7 +15,7 @@ wait_until_healthy() {
 # A paste goes in and comes out again, by this fpaste.
 expect_to_keep() {
     link=$(echo kept | HOME=$store "$1" -s http://127.0.0.1:5000)
-    test "$(HOME=$store "$1" get "$link")" = kept
+    test "$(HOME=$store "$1" get "$link")" = kept || fail "the paste is not what went in"
 }
 
 # The process of this name has neither privileges nor libraries, and stops in order.
@@ -25,5 +25,5 @@ expect_confined_and_stop() {
     test "$(grep -c '\.so' "/proc/$server/maps")" = 0 || fail "it has loaded libraries"
     kill -TERM "$server"
     wait
-    grep -q stopping "$store/log"
+    grep -q stopping "$store/log" || { cat "$store/log"; fail "it did not stop in order"; }
 }

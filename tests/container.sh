@@ -23,7 +23,7 @@ wait_until_healthy
 ask health > /dev/null || fail "it is not healthy from inside"
 curl -sS --fail http://127.0.0.1:5000/client | cmp - target/container/fpaste
 expect_to_keep target/container/fpaste
-ask stats | grep -q '^pastes  *1$'
+ask stats | grep -q '^pastes  *1$' || fail "stats does not count one paste"
 ask backup /data/backup.db
 expect_confined_and_stop flaskpaste
 

@@ -4,9 +4,9 @@
 #   build.sh STAGE VERSION ARCH FOLDER
 #
 # Every byte follows from these files and contrib/dist/source.sh: no time, umask, locale or name of the builder is in a
-# package. dpkg-deb is all it needs; debhelper would do the same with more parts.
+# package. dpkg-deb is enough for that; debhelper would do the same with more parts.
 set -eu
-stage=$1 version=$2 folder=$4
+stage=$1 version=$2 target=$3-unknown-linux-gnu folder=$4
 here=$(dirname "$0")
 case $3 in
     x86_64) arch=amd64 ;;
@@ -32,6 +32,7 @@ add_documents() {
     package=$1 root=$2
     install -d "$root/usr/share/doc/$package" "$root/usr/share/lintian/overrides"
     install -m 644 "$here/copyright" "$root/usr/share/doc/$package/copyright"
+    python3 "$here/../dist/notices.py" "$target" "$package" | gzip -9n > "$root/usr/share/doc/$package/third-party.txt.gz"
     gzip -9n < "$here/../../CHANGELOG.md" > "$root/usr/share/doc/$package/changelog.gz"
     debian_changelog "$package" | gzip -9n > "$root/usr/share/doc/$package/changelog.Debian.gz"
     install -m 644 "$here/$package.lintian-overrides" "$root/usr/share/lintian/overrides/$package"

@@ -76,18 +76,30 @@ def cargo_tree(program, triple):
     return dependencies
 
 
+def packages(triple):
+    """What cargo knows of each crate, by (name, version)."""
+    text = output_of(
+        "cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple, "--all-features"
+    )  # fmt: skip
+    return {(package["name"], package["version"]): package for package in json.loads(text)["packages"]}
+
+
+def licence(package):
+    """As an SPDX expression; before there were any, cargo had a slash for OR."""
+    return re.sub(" ?/ ?", " OR ", package["license"])
+
+
 def purl(crate):
     return "pkg:cargo/{}@{}".format(*crate)
 
 
 def crate_component(crate, package, checksum):
-    # Before SPDX expressions, cargo had a slash for OR.
     component = {"type": "library", "bom-ref": purl(crate), "name": crate[0], "version": crate[1]}
     if package["description"]:
         component["description"] = " ".join(package["description"].split())
     component["scope"] = "required"
     component["hashes"] = [{"alg": "SHA-256", "content": checksum}]
-    component["licenses"] = [{"expression": re.sub(" ?/ ?", " OR ", package["license"])}]
+    component["licenses"] = [{"expression": licence(package)}]
     component["purl"] = purl(crate)
     if package["repository"]:
         component["externalReferences"] = [{"type": "vcs", "url": package["repository"]}]
@@ -133,20 +145,19 @@ def toolchain_components(triple):
 
 
 def bill_of_materials(program, triple):
-    metadata = json.loads(output_of("cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple, "--all-features"))
-    packages = {(package["name"], package["version"]): package for package in metadata["packages"]}
+    known = packages(triple)
     with open(os.path.join(ROOT, "Cargo.lock"), "rb") as file:
         checksums = {(p["name"], p["version"]): p.get("checksum") for p in tomllib.load(file)["package"]}
     tree = cargo_tree(program, triple)
     root = next(iter(tree))
-    ours = packages[root]
+    ours = known[root]
 
     components, edges = [], {}
     for crate in sorted(tree.keys() - {root}):
-        components.append(crate_component(crate, packages[crate], checksums[crate]))
+        components.append(crate_component(crate, known[crate], checksums[crate]))
         edges[purl(crate)] = {purl(dependency) for dependency in tree[crate]}
         if crate[0] in BUNDLED:
-            bundled = bundled_component(crate[0], packages[crate])
+            bundled = bundled_component(crate[0], known[crate])
             components.append(bundled)
             edges[purl(crate)].add(bundled["bom-ref"])
             edges[bundled["bom-ref"]] = set()

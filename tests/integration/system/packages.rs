@@ -47,7 +47,7 @@ fn make_packages(folder: &Path, arch: &str, programs: &[PathBuf; 2], version: &s
 
 #[test]
 fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
-    if !has("the reproducible archive and packages", &["dpkg-deb", "faketime"]) {
+    if !has("the reproducible archive and packages", &["dpkg-deb", "faketime", "python3"]) {
         return;
     }
     let folder = Folder::new();
@@ -73,7 +73,7 @@ fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
     };
     let one = made_by("one", "022", "@2030-01-01 00:00:00", &[("LC_ALL", "C"), ("TZ", "UTC")]);
     let other = [("LC_ALL", "C.UTF-8"), ("TZ", "Pacific/Kiritimati"), ("TAR_OPTIONS", ""), ("USER", "another")];
-    let two = made_by("a longer name", "077", "@2020-06-07 08:09:10", &other);
+    let two = made_by("another-longer-name", "077", "@2020-06-07 08:09:10", &other);
     assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
     assert_eq!(one.len(), 3, "an archive and two packages: {:?}", one.keys());
     for (name, bytes) in &one {
@@ -157,20 +157,21 @@ fn bill_of_materials(program: &str, triple: &str, variables: &[(&str, &str)]) ->
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Crates whose source files a program names, in what it says when it panics.
+/// Crates whose source files a program names, in what it says when it panics: "crates/NAME-VERSION/src/FILE".
 fn named_in(program: &Path) -> BTreeSet<String> {
     let bytes = fs::read(program).unwrap();
     let text = String::from_utf8_lossy(&bytes);
-    let after = text.split("crates/").skip(1);
-    let folders = after.filter_map(|rest| rest.split_once("/src/")).map(|(folder, _)| folder);
-    let is_name =
-        |name: &str| name.len() < 60 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
-    let names = folders.filter(|folder| is_name(folder)).filter_map(|folder| {
-        let at = folder.match_indices('-').map(|(at, _)| at);
-        let at = at.filter(|at| folder[at + 1..].starts_with(|sign: char| sign.is_ascii_digit())).next_back()?;
+    let paths = text.split("crates/").skip(1).filter_map(|rest| rest.split_once("/src/"));
+    let folders = paths.map(|(path, _)| path.rsplit('/').next().unwrap());
+    let is_name = |name: &str| {
+        name.len() < 60 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
+    };
+    let purls = folders.filter(|folder| is_name(folder)).filter_map(|folder| {
+        let is_version = |at: &usize| folder[at + 1..].starts_with(|sign: char| sign.is_ascii_digit());
+        let at = folder.match_indices('-').map(|(at, _)| at).rev().find(is_version)?;
         Some(format!("pkg:cargo/{}@{}", &folder[..at], &folder[at + 1..]))
     });
-    names.collect()
+    purls.collect()
 }
 
 #[test]
@@ -273,6 +274,15 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
         let client = ask("fpaste", &["--contents"]);
         for file in ["bin/fpaste", "share/man/man1/fpaste.1.gz", "share/zsh/vendor-completions/_fpaste"] {
             assert!(client.contains(&format!(" ./usr/{file}")), "{file}: {client}");
+        }
+        let unpack = "dpkg-deb --fsys-tarfile \"$0\" | tar -xO ./usr/share/doc/flaskpaste/third-party.txt.gz | gzip -d";
+        let output = Command::new("sh").args(["-c", unpack]).arg(package("flaskpaste")).output().unwrap();
+        let notices = String::from_utf8(output.stdout).unwrap();
+        let (list, texts) = notices.split_once("\n---").unwrap();
+        assert!(texts.contains("Permission is hereby granted") && !notices.contains(ROOT));
+        for purl in linked(&format!("{arch}-unknown-linux-gnu"), "server") {
+            let name = purl.trim_start_matches("pkg:cargo/").replace('@', " ");
+            assert!(list.contains(&format!("\n{name}, ")) && texts.contains(&name), "no licence of {name}");
         }
         let mut lintian = Command::new("lintian");
         let output =
