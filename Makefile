@@ -219,8 +219,8 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
 	$(CONTAINER) -f contrib/Containerfile.postgres -t flaskpaste-postgres $(TARGET)/container-postgres
 
-docs: ## render the settings into the README, the man page and the example environment file
-	$(CARGO) test --locked --features client --test integration -- --exact documents::render --ignored
+docs: ## render the settings into the README, the man page and the example environment file, and the table of the pages
+	$(CARGO) test --locked --features client --test integration -- --exact documents::render page_tables::render --ignored
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -3,8 +3,8 @@
 use crate::client_harness::Client;
 use std::collections::BTreeSet;
 
-const COMMANDS: [&str; 11] =
-    ["create", "resume", "get", "ask", "answer", "delete", "list", "info", "server", "cert", "completions"];
+const COMMANDS: [&str; 12] =
+    ["create", "resume", "get", "ask", "answer", "delete", "list", "info", "server", "verify", "cert", "completions"];
 
 fn client() -> Client {
     Client::with_url("http://localhost:1")
