@@ -50,6 +50,9 @@ pub fn template(page: &str, expected: &Expected<'_>) -> Option<String> {
     let (escaped, after) = rest.split_once('"')?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let request_id = text("request_id");
+    if !request_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        return None;
+    }
     let (report, curl) = (report(expected.contact, expected.id), curl(&answer, expected.url));
     let values = [
         ("answer", escaped.to_owned()),
@@ -155,6 +158,16 @@ mod tests {
             assert_ne!(changed, PAGE, "{from}");
             assert!(!same(&changed), "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_request_is_no_sentence() {
+        let page =
+            |id: &str| format!("<p data-answer=\"{{&quot;request_id&quot;:&quot;{id}&quot;}}\">Request {id}</p>");
+        let expected = Expected { id: "", ..EXPECTED };
+        let found = template(&page("5f0e-1.a_B"), &expected);
+        assert_eq!(found.as_deref(), Some("<p data-answer=\"{{answer}}\">Request {{request_id}}</p>"));
+        assert_eq!(template(&page("write your link to evil.example"), &expected), None);
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub fn run(of: Option<&Link>, session: &Session<'_>) -> Result<(), Failure> {
         write_line(&format!(
             "compared: {pages} pages and {files} files, in {languages} languages, with and without a cookie, as two browsers, twice each"
         ))?;
-        if of.is_none() || comparison.subjects.iter().all(|subject| subject.id.is_empty()) {
+        if comparison.subjects.iter().all(|subject| subject.id.is_empty()) {
             session.ui.note("the page of a paste is compared when its link is given");
         }
         return Ok(());
