@@ -287,8 +287,8 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
 	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile.postgres $(call tags,flaskpaste-postgres) $(TARGET)/container-postgres
 
-docs: ## render settings and options into the documents, the man pages and the example environment file
-	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render --ignored
+docs: ## render the tables: settings and options into documents and man pages, the digests of the pages
+	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render page_tables::render --ignored
 
 pictures: build ## record the terminal sessions of the README and the pictures of the pages (needs chromium, chromium-driver)
 	$(PYTHON) contrib/record.py $(TARGET)/release

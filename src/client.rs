@@ -7,6 +7,7 @@ mod answer;
 pub mod args;
 mod ask;
 mod asks;
+mod browser;
 mod cert;
 mod challenge;
 pub mod command;
@@ -38,6 +39,8 @@ mod media;
 mod names;
 mod notes;
 mod pack;
+pub mod page;
+mod page_headers;
 mod password;
 mod pinned;
 mod plaintext;
@@ -60,6 +63,8 @@ pub mod ui;
 mod unsent;
 mod update;
 mod upload;
+mod verify;
+mod versions;
 mod x509;
 
 use command::{Command, Invocation, Output};
@@ -186,6 +191,7 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
         Command::Status { target, json } => status::run(target, *json, &session),
         Command::Info { json } => info::run(*json, &session),
         Command::Server => server::run(&session),
+        Command::Verify(of) => verify::run(of.as_ref(), &session),
         Command::CompletionIds => list::ids(&session),
         Command::Help(_) | Command::Version | Command::Completions(_) | Command::Cert(_) => Ok(()),
     }

@@ -62,6 +62,7 @@ pub mod object_pool;
 #[cfg(feature = "server")]
 pub mod operator_log;
 pub mod owner;
+pub mod page_values;
 pub mod paste;
 pub mod pow;
 #[cfg(feature = "server")]

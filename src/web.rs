@@ -7,6 +7,7 @@
 use crate::crypto;
 use crate::http::{Body, Policy, Reply};
 use crate::language::{LANGUAGES, Language};
+use crate::page_values::{address, curl, escape, report};
 use crate::words::{self, Words};
 use serde_json::Value;
 use std::sync::Arc;
@@ -226,7 +227,7 @@ impl Pages {
         let value = |name: &str| match name {
             "version" => env!("CARGO_PKG_VERSION"),
             "contact" => &self.contact,
-            "address" => self.contact.trim_start_matches("mailto:"),
+            "address" => address(&self.contact),
             "report" => &report,
             "prefix" => &self.prefix,
             "url" => url,
@@ -301,52 +302,13 @@ fn without_comments(text: &str) -> String {
     kept
 }
 
-/// Where a paste is reported: a mail, or a page, that names it.
-fn report(contact: &str, id: &str) -> String {
-    if contact.starts_with("mailto:") {
-        return format!("{contact}?subject=Report%20of%20paste%20{id}");
-    }
-    let (page, fragment) =
-        contact.split_once('#').map_or((contact, String::new()), |(page, at)| (page, format!("#{at}")));
-    let mark = if page.contains('?') { '&' } else { '?' };
-    format!("{page}{mark}paste={id}{fragment}")
-}
-
-/// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create; nothing
-/// where it takes what curl cannot make.
-fn curl(fields: &Value, url: &str) -> String {
-    let holds = |pointer: &str| fields.pointer(pointer).and_then(Value::as_bool) == Some(true);
-    if let Some(id) = fields.get("id").and_then(Value::as_str) {
-        if holds("/proof_required") {
-            return String::new();
-        }
-        let login = if holds("/password_protected") { "-u :PASSWORD " } else { "" };
-        return format!("curl {login}{url}/{id}/raw");
-    }
-    let asks_for_encryption =
-        fields.pointer("/limits/min_entropy").and_then(Value::as_f64).is_some_and(|bits| bits > 0.0);
-    if holds("/pow/required") || asks_for_encryption {
-        return String::new();
-    }
-    format!("curl --data-binary @notes.txt {url}/")
-}
-
 /// Writes a template with each `{{name}}` replaced by its value, escaped. In one pass: what a value holds is text.
 fn fill<'a>(page: &mut String, template: &str, value: impl Fn(&str) -> &'a str) {
     let mut pieces = template.split("{{");
     page.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let (name, rest) = piece.split_once("}}").unwrap_or(("", piece));
-        for c in value(name).chars() {
-            match c {
-                '&' => page.push_str("&amp;"),
-                '<' => page.push_str("&lt;"),
-                '>' => page.push_str("&gt;"),
-                '"' => page.push_str("&quot;"),
-                '\'' => page.push_str("&#39;"),
-                c => page.push(c),
-            }
-        }
+        page.push_str(&escape(value(name)));
         page.push_str(rest);
     }
 }
@@ -399,24 +361,6 @@ mod tests {
         assert!(paste.contains("<a href=\"mailto:a@example.org?subject=Report%20of%20paste%20abcd\">"));
         let create = shown("https://x.example/y?a=b&c#d", json!({ "name": "x" }));
         assert!(create.contains("href=\"https://x.example/y?a=b&amp;c#d\"") && !create.contains("Report"));
-        assert_eq!(report("https://x.example/y", "abcd"), "https://x.example/y?paste=abcd");
-        assert_eq!(report("https://x.example/y?a#d", "abcd"), "https://x.example/y?a&paste=abcd#d");
-    }
-
-    #[test]
-    fn only_commands_that_work_are_shown() {
-        let shown =
-            |answer: Value| body(&Pages::new("/p", ""), Reply::json(200, &answer)).contains("curl --data-binary");
-        assert!(shown(json!({ "pow": { "required": false }, "limits": { "min_entropy": 0.0 } })));
-        assert!(!shown(json!({ "pow": { "required": true } })));
-        assert!(!shown(json!({ "limits": { "min_entropy": 6.0 } })));
-        let reading = |answer: Value| curl(&answer, "http://host");
-        assert_eq!(reading(json!({ "id": "abcd" })), "curl http://host/abcd/raw");
-        assert_eq!(
-            reading(json!({ "id": "abcd", "password_protected": true })),
-            "curl -u :PASSWORD http://host/abcd/raw"
-        );
-        assert_eq!(reading(json!({ "id": "abcd", "password_protected": true, "proof_required": true })), "");
     }
 
     #[test]

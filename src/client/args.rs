@@ -209,6 +209,14 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             [url] if url.to_str().is_some() && !given.has("server") => Command::Server,
             _ => return Err(Failure::usage("server takes one URL").hint("fpaste info shows the server in use")),
         },
+        Some(Name::Verify) => match given.operands.as_slice() {
+            [] => Command::Verify(None),
+            [_] if given.has("server") => {
+                return Err(Failure::usage("verify takes a URL or --server").hint("leave one of them away"));
+            }
+            [operand] => Command::Verify(Some(target(operand)?)),
+            _ => return Err(Failure::usage("verify takes one URL, of a server or of a paste")),
+        },
         Some(Name::Cert) => given.no_operands().and_then(|()| cert(given)).map(Command::Cert)?,
         Some(Name::Completions) => match given.operands.as_slice() {
             [what] if what == flags::IDS => Command::CompletionIds,

@@ -90,6 +90,8 @@ pub enum Command {
     },
     /// Enter the server, which [`Invocation::server`] names, in the configuration.
     Server,
+    /// Compare the pages of this server, or of the one this link is of, with those of its version.
+    Verify(Option<Link>),
     /// Make a certificate.
     Cert(Cert),
     /// Print a completion script.

@@ -32,6 +32,8 @@ pub enum Name {
     Info,
     /// Enter a server in the configuration.
     Server,
+    /// Compare the pages of a server with those of its version.
+    Verify,
     /// Make a client certificate.
     Cert,
     /// Print a completion script.
@@ -225,6 +227,17 @@ pub const COMMANDS: &[CommandRow] = &[
         examples: &["fpaste server https://paste.example.org"],
     },
     CommandRow {
+        name: Name::Verify,
+        word: "verify",
+        operands: "[URL]",
+        summary: "compare the pages of a server with those of its version",
+        examples: &[
+            "fpaste verify",
+            "fpaste verify https://paste.example.org",
+            "fpaste verify https://paste.example.org/4f2a91c07d3e    with the page of that paste",
+        ],
+    },
+    CommandRow {
         name: Name::Cert,
         word: "cert",
         operands: "",
@@ -381,7 +394,7 @@ pub fn help() -> String {
     text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
     text.push_str("\noptions everywhere:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
-    text.push_str("\nexamples:\n  fpaste notes.txt\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n");
+    text.push_str("\nexamples:\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n");
     text
 }
 

@@ -60,6 +60,19 @@ impl ServerUrl {
         rest.split('/').next().unwrap_or_default()
     }
 
+    /// The host alone.
+    pub fn host_name(&self) -> &str {
+        let host = self.host();
+        let end = host.rfind(':').filter(|colon| !host.get(*colon..).is_some_and(|rest| rest.contains(']')));
+        end.and_then(|end| host.get(..end)).unwrap_or(host)
+    }
+
+    /// The path its routes live under, without a slash at its end; empty for none.
+    pub fn prefix(&self) -> &str {
+        let (_, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
+        rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default()
+    }
+
     /// The URL of a path below it, which begins with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
@@ -216,6 +229,19 @@ mod tests {
             assert_ne!(ServerUrl::parse(text).unwrap(), base, "{text}");
         }
         assert_eq!(ServerUrl::parse("http://[::1]:5000/p/").unwrap().join("/abcd"), "http://[::1]:5000/p/abcd");
+    }
+
+    #[test]
+    fn the_parts_of_a_server() {
+        for (text, host, prefix) in [
+            ("http://[::1]:5000/p/q/", "[::1]", "/p/q"),
+            ("http://[::1]", "[::1]", ""),
+            ("https://x.example:444", "x.example", ""),
+            ("https://x.example/p", "x.example", "/p"),
+        ] {
+            let server = ServerUrl::parse(text).unwrap();
+            assert_eq!((server.host_name(), server.prefix()), (host, prefix), "{text}");
+        }
     }
 
     #[test]

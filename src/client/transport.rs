@@ -19,7 +19,7 @@ use crate::text::{clean, human_bytes};
 use std::cell::OnceCell;
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
-use ureq::http::{HeaderMap, Method, Request, Response, Uri, request};
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, request};
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 use zeroize::Zeroizing;
@@ -28,6 +28,8 @@ use zeroize::Zeroizing;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Silence after which a transfer is given up.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for a page or a file of one, from the name of the server to the last byte.
+const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A longer wait than this is left to the person.
 const MAX_RETRY_AFTER_SECONDS: u64 = 10;
 /// Redirects followed.
@@ -214,6 +216,16 @@ impl Content {
     }
 }
 
+/// What a browser was sent.
+pub struct Visit {
+    /// The status.
+    pub status: u16,
+    /// All headers, their names in lower case; `None` for a value that is not text.
+    pub headers: Vec<(String, Option<String>)>,
+    /// The body; `None` when it is larger than an answer may be.
+    pub body: Option<Vec<u8>>,
+}
+
 /// An answer goes on beyond what was agreed.
 pub fn too_large(limit: u64) -> Failure {
     Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)))
@@ -287,6 +299,45 @@ impl<'a> Transport<'a> {
             return self.answer(received).map(Opened::Answer);
         }
         Ok(Opened::Content(self.content(received)))
+    }
+
+    /// Asks as somebody whom the server does not know, with these headers alone: no credential, no redirect followed, a
+    /// bound on time and size. A server that asks to come back within ten seconds is asked once more.
+    ///
+    /// # Errors
+    /// Network and TLS failures. Whatever the server answers is no error.
+    pub fn visit(&self, server: &ServerUrl, path: &str, headers: &[(&'static str, String)]) -> Result<Visit, Failure> {
+        let url = server.join(path);
+        let is_https = url.starts_with("https:");
+        let proxy = proxy(is_https, server.host_name(), |name| std::env::var_os(name))?;
+        let agent = self.agent(is_https, false)?;
+        let mut may_wait = true;
+        loop {
+            let request = headers
+                .iter()
+                .fold(Request::builder().uri(&url), |request, (name, value)| request.header(*name, value.as_str()));
+            let request = agent.configure_request(request.body(()).map_err(|error| explain(error.into(), &url))?);
+            let request = request.proxy(proxy.clone()).timeout_global(Some(VISIT_TIMEOUT)).build();
+            let response = agent.run(request).map_err(|error| self.unreachable(error, &url, server))?;
+            let status = response.status().as_u16();
+            self.ui.trace(|| format!("GET {url}: {status}"));
+            let wait = number(response.headers(), "Retry-After").filter(|wait| *wait <= MAX_RETRY_AFTER_SECONDS);
+            if let (429 | 503, Some(seconds), true) = (status, wait, may_wait) {
+                self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
+                may_wait = false;
+                std::thread::sleep(Duration::from_secs(seconds));
+                continue;
+            }
+            let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+            let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+            let headers = headers.collect();
+            let mut body = Vec::new();
+            let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+            let read = reader.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
+            read.map_err(|error| explain(error.into(), &url))?;
+            let body = (body.len() as u64 <= MAX_ANSWER_BYTES).then_some(body);
+            return Ok(Visit { status, headers, body });
+        }
     }
 
     fn content(&self, Received { response, url }: Received) -> Content {

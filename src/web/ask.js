@@ -3,7 +3,7 @@
 // Invariant: what was asked for is in the link alone, and the key that opens the answer in this browser, which has shown that it
 // keeps it before anything is sent.
 
-import { $, answer, guard, isStarted, offerExpiries, prefix, say, secureAddress, show, tell } from "./page.js";
+import { $, answer, guard, isHere, isStarted, offerExpiries, prefix, say, secureAddress, show, tell } from "./page.js";
 import { request } from "./api.js";
 import * as access from "./access.js";
 import * as asks from "./asks.js";
@@ -29,7 +29,7 @@ async function make(signal) {
   if ($("expiry").value) fields["X-Expiry"] = $("expiry").value;
   tell(t("create.sending"));
   const made = await (await request("POST", "/ask", { headers: fields, signal })).json().catch(() => ({}));
-  if (!made.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
+  if (!isHere(made)) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
   await asks.keep({ ...ask, id: made.id, label, expires: made.expires_at });
   tokens.keep(made.id, made.delete_token, made.expires_at);
   return `${prefix}/${made.id}#${ask.fragment}`;

@@ -4,7 +4,7 @@
 // password; what was written, and a link nobody has copied, does not go without a question.
 
 import {
-  $, answer, copy, ending, guard, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
+  $, answer, copy, ending, guard, isHere, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
 } from "./page.js";
 import { passwordHeader, request, upload } from "./api.js";
 import * as access from "./access.js";
@@ -82,7 +82,7 @@ async function create(signal) {
   const { body, fields, fragment } = isEncrypted() ? await sealed(all) : open(all);
   tell(t("create.sending"));
   const created = await upload("POST", "/", body, { headers: { ...headers(), ...fields, ...proof, ...token }, signal, progress: showProgress });
-  if (!created.id) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
+  if (!isHere(created)) throw new Error(sentences(t("api.unreadable"), t("create.lost")));
   const size = choice.length(all);
   tokens.keep(created.id, created.delete_token, created.expires_at, { size });
   const faults = undone(created);

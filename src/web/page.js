@@ -8,6 +8,13 @@ import { duration, moment, t } from "./words.js";
 export const answer = JSON.parse(document.body.dataset.answer);
 export const prefix = document.body.dataset.prefix;
 
+/**
+ * Whether what a server says it has made is at an address of this server, or of its operator's: the key goes where the link
+ * leads.
+ */
+export const isHere = ({ id, url }) => /^[0-9a-f]{4,64}$/.test(id)
+  && [prefix, document.body.dataset.url].some((base) => url === `${base}/${id}`);
+
 export const $ = (id) => document.getElementById(id);
 
 export const on = (id, event, action) => $(id).addEventListener(event, action);

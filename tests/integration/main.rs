@@ -52,6 +52,8 @@ mod client_proxy;
 mod client_sealed;
 #[cfg(feature = "client")]
 mod client_transfer;
+#[cfg(feature = "client")]
+mod client_verify;
 mod concurrency;
 mod create;
 mod create_limits;
@@ -73,6 +75,8 @@ mod leases;
 mod mime;
 mod negotiation;
 mod operators;
+#[cfg(feature = "client")]
+mod page_tables;
 mod pow;
 mod quota;
 mod rates;

@@ -140,6 +140,43 @@ fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
     browser.expect_clean(&meddler.address, &["status of 403"]);
 }
 
+/// Has what is made lie on another host: an address that begins with two slashes is one of a host.
+fn lead_away(head: &str, mut answer: Vec<u8>) -> Vec<u8> {
+    let field: &[u8] = if head.starts_with("POST /ask ") { b"\"id\":\"" } else { b"\"url\":\"/" };
+    if head.starts_with("POST ") {
+        let at = answer.windows(field.len()).position(|window| window == field).unwrap();
+        answer[at + field.len()] = b'/';
+    }
+    answer
+}
+
+#[test]
+fn a_key_does_not_go_into_a_link_that_leads_elsewhere() {
+    let server = Server::start(&[]);
+    let Some(browser) = Browser::start() else { return };
+    let meddler = Meddler::before(&server, (pass, lead_away));
+    for (path, field) in [("", "#text"), ("/ask", "#label")] {
+        browser.open(&format!("{}{path}", meddler.address));
+        browser.type_into(field, "secret");
+        browser.click("#send");
+        browser.wait_for("document.querySelector('#problem').textContent.includes('cannot be read')");
+        assert!(!browser.sees("#result"));
+        assert_eq!(
+            browser.string("location.href"),
+            format!("{}{}", meddler.address, if path.is_empty() { "/" } else { path })
+        );
+        assert_eq!(browser.string(&format!("document.querySelector('{field}').value")), "secret");
+    }
+    // Where the operator names another address for the same server, the link has that.
+    let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example"), ("FLASKPASTE_URL_PREFIX", "/p")]);
+    browser.open(&format!("http://{}/p/", server.authority()));
+    browser.type_into("#text", "secret");
+    create(&browser);
+    let link = browser.string("document.querySelector('#link').value");
+    assert!(link.starts_with("https://paste.example/p/") && link.contains('#'), "{link}");
+    browser.click("#copy");
+}
+
 /// A proxy that lets no header of ours pass; without it, the server knows nothing of what a paste asks for.
 fn drop_ours(head: &str) -> String {
     let is_ours =

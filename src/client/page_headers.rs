@@ -1,0 +1,116 @@
+//! The headers of a page or of a file of one: those that keep strangers' scripts out have to be there, and those that change
+//! what a browser does must not.
+//!
+//! Invariant: a header that is not known to be harmless is reported. Must never take a header that is there twice for the one that counts.
+
+/// The header's name in lower case, and its value; `None` when it is not text.
+pub type Header = (String, Option<String>);
+
+/// Headers that change nothing of what a browser shows, runs or sends: of connections, of proxies and of caches. `Alt-Svc`,
+/// which Caddy sends, leads browsers to the same server by HTTP/3; that it may answer there otherwise, docs/trust.md says.
+const HARMLESS: &[&str] = &[
+    "accept-ranges",
+    "age",
+    "alt-svc",
+    "connection",
+    "content-length",
+    "date",
+    "etag",
+    "expires",
+    "keep-alive",
+    "last-modified",
+    "pragma",
+    "server",
+    "server-timing",
+    "strict-transport-security",
+    "transfer-encoding",
+    "vary",
+    "via",
+];
+
+/// Of the headers that begin with `X-`, which browsers mostly ignore, those that some do not.
+const MEANT: &[&str] = &[
+    "x-content-security-policy",
+    "x-dns-prefetch-control",
+    "x-permitted-cross-domain-policies",
+    "x-sourcemap",
+    "x-ua-compatible",
+    "x-webkit-csp",
+    "x-xss-protection",
+];
+
+/// What is wrong with these headers, which should be `wanted`.
+pub fn faults(wanted: &[(&str, &str)], headers: &[Header]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, value) in wanted {
+        let given: Vec<Option<&str>> =
+            headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_deref()).collect();
+        match given.as_slice() {
+            [] => faults.push(format!("the header {name} is missing")),
+            [Some(one)] if one == value => {}
+            [_] => faults.push(format!("the header {name} differs")),
+            _ => faults.push(format!("the header {name} appears more than once")),
+        }
+    }
+    for (name, _) in headers.iter().filter(|(name, _)| !wanted.iter().any(|(known, _)| known == name)) {
+        if !is_harmless(name) {
+            faults.push(format!("the header {name} should not be there"));
+        }
+    }
+    faults.dedup();
+    faults
+}
+
+fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name) || name.starts_with("x-") && !MEANT.contains(&name) || name.starts_with("cf-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(headers: &[(&str, &str)]) -> Vec<String> {
+        let headers: Vec<Header> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
+        faults(&[("content-security-policy", "default-src 'none'")], &headers)
+    }
+
+    #[test]
+    fn a_policy_is_there_once_and_is_the_one() {
+        let policy = ("content-security-policy", "default-src 'none'");
+        assert!(found(&[policy, ("date", "x"), ("x-request-id", "y"), ("cf-ray", "z")]).is_empty());
+        assert_eq!(found(&[]), ["the header content-security-policy is missing"]);
+        let other = ("content-security-policy", "default-src 'none'; script-src *");
+        assert_eq!(found(&[other]), ["the header content-security-policy differs"]);
+        assert_eq!(found(&[policy, policy]), ["the header content-security-policy appears more than once"]);
+    }
+
+    #[test]
+    fn what_a_browser_obeys_is_told() {
+        let policy = ("content-security-policy", "default-src 'none'");
+        for name in [
+            "refresh",
+            "link",
+            "location",
+            "set-cookie",
+            "clear-site-data",
+            "service-worker-allowed",
+            "content-encoding",
+            "content-disposition",
+            "content-security-policy-report-only",
+            "reporting-endpoints",
+            "report-to",
+            "nel",
+            "origin-trial",
+            "speculation-rules",
+            "use-as-dictionary",
+            "sourcemap",
+            "x-sourcemap",
+            "access-control-allow-origin",
+            "cross-origin-opener-policy",
+            "unheard-of",
+        ] {
+            assert_eq!(found(&[policy, (name, "x")]), [format!("the header {name} should not be there")]);
+        }
+    }
+}

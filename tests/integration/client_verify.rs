@@ -1,0 +1,518 @@
+//! `fpaste verify` against real servers, and against one that changes what the real one sends.
+
+use crate::client_harness::{Client, Run};
+use crate::client_network::{Stub, reply};
+use crate::harness::Server;
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What was asked.
+struct Asked<'a> {
+    path: &'a str,
+    /// The head of the request.
+    head: &'a str,
+    /// How often the very same was asked, this time included.
+    times: usize,
+}
+
+impl Asked<'_> {
+    /// Whether it is for a file with this stem.
+    fn is_file(&self, stem: &str) -> bool {
+        self.path.contains(&format!("/static/{stem}."))
+    }
+}
+
+/// What is answered: status line and headers, without the length, and the body.
+#[derive(Clone)]
+struct Answer {
+    head: String,
+    body: Vec<u8>,
+    /// Whether the body goes on for ever.
+    is_endless: bool,
+}
+
+impl Answer {
+    /// The answer of the real server.
+    fn fetch(peer: &str, head: &str) -> Self {
+        let mut socket = TcpStream::connect(peer).unwrap();
+        let request = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        socket.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let mut lines: Vec<&str> = head.split("\r\n").collect();
+        lines.retain(|line| !line.starts_with("Content-Length") && *line != "Connection: close");
+        let head = lines.join("\r\n") + "\r\n";
+        Self { head, body: bytes[end + 4..].to_vec(), is_endless: false }
+    }
+
+    fn replace(&mut self, from: &str, to: &str) {
+        let text = String::from_utf8(self.body.clone()).unwrap();
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text, "there is no {from}");
+        self.body = changed.into_bytes();
+    }
+
+    fn add_header(&mut self, line: &str) {
+        self.head += line;
+        self.head += "\r\n";
+    }
+
+    fn replace_header(&mut self, name: &str, line: &str) {
+        let start = format!("{name}: ");
+        let lines = self.head.split_inclusive("\r\n");
+        let kept: String = lines.filter(|known| !known.starts_with(&start)).collect();
+        assert_ne!(kept, self.head, "there is no {name}");
+        self.head = kept + line;
+    }
+}
+
+/// A server in front of a real one, which changes some of its answers.
+struct Hostile {
+    url: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hostile {
+    fn new(server: &Server, change: impl Fn(&Asked<'_>, &mut Answer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (peer, change, heads) = (server.authority(), Arc::new(change), Arc::new(Mutex::new(Vec::new())));
+        let known = Arc::new(Mutex::new(HashMap::<String, (usize, Answer)>::new()));
+        let recorded = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let (peer, change) = (peer.clone(), Arc::clone(&change));
+                let (known, recorded) = (Arc::clone(&known), Arc::clone(&recorded));
+                std::thread::spawn(move || {
+                    serve(socket, |head| {
+                        recorded.lock().unwrap().push(head.to_owned());
+                        // Of what never changes, one answer of the real server is enough.
+                        let found = known.lock().unwrap().get(head).cloned();
+                        let (times, real) = found.unwrap_or_else(|| (0, Answer::fetch(&peer, head)));
+                        known.lock().unwrap().insert(head.to_owned(), (times + 1, real.clone()));
+                        let path = head.split(' ').nth(1).unwrap();
+                        let mut answer = real;
+                        change(&Asked { path, head, times: times + 1 }, &mut answer);
+                        answer
+                    });
+                });
+            }
+        });
+        Self { url, heads }
+    }
+
+    fn client(&self) -> Client {
+        Client::with_url(&self.url)
+    }
+}
+
+/// Answers what comes on a connection, until the other end has had enough.
+fn serve(mut socket: TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if socket.read(&mut byte).ok()? == 0 {
+                return None;
+            }
+            head.push(byte[0]);
+        }
+        let answer = answer(&String::from_utf8(head).unwrap());
+        if answer.is_endless {
+            socket.write_all(format!("{}Connection: close\r\n\r\n", answer.head).as_bytes()).ok()?;
+            while socket.write_all(&[b' '; 4096]).is_ok() {}
+            return None;
+        }
+        let head = format!("{}Content-Length: {}\r\n\r\n", answer.head, answer.body.len());
+        socket.write_all(&[head.as_bytes(), &answer.body].concat()).ok()?;
+    }
+}
+
+/// The differences that a run told, on stdout.
+#[track_caller]
+fn differences(run: &Run) -> Vec<String> {
+    let text = run.text();
+    assert_eq!(run.code, Some(1), "{text}{}", run.stderr);
+    assert!(run.stderr.contains("error: the pages of http"), "{text}{}", run.stderr);
+    assert!(!text.contains("are those of"), "{text}");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Expects one difference, at a path that begins so.
+#[track_caller]
+fn expect_one(run: &Run, path: &str, what: &str) -> String {
+    let found = differences(run);
+    assert!(found.len() == 1 && found[0].starts_with(path) && found[0].contains(what), "{found:#?}");
+    found[0].clone()
+}
+
+#[track_caller]
+fn expect_same(run: Run) {
+    let text = run.succeeded().text();
+    assert!(text.contains(&format!(" are those of flaskpaste {}\n", env!("CARGO_PKG_VERSION"))), "{text}");
+    assert!(text.contains("in 6 languages"), "{text}");
+}
+
+#[test]
+fn the_pages_of_real_servers_are_those_of_their_version() {
+    for variables in [
+        &[][..],
+        &[("FLASKPASTE_URL_PREFIX", "/some/where"), ("FLASKPASTE_CONTACT", "abuse@example.org")],
+        &[("FLASKPASTE_CONTACT", "https://x.example/report?a=1&b=2#c"), ("FLASKPASTE_HSTS", "off")],
+        &[("FLASKPASTE_MIN_ENTROPY", "6"), ("FLASKPASTE_POW_DIFFICULTY", "20"), ("FLASK_ENV", "production")],
+    ] {
+        let server = Server::start(variables);
+        let prefix = variables.iter().find(|(name, _)| name.ends_with("PREFIX")).map_or("", |(_, prefix)| prefix);
+        let client = Client::with_url("http://localhost:1");
+        expect_same(client.run(&["verify", &format!("http://{}{prefix}", server.authority())]));
+    }
+}
+
+#[test]
+fn a_link_has_its_page_verified_whatever_it_is_of() {
+    let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p"), ("FLASKPASTE_CONTACT", "https://x.example/?a=1")]);
+    let client = Client::with_url(&format!("http://{}/p", server.authority()));
+    client.file("password", "a password\n");
+    let ask = client.run(&["ask", "--no-wait", "a label"]).succeeded().line();
+    for link in [
+        client.create("text", &[]),
+        client.create("text", &["-b"]),
+        client.create("text", &["-E"]),
+        client.create("text", &["-E", "--password-file", "password"]),
+        ask.clone(),
+        format!("http://{}/p/0123456789ab#not-a-key", server.authority()),
+    ] {
+        expect_same(client.run(&["verify", &link]));
+    }
+    // Nothing was read.
+    let id = client.create("text", &["-b", "-q"]);
+    expect_same(client.run(&["verify", id.split('#').next().unwrap()]));
+    assert_eq!(client.run(&["get", &id]).succeeded().text(), "text");
+}
+
+#[test]
+fn what_no_pages_can_be_compared_of_is_refused() {
+    let run = |url: &str| Client::with_url("http://localhost:1").run(&["verify", url]).failed(1);
+    let server = Server::start(&[("FLASKPASTE_WEB", "0")]);
+    assert!(run(&format!("http://{}", server.authority())).contains("has no pages"));
+    let stub = Stub::new(|_| reply("200 OK", "Content-Type: text/html\r\n", "<h1>Welcome to nginx</h1>"));
+    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    let stub = Stub::new(|_| reply("301 Moved", "Location: https://x.example/\r\n", ""));
+    assert!(run(&stub.url).contains("redirects to https://x.example/"));
+    let stub = Stub::new(|_| reply("404 Not Found", "", ""));
+    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    let client = Client::with_url("http://localhost:1");
+    let stub = Stub::new(|_| reply("502 Bad Gateway", "", ""));
+    client.run(&["verify", &stub.url]).failed(7);
+    let stub = Stub::new(|_| reply("401 Unauthorized", "", ""));
+    client.run(&["verify", &stub.url]).failed(4);
+    client.run(&["verify"]).failed(7);
+    let proxied = client.with("http_proxy", "http://127.0.0.1:1");
+    let stderr = proxied.run(&["verify", "http://paste.example"]).failed(7);
+    assert!(stderr.contains("warning: http://paste.example is not encrypted"), "{stderr}");
+    client.run(&["verify", "nonsense"]).failed(2);
+    client.run(&["verify", "http://a.example", "http://b.example"]).failed(2);
+    client.run(&["verify", "-s", "http://a.example", "http://b.example"]).failed(2);
+}
+
+#[test]
+fn what_cannot_be_fetched_is_no_success() {
+    let server = Server::start(&[]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.is_file("qr") && asked.times == 2 {
+            answer.head = "HTTP/1.1 502 Bad Gateway\r\n".into();
+        }
+    });
+    hostile.client().run(&["verify"]).failed(7);
+}
+
+#[test]
+fn a_server_is_known_by_its_own_address_alone() {
+    let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://elsewhere.example")]);
+    let found = differences(&Client::new(&server).run(&["verify"]));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(
+        found.iter().all(|line| line.contains("names another address of this server: https://elsewhere.example (")),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_server_learns_nothing_of_who_verifies() {
+    let server = Server::start(&[]);
+    let link = Client::new(&server).create("text", &[]);
+    let (path, key) = link.rsplit_once('/').unwrap().1.split_once('#').unwrap();
+    let hostile = Hostile::new(&server, |_, _| {});
+    let client = hostile
+        .client()
+        .with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20))
+        .with("FLASKPASTE_TOKEN", &format!("fpt_{}", "k".repeat(43)));
+    expect_same(client.run(&["verify", &format!("{}/{path}#{key}", hostile.url)]));
+    let heads = hostile.heads.lock().unwrap().join("\n").to_ascii_lowercase();
+    for word in ["fpaste/", "ureq", "ssl-client", "authorization", "fpt_", &key.to_ascii_lowercase()] {
+        assert!(!heads.contains(word), "{word}");
+    }
+    for word in ["gecko/20100101 firefox/", " chrome/", "cookie: flaskpaste_language=pl", "accept-language: zh-cn,"] {
+        assert!(heads.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn one_byte_of_a_script_is_found() {
+    let server = Server::start(&[]);
+    let flip = |answer: &mut Answer| answer.body[10] ^= 1;
+    let everywhere = Hostile::new(&server, move |asked, answer| {
+        if asked.is_file("keys") {
+            flip(answer);
+        }
+    });
+    let found = expect_one(&everywhere.client().run(&["verify"]), "/static/keys.", "the content differs");
+    assert!(found.contains(" more)"), "{found}");
+    let with_cookie = Hostile::new(&server, move |asked, answer| {
+        if asked.is_file("seal") && asked.head.to_lowercase().contains("cookie:") {
+            flip(answer);
+        }
+    });
+    let found = expect_one(&with_cookie.client().run(&["verify"]), "/static/seal.", "the content differs");
+    assert!(found.contains("with Cookie: flaskpaste_language="), "{found}");
+    let second_time = Hostile::new(&server, move |asked, answer| {
+        if asked.is_file("solver") && asked.times == 2 && asked.head.contains("Chrome/") {
+            flip(answer);
+        }
+    });
+    let found = expect_one(&second_time.client().run(&["verify"]), "/static/solver.", "the content differs");
+    assert!(found.contains("Chrome with") && found.contains("second time"), "{found}");
+    let one_language = Hostile::new(&server, move |asked, answer| {
+        if asked.is_file("page") && asked.head.to_lowercase().contains("accept-language: pl,") {
+            flip(answer);
+        }
+    });
+    let found = expect_one(&one_language.client().run(&["verify"]), "/static/page.", "the content differs");
+    assert!(found.contains("Accept-Language: pl,"), "{found}");
+    let words = Hostile::new(&server, move |asked, answer| {
+        if asked.is_file("zh-Hans") {
+            flip(answer);
+        }
+    });
+    expect_one(&words.client().run(&["verify"]), "/static/zh-Hans.", "the content differs");
+}
+
+#[test]
+fn another_file_under_a_known_name_is_found() {
+    let server = Server::start(&[]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.is_file("seal") {
+            answer.body = b"export const seal = fetch;\n".to_vec();
+        }
+        if asked.is_file("icon") {
+            answer.replace_header("Content-Type", "Content-Type: text/html\r\n");
+        }
+        if asked.is_file("qr") {
+            answer.head = answer.head.replacen("200 OK", "404 Not Found", 1);
+        }
+    });
+    let found = differences(&hostile.client().run(&["verify"])).join("\n");
+    for said in ["/static/seal.", "the content differs", "the header content-type differs", "status 404"] {
+        assert!(found.contains(said), "{said}: {found}");
+    }
+}
+
+/// Expects that a change of the page for making a paste, for one browser, is found in that page, and nowhere else.
+#[track_caller]
+fn expect_found(server: &Server, what: &str, change: impl Fn(&mut Answer) + Send + Sync + 'static) {
+    let hostile = Hostile::new(server, move |asked, answer| {
+        if asked.path == "/" && asked.head.contains("Chrome/") {
+            change(answer);
+        }
+    });
+    expect_one(&hostile.client().run(&["verify"]), "/:", what);
+}
+
+const OTHERS: &str = "the text or markup differs";
+
+#[test]
+fn a_script_that_is_added_to_a_page_is_found() {
+    let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
+    let script = "<script src=\"/static/evil.js\"></script>";
+    for from in ["</head>", "</main>", "</body>", "<body data-view=", "<title>", "</title>", "</footer>"] {
+        expect_found(&server, OTHERS, move |answer| answer.replace(from, &format!("{script}{from}")));
+    }
+    expect_found(&server, OTHERS, |answer| answer.body.extend(b"<script>alert(1)</script>"));
+    expect_found(&server, OTHERS, |answer| answer.replace("<html ", "<html manifest=x "));
+}
+
+#[test]
+fn markup_in_what_varies_is_found() {
+    let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
+    expect_found(&server, OTHERS, |answer| answer.replace(">abuse@example.org<", "><b>abuse@example.org</b><"));
+    expect_found(&server, OTHERS, |answer| {
+        answer.replace("href=\"mailto:abuse@example.org\"", "href=\"//evil.example\"");
+    });
+    expect_found(&server, OTHERS, |answer| {
+        answer.replace("href=\"mailto:abuse@example.org\"", "href=\"javascript:x\"");
+    });
+    expect_found(&server, OTHERS, |answer| answer.replace("}\">\n<header", "}\" onload=\"x\">\n<header"));
+    expect_found(&server, "another contact", |answer| {
+        answer.replace(" data-answer=\"{", " data-answer=\"{}\" onload=\"{");
+    });
+    expect_found(&server, OTHERS, |answer| answer.replace(" data-answer=\"{", " data-answer=\"<b>{"));
+    expect_found(&server, OTHERS, |answer| answer.replace("data-prefix=\"\"", "data-prefix=\"//evil.example\""));
+    expect_found(&server, OTHERS, |answer| answer.replace("src=\"/static/", "src=\"//evil.example/static/"));
+    expect_found(&server, "names another address of this server: http://evil", |answer| {
+        answer.replace("data-url=\"http://127", "data-url=\"http://evil127");
+    });
+}
+
+#[test]
+fn a_contact_that_is_no_address_is_found_though_all_of_a_page_agrees() {
+    let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if !asked.path.contains("/static/") {
+            let text = String::from_utf8(answer.body.clone()).unwrap();
+            answer.body = text.replace("mailto:abuse@example.org", "javascript:abuse@example.org").into_bytes();
+        }
+    });
+    let found = differences(&hostile.client().run(&["verify"]));
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found.iter().any(|line| line.contains("or one that is not an address: javascript:abuse")), "{found:#?}");
+}
+
+#[test]
+fn another_contact_or_id_in_the_answer_is_found() {
+    let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.path == "/ask" {
+            answer.replace("mailto:abuse@example.org&quot;", "mailto:evil@example.org&quot;");
+        }
+    });
+    expect_one(
+        &hostile.client().run(&["verify"]),
+        "/ask:",
+        "names another contact than the first page, or one that is not an address: mailto:evil@",
+    );
+    let id = server.paste("text").id;
+    let own = id.clone();
+    let hostile = Hostile::new(&server, move |asked, answer| {
+        if asked.path == format!("/{own}") {
+            answer.replace(&format!("&quot;id&quot;:&quot;{own}"), "&quot;id&quot;:&quot;../evil");
+        }
+    });
+    let run = hostile.client().run(&["verify", &format!("{}/{id}", hostile.url)]);
+    expect_one(&run, &format!("/{id}:"), "the answer is about another ID: ../evil");
+}
+
+#[test]
+fn a_weaker_policy_is_found() {
+    let server = Server::start(&[]);
+    let policy = "Content-Security-Policy";
+    expect_found(&server, "content-security-policy is missing", move |answer| answer.replace_header(policy, ""));
+    expect_found(&server, "content-security-policy differs", move |answer| {
+        answer.replace_header(policy, "Content-Security-Policy: script-src 'self' https:\r\n");
+    });
+    expect_found(&server, "content-security-policy appears more than once", move |answer| {
+        answer.add_header("Content-Security-Policy: default-src *");
+    });
+    expect_found(&server, "x-content-type-options is missing", |answer| {
+        answer.replace_header("X-Content-Type-Options", "");
+    });
+    expect_found(&server, "cross-origin-opener-policy differs", |answer| {
+        answer.replace_header("Cross-Origin-Opener-Policy", "Cross-Origin-Opener-Policy: unsafe-none\r\n");
+    });
+    expect_found(&server, "content-type differs", |answer| {
+        answer.replace_header("Content-Type", "Content-Type: text/html; charset=utf-7\r\n");
+    });
+}
+
+#[test]
+fn headers_that_browsers_obey_are_found() {
+    let server = Server::start(&[]);
+    let headers =
+        ["Refresh: 0; url=//evil.example", "Link: </evil.js>; rel=preload", "Set-Cookie: a=b", "Content-Encoding: br"];
+    for line in headers {
+        let name = line.split(':').next().unwrap().to_lowercase();
+        expect_found(&server, &format!("the header {name} should not be there"), move |answer| answer.add_header(line));
+    }
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.is_file("solver") {
+            answer.add_header("Service-Worker-Allowed: /");
+        }
+    });
+    expect_one(&hostile.client().run(&["verify"]), "/static/solver.", "service-worker-allowed should not be there");
+}
+
+#[test]
+fn a_redirect_is_found() {
+    let server = Server::start(&[]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.path == "/ask" && asked.head.contains("Firefox/") {
+            answer.head = "HTTP/1.1 302 Found\r\nLocation: https://evil.example/ask#key\r\n".into();
+        }
+    });
+    expect_one(&hostile.client().run(&["verify"]), "/ask:", "redirects to https://evil.example/ask (status 302) (");
+}
+
+#[test]
+fn an_endless_answer_is_found() {
+    let server = Server::start(&[]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.is_file("zip") {
+            answer.is_endless = true;
+        }
+    });
+    expect_one(&hostile.client().run(&["verify"]), "/static/zip.", "larger than any page");
+    let hostile = Hostile::new(&server, |_, answer| answer.is_endless = true);
+    hostile.client().run(&["verify"]).failed(1);
+}
+
+#[test]
+fn only_the_page_of_the_link_is_another() {
+    let server = Server::start(&[]);
+    let id = server.paste("text").id;
+    let changed = id.clone();
+    let hostile = Hostile::new(&server, move |asked, answer| {
+        if asked.path == format!("/{changed}") {
+            answer.replace("</main>", "<script src=\"/evil.js\"></script></main>");
+        }
+    });
+    // Nobody who does not ask for it finds it: docs/trust.md says so.
+    expect_same(hostile.client().run(&["verify"]));
+    expect_one(&hostile.client().run(&["verify", &format!("{}/{id}#key", hostile.url)]), &format!("/{id}:"), OTHERS);
+}
+
+#[test]
+fn a_page_of_another_kind_or_language_is_found() {
+    let server = Server::start(&[]);
+    let (peer, id) = (server.authority(), server.paste("text").id);
+    let hostile = Hostile::new(&server, move |asked, answer| {
+        if asked.path == "/ask" {
+            *answer = Answer::fetch(&peer, &asked.head.replacen("/ask", "/", 1));
+        }
+    });
+    expect_one(&hostile.client().run(&["verify"]), "/ask:", OTHERS);
+    let peer = server.authority();
+    let hostile = Hostile::new(&server, move |asked, answer| {
+        if asked.path == "/" && asked.head.contains("language=fr") {
+            *answer = Answer::fetch(&peer, &asked.head.replace("language=fr", "language=de"));
+        }
+    });
+    let found = expect_one(&hostile.client().run(&["verify", &format!("{}/{id}", hostile.url)]), "/:", OTHERS);
+    assert!(found.contains("flaskpaste_language=fr"), "{found}");
+}
+
+#[test]
+fn a_version_that_is_not_known_is_told() {
+    let server = Server::start(&[]);
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.path == "/" {
+            let version = env!("CARGO_PKG_VERSION");
+            answer.replace(&format!("&quot;version&quot;:&quot;{version}"), "&quot;version&quot;:&quot;99.0.0");
+            answer.replace(&format!("flaskpaste {version}"), "flaskpaste 99.0.0");
+        }
+    });
+    let stderr = hostile.client().run(&["verify"]).failed(1);
+    assert!(stderr.contains("the server says it is flaskpaste 99.0.0"), "{stderr}");
+}

@@ -1,0 +1,113 @@
+//! The table of the pages that fpaste carries, rendered from what the server sends.
+
+use flaskpaste::client::page::{Expected, template};
+use flaskpaste::crypto::hex;
+use flaskpaste::language::LANGUAGES;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::Server;
+use crate::response::Response;
+
+/// The headers of a page that the table has; those of a file are some of them.
+const HEADERS: [&str; 9] = [
+    "Content-Type",
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Cross-Origin-Resource-Policy",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+    "Referrer-Policy",
+    "Permissions-Policy",
+    "Cache-Control",
+];
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client/versions").join(env!("CARGO_PKG_VERSION"))
+}
+
+fn digest(bytes: impl AsRef<[u8]>) -> String {
+    hex(&Sha256::digest(bytes.as_ref()))
+}
+
+/// What stands behind a mark, up to the next quote, everywhere in a text.
+fn behind<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = String> + 'a {
+    text.split(mark).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned())
+}
+
+/// Lines of the headers that an answer has, but for those named.
+fn headers(row: &str, response: &Response, but: &[&str]) -> String {
+    let lines = HEADERS
+        .iter()
+        .filter(|name| !but.contains(name))
+        .filter_map(|name| Some(format!("{row} {}: {}\n", name.to_lowercase(), response.get(name)?)));
+    lines.collect()
+}
+
+/// The table of the version that runs.
+fn table() -> String {
+    let (mut pages, mut names, mut page_headers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let plain = Server::start(&[]);
+    for (suffix, contact) in [("", ""), ("+contact", "mailto:abuse@example.org")] {
+        let server = Server::start(&[("FLASKPASTE_CONTACT", contact)]);
+        let paste = server.paste("a text").id;
+        let hash = "ab".repeat(32);
+        let ask = server.request("POST", "/ask").header("X-Read-Proof-SHA256", &hash);
+        let ask = ask.header("X-Answer-Proof-SHA256", &hash).send().expect_status(201).json()["id"].clone();
+        let ask = ask.as_str().unwrap();
+        let (paste_path, ask_path) = (format!("/{paste}"), format!("/{ask}"));
+        let kinds = [
+            ("create", "/", ""),
+            ("ask", "/ask", ""),
+            ("paste", &paste_path, &paste),
+            ("asked", &ask_path, ask),
+            ("gone", "/0123456789ab", ""),
+        ];
+        for (kind, path, id) in kinds {
+            for language in &LANGUAGES {
+                let request = server.request("GET", path).header("Accept", "text/html");
+                let response = request.header("Cookie", format!("flaskpaste_language={}", language.tag)).send();
+                let page = response.text();
+                let url = format!("http://{}", server.authority());
+                let expected = Expected { url: &url, prefix: "", contact, id };
+                let template = template(&page, &expected).unwrap_or_else(|| panic!("{page}"));
+                assert!(!template.contains(&server.authority()) && !template.contains("\"/"));
+                pages.insert(format!("page {} {kind}{suffix} {}\n", digest(template), language.tag));
+                page_headers.insert(headers("page-header", &response, &[]));
+                names.extend(behind(&page, "\"/static/"));
+            }
+        }
+    }
+    assert_eq!(page_headers.len(), 1, "all pages have the same headers");
+    let (mut files, mut file_headers) = (BTreeMap::new(), BTreeSet::new());
+    while let Some(name) = names.pop_first() {
+        let response = plain.get(&format!("/static/{name}")).expect_status(200);
+        names.extend(behind(&response.text(), "\"./").filter(|name| !files.contains_key(name)));
+        file_headers.insert(headers("file-header", &response, &["Content-Type"]));
+        let media_type = response.get("Content-Type").unwrap();
+        let line = format!("file {} {name} {media_type}\n", digest(&response.body));
+        files.insert(name, line);
+    }
+    assert_eq!(file_headers.len(), 1, "all files have the same headers");
+    let mut table = String::from("# The pages of this version, for fpaste verify. Rendered by `make docs`.\n");
+    let _ = writeln!(table, "version {}", env!("CARGO_PKG_VERSION"));
+    table.extend(page_headers.into_iter().chain(file_headers));
+    let mut pages: Vec<String> = pages.into_iter().collect();
+    pages.sort_by_key(|line| line.split_once(' ').and_then(|(_, rest)| rest.split_once(' ')).unwrap().1.to_owned());
+    table.extend(pages.into_iter().chain(files.into_values()));
+    table
+}
+
+#[test]
+fn fpaste_has_the_pages_of_its_version() {
+    assert!(fs::read_to_string(path()).unwrap_or_default() == table(), "run `make docs` to render the table anew");
+}
+
+#[test]
+#[ignore = "writes the table; `make docs` runs it"]
+fn render() {
+    fs::write(path(), table()).unwrap();
+}
