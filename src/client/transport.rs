@@ -301,8 +301,8 @@ impl<'a> Transport<'a> {
         Ok(Opened::Content(self.content(received)))
     }
 
-    /// Asks as somebody whom the server does not know, with these headers alone: no credential, no redirect followed, a
-    /// bound on time and size. A server that asks to come back within ten seconds is asked once more.
+    /// Asks as somebody whom the server does not know, with these headers alone: no credential, no redirect followed, no
+    /// answer passed over for a second one, a bound on time and size.
     ///
     /// # Errors
     /// Network and TLS failures. Whatever the server answers is no error.
@@ -311,33 +311,23 @@ impl<'a> Transport<'a> {
         let is_https = url.starts_with("https:");
         let proxy = proxy(is_https, server.host_name(), |name| std::env::var_os(name))?;
         let agent = self.agent(is_https, false)?;
-        let mut may_wait = true;
-        loop {
-            let request = headers
-                .iter()
-                .fold(Request::builder().uri(&url), |request, (name, value)| request.header(*name, value.as_str()));
-            let request = agent.configure_request(request.body(()).map_err(|error| explain(error.into(), &url))?);
-            let request = request.proxy(proxy.clone()).timeout_global(Some(VISIT_TIMEOUT)).build();
-            let response = agent.run(request).map_err(|error| self.unreachable(error, &url, server))?;
-            let status = response.status().as_u16();
-            self.ui.trace(|| format!("GET {url}: {status}"));
-            let wait = number(response.headers(), "Retry-After").filter(|wait| *wait <= MAX_RETRY_AFTER_SECONDS);
-            if let (429 | 503, Some(seconds), true) = (status, wait, may_wait) {
-                self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
-                may_wait = false;
-                std::thread::sleep(Duration::from_secs(seconds));
-                continue;
-            }
-            let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-            let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-            let headers = headers.collect();
-            let mut body = Vec::new();
-            let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-            let read = reader.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
-            read.map_err(|error| explain(error.into(), &url))?;
-            let body = (body.len() as u64 <= MAX_ANSWER_BYTES).then_some(body);
-            return Ok(Visit { status, headers, body });
-        }
+        let request = headers
+            .iter()
+            .fold(Request::builder().uri(&url), |request, (name, value)| request.header(*name, value.as_str()));
+        let request = agent.configure_request(request.body(()).map_err(|error| explain(error.into(), &url))?);
+        let request = request.proxy(proxy).timeout_global(Some(VISIT_TIMEOUT)).build();
+        let response = agent.run(request).map_err(|error| self.unreachable(error, &url, server))?;
+        let status = response.status().as_u16();
+        self.ui.trace(|| format!("GET {url}: {status}"));
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        let headers = headers.collect();
+        let mut body = Vec::new();
+        let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let read = reader.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
+        read.map_err(|error| explain(error.into(), &url))?;
+        let body = (body.len() as u64 <= MAX_ANSWER_BYTES).then_some(body);
+        Ok(Visit { status, headers, body })
     }
 
     fn content(&self, Received { response, url }: Received) -> Content {

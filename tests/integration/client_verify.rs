@@ -228,6 +228,14 @@ fn what_cannot_be_fetched_is_no_success() {
         }
     });
     hostile.client().run(&["verify"]).failed(7);
+    // Browsers show the page of a server that says it is busy: it is not passed over for the next one.
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.path == "/ask" && asked.times == 1 {
+            answer.head = answer.head.replacen("200 OK", "503 Busy", 1);
+            answer.add_header("Retry-After: 1");
+        }
+    });
+    hostile.client().run(&["verify"]).failed(6);
 }
 
 #[test]
