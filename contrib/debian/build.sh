@@ -24,7 +24,7 @@ maintainer=$(sed -n 's/^Maintainer: //p' "$here/flaskpaste.control")
 
 debian_changelog() {
     printf '%s (%s) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n' "$1" "$version"
-    printf ' -- %s  %s\n' "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+    printf ' -- %s  %s\n' "$maintainer" "$(TZ=UTC0 date -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
 # What the policy asks of every package.
