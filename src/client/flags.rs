@@ -1,7 +1,7 @@
-//! The commands and their options, as one table each: parsing, `--help`, the man page and the shell completions are
-//! made from them.
+//! The tables of commands and options: the parser, `--help`, the man page and the shell completions are generated from
+//! them.
 //!
-//! Invariant: an option exists if and only if it has a row here. Must never know what an option does.
+//! Invariant: an option exists if and only if it has a row here. Must never implement an option.
 
 use std::fmt::Write;
 
@@ -12,27 +12,27 @@ pub enum Name {
     Create,
     /// Ask for a secret.
     Ask,
-    /// Answer who asks for one.
+    /// Answer an ask.
     Answer,
-    /// Upload what was kept.
+    /// Retry a failed upload.
     Resume,
     /// Download and decrypt.
     Get,
     /// Delete pastes.
     Delete,
-    /// Move the end of a paste.
+    /// Change the expiry of a paste.
     Extend,
     /// Replace the content of a paste.
     Update,
-    /// What this machine created.
+    /// List this machine's pastes.
     List,
-    /// Whether a paste was read.
+    /// Show whether a paste was read.
     Status,
-    /// What the server is and allows.
+    /// Show the server's version and limits.
     Info,
-    /// Enter a server in the configuration.
+    /// Save a server in the configuration.
     Server,
-    /// Make a client certificate.
+    /// Create a client certificate.
     Cert,
     /// Print a completion script.
     Completions,
@@ -40,11 +40,11 @@ pub enum Name {
 
 /// A row of the command table.
 pub struct CommandRow {
-    /// Which it is.
+    /// The command.
     pub name: Name,
     /// Its word on the command line.
     pub word: &'static str,
-    /// What follows the word.
+    /// Its operands.
     pub operands: &'static str,
     /// What it does, in half a line.
     pub summary: &'static str,
@@ -60,9 +60,9 @@ pub struct Flag {
     pub short: Option<char>,
     /// After two dashes.
     pub long: &'static str,
-    /// What its value is called, if it takes one.
+    /// The placeholder of its value, if it takes one.
     pub value: Option<&'static str>,
-    /// The values there are, for the completions; empty when any will do.
+    /// The allowed values, for the completions; empty if free.
     pub choices: &'static [&'static str],
     /// What it does, in half a line.
     pub help: &'static str,
@@ -90,17 +90,17 @@ impl Flag {
     }
 }
 
-/// The curves `cert` knows.
+/// The curves of `cert`.
 pub const CURVES: &[&str] = &["secp256r1", "secp384r1", "secp521r1"];
-/// The algorithms `cert` knows.
+/// The algorithms of `cert`.
 pub const ALGORITHMS: &[&str] = &["ec", "rsa"];
-/// The formats `create` writes.
+/// The formats of `create`.
 pub const FORMATS: &[&str] = &["1", "2"];
-/// The RSA key sizes `cert` knows.
+/// The RSA key sizes of `cert`.
 pub const RSA_BITS: &[&str] = &["2048", "3072", "4096"];
-/// What the completion scripts call `completions` with, to be told the IDs there are.
+/// The argument with which completion scripts ask `completions` for the IDs in the history.
 pub const IDS: &str = "ids";
-/// The shells there are completions for.
+/// The shells with completions.
 pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 
 /// The commands.
@@ -109,10 +109,10 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Create,
         word: "create",
         operands: "[FILE...|DIR...|-]",
-        summary: "encrypt and upload; the word may be left out",
+        summary: "encrypt and upload (the default command)",
         examples: &[
             "fpaste notes.txt",
-            "fpaste photo.png notes/         several files, and what is in a folder",
+            "fpaste photo.png notes/         several files and a folder",
             "journalctl -b | fpaste",
             "fpaste -b -x 1h secret.key      one reader, one hour",
             "fpaste -p --qr notes.txt        with a password, and a QR code",
@@ -122,8 +122,8 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Resume,
         word: "resume",
         operands: "",
-        summary: "upload what was piped in and could not be sent",
-        examples: &["fpaste resume", "fpaste resume -p                with the password again, which is not kept"],
+        summary: "retry a failed upload from a pipe",
+        examples: &["fpaste resume", "fpaste resume -p                with the password, which is not saved"],
     },
     CommandRow {
         name: Name::Get,
@@ -133,21 +133,21 @@ pub const COMMANDS: &[CommandRow] = &[
         examples: &[
             "fpaste get 'https://paste.example.org/4f2a91c07d3e#KEY'",
             "fpaste get -o photo.png URL",
-            "fpaste get -O URL               by the names in the paste",
-            "fpaste get -m URL               look without reading",
-            "fpaste get --from FILE '#KEY'   decrypt what an earlier read has kept",
-            "fpaste get - < link.txt         the link from stdin, so that no process list shows its key",
+            "fpaste get -O URL               under the names in the paste",
+            "fpaste get -m URL               show the metadata only",
+            "fpaste get --from FILE '#KEY'   decrypt a saved file",
+            "fpaste get - < link.txt         read the link from stdin, to hide its key from ps",
         ],
     },
     CommandRow {
         name: Name::Ask,
         word: "ask",
         operands: "[LABEL]",
-        summary: "ask somebody for a secret by a link, and wait for it",
+        summary: "make a link that asks for a secret; wait for the answer",
         examples: &[
             "fpaste ask 'staging database password'",
-            "fpaste ask --no-wait -x 7d      the link alone; fpaste get ID reads the answer",
-            "fpaste ask -O 'the VPN files'   by the names they have",
+            "fpaste ask --no-wait -x 7d      print the link and exit; later: fpaste get ID",
+            "fpaste ask -O 'the VPN files'   save under the names in the answer",
         ],
     },
     CommandRow {
@@ -164,21 +164,21 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Delete,
         word: "delete",
         operands: "URL|ID...",
-        summary: "delete pastes made here, or of your certificate or token",
+        summary: "delete your pastes",
         examples: &["fpaste delete 4f2a91c07d3e", "fpaste delete URL URL"],
     },
     CommandRow {
         name: Name::Extend,
         word: "extend",
         operands: "URL|ID TIME",
-        summary: "have a paste you made end so much later than now",
+        summary: "change the expiry of your paste to TIME from now",
         examples: &["fpaste extend 4f2a91c07d3e 7d", "fpaste extend URL 1h30m"],
     },
     CommandRow {
         name: Name::Update,
         word: "update",
         operands: "URL [FILE...|DIR...|-]",
-        summary: "replace the content of a paste you made; the link stays",
+        summary: "replace the content of your paste, keeping its link",
         examples: &[
             "fpaste update 'https://paste.example.org/4f2a91c07d3e#KEY' notes.txt",
             "journalctl -b | fpaste update URL",
@@ -188,11 +188,11 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::List,
         word: "list",
         operands: "",
-        summary: "what this machine created and may still be there",
+        summary: "list the pastes of this machine",
         examples: &[
             "fpaste list",
-            "fpaste list --status            with what became of each",
-            "fpaste list --remote            what the server knows to be your token's",
+            "fpaste list --status            with the status of each",
+            "fpaste list --remote            the pastes of your token or certificate",
             "fpaste list --json | jq -r .[].id",
         ],
     },
@@ -200,28 +200,28 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Status,
         word: "status",
         operands: "URL|ID",
-        summary: "whether a paste you made was read, and how it ended",
+        summary: "show whether your paste was read, and how it ended",
         examples: &["fpaste status 4f2a91c07d3e", "fpaste status --json URL | jq -r .state"],
     },
     CommandRow {
         name: Name::Info,
         word: "info",
         operands: "",
-        summary: "what the server is and allows",
+        summary: "show the server's version and limits",
         examples: &["fpaste info", "fpaste info -s https://paste.example.org"],
     },
     CommandRow {
         name: Name::Server,
         word: "server",
         operands: "URL",
-        summary: "make this your server, if one answers there",
+        summary: "set the default server, if it responds",
         examples: &["fpaste server https://paste.example.org"],
     },
     CommandRow {
         name: Name::Cert,
         word: "cert",
         operands: "",
-        summary: "make a client certificate; prints its SHA-1 fingerprint",
+        summary: "create a client certificate",
         examples: &["fpaste cert --configure", "fpaste cert -a rsa -o ./keys", "fpaste cert -c secp521r1 -d 90"],
     },
     CommandRow {
@@ -235,74 +235,64 @@ pub const COMMANDS: &[CommandRow] = &[
 
 /// The options.
 pub const FLAGS: &[Flag] = &[
-    Flag::new(&[Name::Create], 'E', "no-encrypt", "upload as it is; the server can read it"),
-    Flag::new(&[Name::Create], 'b', "burn", "the first read is the last"),
-    Flag::new(&[Name::Create], 'n', "reads", "it can be read N times").takes("N"),
-    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME"),
+    Flag::new(&[Name::Create], 'E', "no-encrypt", "upload unencrypted; the server can read it"),
+    Flag::new(&[Name::Create], 'b', "burn", "delete after the first read"),
+    Flag::new(&[Name::Create], 'n', "reads", "delete after N reads").takes("N"),
+    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime, e.g. 90s, 1h30m, 7d").takes("TIME"),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         'p',
         "password",
-        "protect or open with a password: $FPASTE_PASSWORD, else asked for",
+        "use a password: $FPASTE_PASSWORD, else a prompt",
     ),
     Flag::new(
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         '-',
         "password-file",
-        "the password is the first line of FILE; - is stdin",
+        "read the password from the first line of FILE (- for stdin)",
     )
     .takes("FILE"),
-    Flag::new(
-        &[Name::Create, Name::Answer, Name::Update],
-        '-',
-        "name",
-        "what the file, or standard input, is called in the paste",
-    )
-    .takes("NAME"),
-    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave file names out"),
-    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs have it; 2: sealed [2]")
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "name", "name of the file, or of stdin, in the paste")
+        .takes("NAME"),
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave out file names"),
+    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: for older programs; 2: sealed [2]")
         .takes("N")
         .one_of(FORMATS),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
-    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content"),
-    Flag::new(&[Name::Create], 'q', "quiet", "print ID#KEY alone, and no notes"),
-    Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
-    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and end; fpaste get ID reads the answer"),
-    Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print ID#ask:… alone, and no notes"),
-    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's answer, with the link"),
-    Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed, too"),
-    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link, too"),
-    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "draw the link as a QR code, too"),
-    Flag::new(&[Name::Get], 'm', "meta", "show what is known of the paste; does not read it"),
-    Flag::new(
-        &[Name::Get, Name::Ask],
-        'o',
-        "output",
-        "write to FILE, whole or not at all, or below DIR/; - forces stdout",
-    )
-    .takes("FILE"),
-    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, by the names in the paste"),
-    Flag::new(&[Name::Get], '-', "list", "show the names in the paste"),
-    Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
-    Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'").takes("FILE"),
-    Flag::new(&[Name::Get], '-', "force", "overwrite files; take a burn paste without its key, too"),
+    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the raw content"),
+    Flag::new(&[Name::Create], 'q', "quiet", "print only ID#KEY, and no notes"),
+    Flag::new(&[Name::Create], 'j', "json", "print the server's JSON response, with the link"),
+    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and exit; later: fpaste get ID"),
+    Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print only ID#ask:…, and no notes"),
+    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's JSON response, with the link"),
+    Flag::new(&[Name::Create], 'c', "clipboard", "copy the output to the clipboard"),
+    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link to the clipboard"),
+    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "print a QR code of the link"),
+    Flag::new(&[Name::Get], 'm', "meta", "show the metadata only; not counted as a read"),
+    Flag::new(&[Name::Get, Name::Ask], 'o', "output", "write to FILE, atomically, or into DIR/; - forces stdout")
+        .takes("FILE"),
+    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, under the names in the paste"),
+    Flag::new(&[Name::Get], '-', "list", "list the files in the paste"),
+    Flag::new(&[Name::Get], 'j', "json", "with -m: print JSON"),
+    Flag::new(&[Name::Get], '-', "from", "decrypt a saved FILE; the operand is the link or '#KEY'").takes("FILE"),
+    Flag::new(&[Name::Get], '-', "force", "overwrite files; read a limited paste even without its key"),
     Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
-    Flag::new(&[Name::List], '-', "remote", "ask the server what your token or certificate has made"),
-    Flag::new(&[Name::List], '-', "status", "ask the servers how each is"),
-    Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),
+    Flag::new(&[Name::List], '-', "remote", "list the pastes of your token or certificate"),
+    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each"),
+    Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "print JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
         .takes("NAME")
         .one_of(CURVES),
     Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
-    Flag::new(&[Name::Cert], 'd', "days", "days it is valid [365]").takes("N"),
+    Flag::new(&[Name::Cert], 'd', "days", "validity in days [365]").takes("N"),
     Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
-    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [the configuration's]").takes("DIR"),
-    Flag::new(&[Name::Cert], '-', "configure", "enter it in the configuration file"),
+    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [configuration folder]").takes("DIR"),
+    Flag::new(&[Name::Cert], '-', "configure", "save it in the configuration file"),
     Flag::new(&[Name::Cert], '-', "force", "overwrite existing files"),
-    Flag::new(&[], 's', "server", "the server [http://localhost:5000]").takes("URL"),
-    Flag::new(&[], 'v', "verbose", "say on stderr what is being done"),
-    Flag::new(&[], 'h', "help", "show help; after a command, its own"),
+    Flag::new(&[], 's', "server", "server URL [http://localhost:5000]").takes("URL"),
+    Flag::new(&[], 'v', "verbose", "show requests and other details on stderr"),
+    Flag::new(&[], 'h', "help", "show help, or the help of the command"),
     Flag::new(&[], 'V', "version", "show the version"),
 ];
 
@@ -318,13 +308,13 @@ pub fn help() -> String {
         let _ = writeln!(text, "{start:<7}fpaste {words:<30}{summary}");
     };
     line("usage:", "[create] [FILE...] [options]", "encrypt, upload, print the link");
-    line("", "'LINK'", "download and decrypt; get has options");
+    line("", "'LINK'", "download and decrypt; options: see get");
     for row in COMMANDS.iter().filter(|row| row.name != Name::Create) {
         line("", &format!("{} {}", row.word, row.operands), row.summary);
     }
     text.push_str("\noptions of create:\n");
     text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
-    text.push_str("\noptions everywhere:\n");
+    text.push_str("\nglobal options:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
     text.push_str("\nexamples:\n  fpaste notes.txt\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n");
     text
@@ -339,7 +329,7 @@ pub fn command_help(name: Name) -> String {
         text.push_str("\noptions:\n");
         text.push_str(&own);
     }
-    text.push_str("\noptions everywhere:\n");
+    text.push_str("\nglobal options:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
     text.push_str("\nexamples:\n");
     for example in row.examples {
@@ -370,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn no_command_has_two_options_of_one_name() {
+    fn option_names_are_unique_per_command() {
         for row in COMMANDS {
             let flags: Vec<&Flag> = FLAGS.iter().filter(|flag| flag.is_for(row.name)).collect();
             for (at, flag) in flags.iter().enumerate() {
