@@ -87,7 +87,5 @@ pub fn no_token(session: &Session<'_>) -> Failure {
             .hint("use the owner's certificate or token, or the machine that created it");
     }
     Failure::new(Exit::Denied, "no delete token for this paste in the history")
-        .hint(
-            "it was created on another machine, or ended over a month ago; fpaste list --status shows the pastes of this one",
-        )
+        .hint("it was created on another machine or ended over a month ago; fpaste list --status shows this machine's")
 }

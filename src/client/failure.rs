@@ -138,7 +138,7 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     }
     if says(&["No required SSL certificate was sent"]) {
         return Some(Failure::new(Exit::Denied, "the server asks for a client certificate").hint(
-            "set client_cert and client_key, or create a certificate with fpaste cert --configure; the server must trust it",
+            "set client_cert and client_key, or run fpaste cert --configure; the server must trust the certificate",
         ));
     }
     says(&["The SSL certificate error"]).then(|| {
@@ -161,10 +161,10 @@ fn own_hint(code: &str) -> Option<&'static str> {
         "password_required" => "use -p to enter it, or --password-file",
         "password_wrong" => "check the password; a wrong one does not use up a read",
         "auth_required" => {
-            "use the machine that created the paste, whose history has the delete token, or the owner's certificate or token"
+            "use the machine that created the paste, which has the delete token, or the owner's certificate or token"
         }
         "create_denied" => {
-            "ask the server's operator for a token and set it as token in the configuration or in FLASKPASTE_TOKEN; certificates work, too"
+            "ask the server's operator for a token, for the configuration or FLASKPASTE_TOKEN, or use a certificate"
         }
         "token_invalid" => {
             "check token in the configuration or FLASKPASTE_TOKEN; the server's operator can issue a new one"

@@ -1,13 +1,13 @@
-//! The table of settings: name, default, meaning, and how a value is taken.
+//! The table of settings: name, default, meaning, parser and formatter.
 //!
-//! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
-//! variable's name. Must never hold a setting that the documents do not render from here.
+//! Invariant: only valid values are stored; every error completes a sentence that starts with the variable's name.
+//! Must never contain a setting that is not in the generated documentation.
 
 use super::values::{bind, bytes, contact, database, flag, public_url, secret, url_prefix, whole};
 use super::{Config, Creators, LogFormat, Mode};
 use crate::http::Hsts;
 
-/// What the variables said, before the defaults that depend on others are filled in.
+/// The parsed variables, before defaults that depend on other settings are filled in.
 pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) id_length: Option<usize>,
@@ -19,13 +19,13 @@ pub(super) struct Draft {
 pub struct Setting {
     /// Name of the environment variable.
     pub name: &'static str,
-    /// Default as the documentation shows it.
+    /// Default as documented.
     pub default: &'static str,
     /// Meaning and unit, for `--help`, the man page and the README.
     pub meaning: &'static str,
-    /// Stores a value, or says what would have been valid.
+    /// Parses and stores a value; the error says what is valid.
     pub(super) apply: fn(&mut Draft, &str) -> Result<(), String>,
-    /// The value in force, as a variable would have it; of a secret, whether there is one.
+    /// Formats the effective value; of a secret, only whether it is set.
     pub(super) show: fn(&Config) -> String,
 }
 
@@ -40,11 +40,11 @@ const fn row(
     Setting { name, default, meaning, apply, show }
 }
 
-/// Longest time a setting may name: a hundred years. Keeps every sum of times far from overflow.
+/// The longest time: a hundred years, so that no sum of times overflows.
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
-/// Largest size a setting may name: 1 TiB.
+/// The largest size: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
-/// Largest paste, as the store asserts it.
+/// The largest paste, as asserted by the store.
 const MAX_PASTE_BYTES: u64 = 4 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
@@ -139,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
         "the proxy's X-Proxy-Secret; unset, client certificates are believed from loopback and Unix peers",
         |d, v| {
             if !v.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err("must be printable ASCII without spaces, since it travels in a header".into());
+                return Err("must be printable ASCII without spaces, because it is sent in a header".into());
             }
             set(&mut d.config.proxy_secret, secret(v))
         },
