@@ -335,7 +335,7 @@ mod tests {
         let [path, file] = [Path::new("database"), Path::new("file")];
         check_pepper(&connection, path, file, &pepper).unwrap();
         let other = check_pepper(&connection, path, file, &Pepper::random().unwrap());
-        assert!(other.unwrap_err().to_string().contains("another pepper"));
+        assert!(other.unwrap_err().to_string().contains("different pepper"));
     }
 
     #[test]
@@ -363,7 +363,7 @@ mod tests {
         header[68..72].copy_from_slice(&APPLICATION_ID.to_be_bytes());
         assert_eq!(check_header(&header, 4096), Ok(0));
         header[28..32].copy_from_slice(&2u32.to_be_bytes());
-        assert!(check_header(&header, 4096).unwrap_err().contains("cut short"));
+        assert!(check_header(&header, 4096).unwrap_err().contains("truncated"));
         header[60..64].copy_from_slice(&99u32.to_be_bytes());
         assert!(check_header(&header, 8192).unwrap_err().contains("version 99"));
         assert!(check_header(&header[..99], 99).unwrap_err().contains("not an SQLite"));
