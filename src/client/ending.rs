@@ -1,4 +1,4 @@
-//! Connections that end prematurely: by a reset, or without a TLS close_notify.
+//! Connections that end prematurely: by a reset, or without a TLS `close_notify`.
 //!
 //! Invariant: a response without a length is complete only after an orderly close. Must never hide an error.
 

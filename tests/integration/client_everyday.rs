@@ -439,7 +439,7 @@ fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
     for command in ["delete", "status"] {
         let stderr = client.run(&[command, &elsewhere]).failed(4);
         assert!(stderr.contains("no delete token for this paste in the history"), "{stderr}");
-        assert!(stderr.contains("hint: it was created on another machine, or"), "{stderr}");
+        assert!(stderr.contains("hint: it was created on another machine or"), "{stderr}");
     }
     client.configure("history = off\n");
     let stderr = client.run(&["delete", &link]).failed(4);
