@@ -13,7 +13,7 @@ case $3 in
     aarch64) arch=arm64 ;;
     *) echo "no Debian package is made for $3; x86_64 and aarch64 there are" >&2; exit 1 ;;
 esac
-export LC_ALL=C
+export LC_ALL=C TZ=UTC
 SOURCE_DATE_EPOCH=$(sh "$here/../dist/source.sh" date)
 export SOURCE_DATE_EPOCH
 
@@ -24,7 +24,7 @@ maintainer=$(sed -n 's/^Maintainer: //p' "$here/flaskpaste.control")
 
 debian_changelog() {
     printf '%s (%s) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n' "$1" "$version"
-    printf ' -- %s  %s\n' "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+    printf ' -- %s  %s\n' "$maintainer" "$(date -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
 # What the policy asks of every package.

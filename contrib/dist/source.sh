@@ -31,7 +31,7 @@ date_of_source() {
         seconds=$(archived 2)
     fi
     if [ -z "$seconds" ]; then
-        seconds=$(LC_ALL=C date -u -d "$(sed -n 's/^\.Dd //p' man/flaskpaste.8)" +%s)
+        seconds=$(LC_ALL=C TZ=UTC date -d "$(sed -n 's/^\.Dd //p' man/flaskpaste.8)" +%s)
         echo "there is no git here and no SOURCE_DATE_EPOCH: the files get the date of man/flaskpaste.8" >&2
     fi
     case $seconds in
