@@ -200,11 +200,11 @@ fn what_no_pages_can_be_compared_of_is_refused() {
     let server = Server::start(&[("FLASKPASTE_WEB", "0")]);
     assert!(run(&format!("http://{}", server.authority())).contains("has no pages"));
     let stub = Stub::new(|_| reply("200 OK", "Content-Type: text/html\r\n", "<h1>Welcome to nginx</h1>"));
-    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    assert!(run(&stub.url).contains("does not look like a flaskpaste server"));
     let stub = Stub::new(|_| reply("301 Moved", "Location: https://x.example/\r\n", ""));
     assert!(run(&stub.url).contains("redirects to https://x.example/"));
     let stub = Stub::new(|_| reply("404 Not Found", "", ""));
-    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    assert!(run(&stub.url).contains("does not look like a flaskpaste server"));
     let client = Client::with_url("http://localhost:1");
     let stub = Stub::new(|_| reply("502 Bad Gateway", "", ""));
     client.run(&["verify", &stub.url]).failed(7);
