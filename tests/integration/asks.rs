@@ -49,7 +49,7 @@ fn state(server: &Server, ask: &Paste) -> String {
 }
 
 #[test]
-fn an_ask_is_answered_and_its_answer_is_read_once() {
+fn an_ask_gets_one_answer_which_is_read_once() {
     let mut server = Server::start(&[]);
     let created = asking(&server).send().expect_status(201).expect_field("state", "asked");
     let created = created.json();
@@ -115,7 +115,7 @@ fn an_answer_is_read_under_a_lease() {
 }
 
 #[test]
-fn one_of_64_answers_wins() {
+fn only_one_of_64_concurrent_answers_is_accepted() {
     let server = Server::start(&[("FLASKPASTE_THREADS", "64")]);
     for large in [0, 200_000] {
         let ask = ask(&server);
@@ -138,7 +138,7 @@ fn one_of_64_answers_wins() {
 }
 
 #[test]
-fn an_answer_needs_the_proof_of_the_link() {
+fn answering_requires_the_proof_from_the_link() {
     let server = Server::start(&[]);
     let ask = ask(&server);
     let put = || server.request("PUT", &ask.raw()).body("a lie");
@@ -173,7 +173,7 @@ fn an_answer_needs_the_proof_of_the_link() {
 }
 
 #[test]
-fn what_is_malformed_asks_for_nothing() {
+fn malformed_asks_are_rejected() {
     let server = Server::start(&[]);
     let (read, answer) = ("X-Read-Proof-SHA256", "X-Answer-Proof-SHA256");
     let good = hash(&READ_PROOF);
@@ -209,7 +209,7 @@ fn what_is_malformed_asks_for_nothing() {
 }
 
 #[test]
-fn an_ask_ends_when_it_should() {
+fn asks_expire_on_time() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "100")]);
     let created = asking(&server).header("X-Expiry", "1000").send().expect_status(201).expect_field("sliding", false);
     let ends = created.json()["expires_at"].as_u64().unwrap();
@@ -234,7 +234,7 @@ fn an_ask_ends_when_it_should() {
 }
 
 #[test]
-fn an_ask_is_a_create_to_whoever_may_create() {
+fn creating_an_ask_follows_the_rules_for_creating_a_paste() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "1"), ("FLASK_ENV", "production")]);
     asking(&server).send().expect_code(400, "pow_required");
     let server = Server::start(&[("FLASKPASTE_CREATE", "token")]);
@@ -254,7 +254,7 @@ fn an_ask_is_a_create_to_whoever_may_create() {
 }
 
 #[test]
-fn operators_see_asks_as_what_they_are() {
+fn operator_commands_and_metrics_distinguish_asks() {
     let server = Server::start(&[]);
     let ask = ask(&server);
     let text = |arguments: &[&str]| {
@@ -277,7 +277,7 @@ fn operators_see_asks_as_what_they_are() {
 }
 
 #[test]
-fn an_answer_lies_at_rest_like_any_content() {
+fn answers_are_stored_encrypted_like_any_content() {
     let folder = Arc::new(Folder::new());
     let mut server = Server::embedded_in(Arc::clone(&folder), &[]);
     let ask = ask(&server);

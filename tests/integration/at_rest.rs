@@ -50,7 +50,7 @@ fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn nothing_is_readable_without_the_link() {
+fn stored_data_is_unreadable_without_the_link() {
     let mut server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let content = |size: usize| format!("{marker} ").repeat(size / marker.len() + 1);
@@ -95,7 +95,7 @@ fn nothing_is_readable_without_the_link() {
 }
 
 #[test]
-fn the_answer_tells_the_handle_of_the_row() {
+fn the_create_response_contains_the_handle() {
     let server = Server::start(&[]);
     let answer = server.post("x").send().expect_status(201).json();
     let paste = Paste { id: answer["id"].as_str().unwrap().into(), delete_token: String::new() };
@@ -104,7 +104,7 @@ fn the_answer_tells_the_handle_of_the_row() {
 }
 
 #[test]
-fn a_spool_file_holds_ciphertext() {
+fn spool_files_hold_only_ciphertext() {
     let server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let body = format!("{marker} ").repeat(200_000);
@@ -139,7 +139,7 @@ pub fn sealed_keys(server: &Server) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_is_erased_is_in_no_file() {
+fn erased_data_is_in_no_file() {
     let server = Server::embedded(&[]);
     let folder = server.folder().path();
     server.paste("a paste that stays");
@@ -160,7 +160,7 @@ fn what_is_erased_is_in_no_file() {
 }
 
 #[test]
-fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
+fn data_expired_or_deleted_before_a_crash_is_erased_after_restart() {
     let mut server = Server::embedded(&[]);
     let folder = server.shared_folder();
     let burned = server.post("b").header("X-Burn-After-Read", "1").created();
@@ -176,7 +176,7 @@ fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
 }
 
 #[test]
-fn the_pepper_is_made_once_and_nothing_opens_without_it() {
+fn the_pepper_is_created_once_and_required_to_open_the_database() {
     let mut server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let pepper = fs::read_to_string(server.pepper()).unwrap();
@@ -208,7 +208,7 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 }
 
 #[test]
-fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
+fn removing_the_pepper_stops_creates_on_the_running_server() {
     let server = Server::embedded(&[]);
     wait_until("the start tells of the pepper", SOON, || {
         server.log().contains("keep a copy, apart from the database backups")
@@ -226,7 +226,7 @@ fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_
 }
 
 #[test]
-fn a_command_beside_the_server_makes_no_pepper() {
+fn commands_never_create_a_pepper() {
     let folder = Folder::new();
     let path = folder.join("pastes.db");
     let variables = [("FLASKPASTE_DB", path.to_str().unwrap())];
@@ -240,7 +240,7 @@ fn a_command_beside_the_server_makes_no_pepper() {
 }
 
 #[test]
-fn the_pepper_may_lie_elsewhere_and_a_backup_says_that_it_does_not_have_it() {
+fn a_backup_warns_that_a_pepper_stored_elsewhere_is_not_included() {
     let secrets = Folder::new();
     let pepper = secrets.join("pepper");
     let mut other = Server::embedded(&[("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())]);
@@ -305,7 +305,7 @@ fn make_version_1(path: &Path, marker: &str) {
 }
 
 #[test]
-fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
+fn migrating_version_1_encrypts_everything_and_leaves_no_plaintext() {
     let marker = format!("needle-{}", std::process::id());
     let folder = Arc::new(Folder::new());
     let path = folder.join("pastes.db");
@@ -359,7 +359,7 @@ fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
 }
 
 #[test]
-fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refused() {
+fn an_interrupted_migration_restarts_and_a_concurrent_one_is_refused() {
     let folder = Arc::new(Folder::new());
     let path = folder.join("pastes.db");
     make_version_1(&path, "content");
@@ -393,7 +393,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
 
 /// A long reader, such as a backup of a large database, keeps the log from being emptied. Nobody waits for it.
 #[test]
-fn a_reader_of_the_database_holds_up_no_create() {
+fn a_long_database_reader_does_not_block_creates() {
     let server = Server::embedded(&[]);
     let first = server.paste("first");
     let reader = rusqlite::Connection::open(server.database()).unwrap();

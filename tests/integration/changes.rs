@@ -30,7 +30,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn patch_moves_the_end() {
+fn patch_changes_the_expiry() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "1000")]);
     let paste = server.paste("sliding");
     let moved = extend(&server, &paste, "500").expect_status(200).expect_field("sliding", false);
@@ -48,7 +48,7 @@ fn patch_moves_the_end() {
 }
 
 #[test]
-fn an_end_that_was_moved_survives_a_crash_and_the_reads_before_it() {
+fn a_changed_expiry_survives_crashes_and_earlier_reads() {
     let mut server = Server::start(&[]);
     let paste = server.paste("x");
     server.get(&paste.raw()).expect_status(200);
@@ -65,7 +65,7 @@ fn an_end_that_was_moved_survives_a_crash_and_the_reads_before_it() {
 }
 
 #[test]
-fn only_who_made_it_changes_it() {
+fn only_the_owner_can_change_a_paste() {
     let server = Server::start(&[]);
     let owned = server.post("x").header(OWNER.0, OWNER.1).created();
     let paste = server.paste("y");
@@ -88,7 +88,7 @@ fn only_who_made_it_changes_it() {
 }
 
 #[test]
-fn a_content_is_replaced_under_its_id() {
+fn put_replaces_the_content_under_the_same_id() {
     let server = Server::start(&[
         ("FLASK_ENV", "production"),
         ("FLASKPASTE_POW_DIFFICULTY", "0"),
@@ -118,7 +118,7 @@ fn a_content_is_replaced_under_its_id() {
 }
 
 #[test]
-fn what_may_not_be_stored_replaces_nothing() {
+fn content_that_would_be_refused_replaces_nothing() {
     let limits =
         [("FLASKPASTE_MAX_ANON", "1000"), ("FLASKPASTE_MIN_ENTROPY", "3.0"), ("FLASKPASTE_MIN_ENTROPY_SIZE", "100")];
     let server = Server::start(&limits);
@@ -154,7 +154,7 @@ fn what_may_not_be_stored_replaces_nothing() {
 }
 
 #[test]
-fn proofs_change_only_if_they_are_sent() {
+fn proofs_change_only_when_sent() {
     use base64::Engine;
     let server = Server::start(&[]);
     let proof = |byte: u8| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 32]);
@@ -169,7 +169,7 @@ fn proofs_change_only_if_they_are_sent() {
 }
 
 #[test]
-fn readers_see_the_old_or_the_new_whole() {
+fn concurrent_readers_get_the_old_or_the_new_content_whole() {
     let server = Server::start(&[]);
     let contents: Vec<Vec<u8>> = (0..2).map(|n| vec![b'a' + n; 400_000 + usize::from(n) * 100_000]).collect();
     let paste = server.paste(contents[0].clone());
@@ -193,7 +193,7 @@ fn readers_see_the_old_or_the_new_whole() {
 }
 
 #[test]
-fn a_replaced_content_is_erased() {
+fn replaced_content_is_erased() {
     let mut server = Server::embedded(&[]);
     // Sealed pieces cannot be looked for by what they say: by their keys.
     let paste = server.paste("x".repeat(200_000));
@@ -228,7 +228,7 @@ fn a_replaced_content_is_erased() {
 }
 
 #[test]
-fn a_flood_of_replacements_takes_no_more_of_the_disk() {
+fn repeated_replacements_do_not_grow_the_database() {
     let server = Server::embedded(&[]);
     let paste = server.paste("0");
     let mut connection = server.connect();
@@ -252,7 +252,7 @@ fn a_flood_of_replacements_takes_no_more_of_the_disk() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_replacement_leaves_the_old_or_the_new_whole() {
+fn a_crash_during_replacement_leaves_the_old_or_the_new_content_whole() {
     let mut server = Server::start(&[]);
     let content = |number: usize| number.to_string().repeat(150_000);
     let paste = server.paste(content(100));

@@ -21,7 +21,7 @@ fn id_of(link: &str) -> &str {
 }
 
 #[test]
-fn what_goes_in_comes_out_and_the_server_never_sees_it() {
+fn uploads_round_trip_and_the_server_never_sees_the_plaintext() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for content in [b"a secret\n".to_vec(), vec![0], (0..=255).collect(), vec![b'x'; 3_000_000]] {
@@ -36,7 +36,7 @@ fn what_goes_in_comes_out_and_the_server_never_sees_it() {
 }
 
 #[test]
-fn every_way_to_name_a_paste_works() {
+fn ids_urls_and_links_all_identify_a_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -57,7 +57,7 @@ fn every_way_to_name_a_paste_works() {
 }
 
 #[test]
-fn create_prints_what_was_asked_for() {
+fn create_prints_the_requested_output() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let base = format!("http://{}", server.authority());
@@ -76,7 +76,7 @@ fn create_prints_what_was_asked_for() {
 }
 
 #[test]
-fn the_public_url_is_what_is_printed() {
+fn create_prints_the_public_url() {
     let server =
         Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example.org"), ("FLASKPASTE_URL_PREFIX", "/p")]);
     let client = Client::with_url(&format!("http://{}/p/", server.authority()));
@@ -116,7 +116,7 @@ fn one_reader_wins_a_burn_paste() {
 }
 
 #[test]
-fn passwords_come_from_the_environment_or_a_file() {
+fn passwords_are_read_from_the_environment_or_a_file() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for password in ["correct horse", "pässwörd 🔑", " blank at the ends "] {
@@ -148,7 +148,7 @@ fn lifetimes_reach_the_server() {
 }
 
 #[test]
-fn delete_uses_the_history_and_forgets() {
+fn delete_uses_and_updates_the_history() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let links: Vec<String> = (0..3).map(|n| client.create(format!("{n}"), &[])).collect();
@@ -180,7 +180,7 @@ fn an_owner_deletes_without_a_history() {
 }
 
 #[test]
-fn the_history_is_private_and_never_costs_the_url() {
+fn the_history_is_private_and_its_failure_never_loses_the_url() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -215,7 +215,7 @@ fn warned(client: &Client, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_history_that_is_no_file_of_ours_is_left_alone() {
+fn a_foreign_file_in_place_of_the_history_is_not_modified() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let target = client.file("target", "somebody else's\n");
@@ -241,7 +241,7 @@ fn a_history_that_is_no_file_of_ours_is_left_alone() {
 }
 
 #[test]
-fn after_the_link_nothing_is_waited_for_without_a_limit() {
+fn after_printing_the_link_every_wait_has_a_timeout() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.create("x", &[]);
@@ -265,7 +265,7 @@ fn after_the_link_nothing_is_waited_for_without_a_limit() {
 }
 
 #[test]
-fn refusals_have_their_exit_codes() {
+fn each_refusal_has_its_exit_code() {
     let server = Server::start(&[
         ("FLASKPASTE_MAX_ANON", "1000"),
         ("FLASKPASTE_DEDUP_MAX", "1"),
@@ -284,7 +284,7 @@ fn refusals_have_their_exit_codes() {
 }
 
 #[test]
-fn a_wrong_key_and_a_truncated_upload_release_nothing() {
+fn a_wrong_key_or_truncated_data_outputs_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let (link, other) = (client.create("x".repeat(1000), &["--format", "1"]), client.create("y", &[]));
@@ -303,7 +303,7 @@ fn a_wrong_key_and_a_truncated_upload_release_nothing() {
 }
 
 #[test]
-fn output_is_whole_or_not_there() {
+fn output_files_are_written_atomically() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &[]);
@@ -322,7 +322,7 @@ fn output_is_whole_or_not_there() {
 
 /// What stands for something that is open is written to; replacing it would lose what was written.
 #[test]
-fn names_of_devices_and_descriptors_are_written_to() {
+fn devices_and_descriptors_are_written_in_place() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &[]);
@@ -346,7 +346,7 @@ fn names_of_devices_and_descriptors_are_written_to() {
 }
 
 #[test]
-fn a_symbolic_link_to_nothing_yet_stays_one() {
+fn a_dangling_symlink_is_written_through() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &["-b"]);
@@ -364,7 +364,7 @@ fn a_symbolic_link_to_nothing_yet_stays_one() {
 }
 
 #[test]
-fn without_a_standard_output_nothing_is_done() {
+fn a_closed_stdout_fails_before_anything_is_sent() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("once", &["-b"]);
@@ -391,7 +391,7 @@ fn without_a_standard_output_nothing_is_done() {
 
 /// A certificate and its key belong together, whoever else makes one.
 #[test]
-fn a_certificate_is_written_with_its_key_or_not_at_all() {
+fn a_certificate_and_its_key_are_written_together_or_not_at_all() {
     let client = Client::with_url("https://127.0.0.1:1");
     let arguments = ["cert", "-c", "secp256r1", "-o", "pair"];
     let all_at_once = |more: &[&str]| {
@@ -460,7 +460,7 @@ fn proof_of_work_is_solved() {
 }
 
 #[test]
-fn info_tells_the_limits() {
+fn info_shows_the_limits() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     assert!(client.run(&["info"]).succeeded().text().contains("3.00 MiB"));
@@ -468,7 +468,7 @@ fn info_tells_the_limits() {
 }
 
 #[test]
-fn localhost_reaches_a_server_on_one_address_alone() {
+fn localhost_reaches_a_server_bound_to_one_address_family() {
     let server = Server::start(&[]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let client = Client::with_url(&format!("http://localhost:{port}"));
@@ -479,7 +479,7 @@ fn localhost_reaches_a_server_on_one_address_alone() {
 }
 
 #[test]
-fn the_server_hands_out_the_client() {
+fn the_server_serves_the_client_binary() {
     // It lies beside the server's.
     let server = Server::start(&[]);
     let binary = server.get("/client").expect_status(200).body;

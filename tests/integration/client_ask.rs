@@ -98,7 +98,7 @@ fn answer_with(server: &Server, link: &str, bytes: impl Into<Vec<u8>>) {
 }
 
 #[test]
-fn an_answer_appears_where_it_was_asked_for() {
+fn ask_prints_the_answer() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
     let (asker, other) = people(&server);
     let asking = Asking::start(&asker, &["staging database password"]);
@@ -134,7 +134,7 @@ fn an_answer_appears_where_it_was_asked_for() {
 }
 
 #[test]
-fn who_does_not_wait_reads_later() {
+fn an_answer_can_be_read_later_with_no_wait() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["-x", "1h", "the key"]);
@@ -166,7 +166,7 @@ fn who_does_not_wait_reads_later() {
 }
 
 #[test]
-fn what_is_printed_of_the_link() {
+fn ask_prints_the_link_as_text_json_or_id() {
     let server = Server::start(&[]);
     let asker = Client::new(&server);
     let run = asker.run(&["ask", "--no-wait", "--json", "x"]).succeeded();
@@ -190,7 +190,7 @@ fn other_answers(server: &Server, link: &str) {
 }
 
 #[test]
-fn files_and_folders_are_answered_with() {
+fn answers_can_be_files_and_folders() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     fs::create_dir_all(other.home.join("vpn/keys")).unwrap();
@@ -232,7 +232,7 @@ fn files_and_folders_are_answered_with() {
 }
 
 #[test]
-fn one_answer_is_taken_of_who_has_the_whole_link() {
+fn answering_needs_the_whole_link_and_works_once() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
@@ -253,7 +253,7 @@ fn one_answer_is_taken_of_who_has_the_whole_link() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_sent() {
+fn an_oversized_answer_is_refused_before_it_is_sent() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "1000")]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
@@ -270,7 +270,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn an_ask_outlives_the_program_that_asked() {
+fn an_ask_survives_the_process_that_created_it() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     for (signal, code) in [("KILL", None), ("INT", Some(130)), ("TERM", Some(143))] {
@@ -287,7 +287,7 @@ fn an_ask_outlives_the_program_that_asked() {
 }
 
 #[test]
-fn waiting_goes_on_when_the_server_is_restarted() {
+fn waiting_continues_across_a_server_restart() {
     // Its socket stays: what comes meanwhile waits there.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -303,7 +303,7 @@ fn waiting_goes_on_when_the_server_is_restarted() {
 }
 
 #[test]
-fn trouble_while_waiting_is_said_once() {
+fn errors_while_waiting_are_reported_once() {
     let asked = r#"{"id":"abcd1234","state":"asked","expires_at":99999999999,"max_size":1000}"#;
     let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t","created_at":1,"expires_at":99999}"#;
     let looks = AtomicUsize::new(0);
@@ -331,7 +331,7 @@ fn trouble_while_waiting_is_said_once() {
 }
 
 #[test]
-fn an_ask_that_ends_is_told_and_forgotten() {
+fn an_ended_ask_is_reported_and_its_key_removed() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let asking = Asking::start(&asker, &["-x", "2"]);
@@ -361,7 +361,7 @@ fn move_noted_end(client: &Client, at: u64) {
 }
 
 #[test]
-fn a_clock_that_is_wrong_costs_no_answer() {
+fn a_wrong_clock_loses_no_answer() {
     const DAY: u64 = 86_400;
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
@@ -378,7 +378,7 @@ fn a_clock_that_is_wrong_costs_no_answer() {
 }
 
 #[test]
-fn a_note_that_a_killed_run_has_left_goes_when_the_server_tells_how_the_ask_ended() {
+fn a_key_left_by_a_killed_run_is_removed_once_the_server_says_the_ask_ended() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     for (end, words) in [("get", "its answer was read"), ("delete", "it was deleted")] {
@@ -397,7 +397,7 @@ fn a_note_that_a_killed_run_has_left_goes_when_the_server_tells_how_the_ask_ende
 }
 
 #[test]
-fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
+fn a_404_removes_no_key_before_the_ask_expires() {
     let server = Server::start(&[]);
     let asker = Client::new(&server);
     let link = ask(&asker, &[]);
@@ -421,7 +421,7 @@ fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
 }
 
 #[test]
-fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
+fn an_unusable_response_to_an_ask_is_an_error() {
     let usable =
         json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "created_at": 9, "expires_at": 99 });
     for (field, value, words) in [
@@ -448,7 +448,7 @@ fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
 }
 
 #[test]
-fn what_a_killed_run_was_writing_is_tidied_away() {
+fn temporary_files_of_killed_runs_are_removed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     ask(&client, &[]);
@@ -467,7 +467,7 @@ fn what_a_killed_run_was_writing_is_tidied_away() {
 }
 
 #[test]
-fn an_end_that_is_moved_is_noted() {
+fn a_changed_expiry_is_recorded() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["-x", "60"]);
@@ -481,7 +481,7 @@ fn an_end_that_is_moved_is_noted() {
 }
 
 #[test]
-fn without_a_place_for_the_key_nothing_is_asked() {
+fn no_ask_is_sent_when_the_key_cannot_be_stored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let homeless = client.with("HOME", "");
@@ -502,7 +502,7 @@ fn without_a_place_for_the_key_nothing_is_asked() {
 }
 
 #[test]
-fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
+fn damaged_or_world_readable_keys_are_ignored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = ask(&client, &[]);
@@ -530,7 +530,7 @@ fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
 }
 
 #[test]
-fn what_was_not_sealed_for_the_ask_is_not_printed() {
+fn an_answer_not_encrypted_for_the_ask_is_not_printed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let sealed = Secret::random(None).pack(&json!({ "files": [{ "size": 5 }] }), &[b"hello"]);
@@ -561,7 +561,7 @@ fn what_was_not_sealed_for_the_ask_is_not_printed() {
 }
 
 #[test]
-fn an_answer_opens_with_the_asks_own_key_alone() {
+fn an_answer_opens_only_with_the_key_of_its_ask() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
@@ -576,7 +576,7 @@ fn an_answer_opens_with_the_asks_own_key_alone() {
 }
 
 #[test]
-fn a_label_is_shown_without_what_deceives() {
+fn labels_are_shown_without_control_or_bidi_characters() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["a\x1b[31m\u{202e}b"]);
@@ -596,7 +596,7 @@ fn a_label_is_shown_without_what_deceives() {
 }
 
 #[test]
-fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
+fn a_lost_confirmation_is_not_reported_as_already_answered() {
     let (cut, taken) =
         (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
     let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
@@ -632,7 +632,7 @@ fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
 }
 
 #[test]
-fn who_we_are_is_not_told_to_the_server_of_a_link() {
+fn credentials_are_not_sent_to_the_server_of_a_link() {
     let stranger = Stub::new(|line| match line {
         line if line.starts_with("PUT") => reply("201 Created", "", "{}"),
         _ => reply("200 OK", "", r#"{"id":"abcd1234","state":"asked","max_size":10000}"#),
@@ -647,7 +647,7 @@ fn who_we_are_is_not_told_to_the_server_of_a_link() {
 }
 
 #[test]
-fn an_older_server_cannot_be_used_to_ask() {
+fn ask_fails_on_a_server_without_asks() {
     let server = Stub::new(|line| match line {
         line if line.starts_with("POST") => {
             reply("405 Method Not Allowed", "", r#"{"error":"No.","code":"method_not_allowed"}"#)
@@ -660,7 +660,7 @@ fn an_older_server_cannot_be_used_to_ask() {
 }
 
 #[test]
-fn an_ask_that_cannot_be_kept_is_deleted_again() {
+fn an_ask_whose_key_cannot_be_stored_is_deleted() {
     let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t0ken","created_at":1,"expires_at":99999}"#;
     let client = Client::with_url("http://127.0.0.1:1");
     let state = client.state();
@@ -686,7 +686,7 @@ fn an_ask_that_cannot_be_kept_is_deleted_again() {
 
 /// An answer of ours whose transfer breaks is taken up again behind what was verified, the head of the answer counted.
 #[test]
-fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
+fn an_interrupted_transfer_of_an_answer_resumes() {
     let made = json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "expires_at": unix_now() + 600 });
     let (upload, ranges) = <(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<String>>>)>::default();
     let (kept, asked) = (Arc::clone(&upload), Arc::clone(&ranges));

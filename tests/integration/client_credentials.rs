@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 const KEY: &str = "qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8";
 
 #[test]
-fn a_token_goes_to_the_server_that_made_it_whatever_its_answer_names() {
+fn a_delete_token_goes_only_to_the_server_that_issued_it() {
     let foreign = Stub::new(accepting);
     let created = CREATED.replace("/abcd1234\"", &format!("{}/abcd1234\"", foreign.url));
     let ours = Stub::new(move |line| match line {
@@ -24,7 +24,7 @@ fn a_token_goes_to_the_server_that_made_it_whatever_its_answer_names() {
 }
 
 #[test]
-fn a_token_that_came_by_https_never_goes_by_http() {
+fn a_token_received_over_https_is_never_sent_over_http() {
     let plain = Stub::new(accepting);
     let client = Client::with_url("http://localhost:1");
     let link = format!("{}/abcd1234", plain.url);
@@ -44,7 +44,7 @@ fn a_token_that_came_by_https_never_goes_by_http() {
 }
 
 #[test]
-fn spellings_of_an_address_are_one_server() {
+fn equivalent_spellings_of_an_address_are_one_server() {
     let ours = Stub::new(accepting);
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     let port = ours.url.rsplit(':').next().unwrap();
@@ -58,7 +58,7 @@ fn spellings_of_an_address_are_one_server() {
 
 /// As the manual says: whoever shows a certificate does not speak in the clear to others than this machine.
 #[test]
-fn with_a_certificate_no_distant_server_is_spoken_to_in_the_clear() {
+fn with_a_client_certificate_plain_http_to_a_remote_host_is_refused() {
     let here = Stub::new(|line| match line {
         line if line.contains("ffff") => reply("302 Found", "Location: http://paste.invalid/ffff0000/raw\r\n", ""),
         line => accepting(line),
@@ -73,7 +73,7 @@ fn with_a_certificate_no_distant_server_is_spoken_to_in_the_clear() {
 }
 
 #[test]
-fn no_message_shows_a_key() {
+fn messages_never_show_a_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let damaged = &KEY[1..];
@@ -136,7 +136,7 @@ fn write_pair(client: &Client, name: &str, from: i32, until: i32) {
 }
 
 #[test]
-fn a_certificate_out_of_its_dates_is_not_shown() {
+fn an_expired_or_not_yet_valid_certificate_is_not_presented() {
     let client = Client::with_url("https://127.0.0.1:1");
     write_pair(&client, "old", 1999, 2020);
     write_pair(&client, "new", 2060, 2090);
@@ -158,7 +158,7 @@ fn a_certificate_out_of_its_dates_is_not_shown() {
 }
 
 #[test]
-fn configure_takes_the_pair_that_is_there() {
+fn configure_uses_the_existing_certificate_and_key() {
     let client = Client::with_url("https://127.0.0.1:1");
     let config = client.home.join(".config/fpaste/config");
     for folder in [&[][..], &["-o", "elsewhere"]] {
@@ -189,7 +189,7 @@ fn configure_takes_the_pair_that_is_there() {
 
 /// Also where they are not used: a setting that is wrong is not ignored.
 #[test]
-fn a_certificate_that_is_not_there_is_an_error_before_anything_is_sent() {
+fn a_missing_certificate_is_an_error_before_anything_is_sent() {
     let here = Stub::new(accepting);
     let client = Client::with_url(&here.url);
     client.run(&["cert", "-o", ".", "-c", "secp256r1"]).succeeded();

@@ -36,7 +36,7 @@ fn with_options(page: &str) -> String {
 }
 
 #[test]
-fn the_man_page_has_the_options_of_the_program() {
+fn the_generated_part_of_the_man_page_is_current() {
     let page = man_page();
     assert!(page == with_options(&page), "run `make docs` to render the options anew");
 }
@@ -122,7 +122,7 @@ fn replaced<'a>(text: &str, words: impl IntoIterator<Item = (&'a str, &'a str)>)
 }
 
 #[test]
-fn the_session_in_the_readme_is_what_fpaste_prints() {
+fn the_session_in_the_readme_matches_the_output_of_fpaste() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let session = readme.split_once("<!-- session -->\n```console\n").unwrap().1.split_once("```").unwrap().0;
     let server = Server::start(&[]);

@@ -30,7 +30,7 @@ fn mode_of(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_link_alone_is_read() {
+fn a_bare_link_argument_reads_the_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("read me", &[]);
@@ -48,7 +48,7 @@ fn a_link_alone_is_read() {
 }
 
 #[test]
-fn a_link_from_a_pipe_is_one_line() {
+fn a_link_read_from_a_pipe_is_one_line() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -64,7 +64,7 @@ fn a_link_from_a_pipe_is_one_line() {
 }
 
 #[test]
-fn the_server_is_entered_if_it_is_one() {
+fn the_server_command_saves_only_flaskpaste_servers() {
     let server = Server::start(&[]);
     let person = Client::with_url("");
     let url = url_of(&server);
@@ -103,7 +103,7 @@ fn the_server_is_entered_if_it_is_one() {
 }
 
 #[test]
-fn where_nobody_listens_the_place_of_the_address_is_named() {
+fn connection_errors_name_the_source_of_the_address() {
     let client = Client::with_url("");
     // Whether somebody listens at the default address is not ours to say.
     client.configure("# mine\nserver = http://127.0.0.1:1\n");
@@ -120,7 +120,7 @@ fn where_nobody_listens_the_place_of_the_address_is_named() {
 }
 
 #[test]
-fn without_a_home_there_is_no_history_and_no_failure() {
+fn without_a_home_the_history_is_skipped_without_an_error() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("HOME", "");
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -146,7 +146,7 @@ fn without_a_home_there_is_no_history_and_no_failure() {
 }
 
 #[test]
-fn the_environments_password_opens_without_an_option() {
+fn fpaste_password_opens_a_paste_without_an_option() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.with("FPASTE_PASSWORD", "hunter2").create("x", &["-p"]);
@@ -166,7 +166,7 @@ fn the_environments_password_opens_without_an_option() {
 }
 
 #[test]
-fn a_configuration_that_is_a_symbolic_link_to_nothing_yet_stays_one() {
+fn a_dangling_configuration_symlink_is_written_through() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let folder = client.home.join(".config/fpaste");
@@ -178,7 +178,7 @@ fn a_configuration_that_is_a_symbolic_link_to_nothing_yet_stays_one() {
 }
 
 #[test]
-fn a_password_comes_from_standard_input_if_nothing_else_does() {
+fn a_password_is_read_from_stdin_when_stdin_is_free() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("input", "x");
@@ -195,7 +195,7 @@ fn a_password_comes_from_standard_input_if_nothing_else_does() {
 }
 
 #[test]
-fn a_lifetime_that_is_cut_is_a_warning() {
+fn a_clamped_expiry_is_a_warning() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for form in ["-q", "-j", "-r"] {
@@ -208,7 +208,7 @@ fn a_lifetime_that_is_cut_is_a_warning() {
 }
 
 #[test]
-fn what_expects_nothing_gets_the_upload_without_expect() {
+fn a_417_response_is_retried_once_without_expect() {
     let server = Stub::with_heads(|head| match head {
         head if head.to_ascii_lowercase().contains("\nexpect:") => reply("417 Expectation Failed", "", ""),
         head => accepting(head.lines().next().unwrap()),
@@ -223,7 +223,7 @@ fn what_expects_nothing_gets_the_upload_without_expect() {
 
 /// What the server tells people with curl is said in the words of who has fpaste.
 #[test]
-fn no_hint_is_about_http() {
+fn hints_do_not_mention_http() {
     let codes = [
         "bad_request",
         "no_content",
@@ -283,7 +283,7 @@ fn no_hint_is_about_http() {
 }
 
 #[test]
-fn the_list_tells_names_sizes_and_hosts() {
+fn list_shows_names_sizes_and_hosts() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let path = client.file("a name\x1b[2J.txt", vec![b'x'; 3000]);
@@ -318,7 +318,7 @@ fn made(client: &Client, id: &str, seconds_ago: u64, lifetime: u64, slides: bool
 }
 
 #[test]
-fn a_paste_that_may_have_been_read_stays_in_the_list() {
+fn list_keeps_pastes_that_may_still_exist() {
     let client = Client::with_url("http://127.0.0.1:1");
     let day = 86_400;
     made(&client, "aaaa1111", 9 * day, 5 * day, true);
@@ -331,7 +331,7 @@ fn a_paste_that_may_have_been_read_stays_in_the_list() {
 }
 
 #[test]
-fn a_servers_clock_that_is_wrong_costs_no_token() {
+fn a_wrong_server_clock_loses_no_token() {
     // Ten years behind, and ten years ahead.
     for created_at in [unix_now() - 315_360_000, unix_now() + 315_360_000] {
         let created = format!(
@@ -353,7 +353,7 @@ fn a_servers_clock_that_is_wrong_costs_no_token() {
 }
 
 #[test]
-fn ids_for_completion_are_those_of_the_list() {
+fn completion_offers_the_ids_in_the_list() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("notes.txt", "x");
@@ -370,7 +370,7 @@ fn ids_for_completion_are_those_of_the_list() {
 }
 
 #[test]
-fn the_clipboard_gets_what_was_printed() {
+fn the_clipboard_gets_the_printed_link() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     program(&client, "xclip", &format!("cat > {}", client.home.join("copied").display()));
@@ -388,7 +388,7 @@ fn the_clipboard_gets_what_was_printed() {
 }
 
 #[test]
-fn a_raw_link_of_ciphertext_is_said_to_be_one() {
+fn raw_urls_of_encrypted_pastes_get_a_note() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let told = |options: &[&str]| client.pipe("x", options).succeeded().stderr;
@@ -398,7 +398,7 @@ fn a_raw_link_of_ciphertext_is_said_to_be_one() {
 }
 
 #[test]
-fn an_interrupted_upload_of_piped_data_is_kept() {
+fn piped_data_is_kept_when_the_upload_is_interrupted() {
     let answers = Stub::new(|line| {
         if line.starts_with("POST") {
             // Nothing but a promise.
@@ -428,7 +428,7 @@ fn an_interrupted_upload_of_piped_data_is_kept() {
 
 /// The server does not tell what is gone from what is somebody else's; this machine knows what it has to show.
 #[test]
-fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
+fn a_gone_paste_is_distinguished_from_one_created_elsewhere() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -450,7 +450,7 @@ fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
 }
 
 #[test]
-fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
+fn status_works_for_pastes_already_read_or_deleted() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let burned = client.create("burned", &["-b"]);
@@ -476,7 +476,7 @@ fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
 }
 
 #[test]
-fn what_names_no_paste_is_named() {
+fn an_invalid_paste_argument_is_quoted_in_the_error() {
     let client = Client::with_url("http://127.0.0.1:1");
     for (arguments, named) in [
         (&["delete", "abcd1234", "http://x/abcd1234", "zz"][..], "error: argument 3: invalid paste ID \"zz\""),
@@ -490,14 +490,14 @@ fn what_names_no_paste_is_named() {
 }
 
 #[test]
-fn nobody_at_the_address_of_a_server_to_enter_is_no_reason_to_name_another() {
+fn the_server_command_does_not_suggest_another_server_when_refused() {
     let client = Client::with_url("");
     let stderr = client.run(&["server", "http://127.0.0.1:1"]).failed(7);
     assert!(stderr.contains("connection refused") && !stderr.contains("-s URL"), "{stderr}");
 }
 
 #[test]
-fn info_says_whether_this_client_has_to_work() {
+fn info_says_whether_proof_of_work_applies_to_this_client() {
     for (required, shown) in [("true", "8 bits per paste"), ("false", "none for you; 8 bits per paste for others")] {
         let body = format!(r#"{{"name":"FlaskPaste","pow":{{"enabled":true,"required":{required},"difficulty":8}}}}"#);
         let server = Stub::new(move |_| reply("200 OK", "", &body));
@@ -507,7 +507,7 @@ fn info_says_whether_this_client_has_to_work() {
 }
 
 #[test]
-fn an_id_with_its_key_is_a_paste_that_get_reads() {
+fn get_accepts_an_id_with_a_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &["-n", "2"]);

@@ -63,7 +63,7 @@ impl Slow {
 }
 
 #[test]
-fn what_is_in_the_way_of_one_file_spares_all() {
+fn one_conflicting_path_writes_no_file_at_all() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let two = paste(&server, &[("a", b"new"), ("b", b"new")], &[]);
@@ -84,7 +84,7 @@ fn what_is_in_the_way_of_one_file_spares_all() {
 }
 
 #[test]
-fn what_fails_when_files_get_their_places_is_put_back() {
+fn a_failed_move_into_place_is_rolled_back() {
     let slow = Slow::new();
     let client = Client::with_url("http://127.0.0.1:1");
     client.file("a", "old");
@@ -103,7 +103,7 @@ fn what_fails_when_files_get_their_places_is_put_back() {
 }
 
 #[test]
-fn what_a_killed_fpaste_has_left_goes_with_the_next() {
+fn leftovers_of_a_killed_get_are_removed_by_the_next() {
     let slow = Slow::new();
     let client = Client::with_url("http://127.0.0.1:1");
     let arguments = ["get", "-O", &slow.link];
@@ -129,7 +129,7 @@ fn what_a_killed_fpaste_has_left_goes_with_the_next() {
 }
 
 #[test]
-fn an_interruption_while_files_get_their_places_leaves_none() {
+fn an_interruption_while_moving_files_into_place_leaves_none() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let names: Vec<String> = (0..1500).map(|number| format!("m/{number}")).collect();
@@ -153,7 +153,7 @@ fn an_interruption_while_files_get_their_places_leaves_none() {
 }
 
 #[test]
-fn folders_that_were_made_for_nothing_go_again() {
+fn folders_created_for_a_failed_get_are_removed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let secret = Secret::random(None);
@@ -170,7 +170,7 @@ fn folders_that_were_made_for_nothing_go_again() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_costs_no_read() {
+fn an_unwritable_folder_consumes_no_read() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = paste(&server, &[("a", b"x")], &[("X-Reads", "1")]);
@@ -185,7 +185,7 @@ fn a_folder_that_cannot_be_written_costs_no_read() {
 }
 
 #[test]
-fn a_program_stays_one_in_a_file_that_is_named() {
+fn the_executable_bit_is_kept_with_output() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let program = client.file("run.sh", "#!/bin/sh\n");

@@ -30,7 +30,7 @@ fn folder(client: &Client) {
 }
 
 #[test]
-fn what_takes_a_files_place_while_it_is_sent_is_not_sent() {
+fn a_file_replaced_during_the_upload_is_not_sent() {
     let client = Client::with_url("");
     let path = |name: &str| client.home.join(name);
     let [f, below, aside, secret] = [path("in/below/f"), path("in/below"), path("aside"), path("secret")];
@@ -79,7 +79,7 @@ fn what_takes_a_files_place_while_it_is_sent_is_not_sent() {
 }
 
 #[test]
-fn a_file_that_grows_or_shrinks_while_it_is_sent_is_named() {
+fn a_file_that_changes_size_during_the_upload_is_an_error() {
     let client = Client::with_url("");
     for (length, word) in [(1, "shorter"), (0, "shorter"), (99, "longer")] {
         for operands in
@@ -103,7 +103,7 @@ fn a_file_that_grows_or_shrinks_while_it_is_sent_is_named() {
 }
 
 #[test]
-fn files_that_do_not_say_how_large_they_are_are_whole() {
+fn files_of_unknown_size_are_read_to_the_end() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("real", "x");
@@ -156,7 +156,7 @@ fn peak_memory(client: &Client, arguments: &[&str], stdin: Stdio) -> u64 {
 }
 
 #[test]
-fn what_is_sent_as_it_is_takes_little_memory_and_format_1_one_buffer() {
+fn unencrypted_uploads_stream_and_format_1_needs_one_buffer() {
     let client = Client::with_url("");
     let (large, bytes) = (client.home.join("large"), 150 << 20);
     File::create(&large).unwrap().set_len(bytes).unwrap();
@@ -170,7 +170,7 @@ fn what_is_sent_as_it_is_takes_little_memory_and_format_1_one_buffer() {
 }
 
 #[test]
-fn what_is_piped_in_as_it_is_comes_out_whatever_its_size() {
+fn unencrypted_piped_data_of_any_size_round_trips() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "300000")]);
     let client = Client::new(&server);
     for size in [1, 65_535, 65_536, 65_537, 300_000] {
@@ -204,7 +204,7 @@ fn most(limit: u64) -> u64 {
 }
 
 #[test]
-fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
+fn the_size_limit_is_the_same_for_files_and_pipes() {
     // Around where a size has a digit more.
     let limits = (0..3).map(|more| sealed_bytes(100_000 + 33 + more)).chain([70_000, 65_608 + 56, 200_001]);
     for limit in limits {
@@ -228,7 +228,7 @@ fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
 }
 
 #[test]
-fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
+fn invalid_file_names_get_an_explanation() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for (name, fault) in [
@@ -271,7 +271,7 @@ fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
 }
 
 #[test]
-fn a_file_is_called_as_one_wishes_and_its_name_tells_a_type() {
+fn files_can_be_renamed_and_the_name_gives_the_type() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("a.txt", "x");

@@ -35,7 +35,7 @@ fn parts(link: &str) -> (&str, &str) {
 }
 
 #[test]
-fn a_burn_paste_without_its_key_is_not_taken() {
+fn a_burn_paste_is_not_read_without_its_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("once", &["-b"]);
@@ -57,7 +57,7 @@ fn a_burn_paste_without_its_key_is_not_taken() {
 }
 
 #[test]
-fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
+fn a_read_with_a_wrong_key_can_be_repeated_with_the_right_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     // Of pastes in the first format, whose keys the server cannot tell apart.
@@ -80,7 +80,7 @@ fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
 }
 
 #[test]
-fn what_could_not_be_written_is_read_again() {
+fn a_read_that_could_not_be_written_can_be_repeated() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for plain in [false, true] {
@@ -94,7 +94,7 @@ fn what_could_not_be_written_is_read_again() {
 }
 
 #[test]
-fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_own() {
+fn a_read_is_recorded_elsewhere_when_the_state_folder_is_unwritable() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -119,7 +119,7 @@ fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_o
 }
 
 #[test]
-fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
+fn a_closed_pipe_does_not_lose_a_burn_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
@@ -149,7 +149,7 @@ fn without_leases(id: &str, content: Vec<u8>) -> Stub {
 }
 
 #[test]
-fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key() {
+fn a_burn_paste_from_a_server_without_leases_is_kept_until_it_opens() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("the only copy", &["--format", "1"]);
@@ -195,7 +195,7 @@ fn refusing(status: &'static str) -> Stub {
 }
 
 #[test]
-fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
+fn piped_data_is_kept_when_the_upload_fails_and_resume_sends_it() {
     let broken = refusing("502 Bad Gateway");
     let client = Client::with_url(&broken.url);
     let stderr = client.pipe("the only copy", &["-b", "-x", "1h"]).failed(7);
@@ -223,7 +223,7 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
 }
 
 #[test]
-fn what_is_kept_to_be_sent_holds_no_password_and_is_forgotten_after_a_day() {
+fn kept_uploads_hold_no_password_and_are_removed_after_a_day() {
     let broken = refusing("503 Service Unavailable");
     let client = Client::with_url(&broken.url);
     client.file("password", "hunter2\n");

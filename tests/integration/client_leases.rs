@@ -142,7 +142,7 @@ fn the_password_of_a_sealed_paste_is_never_sent() {
 }
 
 #[test]
-fn the_servers_password_is_sent_only_where_the_link_has_no_key_or_that_was_asked_for() {
+fn a_server_side_password_is_sent_only_without_a_key_or_on_request() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let first = client.create("x", &["-p", "--format", "1"]);
@@ -163,7 +163,7 @@ fn the_servers_password_is_sent_only_where_the_link_has_no_key_or_that_was_asked
 }
 
 #[test]
-fn the_environments_password_proves_nothing_to_a_strange_server() {
+fn fpaste_password_is_not_sent_to_an_unknown_server() {
     let secret = Secret::random(Some("hunter2"));
     let protected = json!({ "password_protected": true, "password_proof": true });
     let foreign = serving(one_file(&secret), protected, |_| None);
@@ -176,7 +176,7 @@ fn the_environments_password_proves_nothing_to_a_strange_server() {
 }
 
 #[test]
-fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
+fn read_records_outside_the_state_folder_are_ignored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -205,7 +205,7 @@ fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
 }
 
 #[test]
-fn notes_that_have_ended_or_are_none_go_when_another_is_written() {
+fn expired_and_invalid_read_records_are_removed_on_the_next_write() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let in_state = |name: &str| client.state().join(name);
@@ -228,7 +228,7 @@ fn notes_that_have_ended_or_are_none_go_when_another_is_written() {
 }
 
 #[test]
-fn a_read_that_could_not_be_confirmed_is_said_and_confirmed_by_the_next() {
+fn an_unconfirmed_read_is_reported_and_confirmed_by_the_next_run() {
     let secret = Secret::random(None);
     let is_broken = Arc::new(AtomicBool::new(true));
     let broken = Arc::clone(&is_broken);
@@ -259,7 +259,7 @@ fn a_read_that_could_not_be_confirmed_is_said_and_confirmed_by_the_next() {
 }
 
 #[test]
-fn a_read_that_ended_by_itself_is_confirmed() {
+fn a_lease_that_already_ended_counts_as_confirmed() {
     let secret = Secret::random(None);
     let server = serving(one_file(&secret), burning(), |line| line.starts_with("DELETE").then(not_found));
     let client = Client::with_url(&server.url);
@@ -273,7 +273,7 @@ fn a_read_that_ended_by_itself_is_confirmed() {
 }
 
 #[test]
-fn more_reads_than_the_sender_asked_for_are_said_also_when_a_read_is_taken_up_again() {
+fn excess_reads_are_reported_even_on_a_resumed_read() {
     let secret = Secret::random(None);
     let upload = secret.pack(&json!({ "files": [{ "size": 5 }], "reads": 2, "expires_at": 1000 }), &[b"hello"]);
     let later = json!({ "reads_left": 900, "expires_at": 99_999_999_999_u64 });
@@ -289,7 +289,7 @@ fn more_reads_than_the_sender_asked_for_are_said_also_when_a_read_is_taken_up_ag
 }
 
 #[test]
-fn a_proxys_404_is_not_the_end_of_a_read() {
+fn a_404_from_a_proxy_does_not_end_a_read() {
     let secret = Secret::random(None);
     let seen = AtomicUsize::new(0);
     let server = serving(one_file(&secret), burning(), move |line| {
@@ -308,7 +308,7 @@ fn a_proxys_404_is_not_the_end_of_a_read() {
 }
 
 #[test]
-fn an_answer_that_is_lost_takes_no_second_read() {
+fn a_lost_response_consumes_no_second_read() {
     let secret = Secret::random(None);
     let unusable = [
         reply("201 Created", "", "{}"),
@@ -343,7 +343,7 @@ fn cutting(secret: &Secret, answer: Arc<Vec<u8>>) -> Stub {
 }
 
 #[test]
-fn a_lease_is_noted_for_a_day_at_most() {
+fn a_lease_is_recorded_for_at_most_a_day() {
     let secret = Secret::random(None);
     let server = serving(one_file(&secret), burning(), |line| {
         line.starts_with("POST").then(|| {
@@ -358,7 +358,7 @@ fn a_lease_is_noted_for_a_day_at_most() {
 }
 
 #[test]
-fn a_read_that_is_ours_can_be_looked_at_and_a_wrong_password_is_blamed() {
+fn list_works_on_a_leased_read_and_a_wrong_password_is_reported() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("right", "hunter2\n");

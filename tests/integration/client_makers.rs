@@ -14,7 +14,7 @@ fn token(server: &Server, name: &str) -> String {
 }
 
 #[test]
-fn a_token_comes_from_the_configuration_the_environment_or_a_file() {
+fn a_token_is_read_from_the_configuration_environment_or_a_file() {
     let server = Server::start(&[("FLASKPASTE_CREATE", "token")]);
     let token = token(&server, "alice");
     let client = Client::new(&server);
@@ -40,7 +40,7 @@ fn a_token_comes_from_the_configuration_the_environment_or_a_file() {
 }
 
 #[test]
-fn a_token_goes_to_the_configured_server_alone_and_never_in_the_clear() {
+fn a_token_is_sent_only_to_the_configured_server_and_never_in_the_clear() {
     let (ours, other) = (Stub::new(accepting), Stub::new(accepting));
     let client = Client::with_url(&ours.url).with("FLASKPASTE_TOKEN", TOKEN);
     client.create("x", &[]);
@@ -58,7 +58,7 @@ fn a_token_goes_to_the_configured_server_alone_and_never_in_the_clear() {
 }
 
 #[test]
-fn the_end_of_a_paste_is_moved() {
+fn extend_changes_the_expiry() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "100000")]);
     let client = Client::new(&server);
     let link = client.create("x", &["-x", "60"]);
@@ -83,7 +83,7 @@ fn the_end_of_a_paste_is_moved() {
 }
 
 #[test]
-fn the_content_of_a_paste_is_replaced_and_the_link_stays() {
+fn update_replaces_the_content_and_keeps_the_link() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("one", &[]);
@@ -105,7 +105,7 @@ fn the_content_of_a_paste_is_replaced_and_the_link_stays() {
 }
 
 #[test]
-fn a_password_stays_with_the_content_or_another_takes_its_place() {
+fn update_keeps_the_password_or_sets_a_new_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let password = client.with("FPASTE_PASSWORD", "first");
@@ -120,7 +120,7 @@ fn a_password_stays_with_the_content_or_another_takes_its_place() {
 }
 
 #[test]
-fn what_cannot_be_replaced_is_said_before_anything_is_read() {
+fn update_refuses_unsupported_pastes_before_reading_input() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let burn = client.create("one", &["-b"]);
@@ -138,7 +138,7 @@ fn what_cannot_be_replaced_is_said_before_anything_is_read() {
 }
 
 #[test]
-fn a_token_extends_and_updates_without_a_history() {
+fn extend_and_update_work_with_a_token_and_no_history() {
     let server = Server::start(&[]);
     let token = token(&server, "alice");
     let client = Client::new(&server).with("FLASKPASTE_TOKEN", &token);
@@ -152,7 +152,7 @@ fn a_token_extends_and_updates_without_a_history() {
 }
 
 #[test]
-fn the_server_lists_what_a_token_has_made() {
+fn list_shows_the_pastes_of_a_token() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let token = token(&server, "alice");
     let client = Client::new(&server).with("FLASKPASTE_TOKEN", &token);

@@ -97,7 +97,7 @@ pub fn accepting(line: &str) -> Vec<u8> {
 }
 
 #[test]
-fn credentials_go_to_the_configured_server_on_every_request() {
+fn credentials_are_sent_with_every_request_to_the_configured_server() {
     let (ours, foreign) = (Stub::new(accepting), Stub::new(accepting));
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     client.pipe("x", &[]).succeeded();
@@ -119,7 +119,7 @@ fn credentials_go_to_the_configured_server_on_every_request() {
 }
 
 #[test]
-fn a_redirect_takes_no_credential_along() {
+fn redirects_carry_no_credentials() {
     let elsewhere = Stub::new(accepting);
     let location = format!("Location: {}/abcd1234\r\n", elsewhere.url);
     let ours = Stub::new(move |line| match line {
@@ -152,13 +152,13 @@ fn a_redirect_takes_no_credential_along() {
 }
 
 #[test]
-fn circles_end() {
+fn redirect_loops_end() {
     let ours = Stub::new(|_| reply("302 Found", "Location: /abcd1234\r\n", ""));
     assert!(Client::with_url(&ours.url).run(&["get", "abcd1234"]).failed(7).contains("too many redirects"));
 }
 
 #[test]
-fn a_download_that_breaks_off_leaves_nothing() {
+fn an_interrupted_download_leaves_no_file() {
     // A stub holds its sockets; this one ends them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -191,7 +191,7 @@ fn never_ending() -> Stub {
 
 /// As nohup starts it, and shells what runs in the background.
 #[test]
-fn a_signal_that_was_ignored_at_the_start_is_ignored() {
+fn signals_ignored_at_startup_stay_ignored() {
     for signal in ["HUP", "INT"] {
         let cut = never_ending();
         let client = Client::with_url(&cut.url);
@@ -228,7 +228,7 @@ const KEYED: &str = "abcd1234#AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// An answer without a length, as HTTP/1.0 has it, ends with its connection: in order, or not at all.
 #[test]
-fn a_reset_is_not_the_end_of_an_answer() {
+fn a_connection_reset_is_not_the_end_of_a_response() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::with_url(&format!("http://{}", listener.local_addr().unwrap()));
     std::thread::spawn(move || {
@@ -253,7 +253,7 @@ fn a_reset_is_not_the_end_of_an_answer() {
 }
 
 #[test]
-fn an_endless_download_stops_at_what_the_server_allows() {
+fn an_endless_download_stops_at_the_size_limit() {
     let sent = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&sent);
     let url = serve(move |head, socket| {
@@ -278,7 +278,7 @@ fn an_endless_download_stops_at_what_the_server_allows() {
 }
 
 #[test]
-fn proof_of_work_is_interrupted_at_once() {
+fn proof_of_work_can_be_interrupted_immediately() {
     let puzzle =
         r#"{"enabled":true,"nonce":"00","difficulty":40,"expires":99999999999,"token":"t","algorithm":"sha256"}"#;
     let server = Stub::new(|_| reply("200 OK", "", puzzle));
@@ -299,7 +299,7 @@ fn proof_of_work_is_interrupted_at_once() {
 
 /// A puzzle nobody solves in the second it has; the others are solved at once. By the server's clock.
 #[test]
-fn an_expired_challenge_is_given_up_and_another_one_is_taken_once() {
+fn an_expired_challenge_is_replaced_once() {
     let puzzle = |difficulty: u64, expires: u64| {
         format!(r#"{{"enabled":true,"nonce":"00","difficulty":{difficulty},"expires":{expires},"token":"t"}}"#)
     };
@@ -325,7 +325,7 @@ fn an_expired_challenge_is_given_up_and_another_one_is_taken_once() {
 }
 
 #[test]
-fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
+fn a_short_retry_after_is_honoured_once_and_a_long_one_is_not() {
     let busy = Mutex::new(1);
     let server = Stub::new(move |line| {
         let mut left = busy.lock().unwrap();
@@ -358,7 +358,7 @@ fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
 }
 
 #[test]
-fn a_hostile_server_gets_nothing_onto_the_terminal() {
+fn a_hostile_server_cannot_write_control_characters_to_the_terminal() {
     let server = Stub::new(|_| {
         reply(
             "400 Bad Request",
@@ -376,7 +376,7 @@ fn a_hostile_server_gets_nothing_onto_the_terminal() {
 }
 
 #[test]
-fn what_is_no_flaskpaste_server_is_said_to_be_none() {
+fn other_servers_are_reported_as_not_flaskpaste() {
     for body in ["", "<html>", "[]", "{}", r#"{"id":"nonsense"}"#] {
         let server = Stub::new(move |line| match line {
             line if line.starts_with("POST") => reply("201 Created", "", body),
@@ -399,7 +399,7 @@ fn what_is_no_flaskpaste_server_is_said_to_be_none() {
 
 /// A proxy that drops headers it does not know: what is stored is not what was asked for.
 #[test]
-fn a_paste_without_what_was_asked_for_is_deleted_again() {
+fn a_paste_created_without_the_requested_options_is_deleted() {
     let sliding = CREATED.replace('}', r#","sliding":true}"#);
     for (options, named) in [
         (&["-b"][..], "burn after reading;"),
@@ -435,7 +435,7 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
 
 /// A gate that is half there: nobody would be asked for the password.
 #[test]
-fn a_sealed_paste_whose_password_the_server_does_not_ask_for_is_deleted_again() {
+fn a_sealed_paste_stored_without_its_password_proof_is_deleted() {
     for (told, is_kept) in [
         (r#""password_proof":true"#, false),
         (r#""proof_required":true"#, false),
@@ -465,7 +465,7 @@ fn a_sealed_paste_whose_password_the_server_does_not_ask_for_is_deleted_again() 
 }
 
 #[test]
-fn a_paste_that_the_server_keeps_longer_than_was_asked_is_deleted_again() {
+fn a_paste_stored_longer_than_requested_is_deleted() {
     for (lifetime, is_kept) in [(3600, true), (3660, true), (60, true), (3661, false), (u64::MAX - 5, false)] {
         let created = CREATED.replace("99999999999", &(lifetime + 1).to_string());
         let server = Stub::new(move |line| match line {
@@ -482,7 +482,7 @@ fn a_paste_that_the_server_keeps_longer_than_was_asked_is_deleted_again() {
 }
 
 #[test]
-fn a_link_to_another_server_is_noted() {
+fn a_link_to_another_server_gets_a_note() {
     let elsewhere = CREATED.replace("/abcd1234\"", "https://paste.example.org:8443/p/abcd1234\"");
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => reply("201 Created", "", &elsewhere),
@@ -498,7 +498,7 @@ fn a_link_to_another_server_is_noted() {
 }
 
 #[test]
-fn an_absolute_url_for_another_paste_is_not_believed() {
+fn an_absolute_url_for_another_paste_is_ignored() {
     let lying = CREATED.replace("/abcd1234\"", "https://evil.example/ffff0000\"");
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => reply("201 Created", "", &lying),
@@ -509,7 +509,7 @@ fn an_absolute_url_for_another_paste_is_not_believed() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
+fn a_closed_stdout_pipe_is_not_an_error() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 3_000_000], &[]);
@@ -525,7 +525,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
 
 /// A full disk must not cost the link, and a file is not half written.
 #[test]
-fn a_full_disk_is_said_and_leaves_the_old_file() {
+fn a_full_disk_is_reported_and_keeps_the_old_file() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -535,7 +535,7 @@ fn a_full_disk_is_said_and_leaves_the_old_file() {
 }
 
 #[test]
-fn a_proxy_carries_what_is_not_for_this_machine() {
+fn a_proxy_is_used_for_remote_hosts_only() {
     // Everything is tunnelled: a proxy learns where to and no more.
     let proxy = Stub::new(|_| reply("403 Forbidden", "", "not this one"));
     let client = Client::with_url("https://paste.invalid").with("https_proxy", &proxy.url);

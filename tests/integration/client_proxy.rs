@@ -82,7 +82,7 @@ fn greet(client: &mut TcpStream) -> Option<String> {
 }
 
 #[test]
-fn a_socks_proxy_carries_everything() {
+fn a_socks_proxy_carries_every_request() {
     let server = Server::start(&[]);
     let socks = Socks::new(server.authority(), 0);
     for (scheme, userinfo, host, target) in [
@@ -105,7 +105,7 @@ fn a_socks_proxy_carries_everything() {
 }
 
 #[test]
-fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
+fn a_failing_proxy_is_named_without_its_password() {
     let asks = Stub::new(|_| reply("407 Proxy Authentication Required", "Connection: close\r\n", ""));
     let asks = asks.url.trim_start_matches("http://").to_owned();
     let closes = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -133,7 +133,7 @@ fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_refused_in_a_sentence() {
+fn unsupported_proxy_schemes_are_refused() {
     for (address, said) in [
         ("https://me:secret@p:1", "https_proxy: HTTPS proxies are not supported"),
         ("socks4://me:secret@p:1", "https_proxy: unsupported proxy scheme"),
@@ -148,7 +148,7 @@ fn a_proxy_of_another_kind_is_refused_in_a_sentence() {
 
 /// The kernel takes the address 0.0.0.0 for this machine; fpaste does not know that.
 #[test]
-fn a_network_needs_no_proxy() {
+fn no_proxy_accepts_networks() {
     let server = Server::start(&[]);
     let (_, port) = server.authority().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
     let client = Client::with_url(&format!("http://0.0.0.0:{port}")).with("http_proxy", "http://127.0.0.1:1");

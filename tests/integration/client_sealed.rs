@@ -80,7 +80,7 @@ fn state_of(server: &Server, link: &str, token: &str) -> String {
 }
 
 #[test]
-fn uploads_of_an_independent_implementation_are_read() {
+fn uploads_from_an_independent_implementation_are_readable() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut read = 0;
@@ -111,7 +111,7 @@ fn uploads_of_an_independent_implementation_are_read() {
 }
 
 #[test]
-fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
+fn incomplete_and_wrong_links_fail_with_the_reason() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = paste_of(&server, &[("a.txt", b"sealed")], Some(1));
@@ -125,7 +125,7 @@ fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
 }
 
 #[test]
-fn a_password_is_proved_and_never_sent() {
+fn a_password_is_proven_and_never_sent() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let case = vectors().into_iter().find(|case| case["password"].is_string()).unwrap();
@@ -141,7 +141,7 @@ fn a_password_is_proved_and_never_sent() {
 }
 
 #[test]
-fn names_are_listed_and_files_written_below_a_folder() {
+fn files_can_be_listed_and_extracted_into_a_folder() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let big = vec![b'x'; 200_000];
@@ -204,7 +204,7 @@ fn nothing_is_written_outside_or_through_symbolic_links() {
 }
 
 #[test]
-fn damage_is_told_apart_from_a_wrong_key_and_leaves_nothing() {
+fn damage_is_distinguished_from_a_wrong_key_and_outputs_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -241,7 +241,7 @@ fn a_manifest_longer_than_its_paste_is_damage() {
 
 /// In 48 MiB; built as a tree, each of these manifests took twice that.
 #[test]
-fn a_manifest_full_of_what_is_ignored_takes_little_memory() {
+fn a_manifest_full_of_unknown_fields_takes_little_memory() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -259,7 +259,7 @@ fn a_manifest_full_of_what_is_ignored_takes_little_memory() {
 }
 
 #[test]
-fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
+fn differences_from_what_the_sender_requested_are_reported() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -299,7 +299,7 @@ fn stored(server: &Server, link: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
+fn pastes_are_sealed_and_padded_before_upload() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for size in [1, 300, 65_400, 65_536, 70_000, 1_000_000, 3_000_000] {
@@ -326,7 +326,7 @@ fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
 }
 
 #[test]
-fn files_and_folders_go_into_one_paste_and_come_out_again() {
+fn files_and_folders_round_trip_in_one_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let big = vec![b'x'; 200_000];
@@ -362,7 +362,7 @@ fn files_and_folders_go_into_one_paste_and_come_out_again() {
 }
 
 #[test]
-fn names_are_given_to_what_is_piped_in_and_left_out_when_asked() {
+fn piped_data_can_be_named_and_file_names_omitted() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("secret name", "x");
@@ -375,7 +375,7 @@ fn names_are_given_to_what_is_piped_in_and_left_out_when_asked() {
 }
 
 #[test]
-fn limits_and_passwords_are_sealed_in_too() {
+fn limits_and_passwords_work_with_sealed_pastes() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let run = client.pipe("x", &["-p", "-n", "3", "-x", "1h", "-v"]).succeeded();
@@ -398,7 +398,7 @@ fn limits_and_passwords_are_sealed_in_too() {
 }
 
 #[test]
-fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
+fn an_oversized_upload_is_refused_before_it_is_sent() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "100000")]);
     let client = Client::new(&server);
     client.file("large", vec![b'x'; 100_000]);
@@ -413,7 +413,7 @@ fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn who_made_a_paste_is_told_what_became_of_it() {
+fn status_shows_the_creator_reads_and_endings() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let (once, lasting) = (client.create("once", &["-b"]), client.create("lasting", &["-x", "1h"]));

@@ -84,7 +84,7 @@ fn client() -> Client {
 }
 
 #[test]
-fn a_transfer_that_breaks_is_taken_up_again_wherever_it_broke() {
+fn an_interrupted_transfer_resumes_from_any_offset() {
     let secret = Secret::random(None);
     let plain = content(300_000);
     let sealed = Arc::new(upload(&secret, &plain));
@@ -109,7 +109,7 @@ fn a_transfer_that_breaks_is_taken_up_again_wherever_it_broke() {
 }
 
 #[test]
-fn a_transfer_that_always_breaks_is_given_up_as_one_of_the_network() {
+fn a_transfer_that_always_breaks_fails_as_a_network_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
     // Its chunks end in order, and too early.
@@ -122,7 +122,7 @@ fn a_transfer_that_always_breaks_is_given_up_as_one_of_the_network() {
 }
 
 #[test]
-fn a_part_that_nobody_asked_for_is_the_servers_fault() {
+fn an_unrequested_partial_response_is_a_server_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
     let url = server(&json!({}), move |_, _, socket| part(socket, &sealed, 56));
@@ -131,7 +131,7 @@ fn a_part_that_nobody_asked_for_is_the_servers_fault() {
 }
 
 #[test]
-fn content_of_any_length_is_whole_though_its_length_is_not_told() {
+fn content_without_a_declared_length_arrives_whole() {
     let secret = Secret::random(None);
     // The plaintext begins with its manifest.
     let manifest = json!({ "files": [{ "size": 100_000 }] }).to_string().len() + 4;
@@ -158,7 +158,7 @@ fn content_of_any_length_is_whole_though_its_length_is_not_told() {
 }
 
 #[test]
-fn a_list_takes_no_more_than_a_manifest_can() {
+fn listing_downloads_no_more_than_a_manifest() {
     let secret = Secret::random(None);
     let sealed = Arc::new(upload(&secret, &content(20_000_000)));
     for knows_ranges in [true, false] {
@@ -203,7 +203,7 @@ fn watched(client: &Client, arguments: &[&str]) -> (Option<i32>, u64) {
 }
 
 #[test]
-fn memory_has_a_bound_whatever_the_server_does() {
+fn memory_is_bounded_against_a_hostile_server() {
     let secret = Secret::random(None);
     let sealed = Arc::new(upload(&secret, &content(90_000_000)));
     for (case, fields) in [("no length", json!({})), ("burned", json!({})), ("no leases", json!({ "reads_left": 3 }))] {
@@ -224,7 +224,7 @@ fn memory_has_a_bound_whatever_the_server_does() {
 }
 
 #[test]
-fn memory_has_a_bound_whatever_stands_in_a_manifest() {
+fn memory_is_bounded_against_a_hostile_manifest() {
     let secret = Secret::random(None);
     let begin = r#"{"files":[{"size":1}],"x":["#;
     for item in ["{},", r#"{"":0},"#, "0,"] {

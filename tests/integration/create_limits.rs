@@ -8,7 +8,7 @@ const FINGERPRINT: &str = "0123456789abcdef0123456789abcdef01234567";
 const LIMITS: &[(&str, &str)] = &[("FLASKPASTE_MAX_ANON", "1000"), ("FLASKPASTE_MAX_AUTH", "2000")];
 
 #[test]
-fn size_limits_of_anonymous_and_authenticated_clients() {
+fn size_limits_differ_for_anonymous_and_authenticated_clients() {
     let server = Server::start(LIMITS);
     server.paste(vec![b'a'; 1000]);
     let response = server.post(vec![b'b'; 1001]).send().expect_code(413, "too_large");
@@ -20,7 +20,7 @@ fn size_limits_of_anonymous_and_authenticated_clients() {
 
 /// A guesser would learn from a refusal, or from the count, what somebody has pasted for few to read.
 #[test]
-fn what_few_may_read_is_neither_counted_nor_refused_as_a_duplicate() {
+fn pastes_with_restricted_reads_are_exempt_from_duplicate_detection() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     for _ in 0..3 {
         server.post("guess me").header("X-Burn-After-Read", "1").created();
@@ -55,7 +55,7 @@ fn a_declared_length_is_refused_before_the_body_is_sent() {
 }
 
 #[test]
-fn the_refusal_reaches_a_client_that_goes_on_sending() {
+fn a_client_that_keeps_sending_still_gets_the_refusal() {
     let server = Server::start(LIMITS);
     server.post(vec![b'x'; 4 << 20]).send().expect_code(413, "too_large");
     let content = vec![b'x'; 64 << 10];
@@ -78,7 +78,7 @@ fn a_chunked_body_is_refused_as_soon_as_it_passes_the_limit() {
 }
 
 #[test]
-fn low_entropy_is_refused_where_encryption_is_asked_for() {
+fn low_entropy_is_refused_where_encryption_is_required() {
     let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6.0")]);
     let response = server.post("ab".repeat(200)).send().expect_code(400, "entropy_too_low");
     response.expect_field("entropy", 1.0).expect_field("min_entropy", 6.0);
@@ -100,13 +100,13 @@ fn entropy_equal_to_the_minimum_passes() {
 }
 
 #[test]
-fn entropy_of_a_body_that_is_spooled_is_measured_too() {
+fn the_entropy_of_spooled_bodies_is_checked_too() {
     let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6")]);
     server.post(vec![b'a'; 2 << 20]).send().expect_code(400, "entropy_too_low");
 }
 
 #[test]
-fn the_same_content_is_accepted_a_few_times() {
+fn duplicates_are_accepted_up_to_the_limit() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "600")]);
     for _ in 0..3 {
         server.paste("again");
@@ -121,7 +121,7 @@ fn the_same_content_is_accepted_a_few_times() {
 }
 
 #[test]
-fn the_window_moves_on() {
+fn the_duplicate_window_slides() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "2"), ("FLASKPASTE_DEDUP_MAX", "1")]);
     server.paste("again");
     assert!(server.post("again").send().expect_code(429, "duplicate").retry_after() <= 2);
@@ -129,7 +129,7 @@ fn the_window_moves_on() {
 }
 
 #[test]
-fn the_count_survives_a_restart_and_a_crash() {
+fn the_duplicate_count_survives_restarts_and_crashes() {
     let mut server = Server::start(&[]);
     server.paste("again");
     server.paste("again");
@@ -141,7 +141,7 @@ fn the_count_survives_a_restart_and_a_crash() {
 }
 
 #[test]
-fn deleting_does_not_reset_the_count() {
+fn deleting_does_not_reset_the_duplicate_count() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     let paste = server.paste("again");
     server.request("DELETE", &paste.path()).header("X-Delete-Token", &paste.delete_token).send().expect_status(200);
@@ -149,7 +149,7 @@ fn deleting_does_not_reset_the_count() {
 }
 
 #[test]
-fn zero_turns_the_throttle_off() {
+fn zero_disables_the_duplicate_limit() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for _ in 0..10 {
         server.paste("again");

@@ -16,7 +16,7 @@ fn delete(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 #[test]
-fn the_delete_token_deletes() {
+fn the_delete_token_deletes_its_paste() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     let token = ("X-Delete-Token", paste.delete_token.as_str());
@@ -27,7 +27,7 @@ fn the_delete_token_deletes() {
 }
 
 #[test]
-fn the_owner_deletes() {
+fn the_owner_can_delete() {
     let server = Server::start(&[]);
     let paste = owned(&server, "x");
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", OWNER)]).expect_status(200);
@@ -35,7 +35,7 @@ fn the_owner_deletes() {
 }
 
 #[test]
-fn a_stranger_does_not() {
+fn other_clients_cannot_delete() {
     let server = Server::start(&[]);
     let (paste, other) = (owned(&server, "x"), server.paste("y"));
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", STRANGER)]).expect_code(403, "permission_denied");
@@ -51,7 +51,7 @@ fn a_stranger_does_not() {
 }
 
 #[test]
-fn who_presents_nothing_learns_nothing() {
+fn deletes_without_credentials_reveal_nothing() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     let existing = delete(&server, &paste.path(), &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
@@ -65,7 +65,7 @@ fn who_presents_nothing_learns_nothing() {
 }
 
 #[test]
-fn a_deleted_protected_or_burn_paste_is_gone_unread() {
+fn protected_and_burn_pastes_can_be_deleted_unread() {
     let server = Server::start(&[]);
     let paste = server.post("x").header("X-Paste-Password", "p").header("X-Burn-After-Read", "1").created();
     delete(&server, &paste.path(), &[("X-Delete-Token", paste.delete_token.as_str())]).expect_status(200);
@@ -73,7 +73,7 @@ fn a_deleted_protected_or_burn_paste_is_gone_unread() {
 }
 
 #[test]
-fn the_owner_is_shown_to_the_owner_alone() {
+fn the_owner_field_is_shown_only_to_the_owner() {
     let server = Server::start(&[]);
     let response = server.post("x").header("X-SSL-Client-SHA1", OWNER).send().expect_field("owner", OWNER);
     let path = response.json()["url"].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ fn fingerprints_are_normalised_or_ignored() {
 }
 
 #[test]
-fn without_a_secret_loopback_is_believed() {
+fn without_a_proxy_secret_loopback_is_trusted() {
     let server = Server::start(&[]);
     let index = |headers: &[(&str, &str)]| {
         let request = server.request("GET", "/");
@@ -110,7 +110,7 @@ fn without_a_secret_loopback_is_believed() {
 }
 
 #[test]
-fn with_a_secret_only_who_knows_it_is_believed() {
+fn with_a_proxy_secret_only_requests_with_it_are_trusted() {
     let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
     let authenticated = |secret: Option<&str>| {
         let request = server.request("GET", "/").header("X-SSL-Client-SHA1", OWNER);

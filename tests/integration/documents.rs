@@ -38,7 +38,7 @@ fn with_settings(file: &str, begin: &str, end: &str, settings: &str) -> String {
 
 /// Whoever takes the mark of a comment away, to change the value later, changes nothing yet.
 #[test]
-fn the_values_of_the_environment_file_are_the_services_own() {
+fn commented_values_in_the_environment_file_are_the_defaults() {
     let config = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut config = Config::from_variables(variables).unwrap();
@@ -57,7 +57,7 @@ fn the_values_of_the_environment_file_are_the_services_own() {
 }
 
 #[test]
-fn the_documents_have_the_settings_of_the_program() {
+fn the_documented_settings_match_the_program() {
     for (file, begin, end, settings) in rendered() {
         let expected = with_settings(file, begin, end, &settings);
         assert!(read(file) == expected, "{file}: run `make docs` to render the settings anew");
@@ -150,7 +150,7 @@ fn references(place: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_description_refers_to_all_of_its_components_and_to_nothing_else() {
+fn the_api_description_uses_all_and_only_its_components() {
     let openapi = openapi();
     let kinds = openapi["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes");
     let names = kinds.flat_map(|(kind, components)| {
@@ -163,7 +163,7 @@ fn the_description_refers_to_all_of_its_components_and_to_nothing_else() {
 }
 
 #[test]
-fn both_descriptions_have_the_same_routes() {
+fn both_api_descriptions_have_the_same_routes() {
     let api = read("docs/api.md");
     let methods = ["GET /", "POST /", "PUT /", "PATCH /", "DELETE /"];
     let headings: BTreeSet<String> = api
@@ -176,7 +176,7 @@ fn both_descriptions_have_the_same_routes() {
 }
 
 #[test]
-fn the_descriptions_have_the_routes_and_codes_of_the_server() {
+fn the_api_descriptions_match_the_routes_and_codes_of_the_server() {
     let server = Server::start(&[]);
     let index = server.get("/").json();
     let listed = index["endpoints"].as_object().unwrap().keys().map(|route| route.replace('<', "{").replace('>', "}"));
@@ -195,7 +195,7 @@ fn the_descriptions_have_the_routes_and_codes_of_the_server() {
 }
 
 #[test]
-fn both_descriptions_have_the_same_codes() {
+fn both_api_descriptions_have_the_same_codes() {
     let api = read("docs/api.md");
     let rows = api.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));
     let documented: BTreeSet<(String, String)> = rows
@@ -208,7 +208,7 @@ fn both_descriptions_have_the_same_codes() {
 }
 
 #[test]
-fn the_tests_named_in_the_threat_model_exist() {
+fn tests_named_in_the_documentation_exist() {
     let document = read("docs/reliability.md") + &read("SECURITY.md");
     let scaling = read("docs/scaling.md");
     // The other document has names of settings, too; its tests are in the last cells of a table.
@@ -231,7 +231,7 @@ fn the_tests_named_in_the_threat_model_exist() {
 
 /// Whoever fetches the client from a server that has none must not be left with an error as a program.
 #[test]
-fn wherever_the_client_is_fetched_an_error_makes_no_file() {
+fn documented_client_downloads_do_not_save_error_responses() {
     let usage = Server::start(&[]).get("/").json()["usage"].clone();
     let mut texts = vec![usage["get the encrypting client"].as_str().unwrap().to_owned()];
     let files = ["README.md", "docs/api.md", "src/client/failure.rs", "src/client/challenge.rs", "src/web/create.html"];
@@ -252,7 +252,7 @@ fn names_with<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
 }
 
 #[test]
-fn alerts_and_dashboard_name_metrics_that_exist() {
+fn alerts_and_dashboard_use_existing_metrics() {
     let server = Server::start(&[("FLASKPASTE_METRICS", "1")]);
     let told = String::from_utf8(server.get("/metrics").body).unwrap();
     let mut exist = names_with(&told, "flaskpaste_");
@@ -274,7 +274,7 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
 }
 
 #[test]
-fn the_compose_file_names_settings_that_exist() {
+fn the_compose_file_uses_existing_settings() {
     let compose = read("contrib/compose/compose.yml");
     let example = read("contrib/compose/compose.env.example");
     let settings: BTreeSet<&str> = flaskpaste::config::SETTINGS.iter().map(|setting| setting.name).collect();

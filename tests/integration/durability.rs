@@ -24,7 +24,7 @@ fn try_create(authority: &str, content: &str) -> Option<String> {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
+fn no_acknowledged_write_is_lost_when_the_server_is_killed_under_load() {
     const WRITERS: usize = 8;
     let mut server = Server::start(&[]);
     let mut acknowledged: Vec<(String, String)> = Vec::new();
@@ -67,7 +67,7 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
 
 /// Killed at any moment of its first start, the server starts the next time.
 #[test]
-fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
+fn the_server_starts_after_its_first_start_was_killed() {
     for milliseconds in 0..40 {
         let folder = Folder::new();
         let mut first =
@@ -87,7 +87,7 @@ fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
 /// A checkpoint copies pages from the WAL into the database in their order. A crash after the first one leaves a file
 /// whose header tells of pages that only the WAL has.
 #[test]
-fn a_crash_in_the_middle_of_a_checkpoint_loses_nothing() {
+fn a_crash_during_a_checkpoint_loses_nothing() {
     const PAGE_BYTES: usize = 4096;
     let mut server = Server::embedded(&[]);
     let database = server.database();
@@ -111,7 +111,7 @@ fn a_crash_in_the_middle_of_a_checkpoint_loses_nothing() {
 }
 
 #[test]
-fn deletes_and_burns_survive_a_crash_too() {
+fn deletes_and_burns_survive_a_crash() {
     let mut server = Server::start(&[]);
     let (deleted, burned, kept) = (
         server.paste("deleted"),
@@ -127,7 +127,7 @@ fn deletes_and_burns_survive_a_crash_too() {
 }
 
 #[test]
-fn pastes_survive_an_orderly_restart_with_all_their_properties() {
+fn pastes_keep_all_properties_across_a_restart() {
     let mut server = Server::start(&[]);
     let request = server.post("x").header("X-Expiry", "1000").header("X-Burn-After-Read", "1");
     let paste = request.header("X-Paste-Password", "p").header("Content-Type", "text/markdown").created();
@@ -147,7 +147,7 @@ fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn the_file_shrinks_after_a_big_deletion() {
+fn the_database_file_shrinks_after_large_deletions() {
     let server = Server::embedded(&[]);
     let wal = server.folder().join("pastes.db-wal");
     let size =
@@ -163,7 +163,7 @@ fn the_file_shrinks_after_a_big_deletion() {
 }
 
 #[test]
-fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
+fn restoring_a_backup_restores_everything() {
     let mut server = Server::embedded(&[]);
     let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
     let backup = server.folder().join("backup.db");

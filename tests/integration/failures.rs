@@ -159,7 +159,7 @@ impl Ledger {
 }
 
 #[test]
-fn a_primary_that_is_killed_and_comes_back_has_all_that_was_acknowledged() {
+fn a_killed_and_restarted_primary_has_every_acknowledged_write() {
     if !has_postgres("a killed primary") {
         return;
     }
@@ -178,7 +178,7 @@ fn a_primary_that_is_killed_and_comes_back_has_all_that_was_acknowledged() {
 }
 
 #[test]
-fn a_standby_that_is_promoted_has_all_that_was_acknowledged() {
+fn a_promoted_standby_has_every_acknowledged_write() {
     if !has_postgres("a promoted standby") {
         return;
     }
@@ -195,7 +195,7 @@ fn a_standby_that_is_promoted_has_all_that_was_acknowledged() {
 }
 
 #[test]
-fn a_server_that_is_killed_takes_nothing_with_it() {
+fn a_killed_server_loses_no_acknowledged_write() {
     if !has_postgres("a killed server") {
         return;
     }
@@ -221,7 +221,7 @@ fn a_server_that_is_killed_takes_nothing_with_it() {
 }
 
 #[test]
-fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
+fn writes_the_standby_has_not_confirmed_are_not_acknowledged() {
     if !has_postgres("a lost standby") {
         return;
     }
@@ -266,7 +266,7 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
 }
 
 #[test]
-fn a_commit_that_was_only_warned_about_is_no_commit() {
+fn a_commit_with_a_replication_warning_is_not_acknowledged() {
     if !has_postgres("a cancelled wait for the standby") {
         return;
     }
@@ -298,7 +298,7 @@ fn a_commit_that_was_only_warned_about_is_no_commit() {
 }
 
 #[test]
-fn a_frozen_primary_holds_nobody_up_for_long() {
+fn requests_fail_quickly_when_the_primary_freezes() {
     if !has_postgres("a frozen primary") {
         return;
     }
@@ -325,7 +325,7 @@ fn a_frozen_primary_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
+fn a_database_that_may_lose_acknowledged_writes_is_refused() {
     if !has_postgres("unsafe settings") {
         return;
     }
@@ -368,7 +368,7 @@ fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
 }
 
 #[test]
-fn nothing_is_readable_in_the_cluster_without_the_link() {
+fn data_in_the_cluster_is_unreadable_without_the_link() {
     if !has_postgres("a cluster at rest") {
         return;
     }
@@ -426,7 +426,7 @@ fn end_connections(cluster: &Cluster, group: &Group) {
 }
 
 #[test]
-fn connections_that_are_lost_cost_nobody_his_patience() {
+fn lost_database_connections_are_replaced_quickly() {
     if !has_postgres("lost connections") {
         return;
     }
@@ -453,7 +453,7 @@ fn connections_that_are_lost_cost_nobody_his_patience() {
 }
 
 #[test]
-fn a_primary_that_hangs_is_left_for_the_standby_that_was_promoted() {
+fn servers_switch_from_a_hanging_primary_to_the_promoted_standby() {
     if !has_postgres("a hanging primary") {
         return;
     }
@@ -471,7 +471,7 @@ fn a_primary_that_hangs_is_left_for_the_standby_that_was_promoted() {
 }
 
 #[test]
-fn a_database_that_becomes_read_only_is_not_healthy_and_not_waited_for() {
+fn a_read_only_database_is_unhealthy_and_fails_fast() {
     if !has_postgres("a read-only database") {
         return;
     }
@@ -492,7 +492,7 @@ fn a_database_that_becomes_read_only_is_not_healthy_and_not_waited_for() {
 }
 
 #[test]
-fn with_fewer_connections_than_it_would_have_a_server_goes_on() {
+fn a_server_works_with_fewer_database_connections_than_configured() {
     if !has_postgres("few connections") {
         return;
     }
@@ -513,7 +513,7 @@ fn with_fewer_connections_than_it_would_have_a_server_goes_on() {
 }
 
 #[test]
-fn a_server_stops_in_time_while_the_database_hangs() {
+fn a_server_stops_on_time_while_the_database_hangs() {
     if !has_postgres("a stop beside a frozen primary") {
         return;
     }
@@ -545,7 +545,7 @@ fn make_certificates(folder: &Folder) {
 }
 
 #[test]
-fn the_way_to_the_database_is_verified_as_the_address_says() {
+fn database_tls_is_verified_as_the_url_requires() {
     if !has_postgres("TLS to PostgreSQL") || !has("TLS to PostgreSQL", &["openssl"]) {
         return;
     }

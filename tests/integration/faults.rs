@@ -5,7 +5,7 @@ use crate::harness::{SOON, Server, wait_until};
 use std::fs;
 
 #[test]
-fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_more_is_acknowledged() {
+fn nothing_is_acknowledged_after_the_database_is_removed_or_replaced() {
     for name in ["pastes.db", "pastes.db-wal"] {
         let server = Server::embedded(&[]);
         let paste = server.paste("from before");

@@ -23,7 +23,7 @@ fn refused(server: &Server, bytes: impl AsRef<[u8]>) -> Response {
 }
 
 #[test]
-fn lengths_that_readers_differ_on() {
+fn ambiguous_lengths_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Content-Length: 3\r\nContent-Length: 4",
@@ -48,7 +48,7 @@ fn lengths_that_readers_differ_on() {
 }
 
 #[test]
-fn transfer_codings_other_than_chunked() {
+fn transfer_codings_other_than_chunked_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Transfer-Encoding: chunked\r\nContent-Length: 3",
@@ -71,7 +71,7 @@ fn transfer_codings_other_than_chunked() {
 }
 
 #[test]
-fn header_lines_that_readers_differ_on() {
+fn ambiguous_header_lines_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Content-Length : 3",
@@ -101,7 +101,7 @@ fn header_lines_that_readers_differ_on() {
 }
 
 #[test]
-fn request_lines_that_are_none() {
+fn malformed_request_lines_are_rejected() {
     let server = Server::start(&[]);
     for line in [
         "GET /",
@@ -140,7 +140,7 @@ fn newer_versions_do_not_hang_the_server() {
 }
 
 #[test]
-fn heads_without_end_are_refused() {
+fn endless_heads_are_rejected() {
     let server = Server::start(&[]);
     let lines = "X-Filler: 0123456789\r\n".repeat(50_000);
     refused(&server, format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1 << 20)));
@@ -153,7 +153,7 @@ fn heads_without_end_are_refused() {
 }
 
 #[test]
-fn a_body_behind_a_request_that_has_none_is_not_taken_for_one_of_its_own() {
+fn bytes_after_a_bodyless_request_are_not_its_body() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     // A body where none is looked at is still a body.
@@ -176,7 +176,7 @@ fn a_body_behind_a_request_that_has_none_is_not_taken_for_one_of_its_own() {
 }
 
 #[test]
-fn bodies_that_are_cut_short_are_never_stored() {
+fn truncated_bodies_are_never_stored() {
     let server = Server::start(&[]);
     let head = |field: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n").into_bytes();
     let mut cut: Vec<Vec<u8>> = Vec::new();
@@ -209,7 +209,7 @@ fn bodies_that_are_cut_short_are_never_stored() {
 
 /// Larger than any receive buffer: a server that waits for all of it before it reads any waits for ever.
 #[test]
-fn large_chunked_bodies_are_stored_whether_they_come_in_one_chunk_or_many() {
+fn large_chunked_bodies_are_stored_in_one_or_many_chunks() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for size in [16_000, 17_000, 127_000, 200_000, 3_000_000] {
         let content: Vec<u8> = (0..size).map(|at| b'a' + u8::try_from(at % 23).unwrap()).collect();
@@ -224,7 +224,7 @@ fn large_chunked_bodies_are_stored_whether_they_come_in_one_chunk_or_many() {
 }
 
 #[test]
-fn a_whole_body_is_stored_though_the_peer_sends_no_more() {
+fn a_body_is_stored_after_the_peer_closes_its_write_side() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for size in [1, 1024, 1025, 10_000, 70_000] {
         let content = vec![b'x'; size];
@@ -240,7 +240,7 @@ fn a_whole_body_is_stored_though_the_peer_sends_no_more() {
 }
 
 #[test]
-fn a_client_that_waits_for_continue_is_told_to() {
+fn expect_100_continue_gets_an_interim_response() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000"), ("FLASKPASTE_DEDUP_MAX", "0")]);
     for content in ["hello".to_owned(), "x".repeat(5000)] {
         let mut connection = server.connect();
@@ -261,7 +261,7 @@ fn a_client_that_waits_for_continue_is_told_to() {
 }
 
 #[test]
-fn bytes_that_arrive_one_by_one_are_a_request_all_the_same() {
+fn requests_arriving_byte_by_byte_are_served() {
     let server = Server::start(&[]);
     let mut connection = server.connect();
     let request = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";

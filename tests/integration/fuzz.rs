@@ -253,7 +253,7 @@ fn compose(random: &mut Random, id: &str, burning: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_hostile_vocabulary_finds_nothing() {
+fn requests_from_a_hostile_vocabulary_find_no_defect() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_MAX_ANON", "2000")]);
     let target = server.paste("0123456789");
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();

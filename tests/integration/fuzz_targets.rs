@@ -57,7 +57,7 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_parser_of_ours_stands_its_seeds_and_changes_of_them() {
+fn every_parser_survives_its_seeds_and_mutations() {
     let mut random = Random(0x5eed);
     for (name, target) in targets::TARGETS {
         let seeds = seeds(name);

@@ -36,7 +36,7 @@ fn read(server: &Server, paste: &Paste, link: &str, password: &str) -> Response 
 }
 
 #[test]
-fn only_the_proof_of_the_link_opens() {
+fn only_the_proof_from_the_link_opens_a_paste() {
     let server = Server::start(&[]);
     let created =
         server.post("sealed").header("X-Read-Proof-SHA256", LINK_HASH.to_uppercase()).send().expect_status(201);
@@ -65,7 +65,7 @@ fn only_the_proof_of_the_link_opens() {
 }
 
 #[test]
-fn the_second_proof_is_asked_for_after_the_first() {
+fn the_password_proof_is_required_after_the_link_proof() {
     let server = Server::start(&[]);
     let paste = gated_with_password(&server);
     let metadata = server.get(&paste.path()).expect_status(200).expect_field("proof_required", true);
@@ -80,7 +80,7 @@ fn the_second_proof_is_asked_for_after_the_first() {
 }
 
 #[test]
-fn only_who_has_the_link_is_counted_as_guessing() {
+fn wrong_passwords_count_only_with_a_valid_link_proof() {
     let server = Server::start(&[]);
     let paste = gated_with_password(&server);
     for _ in 0..30 {
@@ -96,7 +96,7 @@ fn only_who_has_the_link_is_counted_as_guessing() {
 }
 
 #[test]
-fn a_refusal_burns_and_touches_nothing() {
+fn refused_reads_neither_burn_nor_extend_a_paste() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "1000")]);
     let burn =
         server.post("sealed").header("X-Read-Proof-SHA256", LINK_HASH).header("X-Burn-After-Read", "1").created();
@@ -118,7 +118,7 @@ fn a_paste_without_a_gate_ignores_proofs() {
 }
 
 #[test]
-fn what_is_malformed_or_does_not_go_together_is_refused() {
+fn malformed_or_conflicting_proofs_are_refused() {
     let server = Server::start(&[]);
     let hash = LINK_HASH.to_owned();
     let create = |headers: &[(&str, &str)]| {
@@ -179,7 +179,7 @@ fn fields_of_a_json_body_win_over_headers() {
 }
 
 #[test]
-fn nothing_counts_gated_pastes_as_duplicates() {
+fn gated_pastes_are_not_counted_as_duplicates() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     for _ in 0..3 {
         gated(&server);

@@ -25,7 +25,7 @@ fn crowd(server: &Server, bytes: &[u8]) -> Vec<Connection> {
 }
 
 #[test]
-fn idle_connections_make_way() {
+fn idle_connections_are_closed_when_others_wait() {
     let server = server();
     let crowd = crowd(&server, b"");
     server.expect_alive();
@@ -33,7 +33,7 @@ fn idle_connections_make_way() {
 }
 
 #[test]
-fn kept_alive_connections_make_way() {
+fn kept_alive_connections_are_closed_when_others_wait() {
     let server = server();
     let one = |_| {
         let mut connection = server.connect();
@@ -46,7 +46,7 @@ fn kept_alive_connections_make_way() {
 }
 
 #[test]
-fn connections_that_never_rest_make_way() {
+fn busy_connections_are_closed_when_others_wait() {
     let server = server();
     let over = AtomicBool::new(false);
     let restless = || {
@@ -83,7 +83,7 @@ impl Drop for SetOnDrop<'_> {
 }
 
 #[test]
-fn unfinished_heads_make_way() {
+fn connections_with_unfinished_heads_are_closed_when_others_wait() {
     let server = server();
     let crowd = crowd(&server, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
     server.expect_alive();
@@ -91,7 +91,7 @@ fn unfinished_heads_make_way() {
 }
 
 #[test]
-fn unfinished_bodies_make_way_and_are_told_so() {
+fn connections_with_unfinished_bodies_get_503_when_others_wait() {
     let server = server();
     let mut crowd = crowd(&server, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
     server.expect_alive();
@@ -107,7 +107,7 @@ fn unfinished_bodies_make_way_and_are_told_so() {
 
 /// A request that has come whole, if slowly, is the server's affair: nobody takes its place.
 #[test]
-fn newcomers_do_not_end_requests_that_have_come_whole() {
+fn new_connections_do_not_end_fully_received_requests() {
     let folder = Arc::new(Folder::new());
     let bind = format!("unix:{}", folder.join("socket").display());
     let server = Server::start_in(folder, &[("FLASKPASTE_BIND", &bind), ("FLASKPASTE_THREADS", "4")]);
@@ -137,7 +137,7 @@ fn newcomers_do_not_end_requests_that_have_come_whole() {
 }
 
 #[test]
-fn readers_that_do_not_read_make_way() {
+fn stalled_readers_are_disconnected_when_others_wait() {
     let server = server();
     let paste = server.paste(vec![b'x'; 3 << 20]);
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());

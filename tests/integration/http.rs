@@ -33,14 +33,14 @@ fn the_index_describes_the_server() {
 }
 
 #[test]
-fn health_is_told() {
+fn health_reports_the_status() {
     let server = Server::start(&[]);
     let response = server.get("/health").expect_status(200);
     assert_eq!(response.json(), json!({"status": "healthy", "database": "ok"}));
 }
 
 #[test]
-fn robots_are_kept_out() {
+fn robots_txt_disallows_everything() {
     let robots = Server::start(&[]).get("/robots.txt").expect_status(200);
     robots.expect(robots.text().lines().any(|line| line == "Disallow: /"), "disallow everything");
 }
@@ -54,7 +54,7 @@ fn the_api_description_is_served() {
 }
 
 #[test]
-fn metrics_are_there_only_when_asked_for() {
+fn metrics_are_served_only_when_enabled() {
     let without = Server::start(&[]);
     for method in ["GET", "OPTIONS", "POST"] {
         without.request(method, "/metrics").send().expect_code(404, "not_found");
@@ -93,7 +93,7 @@ fn metrics_are_there_only_when_asked_for() {
 }
 
 #[test]
-fn the_client_is_handed_out_where_it_was_placed() {
+fn the_client_binary_is_served_if_installed() {
     let folder = Folder::new();
     let empty = Server::start(&[("FLASKPASTE_CLIENT_DIR", folder.path().to_str().unwrap())]);
     empty.get("/client").expect_code(404, "not_found");
@@ -120,7 +120,7 @@ fn the_client_is_handed_out_where_it_was_placed() {
 }
 
 #[test]
-fn unknown_paths_and_wrong_methods() {
+fn unknown_paths_and_wrong_methods_are_refused() {
     let server = Server::start(&[]);
     for path in ["/abcd/nothing", "/abcd/raw/", "/abcd/", "//", "/a/b/c", "/health/", "/static/../health"] {
         server.get(path).expect_code(404, "not_found");
@@ -170,7 +170,7 @@ fn head_works_wherever_get_does() {
 }
 
 #[test]
-fn queries_are_no_part_of_the_path() {
+fn query_strings_are_ignored() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     server.get("/health?x=/y").expect_status(200);
@@ -179,7 +179,7 @@ fn queries_are_no_part_of_the_path() {
 }
 
 #[test]
-fn request_ids_are_taken_over_or_replaced() {
+fn valid_request_ids_are_kept_and_others_replaced() {
     let server = Server::start(&[]);
     for id in ["a", "A-b_c.9", &"x".repeat(128)] {
         server.request("GET", "/health").header("X-Request-ID", id).send().expect_header("X-Request-ID", id);
@@ -195,7 +195,7 @@ fn request_ids_are_taken_over_or_replaced() {
 }
 
 #[test]
-fn every_route_lives_under_the_prefix() {
+fn every_route_is_under_the_prefix() {
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p/q")]);
     for path in ["/p/q/", "/p/q/health", "/p/q/challenge", "/p/q/robots.txt", "/p/q/openapi.json"] {
         server.get(path).expect_status(200);
@@ -211,7 +211,7 @@ fn every_route_lives_under_the_prefix() {
 }
 
 #[test]
-fn a_connection_serves_many_requests() {
+fn one_connection_serves_many_requests() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let mut connection = server.connect();
     for round in 0..100 {
@@ -228,7 +228,7 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn a_connection_is_closed_when_the_client_asks() {
+fn connection_close_is_honoured() {
     let server = Server::start(&[]);
     let mut connection = server.connect();
     let request = server.request("GET", "/health").header("Connection", "close");
@@ -263,7 +263,7 @@ fn http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn absolute_targets_are_understood() {
+fn absolute_request_targets_are_accepted() {
     let server = Server::start(&[]);
     let target = format!("http://{}/health?x", server.authority());
     server.get(&target).expect_status(200).expect_field("status", "healthy");
@@ -271,7 +271,7 @@ fn absolute_targets_are_understood() {
 }
 
 #[test]
-fn the_log_has_a_line_per_request_without_secrets() {
+fn the_log_has_one_line_per_request_without_secrets() {
     let mut server = Server::start(&[("FLASKPASTE_LOG", "json")]);
     let paste = server.post("x").header("X-Paste-Password", "pa55word").created();
     let request = server.request("GET", &format!("{}?query=1", paste.raw())).header("X-Request-ID", "one");
@@ -296,7 +296,7 @@ fn the_log_has_a_line_per_request_without_secrets() {
 }
 
 #[test]
-fn strict_transport_security_is_what_the_operator_says() {
+fn strict_transport_security_follows_the_configuration() {
     for (setting, value) in
         [("", Some("max-age=31536000; includeSubDomains")), ("host", Some("max-age=31536000")), ("off", None)]
     {

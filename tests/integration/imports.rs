@@ -167,12 +167,12 @@ fn named_modules(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn groups_of_imports_are_understood() {
+fn grouped_imports_are_parsed() {
     assert_eq!(named_modules("use crate::{a, b::{c, d}, e};\ncrate::f::g(); macrocrate::h"), ["a", "b", "e", "f"]);
 }
 
 #[test]
-fn modules_import_only_what_lies_below_them() {
+fn modules_import_only_from_modules_below() {
     let mut faults = Vec::new();
     for (module, path, code) in sources() {
         // The root lists modules and does not use them; the binary may use everything.
@@ -215,7 +215,7 @@ fn crates_stay_in_the_module_that_owns_them() {
 
 /// A table without cycles can be laid out so that every module comes before those it may name.
 #[test]
-fn the_table_goes_one_way() {
+fn the_import_table_has_no_cycles() {
     let mut left: Vec<_> = MAY_IMPORT.iter().collect();
     while !left.is_empty() {
         let before = left.len();

@@ -33,7 +33,7 @@ fn state(server: &Server, paste: &Paste) -> String {
 }
 
 #[test]
-fn a_content_leaves_as_often_as_was_asked() {
+fn content_is_served_exactly_as_often_as_requested() {
     let server = Server::start(&[]);
     let created = server.post("three times").header("X-Reads", "3").send().expect_status(201);
     let created = created.expect_field("reads_left", 3).expect_no_fields(&["burn_after_read"]);
@@ -50,7 +50,7 @@ fn a_content_leaves_as_often_as_was_asked() {
 }
 
 #[test]
-fn a_leased_read_is_repeated_until_it_is_confirmed() {
+fn a_leased_read_can_be_repeated_until_confirmed() {
     let mut server = Server::start(&[]);
     let paste = server.post("secret").header("X-Burn-After-Read", "true").header("Content-Type", "text/csv").created();
     let answer = ask_lease(&server, &paste).expect_status(201);
@@ -84,7 +84,7 @@ fn a_leased_read_is_repeated_until_it_is_confirmed() {
 }
 
 #[test]
-fn a_lease_of_one_read_leaves_the_others_to_others() {
+fn a_lease_takes_one_read_and_leaves_the_rest() {
     let server = Server::start(&[]);
     let paste = limited(&server, "twice", 2);
     let first = lease(&server, &paste);
@@ -100,7 +100,7 @@ fn a_lease_of_one_read_leaves_the_others_to_others() {
 }
 
 #[test]
-fn a_lease_that_runs_out_is_a_read() {
+fn an_expired_lease_counts_as_a_read() {
     let server = Server::start(&[("FLASKPASTE_LEASE_TTL", "1")]);
     let (once, twice) = (limited(&server, "once", 1), limited(&server, "twice", 2));
     let leases = [lease(&server, &once), lease(&server, &twice)];
@@ -112,7 +112,7 @@ fn a_lease_that_runs_out_is_a_read() {
 }
 
 #[test]
-fn a_lease_is_good_until_its_end_whatever_becomes_of_the_server() {
+fn a_lease_survives_restarts_and_crashes() {
     let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
     let paste = limited(&server, "secret", 1);
     let created = server.get(&paste.path()).json()["created_at"].as_u64().unwrap();
@@ -127,7 +127,7 @@ fn a_lease_is_good_until_its_end_whatever_becomes_of_the_server() {
 }
 
 #[test]
-fn a_lease_is_asked_for_without_a_body() {
+fn lease_requests_have_no_body() {
     let server = Server::start(&[]);
     let paste = limited(&server, "once", 1);
     let path = format!("/{}/lease", paste.id);
@@ -146,7 +146,7 @@ fn a_lease_is_asked_for_without_a_body() {
 }
 
 #[test]
-fn the_end_of_a_paste_ends_its_leases() {
+fn leases_end_with_their_paste() {
     let server = Server::start(&[]);
     let dying = server.post("dying").header("X-Reads", "2").header("X-Expiry", "2").created();
     let answer = ask_lease(&server, &dying).expect_status(201).json();
@@ -181,7 +181,7 @@ fn a_paste_without_a_limit_needs_no_lease() {
 }
 
 #[test]
-fn a_lease_takes_what_a_read_takes_and_nothing_more_afterwards() {
+fn a_lease_requires_the_password_and_reads_under_it_do_not() {
     let server = Server::start(&[]);
     let paste = server.post("secret").header("X-Reads", "1").header("X-Paste-Password", "word").created();
     ask_lease(&server, &paste).expect_code(401, "password_required");
@@ -194,7 +194,7 @@ fn a_lease_takes_what_a_read_takes_and_nothing_more_afterwards() {
 }
 
 #[test]
-fn large_contents_are_read_and_leased_too() {
+fn large_contents_can_be_read_and_leased() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..2_500_000u32).map(|at| (at % 251) as u8).collect();
     let paste = server.post(content.clone()).header("X-Reads", "2").created();
@@ -209,7 +209,7 @@ fn large_contents_are_read_and_leased_too() {
 /// Readers and leasers at once, and a kill -9 in the middle: what was given out before and after is never more than there
 /// was.
 #[test]
-fn no_more_is_given_out_than_there_is_whatever_happens() {
+fn concurrent_reads_and_leases_never_exceed_the_limit() {
     const READERS: usize = 64;
     let mut server = Server::start(&[]);
     for (round, reads) in [1, 2, 5, 1, 2, 5, 5].into_iter().enumerate() {

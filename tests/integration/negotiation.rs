@@ -51,7 +51,7 @@ fn static_path(server: &Server, file: &str) -> String {
 }
 
 #[test]
-fn a_browser_gets_pages_and_everybody_else_json() {
+fn browsers_get_pages_and_other_clients_json() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     for path in ["/", &paste.path()] {
@@ -77,7 +77,7 @@ fn a_browser_gets_pages_and_everybody_else_json() {
 }
 
 #[test]
-fn a_page_comes_in_the_language_that_is_asked_for() {
+fn pages_follow_the_requested_language() {
     let server = Server::start(&[]);
     let path = server.paste("hello").path();
     for (accepted, cookie, tag, missing) in [
@@ -119,7 +119,7 @@ fn only_the_index_and_pastes_have_pages() {
 }
 
 #[test]
-fn head_tells_what_get_would_send() {
+fn head_has_the_headers_of_get() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     for path in ["/", &paste.path(), "/000000000000", &static_path(&server, "style.css")] {
@@ -135,7 +135,7 @@ fn head_tells_what_get_would_send() {
 }
 
 #[test]
-fn what_is_refused_has_a_page_that_says_so() {
+fn errors_have_their_own_pages() {
     let server = Server::start(&[]);
     let missing = expect_page(&browse(&server, "/000000000000").send(), 404);
     assert!(missing.contains("There is no such paste.") && missing.contains("expired"), "{missing}");
@@ -144,7 +144,7 @@ fn what_is_refused_has_a_page_that_says_so() {
 }
 
 #[test]
-fn all_that_a_page_loads_is_here_and_small() {
+fn everything_a_page_loads_is_local_and_small() {
     let prefix = "/some/where";
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", prefix)]);
     let id = server.request("POST", prefix).body("hello").created().id;
@@ -179,7 +179,7 @@ fn all_that_a_page_loads_is_here_and_small() {
 }
 
 #[test]
-fn assets_have_their_methods_and_nothing_beside_them() {
+fn assets_allow_only_get_and_head_and_unknown_ones_are_404() {
     let server = Server::start(&[]);
     let path = |file| static_path(&server, file);
     let style = server.get(&path("style.css")).expect_header("Content-Type", "text/css; charset=utf-8");
@@ -195,7 +195,7 @@ fn assets_have_their_methods_and_nothing_beside_them() {
 }
 
 #[test]
-fn assets_are_kept_for_a_year_under_names_of_their_content() {
+fn assets_are_cached_for_a_year_under_content_hashes() {
     let server = Server::start(&[]);
     for file in ["style.css", "icon.svg", "icon-dark.svg", "create.js", "paste.js", "page.js", "lines.js"] {
         let path = static_path(&server, file);
@@ -221,7 +221,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn scripts_are_refused_without_a_dialog_of_the_browser() {
+fn requests_from_scripts_never_open_a_login_dialog() {
     let server = Server::start(&[]);
     let locked = server.post("hello").header("X-Paste-Password", "word").created();
     for (method, path, scheme) in [("GET", locked.raw(), "Basic"), ("DELETE", locked.path(), "X-Delete-Token")] {
@@ -242,7 +242,7 @@ fn scripts_are_refused_without_a_dialog_of_the_browser() {
 }
 
 #[test]
-fn commands_that_cannot_work_are_not_shown() {
+fn pages_hide_commands_that_cannot_work() {
     let shows = |variables: &[(&str, &str)]| {
         let server = Server::start(variables);
         expect_page(&browse(&server, "/").send(), 200).contains("curl --data-binary @notes.txt")
@@ -266,7 +266,7 @@ fn without_pages_everything_is_json() {
 }
 
 #[test]
-fn a_page_takes_what_strangers_send_for_text() {
+fn pages_escape_untrusted_values() {
     let server = Server::start(&[]);
     let typed = server.post("hello").header("Content-Type", "text/x\"><script>alert(1)</script>").created();
     let page = expect_page(&browse(&server, &typed.path()).send(), 200);
@@ -276,7 +276,7 @@ fn a_page_takes_what_strangers_send_for_text() {
 }
 
 #[test]
-fn looking_at_the_page_of_a_burn_paste_burns_nothing() {
+fn opening_the_page_of_a_burn_paste_does_not_burn_it() {
     let server = Server::start(&[]);
     let paste = server.post("once").header("X-Burn-After-Read", "true").created();
     for _ in 0..3 {

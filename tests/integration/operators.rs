@@ -30,7 +30,7 @@ fn sha256(content: &[u8]) -> String {
 }
 
 #[test]
-fn the_list_has_every_paste_and_no_id() {
+fn list_shows_every_paste_without_its_id() {
     let server = Server::start(&[]);
     let (plain, first) = handle(&server, "plain");
     let burn = server.post("burn").header("X-Burn-After-Read", "1").header("X-Filename", "secret-name.txt").created();
@@ -51,7 +51,7 @@ fn the_list_has_every_paste_and_no_id() {
 }
 
 #[test]
-fn a_long_list_comes_in_pages() {
+fn long_lists_are_paginated() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let mut connection = server.connect();
     for number in 0..1100 {
@@ -63,7 +63,7 @@ fn a_long_list_comes_in_pages() {
 }
 
 #[test]
-fn a_paste_is_shown_by_its_id_and_less_of_it_by_its_handle() {
+fn show_reveals_less_by_handle_than_by_id() {
     let server = Server::start(&[]);
     let token = out(&server.run(&["token", "add", "ci"]), 0);
     let request = server.post("hello").header("Authorization", format!("Bearer {}", token.trim_end()));
@@ -96,7 +96,7 @@ fn a_paste_is_shown_by_its_id_and_less_of_it_by_its_handle() {
 }
 
 #[test]
-fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
+fn takedown_is_immediate_and_visible_to_the_owner() {
     let server = Server::start(&[]);
     let (by_id, _) = handle(&server, "one");
     let (by_handle, name) = handle(&server, "two");
@@ -120,7 +120,7 @@ fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
 }
 
 #[test]
-fn a_blocked_content_is_refused_until_it_is_not() {
+fn blocked_content_is_refused_until_unblocked() {
     let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let (paste, handle) = handle(&server, "forbidden");
     let other = server.paste("allowed");
@@ -167,7 +167,7 @@ fn a_blocked_content_is_refused_until_it_is_not() {
 }
 
 #[test]
-fn a_block_needs_the_id() {
+fn block_needs_the_id() {
     let server = Server::start(&[]);
     let (paste, handle) = handle(&server, "x");
     let refused = server.run(&["block", &handle]);
@@ -188,7 +188,7 @@ fn commands_need_a_database() {
 
 /// Made by flaskpaste 0.1.0 before there were tokens: the dump of a database of version 3 and its pepper.
 #[test]
-fn a_database_of_version_3_is_brought_up_to_date() {
+fn a_version_3_database_is_migrated() {
     let folder = std::sync::Arc::new(crate::harness::Folder::new());
     let path = folder.join("pastes.db");
     let database = rusqlite::Connection::open(&path).unwrap();

@@ -102,7 +102,7 @@ fn table() -> String {
 }
 
 #[test]
-fn fpaste_has_the_pages_of_its_version() {
+fn fpaste_knows_the_pages_of_its_version() {
     assert!(fs::read_to_string(path()).unwrap_or_default() == table(), "run `make docs` to render the table anew");
 }
 

@@ -39,7 +39,7 @@ fn pay(server: &Server, content: &str, challenge: &Value) -> Response {
 }
 
 #[test]
-fn the_challenge_says_what_to_solve() {
+fn the_challenge_describes_the_puzzle() {
     let server = Server::start(PRODUCTION);
     let before = unix_now();
     let response = server.get("/challenge").expect_status(200);
@@ -53,7 +53,7 @@ fn the_challenge_says_what_to_solve() {
 }
 
 #[test]
-fn switched_off_it_says_so_and_asks_for_nothing() {
+fn without_proof_of_work_the_challenge_says_disabled() {
     let server = Server::start(&[("FLASK_ENV", "production")]);
     let off = serde_json::json!({"enabled": false, "difficulty": 0});
     assert_eq!(challenge(&server), off);
@@ -71,7 +71,7 @@ fn a_solved_challenge_buys_a_paste() {
 }
 
 #[test]
-fn a_proof_that_lacks_a_half_is_asked_for() {
+fn an_incomplete_proof_of_work_gets_pow_required() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let token = challenge["token"].as_str().unwrap();
@@ -81,7 +81,7 @@ fn a_proof_that_lacks_a_half_is_asked_for() {
 }
 
 #[test]
-fn a_wrong_solution_or_a_forged_token_is_invalid() {
+fn wrong_solutions_and_forged_tokens_are_invalid() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let invalid = |challenge: &Value, solution: &str| {
@@ -105,7 +105,7 @@ fn a_wrong_solution_or_a_forged_token_is_invalid() {
 }
 
 #[test]
-fn a_late_token_is_expired() {
+fn late_tokens_are_expired() {
     let server = Server::start(&[PRODUCTION, &[("FLASKPASTE_POW_TTL", "1")]].concat());
     let challenge = challenge(&server);
     wait_until("the token has expired", SOON, || unix_now() > challenge["expires"].as_u64().unwrap());
@@ -122,7 +122,7 @@ fn a_token_is_accepted_once() {
 }
 
 #[test]
-fn one_token_in_many_hands_buys_one_paste() {
+fn a_token_used_concurrently_buys_one_paste() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let barrier = Barrier::new(16);
@@ -139,7 +139,7 @@ fn one_token_in_many_hands_buys_one_paste() {
 }
 
 #[test]
-fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
+fn a_token_is_spent_once_the_body_has_begun() {
     let limits = [("FLASKPASTE_MAX_ANON", "100"), ("FLASKPASTE_DEDUP_MAX", "1")];
     let mut server = Server::start(&[PRODUCTION, &limits].concat());
     pay(&server, "again", &challenge(&server)).expect_status(201);
@@ -163,7 +163,7 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
 }
 
 #[test]
-fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
+fn a_token_stays_valid_without_a_body_or_on_a_server_error() {
     let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "150000")];
     let server = Server::embedded(&[PRODUCTION, &limits].concat());
     let challenge = challenge(&server);
@@ -220,7 +220,7 @@ fn single_use_holds_across_restarts_while_the_secret_is_kept() {
 }
 
 #[test]
-fn another_secret_makes_old_tokens_invalid() {
+fn changing_the_secret_invalidates_old_tokens() {
     let folder = Arc::new(Folder::new());
     let start =
         |secret| Server::start_in(Arc::clone(&folder), &[PRODUCTION, &[("FLASKPASTE_POW_SECRET", secret)]].concat());
@@ -229,7 +229,7 @@ fn another_secret_makes_old_tokens_invalid() {
 }
 
 #[test]
-fn in_development_a_direct_local_client_is_exempt() {
+fn in_development_direct_local_clients_are_exempt() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
     server.paste("direct");
     for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
@@ -251,7 +251,7 @@ fn in_production_nobody_is_exempt() {
 }
 
 #[test]
-fn the_index_tells_whether_this_client_needs_it() {
+fn the_index_says_whether_this_client_needs_proof_of_work() {
     let pow = |server: &Server, forwarded: bool| {
         let request = server.request("GET", "/");
         let request = if forwarded { request.header("X-Forwarded-For", "192.0.2.1") } else { request };

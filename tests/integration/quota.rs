@@ -31,7 +31,7 @@ pub fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn the_quota_refuses_creates_and_nothing_else() {
+fn the_quota_refuses_only_creates() {
     let mut server = Server::embedded(&[("FLASKPASTE_MAX_DB_SIZE", "2000000")]);
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();
     let pastes = fill(&server, 100_000);

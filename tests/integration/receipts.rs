@@ -17,7 +17,7 @@ fn status(server: &Server, paste: &Paste) -> Response {
 }
 
 #[test]
-fn reads_of_the_content_are_counted_and_nothing_else_is() {
+fn only_reads_of_the_content_are_counted() {
     let server = Server::start(&[]);
     for paste in [server.paste("sliding"), server.post("fixed").header("X-Expiry", "1000").created()] {
         let fresh = status(&server, &paste).expect_field("state", "unread").expect_field("reads", 0);
@@ -37,7 +37,7 @@ fn reads_of_the_content_are_counted_and_nothing_else_is() {
 }
 
 #[test]
-fn each_end_has_its_name() {
+fn each_ending_has_its_state() {
     let mut server = Server::start(&[]);
     let expired = server.post("expired").header("X-Expiry", "1").created();
     let deleted = server.paste("deleted");
@@ -59,7 +59,7 @@ fn each_end_has_its_name() {
 }
 
 #[test]
-fn only_who_made_it_is_told_and_after_the_end_the_token_alone() {
+fn only_the_owner_sees_the_receipt_and_later_only_the_token() {
     let server = Server::start(&[]);
     let paste = server.post("owned").header("X-SSL-Client-SHA1", OWNER).created();
     let other = server.paste("other");
@@ -85,7 +85,7 @@ fn only_who_made_it_is_told_and_after_the_end_the_token_alone() {
 
 /// The key is what the documents say, so that who has the database finds neither id nor token in it.
 #[test]
-fn what_is_kept_is_keyed_by_token_and_id_together() {
+fn receipts_are_keyed_by_token_and_id() {
     let mut server = Server::embedded(&[]);
     let paste = server.post("gone").header("X-Burn-After-Read", "1").created();
     server.get(&paste.raw()).expect_status(200);
@@ -105,7 +105,7 @@ fn what_is_kept_is_keyed_by_token_and_id_together() {
 }
 
 #[test]
-fn receipts_can_be_switched_off() {
+fn receipts_can_be_disabled() {
     let server = Server::start(&[("FLASKPASTE_RECEIPT_DAYS", "0")]);
     let paste = server.post("gone").header("X-Burn-After-Read", "1").created();
     status(&server, &paste).expect_field("state", "unread");
@@ -115,7 +115,7 @@ fn receipts_can_be_switched_off() {
 
 /// Made by flaskpaste 0.1.0 before there were gates: the dump of a database of version 2 and its pepper.
 #[test]
-fn a_database_of_version_2_is_brought_up_to_date() {
+fn a_version_2_database_is_migrated() {
     let folder = std::sync::Arc::new(crate::harness::Folder::new());
     let path = folder.join("pastes.db");
     let database = rusqlite::Connection::open(&path).unwrap();

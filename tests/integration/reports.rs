@@ -23,7 +23,7 @@ fn report(folder: &Folder, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_reported_key_is_held_against_the_proof_without_decrypting() {
+fn a_reported_key_is_checked_against_the_proof_without_decrypting() {
     let server = Server::start(&[]);
     let folder = Folder::new();
     let (paste, link) = post_text(&server, b"reported", &[("X-Burn-After-Read", "1")]);
@@ -91,7 +91,7 @@ fn a_paste_of_several_files_and_a_password_is_decrypted_file_by_file() {
 }
 
 #[test]
-fn what_has_no_proof_of_its_key_is_opened_to_tell() {
+fn keys_of_pastes_without_a_proof_are_checked_by_decrypting() {
     let server = Server::start(&[]);
     let folder = Folder::new();
     // Of the first edition, and sealed but without a gate.
@@ -110,7 +110,7 @@ fn what_has_no_proof_of_its_key_is_opened_to_tell() {
 }
 
 #[test]
-fn the_contact_is_told_wherever_it_is_looked_for() {
+fn the_contact_is_shown_everywhere_it_belongs() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org"), ("FLASKPASTE_URL_PREFIX", "/p")]);
     assert_eq!(server.get("/p/").json()["contact"], "mailto:abuse@example.org");
     for path in ["/.well-known/security.txt", "/p/.well-known/security.txt"] {

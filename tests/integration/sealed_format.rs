@@ -248,7 +248,7 @@ fn dumped(magic: &[u8]) -> String {
 }
 
 #[test]
-fn the_worked_example_of_the_document_is_right() {
+fn the_worked_example_for_sealed_pastes_is_correct() {
     let key: [u8; 32] = unhex(&value("K")).try_into().unwrap();
     let secret = Secret::new(key, Some("hąsło z ogonkami"));
     let stretched = unhex(&value("PBKDF2"));
@@ -279,7 +279,7 @@ fn the_worked_example_of_the_document_is_right() {
 }
 
 #[test]
-fn the_worked_example_of_an_ask_is_right() {
+fn the_worked_example_for_asks_is_correct() {
     use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
     let bytes = |name| unhex(&value(name));
     let (asker, secret, ephemeral) =

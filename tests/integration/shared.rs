@@ -93,7 +93,7 @@ fn race<T: Send>(group: &Group, threads: usize, work: impl Fn(&Server, usize) ->
 }
 
 #[test]
-fn what_one_server_stores_the_others_have_at_once() {
+fn writes_on_one_server_are_visible_on_the_others_immediately() {
     let Some(group) = Group::start("pastes on two servers", 2, &[]) else { return };
     let (one, other) = group.pair();
     for size in [0, 1, 65_536, 65_537, 3_000_000] {
@@ -108,7 +108,7 @@ fn what_one_server_stores_the_others_have_at_once() {
 }
 
 #[test]
-fn a_burn_has_one_winner_across_servers() {
+fn a_burn_paste_has_one_reader_across_servers() {
     let Some(group) = Group::start("burns on two servers", 2, &[]) else { return };
     for content in ["small".to_owned(), "x".repeat(300_000), "y".repeat(2_000_000)] {
         for _ in 0..4 {
@@ -123,7 +123,7 @@ fn a_burn_has_one_winner_across_servers() {
 }
 
 #[test]
-fn reads_and_leases_across_servers_are_as_many_as_there_are() {
+fn reads_and_leases_across_servers_never_exceed_the_limit() {
     let Some(group) = Group::start("leases on two servers", 2, &[]) else { return };
     for reads in [1, 2, 5] {
         let paste = group.servers[0].post("counted").header("X-Reads", reads.to_string()).created();
@@ -177,7 +177,7 @@ fn solution(challenge: &Value) -> String {
 }
 
 #[test]
-fn duplicates_are_counted_together() {
+fn duplicates_are_counted_across_servers() {
     let Some(group) = Group::start("duplicates on two servers", 2, &[]) else { return };
     let answers = race(&group, 12, |server, _| server.post("the same").send());
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
@@ -193,7 +193,7 @@ fn duplicates_are_counted_together() {
 }
 
 #[test]
-fn guesses_are_counted_together() {
+fn guesses_are_counted_across_servers() {
     let Some(group) = Group::start("guesses on two servers", 2, &[]) else { return };
     let paste = group.servers[0].post("protected").header("X-Paste-Password", "right").created();
     let guess = |server: &Server, password: &str| {
@@ -214,7 +214,7 @@ fn guesses_are_counted_together() {
 }
 
 #[test]
-fn deletes_and_changes_are_seen_by_all_at_once() {
+fn deletes_and_changes_are_visible_on_all_servers_immediately() {
     let Some(group) = Group::start("changes on two servers", 2, &[]) else { return };
     let (one, other) = group.pair();
     let paste = one.paste("first");
@@ -247,7 +247,7 @@ fn deletes_and_changes_are_seen_by_all_at_once() {
 }
 
 #[test]
-fn a_read_on_one_server_keeps_a_paste_alive_on_the_others() {
+fn a_read_on_one_server_extends_the_paste_on_all() {
     let expiry = [("FLASKPASTE_EXPIRY", "4")];
     let Some(group) = Group::start("expiry on two servers", 2, &expiry) else { return };
     let (one, other) = group.pair();
@@ -262,7 +262,7 @@ fn a_read_on_one_server_keeps_a_paste_alive_on_the_others() {
 }
 
 #[test]
-fn receipts_count_the_reads_of_all_servers() {
+fn receipts_count_reads_across_servers() {
     let expiry = [("FLASKPASTE_EXPIRY", "8")];
     let Some(group) = Group::start("receipts on two servers", 2, &expiry) else { return };
     let (one, other) = group.pair();
@@ -285,7 +285,7 @@ fn receipts_count_the_reads_of_all_servers() {
 }
 
 #[test]
-fn ten_servers_start_at_once_on_an_empty_database() {
+fn ten_servers_start_concurrently_on_an_empty_database() {
     let Some(mut group) = Group::start("ten servers at once", 0, &[]) else { return };
     let servers: Vec<Server> = std::thread::scope(|scope| {
         let start = || Server::start_in(Arc::clone(&group.folder), &group.variables());
@@ -300,7 +300,7 @@ fn ten_servers_start_at_once_on_an_empty_database() {
 }
 
 #[test]
-fn a_database_is_opened_with_its_own_pepper_alone() {
+fn a_database_opens_only_with_its_own_pepper() {
     let Some(group) = Group::start("peppers", 1, &[]) else { return };
     let home = Folder::new();
     let other = home.join("other");
@@ -338,7 +338,7 @@ fn an_ask_has_one_answer_and_one_reader_across_servers() {
 }
 
 #[test]
-fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
+fn import_from_sqlite_keeps_ids() {
     let Some(mut group) = Group::start("an import", 0, &[]) else { return };
     let mut old = Server::embedded(&[("FLASKPASTE_LEASE_TTL", "3600")]);
     let (plain, large) = (old.paste("plain"), old.paste("x".repeat(300_000)));
@@ -418,7 +418,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
 }
 
 #[test]
-fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
+fn commands_work_and_backup_points_to_pg_dump() {
     let Some(group) = Group::start("commands on PostgreSQL", 1, &[]) else { return };
     let server = &group.servers[0];
     let paste = server.paste("told of");
@@ -442,7 +442,7 @@ fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
 }
 
 #[test]
-fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
+fn expired_leases_end_their_pastes_on_every_server() {
     let Some(group) = Group::start("leases that run out", 2, &[("FLASKPASTE_LEASE_TTL", "1")]) else { return };
     let pastes: Vec<Paste> = race(&group, 8, |server, worker| {
         let lease = |number| {
@@ -467,7 +467,7 @@ fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
 }
 
 #[test]
-fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
+fn deleting_during_a_replacement_leaves_nothing_behind() {
     let limits = [("FLASKPASTE_DEDUP_MAX", "0")];
     let Some(group) = Group::start("deletes beside replacements", 2, &limits) else { return };
     let content = "z".repeat(200_000);
@@ -489,7 +489,7 @@ fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_password() {
+fn a_refused_database_url_is_reported_without_its_password() {
     let home = Folder::new();
     for (url, code) in [
         ("postgres://u:hunter2@127.0.0.1:1/d?sslmode=prefer", 2),
@@ -507,7 +507,7 @@ fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_passwor
 }
 
 #[test]
-fn a_newer_schema_is_worked_with_if_it_allows_that() {
+fn a_newer_compatible_schema_is_accepted() {
     let Some(mut group) = Group::start("a newer schema", 1, &[]) else { return };
     let paste = group.servers[0].paste("from before");
     let database = group.database().to_owned();

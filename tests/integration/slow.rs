@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
-fn reading_keeps_a_paste_alive_and_head_does_not() {
+fn reading_extends_a_paste_and_head_does_not() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "2")]);
     let kept = server.paste("kept");
     let described = server.paste("described");
@@ -35,7 +35,7 @@ fn reading_keeps_a_paste_alive_and_head_does_not() {
 }
 
 #[test]
-fn a_moved_clock_survives_an_orderly_restart() {
+fn an_extended_expiry_survives_a_restart() {
     // With a watchdog's thread, which still holds the store at the end.
     let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "20"), ("WATCHDOG_USEC", "60000000")]);
     let paste = server.paste("kept");
@@ -76,7 +76,7 @@ fn distant(server: &Server) -> TcpStream {
 
 /// Five pieces a second is slow, but it comes on: it is not the reader's fault that it is far away.
 #[test]
-fn a_distant_reader_is_not_cut_off_while_others_wait() {
+fn slow_readers_are_not_cut_off_while_others_wait() {
     let server = Server::start(&[("FLASKPASTE_THREADS", "8"), ("FLASKPASTE_MAX_ANON", "20000000")]);
     // More than the buffers on the way hold.
     let content = vec![b'x'; 12 << 20];
@@ -110,7 +110,7 @@ fn a_distant_reader_is_not_cut_off_while_others_wait() {
 /// file tells what is or was in them, nor their ids. Of the sealed keys of those that are gone, which are of no use without
 /// the id, a few may stay where a page was rebuilt: SQLite does not clear what it leaves behind there.
 #[test]
-fn after_twenty_thousand_pastes_no_file_tells_anything() {
+fn no_file_reveals_anything_after_twenty_thousand_pastes() {
     const PASTES: usize = 20_000;
     const THREADS: usize = 4;
     let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_LOG", "off")]);

@@ -17,7 +17,7 @@ fn stdout(output: &Output) -> String {
 }
 
 #[test]
-fn help_and_version() {
+fn help_and_version_are_printed() {
     let folder = Folder::new();
     // Help is not refused because a setting is wrong: it is where one looks then.
     let wrong = [("FLASKPASTE_TYPO", "1")];
@@ -36,7 +36,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn check_config_neither_serves_nor_makes_anything() {
+fn check_config_neither_listens_nor_creates_files() {
     let folder = Folder::new();
     let database = folder.join("new/pastes.db");
     let variables =
@@ -48,7 +48,7 @@ fn check_config_neither_serves_nor_makes_anything() {
 }
 
 #[test]
-fn check_config_shows_the_settings_by_their_names() {
+fn check_config_lists_every_setting() {
     let folder = Folder::new();
     let variables = [("FLASKPASTE_BIND", "[::1]:8080"), ("FLASKPASTE_POW_SECRET", "a-secret-of-the-server")];
     let text = stdout(&run(folder.path(), &variables, &["--check-config"]));
@@ -60,7 +60,7 @@ fn check_config_shows_the_settings_by_their_names() {
 }
 
 #[test]
-fn in_production_without_a_proxy_secret_the_start_says_who_is_believed() {
+fn production_without_a_proxy_secret_logs_which_peers_are_trusted() {
     let production = ("FLASK_ENV", "production");
     let told = |variables: &[(&str, &str)]| {
         let mut server = Server::start(variables);
@@ -76,7 +76,7 @@ fn in_production_without_a_proxy_secret_the_start_says_who_is_believed() {
 }
 
 #[test]
-fn with_a_json_log_failures_are_objects_too() {
+fn startup_errors_are_json_with_a_json_log() {
     let folder = Folder::new();
     for variables in [
         &[("FLASKPASTE_LOG", "json"), ("FLASKPASTE_TYPO", "1")],
@@ -89,7 +89,7 @@ fn with_a_json_log_failures_are_objects_too() {
 }
 
 #[test]
-fn the_folder_of_the_database_is_made_and_private() {
+fn the_database_folder_is_created_private() {
     let folder = Arc::new(Folder::new());
     let database = folder.join("a/b/pastes.db");
     let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", database.to_str().unwrap())]);
@@ -99,7 +99,7 @@ fn the_folder_of_the_database_is_made_and_private() {
 }
 
 #[test]
-fn without_settings_the_database_is_where_the_documentation_says() {
+fn the_default_database_path_matches_the_documentation() {
     let folder = Arc::new(Folder::new());
     let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", "")]);
     server.paste("x");
@@ -118,7 +118,7 @@ fn testing_keeps_everything_in_memory() {
 }
 
 #[test]
-fn a_unix_socket_is_listened_on() {
+fn the_server_listens_on_a_unix_socket() {
     let folder = Arc::new(Folder::new());
     let socket = folder.join("socket");
     let bind = format!("unix:{}", socket.display());
@@ -145,7 +145,7 @@ fn a_unix_socket_is_listened_on() {
 }
 
 #[test]
-fn a_file_where_the_socket_should_be_is_not_touched() {
+fn a_file_at_the_socket_path_is_not_touched() {
     let folder = Folder::new();
     let path = folder.join("precious");
     std::fs::write(&path, "content").unwrap();
@@ -156,7 +156,7 @@ fn a_file_where_the_socket_should_be_is_not_touched() {
 }
 
 #[test]
-fn sigterm_lets_a_request_in_flight_finish() {
+fn sigterm_lets_requests_in_flight_finish() {
     let mut server = Server::start(&[]);
     let mut connection = server.connect();
     let idle = server.connect();
@@ -179,7 +179,7 @@ fn sigterm_lets_a_request_in_flight_finish() {
 
 /// More have connected and asked than there are threads: they are not turned away by a reset.
 #[test]
-fn who_has_connected_before_the_stop_is_answered() {
+fn connections_accepted_before_a_stop_are_served() {
     let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
     for _ in 0..5 {
         let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
@@ -196,7 +196,7 @@ fn who_has_connected_before_the_stop_is_answered() {
 }
 
 #[test]
-fn signals_end_an_idle_server_at_once() {
+fn signals_stop_an_idle_server_immediately() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start(&[]);
         let mut idle = server.connect();
@@ -212,7 +212,7 @@ fn signals_end_an_idle_server_at_once() {
 }
 
 #[test]
-fn stats_are_told_as_text_and_as_json() {
+fn stats_prints_text_and_json() {
     let server = Server::start(&[]);
     server.paste("12345");
     server.post("1234567890").header("X-Burn-After-Read", "1").header("X-Paste-Password", "p").created();
@@ -226,7 +226,7 @@ fn stats_are_told_as_text_and_as_json() {
 }
 
 #[test]
-fn purge_deletes_what_has_expired_and_nothing_else() {
+fn purge_deletes_only_expired_pastes() {
     let mut server = Server::start(&[]);
     let kept = server.paste("kept");
     let expired = server.post("expired").header("X-Expiry", "1").created();
@@ -247,7 +247,7 @@ fn purge_deletes_what_has_expired_and_nothing_else() {
 }
 
 #[test]
-fn a_backup_of_the_live_database_is_whole() {
+fn a_backup_of_a_live_database_is_complete() {
     let server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let large = server.paste(vec![b'x'; 2 << 20]);
@@ -284,7 +284,7 @@ fn a_backup_that_cannot_start_removes_nothing() {
 }
 
 #[test]
-fn a_backup_overwrites_nothing() {
+fn backup_never_overwrites_a_file() {
     let server = Server::embedded(&[]);
     let target = server.folder().join("precious");
     std::fs::write(&target, "content").unwrap();
@@ -301,7 +301,7 @@ fn a_backup_overwrites_nothing() {
 }
 
 #[test]
-fn chores_do_not_make_a_database_of_their_own() {
+fn commands_do_not_create_a_database() {
     let folder = Folder::new();
     let database = folder.join("none.db");
     for arguments in [&["stats"][..], &["purge"], &["backup", "copy.db"]] {
@@ -312,7 +312,7 @@ fn chores_do_not_make_a_database_of_their_own() {
 }
 
 #[test]
-fn health_asks_the_running_server() {
+fn the_health_command_checks_the_running_server() {
     let mut server = Server::embedded(&[("FLASKPASTE_URL_PREFIX", "/p")]);
     assert_eq!(server.run(&["health"]).status.code(), Some(0));
     server.kill();

@@ -23,7 +23,7 @@ fn expect_healthy(connection: impl Read + Write) {
 }
 
 #[test]
-fn sockets_handed_over_are_served_and_survive_the_server() {
+fn inherited_sockets_are_served_and_survive_the_server() {
     let folder = Arc::new(Folder::new());
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, path) = (tcp.local_addr().unwrap(), folder.join("socket"));
@@ -46,7 +46,7 @@ fn sockets_handed_over_are_served_and_survive_the_server() {
 }
 
 #[test]
-fn a_restart_refuses_no_connection() {
+fn no_connection_is_refused_during_a_restart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut server = Server::start_by(Launcher::with_sockets([listener.into()]), Arc::new(Folder::new()), &[]);
@@ -76,14 +76,14 @@ fn ask_until(over: &AtomicBool, address: SocketAddr, answered: &AtomicU32) {
 }
 
 #[test]
-fn sockets_for_another_process_are_not_taken() {
+fn sockets_passed_to_another_process_are_ignored() {
     let server = Server::start(&[("LISTEN_PID", "1"), ("LISTEN_FDS", "1")]);
     server.expect_alive();
     assert!(!server.log().contains("manager"), "{}", server.log());
 }
 
 #[test]
-fn what_is_no_listening_socket_is_refused() {
+fn descriptors_that_are_not_listening_sockets_are_refused() {
     let folder = Folder::new();
     let script = "exec 3</dev/null; export LISTEN_PID=$$; exec \"$0\"";
     for (count, named) in [("1", "Accept=no"), ("65", "at most 64"), ("-1", "at most 64")] {
@@ -127,7 +127,7 @@ fn expect_the_news(socket: &UnixDatagram, name: &str) {
 }
 
 #[test]
-fn the_manager_is_told_when_the_server_is_ready_alive_and_stopping() {
+fn the_server_notifies_systemd_when_ready_alive_and_stopping() {
     let folder = Folder::new();
     let path = folder.join("notify");
     expect_the_news(&UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap());
@@ -138,7 +138,7 @@ fn the_manager_is_told_when_the_server_is_ready_alive_and_stopping() {
 }
 
 #[test]
-fn a_manager_that_does_not_listen_stops_nobody() {
+fn a_missing_notify_socket_does_not_stop_the_server() {
     let mut server = Server::start(&[("NOTIFY_SOCKET", "/nonexistent/notify"), ("WATCHDOG_PID", "1")]);
     server.expect_alive();
     wait_until("the log says so", SOON, || server.log().contains("cannot notify the service manager"));

@@ -38,7 +38,7 @@ fn handles(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn only_those_whom_the_operator_lets_create() {
+fn only_clients_allowed_by_the_operator_can_create() {
     let server = Server::start(&[TOKENS]);
     let token = token(&server, "ci");
     assert_eq!(server.get("/").json()["create"], "token");
@@ -65,7 +65,7 @@ fn only_those_whom_the_operator_lets_create() {
 }
 
 #[test]
-fn who_may_not_create_is_told_before_anything_else_is_looked_at() {
+fn the_right_to_create_is_checked_first() {
     let server = Server::start(&[TOKENS, ("FLASKPASTE_MAX_ANON", "10"), ("FLASK_ENV", "production")]);
     let refused = server.post("x".repeat(1000)).header("X-Expiry", "-1").header("Content-Type", "application/json");
     refused.send().expect_code(401, "create_denied");
@@ -81,7 +81,7 @@ fn who_may_not_create_is_told_before_anything_else_is_looked_at() {
 }
 
 #[test]
-fn a_token_counts_wherever_a_certificate_does() {
+fn a_token_gives_the_same_rights_as_a_certificate() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "10")]);
     let (token, other) = (token(&server, "alice"), token(&server, "bob"));
     assert_eq!(server.request("GET", "/").bearing(&token).send().json()["authenticated"], true);
@@ -100,7 +100,7 @@ fn a_token_counts_wherever_a_certificate_does() {
 }
 
 #[test]
-fn a_bad_token_is_never_taken_for_nobody() {
+fn an_invalid_token_is_never_treated_as_anonymous() {
     let server = Server::start(&[]);
     let good = token(&server, "ci");
     let paste = server.paste("x");
@@ -121,7 +121,7 @@ fn a_bad_token_is_never_taken_for_nobody() {
 }
 
 #[test]
-fn a_token_ends_when_its_time_comes_or_it_is_removed() {
+fn a_token_ends_when_it_expires_or_is_removed() {
     let server = Server::embedded(&[TOKENS]);
     let (kept, removed) = (token(&server, "kept"), token(&server, "removed"));
     let again = server.run(&["token", "add", "kept"]);
@@ -183,7 +183,7 @@ fn an_owner_lists_its_pastes_page_by_page() {
 }
 
 #[test]
-fn ids_are_told_to_the_token_that_made_the_paste_alone() {
+fn ids_are_listed_only_for_the_token_that_created_the_paste() {
     let server = Server::start(&[]);
     let token = token(&server, "alice");
     let created = server.post("x").bearing(&token).header("X-Filename", "a.txt").send().expect_status(201).json();

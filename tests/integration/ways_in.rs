@@ -33,7 +33,7 @@ fn metadata(server: &Server, paste: &Paste) -> Value {
 }
 
 #[test]
-fn put_creates_under_the_name_in_the_path() {
+fn put_creates_a_paste_named_after_the_path() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for (path, name) in [
         ("/notes.txt", Some("notes.txt")),
@@ -62,7 +62,7 @@ fn put_creates_under_the_name_in_the_path() {
 }
 
 #[test]
-fn put_costs_what_a_create_costs() {
+fn put_follows_the_rules_for_creating() {
     let server = Server::start(&[
         ("FLASKPASTE_POW_DIFFICULTY", "1"),
         ("FLASK_ENV", "production"),
@@ -73,7 +73,7 @@ fn put_costs_what_a_create_costs() {
 }
 
 #[test]
-fn a_form_with_a_file_is_a_paste() {
+fn a_form_upload_creates_a_paste() {
     let server = Server::start(&[]);
     let parts = [("name=\"file\"; filename=\"a b.c\"\r\nContent-Type: text/x-c", "int main;\r\n--xy")];
     let paste = told(&server, post_form(&server, &parts).send());
@@ -109,7 +109,7 @@ fn a_form_with_a_file_is_a_paste() {
 }
 
 #[test]
-fn a_form_that_leaves_something_open_is_refused() {
+fn ambiguous_forms_are_refused() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "20000")]);
     let file = ("name=\"file\"; filename=\"a\"", "x");
     let several = post_form(&server, &[file, ("name=\"other\"; filename=\"b\"", "y")]).send();
@@ -144,7 +144,7 @@ fn a_form_that_leaves_something_open_is_refused() {
 }
 
 #[test]
-fn a_large_file_of_a_form_comes_back_as_it_was() {
+fn large_files_in_forms_round_trip() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..2_500_000u32)
         .flat_map(|number| (number.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[..1].to_vec())
@@ -159,7 +159,7 @@ fn a_large_file_of_a_form_comes_back_as_it_was() {
 }
 
 #[test]
-fn names_are_kept_and_told() {
+fn names_are_stored_and_returned() {
     let server = Server::start(&[]);
     let named = |name: &str| server.post(name.to_owned()).header("X-Filename", name).created();
     let paste = named("notes.txt");

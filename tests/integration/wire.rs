@@ -56,7 +56,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn connections_stay_open_after_bodies_of_every_kind() {
+fn connections_stay_open_after_every_kind_of_body() {
     for server in [server(), on_unix_socket()] {
         let mut connection = server.connect();
         for size in [5, 70_000] {
@@ -77,7 +77,7 @@ fn connections_stay_open_after_bodies_of_every_kind() {
 }
 
 #[test]
-fn http_1_0_stays_open_when_it_asks_to() {
+fn http_1_0_keep_alive_is_honoured() {
     let server = server();
     let mut connection = server.connect();
     for _ in 0..3 {
@@ -109,7 +109,7 @@ fn chunk_extensions_and_trailer_fields_are_ignored() {
 
 /// Wherever in the body they come: the beginning is not read more strictly than the rest.
 #[test]
-fn malformed_chunks_are_refused_wherever_they_come() {
+fn malformed_chunks_are_refused_anywhere_in_the_body() {
     let server = server();
     for before in [0, 100, 20_000, 100_000] {
         let content = if before == 0 { Vec::new() } else { chunk(&vec![b'x'; before]) };
@@ -142,7 +142,7 @@ fn malformed_chunks_are_refused_wherever_they_come() {
 
 /// A chunk size that never ends is not collected.
 #[test]
-fn endless_chunk_lines_are_refused_at_once() {
+fn endless_chunk_lines_are_refused_immediately() {
     let server = server();
     let expecting = CHUNKED.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     for head in [CHUNKED, &expecting] {
@@ -167,7 +167,7 @@ fn endless_chunk_lines_are_refused_at_once() {
 }
 
 #[test]
-fn chunked_uploads_that_are_cut_are_never_stored() {
+fn truncated_chunked_uploads_are_never_stored() {
     let server = server();
     let whole = [CHUNKED.as_bytes(), &chunk(&vec![b'x'; 120_480]), b"0\r\n\r\n"].concat();
     for cut in [whole.len() - 1, whole.len() - 3, whole.len() - 5, whole.len() - 7, whole.len() / 2, 20_000, 17_000] {
@@ -182,7 +182,7 @@ fn chunked_uploads_that_are_cut_are_never_stored() {
 }
 
 #[test]
-fn an_upload_past_its_limit_is_refused_at_once() {
+fn uploads_over_the_limit_are_refused_immediately() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000")]);
     let refused = |bytes: Vec<u8>| {
         let response = only_answer(&server, bytes).expect_code(413, "too_large");
@@ -198,7 +198,7 @@ fn an_upload_past_its_limit_is_refused_at_once() {
 }
 
 #[test]
-fn a_bare_100_or_the_final_refusal() {
+fn expect_continue_gets_a_bare_100_or_the_refusal() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000"), ("FLASKPASTE_DEDUP_MAX", "0")]);
     let head = |version: &str, fields: &str| format!("POST / HTTP/{version}\r\nHost: x\r\n{fields}\r\n\r\n");
     let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
@@ -223,7 +223,7 @@ fn a_bare_100_or_the_final_refusal() {
 }
 
 #[test]
-fn fields_that_say_who_somebody_is_come_once() {
+fn duplicate_identity_fields_are_rejected() {
     let server = server();
     for fields in [
         "Authorization: Basic Og==\r\nAuthorization: Basic Og==",
@@ -238,7 +238,7 @@ fn fields_that_say_who_somebody_is_come_once() {
 }
 
 #[test]
-fn absolute_targets_name_the_host() {
+fn absolute_request_targets_set_the_host() {
     let server = server();
     let paste = server.paste("hello");
     for scheme in ["http", "HTTP", "HtTpS"] {
@@ -252,7 +252,7 @@ fn absolute_targets_name_the_host() {
 }
 
 #[test]
-fn the_last_forwarded_address_is_the_proxys_own() {
+fn the_last_forwarded_address_is_used() {
     let server = server();
     for (lines, client) in [
         (&["192.0.2.1"][..], "192.0.2.1"),
@@ -268,7 +268,7 @@ fn the_last_forwarded_address_is_the_proxys_own() {
 }
 
 #[test]
-fn wildcards_are_no_types() {
+fn wildcard_content_types_are_ignored() {
     let server = server();
     for sent in ["*/*", "text/*", "*/plain"] {
         let created = server.post("hello").header("Content-Type", sent).send().expect_status(201);
@@ -277,7 +277,7 @@ fn wildcards_are_no_types() {
 }
 
 #[test]
-fn whoever_hangs_up_is_noticed_on_a_unix_socket_too() {
+fn disconnects_are_noticed_on_a_unix_socket() {
     let server = on_unix_socket();
     // More than the pool: each would hold a thread until it is given up.
     for bytes in ["GET / HT", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel"] {
@@ -290,7 +290,7 @@ fn whoever_hangs_up_is_noticed_on_a_unix_socket_too() {
 }
 
 #[test]
-fn readers_that_do_not_read_make_way_on_a_unix_socket_too() {
+fn stalled_readers_on_a_unix_socket_are_disconnected_when_others_wait() {
     let server = on_unix_socket();
     let paste = server.paste(vec![b'x'; 3 << 20]);
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());

@@ -19,7 +19,7 @@ fn answer(terminal: &mut Terminal, question: &str, times: usize, keys: &str) {
 }
 
 #[test]
-fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
+fn a_new_password_is_typed_twice_and_a_mismatch_prompts_again() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
@@ -46,7 +46,7 @@ fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
 }
 
 #[test]
-fn three_slips_make_no_paste() {
+fn three_password_mismatches_create_no_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
@@ -59,7 +59,7 @@ fn three_slips_make_no_paste() {
 }
 
 #[test]
-fn no_password_typed_is_one_made_up() {
+fn an_empty_password_prompt_generates_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -pq > link");
@@ -73,7 +73,7 @@ fn no_password_typed_is_one_made_up() {
 }
 
 #[test]
-fn a_link_is_asked_for_and_not_shown() {
+fn the_link_prompt_does_not_echo() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("data\n", &[]);
@@ -91,7 +91,7 @@ fn a_link_is_asked_for_and_not_shown() {
 }
 
 #[test]
-fn colours_of_a_text_are_shown_and_end_with_it() {
+fn colours_in_a_text_are_shown_and_reset_at_its_end() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("\x1b[1;31mred\x1b[2J\x1b[38;5;9m!\n", &[]);
@@ -119,7 +119,7 @@ fn a_qr_code_is_black_on_white() {
 }
 
 #[test]
-fn over_ssh_the_terminal_is_asked_to_copy() {
+fn over_ssh_copying_uses_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("x", "x");
@@ -136,7 +136,7 @@ fn over_ssh_the_terminal_is_asked_to_copy() {
 
 /// A shell's next prompt stands at the beginning of a line, and no progress is left before it.
 #[test]
-fn an_interruption_leaves_a_clean_line() {
+fn an_interrupt_leaves_a_clean_line() {
     let puzzle = r#"{"enabled":true,"nonce":"00","difficulty":40,"token":"t"}"#;
     let server = Stub::new(move |line| {
         if line.contains("/challenge") {
@@ -167,7 +167,7 @@ fn an_interruption_leaves_a_clean_line() {
 
 /// The end of the input is no answer, and an empty answer is one.
 #[test]
-fn whoever_ends_the_input_at_a_prompt_makes_no_paste() {
+fn end_of_input_at_a_prompt_creates_no_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");

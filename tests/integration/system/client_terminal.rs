@@ -53,7 +53,7 @@ impl Terminal {
 }
 
 #[test]
-fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
+fn the_password_prompt_works_with_piped_stdin_and_does_not_echo() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
@@ -74,7 +74,7 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
 }
 
 #[test]
-fn an_interrupted_prompt_gives_the_terminal_back() {
+fn an_interrupted_prompt_restores_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("x", "x");
@@ -105,7 +105,7 @@ fn is_as_it_was(shown: &str) -> bool {
 }
 
 #[test]
-fn long_work_shows_progress_on_a_terminal_alone() {
+fn progress_is_shown_only_on_a_terminal() {
     let puzzle = r#"{"enabled":true,"nonce":"00","difficulty":40,"token":"t"}"#;
     let server = Stub::new(move |_| reply("200 OK", "", puzzle));
     let client = Client::with_url(&server.url);
@@ -121,7 +121,7 @@ fn long_work_shows_progress_on_a_terminal_alone() {
 }
 
 #[test]
-fn binary_is_not_shown_and_a_burned_one_is_kept() {
+fn binary_content_is_not_printed_and_a_burned_one_is_kept() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let content: Vec<u8> = (0..=255).collect();
@@ -136,7 +136,7 @@ fn binary_is_not_shown_and_a_burned_one_is_kept() {
 }
 
 #[test]
-fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
+fn a_burned_text_keeps_the_characters_hidden_from_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let text = "\x1b]0;red\x1b[2K\x07\n";
@@ -154,7 +154,7 @@ fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
 }
 
 #[test]
-fn a_terminal_is_only_shown_what_it_does_not_obey() {
+fn control_characters_never_reach_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("a\x1b]0;owned\x07b\u{202e}c\tdé", &[]);
@@ -167,7 +167,7 @@ fn a_terminal_is_only_shown_what_it_does_not_obey() {
 }
 
 #[test]
-fn colours_are_for_terminals_that_want_them() {
+fn colours_are_used_only_where_supported_and_wanted() {
     let client = Client::with_url("http://127.0.0.1:1");
     let (_, coloured) = Terminal::run(&client, "$FPASTE info").end();
     assert!(coloured.contains("\x1b[31merror:\x1b[0m"), "{coloured:?}");
@@ -178,7 +178,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn alone_on_a_terminal_it_says_what_to_do() {
+fn without_input_on_a_terminal_it_says_what_to_do() {
     let client = Client::with_url("http://127.0.0.1:1");
     let (code, shown) = Terminal::run(&client, "$FPASTE").end();
     assert!(code == 2 && shown.contains("nothing to upload") && shown.contains("fpaste FILE"), "{shown}");

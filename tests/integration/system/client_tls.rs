@@ -37,7 +37,7 @@ fn client(url: &str, ca: &str) -> Client {
 }
 
 #[test]
-fn certificates_of_every_kind_prove_who_owns_a_paste() {
+fn every_kind_of_certificate_proves_ownership() {
     if !nginx::is_available() {
         return;
     }
@@ -97,7 +97,7 @@ fn certificates_of_every_kind_prove_who_owns_a_paste() {
 }
 
 #[test]
-fn configure_is_all_it_takes() {
+fn cert_configure_is_enough_to_use_a_certificate() {
     if !nginx::is_available() {
         return;
     }
@@ -120,7 +120,7 @@ fn configure_is_all_it_takes() {
 }
 
 #[test]
-fn a_server_that_cannot_be_trusted_is_not() {
+fn untrusted_server_certificates_are_refused() {
     if !nginx::is_available() {
         return;
     }
@@ -151,7 +151,7 @@ fn a_server_that_cannot_be_trusted_is_not() {
 
 /// As openssl makes it when nobody asks for more: an authority's, often without the name it is used under.
 #[test]
-fn a_servers_own_certificate_is_believed_as_it_is() {
+fn a_self_signed_server_certificate_can_be_trusted() {
     if !nginx::is_available() {
         return;
     }
@@ -188,7 +188,7 @@ fn a_servers_own_certificate_is_believed_as_it_is() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_named() {
+fn unusable_certificate_files_are_named() {
     if !nginx::is_available() {
         return;
     }

@@ -13,7 +13,7 @@ fn completions(shell: &str) -> String {
 }
 
 #[test]
-fn every_shell_can_read_its_completions() {
+fn every_shell_loads_its_completions() {
     for shell in ["bash", "zsh", "fish"] {
         if !has(&format!("the completions for {shell}"), &[shell]) {
             continue;
@@ -99,7 +99,7 @@ fn bash_completes_files_folders_and_ids() {
 }
 
 #[test]
-fn fish_completes_ids_with_what_they_are() {
+fn fish_completes_ids_with_descriptions() {
     if !has("names that fish completes", &["fish"]) {
         return;
     }

@@ -21,7 +21,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn an_unprivileged_user_and_a_read_only_root_are_enough() {
+fn the_server_runs_unprivileged_on_a_read_only_root() {
     let folder = Arc::new(Folder::new());
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();
@@ -65,7 +65,7 @@ fn an_unprivileged_user_and_a_read_only_root_are_enough() {
 }
 
 #[test]
-fn ipv6_is_listened_on() {
+fn the_server_listens_on_ipv6() {
     if TcpListener::bind("[::1]:0").is_err() {
         return skip("a server on IPv6", "an address ::1");
     }
@@ -87,7 +87,7 @@ pub fn static_programs(arch: &str) -> Option<[PathBuf; 2]> {
 }
 
 #[test]
-fn the_static_programs_are_static_stripped_small_and_at_no_fixed_place() {
+fn static_programs_are_static_pie_stripped_and_small() {
     for arch in [ARCH, OTHER_ARCH] {
         let Some(programs) = static_programs(arch) else {
             skip(&format!("the static programs for {arch}"), &format!("what `make static ARCH={arch}` builds"));
@@ -108,7 +108,7 @@ fn the_static_programs_are_static_stripped_small_and_at_no_fixed_place() {
 }
 
 #[test]
-fn the_static_programs_need_nothing_but_themselves() {
+fn static_programs_run_in_an_empty_root() {
     let Some([server, client]) = static_programs(ARCH) else {
         return skip("the static programs in an empty root", "what `make static` builds");
     };
@@ -152,7 +152,7 @@ fn the_static_programs_need_nothing_but_themselves() {
 }
 
 #[test]
-fn the_container_holds_the_programs_and_serves() {
+fn the_container_has_both_programs_and_serves() {
     if static_programs(ARCH).is_none() {
         return skip("the container", "what `make static` builds");
     }
@@ -176,7 +176,7 @@ fn the_container_holds_the_programs_and_serves() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn the_container_for_postgresql_serves() {
+fn the_postgresql_container_serves() {
     const TEST: &str = "the container for PostgreSQL";
     let is_built = |programs: [PathBuf; 2]| programs[0].with_file_name("flaskpaste-postgres").is_file();
     if !static_programs(ARCH).is_some_and(is_built) {

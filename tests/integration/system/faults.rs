@@ -73,7 +73,7 @@ fn faketime() -> Option<PathBuf> {
 }
 
 #[test]
-fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
+fn clock_changes_expire_nothing_early_and_stop_nothing() {
     let Some(library) = faketime() else { return skip("a clock that is set back", "faketime") };
     let folder = Arc::new(Folder::new());
     let offset = folder.join("offset");
@@ -123,7 +123,7 @@ fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
 }
 
 #[test]
-fn too_few_threads_are_said_in_a_line() {
+fn too_few_threads_are_reported_in_one_line() {
     if !works("test \"$(id -u)\" = 0 && setpriv --version && prlimit --version") {
         return skip("a server that gets no threads", "root, setpriv and prlimit");
     }
@@ -156,7 +156,7 @@ fn refusal_by(folder: &Folder, server: &Path, data: &Path, user: u32) -> String 
 }
 
 #[test]
-fn few_descriptors_mean_a_small_pool_and_no_lost_connections() {
+fn few_descriptors_shrink_the_pool_and_lose_no_connection() {
     if !works("command -v prlimit") {
         return skip("a server with few descriptors", "prlimit");
     }

@@ -63,7 +63,7 @@ fn unfinished_uploads_do_not_fill_the_disk() {
 
 /// Also on a disk where the WAL, before it is moved into the database, is longer than what is kept free on a small one.
 #[test]
-fn a_full_disk_refuses_creates_while_reads_and_deletes_go_on() {
+fn a_full_disk_refuses_creates_while_reads_and_deletes_work() {
     for mebibytes in [48, 300] {
         let folder = Arc::new(Folder::new());
         let path = folder.join("disk");

@@ -72,7 +72,7 @@ const CLIENT_FILES: &[&str] = &[
 ];
 
 #[test]
-fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
+fn each_program_is_installed_and_uninstalled_at_the_given_prefix() {
     let folder = Folder::new();
     // Packagers' build folders have spaces in them, sometimes.
     let root = folder.join("the root");
@@ -108,7 +108,7 @@ fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
 }
 
 #[test]
-fn the_archive_unpacks_where_the_guide_says_and_its_documents_have_no_broken_links() {
+fn the_archive_unpacks_as_documented_without_broken_links() {
     let folder = Folder::new();
     let [archive, root] = ["archive", "the root"].map(|name| folder.join(name));
     expect_made("archive", &[("BUILT", built()), ("ARCHIVE", archive.to_str().unwrap())]);
@@ -159,7 +159,7 @@ fn links(document: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn where_there_is_nothing_to_install_that_is_said() {
+fn make_install_without_a_build_says_so() {
     let folder = Folder::new();
     let output = make("install", &[("DESTDIR", folder.path().to_str().unwrap()), ("BUILT", "/nonexistent")]);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -168,7 +168,7 @@ fn where_there_is_nothing_to_install_that_is_said() {
 }
 
 #[test]
-fn the_units_are_clean_and_hardened() {
+fn the_units_pass_systemd_analyze_and_are_hardened() {
     if !works("command -v systemd-analyze") {
         return skip("the check of the systemd units", "systemd-analyze");
     }
@@ -194,7 +194,7 @@ fn the_units_are_clean_and_hardened() {
 }
 
 #[test]
-fn the_service_with_its_part_for_postgresql_is_clean_and_hardened() {
+fn the_postgresql_unit_passes_systemd_analyze_and_is_hardened() {
     if !works("command -v systemd-analyze") {
         return skip("the check of the systemd unit with PostgreSQL", "systemd-analyze");
     }
@@ -226,7 +226,7 @@ fn the_service_with_its_part_for_postgresql_is_clean_and_hardened() {
 }
 
 #[test]
-fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
+fn the_fail2ban_filter_matches_guessers_in_the_log() {
     if !works("command -v fail2ban-regex") {
         return skip("the filter for fail2ban", "fail2ban");
     }
@@ -274,7 +274,7 @@ pub fn boot(test: &str, scenario: &str, stage: &Path) {
 }
 
 #[test]
-fn under_a_real_systemd_it_does_what_the_manual_says() {
+fn under_a_real_systemd_the_documented_commands_work() {
     let stage = Folder::new();
     expect_made("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("BUILT", built())]);
     boot("the service under a real systemd", "install.sh", stage.path());

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 /// The formats, checked against Python's cryptography in both directions.
 #[test]
-fn an_independent_implementation_reads_and_writes_the_same() {
+fn an_independent_implementation_interoperates() {
     let Some(tool) = schemathesis("the format against Python's cryptography") else { return };
     let python = tool.with_file_name("python");
     let server = Server::start(&[]);

@@ -46,7 +46,7 @@ fn make_packages(folder: &Path, arch: &str, programs: &[PathBuf; 2], version: &s
 }
 
 #[test]
-fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
+fn archives_and_packages_are_reproducible() {
     if !has("the reproducible archive and packages", &["dpkg-deb", "faketime", "python3"]) {
         return;
     }
@@ -94,7 +94,7 @@ fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
 }
 
 #[test]
-fn the_date_of_a_source_is_that_of_its_commit_with_git_or_without() {
+fn the_source_date_is_the_commit_date_with_or_without_git() {
     let folder = Folder::new();
     for name in ["contrib/dist/source.sh", "contrib/dist/commit", "man/flaskpaste.8"] {
         fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
@@ -126,7 +126,7 @@ fn the_date_of_a_source_is_that_of_its_commit_with_git_or_without() {
 }
 
 #[test]
-fn a_missing_cross_compiler_is_said_and_with_ci_set_is_a_failure() {
+fn a_missing_cross_compiler_is_reported_and_fails_with_ci_set() {
     let folder = Folder::new();
     write_script(&folder.join("uname"), "echo x86_64");
     write_script(&folder.join("rustc"), "echo /nonexistent");
@@ -187,7 +187,7 @@ fn named_in(program: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_bill_of_materials_lists_what_is_linked_and_nothing_else() {
+fn the_sbom_lists_exactly_the_linked_crates() {
     const PROGRAMS: [(&str, &str, &[&str]); 3] = [
         ("flaskpaste", "server", &["sqlite"]),
         ("flaskpaste-postgres", "postgres", &["sqlite", "aws-lc"]),
@@ -252,7 +252,7 @@ fn expect_a_whole_graph(bill: &serde_json::Value) {
 }
 
 #[test]
-fn the_packages_have_what_belongs_there_and_lintian_is_content() {
+fn the_packages_have_the_right_contents_and_pass_lintian() {
     const TEST: &str = "the Debian packages";
     if !has(TEST, &["dpkg-deb", "lintian"]) {
         return;
@@ -304,7 +304,7 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
 }
 
 #[test]
-fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
+fn the_packages_install_upgrade_and_purge_under_a_real_dpkg_and_systemd() {
     const TEST: &str = "the Debian packages under a real dpkg and systemd";
     let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
     if !has(TEST, &["dpkg", "dpkg-deb", "deb-systemd-helper"]) {
@@ -318,7 +318,7 @@ fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
 }
 
 #[test]
-fn the_ten_minute_page_works_as_it_is_written() {
+fn the_ten_minute_guide_works_as_written() {
     const TEST: &str = "docs/tls.md";
     const CADDY_UNIT: &str = "lib/systemd/system/caddy.service";
     let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
@@ -337,7 +337,7 @@ fn the_ten_minute_page_works_as_it_is_written() {
 }
 
 #[test]
-fn the_programs_of_the_other_architecture_run() {
+fn programs_for_the_other_architecture_run() {
     let test = format!("the programs for {OTHER_ARCH}");
     let emulator = format!("qemu-{OTHER_ARCH}-static");
     let Some(programs) = static_programs(OTHER_ARCH) else {

@@ -66,7 +66,7 @@ pub fn pasted(browser: &Browser, server: &Server) -> String {
 }
 
 #[test]
-fn a_text_is_created_and_opened_in_a_fresh_profile() {
+fn a_text_created_in_one_profile_opens_in_another() {
     let server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "12")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -90,7 +90,7 @@ fn a_text_is_created_and_opened_in_a_fresh_profile() {
 }
 
 #[test]
-fn the_browser_and_fpaste_read_each_other() {
+fn the_browser_and_fpaste_interoperate() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -127,7 +127,7 @@ fn the_browser_and_fpaste_read_each_other() {
 }
 
 #[test]
-fn files_are_dropped_and_pasted() {
+fn files_can_be_dropped_and_pasted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -154,7 +154,7 @@ fn files_are_dropped_and_pasted() {
 }
 
 #[test]
-fn pages_work_below_a_prefix() {
+fn pages_work_under_a_prefix() {
     let server = Server::start(&[
         ("FLASKPASTE_URL_PREFIX", "/some/paste"),
         ("FLASKPASTE_POW_DIFFICULTY", "8"),
@@ -175,7 +175,7 @@ fn pages_work_below_a_prefix() {
 }
 
 #[test]
-fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
+fn proof_of_work_runs_in_a_worker_and_can_be_cancelled() {
     let server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "60")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -199,7 +199,7 @@ fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
 }
 
 #[test]
-fn what_this_browser_created_it_can_delete() {
+fn the_browser_that_created_a_paste_can_delete_it() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for later in [false, true] {
@@ -222,7 +222,7 @@ fn what_this_browser_created_it_can_delete() {
 }
 
 #[test]
-fn copying_copies_all_of_it() {
+fn copy_copies_the_whole_text() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -239,7 +239,7 @@ fn copying_copies_all_of_it() {
 }
 
 #[test]
-fn the_qr_code_is_the_link() {
+fn the_qr_code_encodes_the_link() {
     if !has("the QR code of a page", &["zbarimg"]) {
         return;
     }
@@ -259,7 +259,7 @@ fn the_qr_code_is_the_link() {
 }
 
 #[test]
-fn what_the_server_refuses_is_said() {
+fn refusals_are_shown() {
     let server = Server::start(&[
         ("FLASKPASTE_MAX_ANON", "2000"),
         ("FLASKPASTE_MIN_ENTROPY", "6"),

@@ -20,7 +20,7 @@ fn expect_problem(browser: &Browser, sentence: &str) {
 }
 
 #[test]
-fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
+fn a_token_is_requested_when_needed_and_saved_only_on_request() {
     let server = Server::start(&[("FLASKPASTE_CREATE", "token"), ("FLASKPASTE_MAX_ANON", "1000")]);
     let token = token(&server);
     let Some(browser) = Browser::start() else { return };
@@ -63,7 +63,7 @@ fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
 }
 
 #[test]
-fn where_only_certificates_create_that_is_said_and_elsewhere_nothing() {
+fn the_page_says_so_when_creating_needs_a_certificate() {
     let certificates = Server::start(&[("FLASKPASTE_CREATE", "certificate")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&certificates));

@@ -75,7 +75,7 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn somebody_asks_and_somebody_else_answers() {
+fn one_browser_asks_and_another_answers() {
     // Its socket stays when it is restarted.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let site = format!("http://{}", listener.local_addr().unwrap());
@@ -112,7 +112,7 @@ fn somebody_asks_and_somebody_else_answers() {
 }
 
 #[test]
-fn pages_and_fpaste_answer_each_other() {
+fn asks_work_between_pages_and_fpaste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let client = Client::new(&server);
@@ -135,7 +135,7 @@ fn pages_and_fpaste_answer_each_other() {
 }
 
 #[test]
-fn what_cannot_be_answered_says_why_and_what_to_do() {
+fn asks_that_cannot_be_answered_say_why_and_what_to_do() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     let link = ask(&asker, &url(&server), "a secret");
@@ -180,7 +180,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
 }
 
 #[test]
-fn hostile_questions_are_text() {
+fn hostile_questions_are_shown_as_text() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     let link = ask(&asker, &url(&server), "x");
@@ -266,7 +266,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
 }
 
 #[test]
-fn an_ask_is_made_and_answered_by_keyboard() {
+fn an_ask_can_be_created_and_answered_by_keyboard() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     asker.open(&format!("{}/ask", url(&server)));

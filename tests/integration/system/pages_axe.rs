@@ -86,7 +86,7 @@ impl Eye {
 }
 
 #[test]
-fn axe_finds_what_is_wrong_in_these_pages() {
+fn axe_detects_known_violations() {
     let Some(eye) = Eye::open("axe and planted faults") else { return };
     let server = Server::start(&[]);
     eye.browser.open(&url(&server));
@@ -121,7 +121,7 @@ fn without_https(server: &Server, path: &str) -> String {
 }
 
 #[test]
-fn axe_finds_nothing_where_a_paste_is_created() {
+fn axe_finds_no_violations_on_the_create_page() {
     let Some(eye) = Eye::open("axe where a paste is created") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[]);
@@ -173,7 +173,7 @@ fn axe_finds_nothing_where_a_paste_is_created() {
 }
 
 #[test]
-fn axe_finds_nothing_where_not_everybody_may_create() {
+fn axe_finds_no_violations_when_creating_is_restricted() {
     let Some(eye) = Eye::open("axe where not everybody may create") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CREATE", "token"), ("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -198,7 +198,7 @@ fn axe_finds_nothing_where_not_everybody_may_create() {
 }
 
 #[test]
-fn axe_finds_nothing_in_an_ask_and_its_answer() {
+fn axe_finds_no_violations_in_asks_and_answers() {
     let (Some(asker), Some(other)) = (Eye::open("axe in an ask"), Eye::open("axe in an answer")) else { return };
     let server = Server::start(&[]);
     asker.look_at("an ask", &format!("{}/ask", url(&server)), "#send:enabled");
@@ -238,7 +238,7 @@ fn axe_finds_nothing_in_an_ask_and_its_answer() {
 }
 
 #[test]
-fn axe_finds_nothing_before_a_paste_is_open() {
+fn axe_finds_no_violations_before_a_paste_is_opened() {
     let Some(eye) = Eye::open("axe before a paste is open") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -271,7 +271,7 @@ fn axe_finds_nothing_before_a_paste_is_open() {
 }
 
 #[test]
-fn axe_finds_nothing_in_an_open_paste() {
+fn axe_finds_no_violations_in_an_open_paste() {
     let Some(eye) = Eye::open("axe in an open paste") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -323,7 +323,7 @@ fn axe_finds_nothing_in_an_open_paste() {
 }
 
 #[test]
-fn axe_finds_nothing_in_other_languages() {
+fn axe_finds_no_violations_in_other_languages() {
     let Some(eye) = Eye::open("axe in other languages") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[]);

@@ -181,7 +181,7 @@ const SNIPPETS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn each_language_has_its_colours() {
+fn each_language_is_highlighted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -251,7 +251,7 @@ const GUESSES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_language_is_guessed_by_the_name_or_the_first_lines_and_prose_is_none() {
+fn languages_are_detected_and_prose_is_not_highlighted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("x", &[]));
@@ -279,7 +279,7 @@ fn a_language_is_guessed_by_the_name_or_the_first_lines_and_prose_is_none() {
 }
 
 #[test]
-fn the_text_stays_as_it_is_under_its_colours() {
+fn highlighting_does_not_change_the_text() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -319,7 +319,7 @@ fn the_text_stays_as_it_is_under_its_colours() {
 }
 
 #[test]
-fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
+fn long_texts_are_highlighted_where_visible_and_very_long_ones_nowhere() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -360,7 +360,7 @@ const HOSTILE: &[&str] = &[
 
 /// A text that takes quadratic time is not taken apart in the minutes that a script may take.
 #[test]
-fn a_hostile_text_takes_no_longer_than_its_length() {
+fn highlighting_hostile_text_takes_linear_time() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("x", &[]));
@@ -400,7 +400,7 @@ const CONTRAST: &str = "
     return [own.length, low];";
 
 #[test]
-fn colours_can_be_read_everywhere_and_are_the_systems_where_those_are_forced() {
+fn highlighting_is_readable_everywhere_and_yields_to_forced_colours() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let link = Client::new(&server).create("#!/bin/sh\nif true\n", &[]);

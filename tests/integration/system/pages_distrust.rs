@@ -92,7 +92,7 @@ fn hide_gate(_: &str, answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_server_that_hides_the_gate_does_not_get_the_password() {
+fn a_server_hiding_the_gate_does_not_get_the_password() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, hide_gate));
@@ -120,7 +120,7 @@ fn a_server_that_hides_the_gate_does_not_get_the_password() {
 }
 
 #[test]
-fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
+fn a_format_1_password_is_sent_only_with_the_readers_consent() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, |_, answer| answer));
@@ -151,7 +151,7 @@ fn lead_away(head: &str, mut answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_key_does_not_go_into_a_link_that_leads_elsewhere() {
+fn a_key_is_not_put_into_a_link_to_another_server() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, lead_away));
@@ -189,7 +189,7 @@ fn drop_ours_but_tokens(head: &str) -> String {
 }
 
 #[test]
-fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
+fn a_paste_stored_without_the_requested_options_is_deleted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (drop_ours_but_tokens, |_, answer| answer));
@@ -277,7 +277,7 @@ fn never_ask_for_a_lease(head: &str) -> String {
 }
 
 #[test]
-fn a_paste_is_called_deleted_when_that_is_known_and_no_sooner() {
+fn a_paste_is_called_deleted_only_once_confirmed() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for meddling in [needs_no_lease, knows_no_lease] {
@@ -309,7 +309,7 @@ fn lose_leases(head: &str, answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
+fn a_lost_lease_is_not_requested_again_automatically() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for (meddling, is_lost) in [(garble_leases as fn(&str, Vec<u8>) -> Vec<u8>, false), (lose_leases, true)] {
@@ -337,7 +337,7 @@ fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
 }
 
 #[test]
-fn a_page_that_is_reloaded_goes_on_with_its_read() {
+fn a_reloaded_page_continues_its_read() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let text = "0123456789abcde\n".repeat(18_000);

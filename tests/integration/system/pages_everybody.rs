@@ -9,7 +9,7 @@ use crate::sealed_format::{Secret, post_first_edition, post_text};
 use serde_json::json;
 
 #[test]
-fn what_a_stranger_wrote_stays_text() {
+fn untrusted_content_stays_text() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -49,7 +49,7 @@ fn what_a_stranger_wrote_stays_text() {
 }
 
 #[test]
-fn a_script_that_got_in_could_not_run() {
+fn injected_scripts_do_not_run() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -116,7 +116,7 @@ const AUDIT: &str = "
     return faults;";
 
 #[test]
-fn every_state_can_be_read_by_everybody() {
+fn every_state_is_accessible() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
     let Some(browser) = Browser::start() else { return };
@@ -171,7 +171,7 @@ fn every_state_can_be_read_by_everybody() {
 const UNTRUSTED: &str = "Cross-Origin-Opener-Policy header has been ignored";
 
 #[test]
-fn without_https_the_page_says_what_to_do() {
+fn without_https_the_page_says_how_to_proceed() {
     let server = Server::start(&[]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let Some(browser) = Browser::start_with(&["--host-resolver-rules=MAP paste.test 127.0.0.1"], &json!({})) else {
@@ -226,7 +226,7 @@ fn without_https_the_page_says_what_to_do() {
 }
 
 #[test]
-fn forced_colours_keep_what_colour_alone_tells() {
+fn forced_colours_lose_no_information() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
@@ -251,7 +251,7 @@ fn forced_colours_keep_what_colour_alone_tells() {
 }
 
 #[test]
-fn the_logo_is_seen_in_the_dark() {
+fn the_logo_is_visible_in_dark_mode() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for (theme, name) in [("light", "/static/icon."), ("dark", "/static/icon-dark.")] {
@@ -264,7 +264,7 @@ fn the_logo_is_seen_in_the_dark() {
 }
 
 #[test]
-fn the_second_visit_fetches_no_file_anew() {
+fn the_second_visit_uses_the_cache() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let fetched = "performance.getEntriesByType('resource').filter((file) => file.name.includes('/static/') && file.transferSize > 0).length";
@@ -278,7 +278,7 @@ fn the_second_visit_fetches_no_file_anew() {
 }
 
 #[test]
-fn a_page_whose_script_does_not_come_says_so() {
+fn a_page_whose_script_fails_to_load_says_so() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let pages = [url(&server), format!("{}{}", url(&server), server.paste("x").path())];
@@ -303,7 +303,7 @@ fn a_page_whose_script_does_not_come_says_so() {
 }
 
 #[test]
-fn without_javascript_the_pages_explain_the_shell() {
+fn without_javascript_the_pages_show_shell_commands() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let preferences = json!({ "profile.managed_default_content_settings.javascript": 2 });

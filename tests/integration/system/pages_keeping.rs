@@ -16,7 +16,7 @@ fn asks(browser: &Browser) -> bool {
 }
 
 #[test]
-fn unsent_texts_and_links_nobody_copied_are_asked_about() {
+fn leaving_with_unsent_text_or_an_uncopied_link_asks_first() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -75,7 +75,7 @@ fn the_link_opens_from_its_own_page() {
 }
 
 #[test]
-fn a_burned_content_is_asked_about_until_it_is_copied_or_downloaded() {
+fn leaving_a_burned_paste_asks_until_it_is_copied_or_downloaded() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -107,7 +107,7 @@ fn a_burned_content_is_asked_about_until_it_is_copied_or_downloaded() {
 }
 
 #[test]
-fn sliding_and_fixed_ends_are_told_apart() {
+fn sliding_and_fixed_expiries_are_distinguished() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "7200")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -127,7 +127,7 @@ fn sliding_and_fixed_ends_are_told_apart() {
 }
 
 #[test]
-fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
+fn gone_pastes_are_not_described_as_existing() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "6")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -170,7 +170,7 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
 }
 
 #[test]
-fn a_sliding_end_that_has_passed_is_asked_about() {
+fn a_passed_sliding_expiry_is_checked_with_the_server() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
     let Some(browser) = Browser::start() else { return };
     // A browser's first page takes it a while, and the paste does not wait.
@@ -184,7 +184,7 @@ fn a_sliding_end_that_has_passed_is_asked_about() {
 }
 
 #[test]
-fn progress_is_shown_of_what_takes_long() {
+fn long_operations_show_progress() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let slow = |bytes_per_second: i32| {
@@ -223,7 +223,7 @@ fn progress_is_shown_of_what_takes_long() {
 }
 
 #[test]
-fn an_upload_under_way_can_be_cancelled() {
+fn an_upload_in_progress_can_be_cancelled() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -242,7 +242,7 @@ fn an_upload_under_way_can_be_cancelled() {
 }
 
 #[test]
-fn passwords_are_shown_generated_and_had_with_the_link() {
+fn passwords_can_be_shown_generated_and_copied_with_the_link() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let kind = |field: &str| browser.string(&format!("document.querySelector('{field}').type"));
@@ -311,7 +311,7 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
 }
 
 #[test]
-fn whoever_is_known_by_a_certificate_has_its_rights_in_the_pages() {
+fn a_client_certificate_works_in_the_pages() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "2000"), ("FLASKPASTE_MAX_AUTH", "1000000")]);
     let Some(browser) = Browser::start() else { return };
     // What a proxy on this machine says of a certificate.

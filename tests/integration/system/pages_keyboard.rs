@@ -72,7 +72,7 @@ fn value_of(browser: &Browser, id: &str) -> String {
 const HOLD: &str = "XMLHttpRequest.prototype.send = () => {}; window.fetch = () => new Promise(() => {})";
 
 #[test]
-fn a_paste_is_created_copied_and_deleted_with_keys() {
+fn a_paste_can_be_created_copied_and_deleted_by_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     open(&browser, &url(&server), "text");
@@ -138,7 +138,7 @@ fn a_paste_is_created_copied_and_deleted_with_keys() {
 }
 
 #[test]
-fn what_burns_is_opened_and_its_tools_are_used_with_keys() {
+fn a_burn_paste_can_be_opened_and_used_by_keyboard() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -171,7 +171,7 @@ fn what_burns_is_opened_and_its_tools_are_used_with_keys() {
 }
 
 #[test]
-fn the_focus_is_nowhere_lost() {
+fn the_focus_is_never_lost() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     // While something is sent, the button keeps the focus, and one more press does nothing; Cancel comes next.
@@ -219,7 +219,7 @@ fn the_focus_is_nowhere_lost() {
 }
 
 #[test]
-fn the_language_is_switched_with_keys() {
+fn the_language_can_be_switched_by_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     open(&browser, &url(&server), "text");
@@ -249,7 +249,7 @@ const OUT_OF_ORDER: &str = "
     return [reached.length, [...positive, ...wrong]];";
 
 #[test]
-fn the_order_of_the_keyboard_is_that_of_the_eye() {
+fn the_tab_order_matches_the_visual_order() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
     let Some(browser) = Browser::start() else { return };

@@ -24,7 +24,7 @@ pub fn choose(browser: &Browser, tag: &str) {
 }
 
 #[test]
-fn a_page_comes_in_the_language_of_the_browser_and_stays_in_the_one_that_is_chosen() {
+fn pages_use_the_browsers_language_until_one_is_chosen() {
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/some/where")]);
     let accept = json!({ "intl": { "accept_languages": "pl,en" } });
     let Some(browser) = Browser::start_with(&["--accept-lang=pl,en"], &accept) else { return };
@@ -48,7 +48,7 @@ fn a_page_comes_in_the_language_of_the_browser_and_stays_in_the_one_that_is_chos
 }
 
 #[test]
-fn every_language_creates_opens_and_refuses() {
+fn creating_opening_and_errors_work_in_every_language() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "432000")]);
     let Some(browser) = Browser::start() else { return };
     let cases = [
@@ -89,7 +89,7 @@ fn every_language_creates_opens_and_refuses() {
 }
 
 #[test]
-fn a_choice_of_language_loses_nothing_without_a_question() {
+fn switching_the_language_loses_nothing_without_asking() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));

@@ -48,7 +48,7 @@ fn expect_everything_works(browser: &Browser, url: &str, server: &Server) {
 }
 
 #[test]
-fn pages_work_behind_a_basic_login() {
+fn pages_work_behind_basic_authentication() {
     if !is_available() {
         return;
     }
@@ -62,7 +62,7 @@ fn pages_work_behind_a_basic_login() {
 }
 
 #[test]
-fn pages_work_behind_a_cookie_and_say_when_it_has_ended() {
+fn pages_work_behind_a_login_cookie_and_report_its_expiry() {
     if !is_available() {
         return;
     }

@@ -52,7 +52,7 @@ fn row_of(link: &str) -> String {
 }
 
 #[test]
-fn your_pastes_are_listed_with_what_became_of_each() {
+fn your_pastes_shows_the_state_of_each_paste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -112,7 +112,7 @@ fn your_pastes_are_listed_with_what_became_of_each() {
 }
 
 #[test]
-fn a_paste_is_extended_and_deleted_from_the_list() {
+fn pastes_can_be_extended_and_deleted_from_the_list() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "1209600")]);
     let Some(browser) = Browser::start() else { return };
     let link = make(&browser, &server, "extended");
@@ -150,7 +150,7 @@ fn row_count() -> String {
 }
 
 #[test]
-fn the_list_says_what_went_wrong_with_each_paste() {
+fn the_list_shows_errors_per_paste() {
     let server = Server::start(&[("FLASKPASTE_RECEIPT_DAYS", "0")]);
     let Some(browser) = Browser::start() else { return };
     let link = make(&browser, &server, "here");
@@ -174,7 +174,7 @@ fn the_list_says_what_went_wrong_with_each_paste() {
 }
 
 #[test]
-fn a_long_list_is_shown_in_parts_the_newest_first() {
+fn long_lists_are_shown_in_parts_newest_first() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -196,7 +196,7 @@ fn a_long_list_is_shown_in_parts_the_newest_first() {
 }
 
 #[test]
-fn a_paste_is_the_start_of_a_new_one() {
+fn a_paste_can_be_the_start_of_a_new_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -265,7 +265,7 @@ fn a_paste_is_the_start_of_a_new_one() {
 }
 
 #[test]
-fn a_link_is_shared_by_the_system_where_it_can() {
+fn the_share_button_uses_the_system_share_sheet() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let stub = "window.shared = []; navigator.canShare = ({ url }) => url.startsWith('http');
@@ -307,7 +307,7 @@ fn on_paper(browser: &Browser) -> String {
 }
 
 #[test]
-fn a_paste_is_printed_whole() {
+fn printing_prints_the_whole_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -355,7 +355,7 @@ fn a_paste_is_printed_whole() {
 }
 
 #[test]
-fn every_option_says_what_it_does() {
+fn every_option_is_explained() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "90000")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));

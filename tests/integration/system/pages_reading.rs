@@ -8,7 +8,7 @@ use crate::sealed_format::{post_first_edition, read, read_one};
 use serde_json::json;
 
 #[test]
-fn a_burn_paste_is_fetched_by_a_click_alone() {
+fn a_burn_paste_is_fetched_only_after_a_click() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -53,7 +53,7 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
 }
 
 #[test]
-fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
+fn a_wrong_password_in_the_page_burns_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "pässwörd 密");
     let Some(browser) = Browser::start() else { return };
@@ -97,7 +97,7 @@ fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
 type Mistake = fn(&str, &str) -> String;
 
 #[test]
-fn a_missing_damaged_or_wrong_key_can_be_mended() {
+fn a_missing_damaged_or_wrong_key_can_be_corrected() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -148,7 +148,7 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
 }
 
 #[test]
-fn a_key_that_changes_while_the_read_is_confirmed_is_followed() {
+fn a_key_changed_while_a_read_is_confirmed_is_applied_afterwards() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (_, link) = post_first_edition(&server, b"mended", &[("X-Burn-After-Read", "true")]);
@@ -186,7 +186,7 @@ fn expect_download(browser: &Browser, folder: &Folder, name: &str, content: &[u8
 }
 
 #[test]
-fn an_encrypted_paste_can_be_had_as_it_is() {
+fn the_ciphertext_can_be_downloaded() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (_, link) = post_first_edition(&server, b"sealed", &[]);
@@ -202,7 +202,7 @@ fn an_encrypted_paste_can_be_had_as_it_is() {
 }
 
 #[test]
-fn images_are_shown_and_files_offered() {
+fn images_are_shown_and_other_files_offered_for_download() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -237,7 +237,7 @@ fn images_are_shown_and_files_offered() {
 }
 
 #[test]
-fn lines_have_numbers_and_links() {
+fn lines_have_numbers_and_anchors() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -281,7 +281,7 @@ fn lines_have_numbers_and_links() {
 }
 
 #[test]
-fn long_lines_wrap_unless_told_not_to() {
+fn long_lines_wrap_by_default() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("word ".repeat(500), &[]));
@@ -296,7 +296,7 @@ fn long_lines_wrap_unless_told_not_to() {
 }
 
 #[test]
-fn a_long_text_is_shown_in_part_and_had_whole() {
+fn a_long_text_is_shown_in_part_and_copied_whole() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -324,7 +324,7 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
 }
 
 #[test]
-fn a_link_to_lines_beyond_what_is_shown_shows_them() {
+fn a_link_to_hidden_lines_shows_them() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -386,7 +386,7 @@ const ODDITIES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn characters_that_deceive_are_marked_where_they_stand() {
+fn deceptive_characters_are_marked_in_place() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -436,7 +436,7 @@ fn characters_that_deceive_are_marked_where_they_stand() {
 }
 
 #[test]
-fn texts_in_other_encodings_are_texts() {
+fn texts_in_other_encodings_are_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };

@@ -65,7 +65,7 @@ fn vectors() -> Vec<(Value, Secret, Vec<u8>)> {
 }
 
 #[test]
-fn what_others_sealed_opens() {
+fn pastes_sealed_by_an_independent_implementation_open() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -107,7 +107,7 @@ fn what_others_sealed_opens() {
 }
 
 #[test]
-fn the_scripts_pad_as_the_vectors_do() {
+fn the_scripts_pad_as_in_the_test_vectors() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -150,7 +150,7 @@ fn changed(target: &str, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_scripts_and_fpaste_read_the_same_manifests() {
+fn the_scripts_and_fpaste_accept_the_same_manifests() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -180,7 +180,7 @@ fn the_scripts_and_fpaste_read_the_same_manifests() {
 }
 
 #[test]
-fn the_scripts_and_fpaste_take_the_same_names() {
+fn the_scripts_and_fpaste_accept_the_same_names() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -205,7 +205,7 @@ fn the_scripts_and_fpaste_take_the_same_names() {
 }
 
 #[test]
-fn the_scripts_open_what_was_sealed_or_nothing() {
+fn the_scripts_output_the_exact_content_or_nothing() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -260,7 +260,7 @@ fn the_scripts_open_what_was_sealed_or_nothing() {
 }
 
 #[test]
-fn several_files_go_into_one_paste_under_their_names() {
+fn several_files_go_into_one_paste_with_their_names() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -332,7 +332,7 @@ fn several_files_go_into_one_paste_under_their_names() {
 }
 
 #[test]
-fn several_files_are_had_as_one_archive() {
+fn several_files_can_be_downloaded_as_one_archive() {
     if !has("an archive of a page", &["chromium", "unzip"]) {
         return;
     }
@@ -377,7 +377,7 @@ fn several_files_are_had_as_one_archive() {
 }
 
 #[test]
-fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
+fn long_names_and_types_are_truncated() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "9000000")]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -408,7 +408,7 @@ fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
 }
 
 #[test]
-fn show_and_download_stand_side_by_side_on_a_narrow_screen() {
+fn show_and_download_fit_side_by_side_on_a_narrow_screen() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let narrow = json!({ "width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": true });
@@ -425,7 +425,7 @@ fn show_and_download_stand_side_by_side_on_a_narrow_screen() {
 }
 
 #[test]
-fn a_folder_that_is_dropped_goes_with_what_is_below_it() {
+fn a_dropped_folder_is_uploaded_recursively() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -456,7 +456,7 @@ fn a_folder_that_is_dropped_goes_with_what_is_below_it() {
 }
 
 #[test]
-fn a_file_goes_without_its_name_when_told() {
+fn the_name_of_a_file_can_be_left_out() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -513,7 +513,7 @@ fn a_sealed_password_never_leaves_the_page() {
 }
 
 #[test]
-fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
+fn a_wrong_link_burns_nothing_and_is_distinguished_from_damage() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (paste, link) = post_text(&server, b"once", &[BURN]);
@@ -563,7 +563,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
 }
 
 #[test]
-fn a_damaged_paste_is_shown_in_no_part() {
+fn no_part_of_a_damaged_paste_is_shown() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -671,7 +671,7 @@ fn answering_relay(server: &Server, path: &'static str, head: String) -> String 
 }
 
 #[test]
-fn proofs_do_not_go_along_with_a_redirect() {
+fn proofs_are_not_sent_after_a_redirect() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -695,7 +695,7 @@ fn proofs_do_not_go_along_with_a_redirect() {
 }
 
 #[test]
-fn a_server_without_leases_is_read_as_before() {
+fn reading_works_on_a_server_without_leases() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for status in ["404 Not Found", "405 Method Not Allowed"] {
@@ -718,7 +718,7 @@ fn a_server_without_leases_is_read_as_before() {
 const BREAKS: &[&str] = &["ERR_CONTENT_LENGTH_MISMATCH", "ERR_EMPTY_RESPONSE"];
 
 #[test]
-fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
+fn an_interrupted_read_resumes_and_is_confirmed() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let text = "0123456789abcde\n".repeat(20_000);
@@ -759,7 +759,7 @@ fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
 }
 
 #[test]
-fn a_page_that_is_closed_confirms_nothing() {
+fn closing_the_page_confirms_nothing() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (paste, link) = post_text(&server, "0123456789abcde\n".repeat(100_000).as_bytes(), &[BURN]);
@@ -781,7 +781,7 @@ fn a_page_that_is_closed_confirms_nothing() {
 type Treatment = (Value, &'static [(&'static str, &'static str)], &'static str);
 
 #[test]
-fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
+fn a_server_that_deviates_from_the_senders_request_is_reported() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -814,7 +814,7 @@ fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
 }
 
 #[test]
-fn fifty_mebibytes_do_not_hold_the_page_up() {
+fn fifty_mebibytes_do_not_block_the_page() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "60000000")]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -845,7 +845,7 @@ fn fifty_mebibytes_do_not_hold_the_page_up() {
 }
 
 #[test]
-fn who_created_a_paste_sees_what_became_of_it() {
+fn the_creator_sees_the_state_of_a_paste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let look_again = "document.dispatchEvent(new Event('visibilitychange'))";
@@ -878,7 +878,7 @@ fn who_created_a_paste_sees_what_became_of_it() {
 }
 
 #[test]
-fn proofs_and_keys_are_in_no_address_and_no_log() {
+fn proofs_and_keys_appear_in_no_url_and_no_log() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));

@@ -86,7 +86,7 @@ fn skipped() {
 }
 
 #[test]
-fn a_skip_is_seen_past_the_capture_and_with_ci_set_is_a_failure() {
+fn skips_bypass_output_capture_and_fail_with_ci_set() {
     let name = format!("{}::skipped", module_path!().split_once("::").unwrap().1);
     let run = |ci: Option<&str>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -105,7 +105,7 @@ fn a_skip_is_seen_past_the_capture_and_with_ci_set_is_a_failure() {
 
 /// What keeps `make test-quick` to its word: the tests it runs start our own programs and a shell.
 #[test]
-fn tests_outside_this_module_start_no_programs_of_the_system() {
+fn tests_outside_this_module_start_no_system_programs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
     for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let text = fs::read_to_string(&file).unwrap();

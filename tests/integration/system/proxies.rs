@@ -115,7 +115,7 @@ fn is_known(person: &Client) -> bool {
 }
 
 #[test]
-fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
+fn nginx_limits_floods_and_serves_metrics_only_locally() {
     let Some((server, _nginx, people)) = behind_nginx(&[("FLASKPASTE_METRICS", "1")], |text| text) else { return };
     assert_eq!(people.curl("/metrics", &[]).1, "403");
     server.get("/metrics").expect_status(200);
@@ -133,7 +133,7 @@ fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
 }
 
 #[test]
-fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
+fn nginx_sets_the_client_identity_and_drops_forged_headers() {
     let Some((server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let fingerprint = |name: &str| {
         let text = openssl(&people.folder, &format!("x509 -in {name}.crt -noout -fingerprint -sha1"));
@@ -194,7 +194,7 @@ fn expect_static_files(people: &People, prefix: &str) {
 }
 
 #[test]
-fn nginx_passes_static_files_on_to_be_kept_and_compressed() {
+fn nginx_passes_static_files_with_caching_and_compression() {
     let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     expect_static_files(&people, "");
     let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
@@ -205,7 +205,7 @@ fn nginx_passes_static_files_on_to_be_kept_and_compressed() {
 }
 
 #[test]
-fn nginx_sends_plain_http_to_https() {
+fn nginx_redirects_http_to_https() {
     let Some((_server, nginx, mut people)) = behind_nginx(&[], |text| text) else { return };
     people.url = nginx.url(0).replace("https://127.0.0.1", "http://localhost");
     let (headers, status) = people.curl("/abcd", &["-o", "/dev/null", "-D", "-"]);
@@ -213,7 +213,7 @@ fn nginx_sends_plain_http_to_https() {
 }
 
 #[test]
-fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
+fn nginx_passes_bodies_up_to_the_servers_limit() {
     let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let path = &people.folder;
     let file = path.join("large");
@@ -244,7 +244,7 @@ fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
 }
 
 #[test]
-fn nginx_can_ask_for_certificates_of_an_authority_alone() {
+fn nginx_can_require_certificates_of_one_authority() {
     let edit = |text: String| {
         let text = change(&text, "    default $ssl_client_fingerprint;\n", "");
         let text = change(&text, "    #SUCCESS ", "    SUCCESS ");
@@ -266,7 +266,7 @@ fn behind_nginx_below_a_prefix() -> Option<(Server, Nginx, People)> {
 }
 
 #[test]
-fn nginx_serves_under_a_prefix_beside_other_things() {
+fn nginx_serves_a_prefix_next_to_other_content() {
     let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     assert_eq!(people.curl("/other", &[]), ("other".into(), "200".into()));
     assert_eq!(people.curl("/paste/health", &[]).1, "200");
@@ -279,7 +279,7 @@ fn nginx_serves_under_a_prefix_beside_other_things() {
 }
 
 #[test]
-fn the_pages_work_through_nginx_below_a_prefix() {
+fn the_pages_work_through_nginx_under_a_prefix() {
     let Some((server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     // The made-up authority is not in the browser's list.
     let Some(browser) = Browser::start_with(&["--ignore-certificate-errors"], &json!({})) else { return };
@@ -337,7 +337,7 @@ fn expect_ways_in(server: &Server, people: &People) {
 const CONTACT: (&str, &str) = ("FLASKPASTE_CONTACT", "abuse@example.org");
 
 #[test]
-fn nginx_passes_the_ways_in() {
+fn nginx_passes_put_and_form_uploads() {
     let Some((server, _nginx, people)) = behind_nginx(&[CONTACT], |text| text) else { return };
     expect_ways_in(&server, &people);
 }

@@ -7,7 +7,7 @@ use crate::harness::Server;
 use std::process::Command;
 
 #[test]
-fn the_server_keeps_to_its_description() {
+fn the_server_conforms_to_its_api_description() {
     let Some(program) = schemathesis("the description against the server") else { return };
     let server = Server::start(&[("FLASKPASTE_METRICS", "1"), ("FLASKPASTE_DEDUP_MAX", "1000000")]);
     let url = format!("http://{}", server.authority());
