@@ -1,4 +1,4 @@
-//! Asks: somebody asks for a secret, somebody else gives it, and it is read once.
+//! Asks: somebody asks for a secret, somebody else provides it, and it is read once.
 
 use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
 use crate::http_client::{Request, base64};
@@ -6,7 +6,7 @@ use crate::response::Response;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Barrier};
 
-/// What the asker shows to read the answer, and what comes with the answer.
+/// What the asker needs to read the answer, and what the answerer sends.
 const READ_PROOF: [u8; 32] = [3; 32];
 const ANSWER_PROOF: [u8; 32] = [4; 32];
 
@@ -18,7 +18,7 @@ fn hash(proof: &[u8]) -> String {
     })
 }
 
-/// A proof as headers have it.
+/// A proof as written in headers.
 fn encoded(proof: &[u8]) -> String {
     base64(proof).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
 }
@@ -66,7 +66,7 @@ fn an_ask_gets_one_answer_which_is_read_once() {
         assert_eq!(fields, ["created_at", "expires_at", "id", "max_size", "state"]);
         assert_eq!((&asked["state"], &asked["max_size"]), (&"asked".into(), &3_145_728.into()));
         assert_eq!(state(&server, &ask), "asked");
-        // With the proof and without.
+        // With and without the proof.
         read(&server, &ask).expect_code(404, "not_answered");
         server.get(&ask.raw()).expect_code(404, "not_answered");
         server.head(&ask.raw()).expect_status(404);
@@ -100,7 +100,7 @@ fn an_answer_is_read_under_a_lease() {
     let leasing = server.request("POST", &format!("{}/lease", ask.path()));
     let lease = leasing.header("X-Read-Proof", encoded(&READ_PROOF)).send().expect_status(201).json();
     let lease = lease["lease"].as_str().unwrap();
-    // To everybody else it is gone, also to who would answer.
+    // For everybody else it is gone, also for answering.
     server.get(&ask.path()).expect_code(404, "not_found");
     answering(&server, &ask, "again").send().expect_code(404, "not_found");
     assert_eq!(state(&server, &ask), "leased");
@@ -143,7 +143,7 @@ fn answering_requires_the_proof_from_the_link() {
     let ask = ask(&server);
     let put = || server.request("PUT", &ask.raw()).body("a lie");
     put().send().expect_code(403, "proof_required");
-    // Whoever asked cannot write it, either.
+    // The asker cannot answer either.
     put().header("X-Delete-Token", &ask.delete_token).send().expect_code(403, "proof_required");
     let proof = encoded(&ANSWER_PROOF);
     for wrong in
@@ -160,11 +160,11 @@ fn answering_requires_the_proof_from_the_link() {
     large.expect_code(413, "too_large").expect_field("max_size", 3_145_728);
     assert_eq!(state(&server, &ask), "asked");
     answering(&server, &ask, "the truth").send().expect_status(201);
-    // Of what is there already, a stranger learns no more.
+    // A stranger learns nothing of an existing ask.
     put().send().expect_code(403, "proof_required");
     put().header("X-Answer-Proof", encoded(&READ_PROOF)).send().expect_code(403, "proof_wrong");
     read(&server, &ask).expect_body("the truth");
-    // Neither what is no ask nor what is not there is answered.
+    // Pastes and missing IDs cannot be answered.
     let paste = server.paste("a paste");
     answering(&server, &paste, "no").send().expect_code(401, "auth_required");
     server.get(&paste.raw()).expect_body("a paste");
@@ -217,8 +217,8 @@ fn asks_expire_on_time() {
     let short = asking(&server).header("X-Expiry", "1").created();
     wait_until("it has expired", SOON, || server.get(&short.path()).status == 404);
     answering(&server, &short, "late").send().expect_code(404, "not_found");
-    wait_until("its receipt is there", SOON, || state(&server, &short) == "expired");
-    // Moved by whoever asked, also once there is an answer.
+    wait_until("its receipt exists", SOON, || state(&server, &short) == "expired");
+    // The asker can change the expiry, also after the answer.
     let ask = ask(&server);
     for state in ["asked", "answered"] {
         let moved = server.request("PATCH", &ask.path()).header("X-Delete-Token", &ask.delete_token);
@@ -245,7 +245,7 @@ fn creating_an_ask_follows_the_rules_for_creating_a_paste() {
     let ask = asked.created();
     let mine = server.request("GET", "/pastes").header("Authorization", format!("Bearer {token}")).send().json();
     assert_eq!((&mine["pastes"][0]["state"], &mine["pastes"][0]["id"]), (&"asked".into(), &ask.id.as_str().into()));
-    // Whoever answers needs no token, and no proof of work.
+    // Answering needs no token and no proof of work.
     answering(&server, &ask, "an answer").send().expect_status(201);
     let server = Server::start(&[("FLASKPASTE_RATE", "1")]);
     let _ = self::ask(&server);

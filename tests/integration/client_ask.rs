@@ -1,4 +1,4 @@
-//! `fpaste ask` and `fpaste answer`, over the real server, and over servers and links that are not to be trusted.
+//! `fpaste ask` and `fpaste answer`, against the real server and against untrusted servers and links.
 
 use crate::client_harness::{Client, Run, Running};
 use crate::client_network::{Stub, reply};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A person who has asked, and waits.
+/// A running `fpaste ask`, waiting for the answer.
 struct Asking {
     running: Running,
     stderr: PathBuf,
@@ -59,13 +59,13 @@ fn id_of(link: &str) -> String {
     link.split('#').next().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
-/// The link of an ask that is not waited for.
+/// The link of an ask made with --no-wait.
 #[track_caller]
 fn ask(client: &Client, arguments: &[&str]) -> String {
     client.run(&[&["ask", "--no-wait"], arguments].concat()).succeeded().line()
 }
 
-/// The files that say what is asked for, each for its owner alone.
+/// The stored keys of open asks, each readable by its owner only.
 fn kept(client: &Client) -> Vec<PathBuf> {
     let Ok(folder) = fs::read_dir(client.state()) else { return Vec::new() };
     let paths = folder.map(|entry| entry.unwrap().path());
@@ -80,7 +80,7 @@ fn people(server: &Server) -> (Client, Client) {
     (Client::new(server), Client::new(server))
 }
 
-/// The link with other bytes at this place of its 48.
+/// The link with these bytes at this offset of its 48.
 fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
     let (address, fragment) = link.split_once("#ask:").unwrap();
     let mut keys = URL_SAFE_NO_PAD.decode(&fragment[..64]).unwrap();
@@ -88,7 +88,7 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
     format!("{address}#ask:{}{}", URL_SAFE_NO_PAD.encode(keys), &fragment[64..])
 }
 
-/// Answers with these bytes, as whoever has the link can.
+/// Answers with these bytes, as anyone with the link can.
 #[track_caller]
 fn answer_with(server: &Server, link: &str, bytes: impl Into<Vec<u8>>) {
     let keys = URL_SAFE_NO_PAD.decode(&link.split_once("#ask:").unwrap().1[..64]).unwrap();
@@ -117,7 +117,7 @@ fn ask_prints_the_answer() {
     assert!(answered.stdout.is_empty());
     let (run, _) = asking.end();
     assert_eq!(run.succeeded().text(), "s3cr3t\n");
-    // Nothing is left of it, here or there, but what the server is asked with how it ended.
+    // Nothing is left here or on the server except what `fpaste status` needs.
     assert!(kept(&asker).is_empty());
     let history = fs::read_to_string(asker.history()).unwrap();
     assert!(history.contains("delete_token") && history.contains("staging database password"), "{history}");
@@ -146,7 +146,7 @@ fn an_answer_can_be_read_later_with_no_wait() {
     let listed = asker.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&listed[0]["id"], &listed[0]["ask"]), (&json!(id), &json!(true)));
     assert_eq!(listed[0]["name"], "the key");
-    // Nobody was asked how it is.
+    // The server was not contacted.
     for secret in ["delete_token", "private_key", "read_token", "state"] {
         assert!(listed[0].get(secret).is_none(), "{secret}");
     }
@@ -155,7 +155,7 @@ fn an_answer_can_be_read_later_with_no_wait() {
     assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "asked");
     assert!(asker.run(&["status", &id]).succeeded().text().contains("state     asked"));
     assert!(asker.run(&["get", "-m", &id]).succeeded().text().contains("state     asked"));
-    // Others know nothing of it.
+    // Other clients know nothing of it.
     assert!(other.run(&["get", &id]).failed(2).contains("can only be read on the machine that created it"));
     assert!(other.run(&[link.as_str()]).failed(2).contains("to answer it, use fpaste answer 'LINK' FILE"));
     other.pipe("later", &["answer", &link]).succeeded();
@@ -203,7 +203,7 @@ fn answers_can_be_files_and_folders() {
     assert!(run.succeeded().stdout.is_empty());
     assert_eq!(fs::read(asker.home.join("vpn/keys/client.key")).unwrap(), vec![7; 200_000]);
     assert_eq!(fs::read_to_string(asker.home.join("one.txt")).unwrap(), "one");
-    // Several are not printed, and wait.
+    // Several files are not printed; they stay unread.
     let link = ask(&asker, &[]);
     other.run(&["answer", &link, "vpn"]).succeeded();
     let id = id_of(&link);
@@ -212,7 +212,7 @@ fn answers_can_be_files_and_folders() {
     asker.run(&["get", "-o", "out/", &id]).succeeded();
     assert_eq!(fs::read_to_string(asker.home.join("out/vpn/readme.txt")).unwrap(), "hello");
     assert!(kept(&asker).is_empty());
-    // A name for what is piped in, and none for a file.
+    // A name for piped data, and none for a file.
     let [named, nameless] = [(); 2].map(|()| ask(&asker, &[]));
     other.pipe("x", &["answer", "--name", "given.txt", &named]).succeeded();
     other.run(&["answer", "--no-name", &nameless, "one.txt"]).succeeded();
@@ -220,10 +220,10 @@ fn answers_can_be_files_and_folders() {
     assert_eq!(fs::read_to_string(asker.home.join("given.txt")).unwrap(), "x");
     assert!(asker.run(&["get", "-O", &nameless]).failed(2).contains("no file name"));
     assert_eq!(asker.run(&["get", &nameless]).succeeded().text(), "one");
-    // Where nothing can be written, nothing is asked.
+    // If the output cannot be written, nothing is sent.
     let stderr = asker.run(&["ask", "-o", "nowhere/out"]).failed(2);
     assert!(stderr.contains("no such folder") && kept(&asker).is_empty(), "{stderr}");
-    // A large one takes several chunks, each in its place.
+    // A large answer takes several chunks, each at its offset.
     let large: Vec<u8> = (0..2_500_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let link = ask(&asker, &[]);
     other.pipe(&large, &["answer", &link]).succeeded();
@@ -261,7 +261,7 @@ fn an_oversized_answer_is_refused_before_it_is_sent() {
     other.file("large", [7; 900]);
     other.run(&["answer", &link, "large"]).failed(5);
     assert!(!server.log().contains("PUT"));
-    // As large as it can be: its head is counted, too.
+    // The largest possible answer: its head counts too.
     let manifest = r#"{"files":[{"size":860}]}"#.len();
     let most = 1000 - 40 - 56 - 16 - 4 - manifest;
     other.pipe(vec![7; most + 1], &["answer", &link]).failed(5);
@@ -288,7 +288,7 @@ fn an_ask_survives_the_process_that_created_it() {
 
 #[test]
 fn waiting_continues_across_a_server_restart() {
-    // Its socket stays: what comes meanwhile waits there.
+    // Its socket stays open: connections queue meanwhile.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let launcher = Launcher::with_sockets([listener.into()]);
@@ -313,7 +313,7 @@ fn errors_while_waiting_are_reported_once() {
         _ => match looks.fetch_add(1, Ordering::Relaxed) {
             0 => reply("200 OK", "", asked),
             1 => reply("502 Bad Gateway", "", "<html>"),
-            // That of a proxy, which says nothing of the ask.
+            // A 404 of a proxy says nothing about the ask.
             2 => reply("404 Not Found", "", "<html>"),
             _ => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
         },
@@ -326,7 +326,7 @@ fn errors_while_waiting_are_reported_once() {
         stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
         "{stderr}"
     );
-    // A server may be wrong: the key is of use as long as the ask may be open.
+    // A server may be wrong: the key is useful as long as the ask may be open.
     assert_eq!(kept(&client).len(), 1);
 }
 
@@ -343,7 +343,7 @@ fn an_ended_ask_is_reported_and_its_key_removed() {
     assert!(kept(&asker).is_empty());
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     assert!(asker.run(&["status", &link]).succeeded().text().contains("expired"));
-    // One that is deleted, too.
+    // A deleted ask, too.
     let link = ask(&asker, &[]);
     assert!(other.run(&["delete", &link]).failed(4).contains("no delete token"));
     assert_eq!(asker.run(&["delete", &link]).succeeded().line(), format!("deleted {}", id_of(&link)));
@@ -351,7 +351,7 @@ fn an_ended_ask_is_reported_and_its_key_removed() {
     assert!(other.pipe("x", &["answer", &link]).failed(3).contains("no longer exists"));
 }
 
-/// Has the note say that the ask ends at this time.
+/// Sets the expiry in the stored key.
 #[track_caller]
 fn move_noted_end(client: &Client, at: u64) {
     let [note] = kept(client).try_into().unwrap();
@@ -462,7 +462,7 @@ fn temporary_files_of_killed_runs_are_removed() {
         File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
     }
     assert_eq!(client.run(&["list", "--json"]).succeeded().json().as_array().unwrap().len(), 1);
-    // Somebody may be writing the other.
+    // Another process may be writing the other file.
     assert!(!left.exists() && !empty.exists() && fresh.exists());
 }
 
@@ -487,12 +487,12 @@ fn no_ask_is_sent_when_the_key_cannot_be_stored() {
     let homeless = client.with("HOME", "");
     let stderr = homeless.run(&["ask"]).failed(2);
     assert!(stderr.contains("cannot save the keys to the answer: there is no state folder"), "{stderr}");
-    // Others could put what they like there.
+    // Others could replace its contents.
     fs::create_dir_all(client.state()).unwrap();
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(client.run(&["ask"]).failed(2).contains("other users have access to it"));
     assert!(!server.log().contains("/ask"));
-    // The history is another matter.
+    // The history is handled differently.
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o700)).unwrap();
     client.configure("history = off\n");
     let link = ask(&client, &[]);
@@ -565,10 +565,10 @@ fn an_answer_opens_only_with_the_key_of_its_ask() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
-    // Sealed for another key, as by somebody in between who has changed the link.
+    // Encrypted for another key, as if somebody in between had changed the link.
     other.pipe("x", &["answer", &bent(&link, 0, &[9; 32])]).succeeded();
     assert!(asker.run(&["get", &link]).failed(8).contains("it was not encrypted for this ask"));
-    // A link whose key lets anybody read is not answered.
+    // A link whose key lets anybody read the answer is not answered.
     let link = ask(&asker, &[]);
     let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(2);
     assert!(stderr.contains("anyone could read the answer; nothing was sent"), "{stderr}");
@@ -587,7 +587,7 @@ fn labels_are_shown_without_control_or_bidi_characters() {
     asker.run(&["ask", "--no-wait", &"x".repeat(201)]).failed(2);
     let long = ask(&asker, &[&"x".repeat(200)]);
     assert!(other.pipe("x", &["answer", "-v", &long]).succeeded().stderr.contains("requested: …"));
-    // One that is too long, or no text, is not shown, and the link works.
+    // A label that is too long or not text is not shown, and the link works.
     for label in [URL_SAFE_NO_PAD.encode([b'x'; 201]), URL_SAFE_NO_PAD.encode([0xff]), "!".into(), String::new()] {
         let link = ask(&asker, &[]);
         let run = other.pipe("x", &["answer", "-v", &format!("{link}:{label}")]).succeeded();
@@ -601,7 +601,7 @@ fn a_lost_confirmation_is_not_reported_as_already_answered() {
         (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
     let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
     let gone = r#"{"error":"No.","code":"not_found"}"#;
-    // The answer that is there may be ours; it is not, if it has another size; and where it is sent again, all is well.
+    // A stored answer of the same size may be ours; of another size it is not; if a retry succeeds, all is well.
     for (case, size, code, words) in [
         ("the same size", 368, 7, "it may be this one or someone else's"),
         ("another size", 369, 1, "this ask has already been answered"),
@@ -666,7 +666,7 @@ fn an_ask_whose_key_cannot_be_stored_is_deleted() {
     let state = client.state();
     fs::create_dir_all(&state).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-    // The folder goes while the server is asked.
+    // The folder is removed during the request.
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => {
             fs::remove_dir_all(&state).unwrap();
@@ -684,7 +684,7 @@ fn an_ask_whose_key_cannot_be_stored_is_deleted() {
     assert!(heads.contains("delete /abcd1234 ") && heads.contains("x-delete-token: t0ken"), "{heads}");
 }
 
-/// An answer of ours whose transfer breaks is taken up again behind what was verified, the head of the answer counted.
+/// An interrupted transfer of an answer resumes after the verified part, counting the head of the answer.
 #[test]
 fn an_interrupted_transfer_of_an_answer_resumes() {
     let made = json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "expires_at": unix_now() + 600 });
@@ -710,7 +710,7 @@ fn an_interrupted_transfer_of_an_answer_resumes() {
                 asked.lock().unwrap().push(range.unwrap_or("all").to_owned());
                 let all = upload.len();
                 let from: usize = range.map_or(0, |range| range.parse().unwrap());
-                // What is sent breaks off in the second chunk, the first time.
+                // The first transfer breaks off in the second chunk.
                 let end = if from == 0 { 100_000 } else { all };
                 let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
                 let part = format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
@@ -730,16 +730,16 @@ fn an_interrupted_transfer_of_an_answer_resumes() {
     let content: Vec<u8> = (0..300_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     client.pipe(&content, &["answer", &link]).succeeded();
     assert!(client.run(&["get", &link]).succeeded().stdout == content);
-    // Behind the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
+    // After the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
     assert_eq!(*ranges.lock().unwrap(), ["all", "65648"]);
-    // That server goes on having it; what opens it is erased all the same, and what deletes it is not.
+    // That server keeps the answer; the key is erased anyway, the delete token is not.
     assert!(self::kept(&client).is_empty());
     let history = fs::read_to_string(client.history()).unwrap();
     assert!(history.contains("delete_token") && !history.contains("private_key"), "{history}");
     assert_eq!(client.run(&["delete", &link]).succeeded().line(), "deleted abcd1234");
 }
 
-/// A server of one request a connection, which answers as a function of its head and its body.
+/// A server that handles one request per connection with a function of its head and body.
 fn serve_with_bodies(answer: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

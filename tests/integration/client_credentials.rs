@@ -1,4 +1,4 @@
-//! Which server fpaste shows its credentials to, and that no message shows a key.
+//! Which servers fpaste sends its credentials to, and that no message shows a key.
 
 use crate::client_harness::Client;
 use crate::client_network::{CREATED, Stub, accepting, reply};
@@ -56,7 +56,7 @@ fn equivalent_spellings_of_an_address_are_one_server() {
     assert_eq!(heads.matches("x-ssl-client-sha1: abab").count(), heads.matches("user-agent").count(), "{heads}");
 }
 
-/// As the manual says: whoever shows a certificate does not speak in the clear to others than this machine.
+/// As the man page says: with a client certificate, fpaste uses plain HTTP only to this machine.
 #[test]
 fn with_a_client_certificate_plain_http_to_a_remote_host_is_refused() {
     let here = Stub::new(|line| match line {
@@ -115,7 +115,7 @@ fn messages_never_show_a_key() {
             assert!(run.stdout.is_empty(), "{arguments:?}");
         }
     }
-    // The key alone, where a file is expected.
+    // A key file alone, where a certificate is expected.
     for arguments in [&[KEY][..], &["get", "--from", KEY, KEY], &["--password-file", KEY]] {
         let run = client.pipe("x", arguments);
         assert!(run.code != Some(0) && !run.stderr.contains(KEY), "{arguments:?}: {}", run.stderr);
@@ -126,7 +126,7 @@ fn messages_never_show_a_key() {
     assert!(!client.with("FLASKPASTE_SERVER", "").run(&["info"]).failed(2).contains(KEY));
 }
 
-/// Writes a pair that is valid for these years alone.
+/// Writes a certificate and key valid only in these years.
 fn write_pair(client: &Client, name: &str, from: i32, until: i32) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -151,7 +151,7 @@ fn an_expired_or_not_yet_valid_certificate_is_not_presented() {
     assert!(stderr.contains("the client certificate new.crt is not valid before 2060-01-01"), "{stderr}");
     for (days, is_noted) in [("6", true), ("8", false)] {
         client.run(&["cert", "-o", "made", "--force", "-c", "secp256r1", "-d", days]).succeeded();
-        // Nobody listens there: what is noted is noted before.
+        // Connection refused there: the note is printed before.
         let stderr = with("made/client").run(&["-v", "info"]).failed(7);
         assert_eq!(stderr.contains("note: the client certificate made/client.crt expires on "), is_noted, "{stderr}");
     }
@@ -177,7 +177,7 @@ fn configure_uses_the_existing_certificate_and_key() {
             made.line()
         );
         assert_eq!(std::fs::read_to_string(&config).unwrap(), expected);
-        // What is described is not what is there, and half a pair is none.
+        // The recorded fingerprint is not that of the file, and half a pair is unusable.
         assert!(cert(&["--configure", "-n", "other"]).failed(2).contains("already exists"));
         std::fs::remove_file(pair.join("client.crt")).unwrap();
         assert!(cert(&["--configure"]).failed(2).contains("client.key already exists"));
@@ -187,7 +187,7 @@ fn configure_uses_the_existing_certificate_and_key() {
     }
 }
 
-/// Also where they are not used: a setting that is wrong is not ignored.
+/// Even where they are not used: an invalid setting is never ignored.
 #[test]
 fn a_missing_certificate_is_an_error_before_anything_is_sent() {
     let here = Stub::new(accepting);

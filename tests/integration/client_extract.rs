@@ -1,4 +1,4 @@
-//! Where fpaste writes: whole or not at all, whatever is in the way, fails, or interrupts it.
+//! Where fpaste writes files: all or nothing, whatever is in the way, fails, or interrupts it.
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{reply, serve};
@@ -30,7 +30,7 @@ fn drafts(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".fpaste-")).collect()
 }
 
-/// A server that sends the rest of its paste, the files a and b, only when that is wanted.
+/// A server that sends the rest of its paste, the files a and b, only when told to.
 struct Slow {
     link: String,
     goes_on: Arc<AtomicBool>,
@@ -51,7 +51,7 @@ impl Slow {
             }
             let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", upload.len());
             let _ = socket.write_all(&[head.as_bytes(), &upload[..66_000]].concat());
-            wait_until("the server may go on", SOON, || may_go_on.load(Ordering::Relaxed));
+            wait_until("the server may continue", SOON, || may_go_on.load(Ordering::Relaxed));
             let _ = socket.write_all(&upload[66_000..]);
         });
         Self { link: format!("{url}/abcd1234#{}", secret.fragment()), goes_on }
@@ -89,11 +89,11 @@ fn a_failed_move_into_place_is_rolled_back() {
     let client = Client::with_url("http://127.0.0.1:1");
     client.file("a", "old");
     let child = Running::start(&mut client.command(&["get", "-O", "--force", &slow.link]));
-    wait_until("a draft is there", SOON, || !drafts(client.home.path()).is_empty());
+    wait_until("a draft exists", SOON, || !drafts(client.home.path()).is_empty());
     let draft = drafts(client.home.path()).remove(0);
-    wait_until("the first file is begun", SOON, || draft.join("0").exists());
+    wait_until("the first file exists", SOON, || draft.join("0").exists());
     assert_eq!((mode(&draft), mode(&draft.join("0"))), (0o700, 0o600));
-    // Nothing was in the way when it was looked.
+    // Nothing was in the way at the first check.
     fs::create_dir(client.home.join("b")).unwrap();
     slow.go_on();
     let stderr = child.end(&["get"]).failed(2);
@@ -108,7 +108,7 @@ fn leftovers_of_a_killed_get_are_removed_by_the_next() {
     let client = Client::with_url("http://127.0.0.1:1");
     let arguments = ["get", "-O", &slow.link];
     let mut child = Running::start(&mut client.command(&arguments));
-    wait_until("a draft is there", SOON, || !drafts(client.home.path()).is_empty());
+    wait_until("a draft exists", SOON, || !drafts(client.home.path()).is_empty());
     child.signal("KILL");
     child.code();
     assert_eq!(drafts(client.home.path()).len(), 1);
@@ -137,7 +137,7 @@ fn an_interruption_while_moving_files_into_place_leaves_none() {
     let link = paste(&server, &files, &[("X-Reads", "2")]);
     client.file("keep", "");
     let mut child = Running::start(&mut client.command(&["get", "-O", &link]));
-    wait_until("the first file has its place", SOON, || {
+    wait_until("the first file is in place", SOON, || {
         client.home.join("m").exists() || child.try_wait().unwrap().is_some()
     });
     child.signal("INT");

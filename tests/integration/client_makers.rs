@@ -1,4 +1,4 @@
-//! What those do who made a paste, or hold a token: extend, update, list --remote.
+//! What owners and token holders do: extend, update, list --remote.
 
 use crate::client_harness::Client;
 use crate::client_network::{Stub, accepting};
@@ -28,7 +28,7 @@ fn a_token_is_read_from_the_configuration_environment_or_a_file() {
     client.create("three", &[]);
     let listed = client.run(&["list", "--remote", "--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), 3);
-    // One that is none is said, and not shown.
+    // An invalid token is reported without being shown.
     for (name, value) in [("FLASKPASTE_TOKEN", "fpt_secret"), ("FLASKPASTE_TOKEN", "secret#secret")] {
         let stderr = client.with(name, value).run(&["info"]).failed(2);
         assert!(stderr.contains(name) && !stderr.contains("secret"), "{stderr}");
@@ -50,7 +50,7 @@ fn a_token_is_sent_only_to_the_configured_server_and_never_in_the_clear() {
     client.run(&["-s", &other.url, "info"]);
     client.run(&["-s", &other.url, "delete", "abcd1234"]);
     assert!(!other.heads().to_lowercase().contains("authorization"), "{}", other.heads());
-    // 192.0.2.1 is nobody's: it is not even connected to.
+    // 192.0.2.1 is unassigned: fpaste does not even connect to it.
     let stderr = Client::with_url("http://192.0.2.1").with("FLASKPASTE_TOKEN", TOKEN).run(&["info"]).failed(2);
     assert!(stderr.contains("a token is configured") && !stderr.contains(TOKEN), "{stderr}");
     let verbose = client.run(&["-v", "info"]);
@@ -72,7 +72,7 @@ fn extend_changes_the_expiry() {
     assert!(noted.abs_diff(end) <= 1 && listed[0]["slides"] == false, "{listed}");
     let cut = client.run(&["extend", id, "30d"]).succeeded();
     assert!(cut.stderr.contains("the maximum of this server"), "{}", cut.stderr);
-    // The reader is not told that the server keeps it longer than its sender wished without being told why.
+    // Another client has no delete token.
     let stderr = Client::new(&server).run(&["extend", &link, "1d"]).failed(4);
     assert!(stderr.contains("no delete token"), "{stderr}");
     for bad in [&["extend"][..], &["extend", id], &["extend", id, "soon"], &["extend", id, "1d", "x"]] {
@@ -133,7 +133,7 @@ fn update_refuses_unsupported_pastes_before_reading_input() {
     assert!(stranger.contains("no delete token"), "{stranger}");
     assert!(client.run(&["update", &link, "/nonexistent"]).failed(2).contains("no such file"));
     client.run(&["update"]).failed(2);
-    // What the operator refuses stays as it was.
+    // A refused update leaves the content as it was.
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "one");
 }
 

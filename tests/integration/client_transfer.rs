@@ -1,4 +1,4 @@
-//! Downloads that break off, do not tell their length, or are large: what fpaste makes of them, and how much memory it
+//! Downloads that break off, have no declared length, or are large: how fpaste handles them, and how much memory it
 //! takes.
 
 use crate::client_harness::{Client, Running};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 const MEMORY_KIB: u64 = 64 << 10;
 
-/// Bytes that repeat in no chunk.
+/// Bytes that differ in every chunk.
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
 }
@@ -22,14 +22,14 @@ fn upload(secret: &Secret, content: &[u8]) -> Vec<u8> {
     secret.pack(&json!({ "files": [{ "size": content.len() }] }), &[content])
 }
 
-/// The byte a request's range begins with.
+/// The first byte of a request's range.
 fn range_of(head: &str) -> Option<usize> {
     let lower = head.to_ascii_lowercase();
     let range = lower.lines().find_map(|line| line.strip_prefix("range: bytes="))?;
     range.split('-').next().unwrap().parse().ok()
 }
 
-/// What ends with its connection says so: else the next request might go there.
+/// A response that ends the connection says so: otherwise the next request might use it.
 const CLOSE: &str = "Connection: close\r\n";
 
 fn send(socket: &mut TcpStream, head: &str, body: &[u8]) {
@@ -47,7 +47,7 @@ fn part(socket: &mut TcpStream, upload: &[u8], from: usize) {
     send(socket, &head, &upload[from..]);
 }
 
-/// Without a length; the end is missing where it is not to come.
+/// Without a length; the final chunk is missing if the transfer is to break.
 fn chunked(socket: &mut TcpStream, body: &[u8], is_whole: bool) {
     send(socket, "200 OK\r\nTransfer-Encoding: chunked", b"");
     for chunk in body.chunks(1 << 20) {
@@ -61,8 +61,8 @@ fn chunked(socket: &mut TcpStream, body: &[u8], is_whole: bool) {
     }
 }
 
-/// A server of one paste, whose content it sends as the test says: a function of the request's head and its number. It
-/// knows no leases.
+/// A server with one paste, whose content it sends by a function of the request's head and its number. It has no
+/// leases.
 fn server(fields: &Value, raw: impl Fn(&str, usize, &mut TcpStream) + Send + Sync + 'static) -> String {
     let number = AtomicUsize::new(0);
     let mut metadata = json!({ "id": "abcd1234", "mime_type": "application/octet-stream", "proof_required": true });
@@ -112,7 +112,7 @@ fn an_interrupted_transfer_resumes_from_any_offset() {
 fn a_transfer_that_always_breaks_fails_as_a_network_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
-    // Its chunks end in order, and too early.
+    // Its chunked body ends properly, but too early.
     let url = server(&json!({}), move |_, number, socket| match number {
         0 => send(socket, &format!("200 OK\r\nContent-Length: {}", sealed.len()), &sealed[..200_000]),
         _ => chunked(socket, &sealed[..200_000], true),
@@ -186,7 +186,7 @@ fn listing_downloads_no_more_than_a_manifest() {
     }
 }
 
-/// Runs it to its end; the exit code, and the most memory it was seen to have.
+/// Runs it to the end; the exit code, and the peak memory.
 fn watched(client: &Client, arguments: &[&str]) -> (Option<i32>, u64) {
     let mut child = Running::start(client.command(arguments).stderr(std::process::Stdio::null()));
     let status = format!("/proc/{}/status", child.id());

@@ -1,4 +1,4 @@
-//! `fpaste verify` against real servers, and against one that changes what the real one sends.
+//! `fpaste verify` against real servers and a server that modifies the responses of a real one.
 
 use crate::client_harness::{Client, Run};
 use crate::client_network::{Stub, reply};
@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What was asked.
+/// A request.
 struct Asked<'a> {
     path: &'a str,
     /// The head of the request.
     head: &'a str,
-    /// How often the very same was asked, this time included.
+    /// How often the same request was made, including this time.
     times: usize,
 }
 
@@ -24,17 +24,17 @@ impl Asked<'_> {
     }
 }
 
-/// What is answered: status line and headers, without the length, and the body.
+/// A response: status line and headers, without the length, and the body.
 #[derive(Clone)]
 struct Answer {
     head: String,
     body: Vec<u8>,
-    /// Whether the body goes on for ever.
+    /// Whether the body is endless.
     is_endless: bool,
 }
 
 impl Answer {
-    /// The answer of the real server.
+    /// The response of the real server.
     fn fetch(peer: &str, head: &str) -> Self {
         let mut socket = TcpStream::connect(peer).unwrap();
         let request = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
@@ -52,7 +52,7 @@ impl Answer {
     fn replace(&mut self, from: &str, to: &str) {
         let text = String::from_utf8(self.body.clone()).unwrap();
         let changed = text.replacen(from, to, 1);
-        assert_ne!(changed, text, "there is no {from}");
+        assert_ne!(changed, text, "{from} not found");
         self.body = changed.into_bytes();
     }
 
@@ -65,12 +65,12 @@ impl Answer {
         let start = format!("{name}: ");
         let lines = self.head.split_inclusive("\r\n");
         let kept: String = lines.filter(|known| !known.starts_with(&start)).collect();
-        assert_ne!(kept, self.head, "there is no {name}");
+        assert_ne!(kept, self.head, "{name} not found");
         self.head = kept + line;
     }
 }
 
-/// A server in front of a real one, which changes some of its answers.
+/// A server in front of a real one that modifies some of its responses.
 struct Hostile {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -90,7 +90,7 @@ impl Hostile {
                 std::thread::spawn(move || {
                     serve(socket, |head| {
                         recorded.lock().unwrap().push(head.to_owned());
-                        // Of what never changes, one answer of the real server is enough.
+                        // For static files, one response of the real server is enough.
                         let found = known.lock().unwrap().get(head).cloned();
                         let (times, real) = found.unwrap_or_else(|| (0, Answer::fetch(&peer, head)));
                         known.lock().unwrap().insert(head.to_owned(), (times + 1, real.clone()));
@@ -110,7 +110,7 @@ impl Hostile {
     }
 }
 
-/// Answers what comes on a connection, until the other end has had enough.
+/// Serves a connection until the other end closes it.
 fn serve(mut socket: TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
     loop {
         let mut head = Vec::new();
@@ -132,7 +132,7 @@ fn serve(mut socket: TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
     }
 }
 
-/// The differences that a run told, on stdout.
+/// The differences that a run printed on stdout.
 #[track_caller]
 fn differences(run: &Run) -> Vec<String> {
     let text = run.text();
@@ -142,7 +142,7 @@ fn differences(run: &Run) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Expects one difference, at a path that begins so.
+/// Expects one difference, at a path with this prefix.
 #[track_caller]
 fn expect_one(run: &Run, path: &str, what: &str) -> String {
     let found = differences(run);
@@ -228,7 +228,7 @@ fn a_failed_fetch_is_not_a_success() {
         }
     });
     hostile.client().run(&["verify"]).failed(7);
-    // Browsers show the page of a server that says it is busy: it is not passed over for the next one.
+    // Browsers show the page of a server that says it is busy, so it is not skipped in favour of the next one.
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.path == "/ask" && asked.times == 1 {
             answer.head = answer.head.replacen("200 OK", "503 Busy", 1);
@@ -329,7 +329,7 @@ fn a_different_file_under_a_known_name_is_detected() {
     }
 }
 
-/// Expects that a change of the page for making a paste, for one browser, is found in that page, and nowhere else.
+/// Expects that a change of the create page for one browser is detected in that page and nowhere else.
 #[track_caller]
 fn expect_found(server: &Server, what: &str, change: impl Fn(&mut Answer) + Send + Sync + 'static) {
     let hostile = Hostile::new(server, move |asked, answer| {
@@ -486,7 +486,7 @@ fn a_page_changed_for_one_link_is_detected_only_with_that_link() {
             answer.replace("</main>", "<script src=\"/evil.js\"></script></main>");
         }
     });
-    // Nobody who does not ask for it finds it: docs/trust.md says so.
+    // Without the link it is not found, as docs/trust.md says.
     expect_same(hostile.client().run(&["verify"]));
     expect_one(&hostile.client().run(&["verify", &format!("{}/{id}#key", hostile.url)]), &format!("/{id}:"), OTHERS);
 }

@@ -1,4 +1,4 @@
-//! Many at once: one winner for content that burns, nothing lost among parallel creates, and peers that hang up early.
+//! Concurrency: one reader of a burn paste, nothing lost among parallel creates, and clients that disconnect early.
 
 use crate::harness::{Paste, Server, wait_until};
 use std::sync::Barrier;
@@ -52,7 +52,7 @@ fn a_concurrent_read_and_delete_of_a_burn_paste_never_both_succeed() {
     }
 }
 
-/// However often it was read before, and whoever is reading while it goes.
+/// However often it was read before, and even during reads.
 #[test]
 fn deleted_pastes_are_never_served_again() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
@@ -79,7 +79,7 @@ fn deleted_pastes_are_never_served_again() {
     }
 }
 
-/// Commands beside the server write to its database, too.
+/// Commands also write to the server's database.
 #[test]
 fn pastes_deleted_by_another_process_disappear_within_seconds() {
     let server = Server::start(&[]);
@@ -88,14 +88,14 @@ fn pastes_deleted_by_another_process_disappear_within_seconds() {
     other.get(&paste.raw()).expect_status(200);
     let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
     delete.send().expect_status(200);
-    wait_until("the other has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
+    wait_until("the other server has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
 }
 
 #[test]
 fn parallel_creates_are_all_readable() {
     let server = Server::start(&[]);
     let content = |writer: usize, n: usize| {
-        // Now and then a large one, which takes another way through the server.
+        // Sometimes a large one, which takes another path through the server.
         format!("writer {writer} paste {n} ").repeat(if n % 10 == 9 { 80_000 } else { n + 1 })
     };
     let pastes: Vec<(String, Paste)> = std::thread::scope(|scope| {
@@ -117,7 +117,7 @@ fn parallel_creates_are_all_readable() {
     let mut ids: Vec<&str> = pastes.iter().map(|(_, paste)| paste.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), pastes.len(), "every paste has an id of its own");
+    assert_eq!(ids.len(), pastes.len(), "ids are unique");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn early_disconnects_do_not_affect_other_clients() {
 fn large_downloads_do_not_block_small_requests() {
     let server = Server::start(&[]);
     let paste = server.paste(vec![b'x'; 3 << 20]);
-    // Sixteen peers ask and do not read.
+    // Sixteen clients send requests and do not read.
     let slow: Vec<_> = (0..16)
         .map(|_| {
             let mut connection = server.connect();

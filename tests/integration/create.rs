@@ -1,4 +1,4 @@
-//! Creating pastes: the three forms of a body, what a client may wish for, and everything the answer tells.
+//! Creating pastes: the three forms of a body, the options, and every field of the response.
 
 use crate::engine;
 use crate::harness::{Server, unix_now};

@@ -1,4 +1,4 @@
-//! What a create is refused for: size, entropy, and too many of the same.
+//! Why a create is refused: size, entropy, and too many duplicates.
 
 use crate::harness::{SOON, Server, wait_until};
 use crate::http_client::chunk;
@@ -18,7 +18,7 @@ fn size_limits_differ_for_anonymous_and_authenticated_clients() {
     owned(2001).expect_code(413, "too_large").expect_field("max_size", 2000).expect_field("authenticated", true);
 }
 
-/// A guesser would learn from a refusal, or from the count, what somebody has pasted for few to read.
+/// A refusal or the count would reveal to a guesser that somebody has pasted this for few readers.
 #[test]
 fn pastes_with_restricted_reads_are_exempt_from_duplicate_detection() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
@@ -47,7 +47,7 @@ fn a_declared_length_is_refused_before_the_body_is_sent() {
     for length in ["1001", "100000000000", "18446744073709551615"] {
         let mut connection = server.connect();
         let request = server.request("POST", "/").header("Content-Length", length);
-        // Nothing but the head is sent: the answer has to come all the same.
+        // Only the head is sent: the response must come without the body.
         request.send_on(&mut connection).expect_code(413, "too_large");
     }
     assert!(server.status_kib("VmHWM") < 200 << 10, "a declared length must not be allocated");
@@ -72,7 +72,7 @@ fn a_chunked_body_is_refused_as_soon_as_it_passes_the_limit() {
         connection.send(chunk(&[b'x'; 400]));
     }
     // The last chunk is never sent.
-    let response = connection.read_response("three chunks of 400 bytes", false).expect("an answer");
+    let response = connection.read_response("three chunks of 400 bytes", false).expect("a response");
     response.expect_code(413, "too_large").expect_field("max_size", 1000);
     server.request("POST", "/").chunks(&[&[b'x'; 500], &[b'x'; 500]]).send().expect_status(201);
 }
@@ -115,7 +115,7 @@ fn duplicates_are_accepted_up_to_the_limit() {
     response.expect(response.json()["count"].as_u64().is_some_and(|count| count >= 3), "the count so far");
     assert!((1..=600).contains(&response.retry_after()));
     server.paste("something else");
-    // In whatever form it comes.
+    // In any form.
     server.request("POST", "/").json(&json!({"content": "again"})).send().expect_code(429, "duplicate");
     server.request("POST", "/").chunks(&[b"ag", b"ain"]).send().expect_code(429, "duplicate");
 }

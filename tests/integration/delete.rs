@@ -1,4 +1,4 @@
-//! Deleting, owning, and which proxy is believed when it says who the owner is.
+//! Deleting, ownership, and which proxies may assert the owner.
 
 use crate::harness::{Paste, Server};
 use crate::response::Response;
@@ -58,7 +58,7 @@ fn deletes_without_credentials_reveal_nothing() {
     let missing = delete(&server, "/0123456789ab", &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
     assert_eq!(existing.body, missing.body);
     delete(&server, &paste.path(), &[("X-Delete-Token", "")]).expect_code(401, "auth_required");
-    // What is no fingerprint is ignored.
+    // Invalid fingerprints are ignored.
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", "abc")]).expect_code(401, "auth_required");
     delete(&server, "/0123456789ab", &[("X-Delete-Token", "0")]).expect_code(404, "not_found");
     server.get(&paste.raw()).expect_status(200);
@@ -131,13 +131,13 @@ fn with_a_proxy_secret_only_requests_with_it_are_trusted() {
     ] {
         assert!(!authenticated(wrong), "{wrong:?}");
     }
-    // The rest of the API follows: no owner, and nothing presented at a delete.
+    // The rest of the API agrees: no owner, and no credential at a delete.
     let paste = server.post("x").header("X-SSL-Client-SHA1", OWNER).created();
     let owner = ("X-SSL-Client-SHA1", OWNER);
     delete(&server, &paste.path(), &[owner]).expect_code(401, "auth_required");
     delete(&server, &paste.path(), &[owner, ("X-Proxy-Secret", "a-secret-of-the-proxy")])
         .expect_code(403, "permission_denied");
     let log = server.log();
-    assert!(!log.contains("a-secret") && !log.contains("A-SECRET"), "the log must not tell the secret");
-    assert_eq!(log.matches("127.0.0.1 sent a wrong X-Proxy-Secret").count(), 1, "told once a minute: {log}");
+    assert!(!log.contains("a-secret") && !log.contains("A-SECRET"), "the log must not contain the secret");
+    assert_eq!(log.matches("127.0.0.1 sent a wrong X-Proxy-Secret").count(), 1, "logged once a minute: {log}");
 }

@@ -1,5 +1,5 @@
-//! The documents say what the program does: README, docs/api.md and docs/openapi.json against the tables they come
-//! from and against each other, and the man pages.
+//! The documentation matches the program: README, docs/api.md and docs/openapi.json against the tables they come from
+//! and against each other, and the man pages.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What is rendered from the table of settings: file, the lines around the place, and what belongs there.
+/// What is rendered from the table of settings: the file, the surrounding lines, and the text between.
 fn rendered() -> [(&'static str, &'static str, &'static str, String); 3] {
     [
         ("docs/admin.md", "<!-- settings -->\n", "<!-- /settings -->\n", settings_markdown()),
@@ -28,15 +28,15 @@ fn rendered() -> [(&'static str, &'static str, &'static str, String); 3] {
     ]
 }
 
-/// A file with its settings rendered anew.
+/// A file with its settings freshly rendered.
 fn with_settings(file: &str, begin: &str, end: &str, settings: &str) -> String {
     let text = read(file);
-    let (before, rest) = text.split_once(begin).expect("the mark before the settings");
-    let (_, after) = rest.split_once(end).expect("the mark behind the settings");
+    let (before, rest) = text.split_once(begin).expect("the marker before the settings");
+    let (_, after) = rest.split_once(end).expect("the marker after the settings");
     format!("{before}{begin}{settings}{end}{after}")
 }
 
-/// Whoever takes the mark of a comment away, to change the value later, changes nothing yet.
+/// Uncommenting a value, in order to edit it, must not change anything yet.
 #[test]
 fn commented_values_in_the_environment_file_are_the_defaults() {
     let config = |variables: &[(&str, &str)]| {
@@ -102,12 +102,12 @@ fn openapi() -> Value {
     serde_json::from_str(&read("docs/openapi.json")).unwrap()
 }
 
-/// "METHOD /path" of every operation that has its own section in docs/api.md.
+/// "METHOD /path" of every operation with its own section in docs/api.md.
 fn described_routes() -> BTreeSet<String> {
     let mut routes = BTreeSet::new();
     for (path, item) in openapi()["paths"].as_object().unwrap() {
         for method in ["get", "post", "put", "patch", "delete"].iter().filter(|method| item.get(**method).is_some()) {
-            // OpenAPI has one name for what stands in a path; of a PUT it is that of a file.
+            // OpenAPI has one name per path parameter; in a PUT it is that of a file.
             let path = if (*method, path.as_str()) == ("put", "/{id}") { "/{name}" } else { path };
             routes.insert(format!("{} {path}", method.to_uppercase()));
         }
@@ -115,14 +115,14 @@ fn described_routes() -> BTreeSet<String> {
     routes
 }
 
-/// What a place of the description holds: the component it refers to, or itself.
+/// A node of the description: the component it refers to, or itself.
 fn followed<'a>(openapi: &'a Value, place: &'a Value) -> &'a Value {
     let Some(reference) = place["$ref"].as_str() else { return place };
     let component = reference.strip_prefix('#').and_then(|pointer| openapi.pointer(pointer));
-    followed(openapi, component.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+    followed(openapi, component.unwrap_or_else(|| panic!("{reference} does not exist")))
 }
 
-/// Every error code that stands in some `enum` of codes, with the statuses it stands under.
+/// Every error code in an `enum` of codes, with the statuses it is listed under.
 fn described_codes() -> BTreeSet<(String, String)> {
     let mut codes = BTreeSet::new();
     let openapi = openapi();
@@ -139,7 +139,7 @@ fn described_codes() -> BTreeSet<(String, String)> {
     codes
 }
 
-/// Every reference below a place of the description.
+/// Every reference below a node of the description.
 fn references(place: &Value) -> BTreeSet<&str> {
     let inner: Vec<&Value> = match place {
         Value::Object(fields) => fields.values().collect(),
@@ -157,7 +157,7 @@ fn the_api_description_uses_all_and_only_its_components() {
         components.as_object().unwrap().keys().map(move |name| format!("#/components/{kind}/{name}"))
     });
     let mut referred: BTreeSet<String> = references(&openapi).into_iter().map(str::to_owned).collect();
-    // The answer to a method that a path does not have belongs to no operation.
+    // The 405 response belongs to no operation.
     referred.insert("#/components/responses/MethodNotAllowed".into());
     assert_eq!(referred, names.collect::<BTreeSet<String>>());
 }
@@ -183,7 +183,7 @@ fn the_api_descriptions_match_the_routes_and_codes_of_the_server() {
     let described = described_routes();
     let missing: Vec<String> = listed.filter(|route| !described.contains(route)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // The code stands behind the status in the one table of refusals.
+    // In the table of refusals, the code follows the status.
     let source = read("src/error.rs");
     let words: Vec<&str> =
         source.split(|c: char| c.is_whitespace() || "(),".contains(c)).filter(|word| !word.is_empty()).collect();
@@ -211,7 +211,7 @@ fn both_api_descriptions_have_the_same_codes() {
 fn tests_named_in_the_documentation_exist() {
     let document = read("docs/reliability.md") + &read("SECURITY.md");
     let scaling = read("docs/scaling.md");
-    // The other document has names of settings, too; its tests are in the last cells of a table.
+    // The other document also names settings; its tests are in the last cells of a table.
     let cells: Vec<&str> = scaling.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit('|').next()).collect();
     let texts = std::iter::once(document.as_str()).chain(cells.into_iter().filter(|cell| cell.starts_with(" `")));
     let words = texts.flat_map(|text| text.split('`').skip(1).step_by(2));
@@ -229,7 +229,7 @@ fn tests_named_in_the_documentation_exist() {
     }
 }
 
-/// Whoever fetches the client from a server that has none must not be left with an error as a program.
+/// A failed download of the client must not leave an error response as an executable.
 #[test]
 fn documented_client_downloads_do_not_save_error_responses() {
     let usage = Server::start(&[]).get("/").json()["usage"].clone();
@@ -245,7 +245,7 @@ fn documented_client_downloads_do_not_save_error_responses() {
     }
 }
 
-/// The names in a text that begin with a prefix.
+/// The names in a text with this prefix.
 fn names_with<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c: char| !is_part(c)).filter(|word| word.starts_with(prefix) && word.len() > prefix.len()).collect()
@@ -264,7 +264,7 @@ fn alerts_and_dashboard_use_existing_metrics() {
         let unknown: Vec<_> = named.difference(&exist).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
-    // What no figure of ours is missing from is the dashboard; a histogram's sum and count say what its buckets do.
+    // The dashboard leaves out none of our metrics; a histogram's sum and count cover its buckets.
     let dashboard = read("contrib/grafana/flaskpaste.json");
     serde_json::from_str::<Value>(&dashboard).unwrap();
     let shown = names_with(&dashboard, "flaskpaste_");

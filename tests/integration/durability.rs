@@ -1,4 +1,4 @@
-//! A 201 is on the disk, whatever happens next.
+//! A 201 means the paste is on the disk, whatever happens next.
 
 use crate::harness::{Folder, Paste, SOON, Server, program, run, wait_until};
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Creates a paste over a socket that may break at any moment; its id once the server has acknowledged it.
+/// Creates a paste over a socket that may break at any moment; its id if the server has acknowledged it.
 fn try_create(authority: &str, content: &str) -> Option<String> {
     let mut socket = TcpStream::connect(authority).ok()?;
     socket.set_read_timeout(Some(SOON)).ok()?;
@@ -17,7 +17,7 @@ fn try_create(authority: &str, content: &str) -> Option<String> {
     let _ = socket.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    // A part of a body is an acknowledgement too, but one whose id we do not know.
+    // A partial body is an acknowledgement too, but of an unknown id.
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     assert!(head.starts_with("HTTP/1.1 201 "), "{answer}");
     Some(body["id"].as_str().unwrap().to_owned())
@@ -65,7 +65,7 @@ fn no_acknowledged_write_is_lost_when_the_server_is_killed_under_load() {
     }
 }
 
-/// Killed at any moment of its first start, the server starts the next time.
+/// The server starts after a kill at any moment of its first start.
 #[test]
 fn the_server_starts_after_its_first_start_was_killed() {
     for milliseconds in 0..40 {
@@ -84,8 +84,8 @@ fn the_server_starts_after_its_first_start_was_killed() {
     }
 }
 
-/// A checkpoint copies pages from the WAL into the database in their order. A crash after the first one leaves a file
-/// whose header tells of pages that only the WAL has.
+/// A checkpoint copies pages from the WAL into the database in order. A crash after the first one leaves a file whose
+/// header refers to pages that only the WAL has.
 #[test]
 fn a_crash_during_a_checkpoint_loses_nothing() {
     const PAGE_BYTES: usize = 4096;
@@ -180,7 +180,7 @@ fn restoring_a_backup_restores_everything() {
     server.get(&deleted.raw()).expect_body("deleted later");
     server.get(&newer.raw()).expect_code(404, "not_found");
     server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
-    // The backup itself is a database one can look at.
+    // The backup itself is a usable database.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let stats = run(server.folder().path(), &variables, &["stats", "--json"]);

@@ -1,4 +1,4 @@
-//! The gate: content that is given only to who proves to have the whole link, and the password if there is one.
+//! The gate: content served only with proof of the whole link, and of the password if there is one.
 
 use crate::harness::{Paste, Server};
 use crate::response::Response;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// A proof and another one, in base64url: 32 bytes each.
+/// Two different proofs in base64url: 32 bytes each.
 const LINK: &str = "xNaZlRigg5YZEVI-aJQM2vo_5tM0ITK7ob1v1k7S3v4";
 const PASSWORD: &str = "4HFQvDPgYqEadGJKJXJRvRS5sEYRcg4Ulr5ykRyf1IQ";
 /// SHA-256 of the first.
@@ -74,7 +74,7 @@ fn the_password_proof_is_required_after_the_link_proof() {
     only_password.expect_code(403, "proof_required");
     read(&server, &paste, PASSWORD, PASSWORD).expect_code(403, "proof_wrong");
     let refused = read(&server, &paste, LINK, "").expect_code(403, "password_required");
-    assert!(refused.get("WWW-Authenticate").is_none(), "nothing a browser could ask for");
+    assert!(refused.get("WWW-Authenticate").is_none(), "no login dialog in the browser");
     read(&server, &paste, LINK, LINK).expect_code(403, "password_wrong");
     read(&server, &paste, LINK, PASSWORD).expect_status(200).expect_body("sealed");
 }
@@ -90,7 +90,7 @@ fn wrong_passwords_count_only_with_a_valid_link_proof() {
     let statuses: Vec<u16> = (0..30).map(|_| read(&server, &paste, LINK, LINK).status).collect();
     assert!(statuses.contains(&429), "{statuses:?}");
     read(&server, &paste, LINK, PASSWORD).expect_code(429, "throttled");
-    // Another client is not held up.
+    // Other clients are not throttled.
     let other = server.request("GET", &paste.raw()).header("X-Read-Proof", LINK).header("X-Password-Proof", PASSWORD);
     other.header("X-Forwarded-For", "192.0.2.7").send().expect_status(200);
 }

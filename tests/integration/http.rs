@@ -1,4 +1,4 @@
-//! The routes and the protocol around them: methods, prefixes, request ids, connections that stay open.
+//! The routes and the protocol around them: methods, prefixes, request ids, persistent connections.
 
 use crate::harness::{Folder, SOON, Server, wait_until};
 use serde_json::json;
@@ -86,7 +86,7 @@ fn metrics_are_served_only_when_enabled() {
     for name in ["busy_workers", "disk_free_bytes", "spool_bytes", "request_seconds_sum", "request_seconds_count"] {
         response.expect(text.contains(&format!("\nflaskpaste_{name} ")), name);
     }
-    // It is looked at now and then, and may have been looked at while a connection of ours was one.
+    // Sampled periodically, and possibly while one of our connections was counted.
     wait_until("no connection waits for a worker", SOON, || {
         server.get("/metrics").text().contains("\nflaskpaste_queued_connections 0\n")
     });
@@ -241,7 +241,7 @@ fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(&[]);
     let request = |id: u32| format!("GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: {id}\r\n\r\n");
     let responses = server.raw((0..10).map(request).collect::<String>());
-    // A server may close early, and then says so; what it answers, it answers in order.
+    // A server may close early, and then says so; its responses come in order.
     assert!(!responses.is_empty());
     for (n, response) in responses.iter().enumerate() {
         response.clone().expect_status(200).expect_header("X-Request-ID", &n.to_string());
@@ -280,7 +280,7 @@ fn the_log_has_one_line_per_request_without_secrets() {
     delete.header("X-Request-ID", "two").send().expect_status(200);
     server.stop();
     let log = server.log();
-    // The messages of the start and the end are objects, too.
+    // The messages at startup and shutdown are objects, too.
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!(lines.iter().filter(|line| line["status"].is_number()).count(), 3, "{log}");
     assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("listening on"))));
@@ -288,7 +288,7 @@ fn the_log_has_one_line_per_request_without_secrets() {
     let fields = (&read["method"], &read["path"], &read["status"]);
     assert_eq!(fields, (&json!("GET"), &json!(format!("/{}…/raw", &paste.id[..6])), &json!(200)), "{log}");
     for secret in ["pa55word", "query=1", &paste.delete_token, &paste.id] {
-        assert!(!log.contains(secret), "the log tells {secret}:\n{log}");
+        assert!(!log.contains(secret), "the log contains {secret}:\n{log}");
     }
     let quiet = Server::start(&[("FLASKPASTE_LOG", "off")]);
     quiet.get("/health");
@@ -301,7 +301,7 @@ fn strict_transport_security_follows_the_configuration() {
         [("", Some("max-age=31536000; includeSubDomains")), ("host", Some("max-age=31536000")), ("off", None)]
     {
         let server = Server::start(&[("FLASKPASTE_HSTS", setting)]);
-        // Past the harness, which holds every response to the default.
+        // Bypasses the harness, which expects the default in every response.
         let mut socket = TcpStream::connect(server.authority()).unwrap();
         socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut response = String::new();

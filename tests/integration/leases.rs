@@ -1,4 +1,4 @@
-//! Limits of reads, and leases: reads that are taken now and confirmed later.
+//! Read limits and leases: reads that are taken now and confirmed later.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::response::Response;
@@ -41,7 +41,7 @@ fn content_is_served_exactly_as_often_as_requested() {
     for left in [3, 2, 1] {
         server.head(&format!("{path}/raw")).expect_status(200);
         server.get(&path).expect_field("reads_left", left);
-        // A range is one read of everything.
+        // A range counts as a full read.
         let read = server.request("GET", &format!("{path}/raw")).header("Range", "bytes=0-3").send();
         read.expect_status(200).expect_body("three times");
     }
@@ -63,7 +63,7 @@ fn a_leased_read_can_be_repeated_until_confirmed() {
         read(&server, &paste, &lease).expect_status(200).expect_body("secret");
         let part = server.request("GET", &paste.raw()).header("X-Lease", lease.as_str()).header("Range", "bytes=2-3");
         part.send().expect_status(206).expect_body("cr").expect_header("Content-Range", "bytes 2-3/6");
-        // To everybody else it is gone.
+        // For everybody else it is gone.
         for path in [paste.path(), paste.raw()] {
             server.get(&path).expect_code(404, "not_found");
         }
@@ -89,9 +89,9 @@ fn a_lease_takes_one_read_and_leaves_the_rest() {
     let paste = limited(&server, "twice", 2);
     let first = lease(&server, &paste);
     server.get(&paste.path()).expect_field("reads_left", 1);
-    assert_eq!(state(&server, &paste), "read", "one of its reads is out");
+    assert_eq!(state(&server, &paste), "read", "one of its reads is leased");
     server.get(&paste.raw()).expect_status(200).expect_body("twice");
-    // None is left, and who holds the lease still reads.
+    // No read is left, and the lease still works.
     server.get(&paste.raw()).expect_code(404, "not_found");
     read(&server, &paste, &first).expect_status(200).expect_body("twice");
     assert_eq!(state(&server, &paste), "leased");
@@ -104,8 +104,8 @@ fn an_expired_lease_counts_as_a_read() {
     let server = Server::start(&[("FLASKPASTE_LEASE_TTL", "1")]);
     let (once, twice) = (limited(&server, "once", 1), limited(&server, "twice", 2));
     let leases = [lease(&server, &once), lease(&server, &twice)];
-    wait_until("the leases have run out", SOON, || read(&server, &once, &leases[0]).status == 404);
-    wait_until("the receipt is there", SOON, || state(&server, &once) == "read");
+    wait_until("the leases have expired", SOON, || read(&server, &once, &leases[0]).status == 404);
+    wait_until("the receipt exists", SOON, || state(&server, &once) == "read");
     read(&server, &twice, &leases[1]).expect_code(404, "not_found");
     server.get(&twice.raw()).expect_status(200).expect_body("twice");
     server.get(&twice.raw()).expect_code(404, "not_found");
@@ -120,7 +120,7 @@ fn a_lease_survives_restarts_and_crashes() {
     let answer = ask_lease(&server, &paste).expect_status(201).json();
     let ends = answer["expires_at"].as_u64().unwrap();
     server.crash_and_restart();
-    wait_until("the end it was made with is over", SOON, || unix_now() > created + 7);
+    wait_until("its original expiry has passed", SOON, || unix_now() > created + 7);
     if unix_now() + 1 < ends {
         read(&server, &paste, answer["lease"].as_str().unwrap()).expect_status(200).expect_body("secret");
     }
@@ -159,7 +159,7 @@ fn leases_end_with_their_paste() {
     delete.send().expect_status(200);
     read(&server, &deleted, &held).expect_code(404, "not_found");
     assert_eq!(state(&server, &deleted), "deleted");
-    // Who sends the token means the paste, and not the lease.
+    // The delete token means the paste, not the lease.
     let both = limited(&server, "both", 2);
     let delete = server.request("DELETE", &both.path()).header("X-Delete-Token", &both.delete_token);
     delete.header("X-Lease", "0".repeat(32)).send().expect_status(200);
@@ -206,8 +206,7 @@ fn large_contents_can_be_read_and_leased() {
     confirm(&server, &paste, &held).expect_status(200);
 }
 
-/// Readers and leasers at once, and a kill -9 in the middle: what was given out before and after is never more than there
-/// was.
+/// Concurrent reads and leases, and a kill -9 in the middle: the total before and after never exceeds the limit.
 #[test]
 fn concurrent_reads_and_leases_never_exceed_the_limit() {
     const READERS: usize = 64;
@@ -234,7 +233,7 @@ fn concurrent_reads_and_leases_never_exceed_the_limit() {
             };
             let askers: Vec<_> = (0..READERS).map(|number| scope.spawn(move || ask(number))).collect();
             if is_killed {
-                wait_until("some are answered", SOON, || answered.load(Ordering::SeqCst) >= round);
+                wait_until("some have responses", SOON, || answered.load(Ordering::SeqCst) >= round);
                 server.signal("KILL");
             }
             askers.into_iter().map(|asker| asker.join().unwrap()).sum()
@@ -242,7 +241,7 @@ fn concurrent_reads_and_leases_never_exceed_the_limit() {
         if is_killed {
             server.crash_and_restart();
         }
-        // What the crash left is given out now; what it took without an answer is lost, as it is for any reader.
+        // Reads left after the crash can be used; those taken without a response are lost, as for any reader.
         let later = (0..=reads).filter(|_| server.get(&paste.raw()).status == 200).count();
         assert!(given + later <= reads as usize, "round {round}: {given} and {later} of {reads}");
         assert!(is_killed || given == reads as usize, "round {round}: {given} of {reads}");

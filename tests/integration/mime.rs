@@ -1,4 +1,4 @@
-//! Media types: kept as sent where they say something, detected where they do not, tamed where a browser would run them.
+//! Media types: kept if specific, detected if generic or missing, replaced if a browser would execute them.
 
 use crate::harness::{Paste, Server};
 

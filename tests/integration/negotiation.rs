@@ -1,14 +1,14 @@
-//! Who gets a page and who gets JSON, on the wire; what the pages do in a browser is in pages*.rs.
+//! Who gets a page and who gets JSON, on the wire; how the pages behave in a browser is in pages*.rs.
 
 use crate::harness::Server;
 use crate::http_client::Request;
 use crate::response::Response;
 use sha2::{Digest, Sha256};
 
-/// What a browser sends when somebody opens an address.
+/// The headers of a browser opening an address.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
-/// The policy of a page, as the contract words it.
+/// The policy of a page, as worded in the contract.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
     connect-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";
@@ -29,14 +29,14 @@ fn expect_page(response: &Response, status: u16) -> String {
     page
 }
 
-/// The addresses of what a page loads.
+/// The addresses a page loads.
 fn loaded(page: &str) -> Vec<&str> {
     let attributes = [" src=\"", " srcset=\"", "stylesheet\" href=\"", "modulepreload\" href=\"", "icon\" href=\""];
     let found = |mark| page.split(mark).skip(1).filter_map(|rest: &str| rest.split('"').next());
     attributes.into_iter().flat_map(found).collect()
 }
 
-/// The address under which a file of src/web/ is served, as the pages that need it name it.
+/// The address of a file of src/web/, as named in the pages that need it.
 #[track_caller]
 fn static_path(server: &Server, file: &str) -> String {
     let (stem, extension) = file.split_once('.').unwrap();
@@ -129,7 +129,7 @@ fn head_has_the_headers_of_get() {
             assert_eq!(head.get(name), get.get(name), "{path}: {name}");
         }
         assert_eq!(head.status, get.status, "{path}");
-        // A refusal holds its request's id, all of which are equally long; a page the moment of the last read.
+        // A refusal contains the id of its request, all of equal length; a page contains the time of the last read.
         assert_eq!(head.get("Content-Length"), get.get("Content-Length"), "{path}");
     }
 }
@@ -150,7 +150,7 @@ fn everything_a_page_loads_is_local_and_small() {
     let id = server.request("POST", prefix).body("hello").created().id;
     for path in [prefix.to_owned(), format!("{prefix}/"), format!("{prefix}/{id}")] {
         let page = expect_page(&browse(&server, &path).send(), 200);
-        // Before what it loads, a page fits into the ten segments that a server sends before it waits.
+        // A page itself fits into the ten segments that a server sends before the first acknowledgement.
         assert!(page.len() < 14_000, "{path}: {} bytes", page.len());
         let addresses = loaded(&page);
         assert!(addresses.len() > 5, "{addresses:?}");
@@ -170,7 +170,7 @@ fn everything_a_page_loads_is_local_and_small() {
     for file in files {
         let name = file.display();
         let text = std::fs::read_to_string(&file).unwrap();
-        // The name space of SVG is a name, not an address anybody asks.
+        // The SVG namespace is a name; browsers do not fetch it.
         for address in text.split("http").skip(1).filter(|rest| rest.starts_with("://") || rest.starts_with("s://")) {
             let is_words = address.starts_with("s:// ") || address.starts_with("s://,");
             assert!(is_words || address.starts_with("://www.w3.org/2000/svg"), "{name}: http{address:.40}");
@@ -203,15 +203,14 @@ fn assets_are_cached_for_a_year_under_content_hashes() {
         asset.expect(asset.get("Pragma").is_none(), "it would contradict");
         let digest = hex(&Sha256::digest(&asset.body));
         assert!(path.contains(&format!(".{}.", &digest[..8])), "{path} has the digest {digest}");
-        // Neither the name in the source nor that of another content: what a cache kept of an old server is not mixed
-        // in.
+        // Neither the source name nor another hash is served, so files cached from an old server are not mixed in.
         let (stem, extension) = file.split_once('.').unwrap();
         for other in [file.to_owned(), format!("{stem}.{}.{extension}", "0".repeat(8)), path.to_uppercase()] {
             let response = server.get(&format!("/static/{}", other.trim_start_matches("/STATIC/")));
             response.expect_code(404, "not_found").expect_header("Pragma", "no-cache");
         }
     }
-    // Another server has the same names: several behind one address can answer for each other.
+    // Another server uses the same names: several behind one address are interchangeable.
     let other = Server::start(&[]);
     assert_eq!(static_path(&server, "create.js"), static_path(&other, "create.js"));
 }
@@ -235,7 +234,7 @@ fn requests_from_scripts_never_open_a_login_dialog() {
         let other = server.request(method, &path).header("X-Requested-With", "XMLHttpRequest").send();
         other.expect(other.get("WWW-Authenticate").unwrap().starts_with(scheme), scheme);
     }
-    // What a proxy asked the browser for is no password of a paste where a page sends one.
+    // The credentials for a proxy are not taken for a paste password in requests of a page.
     let login = "Basic dXNlcjpsb2dpbg==";
     let read = server.request("GET", &locked.raw()).header("Authorization", login);
     read.header("X-Paste-Password-Base64", "d29yZA==").send().expect_status(200).expect_body("hello");

@@ -27,7 +27,7 @@ fn solution(challenge: &Value, solved: bool) -> String {
     (0..=u64::MAX).map(|n| n.to_string()).find(|n| (zero_bits(&hash(n)) >= difficulty) == solved).unwrap()
 }
 
-/// A create that brings this proof.
+/// A create with this proof.
 fn with_proof<'a>(server: &'a Server, content: &str, challenge: &Value, solution: &str) -> Request<'a> {
     let token = challenge["token"].as_str().unwrap();
     server.post(content).header("X-PoW-Token", token).header("X-PoW-Solution", solution)
@@ -49,7 +49,7 @@ fn the_challenge_describes_the_puzzle() {
     response.expect((before + 300..=unix_now() + 300).contains(&json["expires"].as_u64().unwrap()), "in 300 seconds");
     response.expect(json["token"].as_str().is_some_and(|token| !token.is_empty()), "a token");
     response.expect_field("enabled", true).expect_field("difficulty", 8).expect_field("algorithm", "sha256");
-    assert_ne!(challenge(&server)["nonce"], json["nonce"], "every challenge is new");
+    assert_ne!(challenge(&server)["nonce"], json["nonce"], "every challenge is unique");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn wrong_solutions_and_forged_tokens_are_invalid() {
         forged["token"] = token.into();
         invalid(&forged, &right);
     }
-    // A token of another server is no better.
+    // A token of another server is not accepted either.
     invalid(&self::challenge(&Server::start(PRODUCTION)), &right);
     pay(&server, "x", &challenge).expect_status(201);
 }
@@ -183,7 +183,7 @@ fn a_token_buys_one_attempt_at_a_time() {
     let mut first = server.connect();
     first.send(create_head(&challenge, "Content-Length: 10\r\nExpect: 100-continue").as_bytes());
     assert_eq!(first.read_response("", false).unwrap().status, 100, "the first has the token");
-    // Nothing was hashed or read for the others: each is answered at once, though it announces a body.
+    // Nothing was hashed or read for the others: each is answered immediately, although it announces a body.
     for _ in 0..20 {
         let password = "Content-Length: 10\r\nX-Paste-Password: secret\r\nConnection: close";
         let mut other = server.connect();
@@ -235,7 +235,7 @@ fn in_development_direct_local_clients_are_exempt() {
     for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
         server.post(name).header(name, "127.0.0.1").send().expect_code(400, "pow_required");
     }
-    // A token that is sent is checked all the same, and counts.
+    // A token that is sent is still checked and used up.
     let challenge = challenge(&server);
     with_proof(&server, "x", &challenge, &solution(&challenge, false)).send().expect_code(400, "pow_invalid");
     pay(&server, "x", &challenge).expect_status(201);

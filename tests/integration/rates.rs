@@ -1,4 +1,4 @@
-//! How much: pastes a minute and client address, and by all together.
+//! Rates: pastes per minute and client address, and in total.
 
 use crate::harness::Server;
 use crate::response::Response;
@@ -26,7 +26,7 @@ fn creates_are_rate_limited_per_address() {
     let refused = create(&server, "192.0.2.1").expect_code(429, "rate_limited");
     let wait: u64 = refused.get("Retry-After").unwrap().parse().unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
-    // What the proxy says last counts, an IPv4 address is one however it is written, and a /64 is one customer's.
+    // The proxy's last entry counts, IPv4 addresses are normalised, and a /64 is one client.
     create(&server, "198.51.100.7, 192.0.2.1").expect_code(429, "rate_limited");
     create(&server, "::ffff:192.0.2.1").expect_code(429, "rate_limited");
     create(&server, "192.0.2.1, 198.51.100.7").expect_status(201);
@@ -35,7 +35,7 @@ fn creates_are_rate_limited_per_address() {
     }
     create(&server, "2001:db8:1:2:ffff::9").expect_code(429, "rate_limited");
     create(&server, "2001:db8:1:3::9").expect_status(201);
-    // Every way in is one, and reading is none.
+    // Every way to create counts, and reads do not.
     server
         .request("PUT", "/a.txt")
         .header("X-Forwarded-For", "192.0.2.1")

@@ -1,4 +1,4 @@
-//! Reading pastes: metadata, content, ranges, and the clock that reading moves.
+//! Reading pastes: metadata, content, ranges, and the expiry that reading extends.
 
 use crate::harness::{SOON, Server, unix_now, wait_until};
 
@@ -150,7 +150,7 @@ fn reading_does_not_extend_a_custom_expiry() {
     let server = Server::start(&[]);
     let paste = server.post("fixed").header("X-Expiry", "2").created();
     let expires_at = server.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
-    wait_until("the paste has expired though it was read", SOON, || {
+    wait_until("the paste has expired although it was read", SOON, || {
         let response = server.get(&paste.path());
         server.get(&paste.raw());
         if response.status == 200 {

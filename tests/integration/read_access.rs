@@ -1,4 +1,4 @@
-//! Reading what is guarded: passwords in their three forms, throttled guessing, and content that burns.
+//! Reading protected pastes: passwords in their three forms, throttled guessing, and burn pastes.
 
 use crate::harness::{Paste, SOON, Server, wait_until};
 use crate::http_client::base64;
@@ -29,7 +29,7 @@ fn a_password_is_required_and_checked() {
     assert_eq!(server.head(&paste.raw()).status, 401);
     let head = server.request("HEAD", &paste.raw()).header("X-Paste-Password", "open sesame").send();
     head.expect_status(200).expect_header("Content-Length", "6");
-    // The metadata asks for nothing, and tells nothing of the password.
+    // Metadata requires no password and reveals nothing about it.
     let response = server.get(&paste.path()).expect_status(200).expect_field("password_protected", true);
     response.expect(!response.text().contains("sesame"), "no password in the metadata");
 }
@@ -80,12 +80,12 @@ fn guessing_is_throttled_per_paste() {
     assert!(throttled.expect("twenty guesses in a row must be throttled").retry_after() <= 3600);
     with_password(&server, &other.raw(), "right").expect_status(200);
     server.get(&guessed.path()).expect_status(200);
-    wait_until("the throttled reader who knows the password gets in", SOON, || {
+    wait_until("the throttled reader with the password gets in", SOON, || {
         with_password(&server, &guessed.raw(), "right").status == 200
     });
 }
 
-/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in at once, and the burn paste is read.
+/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in immediately and reads the burn paste.
 #[test]
 fn guessing_does_not_lock_out_other_readers() {
     let server = Server::start(&[]);
@@ -96,7 +96,7 @@ fn guessing_does_not_lock_out_other_readers() {
     };
     for client in ["192.0.2.1", "2001:db8:1:2::1"] {
         for number in 0..30 {
-            // Of an IPv6 network all addresses are one client's.
+            // All addresses of an IPv6 /64 are one client.
             let client = if client.contains(':') { format!("2001:db8:1:2::{number:x}") } else { client.into() };
             let response = read(&client, "wrong");
             assert!([403, 429, 503].contains(&response.status), "{}", response.status);

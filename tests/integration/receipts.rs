@@ -1,4 +1,4 @@
-//! What whoever made a paste learns of it, while it is there and after its end.
+//! What the owner of a paste learns about it, before and after its end.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::response::Response;
@@ -83,7 +83,7 @@ fn only_the_owner_sees_the_receipt_and_later_only_the_token() {
     }
 }
 
-/// The key is what the documents say, so that who has the database finds neither id nor token in it.
+/// The key is derived as documented, so that neither id nor token can be found in the database.
 #[test]
 fn receipts_are_keyed_by_token_and_id() {
     let mut server = Server::embedded(&[]);
@@ -113,7 +113,7 @@ fn receipts_can_be_disabled() {
     ask(&server, &paste.id, &paste.delete_token).expect_code(404, "not_found");
 }
 
-/// Made by flaskpaste 0.1.0 before there were gates: the dump of a database of version 2 and its pepper.
+/// Created by flaskpaste 0.1.0 before there were gates: the dump of a version 2 database and its pepper.
 #[test]
 fn a_version_2_database_is_migrated() {
     let folder = std::sync::Arc::new(crate::harness::Folder::new());
@@ -128,7 +128,7 @@ fn a_version_2_database_is_migrated() {
     let old = fs::read(&path).unwrap();
     let line = crate::harness::refusal(folder.path(), &[("FLASKPASTE_DB", path.to_str().unwrap())], &["stats"], 1);
     assert!(line.contains("version 2") && line.contains("start the server"), "{line}");
-    assert!(fs::read(&path).unwrap() == old, "a command beside the server changes nothing");
+    assert!(fs::read(&path).unwrap() == old, "a command changes nothing");
 
     let server = Server::embedded_in(folder, &[]);
     let paste = |id: &str, token: &str| Paste { id: id.into(), delete_token: token.into() };
@@ -147,7 +147,7 @@ fn a_version_2_database_is_migrated() {
     server.get(&protected.raw()).expect_code(401, "password_required");
     let read = server.request("GET", &protected.raw()).header("X-Paste-Password", "word").send();
     read.expect_status(200).expect_body("a protected paste");
-    // Its id was nobody's to know when it was made: it leaves no receipt.
+    // Its id was not secret when it was created, so it leaves no receipt.
     server
         .request("DELETE", &fixed.path())
         .header("X-Delete-Token", "wrong")

@@ -1,4 +1,4 @@
-//! The program: starting, stopping, sockets, and the subcommands beside a running server.
+//! The program: starting, stopping, sockets, and the subcommands next to a running server.
 
 use crate::engine;
 use crate::harness::{Folder, SOON, Server, refusal, run, wait_until};
@@ -19,12 +19,12 @@ fn stdout(output: &Output) -> String {
 #[test]
 fn help_and_version_are_printed() {
     let folder = Folder::new();
-    // Help is not refused because a setting is wrong: it is where one looks then.
+    // Help works with invalid settings: that is when it is needed.
     let wrong = [("FLASKPASTE_TYPO", "1")];
     for argument in ["--help", "-h"] {
         let help = stdout(&run(folder.path(), &wrong, &[argument]));
         for word in ["stats", "purge", "backup", "health", "--check-config", "FLASKPASTE_BIND", "FLASK_ENV"] {
-            assert!(help.contains(word), "--help does not name {word}:\n{help}");
+            assert!(help.contains(word), "--help does not mention {word}:\n{help}");
         }
     }
     for argument in ["--version", "-V"] {
@@ -129,19 +129,19 @@ fn the_server_listens_on_a_unix_socket() {
     server.get(&raw).expect_status(200).expect_body(content);
     server.request("POST", "/").chunks(&[b"he", b"llo"]).send().expect_status(201).expect_field("size", 5);
     assert_eq!(server.run(&["health"]).status.code(), Some(0));
-    // What a crash leaves behind is replaced.
+    // A stale socket is replaced.
     server.kill();
     assert!(std::fs::symlink_metadata(&socket).unwrap().file_type().is_socket());
     server.restart();
     server.expect_alive();
-    // One that is in use is not.
+    // A socket in use is not.
     let database = folder.join("other.db");
     let variables = [("FLASKPASTE_BIND", bind.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
     let line = refusal(folder.path(), &variables, &[], 1);
     assert!(line.contains(socket.to_str().unwrap()), "{line}");
     server.expect_alive();
     server.stop();
-    assert!(!socket.exists(), "an orderly end takes the socket along");
+    assert!(!socket.exists(), "a clean shutdown removes the socket");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn sigterm_lets_requests_in_flight_finish() {
     let idle = server.connect();
     let content = "x".repeat(100_000);
     let request = server.request("POST", "/").header("Content-Length", content.len().to_string());
-    // The answer to `Expect` shows that the request is being worked on.
+    // The response to `Expect` shows that the request is being handled.
     request.header("Expect", "100-continue").send_on(&mut connection).expect_status(100);
     connection.send(&content[..50_000]);
     server.signal("TERM");
@@ -177,7 +177,7 @@ fn sigterm_lets_requests_in_flight_finish() {
     server.get(&raw).expect_status(200).expect_body(content);
 }
 
-/// More have connected and asked than there are threads: they are not turned away by a reset.
+/// More clients have connected and sent requests than there are threads: none is reset.
 #[test]
 fn connections_accepted_before_a_stop_are_served() {
     let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
@@ -233,7 +233,7 @@ fn purge_deletes_only_expired_pastes() {
     wait_until("the paste has expired", SOON, || server.get(&expired.path()).status == 404);
     stdout(&server.run(&["purge"]));
     server.get(&kept.raw()).expect_status(200);
-    // And without a server beside it.
+    // And without a running server.
     server.post("expired too").header("X-Expiry", "1").created();
     server.stop();
     let expired = |server: &Server| -> u64 {
@@ -262,7 +262,7 @@ fn a_backup_of_a_live_database_is_complete() {
     let check: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     drop(copy);
-    // It serves, with the pepper that is not in it.
+    // It can be served, with the pepper, which it does not contain.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", target.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let restored = Server::embedded(&variables);

@@ -1,5 +1,5 @@
-//! What ends a start: wrong settings and arguments with exit 2, a port or a database that cannot be used with exit 1;
-//! always with one line that names the culprit, and with nothing changed.
+//! Startup errors: invalid settings and arguments exit with 2, an unusable port or database with 1; always with one
+//! line that names the cause, and with nothing changed.
 
 use crate::harness::{Folder, Server, refusal, run};
 use std::net::TcpListener;
@@ -56,7 +56,7 @@ fn invalid_values_are_refused_with_the_name_of_the_setting() {
             assert!(value != "3M" || line.contains("whole number of bytes"), "{line}");
         }
     }
-    assert!(!folder.join("data").exists(), "a wrong setting must not make a database");
+    assert!(!folder.join("data").exists(), "an invalid setting must not create a database");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_port_in_use_is_reported() {
     assert!(line.contains(&address) && line.contains("listen"), "{line}");
 }
 
-/// A database as an orderly end leaves it.
+/// A database after a clean shutdown.
 fn real_database(folder: &Folder) -> PathBuf {
     let path = folder.join("real.db");
     let mut server = Server::start(&[("FLASKPASTE_DB", path.to_str().unwrap())]);
@@ -134,7 +134,7 @@ fn real_database(folder: &Folder) -> PathBuf {
     path
 }
 
-/// A start on this file has to fail with a line that names it, and leave it as it was.
+/// Starting with this file must fail with a line that names it, and leave it unchanged.
 #[track_caller]
 fn refused_and_unchanged(folder: &Folder, path: &Path) -> String {
     let before = std::fs::read(path).unwrap();

@@ -1,4 +1,4 @@
-//! What the server and a service manager say to each other: sockets handed over, news told.
+//! The server and a service manager: socket activation and notifications.
 
 use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Asks for the health on a connection of its own; the whole answer.
+/// Requests the health on a new connection; the whole response.
 fn ask(mut connection: impl Read + Write) -> std::io::Result<String> {
     connection.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
@@ -29,7 +29,7 @@ fn inherited_sockets_are_served_and_survive_the_server() {
     let (address, path) = (tcp.local_addr().unwrap(), folder.join("socket"));
     let unix = UnixListener::bind(&path).unwrap();
     let launcher = Launcher::with_sockets([tcp.into(), unix.into()]);
-    // The setting names a port that cannot be had: it is not looked at.
+    // The setting names an unavailable port: it is ignored.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let mut server = Server::start_by(launcher, folder, &[("FLASKPASTE_BIND", &bind)]);
@@ -38,7 +38,7 @@ fn inherited_sockets_are_served_and_survive_the_server() {
     expect_healthy(UnixStream::connect(&path).unwrap());
     wait_until("both sockets are in the log", SOON, || server.log().contains(path.to_str().unwrap()));
     server.stop();
-    // Whoever connects in between waits for the next server.
+    // Connections made in between wait for the next server.
     let waiting = (TcpStream::connect(address).unwrap(), UnixStream::connect(&path).unwrap());
     server.restart();
     expect_healthy(waiting.0);
@@ -66,7 +66,7 @@ fn no_connection_is_refused_during_a_restart() {
     });
 }
 
-/// Asks on one fresh connection after the other; panics unless each is answered.
+/// Sends requests on one new connection after the other; panics unless each is answered.
 fn ask_until(over: &AtomicBool, address: SocketAddr, answered: &AtomicU32) {
     while !over.load(Ordering::SeqCst) {
         let answer = TcpStream::connect(address).and_then(ask);
@@ -97,11 +97,11 @@ fn descriptors_that_are_not_listening_sockets_are_refused() {
     }
 }
 
-/// The next piece of news.
+/// The next notification.
 #[track_caller]
 fn news(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 1000];
-    let length = socket.recv(&mut buffer).expect("no news");
+    let length = socket.recv(&mut buffer).expect("no notification");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
@@ -131,7 +131,7 @@ fn the_server_notifies_systemd_when_ready_alive_and_stopping() {
     let folder = Folder::new();
     let path = folder.join("notify");
     expect_the_news(&UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap());
-    // The abstract kind has no file.
+    // An abstract socket has no file.
     let name = format!("flaskpaste-test-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     expect_the_news(&UnixDatagram::bind_addr(&address).unwrap(), &format!("@{name}"));
@@ -141,6 +141,6 @@ fn the_server_notifies_systemd_when_ready_alive_and_stopping() {
 fn a_missing_notify_socket_does_not_stop_the_server() {
     let mut server = Server::start(&[("NOTIFY_SOCKET", "/nonexistent/notify"), ("WATCHDOG_PID", "1")]);
     server.expect_alive();
-    wait_until("the log says so", SOON, || server.log().contains("cannot notify the service manager"));
+    wait_until("the log has the error", SOON, || server.log().contains("cannot notify the service manager"));
     server.stop();
 }
