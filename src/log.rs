@@ -1,7 +1,8 @@
 //! The request log: one line per request to stderr.
 //!
-//! Invariant: a line carries no whole id, no query, no body and no header value but the request id; a slow reader of stderr slows
-//! nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must never panic on a closed stderr.
+//! Invariant: a line carries no whole id, no key, no name of a file, no query, no body and no header value but the request
+//! id; a slow reader of stderr slows nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must
+//! never panic on a closed stderr.
 
 use crate::clock::{self, UnixSeconds};
 use crate::config::LogFormat;
@@ -137,20 +138,32 @@ fn milliseconds(elapsed: Duration) -> f64 {
 /// Hex digits of an id that the log shows: enough to find a paste's requests, too few to open it.
 const SHOWN_DIGITS: usize = 6;
 
-/// A path with its ids cut short: a log line is never a link.
-fn without_ids(path: &str) -> String {
-    let segments = path.split('/').map(|segment| match segment.split_at_checked(SHOWN_DIGITS) {
-        Some((shown, rest)) if !rest.is_empty() && segment.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            format!("{shown}…")
-        }
-        _ => segment.to_owned(),
-    });
-    segments.collect::<Vec<_>>().join("/")
+/// A path as the log shows it. Ids are cut short, with all that follows in their segment: a log line is never a link, nor
+/// the key of one whose `#` somebody has escaped. What a PUT names is the sender's, and sealed where it is stored.
+fn shown_path(method: &str, path: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if method == "PUT" && !matches!(name, "" | "raw") {
+        return format!("{}/…", shown_path("", folder));
+    }
+    path.split('/').map(shown_segment).collect::<Vec<_>>().join("/")
+}
+
+fn shown_segment(segment: &str) -> String {
+    let end_of_id = |start: usize| {
+        let digits = segment.bytes().skip(start).take_while(u8::is_ascii_hexdigit).count();
+        (digits > SHOWN_DIGITS).then_some(start + SHOWN_DIGITS)
+    };
+    let id = (0..segment.len()).find_map(end_of_id);
+    let cut = id.into_iter().chain(segment.find("%23")).min();
+    match cut.and_then(|cut| segment.get(..cut)) {
+        Some(shown) => format!("{shown}…"),
+        None => segment.to_owned(),
+    }
 }
 
 fn text_line(entry: &Entry<'_>) -> String {
     let Entry { at, request_id, method, path, status, bytes, elapsed, client } = entry;
-    let (at, path) = (clock::rfc3339(*at), without_ids(path));
+    let (at, path) = (clock::rfc3339(*at), shown_path(method, path));
     format!("{at} {request_id} {client} {method} {path} {status} {bytes}B {:.3}ms\n", milliseconds(*elapsed))
 }
 
@@ -160,7 +173,7 @@ fn json_line(entry: &Entry<'_>) -> String {
         "request_id": entry.request_id,
         "client": entry.client,
         "method": entry.method,
-        "path": without_ids(entry.path),
+        "path": shown_path(entry.method, entry.path),
         "status": entry.status,
         "bytes": entry.bytes,
         "ms": milliseconds(entry.elapsed),
@@ -183,8 +196,36 @@ mod tests {
             ("/health", "/health"),
             ("*", "*"),
         ] {
-            assert_eq!(without_ids(path), shown);
+            assert_eq!(shown_path("GET", path), shown);
         }
+    }
+
+    #[test]
+    fn no_part_of_a_broken_link_opens_a_paste() {
+        for (path, shown) in [
+            ("/0123456789ab%23FIvW_key-", "/012345…"),
+            ("/0123456789ab).", "/012345…"),
+            ("/%3C0123456789ab%3E", "/%3C0123…"),
+            ("/see:0123456789ab/raw", "/see:012345…/raw"),
+            ("/%23FIvW_key-/x", "/…/x"),
+            ("/static/paste.6cd674f0.js", "/static/paste.6cd674…"),
+        ] {
+            assert_eq!(shown_path("GET", path), shown);
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_not_shown() {
+        for (path, shown) in [
+            ("/", "/"),
+            ("/plans.pdf", "/…"),
+            ("/p/plans.pdf", "/p/…"),
+            ("/a/plans.pdf/", "/a/plans.pdf/"),
+            ("/0123456789ab/raw", "/012345…/raw"),
+        ] {
+            assert_eq!(shown_path("PUT", path), shown);
+        }
+        assert_eq!(shown_path("GET", "/plans.pdf"), "/plans.pdf");
     }
 
     #[test]
