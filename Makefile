@@ -16,7 +16,7 @@ STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 .NOTPARALLEL:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@LC_ALL=C awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on 127.0.0.1:5000
 	$(TARGET)/release/flaskpaste
@@ -197,6 +197,9 @@ NAME := flaskpaste-$(VERSION)-$(ARCH)-linux
 # Where all goes that a release consists of (docs/releasing.md).
 ARCHIVE ?= $(TARGET)/dist
 STAGE := $(ARCHIVE)/stage
+
+# In a Turkish locale, [a-z] has no i.
+dist deb archive packages install-guides install-documents: export LC_ALL := C
 
 # Runs `make $(1)` for each architecture a release is made for, as far as this machine can build for it.
 define for_each_architecture

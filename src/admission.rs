@@ -1,7 +1,7 @@
-//! Admission: who you are and whether you may.
+//! Admission: authentication, authorization and proof of work.
 //!
-//! Invariant: what a header claims about the client counts only from a proxy we trust; secrets are compared in
-//! constant time. Must never remember anything about a client.
+//! Invariant: headers about the client are trusted only from a trusted proxy; secrets are compared in constant time.
+//! Must never keep state about a client.
 
 mod flood;
 mod hashing;
@@ -22,25 +22,25 @@ use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Whether this request comes from the proxy: it knows the secret, or, where there is none, it comes from this machine.
+/// Whether this request comes from a trusted proxy: it has the secret, or, if none is set, comes from this machine.
 pub fn is_trusted_proxy(config: &Config, request: &Request<'_>) -> bool {
     if config.proxy_secret.is_empty() {
         return request.peer.is_local();
     }
     let presented = request.header("X-Proxy-Secret").unwrap_or_default();
-    // Digests have one length: the comparison does not even tell that of the secret.
+    // Comparing digests also hides the length of the secret.
     crypto::equal(&crypto::sha256(presented.as_bytes()), &crypto::sha256(config.proxy_secret.as_bytes()))
 }
 
-/// The client's certificate, if a trusted proxy vouches for one.
+/// The client's certificate fingerprint, if a trusted proxy sent one.
 pub fn certificate(config: &Config, request: &Request<'_>) -> Option<Fingerprint> {
     let fingerprint = request.header("X-SSL-Client-SHA1")?.parse().ok()?;
     is_trusted_proxy(config, request).then_some(fingerprint)
 }
 
-/// The client: the address a trusted proxy gives, else that of the connection.
+/// The client's address: from a trusted proxy, else of the connection.
 pub fn client(config: &Config, request: &Request<'_>) -> Peer {
-    // The last entry is the proxy's own; those before it are what the proxy was told.
+    // Only the last entry was added by the proxy; the client controls those before it.
     let forwarded = request.header("X-Forwarded-For").and_then(|list| list.rsplit(',').next());
     match forwarded.and_then(|name| name.trim().parse().ok()) {
         Some(address) if is_trusted_proxy(config, request) => Peer::Ip(address),
@@ -48,7 +48,7 @@ pub fn client(config: &Config, request: &Request<'_>) -> Peer {
     }
 }
 
-/// The address under which this server announces itself to this client, without a slash at its end.
+/// The server's base URL as this client sees it, without a trailing slash.
 pub fn base_url(config: &Config, request: &Request<'_>) -> String {
     if !config.public_url.is_empty() {
         return config.base_url();
@@ -59,14 +59,14 @@ pub fn base_url(config: &Config, request: &Request<'_>) -> String {
     format!("{scheme}://{host}{}", config.url_prefix)
 }
 
-/// What a request presents as a token (RFC 6750 section 2.1), if it does.
+/// The request's bearer token (RFC 6750 section 2.1), if any.
 pub fn bearer<'a>(request: &'a Request<'_>) -> Option<&'a str> {
     let header = request.header("Authorization")?;
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-/// Lets those create whom the operator lets.
+/// Checks `FLASKPASTE_CREATE`.
 ///
 /// # Errors
 /// `create_denied`
@@ -79,22 +79,22 @@ pub fn may_create(config: &Config, request: &Request<'_>) -> Result<(), ApiError
     if may { Ok(()) } else { Err(ApiError::CreateDenied { takes_token: config.create == Creators::Token }) }
 }
 
-/// The largest body this request may have, in bytes.
+/// The size limit of this request's body, in bytes.
 pub fn max_body_bytes(config: &Config, request: &Request<'_>) -> u64 {
     if request.owner.is_some() { config.max_auth_bytes } else { config.max_anon_bytes }
 }
 
-/// Whether this request has to bring a proof of work. Only in development a direct client on this machine need not.
+/// Whether this request needs a proof of work. Only direct loopback clients in development are exempt.
 pub fn needs_proof_of_work(config: &Config, request: &Request<'_>) -> bool {
     let forwarded = ["X-Forwarded-For", "X-Real-IP", "Forwarded"].iter().any(|name| request.header(name).is_some());
     let direct_and_local = matches!(request.peer, Peer::Ip(_)) && request.peer.is_local() && !forwarded;
     config.pow_difficulty > 0 && !(config.mode == Mode::Development && direct_and_local)
 }
 
-/// Checks the proof of work a create brings; the key of the token to be spent with it.
+/// Checks the proof of work of a create. Returns the key of the token to be spent with it.
 ///
 /// # Errors
-/// When it is missing though needed, or present and wrong.
+/// When it is required but missing, or wrong.
 pub fn proof_of_work(
     config: &Config,
     secret: &[u8],
@@ -103,7 +103,7 @@ pub fn proof_of_work(
     elevated_bits: u8,
 ) -> Result<Option<Vec<u8>>, ApiError> {
     let difficulty = config.pow_difficulty;
-    // Challenges that were given out before it rose are as good as ever.
+    // Challenges issued before the difficulty rose stay valid.
     let required = || ApiError::PowRequired { difficulty: difficulty + elevated_bits };
     if difficulty == 0 {
         return Ok(None);
@@ -120,10 +120,10 @@ pub fn proof_of_work(
     }
 }
 
-/// Refuses content that looks less random than the operator asks for. Equal passes.
+/// Refuses content with less entropy than the configured minimum. Equal passes.
 ///
 /// # Errors
-/// When it is long enough to tell, and below the minimum.
+/// When it is long enough to measure and below the minimum.
 pub fn entropy(config: &Config, size: u64, entropy_bits: Option<f64>) -> Result<(), ApiError> {
     let min_entropy = config.min_entropy_bits;
     match entropy_bits {
@@ -134,10 +134,10 @@ pub fn entropy(config: &Config, size: u64, entropy_bits: Option<f64>) -> Result<
     }
 }
 
-/// The password in the headers made for it.
+/// The password from the `X-Paste-Password` headers.
 ///
 /// # Errors
-/// When it is empty, or not Base64 of UTF-8 where that is promised.
+/// When it is empty, or invalid Base64.
 pub fn password_from_headers(request: &Request<'_>) -> Result<Option<String>, ApiError> {
     if let Some(text) = request.header("X-Paste-Password-Base64") {
         let password = decode_base64(text);
@@ -147,7 +147,7 @@ pub fn password_from_headers(request: &Request<'_>) -> Result<Option<String>, Ap
     request.header("X-Paste-Password").map(|text| not_empty(text.to_owned())).transpose()
 }
 
-/// A password that protects something.
+/// Refuses an empty password.
 ///
 /// # Errors
 /// When it is empty.
@@ -155,7 +155,7 @@ pub fn not_empty(password: String) -> Result<String, ApiError> {
     if password.is_empty() { Err(ApiError::BadRequest("The password is empty.")) } else { Ok(password) }
 }
 
-/// The password a read presents: in its own header, or as HTTP Basic with any user name (RFC 7617).
+/// The password of a read: from its own header, or HTTP Basic with any user name (RFC 7617).
 ///
 /// # Errors
 /// As [`password_from_headers`].
@@ -166,7 +166,7 @@ pub fn presented_password(request: &Request<'_>) -> Result<Option<String>, ApiEr
     Ok(request.header("Authorization").and_then(basic_password))
 }
 
-/// The password of HTTP Basic credentials; anything else is as good as none.
+/// The password of HTTP Basic credentials; `None` for anything else.
 fn basic_password(header: &str) -> Option<String> {
     let (scheme, credentials) = header.split_once(' ')?;
     let text = decode_base64(credentials.trim())?;
@@ -174,8 +174,8 @@ fn basic_password(header: &str) -> Option<String> {
     (scheme.eq_ignore_ascii_case("Basic") && !password.is_empty()).then(|| password.to_owned())
 }
 
-/// Text in the standard alphabet (RFC 4648 section 4). Padding may be left out; nothing else is forgiven, since half a
-/// password is not a password.
+/// Decodes Base64 in the standard alphabet (RFC 4648 section 4). Padding is optional; otherwise strict, as a partial
+/// password must not pass.
 fn decode_base64(text: &str) -> Option<String> {
     const CONFIG: GeneralPurposeConfig =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

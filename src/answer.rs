@@ -1,7 +1,7 @@
-//! The answers: one request in, one reply out, the whole flow on one screen.
+//! Turns one request into one reply: identification, dispatch, errors, content negotiation and logging.
 //!
-//! Invariant: every reply carries the request's id, every refusal has its JSON form, and an internal cause goes to the
-//! log alone. Must never know sockets, tiny_http or SQL.
+//! Invariant: every reply carries the request id, every refusal has a JSON body, and internal causes go only to the
+//! log. Must never know sockets, tiny_http or SQL.
 
 use crate::admission;
 use crate::app::App;
@@ -26,7 +26,7 @@ pub struct Responder {
     wrong_secret_noted_at: AtomicU64,
 }
 
-/// A wrong secret of the proxy is told at most this often.
+/// A wrong proxy secret is logged at most this often.
 const WRONG_SECRET_SECONDS: u64 = 60;
 
 impl Responder {
@@ -43,12 +43,12 @@ impl Responder {
         &self.app
     }
 
-    /// Finds out who sends a request: the holder of a token, or of a certificate that a trusted proxy vouches for.
+    /// Identifies the sender by a token, or by a certificate from a trusted proxy.
     ///
     /// # Errors
-    /// `token_invalid`: who sends a token that is none is not taken for nobody. Or an internal failure.
+    /// `token_invalid`: a bad token is never treated as anonymous. Or an internal failure.
     pub fn identify(&self, request: &Request<'_>, now: UnixSeconds) -> Result<Option<Owner>, ApiError> {
-        // The first that is asked of the store.
+        // The first use of the store in this request.
         self.app.store().begin_request();
         let Some(text) = admission::bearer(request) else {
             return Ok(admission::certificate(self.app.config(), request).map(Owner::Certificate));
@@ -64,16 +64,16 @@ impl Responder {
             let reply = routes::dispatch(&self.app, request, now).unwrap_or_else(|error| self.fail(&error, request_id));
             self.negotiate(request, challenge_quietly(request, reply))
         }));
-        // The panic hook has told the rest.
-        answered.unwrap_or_else(|_| self.fail(&ApiError::Internal("it panicked".into()), request_id))
+        // The panic hook has logged the details.
+        answered.unwrap_or_else(|_| self.fail(&ApiError::Internal("the handler panicked".into()), request_id))
     }
 
-    /// Refuses a request before it is looked at further.
+    /// Refuses a request before dispatch.
     pub fn refuse(&self, request: &Request<'_>, error: &ApiError, request_id: &str) -> Reply {
         challenge_quietly(request, self.fail(error, request_id))
     }
 
-    /// The reply that tells a refusal, after the operator was told what nobody else is.
+    /// The reply for a refusal; its internal cause is logged.
     fn fail(&self, error: &ApiError, request_id: &str) -> Reply {
         if let Some(cause) = error.internal_cause() {
             operator_log::message(&format!("request {request_id} failed: {cause}"));
@@ -81,7 +81,7 @@ impl Responder {
         self.refusal(error, request_id)
     }
 
-    /// The reply as a page, where there is one and a browser asks.
+    /// The reply as a page, if the route has one and the client accepts HTML.
     fn negotiate(&self, request: &Request<'_>, reply: Reply) -> Reply {
         let config = self.app.config();
         let has_page = config.web
@@ -97,7 +97,7 @@ impl Responder {
         self.app.pages().page(reply, &admission::base_url(config, request), language::of(request))
     }
 
-    /// The reply that tells a refusal; it is counted.
+    /// The reply for a refusal, which is counted.
     pub fn refusal(&self, error: &ApiError, request_id: &str) -> Reply {
         let description = error.describe();
         self.app.metrics().count_refusal(description.code);
@@ -105,7 +105,7 @@ impl Responder {
         error.headers().into_iter().fold(reply, |reply, (name, value)| reply.with(name, value))
     }
 
-    /// The client's request id where it is a sane one, else a new one.
+    /// The client's request id if it is valid, else a new one.
     pub fn request_id(&self, request: &Request<'_>) -> String {
         match request.header("X-Request-ID") {
             Some(id) if is_request_id(id) => id.to_owned(),
@@ -118,8 +118,7 @@ impl Responder {
         self.request_ids.next()
     }
 
-    /// Tells the operator of a wrong `X-Proxy-Secret`, at most once a minute: a proxy with an old one, or somebody who
-    /// guesses.
+    /// Logs a wrong `X-Proxy-Secret`, at most once a minute: a misconfigured proxy, or an attacker guessing.
     fn note_wrong_secret(&self, request: &Request<'_>, now: UnixSeconds) {
         let config = self.app.config();
         if config.proxy_secret.is_empty() || request.filled_header("X-Proxy-Secret").is_none() {
@@ -129,13 +128,11 @@ impl Responder {
         if admission::is_trusted_proxy(config, request) || now < noted_at + WRONG_SECRET_SECONDS {
             return;
         }
-        // Of threads that come at once, one tells it.
+        // Of several threads at once, one logs it.
         let swapped = self.wrong_secret_noted_at.compare_exchange(noted_at, now, Ordering::Relaxed, Ordering::Relaxed);
         if swapped.is_ok() {
             let peer = request.peer;
-            operator_log::message(&format!(
-                "{peer} sent a wrong X-Proxy-Secret; its headers about clients are not believed"
-            ));
+            operator_log::message(&format!("{peer} sent a wrong X-Proxy-Secret; ignoring its headers about clients"));
         }
     }
 
@@ -145,16 +142,15 @@ impl Responder {
         self.log.request(entry);
     }
 
-    /// Writes out what store and log still hold in memory, at the end of the program: requests that are still being
-    /// answered keep the rest of it.
+    /// Flushes store and log before the program exits; requests still in flight keep the rest alive.
     pub fn close(&self) {
         self.app.store().close();
         self.log.flush();
     }
 }
 
-/// A reply to a script of the pages names a scheme no browser knows: to a 401 with any other, browsers open a dialog of
-/// their own (RFC 9110 section 11.6.1), and send what is entered there with every request.
+/// Replies to the pages' scripts use an authentication scheme that browsers do not know: for any other, a 401 would
+/// open the browser's login dialog (RFC 9110 section 11.6.1), whose credentials it then sends with every request.
 fn challenge_quietly(request: &Request<'_>, mut reply: Reply) -> Reply {
     if request.header("X-Requested-With") == Some("flaskpaste") {
         for (_, challenge) in reply.headers.iter_mut().filter(|(name, _)| *name == "WWW-Authenticate") {
@@ -174,7 +170,7 @@ mod tests {
     use std::io::Read;
     use std::path::Path;
 
-    /// A body whose reader has a bug.
+    /// A body whose reader panics.
     struct Bomb;
 
     impl Read for Bomb {
@@ -191,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_costs_its_request_alone() {
+    fn a_panic_fails_only_its_own_request() {
         let config = Config { pow_difficulty: 0, ..Config::default() };
         let limits = app::limits(&config);
         let store =

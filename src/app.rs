@@ -1,6 +1,6 @@
-//! What handlers may use: settings, store, and what is rationed among requests.
+//! The application state that handlers use: configuration, store, and limits shared by all requests.
 //!
-//! Invariant: shared by all threads; no lock in here is held across I/O to a peer. Must never know routes or sockets.
+//! Invariant: shared by all threads; no lock is held across I/O to a peer. Must never know routes or sockets.
 
 use crate::admission::{Flood, Hashing, Rate};
 use crate::clock::UnixSeconds;
@@ -13,7 +13,7 @@ use crate::store::{Limits, Store, StoreError};
 use crate::web::Pages;
 use std::time::Instant;
 
-/// The limits the settings give the store.
+/// The store's limits from the configuration.
 pub fn limits(config: &Config) -> Limits {
     Limits {
         max_db_bytes: config.max_db_bytes,
@@ -27,7 +27,7 @@ pub fn limits(config: &Config) -> Limits {
     }
 }
 
-/// What went wrong in the store, as a refusal.
+/// A store error as a refusal.
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -53,10 +53,10 @@ pub struct App {
 }
 
 impl App {
-    /// Puts configuration and store together.
+    /// Creates the state.
     ///
     /// # Errors
-    /// When the proof-of-work secret can be neither read nor kept.
+    /// When the proof-of-work secret can be neither read nor stored.
     pub fn new(config: Config, store: Store) -> Result<Self, StoreError> {
         let pow_secret = match config.pow_secret.as_bytes() {
             [] => store.kept_secret("pow_secret")?,
@@ -87,30 +87,30 @@ impl App {
         &self.store
     }
 
-    /// The ration of password hashing.
+    /// The limiter of password hashing.
     pub fn hashing(&self) -> &Hashing {
         &self.hashing
     }
 
-    /// How often each client address may create.
+    /// The rate limit of creates by client address.
     pub fn rate(&self) -> &Rate {
         &self.rate
     }
 
-    /// Counts a paste that was created.
+    /// Counts a created paste.
     pub fn count_create(&self, now: UnixSeconds) {
         self.metrics.creates.count();
         self.flood.count(now);
     }
 
-    /// How many were in the last minute.
+    /// The number of pastes created in the last minute.
     pub fn creates_last_minute(&self, now: UnixSeconds) -> u64 {
         self.flood.last_minute(now)
     }
 
-    /// Bits by which new challenges are harder just now; none where proof of work is off.
+    /// The extra difficulty of new challenges in bits; 0 if proof of work is off.
     pub fn elevated_bits(&self, now: UnixSeconds) -> u8 {
-        // More than 64 bits nobody is asked for.
+        // At most 64 bits in total.
         let most = 64u8.saturating_sub(self.config.pow_difficulty);
         let bits = self.flood.elevated_bits(self.config.pow_flood_per_minute, now).min(most);
         if self.config.pow_difficulty == 0 { 0 } else { bits }
@@ -136,11 +136,11 @@ impl App {
         &self.pow_secret
     }
 
-    /// Whether the database answers; if not, the log says why.
+    /// Whether the database responds; if not, the cause is logged.
     pub fn is_healthy(&self) -> bool {
         let health = self.store.health();
         if let Err(error) = &health {
-            operator_log::message(&format!("the database does not answer: {error}"));
+            operator_log::message(&format!("the database does not respond: {error}"));
         }
         health.is_ok()
     }

@@ -1,29 +1,30 @@
-//! How content lies at rest: in pieces of 64 KiB, each AES-256-GCM (NIST SP 800-38D) under the paste's own random key.
+//! Encryption at rest: content in pieces of 64 KiB, each AES-256-GCM (NIST SP 800-38D) under the paste's random key.
 //!
-//! Invariant: a key seals the pieces of one content and its details, each under a nonce of its own; a piece comes back
-//! unchanged, in its place, or not at all. How many there are, the row says. Must never show a key in a `Debug` output, nor seal two contents with one key.
+//! Invariant: a key encrypts the pieces and details of one content, each with its own nonce; a modified or misplaced
+//! piece is refused. The number of pieces is in the row. Must never show a key in `Debug` output, nor use a key for two
+//! contents.
 
 use crate::crypto::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES, seal};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use std::io;
 use zeroize::Zeroizing;
 
-/// Bytes of content in one piece; the last may be shorter.
+/// The size of a piece of content; the last one may be shorter.
 pub const PIECE_BYTES: usize = 64 << 10;
-/// Bytes of a piece as it lies at rest.
+/// The size of an encrypted piece.
 pub const SEALED_PIECE_BYTES: usize = PIECE_BYTES + TAG_BYTES;
 
 /// The random key of one paste's content and details. Wiped on drop.
 #[derive(Clone)]
 pub struct ContentKey(Zeroizing<[u8; KEY_BYTES]>);
 
-/// What lies at rest was changed, or belongs to another key.
+/// The ciphertext was modified, or the key is wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Damaged;
 
 impl From<Damaged> for io::Error {
     fn from(Damaged: Damaged) -> Self {
-        Self::new(io::ErrorKind::InvalidData, "what lies at rest is damaged")
+        Self::new(io::ErrorKind::InvalidData, "the stored data is damaged")
     }
 }
 
@@ -36,12 +37,12 @@ impl ContentKey {
         crypto::random().map(Zeroizing::new).map(Self)
     }
 
-    /// Its cipher, ready for any number of pieces.
+    /// Its cipher, usable for any number of pieces.
     pub fn cipher(&self) -> ContentCipher {
         ContentCipher(Aes256Gcm::new(&(*self.0).into()))
     }
 
-    /// Seals the key under another one, which may have sealed others: the nonce in front is random.
+    /// Encrypts the key under another one, which may be used for several: the nonce is random and prepended.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -53,7 +54,7 @@ impl ContentKey {
         Ok(sealed)
     }
 
-    /// Opens what [`ContentKey::seal_under`] has sealed.
+    /// Decrypts the output of [`ContentKey::seal_under`].
     ///
     /// # Errors
     /// [`Damaged`]
@@ -70,7 +71,7 @@ impl ContentKey {
 pub struct ContentCipher(Aes256Gcm);
 
 impl ContentCipher {
-    /// Seals a piece of content in place; the tag comes behind it.
+    /// Encrypts a piece in place and appends the tag.
     ///
     /// # Errors
     /// Never for pieces of at most [`PIECE_BYTES`].
@@ -78,15 +79,15 @@ impl ContentCipher {
         seal(&self.0, nonce(b'c', number), piece)
     }
 
-    /// Opens a piece in place.
+    /// Decrypts a piece in place.
     ///
     /// # Errors
-    /// [`Damaged`]; `piece` is what it was then.
+    /// [`Damaged`]; `piece` is unchanged then.
     pub fn open_piece(&self, number: u64, piece: &mut Vec<u8>) -> Result<(), Damaged> {
         open(&self.0, nonce(b'c', number), piece)
     }
 
-    /// Seals what is said about the content, such as its type.
+    /// Encrypts the details of the content, such as its type.
     ///
     /// # Errors
     /// Never for less than 64 GiB.
@@ -95,7 +96,7 @@ impl ContentCipher {
         Ok(details)
     }
 
-    /// Opens what [`ContentCipher::seal_details`] has sealed.
+    /// Decrypts the output of [`ContentCipher::seal_details`].
     ///
     /// # Errors
     /// [`Damaged`]
@@ -105,7 +106,7 @@ impl ContentCipher {
     }
 }
 
-/// The nonce of a message: what it is, and its number.
+/// The nonce of a message, from its kind and number.
 fn nonce(kind: u8, number: u64) -> [u8; NONCE_BYTES] {
     let mut nonce = [0; NONCE_BYTES];
     nonce[0] = kind;
@@ -113,7 +114,7 @@ fn nonce(kind: u8, number: u64) -> [u8; NONCE_BYTES] {
     nonce
 }
 
-/// Opens a message in place; on failure it is what it was.
+/// Decrypts a message in place; on failure it is unchanged.
 fn open(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> Result<(), Damaged> {
     let length = crypto::open(cipher, nonce, message).ok_or(Damaged)?;
     message.truncate(length);
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_comes_back_only_whole_unchanged_and_in_its_place() {
+    fn modified_truncated_or_misplaced_pieces_are_refused() {
         let cipher = ContentKey::random().unwrap().cipher();
         let mut sealed = b"content".to_vec();
         cipher.seal_piece(7, &mut sealed).unwrap();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_no_piece() {
+    fn details_cannot_be_opened_as_a_piece() {
         let cipher = ContentKey::random().unwrap().cipher();
         let mut sealed = cipher.seal_details(b"text/plain".to_vec()).unwrap();
         assert_eq!(cipher.open_details(sealed.clone()).unwrap(), b"text/plain");
@@ -152,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_opened_by_the_key_it_was_sealed_under() {
+    fn a_sealed_key_opens_only_under_the_same_key() {
         let key = ContentKey::random().unwrap();
         let (mine, other) = ([1; KEY_BYTES], [2; KEY_BYTES]);
         let sealed = key.seal_under(&mine).unwrap();
         assert_eq!(*ContentKey::open_under(&mine, &sealed).unwrap().0, *key.0);
         assert!(ContentKey::open_under(&other, &sealed).is_err());
         assert!(ContentKey::open_under(&mine, &sealed[..59]).is_err() && ContentKey::open_under(&mine, b"").is_err());
-        assert_ne!(sealed, key.seal_under(&mine).unwrap(), "each time under a nonce of its own");
+        assert_ne!(sealed, key.seal_under(&mine).unwrap(), "each time with a fresh nonce");
     }
 }

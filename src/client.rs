@@ -1,7 +1,7 @@
 //! fpaste: the client that encrypts before it uploads.
 //!
-//! Invariant: one module a command, each given a [`Session`]; every failure comes back as a [`Failure`] and is shown
-//! once, by the binary. Must never name the server's modules.
+//! Invariant: one module per command, each given a [`Session`]; every error is returned as a [`Failure`] and printed
+//! once, by the binary. Must never depend on the server's modules.
 
 mod answer;
 pub mod args;
@@ -77,7 +77,7 @@ use std::env;
 use transport::Transport;
 use ui::Ui;
 
-/// What the commands work with.
+/// The shared state of a command.
 struct Session<'a> {
     settings: &'a Settings,
     folders: &'a Folders,
@@ -88,7 +88,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// The history's entries, and the asks; a damaged or unreadable history is a warning.
+    /// The entries of the history and the open asks; a damaged or unreadable history is only a warning.
     fn known(&self) -> Vec<Entry> {
         let mut known = self.history_entries();
         known.extend(asks::entries(self));
@@ -99,7 +99,7 @@ impl Session<'_> {
         match self.history.read() {
             Ok(all) => {
                 if all.damaged > 0 {
-                    self.ui.warning(&format!("{} damaged lines in the history were passed over", all.damaged));
+                    self.ui.warning(&format!("skipped {} damaged lines in the history", all.damaged));
                 }
                 all.entries
             }
@@ -110,14 +110,14 @@ impl Session<'_> {
         }
     }
 
-    /// Where a target lies, what the history knows of it, and whether that server may see our credentials: the
-    /// configured one, and the one the paste was created on.
+    /// The target's server, its history entry, and whether that server may see our credentials: only the configured
+    /// server and the one the paste was created on may.
     fn locate(&self, target: &Target, known: &[Entry]) -> Located {
         let on = |server: &ServerUrl| {
             let link = server.join(&format!("/{}", target.id));
             known.iter().rev().find(|entry| entry.id == target.id && (entry.server == *server || entry.url == link))
         };
-        // A bare ID may have been created on another server than today's, unless the person says which is meant.
+        // A bare ID may belong to a server other than the configured one, unless the user named the server.
         let may_be_elsewhere = |entry: &&Entry| entry.id == target.id && !self.settings.server_is_chosen;
         let anywhere = || known.iter().rev().find(may_be_elsewhere);
         let entry = match &target.server {
@@ -134,17 +134,17 @@ impl Session<'_> {
     }
 }
 
-/// A target's place.
+/// The location of a target.
 struct Located {
     server: ServerUrl,
     is_ours: bool,
     entry: Option<Entry>,
 }
 
-/// Does what the command line says.
+/// Runs the command.
 ///
 /// # Errors
-/// Whatever goes wrong, ready to be shown.
+/// Any failure, ready to be printed.
 pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     if !matches!(&invocation.command, Command::Get(get) if matches!(get.output, Output::File(_))) {
         stdio::check_stdout()?;
@@ -159,7 +159,7 @@ pub fn run(invocation: &Invocation, ui: &Ui) -> Result<(), Failure> {
     let variable = |name: &str| env::var_os(name);
     let folders = Folders::find(variable);
     if let Some(text) = folders.missing() {
-        // Whoever creates without a history cannot delete: that is worth a line in a script's log, too.
+        // Without a history a paste cannot be deleted later: scripts should log that, too.
         match invocation.command {
             Command::Create(_) => ui.warning(text),
             _ => ui.note(text),

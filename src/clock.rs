@@ -1,21 +1,21 @@
-//! Calendar time as text: the HTTP `Date` header and the log's timestamps.
+//! Calendar time: the HTTP `Date` header, the log's timestamps, and certificate dates.
 //!
-//! Invariant: pure functions of unix seconds; times before 1970 do not occur. Must never read the clock for
-//! anyone but [`unix_now`], so that everything that depends on time takes it as a parameter.
+//! Invariant: pure functions of unix seconds; times before 1970 do not occur. Must never read the clock outside
+//! [`unix_now`], so that everything that depends on time takes it as a parameter.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A moment in whole seconds since 1970-01-01T00:00:00Z.
 pub type UnixSeconds = u64;
 
-/// The system clock, in seconds; 0 if it stands before 1970.
+/// The system clock in seconds; 0 before 1970.
 pub fn unix_now() -> UnixSeconds {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A UTC calendar moment.
+/// A UTC date and time.
 struct Civil {
     year: u64,
     month: u64,
@@ -25,8 +25,8 @@ struct Civil {
     second: u64,
 }
 
-/// Days since 1970 to year, month and day, by Howard Hinnant's `civil_from_days`: the year is taken to begin in
-/// March, so that the leap day is its last.
+/// Unix seconds to date and time, by Howard Hinnant's `civil_from_days`: the year starts in March, so that the leap day
+/// comes last.
 fn civil(at: UnixSeconds) -> Civil {
     let days = at / 86_400 + 719_468;
     let era = days / 146_097;
@@ -55,7 +55,7 @@ pub fn http_date(at: UnixSeconds) -> String {
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
-/// Reads [`http_date`]'s form back; `None` for any other.
+/// Parses the format of [`http_date`]; `None` for any other.
 pub fn parse_http_date(text: &str) -> Option<UnixSeconds> {
     let words: Vec<&str> = text.split(' ').collect();
     let [_, day, month, year, time, "GMT"] = words.as_slice() else { return None };
@@ -66,7 +66,7 @@ pub fn parse_http_date(text: &str) -> Option<UnixSeconds> {
     moment(&Civil { year: number(year, 9999)?, month, day: number(day, 31)?, hour, minute, second })
 }
 
-/// Reads `YYYYMMDDhhmmss`, which is how certificates write a moment; `None` for any other text.
+/// Parses `YYYYMMDDhhmmss`, as used in certificates; `None` for any other text.
 pub fn parse_digits(text: &str) -> Option<UnixSeconds> {
     let is_plain = text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
@@ -75,7 +75,7 @@ pub fn parse_digits(text: &str) -> Option<UnixSeconds> {
     moment(&Civil { year: number(0, 4)?, month, day, hour, minute: number(10, 12)?, second: number(12, 14)? })
 }
 
-/// The seconds of a calendar moment from 1970 on, the other direction of [`civil`]: there, too, the year begins in March.
+/// Date and time to unix seconds, the inverse of [`civil`].
 fn moment(at: &Civil) -> Option<UnixSeconds> {
     let (years, months) = if at.month > 2 { (at.year, at.month - 3) } else { (at.year.checked_sub(1)?, at.month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (153 * months + 2) / 5 + at.day.checked_sub(1)?;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_moments() {
+    fn known_times_are_formatted() {
         // The example of RFC 9110 section 5.6.7, then edges checked with GNU date.
         let moments = [
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_read() {
+    fn certificate_times_are_parsed() {
         assert_eq!(parse_digits("19941106084937"), Some(784_111_777));
         assert_eq!(parse_digits("21000301000000"), Some(4_107_542_400));
         for text in [
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_as_they_are_written() {
+    fn http_dates_round_trip() {
         for at in (0..4_200_000_000).step_by(86_400 * 17 + 3_601).chain([784_111_777, 951_782_400, 4_107_542_400]) {
             assert_eq!(parse_http_date(&http_date(at)), Some(at));
         }

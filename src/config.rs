@@ -1,7 +1,7 @@
-//! The server's settings: one table, from which parsing, `--help`, the man page and the README are made.
+//! The server's settings: one table, from which parsing, `--help` and the documentation are generated.
 //!
-//! Invariant: a [`Config`] that exists is valid; an unknown or invalid variable stops the start with one line
-//! that names it. Must never print the value of a secret, and must never read anything but what it is given.
+//! Invariant: every [`Config`] is valid; an unknown or invalid variable aborts the start with one line that names it.
+//! Must never print a secret, nor read anything but the given variables.
 
 mod render;
 mod table;
@@ -17,12 +17,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use table::Draft;
 
-/// What kind of deployment this is (`FLASK_ENV`).
+/// The kind of deployment (`FLASK_ENV`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Plain `curl` works at once: a direct loopback client needs no proof of work.
+    /// Direct loopback clients need no proof of work, so that plain `curl` works.
     Development,
-    /// Nobody is exempt from anything; the log is JSON.
+    /// No exemptions; the log is JSON.
     Production,
     /// In-memory database, proof of work off unless set.
     Testing,
@@ -37,7 +37,7 @@ pub enum Bind {
     Unix(PathBuf),
 }
 
-/// As the variable has it.
+/// In the format of the variable.
 impl fmt::Display for Bind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -47,16 +47,16 @@ impl fmt::Display for Bind {
     }
 }
 
-/// Where the pastes are (`FLASKPASTE_DB`).
+/// The database (`FLASKPASTE_DB`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
-    /// In an SQLite database of this path.
+    /// An SQLite database at this path.
     File(PathBuf),
-    /// In a PostgreSQL database with this URL, which may have a password in it.
+    /// A PostgreSQL database with this URL, which may contain a password.
     Postgres(Secret),
 }
 
-/// As the variable has it, but for a password.
+/// In the format of the variable, without a password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,16 +69,16 @@ impl fmt::Display for Database {
 /// Who may create pastes (`FLASKPASTE_CREATE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Creators {
-    /// Whoever can reach the server.
+    /// Anyone who can reach the server.
     Anyone,
-    /// Who has a token of this server, or a certificate.
+    /// Anyone with a token or a certificate.
     Token,
-    /// Who has a certificate.
+    /// Anyone with a certificate.
     Certificate,
 }
 
 impl Creators {
-    /// As the variable and the answers name them.
+    /// The name in the variable and in responses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Anyone => "anyone",
@@ -91,11 +91,11 @@ impl Creators {
 /// How requests are logged to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One line of words per request.
+    /// One line of text per request.
     Text,
     /// One JSON object per request.
     Json,
-    /// No request lines at all.
+    /// No request log.
     Off,
 }
 
@@ -109,7 +109,7 @@ impl Secret {
         self.0.as_bytes()
     }
 
-    /// The text, for who has to understand it.
+    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -155,7 +155,7 @@ pub struct Config {
     pub pow_difficulty: u8,
     /// `FLASKPASTE_POW_TTL`
     pub pow_ttl_seconds: u64,
-    /// `FLASKPASTE_POW_SECRET`; unset: made once and kept in the database.
+    /// `FLASKPASTE_POW_SECRET`; unset: generated once and stored in the database.
     pub pow_secret: Secret,
     /// `FLASKPASTE_URL_PREFIX`, empty or `/segments` without a slash at the end.
     pub url_prefix: String,
@@ -179,15 +179,15 @@ pub struct Config {
     pub hsts: Hsts,
     /// `FLASKPASTE_CREATE`
     pub create: Creators,
-    /// `FLASKPASTE_RATE`, creates a minute and address; 0: no limit.
+    /// `FLASKPASTE_RATE`, creates per minute and address; 0: no limit.
     pub rate_per_minute: u64,
-    /// `FLASKPASTE_POW_FLOOD`, creates a minute past which the difficulty rises; 0: never.
+    /// `FLASKPASTE_POW_FLOOD`, creates per minute above which the difficulty rises; 0: never.
     pub pow_flood_per_minute: u64,
     /// `FLASKPASTE_CONTACT`, a URI; empty: none.
     pub contact: String,
-    /// Seconds a lease lasts.
+    /// `FLASKPASTE_LEASE_TTL`, the lifetime of a lease.
     pub lease_ttl_seconds: u64,
-    /// Days for which is kept how a paste ended; 0: none.
+    /// `FLASKPASTE_RECEIPT_DAYS`, days for which receipts are kept; 0: none.
     pub receipt_days: u64,
     /// `FLASKPASTE_METRICS`
     pub metrics: bool,
@@ -195,7 +195,7 @@ pub struct Config {
     pub log: LogFormat,
 }
 
-/// Why the configuration was refused, as one line that names the variable.
+/// An invalid setting, as one line that names the variable.
 #[derive(Debug)]
 pub struct ConfigError(String);
 
@@ -205,7 +205,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The client's variables: they begin with the same letters and are none of the server's business.
+/// The client's variables, which have the same prefix and are ignored.
 const CLIENT_VARIABLES: &[&str] = &[
     "FLASKPASTE_SERVER",
     "FLASKPASTE_CERT_SHA1",
@@ -216,10 +216,10 @@ const CLIENT_VARIABLES: &[&str] = &[
 ];
 
 impl Config {
-    /// Reads the settings from variables such as [`std::env::vars_os`]. An empty value counts as unset.
+    /// Parses the settings from variables such as [`std::env::vars_os`]. An empty value counts as unset.
     ///
     /// # Errors
-    /// The first variable that is unknown or invalid, in one line.
+    /// The first unknown or invalid variable, in one line.
     pub fn from_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigError> {
         let mut draft = Draft { config: Self::default(), id_length: None, pow_difficulty: None, log: None };
         for (name, value) in variables {
@@ -238,7 +238,7 @@ impl Config {
         draft.resolve()
     }
 
-    /// Where the pepper is: the key of what lies at rest.
+    /// The path of the pepper, the key for encryption at rest.
     pub fn pepper_path(&self) -> PathBuf {
         let beside = || match &self.database {
             Database::File(path) => {
@@ -246,13 +246,13 @@ impl Config {
                 name.push(".pepper");
                 name.into()
             }
-            // Valid settings name it.
+            // Required by `resolve`.
             Database::Postgres(_) => PathBuf::new(),
         };
         self.pepper_file.clone().unwrap_or_else(beside)
     }
 
-    /// Whether messages are written as JSON, as far as the variables say so before they are known to be valid.
+    /// Whether to log JSON; readable before the settings are validated.
     pub fn wants_json_log(variable: impl Fn(&str) -> Option<OsString>) -> bool {
         match variable("FLASKPASTE_LOG").filter(|value| !value.is_empty()) {
             Some(format) => format == "json",
@@ -260,13 +260,13 @@ impl Config {
         }
     }
 
-    /// The address new pastes are announced under: the prefix, after the public URL where there is one.
+    /// The base URL of new pastes: the public URL, if set, and the prefix.
     pub fn base_url(&self) -> String {
         format!("{}{}", self.public_url, self.url_prefix)
     }
 }
 
-/// Fewest hex digits of ids where others may have a copy of the database: nobody searches 128 bits.
+/// The minimum length of ids in a shared database, of which others may have copies: 128 bits cannot be searched.
 const SHARED_ID_LENGTH: usize = 32;
 
 impl Draft {
@@ -277,8 +277,8 @@ impl Draft {
         let is_shared = matches!(config.database, Database::Postgres(_)) && !testing;
         if is_shared && config.pepper_file.is_none() {
             return Err(ConfigError(
-                "FLASKPASTE_PEPPER_FILE is required with PostgreSQL: all servers need the same key; it is made at the first \
-                 start, and copied to the others"
+                "FLASKPASTE_PEPPER_FILE is required with PostgreSQL: all servers need the same file; the first start \
+                 creates it, copy it to the others"
                     .into(),
             ));
         }
@@ -286,8 +286,8 @@ impl Draft {
         config.id_length = self.id_length.unwrap_or(default_length);
         if is_shared && config.id_length < SHARED_ID_LENGTH {
             return Err(ConfigError(format!(
-                "FLASKPASTE_ID_LENGTH must be at least {SHARED_ID_LENGTH} with PostgreSQL, whose copies and logs keep what was \
-                 deleted"
+                "FLASKPASTE_ID_LENGTH must be at least {SHARED_ID_LENGTH} with PostgreSQL, whose backups and logs keep \
+                 deleted data"
             )));
         }
         config.pow_difficulty = self.pow_difficulty.unwrap_or(if testing { 0 } else { config.pow_difficulty });
@@ -298,7 +298,7 @@ impl Draft {
 }
 
 impl Default for Config {
-    /// What an empty environment gives.
+    /// The defaults of an empty environment.
     fn default() -> Self {
         Self {
             mode: Mode::Development,
@@ -339,13 +339,13 @@ impl Default for Config {
     }
 }
 
-/// The line for an unknown variable, with the nearest known name where one is near.
+/// The message for an unknown variable, with a similar known name if there is one.
 fn unknown(name: &str) -> String {
     let near = SETTINGS.iter().map(|s| s.name).find(|known| known.replace('_', "") == name.replace('_', ""));
     let near = near.or_else(|| SETTINGS.iter().map(|s| s.name).find(|known| one_edit_apart(known, name)));
     match near {
         Some(known) => format!("{name} is not a setting; did you mean {known}?"),
-        None => format!("{name} is not a setting; flaskpaste --help lists them"),
+        None => format!("{name} is not a setting; see flaskpaste --help"),
     }
 }
 
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_defaults_are_the_real_ones() {
+    fn documented_defaults_match_the_code() {
         let real = read(&[]).unwrap();
         let documented: Vec<(&str, &str)> = SETTINGS
             .iter()
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_force_can_be_set_again() {
+    fn printed_settings_can_be_parsed_again() {
         let set = [("FLASK_ENV", "production"), ("FLASKPASTE_BIND", "unix:/run/x"), ("FLASKPASTE_MIN_ENTROPY", "6.5")];
         for config in [read(&[]).unwrap(), read(&set).unwrap()] {
             let shown = settings_in_force(&config);
@@ -387,7 +387,7 @@ mod tests {
             assert_eq!(lines.len(), SETTINGS.len());
             let mut again =
                 read(&lines.into_iter().filter(|(_, value)| *value != "(unset)").collect::<Vec<_>>()).unwrap();
-            // Named now; before, it followed from the database.
+            // Explicit now; before, it was derived from the database.
             again.pepper_file = config.pepper_file.clone();
             assert_eq!(format!("{again:?}"), format!("{config:?}"));
         }
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_is_one_line_that_names_the_variable() {
+    fn errors_are_one_line_that_names_the_variable() {
         let bad = [
             ("FLASK_ENV", "prod"),
             ("FLASKPASTE_ID_LENGTH", "7"),
@@ -456,13 +456,13 @@ mod tests {
     }
 
     #[test]
-    fn a_near_miss_is_named() {
+    fn a_similar_name_is_suggested() {
         assert!(read(&[("FLASKPASTE_MAXANON", "1")]).unwrap_err().contains("FLASKPASTE_MAX_ANON?"));
         assert!(read(&[("FLASKPASTE_THREAD", "1")]).unwrap_err().contains("FLASKPASTE_THREADS?"));
     }
 
     #[test]
-    fn the_clients_variables_are_tolerated() {
+    fn client_variables_are_ignored() {
         for name in CLIENT_VARIABLES {
             assert!(read(&[(name, "anything")]).is_ok());
         }
@@ -477,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_changes_defaults() {
+    fn flask_env_changes_defaults() {
         let production = read(&[("FLASK_ENV", "production")]).unwrap();
         assert_eq!((production.log, production.pow_difficulty), (LogFormat::Json, 20));
         let testing = read(&[("FLASK_ENV", "testing")]).unwrap();
@@ -487,7 +487,7 @@ mod tests {
 
     #[cfg(feature = "postgres")]
     #[test]
-    fn a_shared_database_needs_its_pepper_and_long_ids() {
+    fn a_shared_database_needs_a_pepper_file_and_long_ids() {
         let with = |more: &[(&str, &str)]| {
             let mut variables = vec![("FLASKPASTE_DB", "postgres://u:hunter2@h/d?sslmode=require&password=hunter2")];
             variables.extend(more);
@@ -504,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_show() {
+    fn secrets_are_not_in_debug_output() {
         let config =
             read(&[("FLASKPASTE_PROXY_SECRET", "hunter2-hunter2-2"), ("FLASKPASTE_POW_SECRET", "hunter3-hunter3-3")]);
         let config = config.unwrap();
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_prefixes() {
+    fn addresses_and_prefixes_are_normalized() {
         assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/a/b-c/")]).unwrap().url_prefix, "/a/b-c");
         assert_eq!(read(&[("FLASKPASTE_URL_PREFIX", "/")]).unwrap().url_prefix, "");
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Hashes, keys derived from keys, the cipher, random values, comparisons and password storage.
+//! Cryptographic primitives: hashes, key derivation, AES-GCM, random bytes, constant-time comparison, password hashing.
 //!
-//! Invariant: every random byte comes from the operating system, and every comparison of a secret takes the same
-//! time whatever differs. Must never print, log or keep a secret it was given.
+//! Invariant: all random bytes come from the operating system, and secrets are compared in constant time. Must never
+//! print, log or store a secret.
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::AeadInOut;
@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 /// A SHA-256 digest (FIPS 180-4).
 pub type Sha256Digest = [u8; 32];
 
-/// Iterations of PBKDF2-HMAC-SHA256 for new passwords: OWASP's figure since 2023. Old hashes keep their own.
+/// The PBKDF2-HMAC-SHA256 iterations for new passwords, as recommended by OWASP in 2023. Old hashes keep their own
+/// count.
 pub const PBKDF2_ITERATIONS: u32 = 600_000;
 
 /// SHA-256 of some bytes.
@@ -41,19 +42,19 @@ pub fn hkdf_expand(extracted: &Sha256Digest, info: &[u8]) -> Zeroizing<Sha256Dig
     Zeroizing::new(hmac_sha256(extracted, &[info, &[1]].concat()))
 }
 
-/// The key that PBKDF2-HMAC-SHA256 (RFC 8018 section 5.2) makes of a password in so many iterations.
+/// Derives a key from a password with PBKDF2-HMAC-SHA256 (RFC 8018 section 5.2).
 pub fn stretch(password: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<Sha256Digest> {
     Zeroizing::new(derive(password, salt, iterations))
 }
 
-/// Bytes of an AES-256 key.
+/// The size of an AES-256 key.
 pub const KEY_BYTES: usize = 32;
-/// Bytes of an AES-GCM nonce.
+/// The size of an AES-GCM nonce.
 pub const NONCE_BYTES: usize = 12;
-/// Bytes of the tag behind a ciphertext.
+/// The size of an AES-GCM tag.
 pub const TAG_BYTES: usize = 16;
 
-/// Encrypts a message in place with AES-256-GCM (NIST SP 800-38D), without associated data; the tag comes behind it.
+/// Encrypts a message in place with AES-256-GCM (NIST SP 800-38D), without associated data, and appends the tag.
 ///
 /// # Errors
 /// When the message is longer than the cipher allows (64 GiB).
@@ -65,15 +66,15 @@ pub fn seal(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>)
     Ok(())
 }
 
-/// Decrypts what [`seal`] has made in place; how long the message at its beginning is. `None` when the tag does not verify:
-/// then nothing was changed.
+/// Decrypts the output of [`seal`] in place and returns the length of the message. `None` if the tag does not verify;
+/// nothing is changed then.
 pub fn open(cipher: &Aes256Gcm, nonce: [u8; NONCE_BYTES], sealed: &mut [u8]) -> Option<usize> {
     let (ciphertext, tag) = sealed.split_last_chunk_mut::<TAG_BYTES>()?;
     let length = ciphertext.len();
     cipher.decrypt_inout_detached(&nonce.into(), &[], ciphertext.into(), &(*tag).into()).ok().map(|()| length)
 }
 
-/// Whether two secrets are equal, in a time that depends on their lengths alone.
+/// Whether two secrets are equal, in a time that depends only on their lengths.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
@@ -81,11 +82,11 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// When the system has no entropy source, which ends the request and not the process.
+/// When the system has no entropy source, which fails the request but not the process.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|error| io::Error::other(format!("the system gives no random numbers: {error}")))?;
+        .map_err(|error| io::Error::other(format!("cannot get random bytes from the system: {error}")))?;
     Ok(bytes)
 }
 
@@ -96,7 +97,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// The bytes of a hexadecimal text of either case; `None` if it is not one.
+/// Decodes hexadecimal in either case; `None` if it is invalid.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
     let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
@@ -112,7 +113,7 @@ pub struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// Hashes a new password. Takes a tenth of a second or more, on purpose.
+    /// Hashes a new password. Deliberately slow: a tenth of a second or more.
     ///
     /// # Errors
     /// When the system has no entropy source for the salt.
@@ -126,12 +127,12 @@ impl PasswordHash {
         equal(&derive(password, &self.salt, self.iterations), &self.derived)
     }
 
-    /// The form the database keeps: `pbkdf2-sha256$iterations$salt$derived`, in hex.
+    /// The stored format: `pbkdf2-sha256$iterations$salt$derived`, in hex.
     pub fn encode(&self) -> String {
         format!("pbkdf2-sha256${}${}${}", self.iterations, hex(&self.salt), hex(&self.derived))
     }
 
-    /// Reads [`PasswordHash::encode`]'s form back; `None` if it is damaged.
+    /// Parses the output of [`PasswordHash::encode`]; `None` if it is invalid.
     pub fn decode(text: &str) -> Option<Self> {
         let mut fields = text.strip_prefix("pbkdf2-sha256$")?.split('$');
         let iterations = fields.next()?.parse().ok()?;
@@ -201,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn comparison_sees_every_difference() {
+    fn different_secrets_are_not_equal() {
         assert!(equal(b"", b"") && equal(b"same", b"same"));
         assert!(!equal(b"same", b"sama") && !equal(b"same", b"Same") && !equal(b"same", b"sam") && !equal(b"", b"x"));
     }
 
     #[test]
-    fn hex_both_ways() {
+    fn hex_round_trips() {
         assert_eq!(unhex("00fFa5").unwrap(), [0, 255, 165]);
         assert_eq!(hex(&[0, 255, 165]), "00ffa5");
         assert!(unhex("0").is_none() && unhex("zz").is_none() && unhex("+1").is_none());

@@ -1,8 +1,8 @@
-//! The first end-to-end encryption format, and the key in the link of every format: AES-256-GCM (NIST SP 800-38D), the key in the link's fragment.
+//! End-to-end encryption format 1: AES-256-GCM (NIST SP 800-38D); and the key in the link's fragment, for all formats.
 //!
 //! Invariant: an upload is a 12-byte random nonce, the ciphertext and a 16-byte tag, without associated data; every
-//! key encrypts one message. Must never hand out a byte of plaintext before the tag has been verified, nor show a key
-//! in a `Debug` output.
+//! key encrypts one message. Must never release plaintext before the tag was verified, nor show a key in `Debug`
+//! output.
 
 use crate::crypto::{self, KEY_BYTES, NONCE_BYTES, TAG_BYTES};
 use aes_gcm::{Aes256Gcm, KeyInit};
@@ -11,13 +11,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
 use zeroize::Zeroizing;
 
-/// What encryption adds to a message.
+/// The overhead of encryption.
 pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 
 /// The key of one paste. Wiped on drop.
 pub struct Key(Zeroizing<[u8; KEY_BYTES]>);
 
-/// The upload is too short, was changed, or belongs to another key: which of them nobody can tell.
+/// The upload is too short, was modified, or the key is wrong; these cannot be told apart.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotAuthentic;
 
@@ -36,7 +36,7 @@ impl Key {
         Self(bytes)
     }
 
-    /// The key of a link's fragment: base64url without padding (RFC 4648 section 5), 43 characters, or `None`.
+    /// Decodes a link's fragment: 43 characters of base64url without padding (RFC 4648 section 5).
     pub fn from_fragment(fragment: &str) -> Option<Self> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         // The engine is strict: other alphabets, padding and stray bits are refused.
@@ -49,7 +49,7 @@ impl Key {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
     }
 
-    /// The bytes, for other formats that take the same link.
+    /// The bytes, for other formats with the same link.
     pub(crate) fn bytes(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
@@ -59,7 +59,7 @@ impl Key {
     }
 }
 
-/// Encrypts a message in place with a new random nonce; afterwards it is the upload.
+/// Encrypts a message in place with a random nonce, making it the upload.
 ///
 /// # Errors
 /// When the system has no entropy source, or the message is longer than the cipher allows (64 GiB).
@@ -74,7 +74,7 @@ fn seal_with(key: &Key, nonce: [u8; NONCE_BYTES], message: &mut Vec<u8>) -> io::
     Ok(())
 }
 
-/// Decrypts an upload in place; afterwards it is the message. On failure it is what it was.
+/// Decrypts an upload in place, making it the message. On failure it is unchanged.
 ///
 /// # Errors
 /// [`NotAuthentic`], when the tag does not verify.
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_of_an_independent_implementation() {
+    fn test_vectors_pass() {
         for vector in vectors() {
             let mut bytes = vector.plaintext.clone();
             seal_with(&vector.key, vector.nonce, &mut bytes).unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_changed_bit_and_every_cut_is_refused() {
+    fn modified_and_truncated_uploads_are_refused() {
         let key = Key::random().unwrap();
         let mut upload = b"a secret".to_vec();
         seal(&key, &mut upload).unwrap();

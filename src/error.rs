@@ -1,15 +1,15 @@
-//! Every way a request can be refused, and what the peer is told about it.
+//! All errors of the API: status, code, message and hint.
 //!
-//! Invariant: one exhaustive match gives each refusal its status, its stable code, a message that
-//! says what was wrong and a hint that says what to do. Must never carry an internal detail (a
-//! path, an SQL text, a cause) to the peer: [`ApiError::Internal`] keeps its cause for the log.
+//! Invariant: one exhaustive match gives each refusal its status, its stable code, a message that says what is wrong
+//! and a hint that says what to do. Must never send an internal detail (a path, SQL, a cause) to the peer: the cause of
+//! [`ApiError::Internal`] is for the log.
 
 use serde_json::{Map, Value, json};
 
 /// A refusal, as the handlers and the admission checks see it.
 #[derive(Debug)]
 pub enum ApiError {
-    /// The request is not well-formed HTTP, or asks for something no route understands.
+    /// The request is malformed.
     BadRequest(&'static str),
     /// A POST without a body.
     NoContent,
@@ -17,7 +17,7 @@ pub enum ApiError {
     InvalidJson(&'static str),
     /// `X-Expiry` or `expiry` is not a positive whole number of seconds.
     InvalidExpiry,
-    /// A path segment where an id belongs is not 4 to 64 hex digits.
+    /// The id in the path is not 4 to 64 hex digits.
     InvalidId,
     /// The body is larger than this peer may upload, in bytes.
     TooLarge {
@@ -44,79 +44,79 @@ pub enum ApiError {
     },
     /// No proof of work was presented.
     PowRequired {
-        /// Leading zero bits asked for.
+        /// Required leading zero bits.
         difficulty: u8,
     },
     /// The token or its solution is wrong.
     PowInvalid,
     /// The token is past its expiry.
     PowExpired,
-    /// The token already bought a paste.
+    /// The token was already used.
     PowReused,
     /// The paste has a password and none was sent.
     PasswordRequired,
-    /// The paste has a gate for its password and no proof of it was sent.
+    /// The paste requires a proof of its password and none was sent.
     PasswordProofRequired,
-    /// The password sent, or its proof, is not the paste's.
+    /// The password or its proof is wrong.
     PasswordWrong,
-    /// The paste has a gate and no proof of the link was sent.
+    /// The paste requires a proof of its link and none was sent.
     ProofRequired,
-    /// The proof sent is not the link's.
+    /// The proof of the link is wrong.
     ProofWrong,
-    /// An answer without the proof of the ask's link.
+    /// An answer without a proof of the ask's link.
     AnswerProofRequired,
-    /// That proof is another.
+    /// The proof of the ask's link is wrong.
     AnswerProofWrong,
-    /// An answer to what has one.
+    /// The ask already has an answer.
     AlreadyAnswered,
-    /// The content of an ask before its answer.
+    /// The ask has no answer yet.
     NotAnswered,
-    /// A lease of a paste that may be read as often as one likes.
+    /// A lease of a paste without a read limit.
     NoLeaseNeeded,
-    /// Too many wrong passwords; seconds until the next try is accepted.
+    /// Too many wrong passwords; seconds until the next attempt is accepted.
     Throttled(u64),
-    /// The operator lets others create than who asks.
+    /// The operator does not allow this client to create.
     CreateDenied {
-        /// Whether a token would do.
+        /// Whether a token is sufficient.
         takes_token: bool,
     },
-    /// What was sent as a token is none.
+    /// The bearer token is invalid.
     TokenInvalid,
-    /// So many pastes a minute were created from this address; seconds until one more may be.
+    /// Too many creates from this address; seconds until the next one is accepted.
     RateLimited(u64),
-    /// The operator refuses this content.
+    /// The operator has blocked this content.
     Blocked,
-    /// A change of a paste whose reads are counted.
+    /// A change of a paste with a read limit.
     Limited,
     /// A form with more than one content.
     SeveralFiles,
-    /// A list of an owner's pastes, without an owner.
+    /// A list of pastes without an owner.
     OwnerRequired,
-    /// A delete, or a look at the status, without owner certificate or delete token.
+    /// A delete or status request without proof of ownership.
     AuthRequired,
-    /// Owner certificate or delete token belong to someone else.
+    /// The certificate or token does not own the paste.
     PermissionDenied,
-    /// No such paste: never created, expired, burned or deleted (one and the same answer).
+    /// No such paste: never created, expired, burned or deleted (the same response for all).
     NotFound,
     /// No such route.
     NoSuchPath,
-    /// `GET /client` where the operator placed no client.
+    /// `GET /client` without an installed client.
     NoClient,
-    /// `GET /metrics` while it is switched off.
+    /// `GET /metrics` while metrics are off.
     NoMetrics,
-    /// The path exists but not with this method; the methods that do.
+    /// The path does not support this method; the methods that it does.
     MethodNotAllowed(String),
-    /// A valid range that lies beyond the end of the content of this many bytes.
+    /// A range beyond the end of content of this size.
     RangeNotSatisfiable(u64),
-    /// `Expect` names something else than `100-continue`.
+    /// `Expect` is not `100-continue`.
     ExpectationFailed,
-    /// Every worker that could do this is taken; seconds to wait.
+    /// No capacity; seconds to wait.
     Busy(u64),
     /// The disk or the configured quota is full.
     StorageFull,
-    /// The database cannot be reached just now, or did not say what became of a change. The text goes to the log.
+    /// The database cannot be reached, or the outcome of a change is unknown. The text goes to the log.
     Unavailable(String),
-    /// Our fault. The text goes to the log under the request id, never to the peer.
+    /// An internal error. The text goes to the log under the request id, never to the peer.
     Internal(String),
 }
 
@@ -127,19 +127,19 @@ pub struct Description {
     pub status: u16,
     /// Stable code for programs.
     pub code: &'static str,
-    /// What was wrong, for people.
+    /// What is wrong, for people.
     pub message: &'static str,
     /// What to do about it.
     pub hint: &'static str,
 }
 
 impl ApiError {
-    /// The one place where refusals meet HTTP.
+    /// The HTTP form of each refusal.
     #[expect(clippy::too_many_lines, reason = "a table: one row per refusal, exhaustive")]
     pub fn describe(&self) -> Description {
         let (status, code, message, hint) = match self {
             Self::BadRequest(message) => {
-                (400, "bad_request", *message, "Correct the request; docs/api.md in the source describes every route.")
+                (400, "bad_request", *message, "Correct the request; see docs/api.md in the source.")
             }
             Self::NoContent => (
                 400,
@@ -159,17 +159,14 @@ impl ApiError {
                 "The expiry is not a positive whole number of seconds.",
                 "Send seconds, e.g. X-Expiry: 3600, or leave it out for the default.",
             ),
-            Self::InvalidId => (
-                400,
-                "invalid_id",
-                "That is not a paste id.",
-                "An id is 4 to 64 hex digits; check the address for a typo.",
-            ),
+            Self::InvalidId => {
+                (400, "invalid_id", "Invalid paste id.", "An id is 4 to 64 hex digits; check the address for a typo.")
+            }
             Self::TooLarge { authenticated: false, .. } => (
                 413,
                 "too_large",
                 "The content is larger than this server accepts.",
-                "Send less; a client certificate or a token, where the server accepts one, raises the limit.",
+                "Send less; a client certificate or a token may raise the limit.",
             ),
             Self::TooLarge { authenticated: true, .. } => (
                 413,
@@ -180,7 +177,7 @@ impl ApiError {
             Self::EntropyTooLow { .. } => (
                 400,
                 "entropy_too_low",
-                "The content does not look encrypted, and this server asks for encryption.",
+                "The content does not look encrypted, but this server requires encryption.",
                 "Encrypt before uploading, e.g. with the fpaste client.",
             ),
             Self::Duplicate { .. } => (
@@ -192,20 +189,20 @@ impl ApiError {
             Self::PowRequired { .. } => (
                 400,
                 "pow_required",
-                "This server asks for a proof of work.",
-                "GET /challenge, solve it, and send X-PoW-Token and X-PoW-Solution; the fpaste client does so by itself.",
+                "This server requires a proof of work.",
+                "GET /challenge, solve it, and send X-PoW-Token and X-PoW-Solution; the fpaste client does this automatically.",
             ),
             Self::PowInvalid => (
                 400,
                 "pow_invalid",
                 "The proof of work is wrong.",
-                "GET a new /challenge; SHA-256(nonce + \":\" + solution) must begin with the asked zero bits.",
+                "GET a new /challenge; SHA-256(nonce + \":\" + solution) must begin with the required zero bits.",
             ),
             Self::PowExpired => (
                 400,
                 "pow_expired",
                 "The proof-of-work token has expired.",
-                "GET a new /challenge and solve it before its expiry.",
+                "GET a new /challenge and solve it before it expires.",
             ),
             Self::PowReused => {
                 (400, "pow_reused", "The proof-of-work token was already used.", "GET a new /challenge for each paste.")
@@ -216,9 +213,12 @@ impl ApiError {
                 "This paste is protected by a password.",
                 "Send X-Paste-Password (or X-Paste-Password-Base64), or HTTP Basic credentials with any user name.",
             ),
-            Self::PasswordWrong => {
-                (403, "password_wrong", "The password is wrong.", "Check the password with whoever gave you the link.")
-            }
+            Self::PasswordWrong => (
+                403,
+                "password_wrong",
+                "The password is wrong.",
+                "Check the password with the person who sent you the link.",
+            ),
             Self::PasswordProofRequired => (
                 403,
                 "password_required",
@@ -228,45 +228,42 @@ impl ApiError {
             Self::ProofRequired => (
                 403,
                 "proof_required",
-                "This paste is given only to whoever has the whole link.",
+                "This paste can be read only with the whole link.",
                 "Open the whole link, with what stands behind the #, in a browser or with fpaste get.",
             ),
             Self::ProofWrong => (
                 403,
                 "proof_wrong",
-                "That is not the proof of this paste's link.",
+                "The proof does not match this paste's link.",
                 "Open the whole link, with what stands behind the #, as it was sent to you.",
             ),
             Self::AnswerProofRequired => (
                 403,
                 "proof_required",
-                "An answer is taken only from whoever has the whole link.",
+                "An answer can be sent only with the whole link.",
                 "Open the whole link, with what stands behind the #, in a browser or with fpaste answer.",
             ),
             Self::AnswerProofWrong => (
                 403,
                 "proof_wrong",
-                "That is not the proof of this ask's link.",
+                "The proof does not match this ask's link.",
                 "Open the whole link, with what stands behind the #, as it was sent to you.",
             ),
             Self::AlreadyAnswered => (
                 409,
                 "already_answered",
-                "This has already been answered, and only one answer is accepted.",
-                "If the answer was not yours, tell whoever sent the link, and ask them for a new one.",
+                "This ask has already been answered.",
+                "If the answer was not yours, tell the person who sent the link and request a new one.",
             ),
             Self::NotAnswered => (
                 404,
                 "not_answered",
-                "This has not been answered yet.",
-                "Try again when whoever has the link has answered; GET the address without /raw to see whether that is so.",
+                "This ask has not been answered yet.",
+                "Try again later; GET the address without /raw to see whether there is an answer.",
             ),
-            Self::NoLeaseNeeded => (
-                409,
-                "no_lease_needed",
-                "This paste has no limit of reads.",
-                "GET its /raw without a lease, as often as you like.",
-            ),
+            Self::NoLeaseNeeded => {
+                (409, "no_lease_needed", "This paste has no read limit.", "GET its /raw without a lease.")
+            }
             Self::Throttled(_) => (
                 429,
                 "throttled",
@@ -276,20 +273,20 @@ impl ApiError {
             Self::CreateDenied { takes_token: true } => (
                 401,
                 "create_denied",
-                "Only those whom its operator has let may create pastes here.",
+                "Creating pastes on this server needs the operator's permission.",
                 "Send a token of this server as Authorization: Bearer TOKEN, or a client certificate; ask the operator for one.",
             ),
             Self::CreateDenied { takes_token: false } => (
                 401,
                 "create_denied",
-                "Only those whom its operator has let may create pastes here.",
-                "Connect with a client certificate that this server accepts; fpaste cert makes one.",
+                "Creating pastes on this server needs the operator's permission.",
+                "Connect with a client certificate that this server accepts; fpaste cert creates one.",
             ),
             Self::TokenInvalid => (
                 401,
                 "token_invalid",
-                "That is not a token of this server, or it has expired.",
-                "Check the token, or ask the operator for a new one; without the Authorization header nothing is asked of you.",
+                "The token is invalid or has expired.",
+                "Check the token, ask the operator for a new one, or leave out the Authorization header.",
             ),
             Self::RateLimited(_) => (
                 429,
@@ -300,37 +297,37 @@ impl ApiError {
             Self::Blocked => (
                 403,
                 "blocked",
-                "The operator of this server refuses this content.",
-                "Ask the operator, if you think that is a mistake.",
+                "The operator of this server has blocked this content.",
+                "If you think that is a mistake, contact the operator.",
             ),
             Self::Limited => (
                 409,
                 "limited",
-                "A paste whose reads are counted keeps its content.",
-                "Create a new paste, and delete this one.",
+                "The content of a paste with a read limit cannot be replaced.",
+                "Create a new paste and delete this one.",
             ),
             Self::SeveralFiles => (
                 400,
                 "bad_request",
-                "The form has more than one file, or a file and a content.",
+                "The form has several files, or both a file and content.",
                 "Send one; fpaste FILE FILE packs several files into one paste.",
             ),
             Self::OwnerRequired => (
                 401,
                 "auth_required",
-                "That is for those whose pastes the server knows.",
+                "This needs a token or a client certificate.",
                 "Send a token of this server as Authorization: Bearer TOKEN, or the client certificate that created them.",
             ),
             Self::AuthRequired => (
                 401,
                 "auth_required",
-                "That needs proof that the paste is yours.",
-                "Send X-Delete-Token from the creation's answer, or the client certificate or token that created it.",
+                "This needs proof that the paste is yours.",
+                "Send the X-Delete-Token from its creation, or the client certificate or token that created it.",
             ),
             Self::PermissionDenied => (
                 403,
                 "permission_denied",
-                "That token or certificate does not own this paste.",
+                "The token or certificate does not own this paste.",
                 "Use the delete token or the certificate the paste was created with.",
             ),
             Self::NotFound => (
@@ -339,56 +336,49 @@ impl ApiError {
                 "There is no such paste.",
                 "It may have expired, been read once, or been deleted; check the address.",
             ),
-            Self::NoSuchPath => {
-                (404, "not_found", "There is nothing at this address.", "GET / lists every route of this server.")
-            }
+            Self::NoSuchPath => (404, "not_found", "There is no such route.", "GET / lists all routes."),
             Self::NoClient => (
                 404,
                 "not_found",
                 "This server has no client for that platform.",
                 "Build fpaste from the source, or ask the operator to place it in FLASKPASTE_CLIENT_DIR.",
             ),
-            Self::NoMetrics => {
-                (404, "not_found", "Metrics are switched off.", "The operator can set FLASKPASTE_METRICS=1.")
-            }
+            Self::NoMetrics => (404, "not_found", "Metrics are off.", "The operator can set FLASKPASTE_METRICS=1."),
             Self::MethodNotAllowed(_) => (
                 405,
                 "method_not_allowed",
-                "This address does not answer that method.",
+                "This route does not support the method.",
                 "Use one of the methods in the Allow header.",
             ),
             Self::RangeNotSatisfiable(_) => (
                 416,
                 "range_not_satisfiable",
-                "The range lies beyond the end of the content.",
-                "Ask for a range within the size in Content-Range.",
+                "The range is beyond the end of the content.",
+                "Request a range within the size in Content-Range.",
             ),
             Self::ExpectationFailed => (
                 417,
                 "expectation_failed",
-                "The only expectation this server knows is 100-continue.",
+                "The only supported expectation is 100-continue.",
                 "Send the request without the Expect header, or with Expect: 100-continue.",
             ),
             Self::Busy(_) | Self::Unavailable(_) => {
                 (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again.")
             }
-            Self::StorageFull => (
-                507,
-                "storage_full",
-                "The server's storage is full.",
-                "Try again later; the operator has to make room.",
-            ),
+            Self::StorageFull => {
+                (507, "storage_full", "The server's storage is full.", "Try again later, or tell the operator.")
+            }
             Self::Internal(_) => (
                 500,
                 "internal",
                 "Something went wrong on the server.",
-                "Try again; if it stays, tell the operator the request id.",
+                "Try again; if it persists, tell the operator the request id.",
             ),
         };
         Description { status, code, message, hint }
     }
 
-    /// What the operator's log says about it and nobody else is told.
+    /// The cause, for the operator's log only.
     pub fn internal_cause(&self) -> Option<&str> {
         match self {
             Self::Internal(cause) | Self::Unavailable(cause) => Some(cause),
@@ -396,7 +386,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the server is at fault, and not the request.
+    /// Whether it is the server's fault.
     pub fn is_ours(&self) -> bool {
         self.describe().status >= 500
     }
@@ -415,7 +405,7 @@ impl ApiError {
                 body.insert("authenticated".into(), json!(authenticated));
             }
             Self::EntropyTooLow { entropy, min_entropy } => {
-                // Three decimals: enough to compare by eye, and no noise from the binary fraction.
+                // Three decimals are enough, and hide binary rounding noise.
                 body.insert("entropy".into(), json!((entropy * 1000.0).round() / 1000.0));
                 body.insert("min_entropy".into(), json!(min_entropy));
             }
@@ -442,11 +432,10 @@ impl ApiError {
             }
             Self::Unavailable(_) => vec![("Retry-After", "1".into())],
             Self::TokenInvalid => vec![("WWW-Authenticate", "Bearer error=\"invalid_token\"".into())],
-            // Browsers open no dialog for it, as they would for Basic.
+            // Unlike for Basic, browsers open no login dialog.
             Self::CreateDenied { .. } | Self::OwnerRequired => vec![("WWW-Authenticate", "Bearer".into())],
             Self::PasswordRequired => vec![("WWW-Authenticate", "Basic realm=\"paste\", charset=\"UTF-8\"".into())],
-            // 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's
-            // login dialog for credentials that are never of use here.
+            // A 401 must name a scheme (RFC 9110 section 15.5.2). "Basic" would open a browser's login dialog.
             Self::AuthRequired => vec![("WWW-Authenticate", "X-Delete-Token realm=\"paste\"".into())],
             Self::MethodNotAllowed(allow) => vec![("Allow", allow.clone())],
             Self::RangeNotSatisfiable(size) => vec![("Content-Range", format!("bytes */{size}"))],

@@ -1,7 +1,7 @@
-//! The SHA-256 of files that are served again and again, computed once for each version of a file.
+//! A cache of the SHA-256 digests of served files.
 //!
-//! Invariant: a digest is that of the bytes in the open file. Must never trust a name: a file is known by its inode, size
-//! and time of change.
+//! Invariant: a digest matches the bytes of the open file. Must never rely on the name: a file is identified by its
+//! inode, size and ctime.
 
 use crate::crypto::Sha256Digest;
 use sha2::{Digest, Sha256};
@@ -11,10 +11,10 @@ use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 
-/// Digests kept; past it, as after many new builds, all are computed anew.
+/// The cache size; if it is exceeded, as after many new builds, the cache is cleared.
 const MAX_DIGESTS: usize = 32;
 
-/// What tells a file from the one that was there before: device, inode, size, and when it changed, in nanoseconds.
+/// Identifies a version of a file: device, inode, size, and ctime in seconds and nanoseconds.
 type Version = (u64, u64, u64, i64, i64);
 
 /// The digests computed so far.
@@ -22,7 +22,7 @@ type Version = (u64, u64, u64, i64, i64);
 pub struct FileDigests(Mutex<BTreeMap<Version, Sha256Digest>>);
 
 impl FileDigests {
-    /// The digest of an open file, which stands at its begin afterwards.
+    /// The digest of an open file, whose position is at the start afterwards.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -57,7 +57,7 @@ mod tests {
     use crate::crypto::sha256;
 
     #[test]
-    fn a_changed_file_has_another_digest() {
+    fn a_changed_file_gets_a_new_digest() {
         let path = std::env::temp_dir().join(format!("flaskpaste-digest-{}", std::process::id()));
         let digests = FileDigests::default();
         let of = || {
@@ -70,7 +70,7 @@ mod tests {
         for content in ["first", "second", "third!"] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(of(), sha256(content.as_bytes()));
-            assert_eq!(of(), sha256(content.as_bytes()), "known by now");
+            assert_eq!(of(), sha256(content.as_bytes()), "cached");
         }
         std::fs::remove_file(&path).unwrap();
     }

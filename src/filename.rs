@@ -1,19 +1,18 @@
-//! What the file of a paste is called: out of a header or a path, and into a header again.
+//! File names of pastes: parsed from a header or a path, and formatted for a header.
 //!
-//! Invariant: a name that is kept is one component, without what a terminal or a browser would obey. Must never let a name
-//! into a header otherwise than encoded (RFC 8187).
+//! Invariant: a stored name is a single component without control or bidirectional characters. Must never put a name
+//! into a header without encoding it (RFC 8187).
 
 use std::fmt::Write as _;
 
-/// Most bytes of a name, as file systems have it.
+/// The longest name, as in file systems.
 const MAX_BYTES: usize = 255;
 
-/// A name that is not encoded as it has to be.
+/// A name with an invalid encoding.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The last component of a name, without control characters and those that turn the direction of writing; `None` where
-/// nothing is left that could name a file.
+/// The last component of a name without control and bidirectional characters; `None` if no usable name is left.
 pub fn sanitise(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut kept: String = last.chars().filter(|c| !c.is_control() && !turns_direction(*c)).collect();
@@ -24,12 +23,13 @@ pub fn sanitise(name: &str) -> Option<String> {
     (!matches!(kept, "" | "." | "..")).then(|| kept.to_owned())
 }
 
-/// Whether a character makes a name look like another (Unicode UAX #9).
+/// Whether a character changes the text direction and so disguises a name (Unicode UAX #9).
 fn turns_direction(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The name in a header: ASCII as it is, anything else as `UTF-8''` and percent-encoded (RFC 8187 section 3.2.1).
+/// Parses the name in a header: ASCII verbatim, anything else as `UTF-8''` and percent-encoded (RFC 8187 section
+/// 3.2.1).
 ///
 /// # Errors
 /// When it is neither.
@@ -43,7 +43,7 @@ pub fn from_header(value: &str) -> Result<Option<String>, Malformed> {
     percent_decoded(text).map(|name| sanitise(&name)).ok_or(Malformed)
 }
 
-/// The name in the last segment of a path.
+/// Parses the name in the last segment of a path.
 ///
 /// # Errors
 /// When it is not percent-encoded UTF-8.
@@ -62,7 +62,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// A `Content-Disposition` (RFC 6266) with a name: in ASCII, and where that is another one, encoded, too.
+/// A `Content-Disposition` (RFC 6266) with a name: in ASCII and, if that differs, also encoded.
 pub fn disposition(kind: &str, name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ';
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_component_without_tricks() {
+    fn names_are_reduced_to_one_safe_component() {
         for (given, kept) in [
             ("a.txt", "a.txt"),
             ("/etc/passwd", "passwd"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn names_in_headers_and_paths() {
+    fn names_are_parsed_from_headers_and_paths() {
         assert_eq!(from_header("notes 100%.txt"), Ok(Some("notes 100%.txt".into())));
         assert_eq!(from_header("UTF-8''Za%C5%BC%c3%b3.txt"), Ok(Some("Zażó.txt".into())));
         assert_eq!(from_header("utf-8'pl'a%2Fb"), Ok(Some("b".into())));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn dispositions() {
+    fn content_dispositions_are_formatted() {
         assert_eq!(disposition("inline", "a b.txt"), "inline; filename=\"a b.txt\"");
         assert_eq!(
             disposition("attachment", "ż\"\\%.x"),

@@ -1,7 +1,7 @@
-//! The handlers: one short function a route.
+//! The handlers: one short function per route.
 //!
-//! Invariant: a handler gets a request and the app, and returns a reply or a refusal. Must never name tiny_http or
-//! rusqlite, and never answer an error by hand.
+//! Invariant: a handler takes a request and the app, and returns a reply or an [`ApiError`]. Must never use tiny_http
+//! or rusqlite, nor build an error reply itself.
 
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -29,20 +29,20 @@ pub mod status;
 mod upload;
 mod wishes;
 
-/// Who made a paste, as a request shows it: the sender, the hash of a delete token, or both.
+/// Proof of ownership in a request: the sender, the hash of a delete token, or both.
 type Maker = (Option<Owner>, Option<Sha256Digest>);
 
-/// What the request shows of having made a paste: who sends it, the hash of a delete token, or both.
+/// The request's proof of ownership.
 ///
 /// # Errors
-/// `auth_required` when it shows neither.
+/// `auth_required` if there is none.
 fn maker(request: &Request<'_>) -> Result<Maker, ApiError> {
     let owner = request.owner.clone();
     let token_hash = request.filled_header("X-Delete-Token").map(|token| crypto::sha256(token.as_bytes()));
     if owner.is_none() && token_hash.is_none() { Err(ApiError::AuthRequired) } else { Ok((owner, token_hash)) }
 }
 
-/// The paste, for whoever made it.
+/// Finds a paste for its owner.
 ///
 /// # Errors
 /// `auth_required`, `not_found`, `permission_denied`, or an internal failure.
@@ -51,7 +51,7 @@ fn own(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Pa
     claimed(app, &maker, app.store().find(id, now)?)
 }
 
-/// The paste that was found, for whoever made it.
+/// Checks that the request owns the paste.
 ///
 /// # Errors
 /// `not_found` and `permission_denied`.
@@ -62,7 +62,7 @@ fn claimed(app: &App, (owner, token_hash): &Maker, found: Option<Paste>) -> Resu
     })
 }
 
-/// Adds to a JSON object what it takes to read a paste, and how often it can be.
+/// Adds the access requirements and read limit of a paste to a JSON object.
 fn mark_access(answer: &mut Value, reads_left: Option<u32>, burn: bool, protection: &Protection) {
     let (gate, password_proof) = match protection {
         Protection::None | Protection::Password(_) => (false, false),
@@ -81,7 +81,7 @@ fn mark_access(answer: &mut Value, reads_left: Option<u32>, burn: bool, protecti
     }
 }
 
-/// Adds a field to a JSON object, if there is a value for it.
+/// Adds a field to a JSON object, if there is a value.
 fn mark(answer: &mut Value, name: &str, value: Option<Value>) {
     if let (Some(fields), Some(value)) = (answer.as_object_mut(), value) {
         fields.insert(name.into(), value);

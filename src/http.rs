@@ -1,7 +1,7 @@
-//! Our own request and reply, and the headers every reply carries.
+//! The request and reply types, and the headers of every reply.
 //!
-//! Invariant: a [`Request`] has passed the framing checks of the server layer; a [`Reply`] knows nothing of sockets.
-//! Must never name tiny_http or the store, and never let a header value carry a line break.
+//! Invariant: a [`Request`] has passed the framing checks of the server layer; a [`Reply`] is independent of sockets.
+//! Must never use tiny_http or the store, nor write a header value with a line break.
 
 mod accept;
 mod authority;
@@ -21,12 +21,12 @@ use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// A request method; only those some route answers are told apart.
+/// A request method; those that no route supports are [`Method::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Reads.
     Get,
-    /// Reads the headers alone.
+    /// Reads only the headers.
     Head,
     /// Creates.
     Post,
@@ -36,14 +36,14 @@ pub enum Method {
     Patch,
     /// Deletes.
     Delete,
-    /// Asks for the methods.
+    /// Lists the supported methods.
     Options,
     /// Anything else.
     Other,
 }
 
 impl Method {
-    /// Its token; of those nobody answers, none.
+    /// Its token; empty for [`Method::Other`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -88,16 +88,15 @@ pub enum Framing {
 pub struct Request<'a> {
     /// Method.
     pub method: Method,
-    /// Path of the target, without query, not decoded.
+    /// Path of the target without the query, not percent-decoded.
     pub path: &'a str,
     /// Query of the target, without the question mark.
     pub query: &'a str,
-    /// Finds a header field by its name, in any case. One that was sent several times is one, its values joined by commas
-    /// (RFC 9110 section 5.3).
+    /// Finds a header field by its name, ignoring case. Repeated fields are joined by commas (RFC 9110 section 5.3).
     pub fields: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The other end of the connection.
     pub peer: Peer,
-    /// Who sent it, where that was proved.
+    /// The authenticated sender, if any.
     pub owner: Option<Owner>,
     /// How its body is delimited.
     pub framing: Framing,
@@ -106,7 +105,7 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// The header of this name, in any case.
+    /// The header of this name, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         (self.fields)(name)
     }
@@ -128,9 +127,9 @@ pub enum Body {
     Empty,
     /// Bytes made for this reply.
     Bytes(Vec<u8>),
-    /// Bytes that others are sent, too.
+    /// Bytes shared by several replies.
     Shared(Arc<[u8]>),
-    /// Exactly this many bytes, fetched piece by piece while the peer drains them.
+    /// Exactly this many bytes, read piece by piece while they are sent.
     Stream(Box<dyn Read + Send>, u64),
 }
 
@@ -155,37 +154,37 @@ impl Body {
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Header fields beside those on every reply.
+    /// Header fields in addition to those of every reply.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Content.
     pub body: Body,
-    /// What a browser may do with it.
+    /// The Content-Security-Policy.
     pub policy: Policy,
-    /// Whether the content exists nowhere else any more: a burned paste on its way to its one reader.
+    /// Whether this is the only copy of the content: a burned paste being sent to its one reader.
     pub is_only_copy: bool,
-    /// Whether what this address holds never changes: it may be kept for a year.
+    /// Whether the content of this URL never changes, so that it may be cached for a year.
     pub is_immutable: bool,
 }
 
-/// What a reply says about its connection (RFC 9112 section 9.3).
+/// Whether the connection persists after a reply (RFC 9112 section 9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
-    /// It ends with this reply.
+    /// It closes after this reply.
     Close,
-    /// It stays open, as in HTTP/1.1 unless said otherwise.
+    /// It stays open, the default of HTTP/1.1.
     Implied,
-    /// It stays open, which HTTP/1.0 has to be told.
+    /// It stays open; HTTP/1.0 needs an explicit header.
     KeepAlive,
 }
 
-/// What browsers are told about TLS (`Strict-Transport-Security`, RFC 6797): for a year, this host is asked over TLS alone.
+/// The `Strict-Transport-Security` header (RFC 6797): browsers use only TLS for a year.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hsts {
-    /// And all its subdomains.
+    /// For this host and its subdomains.
     Subdomains,
-    /// Its subdomains may do as they like.
+    /// For this host only.
     Host,
-    /// Nothing.
+    /// No header.
     Off,
 }
 
@@ -199,14 +198,14 @@ impl Hsts {
     }
 }
 
-/// The `Content-Security-Policy` of a reply, as the contract words it.
+/// The `Content-Security-Policy` of a reply, as in the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing: it is for programs.
+    /// Nothing is allowed: for programs.
     Nothing,
-    /// Nothing, and in an origin of its own: it is a stranger's content.
+    /// Nothing is allowed, in a sandbox: for user content.
     Sandbox,
-    /// What our own pages need: scripts, styles and requests of this origin, pictures out of memory.
+    /// For our own pages: same-origin scripts, styles and requests, and images from memory.
     Page,
 }
 
@@ -260,7 +259,7 @@ impl Reply {
         self
     }
 
-    /// Appends status line and header block as they go on the wire, with the blank line at their end.
+    /// Appends the status line and headers in wire format, including the final empty line.
     pub fn write_head(
         &self,
         out: &mut Vec<u8>,
@@ -282,7 +281,7 @@ impl Reply {
         }
         push_header(out, "Content-Security-Policy", self.policy.text());
         if self.policy == Policy::Page {
-            // What a page opens, or is opened by, gets no hold of it.
+            // Windows that the page opens, or that opened it, get no reference to it.
             push_header(out, "Cross-Origin-Opener-Policy", "same-origin");
         }
         out.extend_from_slice(if self.is_immutable { FOR_A_YEAR } else { NEVER_KEPT }.as_bytes());
@@ -296,7 +295,7 @@ impl Reply {
     }
 }
 
-/// The header fields that never change, as the contract lists them.
+/// The constant header fields of every reply, as in the contract.
 const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
     Referrer-Policy: no-referrer\r\n\
@@ -307,11 +306,11 @@ const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n\
     X-Robots-Tag: noindex, nofollow\r\n";
 
-/// What caches are told: of what is the same for everybody and never changes, and of everything else.
+/// The cache headers of immutable assets, and of everything else.
 const FOR_A_YEAR: &str = "Cache-Control: public, max-age=31536000, immutable\r\n";
 const NEVER_KEPT: &str = "Cache-Control: no-store, no-cache, must-revalidate, private\r\nPragma: no-cache\r\n";
 
-/// Adds one header; a control character would end the line early, so it becomes a space.
+/// Adds one header; control characters, which could end the line, become spaces.
 fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -319,7 +318,7 @@ fn push_header(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The reason phrase; clients ignore it, people read it (RFC 9110 section 15).
+/// The reason phrase (RFC 9110 section 15).
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
@@ -347,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_value_cannot_end_its_line() {
+    fn header_values_cannot_inject_a_line() {
         let mut head = Vec::new();
         Reply::empty(204).with("X-Test", "a\r\nSet-Cookie: b").write_head(
             &mut head,

@@ -1,8 +1,8 @@
-//! The language somebody reads: what they chose on a page, or else what their browser asks for (RFC 9110 section 12.5.4,
-//! looked up as in RFC 4647 section 3.4).
+//! Chooses the language of a page: from the cookie, else from `Accept-Language` (RFC 9110 section 12.5.4, with the
+//! lookup of RFC 4647 section 3.4).
 //!
-//! Invariant: it is one of those that the pages are written in, whatever the headers hold. Must never look at more of a
-//! header than its first entries.
+//! Invariant: the result is one of the pages' languages, whatever the headers contain. Must never parse more than the
+//! first entries of a header.
 
 use crate::http::{Request, parse_weight};
 
@@ -11,13 +11,13 @@ use crate::http::{Request, parse_weight};
 pub struct Language {
     /// Its tag (RFC 5646).
     pub tag: &'static str,
-    /// Its name in itself.
+    /// Its native name.
     pub name: &'static str,
-    /// Its words, as JSON.
+    /// Its texts, as JSON.
     pub words: &'static str,
 }
 
-/// All of them, English first: that is for those who read none of the others.
+/// All languages. The first one, English, is the fallback.
 pub static LANGUAGES: [Language; 6] = [
     Language { tag: "en", name: "English", words: include_str!("web/words/en.json") },
     Language { tag: "de", name: "Deutsch", words: include_str!("web/words/de.json") },
@@ -27,13 +27,13 @@ pub static LANGUAGES: [Language; 6] = [
     Language { tag: "zh-Hans", name: "简体中文", words: include_str!("web/words/zh-Hans.json") },
 ];
 
-/// The cookie that keeps the choice.
+/// The cookie with the user's choice.
 const COOKIE: &str = "flaskpaste_language=";
 
-/// So many entries of a header are looked at: no browser sends more.
+/// How many entries of a header are parsed: no browser sends more.
 const MOST_ENTRIES: usize = 64;
 
-/// The language to answer a request in.
+/// The language for a request.
 pub fn of(request: &Request<'_>) -> &'static Language {
     choose(request.header("Cookie"), request.header("Accept-Language"))
 }
@@ -42,13 +42,13 @@ fn choose(cookies: Option<&str>, accepted: Option<&str>) -> &'static Language {
     chosen(cookies.unwrap_or_default()).or_else(|| asked_for(accepted.unwrap_or_default())).unwrap_or(&LANGUAGES[0])
 }
 
-/// The language that a cookie names.
+/// The language in the cookie.
 fn chosen(cookies: &str) -> Option<&'static Language> {
     let mut tags = cookies.split(';').take(MOST_ENTRIES).filter_map(|cookie| cookie.trim().strip_prefix(COOKIE));
     tags.find_map(|tag| LANGUAGES.iter().find(|language| language.tag == tag))
 }
 
-/// The language that is wanted most; of those wanted as much, the one that is named first.
+/// The language with the highest weight; of equal weights, the first one.
 fn asked_for(accepted: &str) -> Option<&'static Language> {
     let mut best: Option<(&Language, u16)> = None;
     for entry in accepted.split(',').take(MOST_ENTRIES) {
@@ -63,14 +63,13 @@ fn asked_for(accepted: &str) -> Option<&'static Language> {
     best.map(|(language, _)| language)
 }
 
-/// The language of the pages for a range: the one of its first subtag, but that traditional Chinese is not read as
-/// simplified.
+/// The language for a language range: by its primary subtag, except that traditional Chinese does not match simplified.
 fn look_up(range: &str) -> Option<&'static Language> {
     let primary = |tag: &'static str| tag.split('-').next().unwrap_or_default();
     let mut subtags = range.split('-');
     let first = subtags.next()?;
     let language = LANGUAGES.iter().find(|language| first.eq_ignore_ascii_case(primary(language.tag)))?;
-    // The script says what is read; without it, the country does.
+    // The script decides; without one, the region does.
     let names =
         |known: &[&str]| range.split('-').skip(1).any(|tag| known.iter().any(|name| tag.eq_ignore_ascii_case(name)));
     let is_traditional = names(&["Hant"]) || !names(&["Hans"]) && names(&["TW", "HK", "MO"]);
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_wanted_most_is_chosen() {
+    fn the_highest_weight_is_chosen() {
         for (accepted, tag) in [
             ("", "en"),
             ("de", "de"),
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_chosen_counts_more() {
+    fn the_cookie_takes_precedence() {
         for (cookies, tag) in [
             ("flaskpaste_language=de", "de"),
             ("a=b; flaskpaste_language=zh-Hans;c=d", "zh-Hans"),
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_header_the_beginning_counts() {
+    fn only_the_start_of_a_long_header_is_parsed() {
         expect(&"a=b;".repeat(MOST_ENTRIES), &("ja,".repeat(MOST_ENTRIES - 1) + "de,fr"), "de");
         expect(&("a=b;".repeat(MOST_ENTRIES) + "flaskpaste_language=de"), &("ja,".repeat(MOST_ENTRIES) + "de"), "en");
     }

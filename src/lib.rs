@@ -1,26 +1,27 @@
 //! flaskpaste: a pastebin people trust with secrets, and fpaste, the client that encrypts before it uploads.
 //!
-//! Two programs share this library and are built apart, each with its own feature, so that neither sees the other's
-//! crates. Imports point one way:
+//! Two programs share this library and are built separately, each with its own feature, so that neither links the
+//! other's crates. Imports go one way:
 //!
 //! ```text
 //! flaskpaste -> server -> answer -> routes -> handlers -> app -> {admission, store} -> leaves   (feature "server")
 //! fpaste     -> client ------------------------------------------------------------> leaves   (feature "client")
 //! ```
 //!
-//! **The server.** `server` owns the sockets: a fixed pool of threads, each accepting a connection, checking every head
-//! before tiny_http parses it, and answering on the spot. `answer` turns one request into one reply: `routes` is the table
-//! of what there is, `handlers` do what a route is for with what `app` gives them, `admission` decides who may. `store`
-//! keeps the rules of pastes and seals them; below it are two engines, the only ones that know SQL: `store::sqlite`, one
-//! writer that commits for many, readers that do not write, housekeeping that purges and erases; and, with the feature
-//! "postgres", `store::postgres`, which any number of servers share. `web` dresses the answers of two
-//! routes as pages for browsers, in the words of `words`, whose language `language` chooses; what runs there is in src/web/.
+//! **The server.** `server` owns the sockets: a fixed pool of threads, each of which accepts a connection, checks every
+//! request head before tiny_http parses it, and sends the reply itself. `answer` turns one request into one reply:
+//! `routes` is the routing table, `handlers` implement the routes on top of `app`, `admission` decides who may do what.
+//! `store` implements the rules and the encryption of pastes; below it are two engines, the only modules with SQL:
+//! `store::sqlite`, with one writer that batches commits, read-only readers, and housekeeping that purges and erases;
+//! and, with the feature "postgres", `store::postgres`, which any number of servers share. `web` renders the replies of
+//! some routes as pages, with texts from `words` in the language that `language` chooses; their scripts are in
+//! src/web/.
 //!
-//! **The client.** `client::args` turns the command line into a command, `client::config` the environment and the files
-//! into settings, and one module a command does it, through `client::transport`, which alone speaks HTTP and decides
-//! which server gets to see a credential.
+//! **The client.** `client::args` parses the command line into a command, `client::config` the environment and the files
+//! into settings, and one module per command runs it, using `client::transport`, the only module that speaks HTTP and
+//! decides which server gets a credential.
 //!
-//! **The leaves** are pure and know nobody: the formats and rules both sides must agree on.
+//! **The leaves** are pure and import nothing above them: formats and rules that both sides share.
 
 #[cfg(feature = "server")]
 pub mod admission;

@@ -1,8 +1,7 @@
-//! The request log: one line per request to stderr.
+//! The request log: one line per request on stderr.
 //!
-//! Invariant: a line carries no whole id, no key, no name of a file, no query, no body and no header value but the request
-//! id; a slow reader of stderr slows nobody down: lines wait in a bounded buffer, and what does not fit is counted. Must
-//! never panic on a closed stderr.
+//! Invariant: a line has no complete id, key, file name, query, body or header value except the request id. A slow stderr
+//! never blocks a request: lines are buffered up to a limit, then dropped and counted. Must never panic on a closed stderr.
 
 use crate::clock::{self, UnixSeconds};
 use crate::config::LogFormat;
@@ -11,9 +10,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Lines that wait for a slow stderr, in bytes; past it they are dropped and counted.
+/// The size of the buffer; further lines are dropped and counted.
 const BUFFER_BYTES: usize = 1 << 20;
-/// How long lines are gathered before they are written together.
+/// How long lines are collected before they are written together.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// One answered request.
@@ -30,9 +29,9 @@ pub struct Entry<'a> {
     pub status: u16,
     /// Bytes of content in the reply.
     pub bytes: u64,
-    /// From the whole head to the last byte of the reply.
+    /// From the complete head to the last byte of the reply.
     pub elapsed: Duration,
-    /// Address of the client, as the trusted proxy gave it or as the connection has it.
+    /// Address of the client, from a trusted proxy or of the connection.
     pub client: &'a str,
 }
 
@@ -56,10 +55,10 @@ struct State {
 }
 
 impl Log {
-    /// Starts the thread that writes.
+    /// Starts the writer thread.
     ///
     /// # Errors
-    /// When the system refuses another thread.
+    /// When the thread cannot be started.
     pub fn start(format: LogFormat) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         if format != LogFormat::Off {
@@ -84,14 +83,14 @@ impl Log {
             state.dropped += 1;
             return;
         }
-        // The writer sleeps only while there is nothing: everyone else finds it awake.
+        // The writer sleeps only while the buffer is empty.
         if state.lines.is_empty() {
             self.shared.filled.notify_one();
         }
         state.lines.push_str(&line);
     }
 
-    /// Writes what waits, at the end of the program. Gives up after a second: a reader that is stuck stays stuck.
+    /// Waits until the buffer is written, at most a second, in case stderr is blocked.
     pub fn flush(&self) {
         for _ in 0..50 {
             let state = self.shared.lock();
@@ -120,11 +119,11 @@ impl Shared {
             let mut state = self.lock();
             let mut lines = std::mem::take(&mut state.lines);
             if std::mem::take(&mut state.dropped) > 0 {
-                lines.push_str(&operator_log::line("log lines were dropped, stderr is slow"));
+                lines.push_str(&operator_log::line("log lines were dropped because stderr is slow"));
             }
             state.writing = true;
             drop(state);
-            // Nothing to be done about a closed stderr, and nobody left to tell.
+            // An error on stderr cannot be reported anywhere.
             let _ = io::stderr().write_all(lines.as_bytes());
             self.lock().writing = false;
         }
@@ -135,11 +134,11 @@ fn milliseconds(elapsed: Duration) -> f64 {
     (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// Hex digits of an id that the log shows: enough to find a paste's requests, too few to open it.
+/// The logged hex digits of an id: enough to correlate requests, too few to read the paste.
 const SHOWN_DIGITS: usize = 6;
 
-/// A path as the log shows it. Ids are cut short, with all that follows in their segment: a log line is never a link, nor
-/// the key of one whose `#` somebody has escaped. What a PUT names is the sender's, and sealed where it is stored.
+/// A path as it is logged. An id is truncated together with the rest of its segment, so that a log line is never a link, not
+/// even one whose `#` was escaped. The file name of a PUT is left out: it is sealed in the database, too.
 fn shown_path(method: &str, path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if method == "PUT" && !matches!(name, "" | "raw") {
@@ -186,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_cut_short() {
+    fn ids_are_truncated() {
         for (path, shown) in [
             ("/", "/"),
             ("/0123456789ab/raw", "/012345…/raw"),
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_broken_link_opens_a_paste() {
+    fn broken_links_are_truncated_too() {
         for (path, shown) in [
             ("/0123456789ab%23FIvW_key-", "/012345…"),
             ("/0123456789ab).", "/012345…"),
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_are_not_shown() {
+    fn file_names_are_left_out() {
         for (path, shown) in [
             ("/", "/"),
             ("/plans.pdf", "/…"),
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_carry_the_same() {
+    fn both_formats_have_the_same_fields() {
         let entry = Entry {
             at: 784_111_777,
             request_id: "r1",

@@ -1,7 +1,7 @@
-//! What operators alert on: counters of what was done and refused, how long it took, how busy the pool is.
+//! Prometheus metrics: counters of requests and refusals, latencies, and the load of the pool.
 //!
-//! Invariant: counting costs a few atomic additions, and names no paste, client or path. Must never be a condition for
-//! anything: what is counted here is for people to look at.
+//! Invariant: counting costs a few atomic additions and identifies no paste, client or path. Must never influence the
+//! server's behaviour.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
@@ -17,21 +17,21 @@ const BUCKETS_MS: [u64; 10] = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_00
 pub struct Metrics {
     /// Pastes created.
     pub creates: Counter,
-    /// Contents read, those that burned included.
+    /// Contents read, including burned ones.
     pub reads: Counter,
-    /// Contents that burned.
+    /// Burned contents.
     pub burns: Counter,
-    /// Reads that were leased.
+    /// Leases taken.
     pub leases: Counter,
-    /// Pastes changed by those who may.
+    /// Pastes changed by their owners.
     pub changes: Counter,
-    /// Asks that were answered.
+    /// Asks answered.
     pub answers: Counter,
-    /// Pastes deleted by those who may.
+    /// Pastes deleted by their owners.
     pub deletes: Counter,
-    /// Connections that are served just now.
+    /// Connections being served.
     pub busy_workers: Counter,
-    /// Connections that wait for a worker.
+    /// Connections waiting for a worker.
     pub queued: Counter,
     /// Replies by the first digit of their status.
     replies: [Counter; 6],
@@ -41,22 +41,22 @@ pub struct Metrics {
     latency_us: Counter,
 }
 
-/// A number that is counted up, or set.
+/// A counter or gauge.
 #[derive(Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Adds one.
     pub fn count(&self) {
         self.add(1);
     }
 
-    /// So many more.
+    /// Adds this many.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// The value is this now.
+    /// Sets the value.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ impl Counter {
 }
 
 impl Metrics {
-    /// Counts a reply and how long its request took, from the whole head to the last byte.
+    /// Counts a reply and its latency, from the complete head to the last byte.
     pub fn count_reply(&self, status: u16, elapsed: Duration) {
         if let Some(class) = self.replies.get(usize::from(status / 100)) {
             class.count();
@@ -85,22 +85,22 @@ impl Metrics {
         *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
     }
 
-    /// Adds the counters to a text in Prometheus' form.
+    /// Writes the counters in the Prometheus text format.
     pub fn write(&self, text: &mut Text) {
         text.one("creates_total", "counter", "Pastes created.", self.creates.get());
         text.one("reads_total", "counter", "Contents read.", self.reads.get());
-        text.one("burns_total", "counter", "Contents that burned.", self.burns.get());
-        text.one("leases_total", "counter", "Reads that were leased.", self.leases.get());
-        text.one("changes_total", "counter", "Ends moved and contents replaced by those who may.", self.changes.get());
-        text.one("answers_total", "counter", "Asks that were answered.", self.answers.get());
-        text.one("deletes_total", "counter", "Pastes deleted by those who may.", self.deletes.get());
-        text.one("busy_workers", "gauge", "Connections that are served just now.", self.busy_workers.get());
-        text.one("queued_connections", "gauge", "TCP connections that wait for a worker.", self.queued.get());
-        text.head("replies_total", "counter", "Replies by class of their status.");
+        text.one("burns_total", "counter", "Contents burned.", self.burns.get());
+        text.one("leases_total", "counter", "Leases taken.", self.leases.get());
+        text.one("changes_total", "counter", "Expiries changed and contents replaced by owners.", self.changes.get());
+        text.one("answers_total", "counter", "Asks answered.", self.answers.get());
+        text.one("deletes_total", "counter", "Pastes deleted by owners.", self.deletes.get());
+        text.one("busy_workers", "gauge", "Connections being served.", self.busy_workers.get());
+        text.one("queued_connections", "gauge", "TCP connections waiting for a worker.", self.queued.get());
+        text.head("replies_total", "counter", "Replies by status class.");
         for (class, count) in self.replies.iter().enumerate().skip(1) {
             text.value("replies_total", &[("class", &format!("{class}xx"))], count.get());
         }
-        text.head("refusals_total", "counter", "Refusals by their code.");
+        text.head("refusals_total", "counter", "Refusals by error code.");
         for (code, count) in self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             text.value("refusals_total", &[("code", code)], *count);
         }
@@ -108,14 +108,18 @@ impl Metrics {
     }
 
     fn write_latency(&self, text: &mut Text) {
-        text.head("request_seconds", "histogram", "From the whole head of a request to the last byte of its reply.");
+        text.head(
+            "request_seconds",
+            "histogram",
+            "Time from the complete head of a request to the last byte of its reply.",
+        );
         let replies: u64 = self.replies.iter().map(Counter::get).sum();
         let mut below = 0;
         for (bound, count) in BUCKETS_MS.iter().zip(&self.latency) {
             below += count.get();
             text.value("request_seconds_bucket", &[("le", &seconds(*bound * 1000))], below);
         }
-        // A reply may have been counted since: a bucket has never fewer than those below it.
+        // Replies may have been counted meanwhile: the buckets must stay cumulative.
         let all = replies.max(below);
         text.value("request_seconds_bucket", &[("le", "+Inf")], all);
         text.value("request_seconds_sum", &[], seconds(self.latency_us.get()));
@@ -123,13 +127,13 @@ impl Metrics {
     }
 }
 
-/// Microseconds as seconds, without a digit too many.
+/// Microseconds as seconds, without trailing zeros.
 fn seconds(microseconds: u64) -> String {
     let text = format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A text in Prometheus' form, version 0.0.4; every name begins with `flaskpaste_`.
+/// The Prometheus text format, version 0.0.4; every name starts with `flaskpaste_`.
 #[derive(Default)]
 pub struct Text(String);
 
@@ -140,7 +144,7 @@ impl Text {
         let _ = writeln!(self.0, "# HELP flaskpaste_{name} {help}\n# TYPE flaskpaste_{name} {kind}");
     }
 
-    /// Adds a value of the metric that was begun. Label values are ours and need no escapes.
+    /// Adds a value of the current metric. Label values are ours and need no escaping.
     pub fn value(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
@@ -164,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_hold_all_that_took_no_longer() {
+    fn histogram_buckets_are_cumulative() {
         let metrics = Metrics::default();
         for (status, milliseconds) in [(200, 1), (404, 2), (503, 250), (200, 60_000)] {
             metrics.count_reply(status, Duration::from_millis(milliseconds));

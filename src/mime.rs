@@ -1,23 +1,22 @@
-//! Media types: detected from the first bytes, sanitised as clients send them, tamed as browsers get them.
+//! Media types: detected from the first bytes, sanitised when received, made harmless when served.
 //!
-//! Invariant: a type that leaves this module is short printable ASCII without quotes, and what [`served`] returns is
-//! nothing a browser would execute. Must never look at more than the first [`SNIFF_BYTES`] of a content.
+//! Invariant: every returned type is short printable ASCII without quotes, and browsers do not execute what [`served`]
+//! returns. Must never look at more than the first [`SNIFF_BYTES`] of the content.
 
-/// Leading bytes that detection looks at: the longest MPEG audio frame has 1,440, and the next has to begin behind it.
+/// The bytes used for detection: the longest MPEG audio frame has 1,440, and the header of the next one must follow.
 pub const SNIFF_BYTES: usize = 1500;
 
-/// Text, as detected and as everything dangerous is served.
+/// Text; dangerous types are also served as this.
 const TEXT: &str = "text/plain; charset=utf-8";
-/// Anything.
+/// Unknown binary data.
 const BINARY: &str = "application/octet-stream";
-/// Longest type, or subtype, in bytes (RFC 6838 section 4.2).
+/// The longest type or subtype (RFC 6838 section 4.2).
 const MAX_NAME_BYTES: usize = 127;
 
-/// Whether the first bytes of a content are a format's.
+/// Whether content starts with a format's signature.
 type Signature = fn(&[u8]) -> bool;
 
-/// Formats told by magic bytes: type, and whether a head has its signature. Where the magic is a short word that text
-/// may begin with, more of the header has to fit.
+/// Formats detected by magic bytes. If text could start with the same characters, more of the header must match.
 const SIGNATURES: &[(&str, Signature)] = &[
     ("image/png", |h| h.starts_with(b"\x89PNG\r\n\x1a\n")),
     ("image/jpeg", |h| h.starts_with(b"\xff\xd8\xff")),
@@ -93,7 +92,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("application/vnd.sqlite3", "sqlite"),
 ];
 
-/// Types a browser shows as they are, without running anything.
+/// Types a browser displays without executing anything.
 const INLINE: &[&str] = &[
     "text/plain",
     "image/png",
@@ -107,7 +106,7 @@ const INLINE: &[&str] = &[
     "image/avif",
 ];
 
-/// Types a browser executes, or renders with what is in them executed, beside those [`is_active`] knows by their form.
+/// Types that browsers execute or that contain executable parts, in addition to the patterns in [`is_active`].
 const ACTIVE: &[&str] = &[
     "text/xsl",
     "text/css",
@@ -123,17 +122,17 @@ const ACTIVE: &[&str] = &[
     "message/rfc822",
 ];
 
-/// Charsets that are kept; UTF-7 and its like let text turn into markup.
+/// Accepted charsets; UTF-7 and the like could turn text into markup.
 const CHARSETS: &[&str] = &["utf-8", "us-ascii", "iso-8859-1", "windows-1252"];
 
-/// The type of a content, from its first bytes and from whether all of it is UTF-8 without NUL.
+/// Detects the type from the first bytes, and whether all of the content is UTF-8 without NUL.
 pub fn detect(head: &[u8], is_text: bool) -> &'static str {
     let known = SIGNATURES.iter().find(|(_, has_signature)| has_signature(head)).map(|(mime_type, _)| *mime_type);
     known.unwrap_or(if is_text { TEXT } else { BINARY })
 }
 
-/// A client's `Content-Type` as it is kept: lower-case type and subtype, and a charset. `None` when there is none, it
-/// is malformed (RFC 9110 section 8.3.1), or it says nothing (`application/octet-stream`, a form's default, a wildcard).
+/// Sanitises a client's `Content-Type`: lower-case type and subtype, and a charset. `None` if it is missing, malformed
+/// (RFC 9110 section 8.3.1) or generic (`application/octet-stream`, a form's default, a wildcard).
 pub fn sanitise(sent: Option<&str>) -> Option<String> {
     let mut parts = sent?.split(';').map(str::trim);
     let essence = parts.next()?.to_ascii_lowercase();
@@ -150,12 +149,12 @@ pub fn sanitise(sent: Option<&str>) -> Option<String> {
     Some(charset.map_or(essence.clone(), |charset| format!("{essence}; charset={charset}")))
 }
 
-/// The type that is sent for a stored one: the same, or text where a browser would execute it.
+/// The served type for a stored one: the same, or text if a browser would execute it.
 pub fn served(stored: &str) -> &str {
     if is_active(essence(stored)) { TEXT } else { stored }
 }
 
-/// Whether a browser may show content of this served type in its own window.
+/// Whether content of this served type may be displayed inline.
 pub fn is_inline(served: &str) -> bool {
     INLINE.contains(&essence(served))
 }
@@ -170,14 +169,14 @@ fn essence(mime_type: &str) -> &str {
 }
 
 fn is_active(essence: &str) -> bool {
-    // JavaScript has had a dozen names (RFC 9239 section 6), and XML may carry XHTML and SVG under any of its own.
+    // JavaScript has a dozen names (RFC 9239 section 6), and any XML type may contain XHTML or SVG.
     let is_script = ["javascript", "ecmascript", "jscript", "livescript"].iter().any(|name| essence.contains(name));
     let is_xml = essence.ends_with("+xml") || essence.ends_with("/xml");
     let is_markup = is_xml || essence.contains("html") || essence.starts_with("multipart/");
     is_script || is_markup || ACTIVE.contains(&essence)
 }
 
-/// A token of RFC 9110 section 5.6.2, not too long.
+/// A token (RFC 9110 section 5.6.2) of limited length.
 fn is_token(text: &str) -> bool {
     let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.bytes().all(is_token_byte)
@@ -191,7 +190,7 @@ fn at(head: &[u8], offset: usize, magic: &[u8]) -> bool {
     head.get(offset..).is_some_and(|rest| rest.starts_with(magic))
 }
 
-/// Whether there is a byte that text does not have. All headers it is asked for have a zero among the first bytes.
+/// Whether there is a byte that does not occur in text. All headers checked with this have an early zero byte.
 fn is_binary(head: &[u8]) -> bool {
     head.iter().take(32).any(|byte| *byte < 9)
 }
@@ -200,15 +199,14 @@ fn is_riff(head: &[u8], form: &[u8]) -> bool {
     head.starts_with(b"RIFF") && at(head, 8, form) && is_binary(head)
 }
 
-/// An `ID3v2` tag: version 2 to 4, a revision, and a size whose bytes have their top bit clear.
+/// An `ID3v2` tag: version 2 to 4, a revision, and a synchsafe size.
 fn is_id3(head: &[u8]) -> bool {
     let size_is_synchsafe = head.get(6..10).is_some_and(|size| size.iter().all(|byte| *byte < 0x80));
     head.starts_with(b"ID3") && (2..=4).contains(&byte(head, 3)) && byte(head, 4) < 0x10 && size_is_synchsafe
 }
 
-/// MPEG audio, layer III: a frame with another behind it, or one that begins in silence, as encoders write the first.
-/// A frame's header alone is too short a signature: ciphertext begins so once in 25,000 times, and would be taken for
-/// something that anybody may open.
+/// MPEG audio, layer III: a frame followed by another one, or a silent first frame, as encoders write it. A frame
+/// header alone is too short a signature: one in 25,000 ciphertexts starts like one.
 fn is_mpeg_audio(head: &[u8]) -> bool {
     let Some(frame_bytes) = mpeg_frame_bytes(head) else { return false };
     let is_silent = head.get(4..12.min(head.len())).is_some_and(|begin| begin.iter().all(|byte| *byte == 0));
@@ -216,7 +214,7 @@ fn is_mpeg_audio(head: &[u8]) -> bool {
     (is_silent && head.len() > 4) || has_next()
 }
 
-/// The length of the MPEG audio frame (ISO/IEC 11172-3 and 13818-3, layer III) that begins here; `None` if none does.
+/// The length of the MPEG audio frame (ISO/IEC 11172-3 and 13818-3, layer III) at the start; `None` if there is none.
 fn mpeg_frame_bytes(head: &[u8]) -> Option<usize> {
     const KILOBITS: [[usize; 14]; 2] = [
         [8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160],
@@ -232,7 +230,7 @@ fn mpeg_frame_bytes(head: &[u8]) -> Option<usize> {
     let kilobits = KILOBITS.get(version)?.get(usize::from(third >> 4).checked_sub(1)?)?;
     let hertz = HERTZ.get(usize::from(third >> 2 & 3))?;
     let padding = usize::from(third >> 1 & 1);
-    // Half as many samples in a frame, at half the sampling rate: the lengths come out by one formula.
+    // MPEG-2 has half the samples per frame at half the sampling rate, so one formula covers both.
     let hertz = if version == 1 { *hertz } else { hertz / 2 };
     Some(72_000 * (version + 1) * kilobits / hertz + padding)
 }
@@ -307,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_header_is_never_another_format() {
+    fn a_truncated_header_is_never_another_format() {
         for (mime_type, head) in samples() {
             for length in 0..head.len() {
                 let detected = detect(&head[..length], false);
@@ -317,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_begins_like_a_magic_is_text() {
+    fn text_that_starts_with_a_signature_is_text() {
         let texts = [
             "BM is an abbreviation",
             "BZh is not bzip2",
@@ -348,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn ciphertext_that_begins_like_a_frame_is_no_audio() {
+    fn ciphertext_that_starts_like_a_frame_is_not_audio() {
         for header in [b"\xff\xfb\x90\x64", b"\xff\xfa\xe2\x64", b"\xff\xf3\x80\x64"] {
             let ciphertext = [&header[..], &[NOISE; 2000]].concat();
             assert_eq!(detect(&ciphertext[..SNIFF_BYTES], false), BINARY);
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_browser_would_execute_is_served_as_text() {
+    fn executable_types_are_served_as_text() {
         let active = [
             "text/html",
             "text/html; charset=iso-8859-1",

@@ -1,18 +1,18 @@
-//! The network a request comes from, for limits that count by client.
+//! The client's network, for limits per client.
 //!
-//! Invariant: whoever can choose among many addresses, as everybody with IPv6 can, is one network all the same. Must
-//! never name a person: it says no more than the address did.
+//! Invariant: all addresses that one IPv6 customer can choose from are one network. Must never identify a client more
+//! precisely than its address.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// An IPv4 address, or the /64 that an IPv6 customer has at least (RFC 6177).
+/// An IPv4 address, or an IPv6 /64, the smallest network of a customer (RFC 6177).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Network {
     /// One IPv4 address, IPv4-mapped ones included.
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
     V6([u16; 4]),
-    /// Whoever may open our Unix socket, when no proxy says on whose behalf.
+    /// A client on the Unix socket without a forwarded address.
     Local,
 }
 
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_one_customer_are_one_network() {
+    fn addresses_in_the_same_64_are_one_network() {
         let network = |text: &str| Network::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));

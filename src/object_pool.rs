@@ -1,7 +1,7 @@
-//! A fixed number of objects that threads use in turn.
+//! A pool of a fixed number of objects shared by threads.
 //!
-//! Invariant: an object comes back to the pool when its use ends, by a panic too. Must never be used across I/O to a
-//! peer: whoever waits for an object waits for its user.
+//! Invariant: an object is returned to the pool after its use, even after a panic. Must never be held across I/O to a
+//! peer: others may be waiting for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ pub struct ObjectPool<T> {
 
 struct State<T> {
     idle: Vec<T>,
-    /// Threads that wait for one; a wake-up is a system call, and nearly always nobody waits.
+    /// The number of waiting threads, to avoid needless wake-ups, which are system calls.
     waiting: usize,
 }
 
@@ -24,7 +24,7 @@ impl<T> ObjectPool<T> {
         Self { state: Mutex::new(State { idle: objects, waiting: 0 }), returned: Condvar::new() }
     }
 
-    /// Uses an object, as soon as one is free.
+    /// Uses an object, waiting until one is free.
     pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         let mut object = self.take();
         let result = catch_unwind(AssertUnwindSafe(|| work(&mut object)));

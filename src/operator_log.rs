@@ -1,17 +1,16 @@
-//! Messages for the operator: one line each on stderr, in the form of the request log.
+//! Messages for the operator: one line each on stderr, in the format of the request log.
 //!
-//! Invariant: a message is one line, a JSON object where the log is JSON, and a closed stderr ends nothing. Must never
-//! carry a secret or an id.
+//! Invariant: a message is one line, a JSON object if the log is JSON, and a closed stderr is ignored. Must never
+//! contain a secret or an id.
 
 use crate::clock::{rfc3339, unix_now};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The one thing here that the whole program shares: failures are told before there is a configuration, and panics
-/// wherever they happen.
+/// Global, because failures before the configuration and panics anywhere must be logged, too.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
-/// Has all later messages written as JSON objects, or as text.
+/// Sets the format of all later messages.
 pub fn use_json(is_json: bool) {
     IS_JSON.store(is_json, Ordering::Relaxed);
 }
@@ -22,7 +21,7 @@ pub fn message(text: &str) {
     let _ = io::stderr().write_all(line(text).as_bytes());
 }
 
-/// A message as the line it is written as, with its end.
+/// Formats a message as a line, with its line break.
 pub fn line(text: &str) -> String {
     line_as(text, IS_JSON.load(Ordering::Relaxed))
 }
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_one_line_in_either_form() {
+    fn a_message_is_one_line_in_both_formats() {
         assert_eq!(line_as("two\nlines", false), "flaskpaste: two lines\n");
         let line = line_as("\"quoted\"\r\n", true);
         let json: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();

@@ -1,7 +1,7 @@
-//! Who makes pastes: the holder of a client certificate, or of a token that the operator gave out.
+//! Owners of pastes: holders of a client certificate, or of a token issued by the operator.
 //!
-//! Invariant: an owner that exists was vouched for, by a trusted proxy or by the store. Must never show a token in a `Debug`
-//! output, nor keep one: what is kept is its hash.
+//! Invariant: an owner was authenticated by a trusted proxy or by the store. Must never show a token in `Debug` output,
+//! nor store one: only its hash is stored.
 
 use crate::crypto::{self, KEY_BYTES, Sha256Digest};
 use crate::paste::Fingerprint;
@@ -12,28 +12,28 @@ use std::io;
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// What every token begins with, so that scanners for leaked secrets know one.
+/// The prefix of every token, which lets secret scanners recognize them.
 const PREFIX: &str = "fpt_";
-/// Random bytes of a token: 43 characters of base64url.
+/// The random bytes of a token: 43 characters of base64url.
 const TOKEN_BYTES: usize = 32;
-/// Most characters of the name of a token.
+/// The longest name of a token.
 const MAX_NAME: usize = 64;
 
-/// Who made a paste, or asks.
+/// An authenticated owner.
 #[derive(Clone)]
 pub enum Owner {
     /// The holder of a certificate.
     Certificate(Fingerprint),
     /// The holder of a token.
     Token {
-        /// What the operator calls it.
+        /// The token's name.
         name: TokenName,
-        /// Under which the ids of its pastes are sealed, for itself alone.
+        /// Encrypts the ids of its pastes, so that only the token can list them.
         id_key: Zeroizing<[u8; KEY_BYTES]>,
     },
 }
 
-/// As answers name it: the certificate's fingerprint, or `token:NAME`.
+/// As in responses: the certificate's fingerprint, or `token:NAME`.
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,7 +43,7 @@ impl fmt::Display for Owner {
     }
 }
 
-/// What the operator calls a token: 1 to 64 letters, digits, `.`, `_` and `-`.
+/// The name of a token: 1 to 64 letters, digits, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenName(String);
 
@@ -74,7 +74,7 @@ impl fmt::Display for TokenName {
 pub struct Token(Zeroizing<String>);
 
 impl Token {
-    /// A new one.
+    /// A new random token.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -83,23 +83,23 @@ impl Token {
         Ok(Self(Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes.as_slice())))))
     }
 
-    /// The text, which is shown once.
+    /// The text, which is shown only once.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// By what it is recognised. It is random, so that a fast hash is enough.
+    /// The stored hash. The token is random, so a fast hash is sufficient.
     pub fn hash(&self) -> Sha256Digest {
         crypto::sha256(self.0.as_bytes())
     }
 
-    /// The key under which the ids of its pastes are sealed.
+    /// The key that encrypts the ids of its pastes.
     pub fn id_key(&self) -> Zeroizing<[u8; KEY_BYTES]> {
         crypto::hkdf_expand(&crypto::hkdf_extract(b"flaskpaste token 1", self.0.as_bytes()), b"id")
     }
 }
 
-/// Whether there is one.
+/// Does not show the token.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(set)")
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_tokens() {
+    fn token_names_are_validated() {
         for good in ["ci", "alice.laptop", "a_b-c", &"x".repeat(64)] {
             assert!(good.parse::<TokenName>().is_ok(), "{good}");
         }

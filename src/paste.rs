@@ -1,7 +1,6 @@
-//! What names a paste and its owner, and when it goes.
+//! Ids, certificate fingerprints and expiries.
 //!
-//! Invariant: parsed, not validated: an [`Id`] or a [`Fingerprint`] that exists is well-formed and lower-case.
-//! Must never do I/O and never know HTTP or SQL.
+//! Invariant: every [`Id`] and [`Fingerprint`] is well-formed and lower-case. Must never do I/O, nor know HTTP or SQL.
 
 use crate::clock::UnixSeconds;
 use crate::crypto;
@@ -9,9 +8,9 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// Fewest hex digits of an id in an address; ids this server makes have at least 8.
+/// The shortest id accepted in a URL; new ids have at least 8 digits.
 const MIN_ID_DIGITS: usize = 4;
-/// Most hex digits of an id.
+/// The longest id in hex digits.
 const MAX_ID_DIGITS: usize = 64;
 
 /// A paste's id: 4 to 64 lower-case hex digits.
@@ -38,7 +37,7 @@ impl Id {
 impl FromStr for Id {
     type Err = ();
 
-    /// Any case is accepted: people read ids to each other.
+    /// Case-insensitive: people read ids aloud.
     fn from_str(text: &str) -> Result<Self, ()> {
         let well_formed =
             (MIN_ID_DIGITS..=MAX_ID_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -72,7 +71,7 @@ impl Fingerprint {
 impl FromStr for Fingerprint {
     type Err = ();
 
-    /// Any case, colons allowed anywhere between digits, as the tools that print fingerprints differ.
+    /// Case-insensitive, with or without colons, as tools print fingerprints differently.
     fn from_str(text: &str) -> Result<Self, ()> {
         let digits: String = text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_lowercase()).collect();
         let well_formed = digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -80,17 +79,17 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// When a paste goes.
+/// When a paste expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// At this moment, whatever happens.
+    /// At this time.
     Fixed(UnixSeconds),
-    /// At this moment, unless a read moves it on.
+    /// At this time, unless a read extends it.
     Sliding(UnixSeconds),
 }
 
 impl Expiry {
-    /// The moment as things stand.
+    /// The current expiry time.
     pub fn at(self) -> UnixSeconds {
         match self {
             Self::Fixed(at) | Self::Sliding(at) => at,
@@ -98,13 +97,13 @@ impl Expiry {
     }
 }
 
-/// Seconds of a client's custom expiry: a positive whole number, however large. `None` for zero, a sign, a fraction, or
-/// anything that is not a decimal number.
+/// Parses a custom expiry in seconds: a positive whole number of any size. `None` for zero, signs, fractions and
+/// anything else.
 pub fn parse_expiry_seconds(text: &str) -> Option<u64> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // More digits than fit are a whole number all the same; the caller clamps.
+    // A number that overflows is still valid; the caller clamps it.
     match text.parse().unwrap_or(u64::MAX) {
         0 => None,
         seconds => Some(seconds),
@@ -116,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids() {
+    fn ids_are_validated_and_lower_cased() {
         assert_eq!("AbCd".parse::<Id>().unwrap().as_str(), "abcd");
         for bad in ["", "abc", &"a".repeat(65), "abcg", "ab cd", "абвг", "+abc"] {
             assert!(bad.parse::<Id>().is_err(), "{bad}");
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints() {
+    fn fingerprints_are_normalized() {
         let plain = "a".repeat(40);
         let colons = vec!["AA"; 20].join(":");
         assert_eq!(colons.parse::<Fingerprint>().unwrap().as_str(), plain);
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn expiries() {
+    fn expiries_are_positive_whole_numbers() {
         assert_eq!(parse_expiry_seconds("60"), Some(60));
         assert_eq!(parse_expiry_seconds("99999999999999999999999"), Some(u64::MAX));
         for bad in ["", "0", "00", "-1", "+1", "1.5", "1e3", "abc", " 1", "１"] {

@@ -1,20 +1,20 @@
-//! Proof of work: signed challenges, and solutions that cost the sender some hashing.
+//! Proof of work: signed challenges and the verification of solutions.
 //!
-//! Invariant: a token is accepted only with the server's signature, before its expiry and for at least the asked
-//! difficulty; that it is accepted once is the store's part, in the transaction of the paste it buys. Must never
-//! keep state: a challenge nobody solves costs nothing.
+//! Invariant: a token is accepted only with the server's signature, before its expiry and for at least the required
+//! difficulty; the store makes sure that it is accepted only once. Must never keep state: unsolved challenges cost
+//! nothing.
 
 use crate::clock::UnixSeconds;
 use crate::crypto;
 
-/// A puzzle: find a decimal number whose SHA-256 after the nonce and a colon begins with `difficulty` zero bits.
+/// A challenge: find a decimal number for which SHA-256 of `nonce:number` begins with `difficulty` zero bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
-    /// 32 hex digits, never the same twice.
+    /// 32 random hex digits.
     pub nonce: String,
-    /// Leading zero bits asked for.
+    /// Required leading zero bits.
     pub difficulty: u8,
-    /// Moment after which the token is refused.
+    /// The expiry of the token.
     pub expires: UnixSeconds,
 }
 
@@ -23,7 +23,7 @@ pub struct Challenge {
 pub enum Refusal {
     /// The signature, the form or the solution is wrong.
     Invalid,
-    /// Signed by us, but too late.
+    /// The token has expired.
     Expired,
 }
 
@@ -35,18 +35,18 @@ impl Challenge {
         format!("{signed}.{}", crypto::hex(&mac))
     }
 
-    /// The challenge inside a token with our signature; `None` for any other text.
+    /// Parses and verifies a token; `None` if the signature is wrong.
     fn from_token(token: &str, secret: &[u8]) -> Option<Self> {
         let mut fields = token.split('.');
         let nonce = fields.next().filter(|nonce| nonce.len() == 32)?.to_owned();
         let expires = fields.next()?.parse().ok()?;
         let difficulty = fields.next()?.parse().ok()?;
         let challenge = Self { nonce, difficulty, expires };
-        // Signing what was read and comparing the whole text refuses every other spelling of it too.
+        // Signing again and comparing the complete text also refuses other spellings of the fields.
         crypto::equal(challenge.token(secret).as_bytes(), token.as_bytes()).then_some(challenge)
     }
 
-    /// Whether a solution's hash begins with enough zero bits. A solution is 1 to 20 decimal digits.
+    /// Checks a solution: 1 to 20 decimal digits whose hash begins with enough zero bits.
     pub fn is_solved_by(&self, solution: &str) -> bool {
         let is_number = (1..=20).contains(&solution.len()) && solution.bytes().all(|b| b.is_ascii_digit());
         is_number
@@ -54,7 +54,7 @@ impl Challenge {
                 >= u32::from(self.difficulty)
     }
 
-    /// What the store remembers of a spent token: its expiry before its nonce, so that the oldest sort first.
+    /// The key of a spent token in the store: expiry and nonce, so that the oldest sort first.
     pub fn spent_key(&self) -> Vec<u8> {
         let mut key = self.expires.to_be_bytes().to_vec();
         key.extend_from_slice(self.nonce.as_bytes());
@@ -62,10 +62,10 @@ impl Challenge {
     }
 }
 
-/// Checks a token and its solution at a moment.
+/// Checks a token and its solution.
 ///
 /// # Errors
-/// [`Refusal`], when it is not ours, not solved, too easy for `difficulty`, or too late.
+/// [`Refusal`], when it is not ours, not solved, below `difficulty`, or expired.
 pub fn check(
     secret: &[u8],
     token: &str,
@@ -83,7 +83,7 @@ pub fn check(
     Ok(challenge)
 }
 
-/// Zero bits a digest begins with.
+/// The number of leading zero bits of a digest.
 pub fn leading_zero_bits(digest: &[u8]) -> u32 {
     let zero_bytes = digest.iter().take_while(|byte| **byte == 0).count();
     let in_next = digest.get(zero_bytes).map_or(0, |byte| byte.leading_zeros());

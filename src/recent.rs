@@ -1,13 +1,12 @@
-//! A map of bounded size that forgets what was not used lately.
+//! A map of bounded size that evicts entries not used recently.
 //!
-//! Invariant: at most twice [`RecentMap::with_half`]'s number of entries, and an entry stays at least until that many
-//! others were used after it. Must never be asked to keep what may not be forgotten.
+//! Invariant: it holds at most twice the size given to [`RecentMap::with_half`], and keeps an entry until at least that
+//! many others were used after it. Must never hold data that must not be lost.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// The map: entries enter the young half, and when it is full it becomes the old one, whose entries go unless they are
-/// used before the next turn.
+/// New entries go into the young half. When it is full, it replaces the old half, whose unused entries are dropped.
 pub struct RecentMap<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
@@ -15,12 +14,12 @@ pub struct RecentMap<K, V> {
 }
 
 impl<K: Eq + Hash + Copy, V: Default> RecentMap<K, V> {
-    /// An empty map with two halves of so many entries.
+    /// An empty map with two halves of this size.
     pub fn with_half(half: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), half }
     }
 
-    /// The entry of a key, made where there is none.
+    /// The entry of a key, created if missing.
     pub fn entry(&mut self, key: K) -> &mut V {
         if !self.young.contains_key(&key) && self.young.len() >= self.half {
             self.old = std::mem::take(&mut self.young);
@@ -29,17 +28,17 @@ impl<K: Eq + Hash + Copy, V: Default> RecentMap<K, V> {
         self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_default())
     }
 
-    /// The entry of a key, if there is one; this is no use of it.
+    /// The entry of a key, if there is one; does not count as a use.
     pub fn get(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn count(&self) -> usize {
         self.young.len() + self.old.len()
     }
 
-    /// Forgets a key.
+    /// Removes a key.
     pub fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_stays_and_the_rest_goes() {
+    fn used_entries_stay_and_others_are_evicted() {
         let mut map = RecentMap::with_half(10);
         *map.entry(0) = 7;
         for key in 1..1000 {

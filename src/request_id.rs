@@ -1,12 +1,12 @@
-//! Request ids: what a reply and its log line are known by.
+//! Request ids, which connect a reply with its log line.
 //!
-//! Invariant: no two ids made by one process are the same. They are names, no secrets: made without asking the system
-//! each time, and to be guessed by whoever has seen some. Must never be used as a key or a token.
+//! Invariant: ids of one process are unique. They are not secret: they are generated without system calls and can be
+//! predicted from earlier ones. Must never be used as a key or a token.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes ids: a counter, scrambled by numbers that are drawn once.
+/// Generates ids from a counter and a random seed.
 pub struct RequestIds {
     high: u64,
     low: u64,
@@ -14,7 +14,7 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// A source of ids that no other process shares.
+    /// A generator with a random seed.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -23,7 +23,7 @@ impl RequestIds {
         Ok(Self { high: half()?, low: half()?, count: AtomicU64::new(0) })
     }
 
-    /// The next id, in the form of a random UUID (RFC 9562 section 5.4).
+    /// The next id, in the format of a random UUID (RFC 9562 section 5.4).
     pub fn next(&self) -> String {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let random = u128::from(scramble(self.high.wrapping_add(count))) << 64
@@ -33,8 +33,8 @@ impl RequestIds {
     }
 }
 
-/// A permutation of the 64-bit numbers in which neighbours look unrelated: the output step of `SplitMix64` (Steele, Lea
-/// and Flood 2014, with the constants of Stafford's mix 13).
+/// A mixing permutation of 64-bit numbers: the output step of `SplitMix64` (Steele, Lea and Flood 2014, with the
+/// constants of Stafford's mix 13).
 fn scramble(number: u64) -> u64 {
     let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -53,7 +53,7 @@ fn to_text(id: u128) -> String {
     text
 }
 
-/// Whether a client's request id is taken over: 1 to 128 of `A-Za-z0-9._-`.
+/// Whether a client's request id is accepted: 1 to 128 of `A-Za-z0-9._-`.
 pub fn is_request_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
@@ -64,7 +64,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn ids_are_uuids_and_all_different() {
+    fn ids_are_unique_uuids() {
         let ids = RequestIds::new().unwrap();
         let made: HashSet<String> = (0..10_000).map(|_| ids.next()).collect();
         assert_eq!(made.len(), 10_000);
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_clients() {
+    fn client_ids_are_validated() {
         assert!(is_request_id("A.b_c-1"));
         assert!(!is_request_id("") && !is_request_id("a b") && !is_request_id(&"a".repeat(129)) && !is_request_id("ü"));
     }

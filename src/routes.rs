@@ -1,7 +1,6 @@
-//! The routes: one table, from which dispatch, `Allow` and the index come.
+//! The routing table, used for dispatch, `Allow` and the index.
 //!
-//! Invariant: every path of the contract is here, with the methods it answers; nothing else is. To add a route: one row,
-//! one handler, one test.
+//! Invariant: it has exactly the paths and methods of the contract. To add a route: one row, one handler, one test.
 
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -15,19 +14,19 @@ use serde_json::{Map, Value};
 struct Route {
     method: Method,
     path: &'static str,
-    /// What it is for, in the index; none: it is not listed.
+    /// Its description in the index; `None` if it is not listed.
     summary: Option<&'static str>,
     /// Whether browsers get a page.
     has_page: bool,
     handler: Handler,
 }
 
-/// What answers, by what it needs of the path.
+/// A handler, by the part of the path it takes.
 enum Handler {
     Plain(fn(&App, &mut Request<'_>, UnixSeconds) -> Result<Reply, ApiError>),
     Named(fn(&App, &str) -> Result<Reply, ApiError>),
     Paste(fn(&App, &mut Request<'_>, &Id, UnixSeconds) -> Result<Reply, ApiError>),
-    /// What stands where an id would is the name of a file.
+    /// Takes a file name in place of the id.
     File(fn(&App, &mut Request<'_>, &str, UnixSeconds) -> Result<Reply, ApiError>),
 }
 
@@ -49,12 +48,12 @@ const fn unlisted(method: Method, path: &'static str, handler: Handler) -> Route
     Route { method, path, summary: None, has_page: false, handler }
 }
 
-/// The one route that may be switched off.
+/// The only route that can be disabled.
 const METRICS: &str = "/metrics";
-/// The one route that is at the root of the host, too, whatever the prefix (RFC 9116 section 3).
+/// The only route that is also at the root of the host, whatever the prefix (RFC 9116 section 3).
 const SECURITY: &str = "/.well-known/security.txt";
 
-/// Every route. `HEAD` is answered wherever `GET` is, `OPTIONS` everywhere. Of two paths that fit, the first counts.
+/// All routes. `HEAD` works wherever `GET` does, `OPTIONS` everywhere. The first matching path wins.
 const ROUTES: &[Route] = &[
     page(Get, "/", "This description", Plain(|app, request, now| Ok(service::index(app, request, &listed(), now)))),
     row(Post, "/", "Create a paste from the request body, or from a form with a file", Plain(create::post)),
@@ -64,8 +63,8 @@ const ROUTES: &[Route] = &[
         "Create a paste from the request body",
         Plain(|app, request, now| create::put(app, request, "", now)),
     ),
-    page(Get, "/ask", "What asking for a secret takes", Plain(|app, request, now| Ok(ask::about(app, request, now)))),
-    row(Post, "/ask", "Ask somebody for a secret that you alone can read", Plain(ask::post)),
+    page(Get, "/ask", "How to ask for a secret", Plain(|app, request, now| Ok(ask::about(app, request, now)))),
+    row(Post, "/ask", "Ask someone for a secret that only you can read", Plain(ask::post)),
     row(Get, "/health", "Whether the server and its database work", Plain(|app, _, _| Ok(service::health(app)))),
     row(Get, "/challenge", "A proof-of-work challenge", Plain(|app, _, now| service::challenge(app, now))),
     row(
@@ -95,7 +94,7 @@ const ROUTES: &[Route] = &[
     row(
         Patch,
         "/<id>",
-        "Move the end of a paste to X-Expiry seconds from now, with its delete token or as its owner",
+        "Change the expiry of a paste to X-Expiry seconds from now, with its delete token or as its owner",
         Paste(|app, request, id, now| change::patch(app, request, id, now)),
     ),
     row(Put, "/<id>", "Create a paste from the request body, with a name", File(create::put)),
@@ -108,7 +107,7 @@ const ROUTES: &[Route] = &[
     row(
         Get,
         "/<id>/status",
-        "How a paste is, or how it ended, for whoever made it",
+        "The status of a paste, or how it ended, with its delete token or as its owner",
         Paste(|app, request, id, now| status::status(app, request, id, now)),
     ),
     row(Get, "/<id>/raw", "Content of a paste", Paste(|app, request, id, now| read::raw(app, request, id, now))),
@@ -120,7 +119,7 @@ const ROUTES: &[Route] = &[
     ),
 ];
 
-/// What a path under the prefix stands for: the pattern of its routes, and the text in the place of `<...>`.
+/// A matched path: the pattern of its routes, and the text in place of `<...>`.
 struct Place<'a> {
     pattern: &'static str,
     text: &'a str,
@@ -141,7 +140,7 @@ impl<'a> Place<'a> {
         ROUTES.iter().filter(move |route| route.path == pattern)
     }
 
-    /// The methods it answers, as an `Allow` header.
+    /// The supported methods, for an `Allow` header.
     fn allow(&self) -> String {
         let methods = self.routes().flat_map(|route| match route.method {
             Get => vec!["GET", "HEAD"],
@@ -151,7 +150,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The text that stands in a path where its pattern has `<...>`, empty where it has none; `None` if it does not fit.
+/// The text in place of the pattern's `<...>`, empty if it has none; `None` if the path does not match.
 fn matched<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
     if path == pattern {
         return Some("");
@@ -162,7 +161,7 @@ fn matched<'a>(path: &'a str, pattern: &str) -> Option<&'a str> {
     (!text.is_empty() && !text.contains('/')).then_some(text)
 }
 
-/// The index: "METHOD /path" and what it is for.
+/// The index: "METHOD /path" and its description.
 fn listed() -> Map<String, Value> {
     let line = |route: &Route| {
         let is_file = matches!(route.handler, File(_));
@@ -172,15 +171,15 @@ fn listed() -> Map<String, Value> {
     ROUTES.iter().filter_map(line).collect()
 }
 
-/// Whether a path has a page for browsers, whatever stands where the id of a paste belongs.
+/// Whether a path has a page for browsers, even if the id in it is invalid.
 pub fn has_page(path: &str, prefix: &str) -> bool {
     Place::find(path, prefix).is_some_and(|place| place.routes().any(|route| route.has_page))
 }
 
-/// Answers a request by its path and method.
+/// Dispatches a request by its path and method.
 ///
 /// # Errors
-/// The handler's refusal, or that there is no such path or method.
+/// The handler's refusal, or an unknown path or method.
 pub fn dispatch(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
     let method = if request.method == Method::Head { Get } else { request.method };
     if request.path == "*" && method == Method::Options {
@@ -217,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_find_their_patterns() {
+    fn paths_match_their_patterns() {
         let found = |path| Place::find(path, "/p").map(|place| (place.pattern, place.text.to_owned()));
         let cases = [
             ("/p", Some(("/", ""))),

@@ -1,8 +1,7 @@
-//! Sealed pastes, the second end-to-end encryption format: proofs for the server's gate, an upload in chunks, and files with
-//! names inside.
+//! Sealed pastes, end-to-end encryption format 2: proofs for the server's gate, chunked encryption, and named files.
 //!
-//! Invariant: what leaves here for a server is ciphertext or a proof from which nothing follows; nothing of a chunk is
-//! released before its tag has verified. Must never do I/O but through what it is given, nor show a key in a `Debug` output.
+//! Invariant: only ciphertext and proofs that reveal nothing are meant for a server; plaintext is released only after
+//! its chunk's tag was verified. Must never do I/O except on the given readers, nor show a key in `Debug` output.
 
 #[cfg(feature = "client")]
 mod ask;
@@ -23,22 +22,22 @@ pub use size::{max_plaintext, padded, plaintext_bytes, sealed_bytes};
 
 use crate::crypto::TAG_BYTES;
 
-/// What an upload begins with.
+/// The magic bytes of an upload.
 const MAGIC: &[u8; 8] = b"fpaste2\n";
-/// Bytes of the salt of one upload.
+/// The size of an upload's salt.
 const SALT_BYTES: usize = 16;
-/// Bytes of the commitment to its keys.
+/// The size of the key commitment.
 const COMMITMENT_BYTES: usize = 32;
-/// Bytes before the first chunk.
+/// The size of the header before the first chunk.
 pub const HEAD_BYTES: usize = MAGIC.len() + SALT_BYTES + COMMITMENT_BYTES;
-/// Whether these bytes are the beginning of an upload of this format.
+/// Whether content starts like an upload of this format.
 pub fn is_upload(bytes: &[u8]) -> bool {
     bytes.starts_with(MAGIC)
 }
 
-/// Bytes of plaintext in a chunk; the last may have fewer.
+/// The plaintext size of a chunk; the last one may be shorter.
 pub const CHUNK_BYTES: usize = 1 << 16;
-/// Bytes of a chunk in the upload.
+/// The encrypted size of a chunk.
 pub const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 
-const _: () = assert!(HEAD_BYTES == 56 && SEALED_CHUNK_BYTES == 65_552, "as the format has it");
+const _: () = assert!(HEAD_BYTES == 56 && SEALED_CHUNK_BYTES == 65_552, "as specified by the format");

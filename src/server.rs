@@ -1,9 +1,8 @@
-//! The server: the listener, the pool, and each connection from its first byte to its last. With its submodules the
-//! only user of tiny_http.
+//! The server: the listener, the thread pool, and the connections. Together with its submodules the only user of
+//! tiny_http.
 //!
-//! Invariant: a fixed number of threads, one connection each; a request that is refused is answered before its
-//! connection closes; whatever a peer sends, at most one thread is busy with it. Must never hold a lock while it
-//! reads from or writes to a peer.
+//! Invariant: a fixed number of threads serve one connection each; a refused request gets its reply before the
+//! connection closes; a peer occupies at most one thread per connection. Must never hold a lock during I/O with a peer.
 
 mod accept;
 mod body;
@@ -38,28 +37,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use worker::{Cut, Phase, Worker};
 
-/// Stack of a worker. Its deepest paths, SQLite and JSON, take a tenth of it; only touched pages cost memory.
+/// The stack size of a worker. The deepest paths, SQLite and JSON, use a tenth of it; only touched pages cost memory.
 const STACK_BYTES: usize = 256 << 10;
-/// Descriptors beyond those of connections: SQLite opens some of its files when it needs them.
+/// Descriptors reserved for other files, such as those that SQLite opens on demand.
 const SPARE_DESCRIPTORS: u64 = 32;
-/// How long a stopping server lets requests in flight finish.
+/// How long a stopping server waits for requests in flight.
 const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How long a connection that has been accepted may take to send its first request while the server stops: whoever
-/// connected before the stop is answered.
+/// How long an accepted connection may take to send its first request while the server stops: clients that connected
+/// before the stop still get a reply.
 const FRESH_GRACE: Duration = Duration::from_secs(1);
-/// How long a worker pauses after `accept` failed, as it does without free descriptors.
+/// The pause after a failed `accept`, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the workers share.
+/// The state shared by the workers.
 struct Pool {
     responder: Arc<Responder>,
     acceptor: Acceptor,
     parser: Parser,
     drainer: Arc<Drainer>,
-    /// Who may wait for peers to send.
+    /// Limits how many workers may wait for peers to send.
     share: Share,
     stopping: AtomicBool,
-    /// The guard's word: nearly all workers are taken.
+    /// Set by the guard when nearly all workers are busy.
     pressed: AtomicBool,
     running: AtomicUsize,
     workers: Vec<Worker>,
@@ -71,17 +70,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the pool on a listener.
+    /// Starts the pool.
     ///
     /// # Errors
-    /// When the system refuses the threads.
+    /// When the threads cannot be started.
     pub fn start(responder: Arc<Responder>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let parser = Parser::new(sys::descriptor_limit()?)?;
         let acceptor = Acceptor::new(bound.into_endpoints())?;
         let threads = responder.app().config().threads.min(affordable_connections()?);
         if threads < responder.app().config().threads {
             operator_log::message(&format!(
-                "the limit of descriptors is enough for {threads} threads, not for FLASKPASTE_THREADS={}",
+                "starting {threads} threads instead of FLASKPASTE_THREADS={}: the limit of file descriptors is too low",
                 responder.app().config().threads
             ));
         }
@@ -106,14 +105,14 @@ impl Server {
                 }
             };
             std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(work).map_err(|error| {
-                format!("cannot start {threads} threads: {error}; raise the limit of tasks or lower FLASKPASTE_THREADS")
+                format!("cannot start {threads} threads: {error}; raise the task limit or lower FLASKPASTE_THREADS")
             })?;
         }
         guard::start(Arc::clone(&pool))?;
         Ok(Self { pool })
     }
 
-    /// Answers whoever has connected already, lets what is in flight finish, and returns when it has or the grace is over.
+    /// Serves clients that have already connected, and returns when all requests are done or the grace period is over.
     pub fn stop(&self) {
         self.pool.stopping.store(true, Ordering::SeqCst);
         self.pool.acceptor.stop();
@@ -140,7 +139,7 @@ impl Server {
     }
 }
 
-/// Connections there are descriptors for: a socket and a spool file each, and as many sockets may drain.
+/// The number of connections that the descriptor limit allows: a socket, a spool file and a draining socket each.
 fn affordable_connections() -> std::io::Result<usize> {
     let free = sys::descriptor_limit()?.saturating_sub(sys::descriptors_open()? + SPARE_DESCRIPTORS);
     Ok(usize::try_from(free / 3).unwrap_or(usize::MAX).max(1))
@@ -155,29 +154,29 @@ impl Pool {
         self.pressed.load(Ordering::Relaxed)
     }
 
-    /// One worker: connection after connection, until the server stops.
+    /// Runs a worker, which serves connections until the server stops.
     fn work(&self, worker: &Worker) {
-        // Woken workers that interrupt each other interrupt those that hold a lock: 47 k requests a second at 200
-        // connections instead of 62 k. Without leave it only costs that.
+        // Otherwise woken workers preempt those that hold a lock: 47 k requests per second at 200 connections instead
+        // of 62 k. A failure only costs that.
         let _ = sys::schedule_as_batch();
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.serve_one(worker))) {
                 Ok(false) if self.is_stopping() => break,
                 Ok(_) => {}
-                Err(_) => operator_log::message("a worker caught a panic outside a request; it goes on"),
+                Err(_) => operator_log::message("a worker panicked outside a request and continues"),
             }
         }
         self.running.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Accepts one connection and answers its requests; whether there was one.
+    /// Accepts a connection and serves its requests. Returns whether there was one.
     fn serve_one(&self, worker: &Worker) -> bool {
         match self.acceptor.accept() {
             Ok((socket, peer)) => {
                 Connection::new(self, worker, socket, peer).serve();
                 return true;
             }
-            // Another process was faster, or the peer has hung up before it was accepted.
+            // Another process accepted it, or the peer closed it before it was accepted.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -185,7 +184,7 @@ impl Pool {
                 ) => {}
             Err(_) if self.is_stopping() => {}
             Err(error) => {
-                operator_log::message(&format!("cannot accept connections ({error}); trying again"));
+                operator_log::message(&format!("cannot accept connections: {error}; retrying"));
                 std::thread::sleep(ACCEPT_PAUSE);
             }
         }

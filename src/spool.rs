@@ -1,8 +1,8 @@
-//! Content on its way in: sealed piece by piece as it arrives, kept in memory while small, in an unlinked file beside
-//! the database when large, and hashed, measured and sniffed in the same pass.
+//! Receives content: encrypts it piece by piece, keeps it in memory or, if large, in an unlinked file beside the
+//! database, and computes its hash, entropy and type in the same pass.
 //!
-//! Invariant: memory per content is bounded by [`MEMORY_BYTES`] whatever its size, and a spool file holds ciphertext from
-//! its first byte. Must never leave a file behind: the spool file has no name from the moment it exists.
+//! Invariant: memory per content is limited to [`MEMORY_BYTES`], and a spool file contains only ciphertext. Must never
+//! leave a file behind: the spool file never has a name.
 
 use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES};
 use crate::crypto::{Sha256Digest, TAG_BYTES};
@@ -18,25 +18,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Content up to this size stays in memory.
 pub const MEMORY_BYTES: usize = 1 << 20;
 
-/// How many bytes all spool files together may have.
+/// The size limit of all spool files together.
 pub struct SpoolRoom {
     most_bytes: u64,
     taken_bytes: AtomicU64,
 }
 
 impl SpoolRoom {
-    /// Room for so many bytes.
+    /// Room for this many bytes.
     pub fn of(most_bytes: u64) -> Arc<Self> {
         Arc::new(Self { most_bytes, taken_bytes: AtomicU64::new(0) })
     }
 
-    /// Bytes in spool files just now.
+    /// The current size of all spool files.
     pub fn taken_bytes(&self) -> u64 {
         self.taken_bytes.load(Ordering::Relaxed)
     }
 }
 
-/// A part of the room, given back when dropped.
+/// A part of the room, released on drop.
 struct Taken {
     room: Arc<SpoolRoom>,
     bytes: u64,
@@ -46,7 +46,7 @@ impl Taken {
     /// Takes more.
     ///
     /// # Errors
-    /// `ResourceBusy` when others have it all.
+    /// `ResourceBusy` when there is no room left.
     fn grow(&mut self, bytes: u64) -> io::Result<()> {
         self.bytes += bytes;
         let taken_bytes = self.room.taken_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
@@ -65,7 +65,7 @@ pub struct Spool<'a> {
     folder: &'a Path,
     key: ContentKey,
     cipher: ContentCipher,
-    /// The piece that is not full yet, still readable.
+    /// The current piece, not encrypted yet.
     piece: Vec<u8>,
     pieces: u64,
     storage: Storage,
@@ -77,7 +77,7 @@ pub struct Spool<'a> {
     taken: Taken,
 }
 
-/// Content received whole, sealed.
+/// Completely received and encrypted content.
 pub struct Content {
     key: ContentKey,
     cipher: ContentCipher,
@@ -86,24 +86,24 @@ pub struct Content {
     pub size: u64,
     /// SHA-256.
     pub sha256: Sha256Digest,
-    /// Shannon entropy in bits per byte; `None` unless it was asked for.
+    /// Shannon entropy in bits per byte; `None` unless requested.
     pub entropy_bits: Option<f64>,
     /// Whether all of it is UTF-8 without NUL.
     pub is_text: bool,
     /// The first bytes, for [`crate::mime::detect`].
     pub head: Vec<u8>,
-    /// Given back when the content has gone where it belongs.
+    /// Released when the content has been stored.
     taken: Taken,
 }
 
-/// Sealed pieces, one behind the other.
+/// The encrypted pieces, concatenated.
 enum Storage {
     Memory(Vec<u8>),
     File(File),
 }
 
 impl<'a> Spool<'a> {
-    /// An empty spool that puts its file, should it need one, into `folder`, as far as there is room.
+    /// An empty spool that creates its file, if needed, in `folder`.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -130,16 +130,16 @@ impl<'a> Spool<'a> {
         self.size
     }
 
-    /// Bytes of it in the spool file.
+    /// The number of bytes in the spool file.
     pub fn spooled_bytes(&self) -> u64 {
         self.taken.bytes
     }
 
-    /// Takes in the next bytes.
+    /// Appends bytes.
     ///
     /// # Errors
-    /// When the spool file cannot be made or written, as on a full disk; `ResourceBusy` when the spool files of others
-    /// leave no room.
+    /// When the spool file cannot be created or written, as on a full disk; `ResourceBusy` when other spool files leave
+    /// no room.
     pub fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.size += bytes.len() as u64;
         self.hash.update(bytes);
@@ -165,13 +165,13 @@ impl<'a> Spool<'a> {
         Ok(())
     }
 
-    /// Seals the piece and puts it behind the others.
+    /// Encrypts the current piece and appends it to the others.
     fn end_piece(&mut self) -> io::Result<()> {
         self.cipher.seal_piece(self.pieces, &mut self.piece)?;
         self.pieces += 1;
         match &mut self.storage {
             Storage::Memory(memory) if memory.is_empty() && self.piece.len() < SEALED_PIECE_BYTES => {
-                // The only piece of most contents.
+                // Most contents have only one piece.
                 *memory = std::mem::take(&mut self.piece);
             }
             Storage::Memory(memory) if self.size <= MEMORY_BYTES as u64 => memory.extend_from_slice(&self.piece),
@@ -215,12 +215,12 @@ impl<'a> Spool<'a> {
 }
 
 impl Content {
-    /// Bytes of it in the spool file.
+    /// The number of bytes in the spool file.
     pub fn spooled_bytes(&self) -> u64 {
         self.taken.bytes
     }
 
-    /// The key its pieces are sealed with.
+    /// The key of its pieces.
     pub fn key(&self) -> &ContentKey {
         &self.key
     }
@@ -230,7 +230,7 @@ impl Content {
         &self.cipher
     }
 
-    /// Calls `each` with the sealed pieces in their order and their numbers from 0.
+    /// Calls `each` with the number, from 0, and the bytes of each encrypted piece, in order.
     ///
     /// # Errors
     /// What `each` returned, or a failure to read the spool file.
@@ -258,7 +258,7 @@ impl Content {
         Ok(())
     }
 
-    /// The first sealed piece; empty where there is no content.
+    /// The first encrypted piece; empty if there is no content.
     ///
     /// # Errors
     /// When the spool file cannot be read.
@@ -266,7 +266,7 @@ impl Content {
     pub fn first_piece(&self) -> io::Result<Vec<u8>> {
         match &self.storage {
             Storage::Memory(memory) => Ok(memory.chunks(SEALED_PIECE_BYTES).next().unwrap_or_default().to_vec()),
-            // What is in a file has more than one piece.
+            // Content in a file has more than one piece.
             Storage::File(file) => {
                 let mut piece = vec![0; SEALED_PIECE_BYTES];
                 file.read_exact_at(&mut piece, 0).map(|()| piece)
@@ -274,7 +274,7 @@ impl Content {
         }
     }
 
-    /// The whole content, readable, in memory: for a JSON body, which has to be parsed as one.
+    /// The decrypted content in memory, for a JSON body, which must be parsed as a whole.
     ///
     /// # Errors
     /// When the spool file cannot be read.
@@ -292,7 +292,7 @@ impl Content {
     }
 }
 
-/// A file without a name in `folder`, readable and writable by nobody else.
+/// Creates an unlinked file in `folder`, which no other process can open.
 ///
 /// # Errors
 /// When the folder is not writable or the disk is full.
@@ -300,7 +300,7 @@ pub fn unnamed_file(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     match options.clone().custom_flags(libc::O_TMPFILE).open(folder) {
-        // Some file systems (NFS, old overlays) have no O_TMPFILE: make a name and drop it at once.
+        // Some file systems (NFS, old overlays) do not support O_TMPFILE: create a named file and unlink it.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT)) => {
             let path = folder.join(format!(".spool-{}", crate::crypto::hex(&crate::crypto::random::<16>()?)));
             let file = options.create_new(true).open(&path)?;
@@ -317,15 +317,15 @@ fn entropy_bits(histogram: &[u64], size: u64) -> f64 {
     let share = |count: u64| count as f64 / size as f64;
     let bits: f64 =
         histogram.iter().filter(|count| **count > 0).map(|count| -share(*count) * share(*count).log2()).sum();
-    // A single symbol gives -0.0, which would print as such; the sum with 0.0 is 0.0.
+    // A single symbol gives -0.0; adding 0.0 makes it 0.0.
     bits + 0.0
 }
 
-/// Whether bytes that arrive in pieces are UTF-8 without NUL.
+/// Checks incrementally whether bytes are UTF-8 without NUL.
 #[derive(Default)]
 struct TextCheck {
     failed: bool,
-    /// The beginning of a character that the last piece cut in two.
+    /// The start of a character that was split between two pieces.
     cut: Vec<u8>,
 }
 
@@ -335,7 +335,7 @@ impl TextCheck {
             return;
         }
         let mut rest = bytes;
-        // Complete the cut character byte by byte: at most three steps.
+        // Complete the split character byte by byte: at most three steps.
         while let (false, Some((first, tail))) = (self.cut.is_empty(), rest.split_first()) {
             self.cut.push(*first);
             rest = tail;
@@ -374,7 +374,7 @@ mod tests {
         spool.finish().unwrap()
     }
 
-    /// All that lies in memory or in the file.
+    /// All encrypted pieces.
     fn at_rest(content: &Content) -> Vec<u8> {
         let mut bytes = Vec::new();
         content
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_large_contents_come_back_whole() {
+    fn small_and_large_contents_round_trip() {
         for size in
             [0, 1, 65_535, 65_536, 65_537, MEMORY_BYTES - 1, MEMORY_BYTES, MEMORY_BYTES + 1, 3 * MEMORY_BYTES + 7]
         {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn spool_files_share_their_room_and_give_it_back() {
+    fn spool_files_share_and_release_their_room() {
         let folder = std::env::temp_dir();
         let room = SpoolRoom::of(3 << 20);
         let fill = |bytes: usize| {
@@ -413,7 +413,7 @@ mod tests {
             vec![0; bytes].chunks(PIECE_BYTES).try_for_each(|piece| spool.push(piece)).and_then(|()| spool.finish())
         };
         let in_memory = fill(MEMORY_BYTES).unwrap();
-        assert_eq!(room.taken_bytes(), 0, "what is in memory takes none");
+        assert_eq!(room.taken_bytes(), 0, "content in memory takes none");
         let first = fill(2 << 20).unwrap();
         assert!(room.taken_bytes() >= 2 << 20);
         let refused = fill(2 << 20);
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_recognised_however_it_is_cut() {
+    fn text_is_detected_however_it_is_split() {
         let text = "aß€𝄞z".as_bytes();
         for cut in 0..=text.len() {
             let (left, right) = text.split_at(cut);

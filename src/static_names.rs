@@ -1,9 +1,9 @@
-//! Names in a static program: the system's files and DNS resolve them, and nothing else.
+//! Name resolution in a static binary: only /etc/hosts and DNS.
 //!
-//! Invariant: said once in a process, before a name is looked up. Must never load a library into a static program.
+//! Invariant: configured once per process, before the first lookup. Must never load a library into a static binary.
 
-/// A static glibc would follow /etc/nsswitch.conf into whatever libraries it names, built for another glibc perhaps;
-/// /etc/hosts and DNS are in the program.
+/// A static glibc would load the libraries named in /etc/nsswitch.conf, possibly built for another glibc; /etc/hosts
+/// and DNS are linked in.
 #[cfg(all(target_env = "gnu", target_feature = "crt-static"))]
 #[expect(unsafe_code, reason = "glibc's own switch for this; the block says why it is sound")]
 pub fn stay_static() {
@@ -14,12 +14,12 @@ pub fn stay_static() {
     }
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        // SAFETY: both arguments are constants that end with NUL, which glibc reads during the call; it takes its own lock.
-        // It fails only without memory, and then names are resolved as configured.
+        // SAFETY: both arguments are NUL-terminated constants, which glibc reads only during the call; it takes its own
+        // lock. It fails only without memory; then names are resolved as configured.
         unsafe { __nss_configure_lookup(c"hosts".as_ptr(), c"files dns".as_ptr()) };
     });
 }
 
-/// The linked libraries are the system's own: they may load what it names.
+/// Dynamically linked binaries may load the configured libraries.
 #[cfg(not(all(target_env = "gnu", target_feature = "crt-static")))]
 pub fn stay_static() {}

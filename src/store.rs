@@ -1,7 +1,7 @@
-//! The store: the rules of pastes, over an engine that keeps their rows.
+//! The store: the rules of pastes, on top of a database engine.
 //!
-//! Invariant: what was acknowledged is on the disk; a burn paste's content leaves once; at rest nothing is readable
-//! without the link. Must never know HTTP or SQL, and never hold anything of an engine while a peer drains.
+//! Invariant: acknowledged changes are on disk; the content of a burn paste is delivered once; at rest nothing is
+//! readable without the link. Must never know HTTP or SQL, nor hold an engine's resources while a peer reads.
 
 mod cache;
 #[cfg(test)]
@@ -61,20 +61,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokens::Tokens;
 use zeroize::Zeroizing;
 
-/// Spool files may have this much together, forty uploads of the largest paste by default, or two where those are more.
+/// The size limit of all spool files: forty uploads of the largest paste by default; at least two of them.
 const SPOOL_BYTES: u64 = 2 << 30;
-/// Random bytes of a lease.
+/// The random bytes of a lease.
 const LEASE_BYTES: usize = 16;
-/// How long figures about the database are good enough for the metrics, in seconds: counting half a million rows takes
-/// a tenth of one.
+/// How long statistics are cached for the metrics, in seconds: counting half a million rows takes a tenth of a second.
 const STATS_SECONDS: u64 = 10;
 
-/// Limits the store itself keeps.
+/// The limits that the store enforces.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Bytes in use past which creates are refused; 0 means none.
+    /// Bytes in use above which creates are refused; 0 means no limit.
     pub max_db_bytes: u64,
-    /// Identical submissions accepted in a window; 0 means any number.
+    /// Identical submissions accepted in a window; 0 means no limit.
     pub dedup_max: u64,
     /// Length of that window in seconds.
     pub dedup_window_seconds: u64,
@@ -86,26 +85,26 @@ pub struct Limits {
     pub max_paste_bytes: u64,
     /// Seconds a lease lasts.
     pub lease_seconds: u64,
-    /// Seconds a receipt is kept after the end of its paste; 0: none is.
+    /// Seconds a receipt is kept after the end of its paste; 0: no receipts.
     pub receipt_seconds: u64,
 }
 
-/// Who opens the store.
+/// The role of the process that opens the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The server, which keeps house.
+    /// The server, which does the housekeeping.
     Server,
-    /// A command beside it, which does not: the latest reads are in the server's memory alone, and what looks expired
-    /// from here may be alive.
+    /// A command beside the server, without housekeeping: recent reads are only in the server's memory, so a paste that
+    /// looks expired may still be alive.
     Beside,
 }
 
-/// Which database a store is opened on.
+/// The database of a store.
 #[derive(Clone)]
 pub enum Database {
-    /// SQLite's, in this process.
+    /// SQLite.
     Sqlite(Location),
-    /// One on PostgreSQL, which other servers may share.
+    /// PostgreSQL, which several servers may share.
     #[cfg(feature = "postgres")]
     Postgres(Address),
 }
@@ -113,7 +112,7 @@ pub enum Database {
 /// A paste's metadata and the first piece of its content.
 pub type Opened = (Paste, Arc<[u8]>);
 
-/// The store, open.
+/// The open store.
 pub struct Store {
     engine: Arc<Engine>,
     pepper: Pepper,
@@ -122,16 +121,16 @@ pub struct Store {
     cache: Cache,
     tokens: Arc<Tokens>,
     spool_room: Arc<SpoolRoom>,
-    /// The figures of the last count, and when it was. Locked while counting: whoever asks meanwhile waits for the same.
+    /// The cached statistics and their time. Locked while counting, so that concurrent requests share the result.
     stats: Mutex<Option<(UnixSeconds, Stats)>>,
 }
 
 impl Store {
-    /// Opens the database, making or migrating it as needed. `pepper_file` names the file of the pepper, where there is
-    /// a file to the database.
+    /// Opens the database, creating or migrating it as needed. `pepper_file` is the path of the pepper, unless the
+    /// database is in memory.
     ///
     /// # Errors
-    /// One line for the operator; a database that is refused is left as it was.
+    /// One line for the operator; a refused database is left unchanged.
     pub fn open(database: &Database, pepper_file: &Path, limits: Limits, role: Role) -> Result<Self, StoreError> {
         let (engine, pepper, folder, cache) = match database {
             Database::Sqlite(location) => {
@@ -144,11 +143,11 @@ impl Store {
                 let folder = std::env::temp_dir();
                 unnamed_file(&folder).map_err(|error| {
                     StoreError::Failed(format!(
-                        "no file can be made in {} ({error}); set TMPDIR to a folder for large uploads",
+                        "cannot create files in {} ({error}); set TMPDIR to a folder for large uploads",
                         folder.display()
                     ))
                 })?;
-                // What another server deletes is gone here at once.
+                // No cache: deletes by other servers must take effect at once.
                 (Engine::Postgres(postgres), pepper, folder, Cache::off())
             }
         };
@@ -164,12 +163,12 @@ impl Store {
         })
     }
 
-    /// A request begins on this thread: what it waits for a database counts from here.
+    /// Starts the time limit for database waits of this thread's request.
     pub fn begin_request(&self) {
         self.engine.begin_request();
     }
 
-    /// Whether the pepper was made just now, and nobody can have a copy.
+    /// Whether the pepper was newly created, so that there cannot be a copy.
     pub fn has_new_pepper(&self) -> bool {
         self.pepper.is_new
     }
@@ -179,28 +178,28 @@ impl Store {
         &self.folder
     }
 
-    /// Bytes that can still be written to the disk of the database.
+    /// Free bytes on the disk of the database.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not report it.
     pub fn free_bytes(&self) -> Result<u64, StoreError> {
         Ok(disk::free_bytes(&self.folder)?)
     }
 
-    /// What spool files may take together.
+    /// The room of all spool files.
     pub fn spool_room(&self) -> &Arc<SpoolRoom> {
         &self.spool_room
     }
 
-    /// The value of a setting the server keeps in the database, made on first use.
+    /// A secret stored in the database, generated on first use.
     ///
     /// # Errors
-    /// When it can be neither read nor kept.
+    /// When it can be neither read nor stored.
     pub fn kept_secret(&self, name: &'static str) -> Result<Vec<u8>, StoreError> {
         self.engine.setting(name, crypto::random::<32>()?.to_vec())
     }
 
-    /// Whether the database answers, from the files that were opened.
+    /// Checks that the database responds, using the files that were opened.
     ///
     /// # Errors
     /// When it does not.
@@ -208,8 +207,8 @@ impl Store {
         self.engine.health()
     }
 
-    /// Makes sure that a paste of so many bytes still fits, with what others are uploading. `spooled_bytes` of it are in a
-    /// spool file already.
+    /// Checks that a paste of this size still fits, in addition to concurrent uploads. `spooled_bytes` of it are
+    /// already in a spool file.
     ///
     /// # Errors
     /// [`StoreError::Full`] if it does not.
@@ -222,7 +221,7 @@ impl Store {
         self.expect_disk(paste_bytes, arriving_bytes)
     }
 
-    /// Bytes that others than the spooler of these are uploading.
+    /// The bytes of other uploads in progress.
     fn arriving_bytes(&self, spooled_bytes: u64) -> u64 {
         self.spool_room.taken_bytes().saturating_sub(spooled_bytes)
     }
@@ -231,36 +230,35 @@ impl Store {
         if disk::has_room(&self.folder, paste_bytes, arriving_bytes)? { Ok(()) } else { Err(StoreError::Full) }
     }
 
-    /// Takes a proof-of-work token for one attempt to create a paste; `None` if it was spent, or is in use just now.
+    /// Reserves a proof-of-work token for one attempt to create a paste; `None` if it is spent or in use.
     ///
     /// # Errors
     /// When the database fails.
     pub fn begin_attempt(&self, token: Vec<u8>) -> Result<Option<Attempt>, StoreError> {
-        // Taken first: what another request is about to spend is not looked for too early.
+        // Reserved before the lookup, so that a concurrent request cannot spend it in between.
         let Some(attempt) = self.tokens.take(token) else { return Ok(None) };
         Ok(if self.engine.is_spent(&attempt.token)? { None } else { Some(attempt) })
     }
 
-    /// Spends the token of an attempt that came to nothing. Where the database fails, the log says so, and the token can
-    /// be used again.
+    /// Spends the token of a failed attempt. If the database fails, that is logged, and the token can be used again.
     pub fn spend(&self, attempt: &Attempt) {
         self.spend_token(attempt.token.clone());
     }
 
     fn spend_token(&self, token: Vec<u8>) {
         if let Err(error) = self.engine.spend(token) {
-            operator_log::message(&format!("a proof-of-work token cannot be spent: {error}"));
+            operator_log::message(&format!("cannot mark a proof-of-work token as spent: {error}"));
         }
     }
 
-    /// A paste's metadata, if it exists and has not expired, be all its reads given out.
+    /// The metadata of a paste that exists and has not expired, even if all its reads are leased.
     ///
     /// # Errors
     /// When the database fails.
     pub fn find(&self, id: &Id, now: UnixSeconds) -> Result<Option<Paste>, StoreError> {
         let ticket = match self.cache.find(id, self.engine.generation()) {
             Ok(paste) if paste.is_alive(now) => return Ok(Some(paste)),
-            // A read that came between may have moved its end: the engine knows.
+            // A concurrent read may have extended the expiry: ask the engine.
             Ok(_) => None,
             Err(ticket) => ticket,
         };
@@ -272,7 +270,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The same and the first piece of its content.
+    /// The same with the first piece of its content.
     ///
     /// # Errors
     /// When the database fails.
@@ -298,7 +296,7 @@ impl Store {
         Ok(Some((paste, piece)))
     }
 
-    /// Opens what a row says to whoever has its id.
+    /// Decrypts a row with the id of its paste.
     fn unseal(&self, id: &Id, row: Row) -> Result<Paste, StoreError> {
         let content_key = self.pepper.open_key(id, &row.sealed_key)?;
         let (mime_type, filename) = details::decode(content_key.cipher().open_details(row.details)?)?;
@@ -306,12 +304,12 @@ impl Store {
         Ok(Paste { key, id: id.clone(), mime_type, filename, meta, owner, pieces, content_key })
     }
 
-    /// Moves a paste's inactivity clock, if it has one; its expiry afterwards.
+    /// Extends a sliding expiry. Returns the new expiry.
     pub fn touch(&self, paste: &Paste, now: UnixSeconds) -> Expiry {
         self.note_read(paste, now, Reads::default())
     }
 
-    /// The same for a read of the content of a paste without a limit, which counts.
+    /// The same for a read of the content of a paste without a read limit, which is counted.
     pub fn count_read(&self, paste: &Paste, now: UnixSeconds) {
         self.note_read(paste, now, Reads::one(now));
     }
@@ -330,8 +328,8 @@ impl Store {
         Expiry::Sliding(expires_at)
     }
 
-    /// A reader over the content of a paste from `offset` on, fetched piece by piece. It fails when the paste goes
-    /// meanwhile: a row's key is never used twice, so it cannot continue with another's content.
+    /// A reader of the content from `offset`, fetched piece by piece. It fails if the paste is deleted meanwhile: row
+    /// keys are never reused, so it cannot continue with other content.
     pub fn content(&self, paste: &Paste, offset: u64) -> impl Read + Send + 'static {
         let (engine, key) = (Arc::clone(&self.engine), paste.pieces);
         ContentReader::new(paste.content_key.cipher(), offset, move |number| {
@@ -339,11 +337,11 @@ impl Store {
         })
     }
 
-    /// Takes one of the reads of a paste with a limit: its content, to exactly as many callers as it has reads. The last one
-    /// deletes it, unless others hold leases.
+    /// Takes one read of a limited paste and returns its content, to exactly as many callers as it has reads. The last
+    /// read deletes the paste, unless there are leases.
     ///
     /// # Errors
-    /// When that could not be committed; the read is still to be had then.
+    /// When that could not be committed; the read is not used up then.
     pub fn take(&self, paste: &Paste, now: UnixSeconds) -> Result<Option<Box<dyn Read + Send>>, StoreError> {
         self.touch(paste, now);
         let taken = self.engine.take(paste.key, paste.meta.size, &self.folder, now)?;
@@ -352,10 +350,10 @@ impl Store {
         }))
     }
 
-    /// Takes one of the reads of a paste with a limit, to be confirmed; `None` if all are given out.
+    /// Takes a lease of a limited paste, to be confirmed; `None` if no reads are left.
     ///
     /// # Errors
-    /// When that could not be committed; the read is still to be had then.
+    /// When that could not be committed; the read is not used up then.
     pub fn lease(&self, paste: &Paste, now: UnixSeconds) -> Result<Option<Lease>, StoreError> {
         let secret = Zeroizing::new(crypto::hex(&crypto::random::<LEASE_BYTES>()?));
         let expires_at = self.touch(paste, now).at().min(now + self.limits.lease_seconds);
@@ -363,7 +361,7 @@ impl Store {
         Ok(left.map(|reads_left| Lease { secret, expires_at, reads_left }))
     }
 
-    /// Whether this is a lease of the paste that has not ended.
+    /// Whether this is a current lease of the paste.
     ///
     /// # Errors
     /// When the database fails.
@@ -371,7 +369,7 @@ impl Store {
         self.engine.is_leased(paste.key, lease_hash(lease), now)
     }
 
-    /// Ends a lease, and deletes the paste if no read and no other lease is left; whether there was that lease.
+    /// Ends a lease, and deletes the paste if no read or other lease is left. Returns whether the lease existed.
     ///
     /// # Errors
     /// When that could not be committed.
@@ -379,7 +377,7 @@ impl Store {
         self.engine.end_lease(paste.key, lease_hash(lease), now)
     }
 
-    /// Charges a client for a password it is about to try; the seconds to wait, if it may not try yet.
+    /// Counts a password attempt of a client. Returns the seconds to wait if it is throttled.
     ///
     /// # Errors
     /// When the database fails.
@@ -387,7 +385,7 @@ impl Store {
         self.engine.charge_try(paste.key, network, now)
     }
 
-    /// Takes a charge back: the password was not looked at.
+    /// Takes back a counted attempt whose password was not checked.
     ///
     /// # Errors
     /// When the database fails.
@@ -395,7 +393,7 @@ impl Store {
         self.engine.refund_try(paste.key, network, now)
     }
 
-    /// Forgets a client's charges: the password was right.
+    /// Resets a client's attempts after a correct password.
     ///
     /// # Errors
     /// When the database fails.
@@ -403,15 +401,15 @@ impl Store {
         self.engine.forgive_tries(paste.key, network)
     }
 
-    /// Writes out what is still in memory and closes the database for writing, whoever else still holds the store.
+    /// Flushes pending writes and closes the database for writing, even if the store is still in use.
     pub fn close(&self) {
         self.engine.hurry();
-        // Of requests that are still under way nobody will know how they ended.
+        // The outcome of requests still in flight is unknown: spend their tokens.
         self.tokens.begun().into_iter().for_each(|token| self.spend_token(token));
         self.engine.close();
     }
 
-    /// Figures about the database.
+    /// Database statistics.
     ///
     /// # Errors
     /// When the database fails.
@@ -419,7 +417,7 @@ impl Store {
         self.engine.stats(now)
     }
 
-    /// The same, a few seconds old at most, for those who ask often.
+    /// The same, cached for a few seconds.
     ///
     /// # Errors
     /// When the database fails.
@@ -435,7 +433,7 @@ impl Store {
         }
     }
 
-    /// Deletes what has expired, for `flaskpaste purge`; how many pastes.
+    /// Deletes expired pastes, for `flaskpaste purge`. Returns their number.
     ///
     /// # Errors
     /// When the database fails.
@@ -443,37 +441,37 @@ impl Store {
         self.engine.purge(now)
     }
 
-    /// Copies the live database into a new file and checks the copy. The pepper is not in it.
+    /// Copies the live database to a new file and checks the copy. The pepper is not included.
     ///
     /// # Errors
-    /// When the file exists, cannot be written, or does not pass the check; no file is left then.
+    /// When the file exists, cannot be written, or fails the check; no file is left behind then.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
         self.engine.backup(target)
     }
 }
 
-/// Moves what is in the SQLite database of a single machine, which nobody else may have open, into one on PostgreSQL.
+/// Imports the SQLite database of a single machine, which must not be in use, into PostgreSQL.
 ///
 /// # Errors
-/// One line for the operator; what was moved until then stays, and is skipped the next time.
+/// One line for the operator; pastes imported so far stay, and are skipped the next time.
 #[cfg(feature = "postgres")]
 pub fn import(source: &Path, target: &Address, pepper_file: &Path, limits: Limits) -> Result<Imported, StoreError> {
-    // First, so that no pepper is made for the other that could not open what this one has.
+    // Opened first, so that PostgreSQL does not get a new pepper that cannot decrypt the source.
     let (export, pepper) = sqlite::Export::open(source, pepper_file)?;
     let (postgres, other) = postgres::Postgres::open(target, pepper_file, limits, Role::Server)?;
     if !crypto::equal(&pepper.own_mark(), &other.own_mark()) {
-        return Err(StoreError::Failed("the two databases have different peppers; nothing was moved".into()));
+        return Err(StoreError::Failed("the two databases have different peppers; nothing was imported".into()));
     }
     postgres.import(&export)
 }
 
 impl Paste {
-    /// A number that tells it from others; nothing else follows from it.
+    /// A number that identifies it and reveals nothing.
     pub fn number(&self) -> u64 {
         self.key.0.cast_unsigned()
     }
 
-    /// Whether all its reads are given out: whoever holds a lease reads it, and to everybody else it is gone.
+    /// Whether no reads are left: lease holders can still read it, for everyone else it is gone.
     pub fn is_given_out(&self) -> bool {
         self.meta.reads_left == Some(0)
     }
@@ -483,7 +481,7 @@ impl Paste {
     }
 }
 
-/// By what an engine knows a lease.
+/// The stored hash of a lease.
 fn lease_hash(secret: &str) -> Sha256Digest {
     crypto::sha256(secret.as_bytes())
 }

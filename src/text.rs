@@ -1,13 +1,13 @@
-//! Text for people: without what a terminal would obey, without keys, sizes and durations in words.
+//! Text for people: removes control characters and keys, and formats sizes and durations.
 //!
-//! Invariant: pure functions; what comes out of the cleaning is only shown by a terminal, never obeyed, and shows where
-//! something is not. Must never let a whole key through where keys are cut.
+//! Invariant: pure functions; cleaned text has no effect on a terminal and marks every removed character. Must never
+//! let a complete key through where keys are removed.
 
-/// What stands where a character is not shown: without it, what is around it would read as a word that nobody wrote.
+/// Replaces a removed character, so that the text around it is not joined.
 const MARK: char = '\u{fffd}';
 
-/// Whether a character would be obeyed by a terminal instead of shown: controls, marks that reorder or break text, and
-/// what nobody sees.
+/// Whether a character is unsafe on a terminal: control characters, bidirectional and line-breaking marks, and
+/// invisible characters.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -18,12 +18,12 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What has its place in a longer text, though nobody sees it: what joins letters and emoji, and where words may be cut.
+/// Invisible characters that are legitimate in longer texts: joiners of letters and emoji, and soft hyphens.
 pub fn belongs_to_words(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200c}' | '\u{200d}')
 }
 
-/// One line of text that a terminal only shows. Line breaks become spaces, what is not shown becomes a mark.
+/// One line of text that is safe on a terminal. Line breaks become spaces, unsafe characters become marks.
 pub fn clean(text: &str) -> String {
     let shown = |c| match c {
         '\n' | '\t' => ' ',
@@ -33,13 +33,13 @@ pub fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// What ends every colour.
+/// Resets all colours.
 const RESET: &str = "\x1b[0m";
 
-/// Text of several lines that a terminal only shows, colours included, and how many characters became marks.
+/// Several lines of text that are safe on a terminal, colours included, and the number of replaced characters.
 pub fn clean_text(text: &str) -> (String, usize) {
     let unix = text.replace("\r\n", "\n");
-    // What some editors begin a file with is no part of the text.
+    // Strip a byte order mark.
     let mut rest = unix.strip_prefix('\u{feff}').unwrap_or(&unix);
     let (mut cleaned, mut left_out, mut is_coloured) = (String::with_capacity(rest.len()), 0, false);
     while let Some(c) = rest.chars().next() {
@@ -54,7 +54,7 @@ pub fn clean_text(text: &str) -> (String, usize) {
         }
         rest = after;
     }
-    // What comes behind the text is not to be in its colours.
+    // Reset the colours after the text.
     if is_coloured {
         let line_end = cleaned.len() - usize::from(cleaned.ends_with('\n'));
         cleaned.insert_str(line_end, RESET);
@@ -62,19 +62,19 @@ pub fn clean_text(text: &str) -> (String, usize) {
     (cleaned, left_out)
 }
 
-/// Behind a `#`, this many characters of a key's alphabet are taken for one, perhaps a damaged one.
+/// After a `#`, this many characters of a key's alphabet count as a key, possibly a damaged one.
 const KEY_LIKE_CHARS: usize = 16;
 
-/// Anywhere, this many may hold a key of 43: damaged by a character or two, or with something before or behind it. One more
-/// than a SHA-1 has digits.
+/// Elsewhere, this many count as a key of 43 characters, possibly with one or two missing. One more than the digits of
+/// a SHA-1.
 const KEY_CHARS_AND_LESS: usize = 41;
 
-/// An argument as a message may quote it: without what follows a `#`, for it may be a link.
+/// An argument as quoted in a message: without the part after a `#`, as it may be a link.
 pub fn without_fragment(argument: &str) -> &str {
     argument.split('#').next().unwrap_or_default()
 }
 
-/// A message without keys, whatever it quotes: a path may be a link that was put in the wrong place.
+/// Removes keys from a message: a quoted path may be a misplaced link.
 pub fn without_keys(message: &str) -> String {
     let is_of_keys = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let mut shown = String::new();
@@ -90,7 +90,7 @@ pub fn without_keys(message: &str) -> String {
     shown + rest
 }
 
-/// The length of the colour (SGR, `ESC [ … m`) that text begins with.
+/// The length of the colour sequence (SGR, `ESC [ … m`) at the start of the text.
 fn colour_at_start(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?;
     let end = parameters.find(|c: char| !c.is_ascii_digit() && !matches!(c, ';' | ':'))?;
@@ -98,7 +98,7 @@ fn colour_at_start(text: &str) -> Option<usize> {
     is_colour.then_some("\x1b[".len() + end + "m".len())
 }
 
-/// Whether none of these parameters makes text blink or conceals it. Those of a colour by number belong to it.
+/// Whether none of the parameters conceals the text or makes it blink, skipping the arguments of indexed colours.
 fn hides_nothing(parameters: &str) -> bool {
     let mut numbers = parameters.split(';').map(|group| group.split(':').next().unwrap_or_default());
     while let Some(number) = numbers.next() {
@@ -118,7 +118,7 @@ fn hides_nothing(parameters: &str) -> bool {
     true
 }
 
-/// A size for people: `512 B`, `3.00 MiB`.
+/// A human-readable size: `512 B`, `3.00 MiB`.
 pub fn human_bytes(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else { return format!("{bytes} B") };
@@ -126,7 +126,7 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{}.{:02} {name}", hundredths / 100, hundredths % 100)
 }
 
-/// A duration for people, in its two largest units: `4d 23h`, `59s`.
+/// A human-readable duration in its two largest units: `4d 23h`, `59s`.
 pub fn human_seconds(seconds: u64) -> String {
     let units = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
     let mut rest = seconds;
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_unsafe_reaches_a_terminal() {
+    fn unsafe_characters_are_replaced() {
         assert_eq!(
             clean("a\x1b]0;x\x07b\nc\u{9b}31m\u{202e}d\r"),
             "a\u{fffd}]0;x\u{fffd}b c\u{fffd}31m\u{fffd}d\u{fffd}"
@@ -164,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sees_is_marked() {
+    fn invisible_characters_are_marked() {
         assert_eq!(clean("rlo\u{202e}gpj.txt"), "rlo\u{fffd}gpj.txt");
         for unseen in
             "\u{61c}\u{2028}\u{2029}\u{200b}\u{200d}\u{200f}\u{ad}\u{feff}\u{e0000}\u{e0041}\u{e007f}\u{2066}".chars()
         {
             assert_eq!(clean(&format!("a{unseen}b")), "a\u{fffd}b", "{unseen:?}");
         }
-        // Joined letters and emoji are shown in a text, whose first character may say how it is written.
+        // Joiners are kept in a text, and a byte order mark is stripped.
         let (text, count) = clean_text("\u{feff}می\u{200c}خواهم 👩\u{200d}🔬 soft\u{ad}ly\n");
         assert_eq!((text.as_str(), count), ("می\u{200c}خواهم 👩\u{200d}🔬 soft\u{ad}ly\n", 0));
         assert_eq!(clean_text("a\u{202e}b\u{2028}\u{feff}c"), ("a\u{fffd}b\u{fffd}\u{fffd}c".into(), 3));
     }
 
     #[test]
-    fn keys_are_cut_and_nothing_else() {
+    fn only_keys_are_removed() {
         let key = "qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8";
         for (text, shown) in [
             (format!("cannot read https://x/abcd#{key}: no"), "cannot read https://x/abcd#…: no"),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_for_people() {
+    fn sizes_are_human_readable() {
         let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.00 KiB"), (1_999_999, "1.91 MiB"), (3 << 20, "3.00 MiB")];
         for (bytes, text) in cases {
             assert_eq!(human_bytes(bytes), text, "{bytes}");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_for_people() {
+    fn durations_are_human_readable() {
         let cases = [(0, "0s"), (59, "59s"), (60, "1m"), (3661, "1h 1m"), (432_000, "5d"), (86_401, "1d")];
         for (seconds, text) in cases {
             assert_eq!(human_seconds(seconds), text, "{seconds}");

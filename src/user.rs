@@ -1,8 +1,8 @@
-//! Who runs this program, for messages about permissions and for the log of the operators.
+//! The user who runs this program, for messages about permissions and for the operators' log.
 //!
-//! Invariant: a name or a number, always something. Must never decide anything: what a user may do, the system knows.
+//! Invariant: always a name or a number. Must never be used for an access decision: the system enforces those.
 
-/// The name of the user this process runs as, or the number where it has none.
+/// The name of the user this process runs as, or its number.
 pub fn name() -> String {
     let uid = std::fs::metadata("/proc/self").map(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata)).ok();
     let uid = uid.map(|uid| uid.to_string()).unwrap_or_default();
@@ -15,13 +15,13 @@ pub fn name() -> String {
     name.unwrap_or(uid)
 }
 
-/// The same, and who became that user with sudo or doas: every operator may be root.
+/// The same, with the original user of sudo or doas, as operators may all be root.
 pub fn operator() -> String {
     let before = ["SUDO_USER", "DOAS_USER"].into_iter().find_map(|variable| std::env::var(variable).ok());
     let is_plain = |name: &String| {
         (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b))
     };
-    // Anybody can set a variable; whoever is root already need not.
+    // Only for root: any other user could set the variable.
     match before.filter(|before| is_plain(before) && name() == "root") {
         Some(before) => format!("{before} as {}", name()),
         None => name(),

@@ -1,8 +1,8 @@
-//! The pages for people: the same answers as everyone's, dressed for a browser.
+//! Renders JSON replies as HTML pages for browsers.
 //!
-//! Invariant: a page holds nothing its JSON answer does not hold, escaped; all that runs in it comes from the files in
-//! src/web/, which are compiled in, and are served under names that change with their content. Must never put a
-//! stranger's text into a page otherwise than escaped, nor name a resource of another origin.
+//! Invariant: a page contains only data of its JSON reply, escaped; all its scripts and styles are files in src/web/,
+//! compiled in and served under content-hashed names. Must never put user text into a page unescaped, nor refer to a
+//! resource of another origin.
 
 use crate::crypto;
 use crate::http::{Body, Policy, Reply};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
-/// What the pages are made of: name, type and content. Each names only those above it, as `"./NAME"`.
+/// The assets of the pages: name, type and content. Each refers only to those above it, as `"./NAME"`.
 const SOURCES: &[(&str, &str, &str)] = &[
     ("icon.svg", PICTURE, include_str!("web/icon.svg")),
     ("icon-dark.svg", PICTURE, include_str!("web/icon-dark.svg")),
@@ -57,7 +57,7 @@ const SOURCES: &[(&str, &str, &str)] = &[
     ("paste.js", SCRIPT, include_str!("web/paste.js")),
 ];
 
-/// Parts that several pages have.
+/// Parts shared by several pages.
 const PARTS: [(&str, &str); 4] = [
     ("{{choice}}", include_str!("web/choice.html")),
     ("{{token}}", include_str!("web/token.html")),
@@ -65,11 +65,11 @@ const PARTS: [(&str, &str); 4] = [
     ("{{link}}", include_str!("web/link.html")),
 ];
 
-/// What the footer has where the operator named a contact, and on the page of a paste.
+/// The footer's contact, and its report link on the page of a paste.
 const CONTACT: &str = " · <a href=\"{{contact}}\">{{address}}</a>";
 const REPORT: &str = " · <a href=\"{{report}}\">{{w.page.report}}</a>";
 
-/// The page of what is not there, which becomes that of the paste in a tab that has leased its last read.
+/// The not-found page, which becomes the paste's page in a tab that has leased its last read.
 const GONE: &str = concat!(
     include_str!("web/refusal.html"),
     include_str!("web/resume.html"),
@@ -77,10 +77,10 @@ const GONE: &str = concat!(
     "</template>\n"
 );
 
-/// The page of an ask, which becomes that of a paste when there is an answer.
+/// The page of an ask, which becomes that of a paste once it is answered.
 const ASKED: &str = concat!(include_str!("web/asked.html"), include_str!("web/paste.html"), "</template>\n");
 
-/// The pages there are.
+/// The kinds of pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Create,
@@ -94,7 +94,7 @@ enum Kind {
 impl Kind {
     const ALL: [Self; 6] = [Self::Create, Self::Paste, Self::Ask, Self::Asked, Self::Refusal, Self::Gone];
 
-    /// The page of an answer with this status.
+    /// The page for a reply.
     fn of(status: u16, fields: &Value) -> Self {
         let has = |name: &str| fields.get(name).is_some();
         match status {
@@ -107,7 +107,7 @@ impl Kind {
         }
     }
 
-    /// What its scripts know it by.
+    /// Its name in the scripts.
     fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -118,7 +118,7 @@ impl Kind {
         }
     }
 
-    /// What it has that others have not.
+    /// Its main part.
     fn main(self) -> &'static str {
         match self {
             Self::Create => include_str!("web/create.html"),
@@ -131,35 +131,35 @@ impl Kind {
     }
 }
 
-/// Hex digits of a digest in a name: no two contents that were ever served share them.
+/// The hex digits of a digest in a file name.
 const DIGEST_DIGITS: usize = 8;
 
-/// A file of the pages as it is served.
+/// A served file of the pages.
 struct Asset {
-    /// Its name in src/web/, which the templates have; of words, the tag of their language.
+    /// Its name in src/web/, as used in the templates; for texts, the language tag.
     source: &'static str,
-    /// Its name under `/static/`: that of its source, with a digest of its content before the extension.
+    /// Its name under `/static/`: the source's name with a digest of the content before the extension.
     name: String,
     kind: &'static str,
     content: Arc<[u8]>,
-    /// What it imports, by their sources.
+    /// The sources of its imports.
     imports: Vec<&'static str>,
 }
 
-/// The pages and what they are made of.
+/// The pages and their assets.
 pub struct Pages {
-    /// The path the routes live under.
+    /// The URL prefix of the routes.
     prefix: String,
-    /// Where reports go, as a URI; empty: nowhere.
+    /// The contact for reports as a URI, or empty.
     contact: String,
     assets: Vec<Asset>,
     words: Vec<(&'static Language, Words)>,
-    /// Each page, in which what every visitor gets alike is filled in.
+    /// The page templates, with everything filled in that is the same for all visitors.
     templates: Vec<(Kind, String)>,
 }
 
 impl Pages {
-    /// The pages of a server whose routes live under a prefix, and whose operator is told of what is wrong at a URI.
+    /// Builds the pages for a URL prefix and a contact URI.
     pub fn new(prefix: &str, contact: &str) -> Self {
         let mut assets: Vec<Asset> = Vec::new();
         let sources: Vec<_> =
@@ -168,7 +168,7 @@ impl Pages {
         let modules: Vec<_> =
             LANGUAGES.iter().map(|language| (language.tag, SCRIPT, words::module(language, &literals))).collect();
         for (source, kind, text) in sources.into_iter().chain(modules) {
-            // Whoever imports a file names its content, too: a change reaches the names of all that use it.
+            // Imports use the hashed names, so that a change also changes the names of all dependants.
             let naming = |text: String, named: &Asset| {
                 text.replace(&format!("\"./{}\"", named.source), &format!("\"./{}\"", named.name))
             };
@@ -188,20 +188,20 @@ impl Pages {
         pages
     }
 
-    /// Where a file of the pages is, as visitors know it.
+    /// The URL path of an asset.
     fn address(&self, asset: &Asset) -> String {
         format!("{}/static/{}", self.prefix, asset.name)
     }
 
-    /// A file of the pages, which never changes under its name.
+    /// The reply for an asset, which is immutable.
     pub fn asset(&self, name: &str) -> Option<Reply> {
         let asset = self.assets.iter().find(|asset| asset.name == name)?;
         let reply = Reply { body: Body::Shared(asset.content.clone()), is_immutable: true, ..Reply::empty(200) };
         Some(reply.with("Content-Type", asset.kind))
     }
 
-    /// An answer in JSON as a page in a language, with the same status and headers; `url` is the address of the server as
-    /// the visitor knows it.
+    /// Renders a JSON reply as a page in a language, with the same status and headers; `url` is the server's URL as the
+    /// visitor sees it.
     pub fn page(&self, answer: Reply, url: &str, language: &Language) -> Reply {
         let Body::Bytes(json) = &answer.body else { return answer };
         let fields: Value = serde_json::from_slice(json).unwrap_or_default();
@@ -249,11 +249,11 @@ impl Pages {
         reply
     }
 
-    /// Links that have a browser fetch all that the script of a page imports at once, and not one after the other.
+    /// Links that make the browser load all imports of a page's script in parallel.
     fn preloads(&self, main: &str) -> String {
         let script = main.split_once("<script type=\"module\" src=\"{{").and_then(|(_, rest)| rest.split_once("}}"));
         let mut wanted: Vec<&str> = script.map(|(script, _)| script).into_iter().collect();
-        // Each imports only those above it.
+        // Each asset imports only those above it.
         for asset in self.assets.iter().rev() {
             if wanted.contains(&asset.source) {
                 wanted.extend(&asset.imports);
@@ -265,7 +265,7 @@ impl Pages {
         links.join("\n")
     }
 
-    /// The whole template of a page. An address has nothing that would have to be escaped.
+    /// The complete template of a page. Asset paths need no escaping.
     fn template(&self, kind: Kind) -> String {
         let contact = if self.contact.is_empty() { "" } else { CONTACT };
         let is_reported = !self.contact.is_empty() && matches!(kind, Kind::Paste | Kind::Asked);
@@ -285,8 +285,8 @@ impl Pages {
     }
 }
 
-/// A file without comments, empty lines and indentation: a quarter of what visitors would load and none of them reads. No literal
-/// goes over several lines, so that none is changed.
+/// Strips comments, empty lines and indentation, a quarter of the size. No literal spans several lines, so none is
+/// changed.
 fn without_comments(text: &str) -> String {
     let mut in_comment = false;
     let mut kept = String::new();
@@ -302,7 +302,7 @@ fn without_comments(text: &str) -> String {
     kept
 }
 
-/// Writes a template with each `{{name}}` replaced by its value, escaped. In one pass: what a value holds is text.
+/// Fills in a template: each `{{name}}` becomes its escaped value. In one pass, so values are never expanded again.
 fn fill<'a>(page: &mut String, template: &str, value: impl Fn(&str) -> &'a str) {
     let mut pieces = template.split("{{");
     page.push_str(pieces.next().unwrap_or_default());
@@ -322,7 +322,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn values_are_text_whatever_they_hold() {
+    fn values_are_escaped_and_not_expanded() {
         let mut page = String::new();
         fill(&mut page, "<p title=\"{{a}}\">{{b}} }} {{c}}", |name| match name {
             "a" => "\"'<>&",
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_has_its_page() {
+    fn each_reply_has_its_page() {
         let pages = Pages::new("/p", "");
         let body = |reply| body(&pages, reply);
         let refusal = body(Reply::json(404, &json!({ "error": "No <such>", "hint": "h", "request_id": "r" })));
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_is_named_by_what_is_in_it() {
+    fn asset_names_contain_the_digest_of_their_content() {
         let pages = Pages::new("", "");
         for asset in &pages.assets {
             let digest = crypto::hex(&crypto::sha256(&asset.content));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_names_every_file_and_no_other() {
+    fn the_readme_lists_exactly_the_existing_files() {
         let rows = include_str!("web/README.md").lines().filter_map(|line| line.strip_prefix("| `"));
         let named: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
         let mut sorted = named.clone();
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_are_not_served_and_nothing_else_is_changed() {
+    fn only_comments_and_whitespace_are_stripped() {
         let text = "// a\n\nlet x = 1; // b\n  /** c */\n/*\n * d\n */\nx(\"/* e\");\n";
         assert_eq!(without_comments(text), "let x = 1; // b\nx(\"/* e\");\n");
         // The patterns of languages have such quotes in them.
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_visitor_loads_is_small() {
+    fn the_size_of_all_pages_and_assets_is_limited() {
         let pages = Pages::new("", "");
         let is_words = |asset: &&Asset| LANGUAGES.iter().any(|language| language.tag == asset.source);
         let shared: usize = pages.assets.iter().filter(|asset| !is_words(asset)).map(|asset| asset.content.len()).sum();

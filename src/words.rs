@@ -1,36 +1,36 @@
-//! The words of the pages in one language: sentences under keys, from a file of src/web/words/.
+//! The texts of the pages in one language, by key, from a file in src/web/words/.
 //!
-//! Invariant: every language has the keys of English, the same places for values in each sentence, and sentences for the
-//! same refusals of the server, whose own are English; the tests here hold them to it. Must never be taken for markup.
+//! Invariant: every language has the same keys and placeholders as English, and texts for the same error codes, whose
+//! English texts are the server's own; the tests here check that. Must never be used as markup.
 
 use crate::language::Language;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The words of one language.
+/// The texts of one language.
 pub struct Words(BTreeMap<&'static str, &'static str>);
 
 impl Words {
-    /// The words of a language. Its file has no escapes: the words are where the program has them.
+    /// The texts of a language. Its file has no escapes, so they are borrowed from the program.
     pub fn of(language: &'static Language) -> Self {
         Self(serde_json::from_str(language.words).unwrap_or_default())
     }
 
-    /// The words under a key.
+    /// The text under a key.
     pub fn get(&self, key: &str) -> Option<&'static str> {
         self.0.get(key).copied()
     }
 
-    /// What this language says of a refusal with a stable code: what is wrong, and what to do. Nothing in English.
+    /// The message and hint for an error code; `None` in English, where the server's own are used.
     pub fn refusal(&self, code: &str) -> Option<(&'static str, &'static str)> {
         self.get(&format!("error.{code}"))?.split_once('|')
     }
 }
 
-/// What a key ends in whose sentence goes by a number (Unicode CLDR).
+/// The suffixes of plural forms (Unicode CLDR).
 const CATEGORIES: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
 
-/// The words of a language that scripts name, or that stand for refusals, as a script of their own; the others are in the
-/// pages already. `named` has all literals of the scripts.
+/// A script with the texts of a language that scripts use or that belong to error codes; the others are already in the
+/// pages. `named` has all literals of the scripts.
 pub fn module(language: &Language, named: &BTreeSet<&str>) -> String {
     let is_named = |line: &&str| {
         let Some((key, _)) = line.trim_start_matches('"').split_once('"') else { return false };
@@ -48,7 +48,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// What the plural rules of a language tell apart (Unicode CLDR), but for what falls back to "other".
+    /// The plural forms of each language (Unicode CLDR), except "other".
     const PLURALS: &[(&str, &[&str])] = &[
         ("en", &["one"]),
         ("de", &["one"]),
@@ -57,7 +57,7 @@ mod tests {
         ("pl", &["one", "few", "many"]),
         ("zh-Hans", &[]),
     ];
-    /// The key of all plurals of a sentence.
+    /// The common key of all plural forms.
     fn base(key: &str) -> String {
         match key.rsplit_once('.') {
             Some((stem, category)) if CATEGORIES.contains(&category) => format!("{stem}.other"),
@@ -65,7 +65,7 @@ mod tests {
         }
     }
 
-    /// The places for values in a sentence.
+    /// The placeholders in a text.
     fn places(sentence: &str) -> BTreeSet<&str> {
         sentence.split('{').skip(1).map(|rest| rest.split_once('}').expect("a place ends").0).collect()
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_the_words_of_english() {
+    fn every_language_has_the_texts_of_english() {
         let english = words(&LANGUAGES[0]);
         let keys = |words: &BTreeMap<&str, &str>, is_error| -> BTreeSet<String> {
             words.keys().filter(|key| key.starts_with("error.") == is_error).map(|key| base(key)).collect()
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_get_the_words_they_name() {
+    fn scripts_get_the_texts_they_use() {
         let [english, .., chinese] = &LANGUAGES;
         let named = BTreeSet::from(["page.copy", "receipt.reads", "page"]);
         let module = module(english, &named);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn no_words_are_there_twice() {
+    fn no_text_is_duplicated() {
         for language in &LANGUAGES {
             let lines: Vec<&str> = language.words.lines().filter(|line| line.contains("\": \"")).collect();
             let own = words(language);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_that_are_named_are_those_that_exist() {
+    fn used_keys_and_existing_keys_are_the_same() {
         let (sources, english) = (sources(), words(&LANGUAGES[0]));
         let exist: BTreeSet<String> =
             english.keys().map(|key| base(key).trim_end_matches(".other").to_owned()).collect();

@@ -11,9 +11,9 @@ here=$(dirname "$0")
 case $3 in
     x86_64) arch=amd64 ;;
     aarch64) arch=arm64 ;;
-    *) echo "no Debian package is made for $3; x86_64 and aarch64 there are" >&2; exit 1 ;;
+    *) echo "no Debian package is made for $3, only for x86_64 and aarch64" >&2; exit 1 ;;
 esac
-export LC_ALL=C
+export LC_ALL=C TZ=UTC
 SOURCE_DATE_EPOCH=$(sh "$here/../dist/source.sh" date)
 export SOURCE_DATE_EPOCH
 
@@ -24,7 +24,7 @@ maintainer=$(sed -n 's/^Maintainer: //p' "$here/flaskpaste.control")
 
 debian_changelog() {
     printf '%s (%s) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n' "$1" "$version"
-    printf ' -- %s  %s\n' "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+    printf ' -- %s  %s\n' "$maintainer" "$(date -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
 # What the policy asks of every package.
@@ -32,7 +32,9 @@ add_documents() {
     package=$1 root=$2
     install -d "$root/usr/share/doc/$package" "$root/usr/share/lintian/overrides"
     install -m 644 "$here/copyright" "$root/usr/share/doc/$package/copyright"
-    python3 "$here/../dist/notices.py" "$target" "$package" | gzip -9n > "$root/usr/share/doc/$package/third-party.txt.gz"
+    # Not through a pipe, in which its failure would not count.
+    python3 "$here/../dist/notices.py" "$target" "$package" > "$root/usr/share/doc/$package/third-party.txt"
+    gzip -9n "$root/usr/share/doc/$package/third-party.txt"
     gzip -9n < "$here/../../CHANGELOG.md" > "$root/usr/share/doc/$package/changelog.gz"
     debian_changelog "$package" | gzip -9n > "$root/usr/share/doc/$package/changelog.Debian.gz"
     install -m 644 "$here/$package.lintian-overrides" "$root/usr/share/lintian/overrides/$package"

@@ -24,7 +24,8 @@ export LC_ALL=C
 echo "Version: $(sed -n 's/^version = "\(.*\)"/\1/p' "$here/../../Cargo.toml")"
 echo "Commit: $(sh "$here/source.sh" commit)"
 echo "Source-Date-Epoch: $(sh "$here/source.sh" date)"
-rustc -vV | field Rust
+rust=$(rustc -vV)
+echo "$rust" | field Rust
 cargo --version | field Cargo
 for arch in "$@"; do
     c_tools "$arch" | field "C-$arch"
@@ -35,5 +36,5 @@ done
     ! command -v dpkg-deb >/dev/null || dpkg-deb --version | head -n 1
 } | field Packed-By
 # What else reaches the compilers; unset, as it should be, is not listed.
-env | LC_ALL=C sort | grep -E '^(RUSTFLAGS|CARGO_ENCODED_RUSTFLAGS|CARGO_PROFILE_[A-Z_]*|(TARGET_|HOST_)?(CC|AR|CFLAGS)(_.*)?)=' |
+env | sort | grep -E '^(RUSTFLAGS|CARGO_ENCODED_RUSTFLAGS|CARGO_PROFILE_[A-Z_]*|(TARGET_|HOST_)?(CC|AR|CFLAGS)(_.*)?)=' |
     field Flags || true

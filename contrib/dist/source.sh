@@ -5,6 +5,7 @@
 # The date is SOURCE_DATE_EPOCH, if that is set; else the time of the commit; without git, what git archive has written
 # into contrib/dist/commit; and where that was not written either, the date of the manual page.
 set -eu
+export LC_ALL=C
 cd "$(dirname "$0")/../.."
 
 # A folder above may be somebody else's repository, so only one of our own counts.
@@ -31,7 +32,7 @@ date_of_source() {
         seconds=$(archived 2)
     fi
     if [ -z "$seconds" ]; then
-        seconds=$(LC_ALL=C date -u -d "$(sed -n 's/^\.Dd //p' man/flaskpaste.8)" +%s)
+        seconds=$(TZ=UTC date -d "$(sed -n 's/^\.Dd //p' man/flaskpaste.8)" +%s)
         echo "there is no git here and no SOURCE_DATE_EPOCH: the files get the date of man/flaskpaste.8" >&2
     fi
     case $seconds in

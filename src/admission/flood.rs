@@ -1,13 +1,14 @@
-//! How many pastes are created by all together, and how much harder that makes the proof of work.
+//! The global rate of creates, and how much it raises the difficulty of the proof of work.
 //!
-//! Invariant: a count for each of the last 60 seconds, whatever the load. Must never lower the difficulty below the operator's.
+//! Invariant: constant memory: one count for each of the last 60 seconds. Must never lower the difficulty below the
+//! operator's.
 
 use crate::clock::UnixSeconds;
 use std::sync::{Mutex, PoisonError};
 
-/// Seconds that are looked at.
+/// The window in seconds.
 const WINDOW_SECONDS: usize = 60;
-/// Bits the difficulty rises at most.
+/// The maximum number of extra bits.
 const MAX_BITS: u8 = 8;
 
 /// The creates of the last minute.
@@ -15,7 +16,7 @@ const MAX_BITS: u8 = 8;
 pub struct Flood(Mutex<Counts>);
 
 struct Counts {
-    /// By second, each in the place its number has modulo the window.
+    /// The count of each second, at its number modulo the window.
     seconds: [(UnixSeconds, u64); WINDOW_SECONDS],
 }
 
@@ -43,7 +44,7 @@ impl Flood {
         counts.seconds.iter().filter(|(at, _)| is_recent(*at)).map(|(_, count)| count).sum()
     }
 
-    /// Bits by which new challenges are harder: one for each doubling past so many creates a minute; none where that is 0.
+    /// The extra bits of new challenges: one for each doubling past `per_minute` creates; none if that is 0.
     pub fn elevated_bits(&self, per_minute: u64, now: UnixSeconds) -> u8 {
         let doublings = self.last_minute(now).checked_div(per_minute).and_then(u64::checked_ilog2).unwrap_or(0);
         u8::try_from(doublings).unwrap_or(MAX_BITS).min(MAX_BITS)
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bit_for_each_doubling_and_eight_at_most() {
+    fn each_doubling_adds_a_bit_up_to_eight() {
         let flood = Flood::default();
         for (creates, bits) in [(9, 0), (19, 0), (20, 1), (39, 1), (40, 2), (2559, 7), (2560, 8), (10_000, 8)] {
             while flood.last_minute(1000) < creates {
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_later_it_is_forgotten() {
+    fn creates_are_forgotten_after_a_minute() {
         let flood = Flood::default();
         for second in 1000..1060 {
             flood.count(second);
@@ -75,6 +76,6 @@ mod tests {
         assert_eq!((flood.last_minute(1059), flood.last_minute(1060), flood.last_minute(1118)), (60, 59, 1));
         assert_eq!(flood.last_minute(1119), 0);
         flood.count(1120);
-        assert_eq!(flood.last_minute(1120), 1, "the second that had this place before is gone");
+        assert_eq!(flood.last_minute(1120), 1, "the second that used this slot before is forgotten");
     }
 }

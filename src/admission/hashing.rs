@@ -1,35 +1,35 @@
-//! The ration of password hashing, which is slow on purpose.
+//! Limits password hashing, which is deliberately slow.
 //!
-//! Invariant: hashing never takes all cores. Those who protect a paste and those who read one queue apart and take turns;
-//! in a queue, whoever has had the fewest turns is next, by client and by paste, so that a crowd waits behind itself. Must
-//! never wait without an end: a full queue turns somebody away at once.
+//! Invariant: hashing never takes all cores. Creates and reads have separate queues that alternate; in a queue, the
+//! client and paste with the fewest turns is next, so that a crowd only delays itself. Must never wait without bound: a
+//! full queue rejects a request at once.
 
 use crate::network::Network;
 use crate::recent::RecentMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Requests that may wait in each queue: each holds a thread of the pool meanwhile.
+/// Requests that may wait in each queue: each blocks a thread of the pool.
 const MAX_WAITING: usize = 16;
-/// Half of the clients and pastes whose turns are remembered.
+/// Half of the number of clients and pastes whose turns are remembered.
 const REMEMBERED: usize = 1000;
 
-/// What a password is hashed for.
+/// The purpose of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To protect a new paste.
+    /// Protects a new paste.
     Create,
-    /// To read one; a number that tells it from others.
+    /// Reads the paste with this number.
     Read(u64),
 }
 
-/// Too many wait for a core.
+/// Too many requests are waiting.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Crowded;
 
-/// The ration.
+/// The limiter.
 pub struct Hashing {
-    /// Hashes that may be computed at a time: half the cores.
+    /// The maximum number of concurrent hashes: half the cores.
     max_at_once: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -39,9 +39,9 @@ struct State {
     at_once: usize,
     next_ticket: u64,
     waiting: Vec<Waiting>,
-    /// Turns by client and by paste, each under its hash.
+    /// Turns by client and by paste, keyed by a hash.
     turns: RecentMap<u64, u64>,
-    /// Whether a create was the last to be served.
+    /// Whether the last request served was a create.
     create_was_last: bool,
 }
 
@@ -50,19 +50,19 @@ struct Waiting {
     is_create: bool,
     client: u64,
     paste: Option<u64>,
-    /// Called to its turn, or turned away.
+    /// Its turn or its rejection, once decided.
     called: Option<Result<(), Crowded>>,
 }
 
-/// What a paste and a client have of the core.
+/// The share of a paste and of a client.
 struct Share {
     paste: u64,
     client: u64,
 }
 
 impl Share {
-    /// The larger counts: neither one client with many pastes nor one paste with many clients has more than others. Among
-    /// the clients of one paste, whoever has less goes first.
+    /// The larger one counts: neither a client with many pastes nor a paste with many clients gets more than others.
+    /// Among the clients of a paste, the one with less goes first.
     fn rank(&self) -> (u64, u64) {
         (self.paste.max(self.client), self.client)
     }
@@ -87,10 +87,10 @@ impl Hashing {
         Self { max_at_once, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Computes a hash when it is this client's turn.
+    /// Waits for this client's turn and computes a hash.
     ///
     /// # Errors
-    /// [`Crowded`] when too many wait already who had fewer turns.
+    /// [`Crowded`] if too many requests with fewer turns are waiting.
     pub fn run<T>(&self, purpose: Purpose, network: Network, hash: impl FnOnce() -> T) -> Result<T, Crowded> {
         let _turn = self.wait_for_turn(purpose, network)?;
         Ok(hash())
@@ -102,7 +102,7 @@ impl Hashing {
         if state.at_once < self.max_at_once {
             state.call_next();
         }
-        // Somebody may have been turned away for this one.
+        // Another request may have been rejected for this one.
         self.changed.notify_all();
         loop {
             let at = state.waiting.iter().position(|waiting| waiting.ticket == ticket).ok_or(Crowded)?;
@@ -120,7 +120,7 @@ impl Hashing {
 }
 
 impl State {
-    /// Puts a request into its queue, if need be in the place of one that is further from its fair share.
+    /// Queues a request, if necessary in place of one that is further above its fair share.
     fn enter(&mut self, purpose: Purpose, network: Network) -> Result<u64, Crowded> {
         let (is_create, paste) = match purpose {
             Purpose::Create => (true, None),
@@ -134,10 +134,10 @@ impl State {
                 .max_by_key(|waiting| (self.share(waiting).rank(), waiting.ticket))
                 .ok_or(Crowded)?;
             let (ticket, share_of_last) = (last.ticket, self.share(last));
-            // As if it waited already.
+            // As if it were already waiting.
             let mut share = self.share(&new);
             share.client += 1;
-            // In the place of another of its paste it adds none there.
+            // Replacing another request for the same paste adds none to its share.
             share.paste += u64::from(paste != last.paste);
             if share.rank() >= share_of_last.rank() {
                 return Err(Crowded);
@@ -150,12 +150,12 @@ impl State {
         Ok(ticket)
     }
 
-    /// Those of a queue who still wait.
+    /// The requests of a queue that are still waiting.
     fn queue(&self, is_create: bool) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter().filter(move |waiting| waiting.is_create == is_create && waiting.called.is_none())
     }
 
-    /// What the paste and the client of a request have of the core: turns they had, and requests that wait.
+    /// The shares of a request's paste and client: past turns plus waiting requests.
     fn share(&self, of: &Waiting) -> Share {
         let wait =
             |is_same: &dyn Fn(&Waiting) -> bool| self.queue(of.is_create).filter(|other| is_same(other)).count() as u64;
@@ -165,12 +165,12 @@ impl State {
         }
     }
 
-    /// Turns that a client or a paste had.
+    /// The past turns of a client or paste.
     fn had(&self, key: u64) -> u64 {
         self.turns.get(&key).copied().unwrap_or(0)
     }
 
-    /// Gives the next turn to whoever has had the fewest.
+    /// Gives the next turn to the request with the fewest.
     fn call_next(&mut self) {
         let next = |is_create| {
             let turns = |waiting: &&Waiting| {
@@ -179,7 +179,7 @@ impl State {
             self.queue(is_create).min_by_key(turns).map(|waiting| (waiting.ticket, waiting.client, waiting.paste))
         };
         let Some((ticket, client, paste)) = next(!self.create_was_last).or_else(|| next(self.create_was_last)) else {
-            // Nobody waits: everybody begins anew.
+            // The queues are empty: start afresh.
             self.turns = RecentMap::with_half(REMEMBERED);
             return;
         };
@@ -198,7 +198,7 @@ impl State {
     }
 }
 
-/// A core to hash on, given back when dropped, by a panic too.
+/// A core for hashing, released when dropped, even by a panic.
 struct Turn<'a>(&'a Hashing);
 
 impl Drop for Turn<'_> {
@@ -226,7 +226,7 @@ mod tests {
         Network::V4(number.into())
     }
 
-    /// Takes the only core until told to give it back.
+    /// Occupies the only core until told to release it.
     fn occupy<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
         hashing: &'env Hashing,
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn hashing_never_takes_more_than_its_cores() {
+    fn hashing_never_exceeds_its_cores() {
         let hashing = Hashing::with(2);
         let (at_once, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let run = |number| {
@@ -291,9 +291,9 @@ mod tests {
         assert_eq!(*order.lock().unwrap(), [read, create, read, create, create, create]);
     }
 
-    /// As many clients as there are places, each with a paste of its own, who come again as soon as they were served.
+    /// As many clients as there are places, each with its own paste, that return as soon as they are served.
     #[test]
-    fn many_clients_that_never_rest_do_not_keep_another_out() {
+    fn busy_clients_do_not_starve_another() {
         for same_paste in [false, true] {
             let (hashing, done) = (Hashing::with(1), AtomicBool::new(false));
             std::thread::scope(|scope| {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn who_had_fewer_turns_is_next_and_a_crowd_makes_room() {
+    fn fewest_turns_go_first_and_a_crowd_makes_room() {
         let (hashing, done, order) = (Hashing::with(1), AtomicBool::new(false), Mutex::new(Vec::new()));
         let refused = AtomicUsize::new(0);
         std::thread::scope(|scope| {
@@ -338,11 +338,7 @@ mod tests {
                     yield_now();
                 }
             }
-            assert_eq!(
-                hashing.run(Purpose::Read(1), client(1), || ()),
-                Err(Crowded),
-                "the crowd itself is turned away"
-            );
+            assert_eq!(hashing.run(Purpose::Read(1), client(1), || ()), Err(Crowded), "the crowd itself is rejected");
             done.store(true, Ordering::SeqCst);
         });
         assert_eq!(refused.load(Ordering::SeqCst), 2);

@@ -1,36 +1,36 @@
-//! How often each client address may create a paste (the generic cell rate algorithm, ITU-T I.371).
+//! Rate limit of creates per client address (the generic cell rate algorithm, ITU-T I.371).
 //!
-//! Invariant: at most so many creates in any minute beyond the burst, whatever the order; memory is bounded whatever the
-//! number of addresses: the [`ADDRESSES`] that created last are known, 3 MiB. Must never be locked across anything slow.
+//! Invariant: at most the limit in any minute beyond the burst, in any order; memory is bounded for any number of
+//! addresses: the [`ADDRESSES`] that created last are remembered, 3 MiB. Must never be locked across slow operations.
 
 use crate::network::Network;
 use crate::recent::RecentMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Addresses remembered at most, twice this: who comes with more of them in a minute meets the difficulty that rises.
+/// At most twice this many addresses are remembered; more of them in a minute raise the difficulty.
 const ADDRESSES: usize = 32 << 10;
 const MINUTE_US: u64 = 60_000_000;
 
-/// A create that an address was charged for.
+/// A create charged to an address.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Charge {
     network: Network,
-    /// When time has paid it, in microseconds since the start; 0: nothing is charged.
+    /// When it is paid off, in microseconds since the start; 0 if nothing was charged.
     paid_at: u64,
 }
 
-/// When each address has used up what it was given, in microseconds since the start: it may go on while that is not more than
+/// When each address has paid off its creates, in microseconds since the start: it may continue while that is at most
 /// the burst ahead.
 pub struct Rate {
     started: Instant,
-    /// Creates a minute, and at once; 0: no limit.
+    /// Creates per minute, and the burst; 0 for no limit.
     per_minute: u64,
     due: Mutex<RecentMap<Network, u64>>,
 }
 
 impl Rate {
-    /// So many creates a minute and address; 0: any number.
+    /// A limit of creates per minute and address; 0 for none.
     pub fn of(per_minute: u64) -> Self {
         Self { started: Instant::now(), per_minute, due: Mutex::new(RecentMap::with_half(ADDRESSES)) }
     }
@@ -38,7 +38,7 @@ impl Rate {
     /// Charges an address for a create.
     ///
     /// # Errors
-    /// The seconds until it may create again; nothing is charged then.
+    /// The seconds until it may create again; nothing was charged.
     pub fn charge(&self, network: Network) -> Result<Charge, u64> {
         if self.per_minute == 0 {
             return Ok(Charge { network, paid_at: 0 });
@@ -55,8 +55,8 @@ impl Rate {
         Ok(Charge { network, paid_at: charged })
     }
 
-    /// Takes a charge back, as far as time has not paid it yet: nothing was created. Who holds an upload for a minute and
-    /// breaks it off has no more to spend than before.
+    /// Refunds a charge, as far as time has not paid it off: nothing was created. An upload aborted after a minute
+    /// gains no extra credit.
     pub fn refund(&self, charge: &Charge) {
         let unpaid = charge.paid_at.saturating_sub(self.now_us()).min(self.cost_us());
         if unpaid > 0 {
@@ -66,12 +66,12 @@ impl Rate {
         }
     }
 
-    /// How many addresses are remembered.
+    /// The number of remembered addresses.
     pub fn addresses(&self) -> usize {
         self.due.lock().unwrap_or_else(PoisonError::into_inner).count()
     }
 
-    /// Rounded down, so that a burst is not one less than a minute's.
+    /// Rounded down, so that a burst is not one less than the limit.
     fn cost_us(&self) -> u64 {
         MINUTE_US / self.per_minute.max(1)
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_and_then_no_more() {
+    fn creates_beyond_the_burst_are_refused() {
         let rate = Rate::of(3);
         for _ in 0..3 {
             assert!(rate.charge(v4(1)).is_ok());
@@ -101,16 +101,16 @@ mod tests {
         let other = rate.charge(v4(2)).unwrap();
         rate.refund(&other);
         for _ in 0..3 {
-            assert!(rate.charge(v4(2)).is_ok(), "nothing of it was left");
+            assert!(rate.charge(v4(2)).is_ok(), "nothing of it remained");
         }
         assert!(rate.charge(v4(2)).is_err());
     }
 
     #[test]
-    fn what_time_has_paid_is_not_given_back() {
+    fn time_already_paid_is_not_refunded() {
         let rate = Rate::of(1_000_000);
         let held: Vec<Charge> = (0..1000).map(|_| rate.charge(v4(1)).unwrap()).collect();
-        // At a million a minute, each is paid after 60 microseconds.
+        // At a million per minute, each is paid off after 60 microseconds.
         while rate.now_us() < held.last().unwrap().paid_at {
             std::hint::spin_loop();
         }
@@ -122,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn any_number_where_there_is_no_limit() {
+    fn zero_means_no_limit() {
         let rate = Rate::of(0);
         assert!((0..10_000).all(|_| rate.charge(v4(1)).is_ok()));
         assert_eq!(rate.addresses(), 0);
     }
 
     #[test]
-    fn a_network_of_version_6_is_one_address() {
+    fn an_ipv6_network_counts_as_one_address() {
         let rate = Rate::of(2);
         let address =
             |low: u64| -> Network { IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) | u128::from(low))).into() };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn many_addresses_take_bounded_memory_and_who_is_active_stays_limited() {
+    fn memory_is_bounded_and_active_addresses_stay_limited() {
         let rate = Rate::of(1);
         assert!(rate.charge(v4(0)).is_ok());
         for number in 1..300_000 {

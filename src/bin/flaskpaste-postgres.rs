@@ -1,6 +1,6 @@
-//! flaskpaste-postgres: the server's program, with PostgreSQL as a second engine.
+//! flaskpaste-postgres: the server with PostgreSQL as a second database engine.
 //!
-//! Invariant: the same program as flaskpaste in every other respect. Must never have code of its own.
+//! Invariant: otherwise identical to flaskpaste. Must never contain code of its own.
 
 use std::process::ExitCode;
 

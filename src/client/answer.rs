@@ -1,7 +1,7 @@
-//! `fpaste answer`: sends a secret to whoever asked for it by a link.
+//! `fpaste answer`: sends the secret that a link asks for.
 //!
-//! Invariant: what leaves is sealed for the asker alone, and nothing is read before the ask is known to take an answer. Must
-//! never call an answer taken that may be somebody else's, nor show of the link more than its label.
+//! Invariant: the answer is encrypted for the asker alone, and no input is read before the ask is known to be open.
+//! Must never report success when the accepted answer may be someone else's, nor print more of the link than its label.
 
 use super::command::{Create, Input, Link};
 use super::create::{Source, seal};
@@ -19,23 +19,23 @@ use std::io::{Cursor, Read};
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// Answers.
+/// Answers an ask.
 ///
 /// # Errors
-/// Unreadable input, and every refusal.
+/// When the input cannot be read or the server refuses.
 pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Failure> {
     let mut target = Target::parse(&link.0)?;
     let Some(ask) = target.ask.take() else {
         return Err(Failure::usage("this link does not ask for a secret")
-            .hint("use the whole link, with what stands behind the #; fpaste get reads the link of a paste"));
+            .hint("use the full link, including the part after the #; to read a paste use fpaste get"));
     };
     let located = session.locate(&target, &[]);
     let failed = |error: std::io::Error| Failure::new(Exit::Other, error.to_string());
     let ephemeral = KeyPair::random().map_err(failed)?;
-    // Before anything is read: what was piped in cannot be read again.
+    // Before reading any input: a pipe cannot be read twice.
     let (key, head) = ask.seal(&ephemeral).map_err(|_| {
-        Failure::usage("the key in the link is one that lets anybody read the answer; nothing was sent")
-            .hint("whoever sent the link wants that, or was deceived: tell them")
+        Failure::usage("the key in the link is weak: anyone could read the answer; nothing was sent")
+            .hint("the link was made or altered in bad faith: tell the person who sent it")
     })?;
     let source = Source::open(with, session)?;
     let facts = look(&target, &located, session)?;
@@ -43,7 +43,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
         return Err(already_answered());
     }
     if let Some(label) = &ask.label {
-        session.ui.note(&format!("asked for: {label}"));
+        session.ui.note(&format!("requested: {label}"));
     }
     let limit = facts.max_size.saturating_sub(ANSWER_HEAD_BYTES as u64);
     let upload = seal(with, source, key, None, limit, session)?;
@@ -59,48 +59,47 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     };
     let sending = Sending { target: &target, located: &located, length, session };
     sending.send(&call).map_err(|failure| match with.input {
-        Input::Stdin => failure.add_hint("what was piped in is not kept"),
+        Input::Stdin => failure.add_hint("the input from the pipe was not saved"),
         Input::Files(_) => failure,
     })?;
     session.ui.print("fpaste: answer delivered; only the person who asked can read it\n");
     Ok(())
 }
 
-/// What the server says of an ask.
+/// The server's description of an ask.
 struct Facts {
     state: AskState,
-    /// The largest answer.
+    /// The size limit of the answer.
     max_size: u64,
-    /// Bytes of the answer there is.
+    /// The size of the answer already given.
     size: Option<u64>,
 }
 
 fn look(target: &Target, located: &Located, session: &Session<'_>) -> Result<Facts, Failure> {
     let answer = session.transport.send(&metadata_call(target, located))?;
     if answer.is_not_found() {
-        return Err(Failure::new(Exit::NotFound, "nobody asks under this link any more")
-            .hint("the ask has expired, was deleted, or its answer was read; ask for a new link"));
+        return Err(Failure::new(Exit::NotFound, "this ask no longer exists")
+            .hint("it has expired, was deleted, or its answer was read; ask for a new link"));
     }
     let json = well_formed(answer, &target.id)?;
     let number = |name: &str| json.get(name).and_then(Value::as_u64);
     let state = ask_state(&json).ok_or_else(|| {
-        Failure::usage("what the server has under this link is a paste, and takes no answer")
-            .hint("check the link; fpaste get reads the link of a paste")
+        Failure::usage("this link is a paste, not an ask").hint("check the link; to read a paste use fpaste get")
     })?;
     Ok(Facts { state, max_size: number("max_size").unwrap_or(u64::MAX), size: number("size") })
 }
 
-/// An answer on its way. An ask takes one: to send the same again does no harm.
+/// An answer being sent. An ask accepts exactly one answer, so sending the same one again is safe.
 struct Sending<'a> {
     target: &'a Target,
     located: &'a Located,
-    /// Bytes of it.
+    /// Its size in bytes.
     length: u64,
     session: &'a Session<'a>,
 }
 
 impl Sending<'_> {
-    /// Sends it; again, a few times, where the connection breaks before the server has said what became of it.
+    /// Sends it, and retries a few times if the connection breaks before the server has replied.
     fn send(&self, call: &Call<'_>) -> Result<(), Failure> {
         let mut is_repeated = false;
         for pause in pauses() {
@@ -112,7 +111,7 @@ impl Sending<'_> {
             };
             match pause.filter(|_| failure.exit == Exit::Network) {
                 Some(pause) => std::thread::sleep(pause),
-                None if is_repeated => return Err(failure.add_hint("it may have been taken all the same")),
+                None if is_repeated => return Err(failure.add_hint("the answer may have been accepted anyway")),
                 None => return Err(failure),
             }
             self.session.ui.trace(|| format!("{}; sending the answer again", failure.message));
@@ -121,7 +120,7 @@ impl Sending<'_> {
         Err(already_answered())
     }
 
-    /// The ask has an answer, or it is read already, and ours was sent before without our hearing of it.
+    /// The ask has an answer, or it was already read, and our first attempt got no reply.
     fn perhaps_ours(&self) -> Failure {
         let size = look(self.target, self.located, self.session).ok().and_then(|facts| facts.size);
         if size.is_some_and(|size| size != self.length) {
@@ -129,13 +128,13 @@ impl Sending<'_> {
         }
         Failure::new(
             Exit::Network,
-            "the connection broke while the answer was sent, and now none is taken: there may be this one, or somebody else's",
+            "the connection broke while sending, and the ask now has an answer: it may be this one or someone else's",
         )
-        .hint("ask the person who asked whether they got yours")
+        .hint("check with the person who asked")
     }
 }
 
-/// Whether the ask takes no answer any more.
+/// Whether the ask no longer accepts an answer.
 fn takes_none(answer: &Answer) -> bool {
     answer.is_not_found() || answer.code().as_deref() == Some("already_answered")
 }
@@ -144,13 +143,13 @@ fn refusal(answer: &Answer) -> Failure {
     match answer.code().as_deref() {
         Some("already_answered") => already_answered(),
         Some("proof_wrong" | "proof_required") => Failure::new(Exit::Denied, "the link does not belong to this ask")
-            .hint("copy the whole link again, with what stands behind the #"),
+            .hint("copy the full link again, including the part after the #"),
         _ => answer.refused(),
     }
 }
 
-/// One answer is taken, and no other.
+/// An ask accepts exactly one answer.
 fn already_answered() -> Failure {
-    Failure::new(Exit::Other, "somebody has answered already, and one answer is taken")
-        .hint("if it was not you, tell whoever asked, and ask for a new link")
+    Failure::new(Exit::Other, "this ask has already been answered")
+        .hint("if it was not you, tell the person who asked and request a new link")
 }

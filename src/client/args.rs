@@ -1,7 +1,7 @@
-//! The command line, turned into a command whose parts make sense together.
+//! Parses the command line into a command.
 //!
-//! Invariant: what comes out is complete and consistent; what cannot be is a usage failure before anything is done.
-//! Must never read the configuration, the environment or a file, and never repeat a link in an error: it has a key.
+//! Invariant: the result is complete and consistent; anything else is a usage error before any work is done.
+//! Must never read the configuration, the environment or a file, nor quote a link in an error: it contains a key.
 
 use super::command::{
     Ask, Cert, Command, Create, Form, Format, Get, Input, Invocation, KeyKind, Link, Output, PasswordSource,
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// The options given, and the operands, before they are put together.
+/// The options and operands as given, not yet interpreted.
 #[derive(Clone)]
 struct Given {
     flags: Vec<(&'static str, OsString)>,
@@ -28,7 +28,7 @@ impl Given {
         self.flags.iter().any(|(given, _)| *given == long)
     }
 
-    /// The value given last.
+    /// The last value given.
     fn value(&self, long: &str) -> Option<&OsString> {
         self.flags.iter().rev().find(|(given, _)| *given == long).map(|(_, value)| value)
     }
@@ -47,14 +47,14 @@ impl Given {
             return Ok(value);
         }
         let value = without_fragment(&value);
-        Err(Failure::usage(format!("--{long} is one of {}, not {value:?}", choices.join(", "))))
+        Err(Failure::usage(format!("invalid --{long} value {value:?}: expected one of {}", choices.join(", "))))
     }
 
-    /// Refuses options that cannot stand together.
+    /// Refuses options that exclude each other.
     fn exclusive(&self, longs: &[&str]) -> Result<(), Failure> {
         let given: Vec<String> = longs.iter().filter(|long| self.has(long)).map(|long| format!("--{long}")).collect();
         if given.len() > 1 {
-            Err(Failure::usage(format!("{} exclude each other", given.join(" and "))))
+            Err(Failure::usage(format!("{} cannot be used together", given.join(" and "))))
         } else {
             Ok(())
         }
@@ -70,22 +70,22 @@ impl Given {
         })
     }
 
-    /// The same, where the command reads something from standard input if `stdin_is_taken`.
+    /// The password source; standard input is refused if `stdin_is_taken` by something else.
     fn password_beside(&self, stdin_is_taken: bool, what: &str) -> Result<PasswordSource, Failure> {
         let password = self.password()?;
         if password == PasswordSource::Stdin && stdin_is_taken {
             return Err(Failure::usage(format!("standard input cannot be both {what} and the password"))
-                .hint("give one of them as a file, or set FPASTE_PASSWORD and use -p"));
+                .hint("use a file for one of them, or set FPASTE_PASSWORD and use -p"));
         }
         Ok(password)
     }
 
     fn no_operands(&self) -> Result<(), Failure> {
-        if self.operands.is_empty() { Ok(()) } else { Err(Failure::usage("this command takes no operand")) }
+        if self.operands.is_empty() { Ok(()) } else { Err(Failure::usage("this command takes no arguments")) }
     }
 }
 
-/// Parses the command line. `stdin_is_terminal` tells whether there is anything to create a paste from without a file.
+/// Parses the command line. With a terminal as stdin and no file there is nothing to create a paste from.
 ///
 /// # Errors
 /// A usage failure.
@@ -115,11 +115,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
         };
         let flag = flag.ok_or_else(|| {
             let word = name.and_then(flags::row).map_or("create", |row| row.word);
-            let failure = Failure::usage(format!("{word} has no option {shown}"));
-            let list = format!("fpaste {word} --help lists them");
+            let failure = Failure::usage(format!("{word}: unknown option {shown}"));
+            let list = format!("see fpaste {word} --help");
             match name {
-                None | Some(Name::Create) => failure
-                    .hint(format!("a file whose name begins with a dash is ./-NAME, or stands behind --; {list}")),
+                None | Some(Name::Create) => {
+                    failure.hint(format!("for a file whose name begins with a dash use ./-NAME or --; {list}"))
+                }
                 _ => failure.hint(list),
             }
         })?;
@@ -140,7 +141,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
     Ok(Invocation { command, server, verbose: given.has("verbose") })
 }
 
-/// The option of the command. If none was named yet, one that only `create` or only `get` has tells which is meant.
+/// Finds the command's option. Without a command yet, an option that only `create` or only `get` has selects it.
 fn find(name: &mut Option<Name>, wanted: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
     let of = |command: Name| FLAGS.iter().find(|flag| flag.is_for(command) && wanted(flag));
     if let Some(command) = *name {
@@ -156,17 +157,17 @@ fn find(name: &mut Option<Name>, wanted: impl Fn(&Flag) -> bool) -> Option<&'sta
     Some(flag)
 }
 
-/// What lexopt found wrong. Its message may repeat an argument, and only a link's fragment is secret in one.
+/// Converts a lexopt error. Its message may quote an argument, in which only a link's fragment is secret.
 fn usage(error: &lexopt::Error) -> Failure {
     let text = error.to_string();
-    Failure::usage(without_fragment(&text)).hint("fpaste --help lists what there is")
+    Failure::usage(without_fragment(&text)).hint("see fpaste --help")
 }
 
 fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result<Command, Failure> {
     Ok(match name {
         None if stdin_is_terminal => {
             return Err(
-                Failure::usage("nothing to upload").hint("fpaste FILE, or COMMAND | fpaste; fpaste --help shows more")
+                Failure::usage("nothing to upload").hint("use fpaste FILE or COMMAND | fpaste; see fpaste --help")
             );
         }
         None | Some(Name::Create) => Command::Create(create(given)?),
@@ -178,16 +179,16 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             let targets: Result<Vec<Link>, Failure> = given.operands.iter().map(target).collect();
             let targets = targets?;
             if targets.is_empty() {
-                return Err(Failure::usage("which paste? delete takes URLs or IDs").hint("fpaste list shows yours"));
+                return Err(Failure::usage("delete needs a URL or ID").hint("fpaste list shows your pastes"));
             }
             Command::Delete(targets)
         }
         Some(Name::Extend) => match given.operands.as_slice() {
             [operand, time] => {
-                let time = time.to_str().ok_or_else(|| Failure::usage("a time is plain text"))?;
+                let time = time.to_str().ok_or_else(|| Failure::usage("the time is not UTF-8"))?;
                 Command::Extend { target: target(operand)?, seconds: parse_expiry(time, "extend")? }
             }
-            _ => return Err(Failure::usage("extend takes a URL or ID, and a time such as 7d")),
+            _ => return Err(Failure::usage("extend needs a URL or ID, and a time such as 7d")),
         },
         Some(Name::Update) => update(given)?,
         Some(Name::List) => {
@@ -202,12 +203,16 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
         }
         Some(Name::Status) => match given.operands.as_slice() {
             [operand] => Command::Status { target: target(operand)?, json: given.has("json") },
-            _ => return Err(Failure::usage("status takes one URL or ID").hint("fpaste list --status asks for all")),
+            _ => {
+                return Err(
+                    Failure::usage("status needs one URL or ID").hint("for all pastes use fpaste list --status")
+                );
+            }
         },
         Some(Name::Info) => given.no_operands().map(|()| Command::Info { json: given.has("json") })?,
         Some(Name::Server) => match given.operands.as_slice() {
             [url] if url.to_str().is_some() && !given.has("server") => Command::Server,
-            _ => return Err(Failure::usage("server takes one URL").hint("fpaste info shows the server in use")),
+            _ => return Err(Failure::usage("server needs one URL").hint("fpaste info shows the current server")),
         },
         Some(Name::Verify) => match given.operands.as_slice() {
             [] => Command::Verify(None),
@@ -223,24 +228,24 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             [shell] if flags::SHELLS.iter().any(|known| shell == known) => {
                 Command::Completions(shell.to_string_lossy().into_owned())
             }
-            _ => return Err(Failure::usage(format!("completions takes one shell: {}", flags::SHELLS.join(", ")))),
+            _ => return Err(Failure::usage(format!("completions needs one shell: {}", flags::SHELLS.join(", ")))),
         },
     })
 }
 
-/// `update`: the first operand is the link, the rest is what a create takes, sealed.
+/// `update`: the first operand is the link, the rest is as in a sealed `create`.
 fn update(given: &Given) -> Result<Command, Failure> {
     let Some((link, files)) = given.operands.split_first() else {
-        return Err(Failure::usage("update takes the link of a paste, and files").hint("put a link in quotes: '…#key'"));
+        return Err(Failure::usage("update needs the link of a paste, and files").hint("quote the link: '…#key'"));
     };
     Ok(Command::Update { target: target(link)?, with: sealed_content(given, files)? })
 }
 
-/// `answer`: the first operand is the link, the rest is what a create takes, sealed.
+/// `answer`: the first operand is the link, the rest is as in a sealed `create`.
 fn answer(given: &Given) -> Result<Command, Failure> {
     let Some((link, files)) = given.operands.split_first() else {
-        return Err(Failure::usage("answer takes a link that asks for a secret, and files")
-            .hint("put the link in quotes: '…#ask:…'; without files, standard input is sent"));
+        return Err(Failure::usage("answer needs a link that asks for a secret, and files")
+            .hint("quote the link: '…#ask:…'; without files, standard input is sent"));
     };
     Ok(Command::Answer { target: target(link)?, with: sealed_content(given, files)? })
 }
@@ -251,16 +256,16 @@ fn ask(given: &Given) -> Result<Ask, Failure> {
     let label = match given.operands.as_slice() {
         [] => None,
         [label] => Some(label.to_str().ok_or_else(|| Failure::usage("the label is not UTF-8"))?.to_owned()),
-        _ => return Err(Failure::usage("ask takes one label").hint("put it in quotes: fpaste ask 'staging password'")),
+        _ => return Err(Failure::usage("ask takes one label").hint("quote it: fpaste ask 'staging password'")),
     };
     if label.as_ref().is_some_and(|label| label.len() > MAX_LABEL_BYTES) {
-        return Err(Failure::usage(format!("a label has at most {MAX_LABEL_BYTES} bytes"))
-            .hint("say in a word or two what is asked for"));
+        return Err(
+            Failure::usage(format!("the label is longer than {MAX_LABEL_BYTES} bytes")).hint("use a word or two")
+        );
     }
     let waits = !given.has("no-wait");
     if waits && (given.has("quiet") || given.has("json")) {
-        return Err(Failure::usage("--quiet and --json go with --no-wait")
-            .hint("without it the answer is printed, and nothing else"));
+        return Err(Failure::usage("--quiet and --json need --no-wait").hint("without it, only the answer is printed"));
     }
     Ok(Ask {
         label: label.filter(|label| !label.is_empty()),
@@ -278,7 +283,7 @@ fn ask(given: &Given) -> Result<Ask, Failure> {
     })
 }
 
-/// What is sealed of these operands, and of standard input without any.
+/// The content to seal: these files, or standard input if there are none.
 fn sealed_content(given: &Given, files: &[OsString]) -> Result<Create, Failure> {
     let rest = Given { flags: given.flags.clone(), operands: files.to_vec() };
     let input = input(&rest, Format::Sealed)?;
@@ -342,13 +347,15 @@ fn create(given: &Given) -> Result<Create, Failure> {
     })
 }
 
-/// What is to be uploaded, and whether it can have names in this format.
+/// The input of an upload; formats without names take one file.
 fn input(given: &Given, format: Format) -> Result<Input, Failure> {
     let input = match given.operands.as_slice() {
         [] => Input::Stdin,
         [dash] if dash == "-" => Input::Stdin,
         files if files.iter().any(|file| file == "-") => {
-            return Err(Failure::usage("standard input makes a paste of its own").hint("leave - away, or the files"));
+            return Err(
+                Failure::usage("- cannot be combined with files").hint("standard input makes a paste of its own")
+            );
         }
         [_, ..] if format == Format::Sealed || given.operands.len() == 1 => {
             Input::Files(given.operands.iter().map(PathBuf::from).collect())
@@ -356,41 +363,46 @@ fn input(given: &Given, format: Format) -> Result<Input, Failure> {
         [first, ..] => {
             let (option, first) = (option_of(format), first.to_string_lossy());
             let (count, first) = (given.operands.len(), without_fragment(&first));
-            return Err(Failure::usage(format!("with {option} a paste holds one file, and these are {count}")).hint(
-                format!("without {option} they go into one paste; {first:?} is no command, fpaste --help lists those"),
-            ));
+            return Err(Failure::usage(format!("{option} takes one file, got {count}")).hint(format!(
+                "without {option} they go into one paste; if {first:?} was meant as a command, see fpaste --help"
+            )));
         }
     };
     Ok(input)
 }
 
-/// What chooses a format that holds one content without a name.
+/// The option that selects a format for one file without a name.
 fn option_of(format: Format) -> &'static str {
     if format == Format::Plain { "-E" } else { "--format 1" }
 }
 
-/// What the content is to be called in the paste.
+/// The name of the content in the paste.
 fn paste_name(given: &Given, input: &Input, format: Format) -> Result<Option<String>, Failure> {
     let Some(name) = given.text("name")? else { return Ok(None) };
     if format != Format::Sealed {
         let option = option_of(format);
-        return Err(Failure::usage(format!("with {option} a paste holds no name")).hint("leave --name away, or that"));
+        return Err(
+            Failure::usage(format!("--name cannot be used with {option}")).hint("only sealed pastes hold names")
+        );
     }
     if matches!(input, Input::Files(paths) if paths.len() > 1) {
-        return Err(Failure::usage("--name is for one file, or for standard input")
-            .hint("several files have the names they have here"));
+        return Err(
+            Failure::usage("--name needs a single file or standard input").hint("several files keep their own names")
+        );
     }
     if let Some(fault) = name_fault(&name) {
         let name = without_fragment(&name);
-        return Err(Failure::usage(format!("--name {name:?} cannot be a name in a paste: it {fault}"))
-            .hint("a name is a file's, or a path below a folder, such as notes/a.txt"));
+        return Err(Failure::usage(format!("invalid --name value {name:?}: it {fault}"))
+            .hint("use a file name or a relative path such as notes/a.txt"));
     }
     Ok(Some(name))
 }
 
 fn parse_reads(text: &str) -> Result<u32, Failure> {
     let reads = text.parse().ok().filter(|reads| (1..=1000).contains(reads));
-    reads.ok_or_else(|| Failure::usage(format!("--reads is a number from 1 to 1000, not {:?}", without_fragment(text))))
+    reads.ok_or_else(|| {
+        Failure::usage(format!("invalid --reads value {:?}: expected a number from 1 to 1000", without_fragment(text)))
+    })
 }
 
 fn check_mime_type(text: &str) -> Result<(), Failure> {
@@ -400,18 +412,19 @@ fn check_mime_type(text: &str) -> Result<(), Failure> {
     let well_formed = essence.split_once('/').is_some_and(|(kind, sub)| is_token(kind) && is_token(sub));
     if !well_formed || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
         let shown = without_fragment(text);
-        return Err(Failure::usage(format!("{shown:?} is no MIME type such as text/plain")));
+        return Err(Failure::usage(format!("invalid MIME type {shown:?}; expected e.g. text/plain")));
     }
     if essence.eq_ignore_ascii_case("application/json") {
-        return Err(Failure::usage("the server takes application/json for a request, not for content")
-            .hint("leave --type away; JSON is stored as text"));
+        return Err(Failure::usage("--type application/json is not supported: the server reads it as a request")
+            .hint("leave out --type; JSON is stored as text"));
     }
     Ok(())
 }
 
-/// Seconds of a lifetime: a number of them, or numbers with s, m, h, d or w, which add up.
+/// Parses a lifetime: seconds, or a sum of numbers with the units s, m, h, d or w.
 fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
-    let bad = || Failure::usage(format!("{what} takes seconds, or 30m, 1h30m, 7d, not {:?}", without_fragment(text)));
+    let bad =
+        || Failure::usage(format!("invalid {what} value {:?}: expected e.g. 90s, 1h30m, 7d", without_fragment(text)));
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return crate::paste::parse_expiry_seconds(text).ok_or_else(bad);
     }
@@ -429,7 +442,7 @@ fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
         if digits.is_empty() {
             return Err(bad());
         }
-        // More digits than fit are a number all the same; the server cuts it.
+        // A number that overflows is still valid; the server clamps it.
         let number: u64 = digits.parse().unwrap_or(u64::MAX);
         seconds = seconds.saturating_add(number.saturating_mul(unit_seconds));
     }
@@ -438,14 +451,14 @@ fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
 
 fn get(given: &Given) -> Result<Get, Failure> {
     let [operand] = given.operands.as_slice() else {
-        return Err(Failure::usage("get takes one URL or ID").hint("put a link in quotes: '…#key'"));
+        return Err(Failure::usage("get needs one URL or ID").hint("quote the link: '…#key'"));
     };
     let meta = given.has("meta");
     if given.has("json") && !meta {
-        return Err(Failure::usage("--json goes with --meta"));
+        return Err(Failure::usage("--json needs --meta"));
     }
     if meta && given.has("output") {
-        return Err(Failure::usage("--meta prints to stdout; --output is for content"));
+        return Err(Failure::usage("--output cannot be used with --meta, which prints to stdout"));
     }
     given.exclusive(&["from", "meta"])?;
     given.exclusive(&["output", "remote-name", "list", "meta"])?;
@@ -463,12 +476,12 @@ fn get(given: &Given) -> Result<Get, Failure> {
     })
 }
 
-/// Where content is to go.
+/// Where the content is written.
 fn output(given: &Given) -> Result<Output, Failure> {
     Ok(match given.value("output") {
         None if given.has("remote-name") => Output::Folder(".".into()),
         None => Output::Default,
-        Some(path) if path.is_empty() => return Err(Failure::usage("--output needs the name of a file")),
+        Some(path) if path.is_empty() => return Err(Failure::usage("--output needs a file name")),
         Some(path) if path == "-" => Output::Stdout,
         Some(path) if path.as_encoded_bytes().ends_with(b"/") => Output::Folder(path.into()),
         Some(path) => Output::File(path.into()),
@@ -476,14 +489,14 @@ fn output(given: &Given) -> Result<Output, Failure> {
 }
 
 fn target(operand: &OsString) -> Result<Link, Failure> {
-    let text = operand.to_str().ok_or_else(|| Failure::usage("a URL or ID is plain text"))?;
+    let text = operand.to_str().ok_or_else(|| Failure::usage("the URL or ID is not UTF-8"))?;
     Ok(Link(Zeroizing::new(text.to_owned())))
 }
 
 fn cert(given: &Given) -> Result<Cert, Failure> {
     let rsa = given.choice("algorithm", flags::ALGORITHMS, "ec")? == "rsa";
     if rsa && given.has("curve") || !rsa && given.has("bits") {
-        return Err(Failure::usage("--curve is for ec keys, --bits for --algorithm rsa"));
+        return Err(Failure::usage("--curve needs --algorithm ec, --bits needs --algorithm rsa"));
     }
     let bits = given.choice("bits", flags::RSA_BITS, "4096")?;
     let kind = match given.choice("curve", flags::CURVES, "secp384r1")?.as_str() {
@@ -493,13 +506,15 @@ fn cert(given: &Given) -> Result<Cert, Failure> {
         _ => KeyKind::P384,
     };
     let Ok(days @ 1..=36_500) = given.text("days")?.as_deref().unwrap_or("365").parse() else {
-        return Err(Failure::usage("--days is a number from 1 to 36500"));
+        return Err(Failure::usage("invalid --days value: expected a number from 1 to 36500"));
     };
     let name = given.text("name")?;
     // X.520 allows 64 characters for a common name.
     if name.as_ref().is_some_and(|name| !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control))
     {
-        return Err(Failure::usage("--name is 1 to 64 characters without control characters"));
+        return Err(Failure::usage(
+            "invalid --name value: expected 1 to 64 characters, none of them a control character",
+        ));
     }
     let is_described = ["algorithm", "curve", "bits", "days", "name"].iter().any(|option| given.has(option));
     Ok(Cert {
@@ -529,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn create_needs_no_word() {
+    fn create_is_the_default_command() {
         assert_eq!(created("").input, Input::Stdin);
         assert_eq!(created("-").input, Input::Stdin);
         assert_eq!(created("-b Cargo.toml -x 12h").expiry_seconds, Some(43_200));
@@ -541,7 +556,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_read() {
+    fn a_link_alone_means_get() {
         for line in [
             "http://x/abcd",
             "https://x/p/abcd/raw#KEY",
@@ -577,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn inconsistent_command_lines_are_refused() {
         for line in [
             "-E gte abcd",
             "-b -n 3 x",
@@ -663,7 +678,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_not_repeated_in_an_error() {
+    fn errors_never_quote_a_key() {
         for line in [
             "http://x/abcd#SECRET b",
             "list --json=http://x/abcd#SECRET",

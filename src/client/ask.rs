@@ -1,7 +1,7 @@
-//! `fpaste ask`: a link for somebody who has a secret, and what they answer.
+//! `fpaste ask`: makes a link that asks someone for a secret, and waits for the answer.
 //!
-//! Invariant: what reads the answer is kept before the link is shown, so that no end of this program loses it. Trouble while
-//! waiting is not the end of the ask. Must never put the link, or what is kept, anywhere but where it was asked for.
+//! Invariant: the keys to the answer are on disk before the link is shown, so a crash cannot lose them. A network error
+//! while waiting does not end the ask. Must never write the link or the keys anywhere else.
 
 use super::asks::{self, Asked};
 use super::command::{Ask, Form, Get, Link, PasswordSource};
@@ -26,21 +26,21 @@ use std::time::Duration;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// The pause before the server is asked a second time; each is longer by a half.
+/// The first pause between polls; each one is 1.5 times as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// An ID of more characters is not shown in a message, which might take it for a key.
+/// Longer IDs are not shown in messages: they might be mistaken for keys.
 const MAX_SHOWN_ID_CHARS: usize = 40;
-/// What to do about a server whose answers cannot be used.
-const USE_ANOTHER: &str = "nobody has got the link; ask who runs the server, or use another one with -s";
-/// A longer delete token is none; they are half as long.
+/// The hint for a server whose responses cannot be used.
+const USE_ANOTHER: &str = "the link was not shown; contact the server's operator, or use another server with -s";
+/// Longer delete tokens are invalid; real ones are half as long.
 const MAX_TOKEN_CHARS: usize = 64;
 
-/// Asks, and waits for the answer unless that is not wanted.
+/// Creates an ask and waits for the answer, unless told not to wait.
 ///
 /// # Errors
-/// Every refusal, and an ask that ends without an answer.
+/// When the server refuses, or the ask ends without an answer.
 pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
     asks::prepare(session)?;
     let reading = |id: &str| Get {
@@ -55,14 +55,14 @@ pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
         password: PasswordSource::None,
     };
     if options.waits {
-        // Hours later is too late to say that there is no such folder.
+        // A missing output folder must be reported now, not when the answer comes.
         get::check_output(&reading(""), session)?;
     }
     let made = Made::ask(options, session)?;
     let id = made.asked.entry.id.clone();
-    let _told = options
-        .waits
-        .then(|| session.interrupt.telling(format!("the ask stays open; fpaste get {} reads the answer", shown(&id))));
+    let _told = options.waits.then(|| {
+        session.interrupt.telling(format!("the ask stays open; read the answer with fpaste get {}", shown(&id)))
+    });
     if options.waits {
         made.say_link(session);
     } else {
@@ -80,16 +80,16 @@ pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
     wait(&made.asked.entry, session)?;
     get::run(&reading(id.as_str()), session).map_err(|failure| match failure.exit {
         Exit::NotFound | Exit::Decryption => failure,
-        _ => failure.add_hint(&format!("fpaste get {} tries again", shown(&id))),
+        _ => failure.add_hint(&format!("try again with fpaste get {}", shown(&id))),
     })
 }
 
-/// An ID for a message.
+/// An ID as shown in messages.
 fn shown(id: &Id) -> &str {
-    if id.as_str().len() <= MAX_SHOWN_ID_CHARS { id.as_str() } else { "ID, which fpaste list shows," }
+    if id.as_str().len() <= MAX_SHOWN_ID_CHARS { id.as_str() } else { "ID (see fpaste list)" }
 }
 
-/// An ask that a server has taken, and that is kept.
+/// An ask that the server has accepted and that is saved here.
 struct Made {
     asked: Asked,
     link: Zeroizing<String>,
@@ -116,27 +116,27 @@ impl Made {
         let call = Call { headers, ..Call::new(Method::POST, server, "/ask", true) };
         let answer = session.transport.send(&call)?;
         if matches!(answer.code().as_deref(), Some("not_found" | "method_not_allowed" | "invalid_id")) {
-            return Err(Failure::new(Exit::Other, "this server cannot be used to ask for a secret: it may be older")
-                .hint("ask who runs it, or use another server with -s"));
+            return Err(Failure::new(Exit::Other, "this server does not support asking for secrets")
+                .hint("it may be an older version; use another server with -s"));
         }
         let answer = answer.expect(201)?;
         let created = Created::read(&answer, server)?;
         let lifetime = lifetime(&answer, &created.json);
         let entry = entry_of(&created, options, lifetime, session);
         if lifetime == 0 || !(1..=MAX_TOKEN_CHARS).contains(&entry.delete_token.len()) {
-            let what = if lifetime == 0 { "when the ask ends" } else { "what deletes the ask" };
-            let failure = withdraw(&entry, &format!("the server does not say {what}"), session);
+            let what = if lifetime == 0 { "expires_at" } else { "a valid delete_token" };
+            let failure = withdraw(&entry, &format!("the server's response lacks {what}"), session);
             return Err(failure.hint(USE_ANOTHER));
         }
         let asked = Asked::new(entry, keys, token);
         asked.keep(session).map_err(|error| {
-            let make_room = "nobody has got the link; make room in the state folder and ask again";
-            withdraw(&asked.entry, &format!("what reads the answer could not be kept: {error}"), session)
+            let make_room = "the link was not shown; free some space for the state folder and ask again";
+            withdraw(&asked.entry, &format!("cannot save the keys to the answer: {error}"), session)
                 .hint(if error.kind() == io::ErrorKind::InvalidData { USE_ANOTHER } else { make_room })
         })?;
         warn_of_another_end(options, lifetime, session);
         if let Some(host) = created.other_host.as_ref().filter(|_| options.form != Form::Id) {
-            session.ui.note(&format!("the link names another server: {host}"));
+            session.ui.note(&format!("the link points to another server: {host}"));
         }
         let fragment = Zeroizing::new(format!("#{}", ask.fragment().as_str()));
         let link = Zeroizing::new([&created.link, fragment.as_str()].concat());
@@ -147,15 +147,15 @@ impl Made {
         Ok(Self { asked, link, fragment, json })
     }
 
-    /// Shows the link where the answer is going to be printed elsewhere.
+    /// Prints the link to stderr: stdout is for the answer.
     fn say_link(&self, session: &Session<'_>) {
-        let text = format!("fpaste: send this link to whoever has the secret:\n{}\n", self.link.as_str());
+        let text = format!("fpaste: send this link to the person who has the secret:\n{}\n", self.link.as_str());
         session.ui.print(&Zeroizing::new(text));
         let left = human_seconds(self.asked.entry.expires_at.saturating_sub(unix_now()));
-        session.ui.note(&format!("waiting for the answer; Ctrl-C leaves the ask open, for {left}"));
+        session.ui.note(&format!("waiting for the answer; Ctrl-C stops waiting, the ask stays open for {left}"));
     }
 
-    /// Prints the link as the result it is.
+    /// Prints the link to stdout.
     fn print_link(&self, options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
         let id = &self.asked.entry.id;
         let text = match options.form {
@@ -173,7 +173,7 @@ impl Made {
         if options.form != Form::Id {
             let left = human_seconds(self.asked.entry.expires_at.saturating_sub(unix_now()));
             session.ui.note(&format!(
-                "send it to whoever has the secret, within {left}; fpaste get {} reads the answer",
+                "send it to the person who has the secret; it expires in {left}; read the answer with fpaste get {}",
                 shown(id)
             ));
         }
@@ -181,7 +181,7 @@ impl Made {
     }
 }
 
-/// How long it is open, by the server's two times, so that its clock may be wrong.
+/// The ask's lifetime from the server's own timestamps, so that its clock may be off.
 fn lifetime(answer: &Answer, json: &Value) -> u64 {
     let number = |name: &str| json.get(name).and_then(Value::as_u64);
     let server_now = answer.header("Date").and_then(parse_http_date).unwrap_or_else(unix_now);
@@ -210,12 +210,12 @@ fn entry_of(created: &Created, options: &Ask, lifetime: u64, session: &Session<'
     }
 }
 
-/// Deletes an ask again that nobody gets to see.
+/// Deletes an ask whose link was not shown.
 fn withdraw(entry: &Entry, why: &str, session: &Session<'_>) -> Failure {
     let call = of_entry(Method::DELETE, entry, format!("/{}", entry.id));
     let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
-        Ok(_) => "the ask was deleted again".to_owned(),
-        Err(failure) => format!("the ask could not be deleted ({}), and ends by itself", failure.message),
+        Ok(_) => "the ask was deleted".to_owned(),
+        Err(failure) => format!("the ask could not be deleted ({}) and will expire", failure.message),
     };
     Failure::new(Exit::Other, format!("{why}; {outcome}"))
 }
@@ -225,10 +225,10 @@ fn warn_of_another_end(options: &Ask, lifetime: u64, session: &Session<'_>) {
         return;
     };
     let (wished, got) = (human_seconds(wished), human_seconds(lifetime));
-    session.ui.warning(&format!("the ask is open for {got}, as this server has it, and not for {wished}"));
+    session.ui.warning(&format!("the server changed the expiry to {got} (requested: {wished})"));
 }
 
-/// Waits until there is an answer. Trouble is said once, until it is over.
+/// Waits for the answer. An error is reported once until a poll succeeds again.
 fn wait(entry: &Entry, session: &Session<'_>) -> Result<(), Failure> {
     let target = Target { server: None, id: entry.id.clone(), key: None, ask: None };
     let located = Located { server: entry.server.clone(), is_ours: true, entry: None };
@@ -242,7 +242,7 @@ fn wait(entry: &Entry, session: &Session<'_>) -> Result<(), Failure> {
             }
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) if !is_told => {
-                session.ui.warning(&format!("{}; still waiting, and trying again", failure.message));
+                session.ui.warning(&format!("{}; still waiting, will retry", failure.message));
                 is_told = true;
             }
             Err(failure) => session.ui.trace(|| failure.message),
@@ -252,19 +252,19 @@ fn wait(entry: &Entry, session: &Session<'_>) -> Result<(), Failure> {
     }
 }
 
-/// How the ask is. Only a flaskpaste server that says so means that it is gone: a proxy may answer 404 for one that is down.
+/// The state of the ask. A 404 counts only from a flaskpaste server: a proxy may send one while the server is down.
 fn look(target: &Target, located: &Located, session: &Session<'_>) -> Result<AskState, Failure> {
     let other = |message: &str| Failure::new(Exit::Other, message);
     let answer = session.transport.send(&metadata_call(target, located))?;
     if answer.is_not_found() {
         return Err(Failure::new(
             Exit::NotFound,
-            "the ask has ended: it has expired, was deleted, or is read elsewhere",
+            "the ask has ended: it expired, was deleted, or its answer was read elsewhere",
         )
         .hint("ask again, and send the new link"));
     }
     match well_formed(answer, &target.id) {
-        Ok(json) => ask_state(&json).ok_or_else(|| other("the server does not say how the ask is")),
+        Ok(json) => ask_state(&json).ok_or_else(|| other("the server's response lacks the state of the ask")),
         Err(failure) => Err(other(&failure.message)),
     }
 }

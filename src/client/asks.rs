@@ -1,8 +1,8 @@
-//! What this machine has asked for: the private keys, and what else reads the answers, noted until they were read.
+//! The asks of this machine: a file for each in the state folder, with its private key and read token.
 //!
-//! Invariant: a note is on the disk before anybody gets the link, for its owner alone (0600), and goes when the answer was
-//! read, the ask deleted, or its server tells how it ended; by the clock of this machine, which may be wrong, only months after
-//! its end. Must never show a key or a token, nor put a key or what reads an answer into the history.
+//! Invariant: the file is on disk with mode 0600 before the link is shown. It is removed when the answer was read, the
+//! ask was deleted or the server reports its end; by the local clock, which may be wrong, only months after its expiry.
+//! Must never print a key or a token, nor write one to the history.
 
 use super::failure::{Exit, Failure};
 use super::history::{Entry, KEPT_SECONDS};
@@ -23,32 +23,32 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What the names begin with; the ID follows.
+/// The prefix of the file names; the ID follows.
 const PREFIX: &str = "ask-";
-/// What the name of a note ends with until all of it is there.
+/// The suffix of a file that is still being written.
 const NEW: &str = ".new";
-/// A file that is being written is not older than this.
+/// Older unfinished files are leftovers of a killed run.
 const NEW_FOR: Duration = Duration::from_secs(60);
 
-/// Something asked for.
+/// A saved ask.
 pub struct Asked {
-    /// What it is, as the history has it of pastes.
+    /// Its description, in the format of the history.
     pub entry: Entry,
     keys: KeyPair,
-    /// What proves to the server that it was we who asked.
+    /// Proves to the server that we are the asker.
     token: Zeroizing<Sha256Digest>,
 }
 
 impl Asked {
-    /// Something new.
+    /// A new ask.
     pub fn new(entry: Entry, keys: KeyPair, token: Zeroizing<Sha256Digest>) -> Self {
         Self { entry, keys, token }
     }
 
-    /// Notes it, by its name and on the disk when this returns.
+    /// Saves it; file and directory entry are synced when this returns.
     ///
     /// # Errors
-    /// When that cannot be done; then nothing is left of it.
+    /// When it cannot be written; nothing is left behind then.
     pub fn keep(&self, session: &Session<'_>) -> io::Result<()> {
         let folder = Folder::state(session).ok_or(ErrorKind::NotFound)?;
         let folder = folder.prepare()?;
@@ -56,11 +56,11 @@ impl Asked {
         self.write(&path).and_then(|()| File::open(folder)?.sync_all()).inspect_err(|_| drop(fs::remove_file(&path)))
     }
 
-    /// Puts the note into the place of the file that is there. What a killed run leaves is found by its name.
+    /// Replaces the existing file. The leftovers of a killed run are found by their suffix.
     fn write(&self, path: &Path) -> io::Result<()> {
         let text = self.text();
         if text.len() as u64 > MAX_BYTES {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the server's answer is too long"));
+            return Err(io::Error::new(ErrorKind::InvalidData, "the server's response is too long"));
         }
         let mut new = OsString::from(path);
         new.push(NEW);
@@ -69,12 +69,12 @@ impl Asked {
         written.and_then(|()| fs::rename(&new, path)).inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
-    /// The header that reads the answer.
+    /// The header that authorizes reading the answer.
     pub fn read_proof(&self) -> password::Header {
         ("X-Read-Proof", text(&self.token))
     }
 
-    /// What opens the answer that begins with these bytes; `None` if nothing does.
+    /// The keys to an answer with this header; `None` if it is not for this ask.
     pub fn open(&self, head: &[u8; ANSWER_HEAD_BYTES]) -> Option<Secrets> {
         self.keys.open(head).ok().map(|key| Secrets::new(&key, None))
     }
@@ -88,10 +88,10 @@ impl Asked {
         Zeroizing::new(format!("{json}\n"))
     }
 
-    /// Reads a note; `None` for whatever is none.
+    /// Reads a file; `None` if it is not a saved ask.
     ///
     /// # Errors
-    /// When it cannot be opened, or is not for its owner alone.
+    /// When it cannot be opened, or other users can access it.
     fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut text = Zeroizing::new(String::new());
         let read = open(path)?.take(MAX_BYTES).read_to_string(&mut text);
@@ -114,20 +114,20 @@ fn text(secret: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(URL_SAFE_NO_PAD.encode(secret))
 }
 
-/// Makes sure that an ask can be noted, before there is one.
+/// Checks that an ask can be saved before one is created.
 ///
 /// # Errors
-/// A usage failure when it cannot.
+/// A usage failure if it cannot.
 pub fn prepare(session: &Session<'_>) -> Result<(), Failure> {
     let refused = |why: String| {
-        Failure::usage(format!("what reads the answer has to be kept in the state folder, {why}"))
-            .hint("nothing was asked; set HOME or XDG_STATE_HOME to a place of your own that can be written")
+        Failure::usage(format!("cannot save the keys to the answer: {why}"))
+            .hint("no ask was created; set HOME or XDG_STATE_HOME to a writable folder of your own")
     };
-    let folder = Folder::state(session).ok_or_else(|| refused("and there is none".to_owned()))?;
-    folder.prepare().map(drop).map_err(|error| refused(format!("and {}: {error}", folder.path().display())))
+    let folder = Folder::state(session).ok_or_else(|| refused("there is no state folder".to_owned()))?;
+    folder.prepare().map(drop).map_err(|error| refused(format!("{}: {error}", folder.path().display())))
 }
 
-/// Every file that may be a note. What a killed run has left of one that was being written goes.
+/// Every file that may be a saved ask. Unfinished files of killed runs are removed.
 fn paths(session: &Session<'_>) -> Vec<PathBuf> {
     let mut paths = Folder::state(session).map(|folder| folder.notes(PREFIX)).unwrap_or_default();
     paths.retain(|path| {
@@ -142,8 +142,8 @@ fn paths(session: &Session<'_>) -> Vec<PathBuf> {
     paths
 }
 
-/// Every note there is; `refused` is told of a file that is not read. One whose end is long past goes; until then the clock may be
-/// wrong, or the end have been moved elsewhere.
+/// All saved asks; `refused` is called for each unreadable file. Those that expired long ago are removed; until then
+/// the local clock may be wrong, or the ask may have been extended on another machine.
 fn all(session: &Session<'_>, refused: impl Fn(&Path, io::Error)) -> Vec<(PathBuf, Asked)> {
     let now = unix_now();
     let noted = paths(session).into_iter().filter_map(|path| {
@@ -161,12 +161,12 @@ fn all(session: &Session<'_>, refused: impl Fn(&Path, io::Error)) -> Vec<(PathBu
     kept
 }
 
-/// All that is asked for, oldest first. What cannot be used is named.
+/// All saved asks, oldest first. Unusable files are reported.
 pub fn entries(session: &Session<'_>) -> Vec<Entry> {
     let name = |path: &Path, error: io::Error| {
         if error.kind() != ErrorKind::NotFound {
             session.ui.warning(&format!(
-                "what was asked for is not read: {error}; make it a file of your own that nobody else reads: chmod 600 {}",
+                "cannot read a saved ask: {error}; make sure that you own it and run chmod 600 {}",
                 path.display()
             ));
         }
@@ -176,48 +176,48 @@ pub fn entries(session: &Session<'_>) -> Vec<Entry> {
     entries
 }
 
-/// The note of an ask, and where it is.
+/// The saved ask for an entry, and its path.
 fn noted(session: &Session<'_>, entry: &Entry) -> Option<(PathBuf, Asked)> {
     let is_it = |(_, asked): &(_, Asked)| asked.entry.id == entry.id && asked.entry.server == entry.server;
     all(session, |_, _| ()).into_iter().find(is_it).filter(|_| entry.is_ask)
 }
 
-/// What reads the answer to an ask, if this is one.
+/// The saved ask for an entry, if it is an ask.
 pub fn find(session: &Session<'_>, entry: &Entry) -> Option<Asked> {
     noted(session, entry).map(|(_, asked)| asked)
 }
 
-/// Erases what reads the answer to an ask, if this is one. What its server is asked and told with goes into the history.
+/// Erases the keys of an ask, if this is one. Its ID and delete token move to the history.
 pub fn end(session: &Session<'_>, entry: &Entry, ended_at: Option<UnixSeconds>) {
     let Some((path, asked)) = noted(session, entry) else { return };
     if let Err(error) = fs::remove_file(&path) {
-        session.ui.warning(&format!("what read the answer could not be removed: {error}; remove {}", path.display()));
+        session.ui.warning(&format!("cannot remove the keys of the ask: {error}; remove {}", path.display()));
         return;
     }
     if let Err(error) = session.history.add(&Entry { ended_at, ..asked.entry }, unix_now()) {
-        session.ui.warning(&format!("the history could not be updated: {error}"));
+        session.ui.warning(&format!("cannot update the history: {error}"));
     }
 }
 
-/// How an ask has ended that a flaskpaste server does not find; what reads its answer is erased then. `None` while it may be
-/// there, or nobody says how it ended: a server with another database finds none of its asks.
+/// How an ask ended that the server no longer finds; its keys are erased then. `None` while it may still exist, or if
+/// the server does not know how it ended: one with another database finds none of its asks.
 pub fn over(session: &Session<'_>, entry: &Entry) -> Option<Failure> {
     let how = match status::ending(entry, session)? {
         "read" => "its answer was read",
         "expired" => "it has expired",
         "deleted" => "it was deleted",
-        "removed" => "the operator of the server has removed it",
-        _ if unix_now() >= entry.expires_at => "its time is over",
+        "removed" => "the server's operator removed it",
+        _ if unix_now() >= entry.expires_at => "it has expired",
         _ => return None,
     };
     end(session, entry, Some(unix_now()));
     Some(Failure::new(Exit::NotFound, format!("the ask has ended: {how}")).hint("ask again, and send the new link"))
 }
 
-/// Notes what has changed about an ask, if this is one.
+/// Updates a saved ask, if this is one.
 ///
 /// # Errors
-/// When it cannot be written; the old note stays then.
+/// When it cannot be written; the old file stays then.
 pub fn change(session: &Session<'_>, entry: &Entry, change: impl Fn(&mut Entry)) -> io::Result<()> {
     let Some((path, mut asked)) = noted(session, entry) else { return Ok(()) };
     change(&mut asked.entry);

@@ -1,7 +1,7 @@
-//! `fpaste cert`: a self-signed client certificate.
+//! `fpaste cert`: creates a self-signed client certificate.
 //!
-//! Invariant: the key file is for its owner alone (0600) from its first byte, nothing is overwritten without `--force`,
-//! and certificate and key belong to each other whatever goes wrong. Must never print the key.
+//! Invariant: the key file has mode 0600 from the start, nothing is overwritten without `--force`, and certificate and
+//! key match even after a failure. Must never print the key.
 
 use super::command::{Cert, KeyKind};
 use super::config::{self, Folders, Identity, create_private_folder};
@@ -22,20 +22,22 @@ use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// The certificate is valid a little earlier: the server's clock may be behind.
+/// The certificate is valid from a little earlier: the server's clock may be behind.
 const CLOCK_SLACK: Duration = Duration::from_secs(3600);
 
-/// Makes a certificate and its key.
+/// Creates a certificate and its key.
 ///
 /// # Errors
-/// When a file is in the way or cannot be written.
+/// When a file exists already or cannot be written.
 pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     if options.configure && folders.config.is_none() {
         return Err(config::no_place());
     }
-    let folder = options.folder.clone().or_else(|| folders.config.clone()).ok_or_else(|| {
-        Failure::usage("there is no place for the certificate: HOME is not set").hint("-o DIR names one")
-    })?;
+    let folder = options
+        .folder
+        .clone()
+        .or_else(|| folders.config.clone())
+        .ok_or_else(|| Failure::usage("no folder for the certificate: HOME is not set").hint("use -o DIR"))?;
     let (cert_path, key_path) = (folder.join("client.crt"), folder.join("client.key"));
     let pair = Pair { cert: &cert_path, key: &key_path };
     if options.configure && !options.force && !options.is_described && pair.is_there() {
@@ -44,21 +46,23 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     pair.check(options.force)?;
     let failed =
         |what: &str, error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("cannot {what}: {error}"));
-    let key = generate(options.kind).map_err(|error| failed("make a key", &error))?;
+    let key = generate(options.kind).map_err(|error| failed("generate a key", &error))?;
     let name = match &options.name {
         Some(name) => name.clone(),
-        None => default_name().map_err(|error| failed("make a name", &error))?,
+        None => default_name().map_err(|error| failed("generate a name", &error))?,
     };
-    let serial = crypto::random::<16>().map_err(|error| failed("make a serial number", &error))?;
-    let cert = params(&name, options.days, &serial).self_signed(&key).map_err(|error| failed("sign", &error))?;
+    let serial = crypto::random::<16>().map_err(|error| failed("generate a serial number", &error))?;
+    let cert = params(&name, options.days, &serial)
+        .self_signed(&key)
+        .map_err(|error| failed("sign the certificate", &error))?;
     let pem = Zeroizing::new(key.serialize_pem());
-    // One at a time: two would leave the key of one and the certificate of the other.
+    // Locked: two runs at once could leave the key of one and the certificate of the other.
     let lock = create_private_folder(&folder).and_then(|()| File::open(&folder));
     let lock = lock.and_then(|lock| files::lock(&lock).map(|()| lock));
-    let _lock = lock.map_err(|error| failed(&format!("write into {}", folder.display()), &error))?;
+    let _lock = lock.map_err(|error| failed(&format!("write to {}", folder.display()), &error))?;
     pair.check(options.force)?;
     pair.write(&folder, cert.pem().as_bytes(), pem.as_bytes())
-        .map_err(|error| failed(&format!("write into {}", folder.display()), &error))?;
+        .map_err(|error| failed(&format!("write to {}", folder.display()), &error))?;
     let fingerprint = crypto::hex(&Sha1::digest(cert.der()));
     if options.configure {
         pair.configure(&fingerprint, folders)?;
@@ -70,18 +74,18 @@ pub fn run(options: &Cert, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
         ui.print(&format!("configured   {}\n", file.display()));
     } else {
         let place = options.folder.as_ref().map_or(String::new(), |folder| format!(" -o {}", folder.display()));
-        ui.note(&format!("fpaste cert --configure{place} enters it in the configuration"));
+        ui.note(&format!("to use it, run fpaste cert --configure{place}"));
     }
     Ok(())
 }
 
-/// Enters a pair in the configuration that is there already, and of use.
+/// Configures an existing, valid pair.
 fn configure_old(pair: &Pair<'_>, folders: &Folders, ui: &Ui) -> Result<(), Failure> {
     let identity = Identity { cert: pair.cert.to_path_buf(), key: pair.key.to_path_buf() };
     let fingerprint = tls::fingerprint(&identity, ui)?;
     pair.configure(&fingerprint, folders)?;
     write_stdout(format!("{fingerprint}\n").as_bytes())?;
-    ui.print(&format!("certificate  {}, there already\nkey          {}\n", pair.cert.display(), pair.key.display()));
+    ui.print(&format!("certificate  {} (existing)\nkey          {}\n", pair.cert.display(), pair.key.display()));
     if let Some(file) = folders.config_file() {
         ui.print(&format!("configured   {}\n", file.display()));
     }
@@ -100,7 +104,7 @@ fn generate(kind: KeyKind) -> Result<KeyPair, rcgen::Error> {
     }
 }
 
-/// Unique: nginx refuses a self-signed certificate whose name another trusted one has.
+/// Unique: nginx refuses a self-signed certificate that shares its name with another trusted one.
 fn default_name() -> io::Result<String> {
     let user = std::env::var("USER").unwrap_or_else(|_| "user".into());
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -109,7 +113,7 @@ fn default_name() -> io::Result<String> {
     Ok(format!("fpaste-{}@{}-{random}", short(&user), short(&host)))
 }
 
-/// An end entity's certificate for client authentication (RFC 5280 sections 4.2.1.3 and 4.2.1.12).
+/// An end-entity certificate for client authentication (RFC 5280 sections 4.2.1.3 and 4.2.1.12).
 fn params(name: &str, days: u32, serial: &[u8; 16]) -> CertificateParams {
     let mut params = CertificateParams::default();
     let mut subject = DistinguishedName::new();
@@ -119,7 +123,7 @@ fn params(name: &str, days: u32, serial: &[u8; 16]) -> CertificateParams {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.is_ca = rcgen::IsCa::ExplicitNoCa;
-    // Positive, as RFC 5280 asks: the first bit is clear.
+    // Positive, as RFC 5280 requires: the first bit is clear.
     let mut serial = serial.to_vec();
     if let Some(first) = serial.first_mut() {
         *first = *first & 0x7f | 0x40;
@@ -131,7 +135,7 @@ fn params(name: &str, days: u32, serial: &[u8; 16]) -> CertificateParams {
     params
 }
 
-/// The files of a certificate.
+/// The paths of a certificate and its key.
 struct Pair<'a> {
     cert: &'a Path,
     key: &'a Path,
@@ -153,22 +157,21 @@ impl Pair<'_> {
         config::set(folders, &values)
     }
 
-    /// Refuses what must not be overwritten, or cannot be.
+    /// Refuses to overwrite files without `--force`, and directories at all.
     fn check(&self, overwrite: bool) -> Result<(), Failure> {
         for path in [self.cert, self.key] {
             if path.is_dir() {
                 return Err(Failure::usage(format!("{} is a directory", path.display())));
             }
             if path.symlink_metadata().is_ok() && !overwrite {
-                return Err(Failure::usage(format!("{} is there already", path.display())).hint(
-                    "--configure alone uses it; --force overwrites it, and nobody can prove any more to own its pastes",
-                ));
+                return Err(Failure::usage(format!("{} already exists", path.display()))
+                    .hint("use --configure to use it, or --force to overwrite it and lose ownership of its pastes"));
             }
         }
         Ok(())
     }
 
-    /// Writes both, or leaves both as they were: what can fail is done before either is replaced.
+    /// Writes both or changes neither: everything that can fail comes before the first rename.
     fn write(&self, folder: &Path, cert: &[u8], key: &[u8]) -> io::Result<()> {
         let (cert, key) = (unfinished(folder, cert, 0o644)?, unfinished(folder, key, 0o600)?);
         let old_key = tempfile::Builder::new().make_in(folder, |path| fs::hard_link(self.key, path));
@@ -182,7 +185,7 @@ impl Pair<'_> {
     }
 }
 
-/// A file on the disk, without its name yet.
+/// A synced file under a temporary name.
 fn unfinished(folder: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(mode)).tempfile_in(folder)?;
     file.write_all(content)?;

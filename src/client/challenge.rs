@@ -1,7 +1,6 @@
-//! The payment a server asks for: a challenge, solved before it expires.
+//! Proof of work: fetches the server's challenge and solves it before it expires.
 //!
-//! Invariant: no work is done on a challenge that has expired. Must never compare the server's clock with ours where the
-//! server tells its own.
+//! Invariant: no work is done on an expired challenge. Must never rely on the local clock if the server sends its own.
 
 use super::failure::{Exit, Failure};
 use super::transport::{Answer, Call};
@@ -12,21 +11,21 @@ use std::time::{Duration, Instant};
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// Challenges that are tried.
+/// How many challenges are tried.
 const MAX_TRIES: usize = 2;
 
 struct Challenge {
     nonce: String,
     token: Zeroizing<String>,
     difficulty: u64,
-    /// None: nobody knows.
+    /// `None` if unknown.
     deadline: Option<Instant>,
 }
 
-/// The headers that pay for a paste, if the server asks for a payment.
+/// The headers with the proof of work, if the server requires one.
 ///
 /// # Errors
-/// When the challenge cannot be had, understood, or solved in time.
+/// When the challenge cannot be fetched, parsed, or solved in time.
 pub fn pay(session: &Session<'_>) -> Result<Vec<password::Header>, Failure> {
     for attempt in 1..=MAX_TRIES {
         let Some(challenge) = Challenge::ask(session)? else { return Ok(Vec::new()) };
@@ -37,11 +36,11 @@ pub fn pay(session: &Session<'_>) -> Result<Vec<password::Header>, Failure> {
             return Ok(vec![("X-PoW-Token", challenge.token), ("X-PoW-Solution", Zeroizing::new(solution))]);
         }
         if attempt < MAX_TRIES {
-            session.ui.note("the proof of work was not done before its challenge expired; trying another one");
+            session.ui.note("the challenge expired before the proof of work was done; trying another one");
         }
     }
-    Err(Failure::new(Exit::Other, "the proof of work was not done before its challenge expired, twice")
-        .hint("try again on a faster or less busy machine, or ask who runs the server"))
+    Err(Failure::new(Exit::Other, "the challenge expired twice before the proof of work was done")
+        .hint("try again on a faster or less busy machine, or contact the server's operator"))
 }
 
 impl Challenge {
@@ -64,10 +63,10 @@ impl Challenge {
             return Err(Failure::new(Exit::Other, "the server's proof-of-work challenge is incomplete"));
         };
         if field("algorithm").is_some_and(|algorithm| algorithm != "sha256") {
-            return Err(Failure::new(Exit::Other, "the server asks for a proof of work this fpaste does not know")
-                .hint("a newer fpaste may: curl -fsS -o fpaste SERVER/client"));
+            return Err(Failure::new(Exit::Other, "the server requires an unsupported proof-of-work algorithm")
+                .hint("get a newer fpaste: curl -fsS -o fpaste SERVER/client"));
         }
-        // One that has expired as it comes was made by another clock.
+        // A challenge that has already expired on arrival means that the clocks differ.
         let lifetime = json.get("expires").and_then(Value::as_u64).and_then(|expires| expires.checked_sub(now));
         let deadline = lifetime
             .filter(|seconds| *seconds > 0)

@@ -1,12 +1,12 @@
-//! The commands, as the command line gives them: what the other modules work from.
+//! The commands and their options, as parsed from the command line.
 //!
-//! Invariant: a value makes sense as it stands; [`super::args`] refuses what does not. Must never hold a password.
+//! Invariant: every value is valid and consistent; [`super::args`] refuses the rest. Must never hold a password.
 
 use std::fmt;
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
-/// A link as it was typed. It may hold a key: it is wiped, and shown without what follows the `#`.
+/// A link as typed. It may contain a key: it is wiped on drop, and `Debug` leaves out the fragment.
 pub struct Link(pub Zeroizing<String>);
 
 impl fmt::Debug for Link {
@@ -15,10 +15,10 @@ impl fmt::Debug for Link {
     }
 }
 
-/// What to do, and the options every command has.
+/// A command and the global options.
 #[derive(Debug)]
 pub struct Invocation {
-    /// What to do.
+    /// The command.
     pub command: Command,
     /// `--server`, or the operand of `server`
     pub server: Option<String>,
@@ -37,20 +37,20 @@ pub enum Command {
     Create(Create),
     /// Ask for a secret.
     Ask(Ask),
-    /// Answer who asks for one.
+    /// Answer an ask.
     Answer {
         /// The link.
         target: Link,
         /// The answer.
         with: Create,
     },
-    /// Upload what could not be uploaded before.
+    /// Retry a failed upload.
     Resume(PasswordSource),
     /// Download.
     Get(Get),
     /// Delete these.
     Delete(Vec<Link>),
-    /// Move the end of a paste.
+    /// Change the expiry of a paste.
     Extend {
         /// Which.
         target: Link,
@@ -61,17 +61,17 @@ pub enum Command {
     Update {
         /// Which, with its key.
         target: Link,
-        /// What comes in its place.
+        /// The new content.
         with: Create,
     },
     /// List the history.
     List {
         /// As JSON.
         json: bool,
-        /// With what the servers say of each.
+        /// With the status of each from its server.
         status: bool,
     },
-    /// List what the server says a token or a certificate has made.
+    /// List the pastes that the server knows for our token or certificate.
     ListRemote {
         /// As JSON.
         json: bool,
@@ -88,11 +88,11 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
-    /// Enter the server, which [`Invocation::server`] names, in the configuration.
+    /// Save [`Invocation::server`] in the configuration.
     Server,
     /// Compare the pages of this server, or of the one this link is of, with those of its version.
     Verify(Option<Link>),
-    /// Make a certificate.
+    /// Create a certificate.
     Cert(Cert),
     /// Print a completion script.
     Completions(String),
@@ -105,16 +105,16 @@ pub enum Command {
 pub enum Input {
     /// Standard input.
     Stdin,
-    /// Files and folders: at least one, and one alone where they are not sealed.
+    /// Files and folders: at least one; exactly one if not sealed.
     Files(Vec<PathBuf>),
 }
 
 /// How content is uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// As it is.
+    /// Unencrypted.
     Plain,
-    /// Encrypted as older programs read it.
+    /// Encrypted in format 1, for older programs.
     First,
     /// Sealed.
     Sealed,
@@ -123,9 +123,9 @@ pub enum Format {
 /// Where a password comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PasswordSource {
-    /// There is none.
+    /// No password.
     None,
-    /// The environment, else a prompt.
+    /// The environment variable, else a prompt.
     Ask,
     /// A file's first line.
     File(PathBuf),
@@ -133,7 +133,7 @@ pub enum PasswordSource {
     Stdin,
 }
 
-/// What is printed of a new paste.
+/// What is printed for a new paste.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Form {
     /// The link.
@@ -153,11 +153,11 @@ pub struct Create {
     pub input: Input,
     /// How.
     pub format: Format,
-    /// How often it can be read; 1 for `--burn`.
+    /// The number of reads; 1 for `--burn`.
     pub reads: Option<u32>,
-    /// What the one file, or the content of standard input, is called; a name that a paste takes.
+    /// The name of the single file or of standard input; valid in a manifest.
     pub name: Option<String>,
-    /// Whether names are sealed, too.
+    /// Whether file names are included.
     pub with_names: bool,
     /// Lifetime.
     pub expiry_seconds: Option<u64>,
@@ -177,17 +177,17 @@ pub struct Create {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Ask {
-    /// What is asked for, in words for who answers.
+    /// What is asked for, shown to the person who answers.
     pub label: Option<String>,
-    /// How long an answer is taken.
+    /// How long the ask is open.
     pub expiry_seconds: Option<u64>,
-    /// Whether the answer is waited for.
+    /// Whether to wait for the answer.
     pub waits: bool,
-    /// What to print of the link, where the answer is not waited for.
+    /// How to print the link, with `--no-wait`.
     pub form: Form,
     /// Copy the link.
     pub clipboard: bool,
-    /// Draw the link.
+    /// Print a QR code.
     pub qr: bool,
     /// Where the answer goes.
     pub output: Output,
@@ -198,13 +198,13 @@ pub struct Ask {
 /// Where content goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    /// Stdout, unless it is binary and stdout a terminal.
+    /// Stdout, but no binary content to a terminal.
     Default,
-    /// Stdout, whatever it is.
+    /// Stdout, whatever the content.
     Stdout,
     /// A file.
     File(PathBuf),
-    /// Files below this folder, by the names they have in the paste.
+    /// Files below this folder, under their names in the paste.
     Folder(PathBuf),
 }
 
@@ -214,25 +214,25 @@ pub enum Output {
 pub struct Get {
     /// URL or ID, or `-` for a link on stdin; with `from`, a key.
     pub target: Link,
-    /// A file to decrypt instead of asking a server.
+    /// A local file to decrypt.
     pub from: Option<PathBuf>,
-    /// Take a paste with counted reads though there is no key for it, and overwrite files.
+    /// Read a limited paste even without its key, and overwrite files.
     pub force: bool,
-    /// Show the names alone.
+    /// Only list the files.
     pub list: bool,
-    /// Metadata alone.
+    /// Only show the metadata.
     pub meta: bool,
     /// As JSON.
     pub json: bool,
-    /// Whether the paste is said to be of the first format, whose password is the server's.
+    /// Whether `--format 1` was given: its password is checked by the server.
     pub first_format: bool,
-    /// Where to.
+    /// Where the content is written.
     pub output: Output,
     /// Password.
     pub password: PasswordSource,
 }
 
-/// The kind of key of a certificate.
+/// The key type of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
     /// NIST P-256.
@@ -250,7 +250,7 @@ pub enum KeyKind {
 pub struct Cert {
     /// Algorithm and size.
     pub kind: KeyKind,
-    /// Whether an option says what it shall be like: then one that is there already is not meant.
+    /// Whether an option describes a new certificate: then an existing one is not reused.
     pub is_described: bool,
     /// Validity.
     pub days: u32,
@@ -258,7 +258,7 @@ pub struct Cert {
     pub name: Option<String>,
     /// Folder.
     pub folder: Option<PathBuf>,
-    /// Enter it in the configuration.
+    /// Save it in the configuration.
     pub configure: bool,
     /// Overwrite.
     pub force: bool,

@@ -1,12 +1,12 @@
 //! Completion scripts for bash, zsh and fish, from the tables of commands and options.
 //!
-//! Invariant: a script completes what the tables list, files, and the IDs of the history, and nothing else. Must never
-//! ask a server, nor show a key.
+//! Invariant: a script completes the commands and options of the tables, file names, and the IDs of the history,
+//! nothing else. Must never contact a server, nor print a key.
 
 use super::flags::{COMMANDS, FLAGS, Flag, IDS, Name, SHELLS};
 use std::fmt::Write;
 
-/// The script for a shell; an unknown one has none.
+/// The script for a shell; empty for an unknown one.
 pub fn script(shell: &str) -> String {
     match shell {
         "bash" => bash(),
@@ -24,12 +24,12 @@ fn flags_of(command: Name) -> impl Iterator<Item = &'static Flag> {
     FLAGS.iter().filter(move |flag| flag.is_for(command))
 }
 
-/// Whether an option's value, if not one of a few, is a path.
+/// Whether an option takes a path.
 fn takes_path(flag: &Flag) -> bool {
     matches!(flag.value, Some("FILE" | "DIR"))
 }
 
-/// Whether a command's operands are pastes, of which the history knows some.
+/// Whether a command's operands are paste IDs.
 fn takes_pastes(command: Name) -> bool {
     matches!(command, Name::Get | Name::Delete | Name::Status)
 }
@@ -62,7 +62,7 @@ fn bash() -> String {
         let options: Vec<String> = flags_of(row.name).map(spellings).collect();
         let extra = match row.name {
             Name::Completions => format!("'{}'", SHELLS.join(" ")),
-            // The program as it was typed; the shell has not yet seen to its tilde.
+            // The program as typed; the shell has not expanded the tilde yet.
             name if takes_pastes(name) => {
                 format!("\"$(\"${{COMP_WORDS[0]/#\\~/$HOME}}\" completions {IDS} 2>/dev/null | cut -f1)\"")
             }
@@ -84,7 +84,7 @@ fn bash() -> String {
     text
 }
 
-/// Text inside a zsh specification.
+/// Escapes text for a zsh specification.
 fn zsh_text(text: &str) -> String {
     text.replace('\'', "'\\''").replace('[', "\\[").replace(']', "\\]").replace(':', "\\:")
 }

@@ -1,7 +1,7 @@
-//! The settings: from the environment, the person's file, the machine's file, in this order.
+//! The settings: from the environment, the user's file and the system's file, in this order of precedence.
 //!
-//! Invariant: a setting that is wrong is named with the place it came from; none is ignored. Must never read the key
-//! file's content into a setting, and never change a file but for `cert --configure` and `server`.
+//! Invariant: an invalid setting is an error that names its source; none is ignored. Must never read the contents of a
+//! key file into a setting, nor change a file except for `cert --configure` and `server`.
 
 use super::failure::{Exit, Failure};
 use super::link::ServerUrl;
@@ -15,19 +15,19 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// Symbolic links followed to a file that is not there yet; as many as Linux follows.
+/// How many symbolic links are followed to a file that does not exist yet; the same as Linux.
 const MAX_LINKS: usize = 40;
 
-/// The machine's file.
+/// The system-wide file.
 const SYSTEM_FILE: &str = "/etc/fpaste/config";
-/// Where a server is looked for when nothing says otherwise.
+/// The server if none is configured.
 const DEFAULT_SERVER: &str = "http://localhost:5000";
-/// What to do about a server that is the wrong one.
-const ENTER_ANOTHER: &str = "fpaste server URL enters another";
-/// Largest configuration file read.
+/// The hint for a wrong server.
+const ENTER_ANOTHER: &str = "to change it, run fpaste server URL";
+/// The size limit of a configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Keys of the files, and the environment variable that wins over each.
+/// The keys of the files, and the environment variable that overrides each.
 const KEYS: &[(&str, Option<&str>)] = &[
     ("server", Some("FLASKPASTE_SERVER")),
     ("cert_sha1", Some("FLASKPASTE_CERT_SHA1")),
@@ -39,17 +39,17 @@ const KEYS: &[(&str, Option<&str>)] = &[
     ("history", None),
 ];
 
-/// The folders everything of ours lives in.
+/// The client's folders.
 pub struct Folders {
-    /// `~/.config/fpaste`, if there is a home.
+    /// `~/.config/fpaste`, if there is a home folder.
     pub config: Option<PathBuf>,
-    /// `~/.local/state/fpaste`, if there is a home.
+    /// `~/.local/state/fpaste`, if there is a home folder.
     pub state: Option<PathBuf>,
     home: Option<PathBuf>,
 }
 
 impl Folders {
-    /// By the XDG base directory specification; relative values are ignored, as it says.
+    /// Follows the XDG Base Directory Specification, which says to ignore relative paths.
     pub fn find(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let home = absolute("HOME");
@@ -60,23 +60,23 @@ impl Folders {
         Self { config, state, home }
     }
 
-    /// The person's file, if there is a place for one.
+    /// The user's configuration file, if there is a folder for it.
     pub fn config_file(&self) -> Option<PathBuf> {
         self.config.as_ref().map(|folder| folder.join("config"))
     }
 
-    /// Where created pastes are noted, if there is a place for it.
+    /// The history file, if there is a folder for it.
     pub fn history_file(&self) -> Option<PathBuf> {
         self.state.as_ref().map(|folder| folder.join("history.jsonl"))
     }
 
-    /// What cannot be done for want of a place.
+    /// The warning about missing folders.
     pub fn missing(&self) -> Option<&'static str> {
         match (&self.config, &self.state) {
             (Some(_), Some(_)) => None,
-            (None, Some(_)) => Some("HOME is not set: there is no configuration"),
+            (None, Some(_)) => Some("HOME is not set: no configuration file is read"),
             (Some(_), None) => Some("HOME is not set: no history is kept"),
-            (None, None) => Some("HOME is not set: there is no configuration, and no history is kept"),
+            (None, None) => Some("HOME is not set: no configuration file is read and no history is kept"),
         }
     }
 }
@@ -90,29 +90,29 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
-/// Everything that is set.
+/// All settings.
 #[derive(Debug)]
 pub struct Settings {
     /// The server.
     pub server: ServerUrl,
-    /// Whether `--server` named it, for this command: then nothing else does.
+    /// Whether it comes from `--server`, which overrides everything else.
     pub server_is_chosen: bool,
-    /// What to do if nobody is there; `None` for one that `--server` named.
+    /// The hint if it cannot be reached; `None` with `--server`.
     pub server_origin: Option<String>,
-    /// The fingerprint to claim; only a server that trusts us believes it.
+    /// The fingerprint to send in a header; only servers that trust this client as a proxy accept it.
     pub cert_sha1: Option<Fingerprint>,
-    /// The certificate to show.
+    /// The client certificate.
     pub identity: Option<Identity>,
     /// Certificate authorities to trust instead of the system's.
     pub ca_cert: Option<PathBuf>,
-    /// The token for [`Settings::server`], and for no other.
+    /// The token, for [`Settings::server`] only.
     pub token: Option<Token>,
-    /// Whether created pastes are noted.
+    /// Whether a history is kept.
     pub history: bool,
 }
 
 impl Settings {
-    /// Whether a server that is ours is told who we are.
+    /// Whether there are credentials to send to our server.
     pub fn says_who_we_are(&self) -> bool {
         self.identity.is_some() || self.cert_sha1.is_some() || self.token.is_some()
     }
@@ -122,16 +122,16 @@ impl Settings {
 struct Setting {
     value: String,
     origin: String,
-    /// What a relative path in it is relative to.
+    /// The base of relative paths.
     folder: PathBuf,
 }
 
 impl Setting {
-    /// What to do about a server nobody finds. Only a file has a folder.
+    /// The hint if the server cannot be reached. Only settings from a file have a folder.
     fn hint_to_its_place(&self) -> String {
         let is_from_file = !self.folder.as_os_str().is_empty();
-        let what = if is_from_file { ENTER_ANOTHER } else { "-s URL names another" };
-        format!("is it running? the address is from {}; {what}", self.origin)
+        let what = if is_from_file { ENTER_ANOTHER } else { "to use another, pass -s URL" };
+        format!("is the server running? its address is from {}; {what}", self.origin)
     }
 
     fn bad(&self, why: &str) -> Failure {
@@ -140,10 +140,10 @@ impl Setting {
 }
 
 impl Settings {
-    /// Puts the sources together; `server` is the option's value.
+    /// Merges the sources; `server` is the value of `--server`.
     ///
     /// # Errors
-    /// A usage failure that names the source of what is wrong.
+    /// A usage failure that names the source of the invalid setting.
     pub fn load(
         server: Option<&str>,
         folders: &Folders,
@@ -162,12 +162,12 @@ impl Settings {
         };
         let path = |setting: Setting| match (setting.value.strip_prefix("~/"), &folders.home) {
             (Some(below), Some(home)) => Ok(home.join(below)),
-            (Some(_), None) => Err(setting.bad("HOME is not set, so nobody knows what ~ is")),
+            (Some(_), None) => Err(setting.bad("cannot expand ~: HOME is not set")),
             (None, _) => Ok(setting.folder.join(setting.value)),
         };
         let server_is_chosen = server.is_some();
         let configured = lookup("server")?;
-        // What belongs to the configured server goes to no other that is named for once.
+        // The configured server's token must not go to a server given with -s.
         let is_another = |text: &str| {
             let server = configured.as_ref().and_then(|setting| ServerUrl::parse(&setting.value).ok());
             server.is_some_and(|server| ServerUrl::parse(text).is_ok_and(|named| named != server))
@@ -181,18 +181,21 @@ impl Settings {
             ),
             (None, None) => (
                 ServerUrl::parse(DEFAULT_SERVER)?,
-                Some("no server is configured, so this machine was asked; fpaste server URL enters one".to_owned()),
+                Some("no server is configured, so this is the default; to set one, run fpaste server URL".to_owned()),
             ),
         };
         let fingerprint = |setting: Setting| {
-            setting.value.parse().map_err(|()| setting.bad("a SHA-1 fingerprint is 40 hex digits, colons allowed"))
+            setting
+                .value
+                .parse()
+                .map_err(|()| setting.bad("invalid SHA-1 fingerprint; expected 40 hex digits, with or without colons"))
         };
         let identity = match (lookup("client_cert")?, lookup("client_key")?) {
             (Some(cert), key) => {
                 let cert = path(cert)?;
                 Some(Identity { key: key.map_or_else(|| Ok(cert.clone()), path)?, cert })
             }
-            (None, Some(key)) => return Err(key.bad("a client key needs a certificate, client_cert")),
+            (None, Some(key)) => return Err(key.bad("client_key needs client_cert")),
             (None, None) => None,
         };
         let history = match lookup("history")? {
@@ -200,7 +203,7 @@ impl Settings {
             Some(setting) => match setting.value.as_str() {
                 "on" => true,
                 "off" => false,
-                _ => return Err(setting.bad("history is on or off")),
+                _ => return Err(setting.bad("invalid value for history; expected on or off")),
             },
         };
         Ok(Self {
@@ -216,12 +219,12 @@ impl Settings {
     }
 }
 
-/// The token, out of `token`, which the environment may hold, else out of the file that `token_file` names.
+/// The token: from `token` or its environment variable, else from the file that `token_file` names.
 fn find_token(
     lookup: impl Fn(&str) -> Result<Option<Setting>, Failure>,
     path: impl Fn(Setting) -> Result<PathBuf, Failure>,
 ) -> Result<Option<Token>, Failure> {
-    const NO_TOKEN: &str = "a token is fpt_ and 43 letters, digits, - and _";
+    const NO_TOKEN: &str = "invalid token; expected fpt_ and 43 letters, digits, - or _";
     if let Some(setting) = lookup("token")? {
         return setting.value.parse().map(Some).map_err(|()| setting.bad(NO_TOKEN));
     }
@@ -232,14 +235,14 @@ fn find_token(
     text.trim().parse().map(Some).map_err(|()| unreadable(NO_TOKEN))
 }
 
-/// A configuration file's lines.
+/// The lines of a configuration file.
 struct ConfigFile {
     path: PathBuf,
     lines: Vec<(usize, String, String)>,
 }
 
 impl ConfigFile {
-    /// The key's value; the last line wins, an empty one counts as unset.
+    /// The key's value; the last line wins, an empty value counts as unset.
     fn setting(&self, key: &str) -> Option<Setting> {
         let (number, _, value) = self.lines.iter().rev().find(|(_, known, _)| known == key)?;
         (!value.is_empty()).then(|| Setting {
@@ -254,12 +257,12 @@ fn read_file(path: &Path) -> Result<Option<ConfigFile>, Failure> {
     let unreadable = |why: &str| Failure::usage(format!("cannot read {}: {why}", path.display()));
     let text = match fs::metadata(path).map(|metadata| (metadata.len(), metadata.is_file())) {
         Ok((size, true)) if size <= MAX_FILE_BYTES => fs::read(path),
-        Ok((_, true)) => return Err(unreadable("it is too large to be a configuration")),
-        Ok((_, false)) => return Err(unreadable("it is not a file")),
+        Ok((_, true)) => return Err(unreadable("it is too large for a configuration file")),
+        Ok((_, false)) => return Err(unreadable("it is not a regular file")),
         Err(error) => Err(error),
     };
     let text = match text {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))?,
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8"))?,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
         Err(error) => return Err(unreadable(&error.to_string())),
     };
@@ -274,34 +277,34 @@ fn parse_lines(path: &Path, text: &str) -> Result<ConfigFile, Failure> {
             continue;
         }
         let bad = |why: String| Failure::usage(format!("{} line {number}: {why}", path.display()));
-        let (key, value) = line.split_once('=').ok_or_else(|| bad("a line is key = value".into()))?;
+        let (key, value) = line.split_once('=').ok_or_else(|| bad("expected key = value".into()))?;
         let (key, value) = (key.trim(), value.trim());
         if !KEYS.iter().any(|(known, _)| *known == key) {
             let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
             return Err(bad(format!("unknown key {:?}", without_fragment(key)))
-                .hint(format!("the keys are {}", known.join(", "))));
+                .hint(format!("known keys: {}", known.join(", "))));
         }
         lines.push((number, key.to_owned(), value.to_owned()));
     }
     Ok(ConfigFile { path: path.to_path_buf(), lines })
 }
 
-/// Sets keys in the person's file, where they stand if they do, leaving everything else in it as it is, its mode
-/// included. The file appears whole or not at all.
+/// Sets keys in the user's file, replacing existing lines in place; everything else is kept, including the file's
+/// mode. The file is replaced atomically.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
     let path = folders.config_file().ok_or_else(no_place)?;
     let failed = |error: io::Error| Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()));
-    // What could not be read back must not be overwritten.
+    // Never overwrite a file that cannot be parsed.
     read_file(&path)?;
     let old = match fs::read_to_string(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         text => text.unwrap_or_default(),
     };
     let text = with_values(&old, values);
-    // A symbolic link, of a dotfiles folder for example, stays one.
+    // Keep a symbolic link, for example into a dotfiles folder.
     let path = behind_links(path.clone());
     let folder = path.parent().unwrap_or(Path::new("."));
     create_private_folder(folder).map_err(failed)?;
@@ -314,7 +317,7 @@ pub fn set(folders: &Folders, values: &[(&str, &str)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where a name leads through symbolic links, the last of which may lead to nothing yet.
+/// Resolves symbolic links; the target may not exist yet.
 fn behind_links(mut path: PathBuf) -> PathBuf {
     for _ in 0..MAX_LINKS {
         match fs::read_link(&path) {
@@ -325,13 +328,13 @@ fn behind_links(mut path: PathBuf) -> PathBuf {
     path
 }
 
-/// What keeps a configuration from being written where there is no home.
+/// The failure if there is no folder for a configuration file.
 pub fn no_place() -> Failure {
-    Failure::usage("there is no place for a configuration: HOME is not set")
-        .hint("set HOME or XDG_CONFIG_HOME; FLASKPASTE_SERVER and the like need no file")
+    Failure::usage("no folder for the configuration file: HOME is not set")
+        .hint("set HOME or XDG_CONFIG_HOME, or use environment variables such as FLASKPASTE_SERVER")
 }
 
-/// The lines with these keys set: the first line of a key gets the value, others of it go, and new keys come last.
+/// Sets keys in the text: the first line of a key gets the value, its other lines are removed, new keys are appended.
 fn with_values(lines: &str, values: &[(&str, &str)]) -> String {
     let mut missing = values.to_vec();
     let mut text = String::new();
@@ -351,7 +354,7 @@ fn with_values(lines: &str, values: &[(&str, &str)]) -> String {
     text
 }
 
-/// Makes a folder nobody else can look into, and those above it as the system likes.
+/// Creates a folder with mode 0700; missing parents get the default mode.
 ///
 /// # Errors
 /// When the system refuses.
@@ -364,7 +367,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
         fs::create_dir_all(parent)?;
     }
     match fs::DirBuilder::new().mode(0o700).create(path) {
-        // Another fpaste was faster.
+        // Another fpaste created it first.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         made => made,
     }
@@ -421,14 +424,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place() {
+    fn errors_name_the_file_and_line() {
         for (config, named) in [
             ("\nsevrer = x\n", "line 2: unknown key \"sevrer\""),
-            ("server\n", "line 1: a line is key = value"),
+            ("server\n", "line 1: expected key = value"),
             ("server = nonsense\n", "line 1"),
-            ("cert_sha1 = 12:34\n", "line 1: a SHA-1 fingerprint"),
-            ("history = maybe\n", "line 1: history is on or off"),
-            ("client_key = k\n", "line 1: a client key needs"),
+            ("cert_sha1 = 12:34\n", "line 1: invalid SHA-1 fingerprint"),
+            ("history = maybe\n", "line 1: invalid value for history"),
+            ("client_key = k\n", "line 1: client_key needs client_cert"),
         ] {
             let failure = Home::new(config).load(&[]).unwrap_err();
             assert!(failure.message.contains(named), "{config:?}: {failure:?}");

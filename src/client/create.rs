@@ -1,8 +1,7 @@
 //! `fpaste create`: read, encrypt, upload, print the link.
 //!
-//! Invariant: stdout gets the link alone, and gets it before anything else can fail; what was read from stdin is sent
-//! or kept. Must never read what the server would not take, nor send content before it is encrypted, unless that was asked
-//! for.
+//! Invariant: stdout gets only the link, before anything else can fail; what was read from stdin is either sent or
+//! saved. Must never read input that the server would refuse, nor send content unencrypted unless asked to.
 
 use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
@@ -32,9 +31,9 @@ use zeroize::Zeroizing;
 pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
     let source = Source::open(options, session)?;
-    // Before anything is read: what was piped in cannot be read again.
+    // Before reading any input: a pipe cannot be read twice.
     let limit = allowed_bytes(&session.settings.server, true, session).map_err(|failure| match &options.input {
-        Input::Stdin if failure.hint.is_some() => failure.add_hint("what was piped in was not read"),
+        Input::Stdin if failure.hint.is_some() => failure.add_hint("the input from the pipe was not read"),
         _ => failure,
     })?;
     let (password, upload) = match options.format {
@@ -59,10 +58,10 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Seals what the source has, or is going to have, with its name, for who has this key; it is to end at this moment.
+/// Seals the source's content and name with this key and records the requested expiry.
 ///
 /// # Errors
-/// Unreadable input, and when it is larger than `limit`.
+/// When the input cannot be read, or is larger than `limit`.
 pub fn seal(
     options: &Create,
     source: Source,
@@ -100,7 +99,7 @@ pub fn seal(
     Ok(Upload { wishes, key: Some(key), content, name, size: Some(size) })
 }
 
-/// What older programs read, or everybody.
+/// Prepares an upload in format 1 or without encryption.
 fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
     let encrypt = options.format == Format::First;
     let name = source.name();
@@ -122,7 +121,7 @@ fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) 
     Ok(Upload { wishes, key, content, name, size: Some(size) })
 }
 
-/// One message under one tag: it has to be in memory, once.
+/// Encrypts in format 1. It has a single tag, so all of the content must be in memory, once.
 fn encrypted(source: Source, limit: u64, session: &Session<'_>) -> Result<(Key, Stored, u64), Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Other, error.to_string());
     let allowed = limit.saturating_sub(OVERHEAD_BYTES as u64);
@@ -144,18 +143,18 @@ fn encrypted(source: Source, limit: u64, session: &Session<'_>) -> Result<(Key, 
     Ok((key, Stored::Memory(content), size))
 }
 
-/// Everything, in a buffer with room for what encryption adds; where it is more than `most` bytes, one more.
+/// Reads up to `most` + 1 bytes, to detect an overrun, into a buffer with room for the encryption overhead.
 fn in_memory(input: &mut dyn Read, size: u64, shown: &str, most: u64) -> Result<Vec<u8>, Failure> {
     let mut content = Vec::new();
-    // At once, so that it does not grow by doubling.
+    // Reserved at once, to avoid growth by doubling.
     let room = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(OVERHEAD_BYTES);
-    content.try_reserve_exact(room).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
+    content.try_reserve_exact(room).map_err(|_| Failure::new(Exit::Other, "not enough memory"))?;
     let read = input.take(most.saturating_add(1)).read_to_end(&mut content);
     read.map_err(|error| stream::unreadable(shown, error))?;
     if content.is_empty() { Err(stream::nothing(shown)) } else { Ok(content) }
 }
 
-/// For everybody to read: a file is read while it is sent, what else there is has been read before.
+/// Prepares an unencrypted upload: a file is read while it is sent, a stream beforehand.
 fn as_it_is(source: Source, limit: u64, session: &Session<'_>) -> Result<(Stored, u64), Failure> {
     match source {
         Source::Files(members) => {
@@ -171,13 +170,13 @@ fn as_it_is(source: Source, limit: u64, session: &Session<'_>) -> Result<(Stored
     }
 }
 
-/// The only file of an older format.
+/// The single file of a format without a manifest.
 fn one(members: Vec<Member>) -> Result<Member, Failure> {
-    let [member] = members.try_into().map_err(|_| Failure::usage("this format holds one file"))?;
+    let [member] = members.try_into().map_err(|_| Failure::usage("this format takes one file"))?;
     Ok(member)
 }
 
-/// Uploads, and prints the link. What cannot be read again is kept if that fails or is interrupted.
+/// Uploads and prints the link. Input from stdin is saved if that fails or is interrupted.
 fn send(
     options: &Create,
     password: Option<password::Header>,
@@ -192,19 +191,19 @@ fn send(
     outcome.map_err(|failure| if is_read_once { unsent::keep(upload, failure, session) } else { failure })
 }
 
-/// Where content comes from, not yet read.
+/// The content to upload, not read yet.
 pub enum Source {
-    /// Files that say how large they are.
+    /// Files of known size.
     Files(Vec<Member>),
-    /// What has to be read to know that.
+    /// A stream of unknown size.
     Stream(Stream),
 }
 
 impl Source {
-    /// What the options name.
+    /// Opens the input that the options name.
     ///
     /// # Errors
-    /// What cannot be read, and what cannot be in a paste.
+    /// When a file cannot be read, or cannot be part of a paste.
     pub fn open(options: &Create, session: &Session<'_>) -> Result<Self, Failure> {
         let paths = match &options.input {
             Input::Stdin => return Ok(Self::Stream(Stream::stdin(options.name.clone()))),
@@ -216,9 +215,9 @@ impl Source {
             if metadata.is_dir() && !is_sealed {
                 let shown = path.display();
                 return Err(Failure::usage(format!("{shown} is a directory"))
-                    .hint("without -E and --format 1, what is in it goes into the paste"));
+                    .hint("folders need the default format: leave out -E and --format 1"));
             }
-            // A file of /proc, a pipe or a device does not say its size.
+            // Files in /proc, pipes and devices do not report their size.
             let says_its_size = metadata.is_dir() || metadata.is_file() && metadata.len() > 0;
             if !says_its_size {
                 return Stream::file(path, options.name.clone()).map(Self::Stream);
@@ -232,7 +231,7 @@ impl Source {
         Pack::gather(paths, names, session.ui).map(Self::Files)
     }
 
-    /// What the content is called here.
+    /// The local name of the content.
     fn name(&self) -> Option<String> {
         match self {
             Self::Files(members) => members.first().map(|member| member.name.clone()),
@@ -241,12 +240,12 @@ impl Source {
     }
 }
 
-/// One content, to be read once.
+/// Input that can be read only once.
 pub struct Stream {
     input: Box<dyn Read>,
-    /// What it is called in the paste.
+    /// Its name in the paste.
     name: Option<String>,
-    /// What it is called in messages.
+    /// Its name in messages.
     shown: String,
     is_terminal: bool,
 }
@@ -267,15 +266,15 @@ impl Stream {
 
     fn say_that_it_waits(&self, session: &Session<'_>) {
         if self.is_terminal {
-            session.ui.note("reading from the terminal; Ctrl-D ends it");
+            session.ui.note("reading from the terminal; press Ctrl-D to finish");
         }
     }
 }
 
-/// The largest upload a server takes from us. One that does not say is asked by uploading.
+/// The server's upload limit for us; if it reports none, the client's own maximum.
 ///
 /// # Errors
-/// When it cannot be asked.
+/// When the server cannot be reached.
 pub fn allowed_bytes(server: &ServerUrl, is_ours: bool, session: &Session<'_>) -> Result<u64, Failure> {
     let call = Call::new(Method::GET, server, "/", is_ours);
     let info = session.transport.send(&call).and_then(Answer::of_any_server)?;
@@ -285,20 +284,20 @@ pub fn allowed_bytes(server: &ServerUrl, is_ours: bool, session: &Session<'_>) -
     Ok(limit.unwrap_or(MAX_CONTENT_BYTES))
 }
 
-/// Refuses what is more than `allowed`, in an upload of at most `limit` bytes.
+/// Refuses content larger than `allowed`; `limit` is that of the upload, for the message.
 fn check_size(size: u64, allowed: u64, limit: u64, is_encrypted: bool) -> Result<(), Failure> {
     if size <= allowed { Ok(()) } else { Err(too_large(limit, is_encrypted)) }
 }
 
-/// What was made of a paste for the person.
+/// What was printed for a paste.
 pub struct Printed {
     /// The whole link.
     pub link: Zeroizing<String>,
-    /// What stdout got, without the end of its line.
+    /// The line on stdout, without its line break.
     pub text: Zeroizing<String>,
 }
 
-/// Prints the link, then notes the paste, and says what it is.
+/// Prints the link, records the paste in the history, and describes it on stderr.
 ///
 /// # Errors
 /// When the link cannot be printed.
@@ -326,22 +325,22 @@ pub fn report(form: &Form, session: &Session<'_>, upload: &Upload, paste: &Creat
     }
     if *form == Form::Raw && upload.wishes.encrypt {
         session.ui.note(if upload.wishes.gate.is_some() {
-            "the raw URL of a sealed paste opens with fpaste get alone; for other programs use -E"
+            "only fpaste get can read the raw URL of a sealed paste; for other programs use -E"
         } else {
-            "this URL gives ciphertext; fpaste get decrypts it, for other programs use -E"
+            "this URL returns ciphertext, which fpaste get decrypts; for other programs use -E"
         });
     }
     if let Some(host) = paste.other_host.as_ref().filter(|_| *form != Form::Id) {
-        session.ui.note(&format!("the link names another server: {host}"));
+        session.ui.note(&format!("the link points to another server: {host}"));
     }
     Ok(Printed { link, text })
 }
 
-/// Whoever asked for more should know even where no notes are shown.
+/// A warning, not a note: it must be seen with `--quiet`, too.
 fn warn_of_a_cut(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
     if let Some(asked) = wishes.expiry_seconds.filter(|asked| *asked > paste.lifetime()) {
         let (asked, got) = (human_seconds(asked), human_seconds(paste.lifetime()));
-        session.ui.warning(&format!("it expires in {got}, the most this server allows, and not in {asked}"));
+        session.ui.warning(&format!("it expires in {got}, the maximum of this server, instead of {asked}"));
     }
 }
 
@@ -352,12 +351,12 @@ fn say_what_was_made(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
         parts.push("with a password".into());
     }
     match wishes.reads {
-        Some(1) => parts.push("gone after the first read".into()),
-        Some(reads) => parts.push(format!("gone after {reads} reads")),
+        Some(1) => parts.push("deleted after the first read".into()),
+        Some(reads) => parts.push(format!("deleted after {reads} reads")),
         None => {}
     }
     parts.push(match wishes.expiry_seconds {
-        None => format!("expires {lifetime} after it was last read"),
+        None => format!("expires {lifetime} after the last read"),
         Some(_) => format!("expires in {lifetime}"),
     });
     session.ui.note(&parts.join(", "));

@@ -1,7 +1,7 @@
-//! `fpaste delete`: with the history's delete token, or as the owner.
+//! `fpaste delete`: deletes pastes with the delete token from the history, or as the owner.
 //!
-//! Invariant: every target is tried, and the first failure decides the exit code. A token goes to the server it came
-//! from alone.
+//! Invariant: every target is tried, and the first failure decides the exit code. A token is sent only to the server
+//! that issued it.
 
 use super::command::Link;
 use super::failure::{Exit, Failure};
@@ -17,9 +17,9 @@ use ureq::http::Method;
 /// Deletes pastes.
 ///
 /// # Errors
-/// The first refusal; the others are shown as they come.
+/// The first refusal; the others are printed as they occur.
 pub fn run(targets: &[Link], session: &Session<'_>) -> Result<(), Failure> {
-    // All are looked at before any is deleted: a slip of the pen should not cost half of them.
+    // Parse all of them before deleting any: a typo must not leave the work half done.
     let several = targets.len() > 1;
     let numbered = |(number, link): (usize, &Link)| {
         Target::parse(&link.0).map_err(|failure| {
@@ -51,16 +51,16 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     let outcome = outcome.map_err(|failure| ask.and_then(|entry| asks::over(session, entry)).unwrap_or(failure));
     let has_ended = located.entry.as_ref().is_some_and(|entry| entry.ended_at.is_some());
     let outcome = outcome.map_err(|failure| match failure.exit {
-        Exit::NotFound if has_ended => failure.hint(
-            "this machine has deleted it already, or read it for the last time; fpaste status tells how it ended",
-        ),
+        Exit::NotFound if has_ended => {
+            failure.hint("it was already deleted or read for the last time on this machine; see fpaste status")
+        }
         _ => failure,
     });
     let is_gone = matches!(&outcome, Err(failure) if failure.exit == Exit::NotFound);
     if let Some(entry) = located.entry.as_ref().filter(|_| is_gone || outcome.is_ok())
         && let Err(error) = session.history.remove(&entry.server, &entry.id)
     {
-        session.ui.warning(&format!("the history could not be updated: {error}"));
+        session.ui.warning(&format!("cannot update the history: {error}"));
     }
     if let Some(entry) = located.entry.as_ref().filter(|_| outcome.is_ok()) {
         asks::end(session, entry, Some(unix_now()));
@@ -70,24 +70,22 @@ fn delete(target: &Target, known: &[Entry], session: &Session<'_>) -> Result<(),
     write_stdout(format!("deleted {}\n", target.id).as_bytes())
 }
 
-/// Whether nothing that goes along says whose the paste is.
+/// Whether the request carries no proof of ownership.
 pub fn shows_nothing(call: &Call<'_>, session: &Session<'_>) -> bool {
     call.headers.is_empty() && !(call.is_ours && session.settings.says_who_we_are())
 }
 
-/// Whether a server that was shown nothing asks for something; it does not tell whether there is such a paste.
+/// Whether the server asks for proof of ownership; it does so whether or not the paste exists.
 pub fn wants_proof(answer: &Answer) -> bool {
     answer.status == 401 && answer.json().is_ok_and(|json| json.get("code").is_some_and(|code| code == "auth_required"))
 }
 
-/// This machine cannot say that the paste is its own.
+/// The failure if this machine has no proof of ownership.
 pub fn no_token(session: &Session<'_>) -> Failure {
     if !session.settings.history {
-        return Failure::new(Exit::Denied, "the history is switched off, so there is no delete token for this paste")
-            .hint("use its owner's certificate or token, or the machine whose history has the token");
+        return Failure::new(Exit::Denied, "no delete token for this paste: the history is off")
+            .hint("use the owner's certificate or token, or the machine that created it");
     }
-    Failure::new(Exit::Denied, "this machine's history has no delete token for this paste")
-        .hint(
-            "it was made on another machine, or has been gone for more than a month; fpaste list --status shows what this one made",
-        )
+    Failure::new(Exit::Denied, "no delete token for this paste in the history")
+        .hint("it was created on another machine or ended over a month ago; fpaste list --status shows this machine's")
 }

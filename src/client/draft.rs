@@ -1,8 +1,7 @@
-//! What is written beside its place first, so that it can appear as a whole.
+//! Temporary folders beside the destination, so that files can appear atomically.
 //!
-//! Invariant: a draft is for its owner alone until it gets its place, is locked while somebody works on it, and carries the
-//! paste's ID in its name: what a killed fpaste has left is removed by the next one for the same paste. Must never remove
-//! what it has not written.
+//! Invariant: a draft is private to its owner, locked while in use, and has the paste's ID in its name, so that the
+//! next fpaste for the same paste removes what a killed one left behind. Must never remove a file it has not written.
 
 use crate::crypto;
 use crate::paste::Id;
@@ -12,17 +11,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-/// Drafts that are tried.
+/// How many folder names are tried.
 const MAX_TRIES: u32 = 10;
-/// Names of what was replaced, and may have to be put back, begin so; those of new files are numbers.
+/// The prefix of replaced files, which may have to be restored; new files are named by numbers.
 const OLD_PREFIX: &str = "old-";
 
-/// What the names of drafts of a paste begin with; without an ID, of what was kept of one.
+/// The prefix of the drafts of a paste; without an ID, of a saved one.
 pub fn prefix(id: Option<&Id>) -> String {
     format!(".fpaste-{}-", id.map_or("kept", Id::as_str))
 }
 
-/// Opens a folder by its name alone, which is no symbolic link.
+/// Opens a subfolder without following a symbolic link.
 ///
 /// # Errors
 /// The system's.
@@ -30,17 +29,17 @@ pub fn open_folder(place: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
     openat(place, name, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY, Mode::empty())
 }
 
-/// A folder in which files wait for their places.
+/// A folder of files that are not in their final place yet.
 pub struct Draft {
     place: Arc<OwnedFd>,
-    /// Its name in that place.
+    /// Its name in the parent folder.
     pub name: String,
     /// Its handle, which holds the lock.
     pub folder: Arc<OwnedFd>,
 }
 
 impl Draft {
-    /// Makes one.
+    /// Creates one.
     ///
     /// # Errors
     /// The system's.
@@ -50,22 +49,22 @@ impl Draft {
             let name = format!("{}{}", prefix(id), crypto::hex(&random));
             mkdirat(place, &*name, Mode::RWXU)?;
             let Ok(folder) = open_folder(place, &name) else { continue };
-            // Where there are no locks, no draft is taken for a leftover.
+            // On file systems without locks no draft counts as a leftover.
             let _ = flock(&folder, FlockOperation::LockExclusive);
-            // Until now another fpaste may have done so.
+            // Before the lock, another fpaste may have removed it.
             if fstat(&folder)?.st_nlink > 0 {
                 return Ok(Self { place: Arc::clone(place), name, folder: Arc::new(folder) });
             }
         }
-        Err(io::Error::other("no folder for drafts can be kept"))
+        Err(io::Error::other("cannot create a temporary folder"))
     }
 
-    /// What a replaced file is called here.
+    /// The name of a replaced file in the draft.
     pub fn old_name(number: usize) -> String {
         format!("{OLD_PREFIX}{number}")
     }
 
-    /// What removes it, from whichever thread.
+    /// A function that removes it, callable from any thread.
     pub fn remover(&self) -> impl FnOnce() + Send + use<> {
         let (place, name, folder) = (Arc::clone(&self.place), self.name.clone(), Arc::clone(&self.folder));
         move || {
@@ -80,7 +79,7 @@ impl Drop for Draft {
     }
 }
 
-/// Removes a draft folder with the new files in it. One that holds anything else stays.
+/// Removes a draft folder and the new files in it. A folder with anything else in it stays.
 fn remove(place: &OwnedFd, name: &str, folder: &OwnedFd) -> bool {
     for file in names(folder).into_iter().filter(|file| file.bytes().all(|byte| byte.is_ascii_digit())) {
         let _ = unlinkat(folder, &*file, AtFlags::empty());
@@ -88,8 +87,8 @@ fn remove(place: &OwnedFd, name: &str, folder: &OwnedFd) -> bool {
     unlinkat(place, name, AtFlags::REMOVEDIR).is_ok()
 }
 
-/// Removes what killed runs have left of a paste in this folder; the names of what cannot go, for it holds files that were
-/// being replaced.
+/// Removes the leftovers of killed runs for a paste from this folder. Returns the names of those that stay because they
+/// hold replaced files.
 pub fn remove_leftovers(place: &OwnedFd, id: &Id) -> Vec<String> {
     let begin = prefix(Some(id));
     let is_leftover = |name: &String| name.starts_with(&begin) && is_ours(place, name).is_some();
@@ -106,7 +105,7 @@ pub fn remove_leftovers(place: &OwnedFd, id: &Id) -> Vec<String> {
     stay
 }
 
-/// Opens a draft of ours that nobody works on.
+/// Opens a draft of ours that is not in use.
 fn is_ours(place: &OwnedFd, name: &str) -> Option<OwnedFd> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::RDONLY;
     let file = openat(place, name, flags, Mode::empty()).ok()?;

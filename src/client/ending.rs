@@ -1,25 +1,25 @@
-//! Connections that end too early: a reset, or TLS that stops without saying so.
+//! Connections that end prematurely: by a reset, or without a TLS `close_notify`.
 //!
-//! Invariant: only an orderly end is the end of an answer that does not tell its length. Must never hide an error.
+//! Invariant: a response without a length is complete only after an orderly close. Must never hide an error.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 
-/// What such an end is.
+/// The error for a premature end.
 #[derive(Debug)]
 pub struct EndedTooEarly;
 
 impl fmt::Display for EndedTooEarly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the connection ended too early")
+        f.write_str("the connection was closed unexpectedly")
     }
 }
 
 impl std::error::Error for EndedTooEarly {}
 
-/// The last of a chain of connectors.
+/// The last connector of the chain.
 #[derive(Debug)]
 pub struct OrderlyEnd;
 
@@ -31,7 +31,7 @@ impl<In: Transport> Connector<In> for OrderlyEnd {
     }
 }
 
-/// A connection whose early end is an error: ureq takes these errors for the end of a body.
+/// Reports a premature end as an error; ureq would take it for the end of the body.
 #[derive(Debug)]
 pub struct Watched<T>(T);
 

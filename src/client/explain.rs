@@ -1,7 +1,7 @@
-//! What a failed request means to a person, and what to do about it.
+//! Turns a failed request into a message and a hint.
 //!
-//! Invariant: what fails at a proxy is told as the proxy's failure, with its host and port. Must never show more of a
-//! proxy's address, nor a link.
+//! Invariant: a failure at a proxy names the proxy by host and port. Must never show more of a proxy's address, nor a
+//! link.
 
 use super::ending::EndedTooEarly;
 use super::failure::{Exit, Failure};
@@ -11,7 +11,10 @@ use std::io::{self, ErrorKind};
 use ureq::Error;
 use ureq::http::Uri;
 
-/// What a failed request to this address means.
+/// The message for a name that does not resolve.
+const NO_HOST: &str = "cannot resolve the host name";
+
+/// Explains a failed request to this URL.
 pub fn explain(error: Error, url: &str) -> Failure {
     let uri: Option<Uri> = url.parse().ok();
     let place = uri.as_ref().and_then(Uri::authority).map_or("the server", |authority| authority.as_str());
@@ -24,43 +27,41 @@ pub fn explain(error: Error, url: &str) -> Failure {
     }
 }
 
-/// What failed between us and a proxy, which may be that it does not do what it was asked for.
+/// Explains a failure at a proxy, which may also be its refusal to connect.
 fn at_proxy(ProxyFailed { proxy, error }: ProxyFailed, place: &str) -> Failure {
     let refusal = match &error {
         Error::ConnectProxyFailed(why) => Some(match why.rsplit_once('/') {
             Some((_, status)) => format!("status {status}"),
-            None => "no answer".into(),
+            None => "no response".into(),
         }),
         Error::Io(error) if is_refusal(error.kind()) => Some(error.to_string()),
         _ => None,
     };
     let Some(why) = refusal else {
         return at(error, &format!("the proxy {proxy}"))
-            .hint("https_proxy, http_proxy or all_proxy names it; no_proxy lists what needs none");
+            .hint("it comes from https_proxy, http_proxy or all_proxy; exclude hosts with no_proxy");
     };
-    let failure = Failure::new(Exit::Network, format!("the proxy {proxy} does not connect to {place}: {why}"));
+    let failure = Failure::new(Exit::Network, format!("the proxy {proxy} cannot connect to {place}: {why}"));
     if why.contains("407") || why.contains("auth") {
-        return failure.hint("it asks for a name and a password, as in http://NAME:PASSWORD@HOST:PORT");
+        return failure.hint("it requires a user name and password: http://NAME:PASSWORD@HOST:PORT");
     }
     failure
 }
 
-/// Kinds of errors that ureq makes of a SOCKS proxy's answer; the system's have others.
+/// The error kinds that ureq uses for a SOCKS proxy's refusal; the system's errors have others.
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Other | ErrorKind::PermissionDenied | ErrorKind::InvalidData | ErrorKind::InvalidInput)
 }
 
-/// What went wrong at a place: a server or a proxy.
+/// Explains a failure at a server or proxy.
 fn at(error: Error, place: &str) -> Failure {
     let failed = |why: &str| Failure::new(Exit::Network, format!("{place}: {why}"));
     match error {
-        Error::HostNotFound => failed("there is no such host").hint("check the address and the network"),
-        Error::Timeout(timeout) => failed(&format!("no answer in time ({timeout})")).hint("try again later"),
+        Error::HostNotFound => failed(NO_HOST).hint("check the address and the network"),
+        Error::Timeout(timeout) => failed(&format!("timed out ({timeout})")).hint("try again later"),
         Error::Tls(why) => failed(why),
         Error::Io(error) => io_at(&error, place),
-        Error::Protocol(_) => {
-            failed("this is not HTTP, or a damaged answer").hint("check the address; perhaps it is https://")
-        }
+        Error::Protocol(_) => failed("invalid HTTP response").hint("check the address; does it need https://?"),
         error => failed(&error.to_string()),
     }
 }
@@ -76,18 +77,18 @@ fn io_at(error: &io::Error, place: &str) -> Failure {
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            failed("connection refused").hint("is the server running? check the host and the port")
+            failed("connection refused").hint("is the server running? check the host and port")
         }
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
             failed(&EndedTooEarly.to_string()).hint("try again")
         }
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("no answer in time").hint("try again later"),
-        _ if is_no_name(error) => failed("there is no such host").hint("check the address and the network"),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => failed("timed out").hint("try again later"),
+        _ if is_no_name(error) => failed(NO_HOST).hint("check the address and the network"),
         _ => failed(&error.to_string()),
     }
 }
 
-/// Whether a name was not found: the system's resolver has no kind of error of its own.
+/// Whether name resolution failed: the system's resolver has no error kind of its own.
 pub fn is_no_name(error: &io::Error) -> bool {
     error.to_string().contains("lookup")
 }

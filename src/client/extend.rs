@@ -1,6 +1,6 @@
-//! `fpaste extend`: a paste ends so much later than now, for whoever made it.
+//! `fpaste extend`: changes the expiry of a paste that the user created.
 //!
-//! Invariant: a token goes to the server it came from alone. Must never say that a paste lives longer than its server does.
+//! Invariant: a token is sent only to the server that issued it. Must never report a later expiry than the server does.
 
 use super::command::Link;
 use super::delete::{no_token, shows_nothing, wants_proof};
@@ -17,10 +17,10 @@ use serde_json::Value;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// Moves the end of a paste.
+/// Changes the expiry of a paste.
 ///
 /// # Errors
-/// Refusals; when this machine has not made the paste.
+/// When the server refuses, or this machine has no proof of ownership.
 pub fn run(link: &Link, seconds: u64, session: &Session<'_>) -> Result<(), Failure> {
     let target = Target::parse(&link.0)?;
     let located = session.locate(&target, &session.known());
@@ -34,29 +34,29 @@ pub fn run(link: &Link, seconds: u64, session: &Session<'_>) -> Result<(), Failu
     let json = answer.expect(200)?.json()?;
     let number = |name: &str| json.get(name).and_then(Value::as_u64);
     let expires_at = number("expires_at").unwrap_or(0);
-    // By this machine's clock, as the history has it: the server's may differ.
+    // By the local clock, as in the history: the server's may differ.
     let lifetime = expires_at.saturating_sub(unix_now());
     note(&located, session, |entry| (entry.expires_at, entry.slides) = (unix_now().saturating_add(lifetime), false));
     if lifetime.saturating_add(60) < seconds {
         let (asked, got) = (human_seconds(seconds), human_seconds(lifetime));
-        session.ui.warning(&format!("it ends in {got}, the most this server allows, and not in {asked}"));
+        session.ui.warning(&format!("it expires in {got}, the maximum of this server, instead of {asked}"));
     }
     write_stdout(format!("{} expires at {}\n", target.id, rfc3339(expires_at)).as_bytes())
 }
 
-/// Notes in the history what has changed about a paste, if it is there.
+/// Updates the history entry of a paste, if there is one.
 pub fn note(located: &Located, session: &Session<'_>, change: impl Fn(&mut Entry)) {
     let Some(entry) = &located.entry else { return };
     let noted = asks::change(session, entry, &change);
     if let Err(error) = noted.and_then(|()| session.history.change(&entry.server, &entry.id, change)) {
-        session.ui.warning(&format!("the history could not be updated: {error}"));
+        session.ui.warning(&format!("cannot update the history: {error}"));
     }
 }
 
-/// Refuses before anything is read or sent when nothing would say whose the paste is.
+/// Refuses, before anything is read or sent, a request without proof of ownership.
 ///
 /// # Errors
-/// That this machine has no token for it.
+/// When this machine has no token for the paste.
 pub fn expect_maker(call: &Call<'_>, session: &Session<'_>) -> Result<(), Failure> {
     if shows_nothing(call, session) { Err(no_token(session)) } else { Ok(()) }
 }

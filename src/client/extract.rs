@@ -1,9 +1,9 @@
-//! The files of a paste, written below a folder.
+//! Extracts the files of a paste into a folder.
 //!
-//! Invariant: each step goes through the handle of a folder and follows no symbolic link, so that nothing is written
-//! outside. The files are written beside their places first, and get them when all are whole: all of them do, or none does,
-//! and then what was there is there again. Must never leave anything behind when it fails or is interrupted, nor keep more
-//! of a file's mode than whether it is a program.
+//! Invariant: every step uses a folder's handle and follows no symbolic link, so that nothing is written outside. The
+//! files are written to a temporary folder first and moved when all are complete: either all of them appear or none,
+//! and then replaced files are restored. Must never leave anything behind after a failure or an interruption, nor keep
+//! more of a file's mode than the executable bit.
 
 use super::Session;
 use super::draft::{Draft, open_folder, remove_leftovers};
@@ -29,16 +29,16 @@ use std::sync::Arc;
 
 /// Where the files of a paste go.
 pub struct Destination {
-    /// Below this folder, which is made if it is not there.
+    /// The folder, created if missing.
     pub folder: PathBuf,
-    /// Which paste they are of, unless it was kept.
+    /// The paste's ID, unless it is a saved one.
     pub id: Option<Id>,
-    /// Whether what is there is replaced.
+    /// Whether existing files are replaced.
     pub overwrite: bool,
 }
 
 impl Destination {
-    /// Makes sure, before a read is taken, that files can be made there as far as that can be seen.
+    /// Checks, before a read is taken, that the folder is writable as far as that can be known.
     ///
     /// # Errors
     /// A usage failure.
@@ -56,7 +56,7 @@ fn check_writable(folder: &Path) -> io::Result<()> {
     rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(io::Error::from)
 }
 
-/// The nearest folder above, or the folder itself, that is there.
+/// The folder itself or its nearest existing ancestor.
 fn existing_ancestor(folder: &Path) -> &Path {
     let is_there = |path: &&Path| !path.as_os_str().is_empty() && fs::symlink_metadata(path).is_ok();
     folder.ancestors().find(is_there).unwrap_or_else(|| Path::new(if folder.has_root() { "/" } else { "." }))
@@ -65,7 +65,7 @@ fn existing_ancestor(folder: &Path) -> &Path {
 /// Writes the files of a plaintext.
 ///
 /// # Errors
-/// When something is in the way or cannot be written, or the content is not whole; nothing is left then.
+/// When a file exists or cannot be written, or the content is damaged; nothing is left behind then.
 pub fn extract(
     manifest: &Manifest,
     plaintext: &mut Plaintext<'_>,
@@ -82,11 +82,11 @@ pub fn extract(
         let mut content = OneFile::new(plaintext, file.size, number == last);
         modes.push(write(&draft.folder, number, file, &mut content)?);
     }
-    // A signal waits until all files have their places, or none has.
+    // Signals are held back until all files are in place, or none.
     let outcome = session.interrupt.uninterrupted(|is_interrupted| placed.place_all(&names, &modes, is_interrupted));
     outcome.map_err(|(failure, is_undone)| {
         let draft = to.folder.join(&draft.name);
-        let stays = || format!("not all could be put back; what was replaced is in {}", draft.display());
+        let stays = || format!("some files could not be restored; the originals are in {}", draft.display());
         if is_undone { failure } else { failure.hint(stays()) }
     })?;
     placed.sync(&names);
@@ -95,7 +95,7 @@ pub fn extract(
     Ok(())
 }
 
-/// Opens the folder, and one in it for drafts; an interruption removes what was made, and so does a failure.
+/// Opens the folder and creates a draft folder in it; both an interruption and a failure remove what was created.
 fn prepare<'a>(to: &Destination, session: &'a Session<'_>) -> Result<((Root, Draft), Guard<'a>), Failure> {
     let make = || {
         let root = Root::open(&to.folder)?;
@@ -111,21 +111,19 @@ fn prepare<'a>(to: &Destination, session: &'a Session<'_>) -> Result<((Root, Dra
     let ((root, _), _) = &opened;
     for name in to.id.iter().flat_map(|id| remove_leftovers(&root.handle, id)) {
         let path = to.folder.join(name);
-        session.ui.warning(&format!("{} has files that an interrupted fpaste was replacing", path.display()));
+        session.ui.warning(&format!("{} holds files that an interrupted fpaste was replacing", path.display()));
     }
     Ok(opened)
 }
 
 fn name_of(file: &FileEntry) -> Result<&str, Failure> {
-    file.name
-        .as_deref()
-        .ok_or_else(|| Failure::usage("the content of this paste has no name").hint("-o FILE gives it one"))
+    file.name.as_deref().ok_or_else(|| Failure::usage("this paste has no file name").hint("use -o FILE"))
 }
 
-/// The folder the files go below.
+/// The destination folder.
 struct Root {
     handle: Arc<OwnedFd>,
-    /// It and those above it that were not there before, the topmost first.
+    /// The folders that were created for it, topmost first.
     made: Vec<PathBuf>,
 }
 
@@ -142,7 +140,7 @@ impl Root {
         }
     }
 
-    /// The folders stay: they have something in them.
+    /// Keeps the created folders.
     fn keep(&mut self) {
         for parent in self.made.drain(..).filter_map(|folder| folder.parent().map(Path::to_path_buf)) {
             let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { &parent };
@@ -163,7 +161,7 @@ fn make_folders(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     for path in missing.into_iter().rev() {
         match fs::create_dir(path) {
             Ok(()) => made.push(path.to_path_buf()),
-            // Another fpaste was faster.
+            // Another fpaste created it first.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(error) => return Err(error),
         }
@@ -171,12 +169,12 @@ fn make_folders(folder: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes folders that are empty.
+/// Removes empty folders.
 fn remove_folders(made: &[PathBuf]) {
     made.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
 }
 
-/// Writes one file into the draft folder; the mode it is to have.
+/// Writes one file into the draft folder. Returns its final mode.
 fn write(draft: &OwnedFd, number: usize, file: &FileEntry, content: &mut OneFile<'_, '_>) -> Result<u32, Failure> {
     let shown = file.name.as_deref().map(clean).unwrap_or_default();
     let failed = |error: io::Error| Failure::new(Exit::Other, format!("cannot write {shown}: {error}"));
@@ -184,25 +182,25 @@ fn write(draft: &OwnedFd, number: usize, file: &FileEntry, content: &mut OneFile
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = openat(draft, number.to_string(), flags, Mode::from_raw_mode(mode));
     let mut target = File::from(target.map_err(|error| failed(error.into()))?);
-    // What the umask has left of it is for later: until it has its place, it is for its owner alone.
+    // The mode under the umask is applied later: until the file is in place it stays private.
     let mode = target.metadata().map_err(failed)?.permissions().mode() & 0o777;
     target.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
-    // What reading says ends the copy after that, too: the last file is checked to the end.
+    // A read error ends the copy, also after the last byte: the last file is verified to the end.
     pour(content, &mut target)?.and_then(|()| target.sync_all()).map_err(failed)?;
     Ok(mode)
 }
 
-/// What was done to give the files their places.
+/// A step of moving files into place, for undoing it.
 enum Step {
-    /// A folder was made.
+    /// A folder was created.
     Folder(String),
-    /// What was there was moved into the draft folder.
+    /// An existing file was moved into the draft folder.
     Aside(String, String),
-    /// A file got its place.
+    /// A file was moved into place.
     File(String),
 }
 
-/// The files that have got their places so far.
+/// The files moved into place so far.
 struct Placed<'a> {
     root: &'a OwnedFd,
     draft: &'a Draft,
@@ -211,7 +209,7 @@ struct Placed<'a> {
 }
 
 impl Placed<'_> {
-    /// Makes sure that nothing is in the way of a file that is to stay.
+    /// Checks that a file can be placed without replacing what must stay.
     fn check(&self, name: &str) -> Result<(), Failure> {
         let in_way = |error| in_the_way(name, error);
         let mut folder = None;
@@ -228,7 +226,7 @@ impl Placed<'_> {
         self.check_free(place, file).and_then(|_| check_place(place)).map_err(in_way)
     }
 
-    /// Whether there is something to be replaced.
+    /// Whether there is a file to replace.
     fn check_free(&self, place: &OwnedFd, file: &str) -> Result<bool, Errno> {
         match statat(place, file, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(false),
@@ -239,8 +237,8 @@ impl Placed<'_> {
         }
     }
 
-    /// Gives all files their places. Where that fails or is interrupted, everything is as before, if the second value says
-    /// so.
+    /// Moves all files into place. On failure or interruption all steps are undone; the second value tells whether that
+    /// succeeded.
     fn place_all(
         &mut self,
         names: &[&str],
@@ -260,7 +258,7 @@ impl Placed<'_> {
         outcome.map_err(|failure| (failure, self.undo()))
     }
 
-    /// Gives a file of the draft folder its place.
+    /// Moves a file from the draft folder into place.
     fn place(&mut self, number: usize, name: &str, mode: u32) -> Result<(), Errno> {
         let (parents, file) = split(name);
         let mut folder: Option<OwnedFd> = None;
@@ -285,7 +283,7 @@ impl Placed<'_> {
         }
         let number = number.to_string();
         chmodat(draft, &*number, Mode::from_raw_mode(mode), AtFlags::empty())?;
-        // Not every file system can rename without replacing; a link never replaces.
+        // Not every file system supports RENAME_NOREPLACE; a hard link never replaces.
         match renameat_with(draft, &*number, place, file, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS) => linkat(draft, &*number, place, file, AtFlags::empty())?,
             moved => moved?,
@@ -294,7 +292,7 @@ impl Placed<'_> {
         Ok(())
     }
 
-    /// Takes everything back; whether all of it is as before.
+    /// Undoes all steps. Returns whether everything was restored.
     fn undo(&mut self) -> bool {
         let mut is_undone = true;
         while let Some(step) = self.steps.pop() {
@@ -306,7 +304,7 @@ impl Placed<'_> {
             };
             let place = folder.as_ref().unwrap_or(self.root);
             is_undone &= match &step {
-                // Somebody else may have put something there.
+                // Another program may have put something there.
                 Step::Folder(_) => unlinkat(place, last, AtFlags::REMOVEDIR).is_ok() || self.overwrite,
                 Step::File(_) => unlinkat(place, last, AtFlags::empty()).is_ok(),
                 Step::Aside(_, aside) => renameat(&self.draft.folder, &**aside, place, last).is_ok(),
@@ -319,7 +317,7 @@ impl Placed<'_> {
         parents.try_fold(None, |folder, name| open_folder(folder.as_ref().unwrap_or(self.root), name).map(Some))
     }
 
-    /// Has the system write down where the files are: only then may the server forget them.
+    /// Syncs the folders: only then may the server delete its copy.
     fn sync(&self, names: &[&str]) {
         let folders: BTreeSet<&str> =
             names.iter().filter_map(|name| name.rsplit_once('/').map(|(path, _)| path)).collect();
@@ -331,7 +329,7 @@ impl Placed<'_> {
         let _ = fsync(self.root);
     }
 
-    /// Removes what was replaced.
+    /// Removes the replaced files.
     fn discard_old(&self) {
         for step in &self.steps {
             if let Step::Aside(_, aside) = step {
@@ -341,12 +339,12 @@ impl Placed<'_> {
     }
 }
 
-/// Whether something can be made in a folder.
+/// Checks that files can be created in a folder.
 fn check_place(folder: &OwnedFd) -> Result<(), Errno> {
     accessat(folder, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
 }
 
-/// The folders of a name, and what lies in the last of them.
+/// Splits a name into its folders and the file name.
 fn split(name: &str) -> (impl Iterator<Item = &str>, &str) {
     let (folders, file) = name.rsplit_once('/').unwrap_or(("", name));
     (folders.split('/').filter(|part| !part.is_empty()), file)
@@ -355,14 +353,12 @@ fn split(name: &str) -> (impl Iterator<Item = &str>, &str) {
 fn in_the_way(name: &str, error: Errno) -> Failure {
     let name = clean(name);
     match error {
-        Errno::EXIST => Failure::usage(format!("{name} is there already; nothing was written"))
-            .hint("--force overwrites, -o DIR/ writes elsewhere"),
-        Errno::ISDIR => {
-            Failure::usage(format!("{name} is a folder here, and a file in the paste; nothing was written"))
-                .hint("-o DIR/ writes elsewhere")
-        }
+        Errno::EXIST => Failure::usage(format!("{name} already exists; nothing was written"))
+            .hint("use --force to overwrite, or -o DIR/ to write elsewhere"),
+        Errno::ISDIR => Failure::usage(format!("{name} is a folder here but a file in the paste; nothing was written"))
+            .hint("use -o DIR/ to write elsewhere"),
         Errno::NOTDIR | Errno::LOOP => {
-            Failure::usage(format!("{name} leads through what is no folder; nothing was written"))
+            Failure::usage(format!("part of the path {name} is not a folder here; nothing was written"))
         }
         error => Failure::new(Exit::Other, format!("cannot write {name}: {}", io::Error::from(error))),
     }

@@ -1,26 +1,26 @@
-//! What the client tells a person when something does not work: an exit code, a sentence, and where one helps, a hint.
+//! The client's error type: an exit code, a message and an optional hint.
 //!
-//! Invariant: every failure ends the program with one of the documented exit codes. Must never carry a key, a password
-//! or a token, and never text from a server that has not been cleaned.
+//! Invariant: every failure has one of the documented exit codes. Must never contain a key, a password, a token, or
+//! text from a server that has not been stripped of control characters.
 
 use crate::text::{clean, human_seconds};
 use serde_json::Value;
 use std::io;
 
-/// More of a server's message than this is no message.
+/// A server's message is cut after this many characters.
 const MAX_SHOWN_CHARS: usize = 500;
 
 /// The documented exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Whatever has no code of its own.
+    /// Any other failure.
     Other = 1,
-    /// Wrong usage or configuration, unreadable input, certificate or CA files.
+    /// Usage or configuration error; unreadable input, certificate or CA file.
     Usage = 2,
-    /// The paste does not exist or is gone.
+    /// The paste does not exist or has ended.
     NotFound = 3,
-    /// A password or a permission is missing or wrong.
+    /// A password or permission is missing or wrong.
     Denied = 4,
     /// Refused by a limit: size, entropy, expiry, storage.
     Limit = 5,
@@ -32,12 +32,12 @@ pub enum Exit {
     Decryption = 8,
 }
 
-/// A failure, ready to be shown.
+/// A failure, ready to be printed.
 #[derive(Debug)]
 pub struct Failure {
-    /// How the program ends.
+    /// The exit code.
     pub exit: Exit,
-    /// What was wrong.
+    /// What went wrong.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
@@ -49,11 +49,11 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// So that it can pass through readers.
+/// So that it can be wrapped in an [`io::Error`].
 impl std::error::Error for Failure {}
 
 impl Failure {
-    /// The failure that passed through a reader as an error, or what the error itself means.
+    /// The failure wrapped in an I/O error, or a new one with the error's text.
     pub fn of(error: io::Error, what: &str) -> Self {
         match error.downcast::<Self>() {
             Ok(failure) => failure,
@@ -66,19 +66,19 @@ impl Failure {
         Self { exit, message: message.into(), hint: None }
     }
 
-    /// Wrong usage or configuration.
+    /// A usage or configuration error.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// The same with a hint.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same with more behind the hint it has.
+    /// Appends to the hint.
     #[must_use]
     pub fn add_hint(mut self, more: &str) -> Self {
         self.hint = Some(match self.hint {
@@ -88,8 +88,8 @@ impl Failure {
         self
     }
 
-    /// A server's refusal: its status, its JSON if it sent any, and the seconds it asks to wait. What its hint says of
-    /// HTTP, for whoever uses it by hand, is said in this program's words.
+    /// A server's refusal: its status, its JSON if it sent any, and its `Retry-After` in seconds. Hints about HTTP are
+    /// replaced by hints about this program.
     pub fn refused(status: u16, body: &[u8], wait_seconds: Option<u64>) -> Self {
         if let Some(failure) = refused_by_tls(status, body) {
             return failure;
@@ -100,7 +100,7 @@ impl Failure {
         let code = text("code").unwrap_or_default();
         let message = match text("error") {
             Some(error) => error.trim_end_matches('.').to_owned(),
-            None => format!("the server answered with status {status}"),
+            None => format!("the server returned status {status}"),
         };
         let wait = match wait_seconds {
             Some(0) => "try again".to_owned(),
@@ -108,12 +108,11 @@ impl Failure {
             None => "try again later".to_owned(),
         };
         let hint = match code.as_str() {
-            "duplicate" => Some(format!("fpaste list shows the paste you already have; or {wait}")),
+            "duplicate" => Some(format!("fpaste list shows your existing paste; or {wait}")),
             "throttled" | "busy" | "rate_limited" => Some(wait),
             "internal" => {
-                let request =
-                    text("request_id").map_or_else(String::new, |id| format!(" and that it was request {id}"));
-                Some(format!("try again; if it stays, tell who runs the server{request}"))
+                let request = text("request_id").map_or_else(String::new, |id| format!(" and mention request {id}"));
+                Some(format!("try again; if it persists, contact the server's operator{request}"))
             }
             code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(in_our_words)),
         };
@@ -121,7 +120,7 @@ impl Failure {
     }
 }
 
-/// What the TLS of a server or proxy before it says in HTML: nginx, Apache, and Caddy, which is Go.
+/// Recognizes TLS errors in the HTML of nginx, Apache and Caddy (Go).
 fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     if status != 400 {
         return None;
@@ -139,52 +138,50 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     }
     if says(&["No required SSL certificate was sent"]) {
         return Some(Failure::new(Exit::Denied, "the server asks for a client certificate").hint(
-            "set client_cert and client_key; fpaste cert --configure makes a certificate, which the server has to know",
+            "set client_cert and client_key, or run fpaste cert --configure; the server must trust the certificate",
         ));
     }
     says(&["The SSL certificate error"]).then(|| {
-        Failure::new(Exit::Denied, "the server does not accept the client certificate")
-            .hint("ask who runs it to add the certificate that client_cert names")
+        Failure::new(Exit::Denied, "the server rejected the client certificate")
+            .hint("ask the server's operator to add the certificate in client_cert")
     })
 }
 
-/// A hint this program has none of its own for, unless it is for people who write requests by hand.
+/// The server's hint, unless it is for people who write requests by hand.
 fn in_our_words(hint: String) -> String {
     if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
-        return "check the address, with the server's path if it has one; fpaste -v shows what was asked".to_owned();
+        return "check the address, including the server's path if it has one; fpaste -v shows the requests".to_owned();
     }
     hint
 }
 
-/// What to do with this program about a refusal whose own hint is about HTTP.
+/// This program's hint for a refusal whose own hint is about HTTP.
 fn own_hint(code: &str) -> Option<&'static str> {
     Some(match code {
-        "password_required" => "use -p to be asked for it, or --password-file",
-        "password_wrong" => "check the password; a wrong one does not burn the paste",
+        "password_required" => "use -p to enter it, or --password-file",
+        "password_wrong" => "check the password; a wrong one does not use up a read",
         "auth_required" => {
-            "the delete token is in the history of the machine that made the paste, or use its owner's certificate or token"
+            "use the machine that created the paste, which has the delete token, or the owner's certificate or token"
         }
         "create_denied" => {
-            "ask who runs the server for a token, and set it as token in the configuration, or FLASKPASTE_TOKEN; or for a certificate"
+            "ask the server's operator for a token, for the configuration or FLASKPASTE_TOKEN, or use a certificate"
         }
         "token_invalid" => {
-            "check token in the configuration, or FLASKPASTE_TOKEN; who runs the server can make a new one"
+            "check token in the configuration or FLASKPASTE_TOKEN; the server's operator can issue a new one"
         }
-        "blocked" => "who runs the server refuses this content",
-        "limited" => "create a new paste, and delete this one",
-        "permission_denied" => {
-            "it can be changed on the machine that made it, or with the certificate or token it was made with"
-        }
-        "invalid_expiry" => "-x takes seconds, or 30m, 1h30m, 7d",
+        "blocked" => "the server's operator has blocked this content",
+        "limited" => "create a new paste and delete this one",
+        "permission_denied" => "use the machine that created it, or the certificate or token it was created with",
+        "invalid_expiry" => "use e.g. -x 90s, -x 1h30m or -x 7d",
         "invalid_id" => "check the link for a typo; an ID is 4 to 64 hex digits",
         "too_large" => "compress or split it; a client certificate or a token may allow more (fpaste info)",
-        "entropy_too_low" => "leave -E away: what is encrypted is accepted",
+        "entropy_too_low" => "leave out -E: encrypted content is accepted",
         "pow_required" | "pow_expired" | "pow_reused" => "try again",
-        "pow_invalid" => "try again; if it stays, a newer fpaste may do better: curl -fsS -o fpaste SERVER/client",
+        "pow_invalid" => "try again; if it persists, update fpaste: curl -fsS -o fpaste SERVER/client",
         "bad_request" | "no_content" | "invalid_json" | "method_not_allowed" | "range_not_satisfiable" => {
-            "fpaste -v shows what was asked; a newer fpaste may do better: curl -fsS -o fpaste SERVER/client"
+            "update fpaste: curl -fsS -o fpaste SERVER/client; fpaste -v shows the requests"
         }
-        "expectation_failed" => "check the address; something in between may have changed the request",
+        "expectation_failed" => "check the address; a proxy may have changed the request",
         _ => return None,
     })
 }
@@ -227,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_passes_on_the_hint_without_control_characters() {
+    fn a_server_hint_is_shown_without_control_characters() {
         let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#, None);
         assert_eq!(
             (failure.message.as_str(), failure.hint.as_deref()),
             ("Bad \u{fffd}[31mthing", Some("Do\u{fffd} this."))
         );
-        assert_eq!(Failure::refused(502, b"<html>", None).message, "the server answered with status 502");
+        assert_eq!(Failure::refused(502, b"<html>", None).message, "the server returned status 502");
     }
 }

@@ -1,8 +1,8 @@
-//! A paste on its way here: what is known of it, what opens it, and its content, under a lease where reads are limited.
+//! Fetches a paste: its metadata, its keys, and its content, under a lease if its reads are limited.
 //!
-//! Invariant: what the server checks is derived from the link and the password, and goes to the paste's own server alone.
-//! A read of a limited paste is confirmed only once its content has been delivered. Must never take a read that cannot be
-//! used, without the key that opens it, nor send the password of a sealed paste, whatever the server says of it.
+//! Invariant: proofs are derived from the link and the password and go only to the paste's own server. A read of a
+//! limited paste is confirmed only after its content was delivered. Must never take a read without the key to decrypt
+//! it, nor send the password of a sealed paste, whatever the server claims.
 
 use super::asks::{self, Asked};
 use super::command::{Get, PasswordSource};
@@ -25,46 +25,46 @@ use std::time::Duration;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// Pauses before a confirmation is tried again.
+/// The pauses between attempts to confirm a read.
 const CONFIRMATION_PAUSES: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2)];
-/// What a list takes of an upload at most: the chunks that a manifest can fill.
+/// The most bytes a listing fetches: the chunks of the largest manifest.
 const LISTED_BYTES: usize =
     sealed::HEAD_BYTES + (sealed::MAX_MANIFEST_BYTES / sealed::CHUNK_BYTES + 1) * sealed::SEALED_CHUNK_BYTES;
-/// The header of content that the server has forgotten by giving it.
+/// The header of content that was deleted by this read.
 pub const BURNED: &str = "X-Burn-After-Read";
-/// What to say where nobody knows whether the server has taken a read.
-const MAY_BE_TAKEN: &str = "the read may be taken all the same; it ends by itself then, as a rule after ten minutes, and the last one with the paste";
+/// The hint if it is unknown whether the server has taken a read.
+const MAY_BE_TAKEN: &str = "the server may have counted a read anyway; it expires after about ten minutes, and the last read deletes the paste";
 
-/// What the server says of a paste.
+/// The server's description of a paste.
 #[derive(Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the server's answer")]
 pub struct Facts {
     /// Whether its reads are limited.
     pub is_limited: bool,
-    /// How many of them there are, with the one that is ours.
+    /// The reads left, including ours.
     pub reads: Option<u64>,
-    /// Whether the first read was meant to be the last.
+    /// Whether it is deleted after the first read.
     pub burns: bool,
-    /// When it goes.
+    /// When it expires.
     pub expires_at: Option<u64>,
     is_binary: bool,
     has_gate: bool,
     has_password: bool,
     has_password_proof: bool,
-    /// How it is, where it is an ask.
+    /// Its state, if it is an ask.
     ask: Option<AskState>,
 }
 
 /// How an ask is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AskState {
-    /// It waits for its answer.
+    /// Not answered yet.
     Asked,
-    /// There is one.
+    /// Answered.
     Answered,
 }
 
-/// How an ask is, as its server says; `None` of a paste.
+/// The state of an ask; `None` for a paste.
 pub fn ask_state(paste: &Value) -> Option<AskState> {
     match paste.get("state")?.as_str()? {
         "asked" => Some(AskState::Asked),
@@ -74,12 +74,12 @@ pub fn ask_state(paste: &Value) -> Option<AskState> {
 }
 
 impl Facts {
-    /// Of what is no more on any server.
+    /// The facts of saved content that is no longer on any server.
     pub fn kept() -> Self {
         Self { is_limited: true, ..Self::default() }
     }
 
-    /// Whether the read that is ours is the last there is.
+    /// Whether our read is the last one.
     pub fn is_last_read(&self) -> bool {
         self.burns || self.reads == Some(1)
     }
@@ -104,40 +104,40 @@ impl Facts {
         }
     }
 
-    /// Counts our own read in, of which the server says how many it leaves.
+    /// Adds our own read to the number that the server reports as left.
     fn count(&mut self, reads_left: Option<u64>) {
         self.reads = self.reads.max(reads_left.map(|left| left.saturating_add(1)));
     }
 }
 
-/// What became of a confirmation.
+/// The outcome of a confirmation.
 pub enum Confirmed {
     /// The read has ended.
     Ended,
-    /// The server could not be told; the read ends by itself then.
+    /// It failed; the read ends by itself at this time.
     Later(UnixSeconds),
 }
 
-/// A paste that may be read.
+/// A paste to be read.
 pub struct Fetch<'a> {
     session: &'a Session<'a>,
     target: &'a Target,
     located: &'a Located,
-    /// What the server says of it.
+    /// Its description by the server.
     pub facts: Facts,
-    /// What opens it, where the link has a key.
+    /// Its keys, if the link has one.
     pub secrets: Option<Secrets>,
     headers: Vec<password::Header>,
     lease: Option<Held>,
-    /// What reads it, where it is the answer to an ask of ours.
+    /// Our ask, if it is an answer to one.
     asked: Option<Asked>,
 }
 
 impl<'a> Fetch<'a> {
-    /// Asks what is known of the paste, and for the password where there is one that the server never sees.
+    /// Fetches the metadata, and asks for the password if it is one that the server never sees.
     ///
     /// # Errors
-    /// Refusals, and what must not be taken without a key.
+    /// When the server refuses, or a read without the key would be wasted.
     pub fn look(
         options: &Get,
         session: &'a Session<'a>,
@@ -161,8 +161,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Asks what is known of the paste. A lease is shown only to who says that reads are counted, or that there is no such
-    /// paste: whose last read is ours is gone to everybody else.
+    /// Fetches the metadata. The lease is sent only after a 404: a paste whose last read is leased to us is hidden from
+    /// everyone else.
     fn find_facts(&mut self) -> Result<(), Failure> {
         let transport = &self.session.transport;
         let mut answer = transport.send(&metadata_call(self.target, self.located))?;
@@ -180,7 +180,7 @@ impl<'a> Fetch<'a> {
         }
         let paste = well_formed(answer, &self.target.id).map_err(|failure| {
             match leases::elsewhere(self.session, &self.target.id).filter(|_| is_gone && self.lease.is_none()) {
-                Some(server) => failure.hint(format!("a read of it is yours under {server}; use that address")),
+                Some(server) => failure.hint(format!("you have started reading it under {server}; use that address")),
                 None => failure,
             }
         })?;
@@ -188,19 +188,19 @@ impl<'a> Fetch<'a> {
         self.lease.take_if(|_| !self.facts.is_limited);
         if self.lease.is_some() {
             self.facts.count(self.facts.reads);
-            self.session.ui.note("an earlier run has begun to read this paste; going on with that");
+            self.session.ui.note("resuming an earlier read of this paste");
         }
         Ok(())
     }
 
-    /// Forgets a lease that a flaskpaste server does not know any more.
+    /// Forgets a lease that the flaskpaste server no longer knows.
     fn forget_if_ended(&mut self, answer: &Answer) {
         if let Some(lease) = self.lease.take_if(|_| answer.is_not_found()) {
             lease.forget();
         }
     }
 
-    /// Takes a read where they are limited, and the server knows leases.
+    /// Takes a lease if reads are limited and the server supports leases.
     ///
     /// # Errors
     /// Refusals.
@@ -211,49 +211,48 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// An ask is read where it was asked, once it is answered; nothing else is an ask.
+    /// Checks that an ask was created here and has been answered, and that nothing else claims to be one.
     fn expect_answer(&self) -> Result<(), Failure> {
         match (&self.asked, self.facts.ask) {
             (None, None) if self.target.ask.is_none() => Ok(()),
             (None, _) => Err(not_asked_here()),
             (Some(_), None) => Err(not_flaskpaste()),
-            (Some(_), Some(AskState::Asked)) => Err(Failure::new(Exit::NotFound, "this ask is not answered yet")
-                .hint("whoever has the link can still answer; try again later")),
+            (Some(_), Some(AskState::Asked)) => Err(Failure::new(Exit::NotFound, "this ask has not been answered yet")
+                .hint("the link still accepts an answer; try again later")),
             (Some(_), Some(AskState::Answered)) => Ok(()),
         }
     }
 
-    /// Without its key, what is encrypted is of no use to anybody.
+    /// Refuses to read encrypted content without its key.
     fn expect_key(&self, options: &Get) -> Result<(), Failure> {
         if self.target.key.is_some() || self.asked.is_some() {
             return Ok(());
         }
-        let whole_link = "use the whole link, with what follows the #";
+        let whole_link = "use the full link, including the part after the #";
         if self.facts.has_gate {
-            return Err(Failure::usage("the link has no key, and the server gives this paste only to whoever has it")
-                .hint(whole_link));
+            return Err(Failure::usage("the link has no key, which this paste requires").hint(whole_link));
         }
         if self.is_ours_and_encrypted() && options.password != PasswordSource::None && !options.first_format {
-            return Err(Failure::usage("this paste is encrypted, and its password is not for the server")
-                .hint(format!("{whole_link}; if the paste is of format 1, fpaste get --format 1 -p sends it")));
+            return Err(Failure::usage("this paste is encrypted, and its password must not be sent to the server")
+                .hint(format!("{whole_link}; if the paste has format 1, use fpaste get --format 1 -p")));
         }
         if self.facts.is_limited && self.facts.is_binary && !options.force {
-            return Err(Failure::usage("this paste is encrypted, its reads are counted, and the link has no key")
-                .hint(format!("{whole_link}; --force takes the paste as it is")));
+            return Err(Failure::usage("this paste is encrypted and its reads are limited, but the link has no key")
+                .hint(format!("{whole_link}, or --force to read the ciphertext")));
         }
         Ok(())
     }
 
-    /// Derives what opens the paste, and what proves it to the server.
+    /// Derives the keys, and the proofs for the server.
     fn unlock(&mut self, options: &Get) -> Result<(), Failure> {
         if let Some(asked) = &self.asked {
-            // What opens the answer follows from what that begins with.
+            // The keys depend on the header of the answer.
             self.headers.push(asked.read_proof());
             return Ok(());
         }
         let Some(key) = &self.target.key else { return Ok(()) };
         if options.first_format && self.facts.has_gate {
-            return Err(Failure::usage("this paste is sealed, and not of format 1").hint("leave --format 1 away"));
+            return Err(Failure::usage("this paste is sealed, not of format 1").hint("leave out --format 1"));
         }
         if self.facts.has_password && !self.facts.has_gate && !self.takes_server_password(options) {
             return Err(wants_password());
@@ -269,8 +268,8 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// Whether a password may go to the server: with a key in the link only because the person says that it is the
-    /// server's, or this machine has made the paste so; the server itself would say so of any paste.
+    /// Whether the password may be sent to the server. If the link has a key, only if the user or the history says so:
+    /// a malicious server could claim it of any paste.
     fn takes_server_password(&self, options: &Get) -> bool {
         self.target.key.is_none() || self.is_of_first_format(options)
     }
@@ -280,8 +279,8 @@ impl<'a> Fetch<'a> {
         options.first_format || is_known && !self.facts.has_gate
     }
 
-    /// The password that the server never sees. One that was given counts also where the server knows of none: a proxy may
-    /// have dropped what it was told when the paste was made.
+    /// The password that the server never sees. A given one is used even if the server reports none: a proxy may have
+    /// dropped the header when the paste was created.
     fn sealed_password(&self, options: &Get) -> Result<Option<Zeroizing<String>>, Failure> {
         let is_given = options.password != PasswordSource::None;
         if self.is_of_first_format(options) || !self.facts.has_password_proof && (self.facts.has_gate || !is_given) {
@@ -290,7 +289,7 @@ impl<'a> Fetch<'a> {
         if is_given {
             return password::text_for_reading(&options.password, self.session, &self.target.id);
         }
-        // A server that is not ours does not get the environment's by saying that there is a password.
+        // FPASTE_PASSWORD is not used for other servers, whatever they claim.
         if password::is_in_environment() && self.located.is_ours {
             return password::text_for_reading(&PasswordSource::Ask, self.session, &self.target.id);
         }
@@ -298,17 +297,17 @@ impl<'a> Fetch<'a> {
             return password::typed(&self.place(), self.session).map(Some);
         }
         Err(Failure::new(Exit::Denied, "this paste is protected by a password")
-            .hint("use -p to be asked for it, or --password-file"))
+            .hint("use -p to enter it, or --password-file"))
     }
 
-    /// What is read, for a question; with its server where that is not ours.
+    /// The paste's name in a prompt; with its server if that is not ours.
     fn place(&self) -> String {
         let id = &self.target.id;
         if self.located.is_ours { format!("paste {id}") } else { format!("paste {id} of {}", self.located.server) }
     }
 
-    /// Asks with what opens the paste; a password that the server checks, and that turns out to be needed, is taken from the
-    /// environment, or asked for if somebody is there. A server that is not ours does not get the environment's by saying so.
+    /// Sends a request with the proofs. If the server requires its own password, it is taken from the environment, but
+    /// for our servers only, or prompted for.
     fn ask<T>(
         &mut self,
         options: &Get,
@@ -334,7 +333,7 @@ impl<'a> Fetch<'a> {
         ask(self)
     }
 
-    /// Takes one of the paste's reads, to be confirmed; `None` from a server that knows no leases.
+    /// Takes a lease, to be confirmed later; `None` if the server does not support leases.
     fn take_lease(&mut self, options: &Get) -> Result<Option<Held>, Failure> {
         let take = |fetch: &Self| {
             let path = format!("/{}/lease", fetch.target.id);
@@ -345,7 +344,7 @@ impl<'a> Fetch<'a> {
             Exit::Network => failure.add_hint(MAY_BE_TAKEN),
             _ => failure,
         })?;
-        // The paste was there just now: it is the route that is not. If not, the read itself will say so.
+        // The paste existed a moment ago, so it is the route that is missing; else the read itself will fail.
         if matches!(answer.status, 404 | 405) && answer.json().is_ok() && self.asked.is_none() {
             return Ok(None);
         }
@@ -355,23 +354,21 @@ impl<'a> Fetch<'a> {
         let (server_now, json) = (answer.header("Date").and_then(parse_http_date), answer.json().unwrap_or_default());
         let number = |name: &str| json.get(name).and_then(Value::as_u64);
         let lease = json.get("lease").and_then(Value::as_str).and_then(leases::as_lease);
-        // Another read would be taken by whoever goes on without this one.
+        // Continuing without the lease would take a second read.
         let (Some(lease), Some(ends)) = (lease, number("expires_at")) else {
-            return Err(
-                Failure::new(Exit::Network, "the server's answer to taking a read cannot be used").hint(MAY_BE_TAKEN)
-            );
+            return Err(Failure::new(Exit::Network, "invalid lease in the server's response").hint(MAY_BE_TAKEN));
         };
         self.facts.count(number("reads_left"));
         let ends = leases::ends_in(ends.saturating_sub(server_now.unwrap_or_else(unix_now)));
         Ok(Some(place.fill(self.session, &self.located.server, &self.target.id, lease, ends)))
     }
 
-    /// Whether this machine made the paste and encrypted it.
+    /// Whether this machine created and encrypted the paste.
     pub fn is_ours_and_encrypted(&self) -> bool {
         self.located.entry.as_ref().is_some_and(|entry| entry.encrypted)
     }
 
-    /// What the history knows of it.
+    /// Its entry in the history.
     pub fn entry(&self) -> Option<&'a Entry> {
         self.located.entry.as_ref()
     }
@@ -381,13 +378,13 @@ impl<'a> Fetch<'a> {
         self.lease.is_some() || !self.facts.is_limited
     }
 
-    /// Whether a read was taken that is to be confirmed.
+    /// Whether a lease was taken that needs confirmation.
     pub fn is_leased(&self) -> bool {
         self.lease.is_some()
     }
 
-    /// The content, and what it begins with, which tells its format. A transfer that breaks there is begun again, where the
-    /// content can be had again. For a list, no more than a manifest can take is asked for.
+    /// Opens the content and reads its header, which identifies the format. A transfer that breaks there is restarted
+    /// if the content is repeatable. A listing requests no more than the largest manifest.
     ///
     /// # Errors
     /// Refusals and network failures.
@@ -410,12 +407,12 @@ impl<'a> Fetch<'a> {
         Err(other_part())
     }
 
-    /// Bytes before the sealed upload.
+    /// The number of bytes before the sealed upload.
     pub fn lead_bytes(&self) -> u64 {
         if self.asked.is_some() { ANSWER_HEAD_BYTES as u64 } else { 0 }
     }
 
-    /// Derives what opens an answer from what it begins with; what follows that. Whoever has the link may have sent anything.
+    /// Derives the keys from the header of an answer. Returns the rest. Anyone with the link may have sent anything.
     fn open_answer(&mut self, mut head: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let Some(asked) = &self.asked else { return Ok(head) };
         let (lead, upload) = head.split_first_chunk().ok_or_else(no_answer)?;
@@ -423,7 +420,7 @@ impl<'a> Fetch<'a> {
         Ok(head.split_off(ANSWER_HEAD_BYTES))
     }
 
-    /// The content, or a part of it.
+    /// Opens the content or a range of it.
     fn part(&mut self, options: &Get, range: Option<&str>) -> Result<Content, Failure> {
         let read = |fetch: &Self| {
             let mut call = fetch.content_call();
@@ -446,13 +443,14 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The content from `offset` on, after its transfer broke. A server that sends another part is asked for the whole, once.
+    /// Reopens the content at `offset` after a broken transfer. If the server sends another range, all of it is
+    /// requested once.
     ///
     /// # Errors
-    /// Refusals and network failures; what may pass is one of the network.
+    /// Refusals and network failures; transient errors count as the latter.
     pub fn again(&mut self, options: &Get, offset: u64) -> Result<Box<dyn Read>, Failure> {
         let offset = offset + self.lead_bytes();
-        self.session.ui.trace(|| format!("the transfer broke; going on at byte {offset}"));
+        self.session.ui.trace(|| format!("the transfer broke; resuming at byte {offset}"));
         let in_between = |failure: Failure| match failure.exit {
             Exit::Other => Failure { exit: Exit::Network, ..failure },
             _ => failure,
@@ -467,13 +465,13 @@ impl<'a> Fetch<'a> {
         if content.status == 206 {
             return Err(other_part());
         }
-        // A server or proxy without ranges.
+        // The server or a proxy does not support ranges.
         let skipped = io::copy(&mut (&mut content).take(offset), &mut io::sink());
         skipped.map_err(|error| Failure::of(error, "the content"))?;
         Ok(Box::new(content))
     }
 
-    /// The most that this content may have, where it has to be in memory.
+    /// The size limit of content that must fit in memory.
     pub fn limit_of(&self, content: &Content) -> u64 {
         self.session.transport.limit_of(content, &self.content_call())
     }
@@ -490,34 +488,34 @@ impl<'a> Fetch<'a> {
         Call { headers, ..Call::new(method, &self.located.server, path, self.located.is_ours) }
     }
 
-    /// Confirms the read that was taken: its content has been delivered. `None` where none was.
+    /// Confirms the lease after delivery. `None` if there is none.
     pub fn confirm(&mut self) -> Option<Confirmed> {
         let lease = self.lease.take()?;
         for pause in CONFIRMATION_PAUSES.map(Some).into_iter().chain([None]) {
             let headers = vec![("X-Lease", lease.secret.clone())];
             let outcome =
                 self.session.transport.send(&self.call(Method::DELETE, format!("/{}", self.target.id), headers));
-            // One that has ended by itself counts, too.
+            // A lease that has already ended counts, too.
             if outcome.as_ref().is_ok_and(|answer| answer.status == 200 || answer.is_not_found()) {
                 lease.forget();
                 return Some(Confirmed::Ended);
             }
             self.session.ui.trace(|| match outcome {
-                Ok(answer) => format!("the read could not be confirmed: {}", answer.status),
-                Err(failure) => format!("the read could not be confirmed: {}", failure.message),
+                Ok(answer) => format!("cannot confirm the read: status {}", answer.status),
+                Err(failure) => format!("cannot confirm the read: {}", failure.message),
             });
             pause.into_iter().for_each(std::thread::sleep);
         }
         Some(Confirmed::Later(lease.expires_at))
     }
 
-    /// Whether the server still has a paste whose last read is confirmed.
+    /// Whether the server still has the paste after its last read was confirmed.
     pub fn is_still_there(&self) -> bool {
         let answer = self.session.transport.send(&metadata_call(self.target, self.located));
         answer.is_ok_and(|answer| well_formed(answer, &self.target.id).is_ok())
     }
 
-    /// A refusal, told in this program's words where the link or the password is at fault.
+    /// Explains a refusal, with specific messages for a wrong link or password.
     fn refusal(&self, options: &Get, answer: &Answer) -> Failure {
         match answer.code().as_deref() {
             Some("proof_wrong") if self.asked.is_some() => answer.refused(),
@@ -527,14 +525,14 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Whether it is the answer to an ask of ours.
+    /// Whether it is an answer to an ask of ours.
     pub fn is_answer(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// A failure to deliver a read that was taken, and that the next run may deliver.
+    /// Adds to a delivery failure that the next run may resume the read.
     pub fn not_delivered(&self, failure: Failure) -> Failure {
-        // The link is not to blame: there is none with a key.
+        // The link cannot be wrong: it has no key.
         if self.asked.is_some() && failure.exit == Exit::Decryption {
             return no_answer();
         }
@@ -544,19 +542,19 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// What becomes of a read that was taken and is not confirmed.
+    /// What happens to a lease that was not confirmed.
     pub fn fate(&self) -> Option<String> {
         let lease = self.lease.as_ref()?;
         let left = human_seconds(lease.expires_at.saturating_sub(unix_now()));
         Some(if lease.is_kept() {
-            format!("the read is yours for {left} more: fpaste get again goes on with it")
+            format!("run fpaste get again within {left} to resume this read")
         } else {
-            format!("the read could not be noted, and is lost in {left}")
+            format!("the read could not be saved and expires in {left}")
         })
     }
 }
 
-/// The request for what is known of a paste.
+/// The request for a paste's metadata.
 pub fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
     Call {
         headers: vec![("Accept", Zeroizing::new("application/json".into()))],
@@ -564,44 +562,47 @@ pub fn metadata_call<'a>(target: &Target, located: &'a Located) -> Call<'a> {
     }
 }
 
-/// What a flaskpaste server knows of a paste. Nothing else is believed: a proxy's page would hide that reads are counted.
+/// The metadata from a flaskpaste server. Anything else is an error: a proxy's page must not hide that reads are
+/// limited.
 pub fn well_formed(answer: Answer, id: &Id) -> Result<Value, Failure> {
     let paste = answer.expect(200)?.json()?;
     let named = paste.get("id").and_then(Value::as_str).and_then(|named| named.parse::<Id>().ok());
     if named.as_ref() == Some(id) { Ok(paste) } else { Err(not_flaskpaste()) }
 }
 
-/// The server of a paste that may be sealed asks for what it must never see.
+/// The server asks for a password that it must never see.
 fn wants_password() -> Failure {
-    Failure::new(Exit::Denied, "the server asks for the password itself, which it should never see of a sealed paste")
-        .hint("if the paste is of format 1, whose password is the server's: fpaste get --format 1 -p")
+    Failure::new(Exit::Denied, "the server asks for the password, but must never see that of a sealed paste")
+        .hint("if the paste has format 1, use fpaste get --format 1 -p")
 }
 
-/// What reads the answer to an ask is where it was asked.
+/// The failure for an ask that was not created here.
 pub fn not_asked_here() -> Failure {
-    Failure::usage("this link asks for a secret, and was not made on this machine, or its answer was read")
-        .hint("fpaste answer 'LINK' FILE answers it")
+    Failure::usage(
+        "this link asks for a secret; its answer can only be read on the machine that created it, and only once",
+    )
+    .hint("to answer it, use fpaste answer 'LINK' FILE")
 }
 
-/// Whatever the server has, it was not sealed for the ask.
+/// The answer was not encrypted for this ask.
 fn no_answer() -> Failure {
-    Failure::new(Exit::Decryption, "the answer cannot be opened: it was not sealed for this ask, or is damaged")
+    Failure::new(Exit::Decryption, "cannot decrypt the answer: it was not encrypted for this ask, or is damaged")
         .hint("ask again, and send the new link")
 }
 
-/// The server sends what it was not asked for.
+/// The server sent the wrong range.
 fn other_part() -> Failure {
-    Failure::new(Exit::Network, "the server sent another part of the content than it was asked for").hint("try again")
+    Failure::new(Exit::Network, "the server sent the wrong range").hint("try again")
 }
 
-/// The link is not that of the paste.
+/// The link has the wrong key.
 pub fn wrong_key() -> Failure {
-    Failure::new(Exit::Decryption, "the key in the link does not belong to this paste")
+    Failure::new(Exit::Decryption, "wrong key: the link does not match this paste")
         .hint("check that the link is complete; nothing was read")
 }
 
-/// The password is not that of the paste, or the link is not: it takes both to tell.
+/// The password or the key is wrong: the two cannot be told apart.
 pub fn wrong_password() -> Failure {
-    Failure::new(Exit::Denied, "the password does not open this paste")
-        .hint("check the password, and that the link is complete; nothing was written")
+    Failure::new(Exit::Denied, "wrong password")
+        .hint("check the password and that the link is complete; nothing was written")
 }

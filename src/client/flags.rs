@@ -1,7 +1,7 @@
-//! The commands and their options, as one table each: parsing, `--help`, the man page and the shell completions are
-//! made from them.
+//! The tables of commands and options: the parser, `--help`, the man page and the shell completions are generated from
+//! them.
 //!
-//! Invariant: an option exists if and only if it has a row here. Must never know what an option does.
+//! Invariant: an option exists if and only if it has a row here. Must never implement an option.
 
 use std::fmt::Write;
 
@@ -12,29 +12,29 @@ pub enum Name {
     Create,
     /// Ask for a secret.
     Ask,
-    /// Answer who asks for one.
+    /// Answer an ask.
     Answer,
-    /// Upload what was kept.
+    /// Retry a failed upload.
     Resume,
     /// Download and decrypt.
     Get,
     /// Delete pastes.
     Delete,
-    /// Move the end of a paste.
+    /// Change the expiry of a paste.
     Extend,
     /// Replace the content of a paste.
     Update,
-    /// What this machine created.
+    /// List this machine's pastes.
     List,
-    /// Whether a paste was read.
+    /// Show whether a paste was read.
     Status,
-    /// What the server is and allows.
+    /// Show the server's version and limits.
     Info,
-    /// Enter a server in the configuration.
+    /// Save a server in the configuration.
     Server,
-    /// Compare the pages of a server with those of its version.
+    /// Compare the pages of a server with those of its release.
     Verify,
-    /// Make a client certificate.
+    /// Create a client certificate.
     Cert,
     /// Print a completion script.
     Completions,
@@ -42,11 +42,11 @@ pub enum Name {
 
 /// A row of the command table.
 pub struct CommandRow {
-    /// Which it is.
+    /// The command.
     pub name: Name,
     /// Its word on the command line.
     pub word: &'static str,
-    /// What follows the word.
+    /// Its operands.
     pub operands: &'static str,
     /// What it does, in half a line.
     pub summary: &'static str,
@@ -62,13 +62,13 @@ pub struct Flag {
     pub short: Option<char>,
     /// After two dashes.
     pub long: &'static str,
-    /// What its value is called, if it takes one.
+    /// The placeholder of its value, if it takes one.
     pub value: Option<&'static str>,
-    /// The values there are, for the completions; empty when any will do.
+    /// The allowed values, for the completions; empty if free.
     pub choices: &'static [&'static str],
-    /// What it does, in half a line; its default is in brackets at the end.
+    /// What it does, in half a line.
     pub help: &'static str,
-    /// What the manual says beyond that: sentences, with options, variables, paths and literals in backquotes.
+    /// What the manual adds: sentences, with options, variables, paths and literals in backquotes.
     pub manual: &'static str,
 }
 
@@ -99,17 +99,17 @@ impl Flag {
     }
 }
 
-/// The curves `cert` knows.
+/// The curves of `cert`.
 pub const CURVES: &[&str] = &["secp256r1", "secp384r1", "secp521r1"];
-/// The algorithms `cert` knows.
+/// The algorithms of `cert`.
 pub const ALGORITHMS: &[&str] = &["ec", "rsa"];
-/// The formats `create` writes.
+/// The formats of `create`.
 pub const FORMATS: &[&str] = &["1", "2"];
-/// The RSA key sizes `cert` knows.
+/// The RSA key sizes of `cert`.
 pub const RSA_BITS: &[&str] = &["2048", "3072", "4096"];
-/// What the completion scripts call `completions` with, to be told the IDs there are.
+/// The argument with which completion scripts ask `completions` for the IDs in the history.
 pub const IDS: &str = "ids";
-/// The shells there are completions for.
+/// The shells with completions.
 pub const SHELLS: &[&str] = &["bash", "zsh", "fish"];
 
 /// The commands.
@@ -118,10 +118,10 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Create,
         word: "create",
         operands: "[FILE...|DIR...|-]",
-        summary: "encrypt and upload; the word may be left out",
+        summary: "encrypt and upload (the default command)",
         examples: &[
             "fpaste notes.txt",
-            "fpaste photo.png notes/         several files, and what is in a folder",
+            "fpaste photo.png notes/         several files and a folder",
             "journalctl -b | fpaste",
             "fpaste -b -x 1h secret.key      one reader, one hour",
             "fpaste -p --qr notes.txt        with a password, and a QR code",
@@ -131,8 +131,8 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Resume,
         word: "resume",
         operands: "",
-        summary: "upload what was piped in and could not be sent",
-        examples: &["fpaste resume", "fpaste resume -p                with the password again, which is not kept"],
+        summary: "retry a failed upload from a pipe",
+        examples: &["fpaste resume", "fpaste resume -p                with the password, which is not saved"],
     },
     CommandRow {
         name: Name::Get,
@@ -142,21 +142,21 @@ pub const COMMANDS: &[CommandRow] = &[
         examples: &[
             "fpaste get 'https://paste.example.org/4f2a91c07d3e#KEY'",
             "fpaste get -o photo.png URL",
-            "fpaste get -O URL               by the names in the paste",
-            "fpaste get -m URL               look without reading",
-            "fpaste get --from FILE '#KEY'   decrypt what an earlier read has kept",
-            "fpaste get - < link.txt         the link from stdin, so that no process list shows its key",
+            "fpaste get -O URL               under the names in the paste",
+            "fpaste get -m URL               show the metadata only",
+            "fpaste get --from FILE '#KEY'   decrypt a saved file",
+            "fpaste get - < link.txt         read the link from stdin, to hide its key from ps",
         ],
     },
     CommandRow {
         name: Name::Ask,
         word: "ask",
         operands: "[LABEL]",
-        summary: "ask somebody for a secret by a link, and wait for it",
+        summary: "make a link that asks for a secret; wait for the answer",
         examples: &[
             "fpaste ask 'staging database password'",
-            "fpaste ask --no-wait -x 7d      the link alone; fpaste get ID reads the answer",
-            "fpaste ask -O 'the VPN files'   by the names they have",
+            "fpaste ask --no-wait -x 7d      print the link and exit; later: fpaste get ID",
+            "fpaste ask -O 'the VPN files'   save under the names in the answer",
         ],
     },
     CommandRow {
@@ -173,21 +173,21 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Delete,
         word: "delete",
         operands: "URL|ID...",
-        summary: "delete pastes made here, or of your certificate or token",
+        summary: "delete your pastes",
         examples: &["fpaste delete 4f2a91c07d3e", "fpaste delete URL URL"],
     },
     CommandRow {
         name: Name::Extend,
         word: "extend",
         operands: "URL|ID TIME",
-        summary: "have a paste you made end so much later than now",
+        summary: "change the expiry of your paste to TIME from now",
         examples: &["fpaste extend 4f2a91c07d3e 7d", "fpaste extend URL 1h30m"],
     },
     CommandRow {
         name: Name::Update,
         word: "update",
         operands: "URL [FILE...|DIR...|-]",
-        summary: "replace the content of a paste you made; the link stays",
+        summary: "replace the content of your paste, keeping its link",
         examples: &[
             "fpaste update 'https://paste.example.org/4f2a91c07d3e#KEY' notes.txt",
             "journalctl -b | fpaste update URL",
@@ -197,11 +197,11 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::List,
         word: "list",
         operands: "",
-        summary: "what this machine created and may still be there",
+        summary: "list the pastes of this machine",
         examples: &[
             "fpaste list",
-            "fpaste list --status            with what became of each",
-            "fpaste list --remote            what the server knows to be your token's",
+            "fpaste list --status            with the status of each",
+            "fpaste list --remote            the pastes of your token or certificate",
             "fpaste list --json | jq -r .[].id",
         ],
     },
@@ -209,28 +209,28 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Status,
         word: "status",
         operands: "URL|ID",
-        summary: "whether a paste you made was read, and how it ended",
+        summary: "show whether your paste was read, and how it ended",
         examples: &["fpaste status 4f2a91c07d3e", "fpaste status --json URL | jq -r .state"],
     },
     CommandRow {
         name: Name::Info,
         word: "info",
         operands: "",
-        summary: "what the server is and allows",
+        summary: "show the server's version and limits",
         examples: &["fpaste info", "fpaste info -s https://paste.example.org"],
     },
     CommandRow {
         name: Name::Server,
         word: "server",
         operands: "URL",
-        summary: "make this your server, if one answers there",
+        summary: "set the default server, if it responds",
         examples: &["fpaste server https://paste.example.org"],
     },
     CommandRow {
         name: Name::Verify,
         word: "verify",
         operands: "[URL]",
-        summary: "compare the pages of a server with those of its version",
+        summary: "compare a server's pages with those of its release",
         examples: &[
             "fpaste verify",
             "fpaste verify https://paste.example.org",
@@ -241,7 +241,7 @@ pub const COMMANDS: &[CommandRow] = &[
         name: Name::Cert,
         word: "cert",
         operands: "",
-        summary: "make a client certificate; prints its SHA-1 fingerprint",
+        summary: "create a client certificate",
         examples: &["fpaste cert --configure", "fpaste cert -a rsa -o ./keys", "fpaste cert -c secp521r1 -d 90"],
     },
     CommandRow {
@@ -258,7 +258,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'E', "no-encrypt", "upload unencrypted; the server can read it"),
     Flag::new(&[Name::Create], 'b', "burn", "delete after the first read"),
     Flag::new(&[Name::Create], 'n', "reads", "delete after N reads").takes("N").manual("From 1 to 1000."),
-    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime: seconds, or 30m, 1h30m, 7d").takes("TIME").manual(
+    Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime, e.g. 90s, 1h30m, 7d").takes("TIME").manual(
         "The units `m`, `h`, `d` and `w` can be combined. A server shortens what is longer than it allows, and a \
          warning says so. Without this option a paste expires some days after it was last read.",
     ),
@@ -266,9 +266,8 @@ pub const FLAGS: &[Flag] = &[
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         'p',
         "password",
-        "protect or open with a password: $FPASTE_PASSWORD, else asked for",
-    )
-    .manual(
+        "use a password: $FPASTE_PASSWORD, else a prompt",
+    ).manual(
         "A new one is asked for twice; an empty answer generates one and shows it on standard error, and Ctrl-D \
          cancels. `get` uses `$FPASTE_PASSWORD` without this option when the configured server, or the one that the \
          paste was made on, asks for a password; of another server's paste, it asks on the terminal. A server gets a \
@@ -278,95 +277,72 @@ pub const FLAGS: &[Flag] = &[
         &[Name::Create, Name::Resume, Name::Get, Name::Update],
         '-',
         "password-file",
-        "read the password from the first line of FILE; - is stdin",
+        "read the password from the first line of FILE (- for stdin)",
     )
     .takes("FILE"),
-    Flag::new(
-        &[Name::Create, Name::Answer, Name::Update],
-        '-',
-        "name",
-        "name of the file, or of standard input, in the paste",
-    )
-    .takes("NAME")
-    .manual("A name, or a path below a folder. Possible with one file."),
-    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave file names out")
-        .manual("Types are left out with them. Possible with one file."),
-    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: as older programs read it; 2: sealed [2]")
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "name", "name of the file, or of stdin, in the paste")
+        .takes("NAME").manual("A name, or a path below a folder. Possible with one file."),
+    Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave out file names").manual("Types are left out with them. Possible with one file."),
+    Flag::new(&[Name::Create, Name::Get], '-', "format", "1: for older programs; 2: sealed [2]")
         .takes("N")
-        .one_of(FORMATS)
-        .manual(
+        .one_of(FORMATS).manual(
             "Format 1 is the encrypted content alone: the server gives it to whoever has the ID, a password is the \
              server's, and it takes memory of the content's size. With `get`, `1` allows sending a password to a server \
              that asks for it although the link has a key; nothing else does.",
         ),
     Flag::new(&[Name::Create], 't', "type", "MIME type, with -E").takes("MIME"),
-    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the content").manual(
+    Flag::new(&[Name::Create], 'r', "raw", "print the URL of the raw content").manual(
         "The server gives a sealed paste to `fpaste get` only; with `--format 1` that URL serves the ciphertext.",
     ),
     Flag::new(&[Name::Create], 'q', "quiet", "print only ID#KEY, and no notes"),
-    Flag::new(&[Name::Create], 'j', "json", "print the server's answer, with the link"),
-    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and exit; fpaste get ID reads the answer")
-        .manual("`get` exits with 3 while there is no answer."),
+    Flag::new(&[Name::Create], 'j', "json", "print the server's JSON response, with the link"),
+    Flag::new(&[Name::Ask], '-', "no-wait", "print the link and exit; later: fpaste get ID").manual("`get` exits with 3 while there is no answer."),
     Flag::new(&[Name::Ask], 'q', "quiet", "with --no-wait: print only ID#ask:…, and no notes"),
-    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's answer, with the link")
-        .manual("The delete token is left out."),
-    Flag::new(&[Name::Create], 'c', "clipboard", "copy what is printed").manual(CLIPBOARD),
-    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link").manual(CLIPBOARD),
-    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "draw the link as a QR code")
-        .manual("On standard error: black on white where colours are shown, else for a dark terminal."),
-    Flag::new(&[Name::Get], 'm', "meta", "show metadata without reading the paste").manual("It burns nothing."),
-    Flag::new(
-        &[Name::Get, Name::Ask],
-        'o',
-        "output",
-        "write to FILE, whole or not at all, or below DIR/; - forces stdout",
-    )
-    .takes("FILE")
-    .manual(
+    Flag::new(&[Name::Ask], 'j', "json", "with --no-wait: print the server's JSON response, with the link").manual("The delete token is left out."),
+    Flag::new(&[Name::Create], 'c', "clipboard", "copy the output to the clipboard").manual(CLIPBOARD),
+    Flag::new(&[Name::Ask], 'c', "clipboard", "copy the link to the clipboard").manual(CLIPBOARD),
+    Flag::new(&[Name::Create, Name::Ask], '-', "qr", "print a QR code of the link").manual("On standard error: black on white where colours are shown, else for a dark terminal."),
+    Flag::new(&[Name::Get], 'm', "meta", "show the metadata only; not counted as a read").manual("It burns nothing."),
+    Flag::new(&[Name::Get, Name::Ask], 'o', "output", "write to FILE, atomically, or into DIR/; - forces stdout")
+        .takes("FILE").manual(
         "An existing file is replaced, with or without `--force`, and is executable if it is so in the paste. A \
          symbolic link stays one. Devices, pipes and descriptors such as `/dev/stdout` are written to, not replaced. \
          `-` writes to standard output even what a terminal should not see. If the name ends in a slash or is that of \
          an existing folder, the files of a sealed paste are written below it, by their names.",
     ),
-    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, by the names in the paste").manual(
+    Flag::new(&[Name::Get, Name::Ask], 'O', "remote-name", "write here, under the names in the paste").manual(
         "All files appear or none does, also when interrupted. Existing files are kept without `--force`, and nothing \
          is written outside the working folder.",
     ),
-    Flag::new(&[Name::Get], '-', "list", "show the names in the paste").manual(
+    Flag::new(&[Name::Get], '-', "list", "list the files in the paste").manual(
         "Names, types and sizes, without fetching the files. Refused where reads are counted, because it would use \
          one, unless an earlier `get` has taken one that is not confirmed.",
     ),
-    Flag::new(&[Name::Get], 'j', "json", "with -m: as JSON"),
-    Flag::new(&[Name::Get], '-', "from", "decrypt a kept FILE; the operand is the link, or '#KEY'")
-        .takes("FILE")
-        .manual("An earlier read has kept it. No server is asked; `-p` gives the password of a sealed paste."),
-    Flag::new(&[Name::Get], '-', "force", "overwrite files; read a burn paste without its key").manual(
+    Flag::new(&[Name::Get], 'j', "json", "with -m: print JSON"),
+    Flag::new(&[Name::Get], '-', "from", "decrypt a saved FILE; the operand is the link or '#KEY'").takes("FILE").manual("An earlier read has kept it. No server is asked; `-p` gives the password of a sealed paste."),
+    Flag::new(&[Name::Get], '-', "force", "overwrite files; read a limited paste even without its key").manual(
         "With `-O` or `-o DIR/` all files are replaced or none: if one cannot be, the others stay as they were.",
     ),
     Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
-    Flag::new(&[Name::List], '-', "remote", "ask the server for your token's or certificate's pastes")
-        .manual("From whichever machine they were made. IDs are known only for the pastes of a token."),
-    Flag::new(&[Name::List], '-', "status", "ask the servers for the state of each")
-        .manual("Also of what has ended within a month, by a read or a deletion on this machine included."),
-    Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "as JSON"),
+    Flag::new(&[Name::List], '-', "remote", "list the pastes of your token or certificate").manual("From whichever machine they were made. IDs are known only for the pastes of a token."),
+    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each").manual("Also of what has ended within a month, by a read or a deletion on this machine included."),
+    Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "print JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
         .takes("NAME")
         .one_of(CURVES),
     Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
-    Flag::new(&[Name::Cert], 'd', "days", "days it is valid [365]").takes("N"),
+    Flag::new(&[Name::Cert], 'd', "days", "validity in days [365]").takes("N"),
     Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
-    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [that of the configuration]")
-        .takes("DIR"),
-    Flag::new(&[Name::Cert], '-', "configure", "enter it in the configuration file").manual(
+    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [configuration folder]").takes("DIR"),
+    Flag::new(&[Name::Cert], '-', "configure", "save it in the configuration file").manual(
         "The keys are `client_cert`, `client_key` and `cert_sha1`. If both files exist and no option says what the \
          certificate should be like, they are entered as they are.",
     ),
-    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files")
-        .manual("Both, or none if one of them cannot be written."),
-    Flag::new(&[], 's', "server", "the server [http://localhost:5000]").takes("URL"),
-    Flag::new(&[], 'v', "verbose", "say on stderr what is being done"),
-    Flag::new(&[], 'h', "help", "show help; after a command, its own"),
+    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files").manual("Both, or none if one of them cannot be written."),
+    Flag::new(&[], 's', "server", "server URL [http://localhost:5000]").takes("URL"),
+    Flag::new(&[], 'v', "verbose", "show requests and other details on stderr"),
+    Flag::new(&[], 'h', "help", "show help, or the help of the command"),
     Flag::new(&[], 'V', "version", "show the version"),
 ];
 
@@ -386,13 +362,13 @@ pub fn help() -> String {
         let _ = writeln!(text, "{start:<7}fpaste {words:<30}{summary}");
     };
     line("usage:", "[create] [FILE...] [options]", "encrypt, upload, print the link");
-    line("", "'LINK'", "download and decrypt; get has options");
+    line("", "'LINK'", "download and decrypt; options: see get");
     for row in COMMANDS.iter().filter(|row| row.name != Name::Create) {
         line("", &format!("{} {}", row.word, row.operands), row.summary);
     }
     text.push_str("\noptions of create:\n");
     text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
-    text.push_str("\noptions everywhere:\n");
+    text.push_str("\nglobal options:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
     text.push_str("\nexamples:\n  journalctl -b | fpaste -x 12h\n  fpaste -b -p secret.key\n");
     text
@@ -407,7 +383,7 @@ pub fn command_help(name: Name) -> String {
         text.push_str("\noptions:\n");
         text.push_str(&own);
     }
-    text.push_str("\noptions everywhere:\n");
+    text.push_str("\nglobal options:\n");
     text.push_str(&options(|flag| flag.commands.is_empty()));
     text.push_str("\nexamples:\n");
     for example in row.examples {
@@ -438,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn no_command_has_two_options_of_one_name() {
+    fn option_names_are_unique_per_command() {
         for row in COMMANDS {
             let flags: Vec<&Flag> = FLAGS.iter().filter(|flag| flag.is_for(row.name)).collect();
             for (at, flag) in flags.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! `fpaste get`: download, decrypt, write.
 //!
-//! Invariant: nothing is written unless its tag verified. A read of a paste with counted reads is confirmed when all of it
-//! has been written; of a server without leases, what was taken for good is printed, written or kept. Must never take a
-//! read that cannot be used: without a key, or with nowhere to write it.
+//! Invariant: nothing is written unless its tag verified. A read of a limited paste is confirmed after all of it was
+//! written; without leases, content that the server has deleted is printed, written or saved. Must never waste a read:
+//! not without the key, nor with nowhere to write the content.
 
 use super::command::{Get, Output};
 use super::extract::{Destination, extract};
@@ -29,16 +29,16 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// A later end than the sender asked for by less than this is the clocks' doing.
+/// A smaller difference to the sender's expiry is attributed to the clocks.
 const CLOCK_SLACK_SECONDS: u64 = 120;
 
 /// Where the content goes.
 enum Place<'a> {
-    /// One file's content.
+    /// The content of a single file.
     Sink(Sink<'a>),
     /// All files, below this folder.
     Folder(Destination),
-    /// Nowhere: the names alone are shown.
+    /// Nowhere: only the names are listed.
     Names,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The sink, for content that has no names.
+    /// The sink for content without a name.
     fn sink(self) -> Result<Sink<'a>, Failure> {
         match self {
             Self::Sink(sink) => Ok(sink),
@@ -66,10 +66,10 @@ impl<'a> Place<'a> {
 }
 
 fn no_names() -> Failure {
-    Failure::usage("the content of this paste has no name").hint("-o FILE gives it one")
+    Failure::usage("this paste has no file name").hint("use -o FILE")
 }
 
-/// Makes sure that there is a place for content that comes later.
+/// Checks that the output is writable before the content is fetched.
 ///
 /// # Errors
 /// When nothing can be written there.
@@ -77,10 +77,10 @@ pub fn check_output(options: &Get, session: &Session<'_>) -> Result<(), Failure>
     Place::open(options, None, session).map(drop)
 }
 
-/// Fetches a paste, or its metadata, or opens what was kept of one.
+/// Fetches a paste or its metadata, or decrypts a saved one.
 ///
 /// # Errors
-/// Whatever stands between the person and the content.
+/// When it cannot be fetched, decrypted or written.
 pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let link = match options.target.0.as_str() {
         "-" => &link_from_stdin(session)?,
@@ -97,12 +97,12 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     if target.ask.is_some() && !located.entry.as_ref().is_some_and(|entry| entry.is_ask) {
         return Err(not_asked_here());
     }
-    // Before the content is taken: what cannot be written should burn nothing.
+    // Before the content is fetched: an unwritable output must not use up a read.
     let place = Place::open(options, Some(&target.id), session)?;
     let mut fetch = Fetch::look(options, session, &target, &located)?;
     if options.list && fetch.facts.is_limited && !fetch.is_leased() {
-        return Err(Failure::usage("the reads of this paste are counted, and to list it would take one")
-            .hint("fpaste get -m shows what the server knows of it"));
+        return Err(Failure::usage("cannot list this paste: its reads are limited, and a listing would use one")
+            .hint("fpaste get -m shows its metadata"));
     }
     fetch.take(options)?;
     match deliver(options, &mut fetch, &target, place, session) {
@@ -110,7 +110,7 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
         Ok(Delivered::Whole) => {}
         Ok(Delivered::Taken) => forget_burned(&fetch, session),
         Ok(Delivered::InPart(what)) => {
-            let fate = fetch.fate().unwrap_or_else(|| "-o FILE writes the content as it is".to_owned());
+            let fate = fetch.fate().unwrap_or_else(|| "use -o FILE to write the content unchanged".to_owned());
             session.ui.warning(&format!("{what}; {fate}"));
         }
         Err(failure) => return Err(fetch.not_delivered(failure)),
@@ -118,26 +118,23 @@ pub fn run(options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tells the server that the content was delivered, and the person what became of the paste.
+/// Confirms the delivery to the server, and tells the user what happened to the paste.
 fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
     match fetch.confirm() {
         Some(Confirmed::Later(ends)) => {
-            session.ui.warning(&format!(
-                "the server could not be told that the paste was read; it ends the read by itself at {}",
-                rfc3339(ends)
-            ));
+            session
+                .ui
+                .warning(&format!("cannot confirm the read to the server; it will end by itself at {}", rfc3339(ends)));
             forget_ask(fetch, session);
             return;
         }
         Some(Confirmed::Ended) if fetch.facts.is_last_read() && fetch.is_still_there() => {
             if let Some(entry) = fetch.entry().filter(|_| fetch.is_answer()) {
-                // The person has it: nobody needs the key any more.
+                // The answer was delivered: the key is not needed any more.
                 asks::end(session, entry, None);
-                session
-                    .ui
-                    .warning("the answer was read, and the server still has it; this machine has erased the key to it");
+                session.ui.warning("the server still has the answer after it was read; its key was erased here");
             } else {
-                session.ui.warning("that was the last read, and the server still has the paste");
+                session.ui.warning("the server still has the paste after its last read");
             }
             return;
         }
@@ -146,15 +143,15 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
     forget_burned(fetch, session);
     if fetch.facts.burns {
         session.ui.note(if fetch.is_answer() {
-            "the server has deleted the answer, and this machine the key to it"
+            "the answer was deleted from the server, and its key from this machine"
         } else {
-            "that was the only read; the server has forgotten the paste"
+            "that was the only read; the server has deleted the paste"
         });
     }
 }
 
-/// Forgets a paste of ours that is gone. Last: the content does not wait for a history that is locked, nor is it withheld
-/// for one that is broken.
+/// Marks a deleted paste of ours in the history. Done last: a locked or broken history must not delay or withhold the
+/// content.
 fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
     if let Some(entry) = fetch.entry().filter(|_| fetch.facts.burns) {
         let _ = session.history.remove(&entry.server, &entry.id);
@@ -162,24 +159,24 @@ fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
     forget_ask(fetch, session);
 }
 
-/// Forgets what read an answer: the person has it.
+/// Erases the keys of an answer that was delivered.
 fn forget_ask(fetch: &Fetch<'_>, session: &Session<'_>) {
     if let Some(entry) = fetch.entry() {
         asks::end(session, entry, Some(unix_now()));
     }
 }
 
-/// How much of the content has arrived.
+/// How much of the content was delivered.
 enum Delivered {
     /// All.
     Whole,
-    /// Not all, and why.
+    /// A part, and why.
     InPart(String),
-    /// All that there was to take: nobody can read it again, and what became of it has been said.
+    /// All that the server had; it cannot be read again, and the user was told.
     Taken,
 }
 
-/// Gets the content and writes it.
+/// Fetches the content and writes it.
 fn deliver(
     options: &Get,
     fetch: &mut Fetch<'_>,
@@ -213,19 +210,19 @@ fn deliver(
         Some(_) => deliver_first(read_all(content, size, limit)?, target.key.as_ref(), place)?,
         None => {
             if fetch.is_ours_and_encrypted() {
-                session.ui.warning("this paste is encrypted; without the key behind the # its content is of no use");
+                session.ui.warning("this paste is encrypted; its content is useless without the key after the #");
             }
             place.sink()?.copy(&mut content, false)?
         }
     };
     Ok(match written {
-        Written::Cleaned(count) => Delivered::InPart(format!("{count} control characters were not shown")),
-        Written::Cut if is_leased => Delivered::InPart("not all of it was read".into()),
+        Written::Cleaned(count) => Delivered::InPart(format!("{count} control characters were replaced")),
+        Written::Cut if is_leased => Delivered::InPart("the output was closed early".into()),
         Written::Whole | Written::Cut => Delivered::Whole,
     })
 }
 
-/// Decrypts and writes content that is here as a whole.
+/// Decrypts and writes content that was completely received.
 fn deliver_whole(
     content: &Spooled,
     key: Option<&Key>,
@@ -245,19 +242,19 @@ fn deliver_whole(
     deliver_first(read_all(content.reader(), Some(length), MAX_CONTENT_BYTES)?, key, place)
 }
 
-/// Decrypts and writes content of the first format, of which nothing is known to be right before all of it is here.
+/// Decrypts and writes content of format 1, which can be verified only as a whole.
 fn deliver_first(mut bytes: Vec<u8>, key: Option<&Key>, place: Place<'_>) -> Result<Written, Failure> {
     let sink = place.sink()?;
     if let Some(key) = key {
         e2e::open(key, &mut bytes).map_err(|e2e::NotAuthentic| {
-            Failure::new(Exit::Decryption, "the content does not belong to this key, or was changed on its way")
+            Failure::new(Exit::Decryption, "cannot decrypt the content: the key is wrong, or the content was altered")
                 .hint("check that the link is complete; nothing was written")
         })?;
     }
     sink.copy(&mut bytes.as_slice(), false)
 }
 
-/// Writes the files of a sealed paste, or shows their names.
+/// Writes the files of a sealed paste, or lists them.
 fn deliver_files(
     plaintext: &mut Plaintext<'_>,
     facts: &Facts,
@@ -270,25 +267,25 @@ fn deliver_files(
         (Place::Names, files) => list_files(files).map(|()| Written::Whole),
         (Place::Folder(to), _) => extract(&manifest, plaintext, &to, session).map(|()| Written::Whole),
         (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true), file.executable),
-        (Place::Sink(_), files) => Err(Failure::usage(format!("there are {} files in this paste", files.len()))
-            .hint("-O writes them here, -o DIR/ below a folder; --list shows their names")),
+        (Place::Sink(_), files) => Err(Failure::usage(format!("this paste has {} files", files.len()))
+            .hint("use -O to write them here or -o DIR/ to another folder; --list shows their names")),
     }
 }
 
-/// Says where the server treats the paste otherwise than its sender has asked.
+/// Warns if the server handles the paste differently from what its sender requested.
 fn warn_of_differences(manifest: &Manifest, facts: &Facts, session: &Session<'_>) {
     let allowed = match facts.reads {
-        _ if !facts.is_limited => Some("does not limit it".to_owned()),
-        Some(allowed) if manifest.reads.is_some_and(|reads| reads < allowed) => Some(format!("allowed {allowed}")),
+        _ if !facts.is_limited => Some("does not limit its reads".to_owned()),
+        Some(allowed) if manifest.reads.is_some_and(|reads| reads < allowed) => Some(format!("allows {allowed}")),
         _ => None,
     };
     if let (Some(reads), Some(allowed)) = (manifest.reads, allowed) {
-        session.ui.warning(&format!("the sender wanted it to be read {reads} times at most; the server {allowed}"));
+        session.ui.warning(&format!("the sender set a limit of {reads} reads, but the server {allowed}"));
     }
     let later = |asked: &u64| facts.expires_at.is_some_and(|at| at > asked.saturating_add(CLOCK_SLACK_SECONDS));
     if let Some(asked) = manifest.expires_at.filter(later) {
         session.ui.warning(&format!(
-            "the sender wanted it to be gone at {}; the server keeps it longer, unless they extended it",
+            "the sender set the expiry to {}, but the server keeps it longer; they may have extended it",
             rfc3339(asked)
         ));
     }
@@ -303,8 +300,8 @@ fn list_files(files: &[FileEntry]) -> Result<(), Failure> {
     write_stdout(files.iter().map(line).collect::<String>().as_bytes())
 }
 
-/// Decrypts and writes what the server has just forgotten. Ciphertext is kept first, so that neither a wrong key nor a
-/// failing target nor an interruption loses it; plain content only when it is needed, for it should be on no disk.
+/// Decrypts and writes content that the server has just deleted. Ciphertext is saved first, so that a wrong key, a
+/// failing output or an interruption cannot lose it; plaintext only if needed, as it should not reach the disk.
 fn deliver_only_copy(
     content: &Spooled,
     fetch: &mut Fetch<'_>,
@@ -320,36 +317,36 @@ fn deliver_only_copy(
     };
     if matches!(written, Ok(Written::Whole)) {
         kept.into_iter().for_each(Kept::forget);
-        session.ui.note("that was the only read; the server has forgotten the paste");
+        session.ui.note("that was the only read; the server has deleted the paste");
         return Ok(Delivered::Taken);
     }
     if target.key.is_none() {
         kept = Kept::store(session, &target.id, content);
     }
     let place = kept.map_or_else(
-        || "that was the only read, and it could be kept nowhere".into(),
+        || "that was the only read, and the content could not be saved".into(),
         |kept| whereabouts(&kept, target.key.is_some()),
     );
     match written.map_err(|failure| failure.hint(place.as_str()))? {
         Written::Cleaned(count) => {
-            session.ui.warning(&format!("{count} control characters were not shown; {place}"));
+            session.ui.warning(&format!("{count} control characters were replaced; {place}"));
         }
-        _ => session.ui.warning(&format!("not all of it was read; {place}")),
+        _ => session.ui.warning(&format!("the output was closed early; {place}")),
     }
     Ok(Delivered::Taken)
 }
 
-/// What to say of a burned paste that is kept.
+/// Where a burned paste was saved.
 fn whereabouts(kept: &Kept, is_encrypted: bool) -> String {
     let path = kept.path().display();
     if is_encrypted {
-        format!("that was the only read; its ciphertext is kept: fpaste get --from {path} '#KEY' decrypts it")
+        format!("that was the only read; the ciphertext was saved; decrypt it with fpaste get --from {path} '#KEY'")
     } else {
-        format!("that was the only read; the content is kept in {path}")
+        format!("that was the only read; the content was saved in {path}")
     }
 }
 
-/// Opens a file that was kept, without any server.
+/// Decrypts a saved file without contacting a server.
 fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> Result<(), Failure> {
     let key = link::key(link)?;
     let content = File::open(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())));
@@ -361,13 +358,15 @@ fn open_kept(path: &Path, link: &str, options: &Get, session: &Session<'_>) -> R
         deliver_whole(&content, Some(&key), &secrets, &Facts::kept(), place, session).map_err(
             |failure| match failure.exit {
                 Exit::Decryption | Exit::Denied => {
-                    failure.hint("check the key, and the password if there is one; the file stays as it is")
+                    failure.hint("check the key, and the password if there is one; the file was not changed")
                 }
                 _ => failure,
             },
         )?;
     if let Written::Cleaned(count) = written {
-        session.ui.warning(&format!("{count} control characters were not shown; -o FILE writes the content as it is"));
+        session
+            .ui
+            .warning(&format!("{count} control characters were replaced; use -o FILE to write the content unchanged"));
     }
     Ok(())
 }
@@ -379,7 +378,7 @@ fn link_from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> 
 
 fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &Located) -> Result<(), Failure> {
     let mut answer = session.transport.send(&metadata_call(target, located))?;
-    // Whose last read is ours is gone to everybody else.
+    // A paste whose last read is leased to us is hidden from everyone else.
     if let Some(lease) = leases::peek(session, &located.server, &target.id).filter(|_| answer.status == 404) {
         let mut call = metadata_call(target, located);
         call.headers.push(("X-Lease", lease));
@@ -390,7 +389,7 @@ fn show_metadata(json: bool, session: &Session<'_>, target: &Target, located: &L
     if json {
         return write_json(&paste);
     }
-    // What is left is told by the clock that decides.
+    // The remaining time is by the server's clock.
     let now = answer.header("Date").and_then(parse_http_date).unwrap_or_else(unix_now);
     let number = |name: &str| paste.get(name).and_then(Value::as_u64);
     let mut lines = vec![("id", target.id.to_string())];

@@ -1,7 +1,7 @@
-//! What this machine created: one JSON line a paste, with its delete token and expiry.
+//! The history of this machine's pastes: one JSON line per paste, with its delete token and expiry.
 //!
-//! Invariant: the file is for its owner alone (0600), and a line that cannot be understood is kept. Must never hold a
-//! key or a password, and never make a command fail or wait for long that has done its work.
+//! Invariant: the file has mode 0600, and lines that cannot be parsed are kept. Must never contain a key or a password,
+//! nor fail or delay a command that has done its work.
 
 use super::config::create_private_folder;
 use super::files;
@@ -15,48 +15,48 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Largest history read; 100,000 pastes.
+/// The size limit of the history, about 100,000 pastes.
 const MAX_BYTES: u64 = 32 << 20;
-/// What has ended is asked about: servers know how for thirty days.
+/// Ended pastes are kept this long: servers keep their receipts for 30 days.
 const RECEIPT_SECONDS: u64 = 30 * 86_400;
-/// A paste without a fixed expiry lives on while it is read: it is kept here this much longer than it first promised.
+/// Reads extend a paste without a fixed expiry: its entry is kept this long past the initial expiry.
 pub const KEPT_SECONDS: u64 = 90 * 86_400;
 
 /// A created paste.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the line")]
 pub struct Entry {
-    /// Which.
+    /// Its ID.
     pub id: Id,
     /// Where it was created.
     pub server: ServerUrl,
     /// The link without its key.
     pub url: String,
-    /// What deletes it.
+    /// The delete token.
     pub delete_token: String,
-    /// When, by this machine's clock.
+    /// The creation time, by the local clock.
     pub created_at: UnixSeconds,
-    /// When it goes, by this machine's clock; if a read moves that on, not before.
+    /// The expiry, by the local clock; the earliest one if reads extend it.
     pub expires_at: UnixSeconds,
-    /// Whether a read moves the expiry on.
+    /// Whether reads extend the expiry.
     pub slides: bool,
     /// Burn after reading.
     pub burn: bool,
-    /// How often it can be read, where that is limited; older lines do not say.
+    /// The limit of reads, if any; missing in older lines.
     pub reads: Option<u32>,
     /// Password.
     pub password: bool,
     /// Whether the link has a key.
     pub encrypted: bool,
-    /// Whether it is sealed; older lines do not say.
+    /// Whether it is sealed; missing in older lines.
     pub sealed: Option<bool>,
     /// The uploaded file's name.
     pub name: Option<String>,
-    /// The content's bytes; older lines do not say.
+    /// The size in bytes; missing in older lines.
     pub size: Option<u64>,
-    /// When this machine read it for the last time, or deleted it, by its own clock.
+    /// When this machine deleted it or took the last read, by the local clock.
     pub ended_at: Option<UnixSeconds>,
-    /// Whether it is an ask, which the history gets when its answer was read; until then [`super::asks`] has it.
+    /// Whether it is an ask. [`super::asks`] moves it here when its answer was read.
     pub is_ask: bool,
 }
 
@@ -88,7 +88,7 @@ impl Entry {
         json
     }
 
-    /// The paste of a line's JSON; `None` for whatever is none.
+    /// Parses a line; `None` if it is not a paste.
     pub fn parse(line: &str) -> Option<Self> {
         let json: Value = serde_json::from_str(line).ok()?;
         let text = |name: &str| json.get(name)?.as_str();
@@ -114,29 +114,29 @@ impl Entry {
         })
     }
 
-    /// Whether it is there for all this machine knows: nobody tells it of reads.
+    /// Whether it may still exist, as far as this machine knows: it is not told of reads.
     pub fn may_be_live(&self, now: UnixSeconds) -> bool {
-        // A look at what is known of a paste moves the expiry on, too, of one that burns as well.
+        // A metadata read extends the expiry, too, even of a burn paste.
         let slack = if self.slides { KEPT_SECONDS } else { 0 };
         self.ended_at.is_none() && now < self.expires_at.saturating_add(slack)
     }
 
-    /// Whether its server may still be asked how it ended.
+    /// Whether its server may still know how it ended.
     fn is_worth_keeping(&self, now: UnixSeconds) -> bool {
         self.may_be_live(now) || now < self.ended_at.unwrap_or(self.expires_at).saturating_add(RECEIPT_SECONDS)
     }
 }
 
-/// What the history holds.
+/// The contents of the history.
 #[derive(Default)]
 pub struct Entries {
     /// The pastes, oldest first.
     pub entries: Vec<Entry>,
-    /// Lines nobody understands.
+    /// The number of lines that cannot be parsed.
     pub damaged: usize,
 }
 
-/// The file; `None` when it is switched off.
+/// The path of the history; `None` if it is off.
 pub struct History(Option<PathBuf>);
 
 impl History {
@@ -145,7 +145,7 @@ impl History {
         Self(path)
     }
 
-    /// Adds a paste, and drops what has gone.
+    /// Adds a paste and drops old entries.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -154,8 +154,8 @@ impl History {
         self.rewrite(true, |known| known.is_worth_keeping(now).then_some(known), &line)
     }
 
-    /// Takes a paste out of what may still be there: this machine has read it for the last time, or deleted it. Its server
-    /// can be asked how it ended as long as it knows.
+    /// Marks a paste as ended: this machine deleted it or took its last read. It is kept while its server may know how
+    /// it ended.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -165,7 +165,7 @@ impl History {
         })
     }
 
-    /// Notes what has changed about a paste.
+    /// Updates an entry.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -179,10 +179,10 @@ impl History {
         self.rewrite(false, changed, "")
     }
 
-    /// Everything noted.
+    /// Reads all entries.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists and cannot be read.
     pub fn read(&self) -> io::Result<Entries> {
         let Some(path) = &self.0 else { return Ok(Entries::default()) };
         match files::open(path, OpenOptions::new().read(true)) {
@@ -200,8 +200,8 @@ impl History {
         }
     }
 
-    /// Under a lock: appends, and if any entry is to go or to change, writes the file anew. The lock is on a file of its
-    /// own, because the history is replaced as a whole.
+    /// Under a lock: appends a line, or rewrites the file if any entry changes. The lock is a separate file, because
+    /// the history is replaced atomically.
     fn rewrite(&self, create: bool, change: impl Fn(Entry) -> Option<Entry>, added: &str) -> io::Result<()> {
         let Some(path) = &self.0 else { return Ok(()) };
         let folder = path.parent().ok_or(ErrorKind::InvalidInput)?;
@@ -217,7 +217,7 @@ impl History {
             file.set_permissions(PermissionsExt::from_mode(0o600))?;
         }
         let old = text(&mut file)?;
-        // A line cut short by a full disk must not swallow the next.
+        // A line truncated by a full disk must not swallow the next one.
         let separator = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
         let lines: Vec<Option<Cow<'_, str>>> = old.lines().map(|line| changed(line, &change)).collect();
         if lines.iter().all(|line| matches!(line, Some(Cow::Borrowed(_)))) {
@@ -232,7 +232,7 @@ impl History {
     }
 }
 
-/// What becomes of a line; nothing where it goes.
+/// The new version of a line; `None` drops it.
 fn changed(line: &str, change: impl Fn(Entry) -> Option<Entry>) -> Option<Cow<'_, str>> {
     let Some(entry) = Entry::parse(line) else { return Some(line.into()) };
     let new = change(entry.clone())?;
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_come_back_and_go() {
+    fn entries_are_read_back_and_expire() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/history.jsonl");
         let history = History::new(Some(path.clone()));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_ended_here_is_kept_as_long_as_servers_know_how() {
+    fn ended_entries_are_kept_as_long_as_servers_keep_receipts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.jsonl");
         let history = History::new(Some(path));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn many_writers_lose_nothing() {
+    fn concurrent_writers_lose_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.jsonl");
         std::thread::scope(|scope| {

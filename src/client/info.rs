@@ -1,6 +1,6 @@
-//! `fpaste info`: what the server is and allows.
+//! `fpaste info`: the server's version and limits.
 //!
-//! Invariant: what the server did not say is left out. Must never show its text uncleaned.
+//! Invariant: missing fields are left out. Must never print the server's text with control characters.
 
 use super::Session;
 use super::failure::Failure;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Shows the server's description of itself.
 ///
 /// # Errors
-/// When it cannot be reached, or is something else.
+/// When it cannot be reached, or is not a flaskpaste server.
 pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     let server = &session.settings.server;
     let call = Call {
@@ -32,7 +32,7 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
         lines.push(("software", format!("{name} {version}")));
     }
     let is_known = info.get("authenticated").and_then(Value::as_bool).unwrap_or(false);
-    lines.push(("you are", if is_known { "known by your certificate" } else { "anonymous" }.into()));
+    lines.push(("you are", if is_known { "authenticated" } else { "anonymous" }.into()));
     if let Some(bytes) = limit(if is_known { "max_auth" } else { "max_anon" }) {
         lines.push(("largest", human_bytes(bytes)));
     }
@@ -46,12 +46,12 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     write_table(&lines)
 }
 
-/// The proof of work for a paste; whoever connects from the server's own machine may need none.
+/// The proof of work for a paste; clients on the server's own machine may need none.
 fn work(pow: &Value) -> Option<String> {
     let is_required = pow.get("required").and_then(Value::as_bool).unwrap_or(true);
     Some(match pow.get("difficulty")?.as_u64()? {
         0 => "none".into(),
-        bits if is_required => format!("{bits} bits a paste"),
-        bits => format!("none for you; {bits} bits a paste for others"),
+        bits if is_required => format!("{bits} bits per paste"),
+        bits => format!("none for you; {bits} bits per paste for others"),
     })
 }

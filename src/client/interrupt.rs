@@ -1,8 +1,7 @@
-//! What happens on SIGINT, SIGTERM and SIGHUP: the program ends at once, with nothing half done left behind.
+//! Handles SIGINT, SIGTERM and SIGHUP: cleans up and exits at once.
 //!
-//! Invariant: the exit code is 130, 143 or 129, as shells count it, the terminal echoes again, its line is clean, and an
-//! unfinished file is gone.
-//! Must never wait for the network or the proof of work.
+//! Invariant: the exit code is 130, 143 or 129 (128 plus the signal), the terminal's echo is restored, its line is
+//! clean, and unfinished files are removed. Must never wait for the network or the proof of work.
 
 use super::progress;
 use super::ui::Ui;
@@ -17,17 +16,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 
-/// Linux sends the signal first and shows the `^C` then; what is cleared sooner does not stay clear.
+/// Linux echoes `^C` after sending the signal; a line cleared sooner would not stay clear.
 const ECHO_DELAY: Duration = Duration::from_millis(5);
 
-/// What has to be put right before the program may end.
+/// What to clean up before exiting.
 #[derive(Default)]
 struct Pending {
     unfinished_file: Option<PathBuf>,
-    /// What removes an unfinished folder, and those that were made for it.
+    /// Removes an unfinished folder and those created for it.
     unfinished_folder: Option<Box<dyn FnOnce() + Send>>,
     terminal: Option<(File, Termios)>,
-    /// Done at the very end; what it says is shown.
+    /// Runs last; the text it returns is printed.
     last_deed: Option<Box<dyn FnOnce() -> String + Send>>,
 }
 
@@ -39,14 +38,14 @@ impl Pending {
     }
 }
 
-/// The handler, and what it is to put right.
+/// The signal handler and its clean-up tasks.
 #[derive(Clone)]
 pub struct Interrupt(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     pending: Mutex<Pending>,
-    /// Whether a signal has come.
+    /// Whether a signal was received.
     is_asked: AtomicBool,
 }
 
@@ -57,14 +56,14 @@ impl Interrupt {
     /// When the system refuses a handler or a thread.
     pub fn listen() -> io::Result<Self> {
         let interrupt = Self(Arc::default());
-        // nohup, and shells for what runs in the background, have some ignored.
+        // Signals ignored by nohup or a shell's background jobs stay ignored.
         let ignored = ignored();
         let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM].iter().filter(|signal| !is_in(ignored, **signal)))?;
         let pending = interrupt.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             if let Some(signal) = signals.forever().next() {
                 pending.0.is_asked.store(true, Ordering::SeqCst);
-                // Held to the end: nobody turns the echo off or begins a file between this and the exit.
+                // Held until the exit: no thread may turn the echo off or create a file in between.
                 let _end = pending.put_right(signal);
                 std::process::exit(128 + signal);
             }
@@ -86,10 +85,10 @@ impl Interrupt {
             remove();
         }
         if let Some((terminal, _)) = &mut pending.terminal {
-            // What comes next does not stand behind the question.
+            // Move off the line of the prompt.
             let _ = terminal.write_all(b"\n");
         } else if is_typed && !had_progress {
-            // Nor behind the ^C. That of a progress line went with it.
+            // Move off the line of the ^C; a progress line has cleared its own.
             let _ = io::stderr().write_all(b"\n");
         }
         pending.restore_terminal();
@@ -99,23 +98,23 @@ impl Interrupt {
         pending
     }
 
-    /// Says this if the program is interrupted while the guard lives.
+    /// Prints this text if the program is interrupted while the guard lives.
     pub fn telling(&self, text: String) -> Guard<'_> {
         self.doing(move || text)
     }
 
-    /// Does this, and says what it returns, if the program is interrupted while the guard lives. It may not wait for
-    /// anything but the disk.
+    /// Runs this and prints the text it returns if the program is interrupted while the guard lives. It must not wait
+    /// for anything but the disk.
     pub fn doing(&self, deed: impl FnOnce() -> String + Send + 'static) -> Guard<'_> {
         self.pending().last_deed = Some(Box::new(deed));
         Guard(self, |pending| pending.last_deed = None)
     }
 
-    /// Makes a file that is removed if the program is interrupted while the guard lives. A signal waits until it is
-    /// made: no moment is left in which nobody knows of it.
+    /// Creates a file that is removed if the program is interrupted while the guard lives. Signals are held back until
+    /// it is registered.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn removing(&self, make: impl FnOnce() -> io::Result<NamedTempFile>) -> io::Result<(NamedTempFile, Guard<'_>)> {
         let mut pending = self.pending();
         let file = make()?;
@@ -123,10 +122,10 @@ impl Interrupt {
         Ok((file, Guard(self, |pending| pending.unfinished_file = None)))
     }
 
-    /// The same with whatever comes with something that removes it.
+    /// The same for anything that comes with its own clean-up.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn putting_right<T, F: FnOnce() + Send + 'static>(
         &self,
         make: impl FnOnce() -> io::Result<(T, F)>,
@@ -137,15 +136,15 @@ impl Interrupt {
         Ok((thing, Guard(self, |pending| pending.unfinished_folder = None)))
     }
 
-    /// Does what is done as a whole or not at all: a signal waits until it is. The work is told whether one has come, and
-    /// takes back then what it has done.
+    /// Runs work that must be done completely or not at all: signals are held back until it returns. It can check
+    /// whether a signal was received, and undo what it has done.
     pub fn uninterrupted<T>(&self, work: impl FnOnce(&dyn Fn() -> bool) -> T) -> T {
         let is_asked = || self.0.is_asked.load(Ordering::SeqCst);
         let held = self.pending();
         let outcome = work(&is_asked);
         drop(held);
         while is_asked() {
-            // The handler ends the program, and says so.
+            // The handler ends the program.
             std::thread::park();
         }
         outcome
@@ -155,12 +154,11 @@ impl Interrupt {
         self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Turns this terminal's echo off while the guard lives, and on again if the program is interrupted. A signal waits
-    /// until that is noted, as with files. Before the prompt is shown, so that a password pasted at once is not seen
-    /// either.
+    /// Turns the terminal's echo off while the guard lives, and restores it on an interruption. Call it before showing
+    /// the prompt, so that a password pasted early is not visible either.
     ///
     /// # Errors
-    /// When it is no terminal, or its settings cannot be changed.
+    /// When it is not a terminal, or its settings cannot be changed.
     pub fn hiding_keys(&self, terminal: &File) -> io::Result<Guard<'_>> {
         let mut pending = self.pending();
         let settings = tcgetattr(terminal)?;
@@ -173,7 +171,7 @@ impl Interrupt {
     }
 }
 
-/// The signals this process was started to ignore, as bits; none where the system does not say.
+/// The bit mask of signals ignored at the start; empty if the system does not tell.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -184,7 +182,7 @@ fn is_in(mask: u64, signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
-/// While it lives, an interruption puts something right; so does its end, where there is something to put right.
+/// Registers a clean-up task while it lives, and ends it on drop.
 pub struct Guard<'a>(&'a Interrupt, fn(&mut Pending));
 
 impl Drop for Guard<'_> {

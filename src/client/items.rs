@@ -1,7 +1,7 @@
-//! Files that are to be sent: looked at first, read later, perhaps more than once.
+//! Files to upload: inspected first, read later, possibly more than once.
 //!
-//! Invariant: what is read is the file that was looked at, to its end and not beyond; a symbolic link is followed only where
-//! it was named. Must never hold a file in memory that says how large it is.
+//! Invariant: the file that is read is the one that was inspected, exactly to its recorded end; symbolic links are
+//! followed only if named on the command line. Must never load a file of known size into memory.
 
 use super::failure::Failure;
 use super::link::is_id_with_key;
@@ -18,12 +18,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Most bytes of files that do not say how large they are, and have to be held in memory, together.
+/// The total size limit of files that do not report their size and must be held in memory.
 pub const MAX_HELD_BYTES: usize = 8 << 20;
-/// A file of more bytes than this says its size, and of fewer if it occupies any: those of /sys say 4096, whatever they hold.
+/// The reported size of a smaller file is trusted only if it occupies blocks: files in /sys always report 4096.
 const MAX_DOUBTFUL_BYTES: u64 = 1 << 16;
 
-/// A file or a folder, whatever is called by its name.
+/// Identifies a file or folder independently of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -36,7 +36,7 @@ impl Identity {
     }
 }
 
-/// A folder that was named.
+/// A folder named on the command line.
 struct Root {
     path: PathBuf,
     identity: Identity,
@@ -44,28 +44,28 @@ struct Root {
 
 /// Where a file's content is.
 enum Place {
-    /// It was named itself: links are followed.
+    /// Named on the command line: symbolic links are followed.
     Named,
-    /// Below a folder that was named.
+    /// Below a named folder.
     Below(Arc<Root>, PathBuf),
-    /// Here: its file does not say how large it is.
+    /// In memory: the file does not report its size.
     Held(Zeroizing<Vec<u8>>),
 }
 
 /// A regular file.
 pub struct Item {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub source: PathBuf,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Whether it is a program.
+    /// Whether it is executable.
     pub executable: bool,
     identity: Identity,
     place: Place,
 }
 
 impl Item {
-    /// Looks at a file that was named.
+    /// Inspects a named file.
     ///
     /// # Errors
     /// A usage failure when it cannot be read.
@@ -95,10 +95,10 @@ impl Item {
         Ok(Self { source, size, executable: metadata.mode() & 0o111 != 0, identity, place })
     }
 
-    /// Begins to read it: what was looked at, or an error. Its errors are [`Failure`]s.
+    /// Opens it for reading. The reader's errors are [`Failure`]s.
     ///
     /// # Errors
-    /// When it cannot be read, or is another file now.
+    /// When it cannot be read, or was replaced.
     pub fn read(&self) -> Result<ItemReader<'_>, Failure> {
         let content: Box<dyn Read> = match &self.place {
             Place::Held(content) => Box::new(content.as_slice()),
@@ -110,7 +110,7 @@ impl Item {
 
     fn opened(&self, file: io::Result<File>) -> Result<File, Failure> {
         let file = file.map_err(|error| match error.raw_os_error() {
-            // A symbolic link or a file has taken the place of what it was.
+            // It was replaced by a symbolic link or a file.
             Some(libc::ELOOP | libc::ENOTDIR) => replaced(&self.source),
             _ => unreadable(&self.source, &error),
         })?;
@@ -118,13 +118,13 @@ impl Item {
         if identity == self.identity { Ok(file) } else { Err(replaced(&self.source)) }
     }
 
-    /// Bytes of it that are in memory.
+    /// The number of its bytes held in memory.
     pub fn held_bytes(&self) -> usize {
         if let Place::Held(content) = &self.place { content.len() } else { 0 }
     }
 }
 
-/// Reads a file to the end that it had when it was looked at.
+/// Reads a file to the end that it had when it was inspected.
 pub struct ItemReader<'a> {
     item: &'a Item,
     content: Box<dyn Read + 'a>,
@@ -136,8 +136,8 @@ impl ItemReader<'_> {
     fn failed(&self, what: &str) -> io::Error {
         let shown = clean(&self.item.source.to_string_lossy());
         io::Error::other(
-            Failure::usage(format!("{shown} has become {what} while it was read"))
-                .hint(format!("fpaste - < {shown} takes what there is")),
+            Failure::usage(format!("{shown} became {what} while it was being read"))
+                .hint(format!("to upload a growing file, use fpaste - < {shown}")),
         )
     }
 }
@@ -151,7 +151,7 @@ impl Read for ItemReader<'_> {
             return Err(self.failed("shorter"));
         }
         self.left -= read as u64;
-        // Nobody may ask for its end.
+        // The caller may never read the end, so check it now.
         if self.left == 0 && !self.is_ended {
             self.is_ended = true;
             if self.content.read(&mut [0]).map_err(unreadable)? > 0 {
@@ -162,26 +162,26 @@ impl Read for ItemReader<'_> {
     }
 }
 
-/// What lies in a folder, by the names it has there.
+/// The entries of a folder.
 pub struct Folder {
     root: Arc<Root>,
-    /// Below the root.
+    /// Relative to the root.
     path: PathBuf,
     handle: OwnedFd,
 }
 
-/// What a name in a folder is.
+/// An entry of a folder.
 pub enum Found {
-    /// A folder, to be looked into.
+    /// A subfolder.
     Folder(Folder),
     /// A regular file.
     File(Item),
-    /// What is left out, and why.
+    /// Anything else, which is skipped, and why.
     Other(&'static str),
 }
 
 impl Folder {
-    /// Opens a folder that was named, whatever links lead to it.
+    /// Opens a named folder, following symbolic links.
     ///
     /// # Errors
     /// A usage failure when it cannot be read.
@@ -192,7 +192,7 @@ impl Folder {
         Ok(Self { root: Arc::new(root), path: PathBuf::new(), handle: file.into() })
     }
 
-    /// Its names, in order.
+    /// Its names, sorted.
     ///
     /// # Errors
     /// A usage failure when it cannot be read.
@@ -209,7 +209,7 @@ impl Folder {
         Ok(names)
     }
 
-    /// Looks at one of them. A symbolic link is not followed: it may lead anywhere.
+    /// Inspects an entry. Symbolic links are not followed: they may lead anywhere.
     ///
     /// # Errors
     /// A usage failure when it cannot be read.
@@ -229,18 +229,18 @@ impl Folder {
                 Item::look(file.into(), source.clone(), place).map(Found::File)
             }
             FileType::Symlink => Ok(Found::Other("it is a symbolic link")),
-            _ => Ok(Found::Other("it is no regular file")),
+            _ => Ok(Found::Other("it is not a regular file")),
         }
     }
 
-    /// What a name in it is called in messages.
+    /// An entry's name in messages.
     pub fn source(&self, name: &OsStr) -> PathBuf {
         let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
         if path.as_os_str().is_empty() { self.root.path.clone() } else { self.root.path.join(path) }
     }
 }
 
-/// Opens what was named. It may have become a pipe, which would be waited for.
+/// Opens a named file without blocking, as it may have become a pipe.
 fn open_named(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
@@ -249,7 +249,7 @@ fn open_root(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(path)
 }
 
-/// Opens a file below a folder that was named, if that is still the same, through no symbolic link.
+/// Opens a file below a named folder, if that is still the same, without following symbolic links.
 fn open_below(root: &Root, path: &Path) -> io::Result<File> {
     let folder = open_root(&root.path)?;
     if Identity::of(&folder)? != root.identity {
@@ -271,30 +271,30 @@ fn open_at(folder: BorrowedFd<'_>, name: &OsStr, kind: OFlags) -> Result<OwnedFd
 
 fn replaced(source: &Path) -> Failure {
     let shown = clean(&source.to_string_lossy());
-    Failure::usage(format!("{shown} was replaced while it was read")).hint("try again when nobody writes there")
+    Failure::usage(format!("{shown} was replaced while it was being read")).hint("try again when it no longer changes")
 }
 
-/// What does not say how large it is goes into memory, which is bounded.
+/// Files of unknown size are held in memory, which is limited.
 pub fn too_much_to_hold(source: &Path) -> Failure {
     let shown = clean(&source.to_string_lossy());
-    Failure::usage(format!("{shown} does not say how large it is, and there is too much of it to go with others"))
-        .hint(format!("fpaste - < {shown} makes a paste of it alone"))
+    Failure::usage(format!("{shown} does not report its size and is too large to be combined with other files"))
+        .hint(format!("upload it on its own: fpaste - < {shown}"))
 }
 
-/// Why a path cannot be uploaded. A word that is no file may have been meant as a command.
+/// Why a path cannot be uploaded. If there is no such file, a command may have been meant.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let given = path.to_string_lossy();
     let shown = without_fragment(&given);
     let failure = match error.kind() {
-        ErrorKind::NotFound => Failure::usage(format!("there is no file {shown}")),
+        ErrorKind::NotFound => Failure::usage(format!("{shown}: no such file")),
         _ => Failure::usage(format!("cannot read {shown}: {error}")),
     };
     match shown.split_once("://") {
-        Some(("http" | "https", _)) => failure.hint("fpaste get URL downloads"),
+        Some(("http" | "https", _)) => failure.hint("to download, use fpaste get URL"),
         _ if error.kind() == ErrorKind::NotFound && is_id_with_key(&given) => {
-            failure.hint("if it names a paste: fpaste get 'ID#KEY'")
+            failure.hint("to read a paste, use fpaste get 'ID#KEY'")
         }
-        _ if error.kind() == ErrorKind::NotFound => failure.hint("fpaste --help lists the commands"),
+        _ if error.kind() == ErrorKind::NotFound => failure.hint("for the list of commands see fpaste --help"),
         _ => failure,
     }
 }

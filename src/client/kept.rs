@@ -1,7 +1,7 @@
-//! What exists nowhere else any more, as a file: content that was burned by a read, as it came off the server.
+//! Saves content that a read has deleted from the server, as it was received.
 //!
-//! Invariant: a file is new, for its owner alone (0600), and whole or not there. Must never write over anything, nor
-//! hold the plaintext of what was encrypted.
+//! Invariant: a file is new, has mode 0600, and is complete or absent. Must never overwrite a file, nor contain the
+//! plaintext of encrypted content.
 
 use super::Session;
 use super::config::create_private_folder;
@@ -12,50 +12,50 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Files of one name there may be: the same paste read with several wrong keys is burned once.
+/// How many numbered names are tried.
 const MAX_TRIES: u32 = 100;
-/// Characters of an ID in a name. A message shows nothing that is long enough to be a key, and has to show the path.
+/// The most characters of an ID in a file name: messages hide anything long enough to be a key, but must show the path.
 const MAX_ID_CHARS: usize = 24;
 
-/// A file that holds what was burned.
+/// A file with burned content.
 pub struct Kept(PathBuf);
 
 impl Kept {
-    /// Writes it into the first of [`folders`] where that works; `None` if nowhere.
+    /// Writes it to the first usable folder of [`folders`]; `None` if there is none.
     pub fn store(session: &Session<'_>, id: &Id, content: &Spooled) -> Option<Self> {
         let id: String = id.as_str().chars().take(MAX_ID_CHARS).collect();
         write_somewhere(session, &format!("fpaste-{id}"), content).map(Self)
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Removes it: the person has the content.
+    /// Removes it after the content was delivered.
     pub fn forget(self) {
         let _ = fs::remove_file(self.0);
     }
 }
 
-/// Where things are kept, the best place first: the state folder, the working folder, that for temporary files.
+/// The folders to try, in order: the state folder, the current one, the one for temporary files.
 fn folders(session: &Session<'_>) -> Vec<PathBuf> {
     session.folders.state.clone().into_iter().chain([PathBuf::from("."), std::env::temp_dir()]).collect()
 }
 
-/// Writes a new file into the first of [`folders`] where that works; `None` if nowhere.
+/// Writes a new file to the first usable folder of [`folders`]; `None` if there is none.
 fn write_somewhere(session: &Session<'_>, name: &str, content: &Spooled) -> Option<PathBuf> {
     if let Some(state) = &session.folders.state {
-        // If it cannot be made, no file in it can either, and goes into the next.
+        // If this fails, so does creating the file, and the next folder is tried.
         let _ = create_private_folder(state);
     }
     folders(session).iter().find_map(|folder| write_new_from(folder, name, &mut content.reader()).ok())
 }
 
-/// Writes a new file of what a reader gives by this name, or by the name and a number.
+/// Writes a new file under this name, or the name with a number.
 ///
 /// # Errors
-/// When it cannot be made or written, and the reader's; then nothing is left of it.
+/// When it cannot be created or written, and the reader's; nothing is left behind then.
 pub fn write_new_from(folder: &Path, name: &str, content: &mut dyn Read) -> io::Result<PathBuf> {
     let (path, mut file) = create_new(folder, name)?;
     if let Err(error) = io::copy(content, &mut file).and_then(|_| file.sync_all()) {
@@ -65,14 +65,14 @@ pub fn write_new_from(folder: &Path, name: &str, content: &mut dyn Read) -> io::
     Ok(path)
 }
 
-/// A new file by this name, or by the name and a number, still empty.
+/// Creates an empty file under this name, or the name with a number.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be created.
 pub fn create_new(folder: &Path, name: &str) -> io::Result<(PathBuf, File)> {
     for number in 1..=MAX_TRIES {
         let path = folder.join(if number == 1 { name.to_owned() } else { format!("{name}-{number}") });
-        // create_new follows no symbolic link.
+        // create_new does not follow symbolic links.
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             file => return file.map(|file| (path, file)),

@@ -1,8 +1,8 @@
-//! Reads that were taken from a server and are not confirmed: noted until their content has been delivered.
+//! Unconfirmed leases, saved until their content has been delivered, so that an interrupted read can be resumed.
 //!
-//! Invariant: a note lies in a folder of ours that nobody else writes, is for its owner alone (0600), and one fpaste at a time
-//! uses it. What does not look like one is believed in nothing. Must never hold a key or a password, nor look for a note, or
-//! remove one, anywhere else: whatever lies in the working folder may have come out of somebody's paste.
+//! Invariant: a lease file is in a folder that only this user can write, has mode 0600, and is locked by one fpaste at
+//! a time. Files that do not parse are ignored. Must never contain a key or a password, nor be looked for elsewhere:
+//! files in the current folder may have come from someone's paste.
 
 use super::Session;
 use super::files;
@@ -18,35 +18,35 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// What the names begin with; the ID follows, and a number where there are several.
+/// The prefix of the file names; the ID follows, and a number if there are several.
 const PREFIX: &str = "lease-";
-/// A lease is noted for no longer than this, whatever a server says.
+/// The longest lifetime of a saved lease, whatever the server says.
 const MAX_SECONDS: u64 = 86_400;
 /// Hexadecimal digits of a lease.
 const DIGITS: usize = 32;
-/// A note that is still empty after so long is nobody's any more.
+/// A file that is still empty after this time is a leftover.
 const EMPTY_FOR: Duration = Duration::from_secs(60);
 
-/// What a server calls a lease, if it is one.
+/// Validates a lease from a server.
 pub fn as_lease(text: &str) -> Option<&str> {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (text.len() == DIGITS && text.bytes().all(is_digit)).then_some(text)
 }
 
-/// When a lease ends by our clock that lasts so many seconds more.
+/// When a lease of this remaining lifetime ends, by the local clock.
 pub fn ends_in(seconds: u64) -> UnixSeconds {
     unix_now().saturating_add(seconds.min(MAX_SECONDS))
 }
 
-/// The place of a note, which is made and locked before the read is taken. What stays empty is removed.
+/// A file for a lease, created and locked before the read is taken. It is removed if it stays empty.
 pub struct Place {
     file: Option<(PathBuf, File)>,
-    /// What to say of it where it is not the usual one.
+    /// A warning if it is not in the usual folder.
     remark: Option<String>,
 }
 
 impl Place {
-    /// Finds a place: in the state folder, else in one of our own among those for temporary files.
+    /// Creates the file in the state folder, else in a private folder below the one for temporary files.
     pub fn prepare(session: &Session<'_>, id: &Id) -> Self {
         tidy(session);
         let name = file_name(PREFIX, id);
@@ -58,18 +58,18 @@ impl Place {
             None => "there is no state folder".to_owned(),
             Some(state) => match make(&state) {
                 Ok(file) => return Self { file: Some(file), remark: None },
-                Err(error) => format!("the state folder {} cannot be used ({error})", state.path().display()),
+                Err(error) => format!("cannot use the state folder {} ({error})", state.path().display()),
             },
         };
         let file = make(&Folder::rescue()).ok();
         let remark = match &file {
-            Some((path, _)) => format!("{why}; the read is noted in {}", path.display()),
-            None => format!("{why}, nor any other place to note the read in: if this fails it is lost"),
+            Some((path, _)) => format!("{why}; the read is recorded in {} instead", path.display()),
+            None => format!("{why}, nor any other folder; if the transfer fails, it cannot be resumed"),
         };
         Self { file, remark: Some(remark) }
     }
 
-    /// Notes a lease. Where that fails it is good for this run alone.
+    /// Saves a lease. If that fails, the lease can be used by this run only.
     pub fn fill(mut self, session: &Session<'_>, server: &ServerUrl, id: &Id, lease: &str, ends: UnixSeconds) -> Held {
         let line = json!({ "id": id.as_str(), "server": server.to_string(), "lease": lease, "expires_at": ends });
         let line = Zeroizing::new(line.to_string());
@@ -77,7 +77,7 @@ impl Place {
             let mut writer: &File = file;
             let written = writer.write_all(line.as_bytes()).and_then(|()| file.sync_all());
             if let Err(error) = &written {
-                self.remark = Some(format!("the read could not be noted in {}: {error}", path.display()));
+                self.remark = Some(format!("cannot record the read in {}: {error}", path.display()));
                 let _ = fs::remove_file(path);
             }
             written.is_ok()
@@ -97,18 +97,18 @@ impl Drop for Place {
     }
 }
 
-/// A read that is ours until it is confirmed, or until it ends.
+/// A lease of ours, until it is confirmed or ends.
 pub struct Held {
-    /// What opens the content.
+    /// The lease token.
     pub secret: Zeroizing<String>,
-    /// When it ends, by our own clock.
+    /// When it ends, by the local clock.
     pub expires_at: UnixSeconds,
-    /// Where it is noted, and its lock.
+    /// Its file, which holds the lock.
     file: Option<(PathBuf, File)>,
 }
 
 impl Held {
-    /// One that an earlier run has left for this paste, and that no other run uses now.
+    /// Finds a lease that an earlier run left for this paste and that is not in use.
     pub fn find(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Self> {
         let of_server = |path: PathBuf| {
             let file = open(&path).ok().filter(|file| file.try_lock().is_ok())?;
@@ -118,12 +118,12 @@ impl Held {
         notes(session, id).into_iter().find_map(of_server)
     }
 
-    /// Whether the next run will find it.
+    /// Whether the next run can resume it.
     pub fn is_kept(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Forgets it: it is confirmed, or has ended.
+    /// Removes it after it was confirmed or has ended.
     pub fn forget(self) {
         if let Some((path, _)) = self.file {
             let _ = fs::remove_file(path);
@@ -131,19 +131,19 @@ impl Held {
     }
 }
 
-/// The lease of a paste, to look at it and no more: whoever uses it goes on.
+/// Reads the lease of a paste without locking it, for a metadata request.
 pub fn peek(session: &Session<'_>, server: &ServerUrl, id: &Id) -> Option<Zeroizing<String>> {
     let read = |path: PathBuf| Note::read(&open(&path).ok()?).filter(|note| note.is_of(server, id));
     notes(session, id).into_iter().find_map(read).map(|note| note.secret)
 }
 
-/// Another server's address under which a read of a paste of this ID is noted: it may be the same one.
+/// Another server address under which a lease for this ID is saved: it may be the same server.
 pub fn elsewhere(session: &Session<'_>, id: &Id) -> Option<String> {
     let read = |path: PathBuf| Note::read(&open(&path).ok()?).filter(|note| note.id == id.as_str() && note.is_live());
     notes(session, id).into_iter().find_map(read).map(|note| note.server)
 }
 
-/// What a note says.
+/// The contents of a lease file.
 struct Note {
     id: String,
     server: String,
@@ -152,7 +152,7 @@ struct Note {
 }
 
 impl Note {
-    /// `None` for whatever is none.
+    /// `None` if it is not valid.
     fn read(mut file: &File) -> Option<Self> {
         let mut text = Zeroizing::new(String::new());
         (&mut file).take(MAX_BYTES).read_to_string(&mut text).ok()?;
@@ -176,12 +176,12 @@ impl Note {
     }
 }
 
-/// Every file of ours that may be a note.
+/// Every file that may be a lease.
 fn all_notes(session: &Session<'_>) -> Vec<PathBuf> {
     Folder::state(session).into_iter().chain([Folder::rescue()]).flat_map(|folder| folder.notes(PREFIX)).collect()
 }
 
-/// Those whose names say that they are of this paste.
+/// Those whose names match this paste.
 fn notes(session: &Session<'_>, id: &Id) -> Vec<PathBuf> {
     let begin = file_name(PREFIX, id);
     let is_its = |path: &PathBuf| {
@@ -192,7 +192,7 @@ fn notes(session: &Session<'_>, id: &Id) -> Vec<PathBuf> {
     all_notes(session).into_iter().filter(is_its).collect()
 }
 
-/// Removes what has ended, of every paste, and what is no note.
+/// Removes ended leases of all pastes, and invalid files.
 fn tidy(session: &Session<'_>) {
     for path in all_notes(session) {
         let Some(file) = open(&path).ok().filter(|file| file.try_lock().is_ok()) else { continue };

@@ -1,6 +1,7 @@
-//! Addresses: of a server, and of a paste on it with its key.
+//! URLs: of a server, and of a paste on it with its key.
 //!
-//! Invariant: two ways to write the same server are equal. Must never show a key in a `Debug` output or an error.
+//! Invariant: different spellings of the same server compare equal. Must never show a key in `Debug` output or an
+//! error.
 
 use super::failure::Failure;
 use crate::e2e::Key;
@@ -10,43 +11,44 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use ureq::http::Uri;
 
-/// The base URL of a server: scheme, host, port, and the path its routes live under; no slash at the end.
+/// The base URL of a server: scheme, host, port and path prefix, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     text: String,
 }
 
 impl ServerUrl {
-    /// Reads a base URL.
+    /// Parses a base URL.
     ///
     /// # Errors
     /// A usage failure that says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        // What is no URL is not repeated: it might hold a key or a password.
-        let bad = |why: &str| Failure::usage(format!("a server is an address like https://paste.example.org: {why}"));
-        let uri: Uri = text.parse().map_err(|_| bad("this is none"))?;
+        // An invalid URL is not quoted: it might contain a key or a password.
+        let bad =
+            |why: &str| Failure::usage(format!("invalid server URL: {why}; expected e.g. https://paste.example.org"));
+        let uri: Uri = text.parse().map_err(|_| bad("it is not a URL"))?;
         let is_https = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            Some(_) => return Err(bad("http and https are known")),
-            None => return Err(bad("it begins with http:// or https://")),
+            Some(_) => return Err(bad("the scheme is not http or https")),
+            None => return Err(bad("http:// or https:// is missing")),
         };
         let authority = uri.authority().ok_or_else(|| bad("the host is missing"))?;
         if authority.as_str().contains('@') {
-            return Err(bad("a user name or password in it is not supported"));
+            return Err(bad("user names and passwords are not supported"));
         }
         if uri.query().is_some() || text.contains('#') {
-            return Err(bad("it has no query and no fragment"));
+            return Err(bad("queries and fragments are not supported"));
         }
         let written = authority.host();
         if written.is_empty() {
             return Err(bad("the host is missing"));
         }
-        let host = canonical_host(written).ok_or_else(|| bad("the host is no name and no address"))?;
+        let host = canonical_host(written).ok_or_else(|| bad("the host is invalid"))?;
         let port = authority.port_u16();
-        // A port that is no number is dropped without a word.
+        // `Uri` silently drops an invalid port.
         if port.is_none() && authority.as_str().len() != written.len() {
-            return Err(bad("the port is not a number up to 65535"));
+            return Err(bad("the port is invalid"));
         }
         let (scheme, default_port) = if is_https { ("https", 443) } else { ("http", 80) };
         let port = port.filter(|port| *port != default_port).map_or(String::new(), |port| format!(":{port}"));
@@ -54,7 +56,7 @@ impl ServerUrl {
         Ok(Self { text: format!("{scheme}://{host}{port}{path}") })
     }
 
-    /// The host, with its port if that is not the usual one.
+    /// The host, with its port unless that is the default.
     pub fn host(&self) -> &str {
         let (_, rest) = self.text.split_once("://").unwrap_or(("", &self.text));
         rest.split('/').next().unwrap_or_default()
@@ -73,24 +75,24 @@ impl ServerUrl {
         rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default()
     }
 
-    /// The URL of a path below it, which begins with a slash.
+    /// The URL of a path, which begins with a slash, below it.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
 }
 
-/// Whether a host is this very machine, where nobody listens in between.
+/// Whether a host is this machine, to which connections cannot be intercepted.
 pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || ip_address(host).is_some_and(|address| address.is_loopback())
 }
 
-/// An IP address, in brackets or not; an IPv4 address written as an IPv6 one is itself.
+/// Parses an IP address with or without brackets; IPv4-mapped addresses become IPv4.
 pub fn ip_address(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// The one way we write a name of letters, digits and `-._`, an IPv4 address, or an IPv6 one in brackets.
+/// The canonical form of a name of letters, digits and `-._`, an IPv4 address, or an IPv6 address in brackets.
 fn canonical_host(text: &str) -> Option<String> {
     match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => match address.parse::<Ipv6Addr>().ok()?.to_canonical() {
@@ -110,24 +112,24 @@ impl fmt::Display for ServerUrl {
     }
 }
 
-/// A paste somebody named: by its URL, or by its ID on the configured server.
+/// A paste named by its URL, or by its ID on the configured server.
 pub struct Target {
     /// The server a URL names.
     pub server: Option<ServerUrl>,
     /// The paste.
     pub id: Id,
-    /// The key of the fragment.
+    /// The key in the fragment.
     pub key: Option<Key>,
-    /// What is asked for, where the link asks for a secret.
+    /// The ask, if the link asks for a secret.
     pub ask: Option<Ask>,
 }
 
 impl Target {
-    /// Reads `URL`, `URL/raw` or `ID`, each with or without a slash at its end and `#key`; lines, which the server's pages
-    /// add to the fragment (`#key:L10-L20`, `#L10`), are for people and ignored. `#ask:…` asks for a secret.
+    /// Parses `URL`, `URL/raw` or `ID`, each with or without a trailing slash and `#key`. Line numbers, which the
+    /// server's pages add to the fragment (`#key:L10-L20`, `#L10`), are ignored. `#ask:…` asks for a secret.
     ///
     /// # Errors
-    /// A usage failure; a fragment that is no key is one too.
+    /// A usage failure, also for a fragment that is not a key.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let (address, fragment) = match text.trim().split_once('#') {
             Some((address, fragment)) => (address, Some(fragment)),
@@ -146,56 +148,56 @@ impl Target {
     }
 }
 
-/// Whether this is the link of a paste, with or without a key: then it is meant to be read.
+/// Whether this is the URL of a paste, with or without a key: then `get` is meant.
 pub fn names_a_paste(text: &str) -> bool {
     let address = text.trim().split('#').next().unwrap_or_default();
     Target::parse(address).is_ok_and(|target| target.server.is_some())
 }
 
-/// Whether this is `ID#KEY`, as `create -q` prints it: the name of a paste, and hardly that of a file.
+/// Whether this is `ID#KEY`, as `create -q` prints it, and hardly a file name.
 pub fn is_id_with_key(text: &str) -> bool {
     Target::parse(text).is_ok_and(|target| target.server.is_none() && target.key.is_some())
 }
 
-/// The key alone, of a link, or written as `#KEY`, or by itself.
+/// The key in a link, in `#KEY` or in `KEY`.
 ///
 /// # Errors
-/// A usage failure when there is none.
+/// A usage failure if there is none.
 pub fn key(text: &str) -> Result<Key, Failure> {
     let fragment = text.trim().rsplit_once('#').map_or(text.trim(), |(_, fragment)| fragment);
     key_of(fragment).and_then(Key::from_fragment).ok_or_else(|| no_key(fragment))
 }
 
-/// Characters of a key in a link.
+/// The length of a key in a link.
 const KEY_CHARS: usize = 43;
 
-/// What is too long to be shown: a key, or a part of one, that stands where an ID belongs.
+/// Longer IDs are not quoted: they might be a key or a part of one.
 const KEY_LIKE_CHARS: usize = 20;
 
 fn no_paste(id: &str) -> Failure {
     let message = match id.chars().count() {
-        0 => "this names no paste: the ID is missing".to_owned(),
-        1..KEY_LIKE_CHARS => format!("{id:?} names no paste"),
-        _ => "this names no paste".to_owned(),
+        0 => "invalid link: the ID is missing".to_owned(),
+        1..KEY_LIKE_CHARS => format!("invalid paste ID {id:?}"),
+        _ => "invalid paste ID".to_owned(),
     };
-    Failure::usage(message).hint("use the link, or its ID: 4 to 64 hex digits")
+    Failure::usage(message).hint("use the link, or its ID of 4 to 64 hex digits")
 }
 
 fn no_key(fragment: &str) -> Failure {
     if key_of(fragment).unwrap_or_default().chars().count() == KEY_CHARS {
-        return Failure::usage("what follows the # is no key: one character of it is wrong, at least")
-            .hint("compare it with the link as it was sent, or copy that again");
+        return Failure::usage("invalid key after the #: at least one character is wrong")
+            .hint("compare it with the original link, or copy that again");
     }
-    Failure::usage("what follows the # is no key: the link is damaged or incomplete")
-        .hint("copy the whole link, with the 43 characters behind the #, and put it in quotes")
+    Failure::usage("invalid key after the #: the link is damaged or incomplete")
+        .hint("copy the full link, including the 43 characters after the #, and quote it")
 }
 
 fn no_ask() -> Failure {
-    Failure::usage("what follows #ask: is damaged or incomplete")
-        .hint("copy the whole link, with the 64 characters behind #ask:, and put it in quotes")
+    Failure::usage("invalid link: the part after #ask: is damaged or incomplete")
+        .hint("copy the full link, including the 64 characters after #ask:, and quote it")
 }
 
-/// The part of a fragment where the key is: all but the lines. Lines alone leave none.
+/// The key part of a fragment, without line numbers; `None` if there are only line numbers.
 fn key_of(fragment: &str) -> Option<&str> {
     match fragment.split_once(':') {
         Some((key, lines)) if is_lines(lines) => Some(key),
@@ -220,7 +222,7 @@ mod tests {
     const FRAGMENT: &str = "qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8";
 
     #[test]
-    fn the_same_server_in_several_spellings() {
+    fn spellings_of_the_same_server_are_equal() {
         let base = ServerUrl::parse("https://paste.example.org").unwrap();
         for text in ["https://paste.example.org/", "HTTPS://Paste.Example.ORG:443", "https://paste.example.org//"] {
             assert_eq!(ServerUrl::parse(text).unwrap(), base, "{text}");
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server() {
+    fn invalid_server_urls_are_refused() {
         for text in [
             "",
             "paste.example.org",
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_a_fragment_are_for_people() {
+    fn line_numbers_in_a_fragment_are_ignored() {
         for lines in ["L1", "L10-L20"] {
             assert!(Target::parse(&format!("https://x/abcd1234#{lines}")).unwrap().key.is_none(), "{lines}");
             assert!(Target::parse(&format!("abcd1234#{FRAGMENT}:{lines}")).unwrap().key.is_some(), "{lines}");
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_several_spellings() {
+    fn ip_addresses_are_canonicalized() {
         for (text, expected) in [
             ("http://[::1]:5000", "http://[::1]:5000"),
             ("http://[0:0:0:0:0:0:0:1]:5000", "http://[::1]:5000"),
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_recognised() {
+    fn loopback_is_recognized() {
         for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1", "[::ffff:127.0.0.1]"] {
             assert!(is_loopback(host), "{host}");
         }
@@ -300,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_a_wrong_character_is_told_from_one_that_is_cut() {
+    fn a_mistyped_key_and_a_truncated_one_have_different_errors() {
         let message = |fragment: &str| match Target::parse(&format!("abcd1234#{fragment}")) {
             Err(failure) => failure.message,
             Ok(_) => panic!("{fragment}"),
         };
         // The last character of 32 bytes has two bits that are always zero.
         for wrong in [FRAGMENT.replace("_h", "!h"), FRAGMENT.replace("WU8", "WU9")] {
-            assert!(message(&wrong).contains("one character of it is wrong"), "{wrong}");
+            assert!(message(&wrong).contains("one character is wrong"), "{wrong}");
         }
         for cut in [&FRAGMENT[1..], "short", ""] {
             assert!(message(cut).contains("damaged or incomplete"), "{cut}");
@@ -315,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_name_a_paste() {
+    fn pastes_are_named_by_url_or_id() {
         for (text, server) in [
             ("abcd1234".to_owned(), None),
             ("ABCD1234".to_owned(), None),

@@ -1,6 +1,7 @@
-//! `fpaste list`: what this machine created and may still be there.
+//! `fpaste list`: the pastes of this machine that may still exist.
 //!
-//! Invariant: it asks nobody unless told to; the history is all it knows. Must never show a delete token.
+//! Invariant: it contacts servers only with `--status`; otherwise the history is its only source. Must never print a
+//! delete token.
 
 use super::failure::{Exit, Failure};
 use super::history::Entry;
@@ -20,11 +21,11 @@ const MAX_NAME_CHARS: usize = 40;
 /// When stdout cannot be written.
 pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), Failure> {
     if !session.settings.history {
-        session.ui.warning("the history is switched off (history = off)");
+        session.ui.warning("the history is off (history = off in the configuration)");
     }
     let now = unix_now();
     let mut entries = session.known();
-    // Of what has ended the servers know more than this machine.
+    // The servers know more about ended pastes than this machine.
     entries.retain(|entry| with_status || entry.may_be_live(now));
     let mut listed: Vec<(Entry, Option<&str>)> = entries
         .into_iter()
@@ -33,13 +34,13 @@ pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), F
             (entry, state)
         })
         .collect();
-    // What reads an answer is kept for longer after the end than servers know of it.
+    // Keys of asks are kept here longer than servers keep their receipts.
     listed.retain(|(entry, state)| !(entry.is_ask && *state == Some("gone") && !entry.may_be_live(now)));
     if json {
         return write_json(&listed.iter().map(|(entry, state)| without_token(entry, *state)).collect());
     }
     if listed.is_empty() {
-        session.ui.note("nothing this machine created is still there");
+        session.ui.note("no pastes in the history");
         return Ok(());
     }
     let mut rows = vec![["ID", "AGE", "EXPIRES", "SIZE", "FLAGS", "HOST", "NAME"].map(str::to_owned).to_vec()];
@@ -53,7 +54,7 @@ pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), F
     write_stdout(table(&rows).as_bytes())
 }
 
-/// Prints the IDs, newest first, each with what the paste is called: for the completion scripts.
+/// Prints the IDs, newest first, each with the paste's name, for the completion scripts.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -67,7 +68,7 @@ pub fn ids(session: &Session<'_>) -> Result<(), Failure> {
     write_stdout(text.as_bytes())
 }
 
-/// How a paste is, as its server says; a server that says nothing costs no more than this word.
+/// The state of a paste according to its server; a server that fails does not fail the list.
 fn state_of(entry: &Entry, session: &Session<'_>) -> &'static str {
     match status::ask(entry, session) {
         Ok(answer) => status::state(&answer, entry.is_ask),
@@ -95,7 +96,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     let expires = match (entry.slides, left) {
         _ if entry.ended_at.is_some() => "-".into(),
         (false, _) => human_seconds(left),
-        // Nobody tells this machine of reads, each of which moves the expiry on.
+        // Each read extends the expiry, and this machine is not told.
         (true, 0) => "unless read".into(),
         (true, _) => format!("≥ {}", human_seconds(left)),
     };
@@ -123,7 +124,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     ]
 }
 
-/// A name, cut where it is long.
+/// A name, truncated if it is long.
 pub fn shown_name(name: &str) -> String {
     let name = clean(name);
     match name.char_indices().nth(MAX_NAME_CHARS) {
@@ -132,7 +133,7 @@ pub fn shown_name(name: &str) -> String {
     }
 }
 
-/// Columns as wide as what is in them.
+/// Formats rows as aligned columns.
 pub fn table(rows: &[Row]) -> String {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();

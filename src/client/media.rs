@@ -1,18 +1,18 @@
-//! MIME types by the endings of names, for whoever opens a paste: a few dozen that are common.
+//! Common MIME types by file extension, for the manifest.
 //!
-//! Invariant: a type is one that anybody knows by this ending; where there is doubt, there is none. Must never look at a
-//! content, nor take part in what is done with one: readers decide by what they find.
+//! Invariant: an extension is listed only if its type is unambiguous. Must never look at content, nor decide how
+//! content is handled: readers detect the type themselves.
 
-/// The type that files of this name usually have.
+/// The usual type of a file with this name.
 pub fn type_of(name: &str) -> Option<&'static str> {
     let (before, ending) = name.rsplit('/').next().unwrap_or(name).rsplit_once('.')?;
     let ending = ending.to_ascii_lowercase();
     let known = |(_, endings): &&(&str, &[&str])| endings.contains(&ending.as_str());
-    // What begins with a dot is hidden, and has no ending by that alone.
+    // A leading dot marks a hidden file, not an extension.
     TYPES.iter().find(known).filter(|_| !before.is_empty()).map(|(mime_type, _)| *mime_type)
 }
 
-/// Types and the endings that stand for them.
+/// Types and their extensions.
 const TYPES: &[(&str, &[&str])] = &[
     ("text/plain", &["txt", "text", "log", "conf", "ini"]),
     ("text/markdown", &["md", "markdown"]),
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endings_tell_what_is_common_and_nothing_else() {
+    fn only_known_extensions_have_a_type() {
         for (name, mime_type) in [
             ("notes.txt", Some("text/plain")),
             ("folder.d/PHOTO.JPG", Some("image/jpeg")),

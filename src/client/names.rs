@@ -1,8 +1,8 @@
-//! Names: `localhost` is this machine, the system resolves the rest.
+//! Name resolution: `localhost` is this machine, the system resolves the rest.
 //!
-//! Invariant: `localhost` never leaves the machine, whatever a name server says (RFC 6761 section 6.3): certificates may
-//! be shown to it in the clear. IPv4 comes first, because a server's default is 127.0.0.1. Must never load a library
-//! into the static program to resolve a name.
+//! Invariant: `localhost` is loopback whatever DNS says (RFC 6761 section 6.3): credentials may be sent to it without
+//! TLS. IPv4 comes first, because a server listens on 127.0.0.1 by default. Must never load a shared library into the
+//! static binary.
 
 use crate::static_names;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,12 +12,12 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// The resolver of every request.
+/// The resolver for all requests.
 #[derive(Debug)]
 pub struct Names(DefaultResolver);
 
 impl Names {
-    /// The system's resolver, with our word about `localhost`.
+    /// The system's resolver, except for `localhost`.
     pub fn new() -> Self {
         static_names::stay_static();
         Self(DefaultResolver::default())
@@ -32,7 +32,7 @@ impl Resolver for Names {
         let default_port = match uri.scheme_str() {
             Some("https") => 443,
             Some("http") | None => 80,
-            // A proxy's.
+            // A SOCKS proxy.
             Some(_) => 1080,
         };
         let port = uri.port_u16().unwrap_or(default_port);

@@ -1,7 +1,7 @@
-//! Small files for ourselves, a thing each, in a folder that nobody else writes.
+//! Small private state files, one item each, in a folder that only this user can write.
 //!
-//! Invariant: a note is for its owner alone (0600), and is one only where nobody else could have put it. Must never look
-//! for one anywhere else: whatever lies in the working folder may have come out of somebody's paste.
+//! Invariant: a file has mode 0600 and is used only if no other user could have put it there. Must never be looked for
+//! elsewhere: files in the current folder may have come from someone's paste.
 
 use super::config::create_private_folder;
 use super::{Session, files};
@@ -11,55 +11,55 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Most bytes of a note.
+/// The size limit of a file.
 pub const MAX_BYTES: u64 = 4096;
-/// Characters of an ID in a name: a message that has it in a path shows it.
+/// The most characters of an ID in a file name: messages hide longer ones as possible keys.
 const MAX_ID_CHARS: usize = 24;
-/// Others may do nothing with a file of this mode.
+/// Mode bits of any access by other users.
 const OTHERS_ANYTHING: u32 = 0o077;
-/// Others may not write in a folder of this mode.
+/// Mode bits of write access by other users.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// What the note of a paste is called, or begins with where there are several.
+/// The file name for a paste, or its prefix if there are several.
 pub fn file_name(prefix: &str, id: &Id) -> String {
     format!("{prefix}{}", id.as_str().chars().take(MAX_ID_CHARS).collect::<String>())
 }
 
-/// A folder for notes.
+/// A folder for these files.
 pub struct Folder {
     path: PathBuf,
-    /// Whether it lies among other people's, and may be nothing but our own.
+    /// Whether its parent is shared with other users, so that the checks are stricter.
     is_among_others: bool,
 }
 
 impl Folder {
-    /// The usual one; `None` without a home.
+    /// The state folder; `None` without a home folder.
     pub fn state(session: &Session<'_>) -> Option<Self> {
         session.folders.state.clone().map(|path| Self { path, is_among_others: false })
     }
 
-    /// For when the state folder cannot be used.
+    /// The fallback if the state folder cannot be used.
     pub fn rescue() -> Self {
         let name = format!("fpaste-{}", rustix::process::geteuid().as_raw());
         Self { path: std::env::temp_dir().join(name), is_among_others: true }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes it, if it is not there, for notes to be put into it.
+    /// Creates it if it is missing.
     ///
     /// # Errors
-    /// When it cannot be made, or is not ours alone.
+    /// When it cannot be created, or other users have access.
     pub fn prepare(&self) -> io::Result<&Path> {
         create_private_folder(&self.path)?;
         self.check()?;
         Ok(&self.path)
     }
 
-    /// Every file in it that may be a note of this kind; none where it is not ours alone.
+    /// Every file in it with this prefix; none if other users have access.
     pub fn notes(&self, prefix: &str) -> Vec<PathBuf> {
         let entries = self.check().and_then(|()| fs::read_dir(&self.path));
         let is_note = |path: &PathBuf| {
@@ -68,7 +68,7 @@ impl Folder {
         entries.into_iter().flatten().flatten().map(|entry| entry.path()).filter(is_note).collect()
     }
 
-    /// Makes sure that it is ours, and that nobody else can put a note there.
+    /// Checks that it is ours and that no other user can write to it.
     fn check(&self) -> io::Result<()> {
         let (metadata, forbidden) = if self.is_among_others {
             (fs::symlink_metadata(&self.path)?, OTHERS_ANYTHING)
@@ -79,20 +79,20 @@ impl Folder {
         if is_ours && metadata.permissions().mode() & forbidden == 0 {
             Ok(())
         } else {
-            Err(io::Error::other("it is not this user's alone"))
+            Err(io::Error::other("other users have access to it"))
         }
     }
 }
 
-/// Opens a note.
+/// Opens a file.
 ///
 /// # Errors
-/// The system's, and when it is not a file of ours that nobody else reads.
+/// The system's, and when it is not ours or other users can read it.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = files::open(path, OpenOptions::new().read(true))?;
     if file.metadata()?.permissions().mode() & OTHERS_ANYTHING == 0 {
         Ok(file)
     } else {
-        Err(io::Error::other(format!("others may read or change {}", path.display())))
+        Err(io::Error::other(format!("other users can read or change {}", path.display())))
     }
 }

@@ -1,7 +1,7 @@
-//! Files and folders, as the plaintext of a sealed paste.
+//! Packs files and folders into the plaintext of a sealed paste.
 //!
-//! Invariant: what cannot be in a paste is found before anything is sent; what is left out is said. Must never take a name
-//! that a reader would refuse.
+//! Invariant: a file that cannot be part of a paste is refused before anything is sent; skipped files are reported.
+//! Must never accept a name that a reader would refuse.
 
 use super::failure::Failure;
 use super::items::{Folder, Found, Item, ItemReader, MAX_HELD_BYTES, too_much_to_hold, unreadable};
@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A file that goes into a paste, and what it is called there.
+/// A file of a paste, and its name there.
 pub struct Member {
     /// The file.
     pub item: Item,
@@ -22,38 +22,38 @@ pub struct Member {
     pub name: String,
 }
 
-/// What files are called in a paste.
+/// How files are named in a paste.
 #[derive(Clone, Copy)]
 pub enum Names<'a> {
-    /// As they are called here.
+    /// By their local names.
     Own,
-    /// The one file so.
+    /// The single file gets this name.
     Given(&'a str),
-    /// They have no names there.
+    /// Without names.
     None,
 }
 
-/// Files that go into a paste together.
+/// The files of a paste.
 pub struct Pack {
     members: Vec<Member>,
-    /// The manifest, with its length before it.
+    /// The length of the manifest, and the manifest.
     head: Vec<u8>,
-    /// Bytes of the head and the files.
+    /// The size of the head and the files.
     bytes: u64,
 }
 
 impl Pack {
-    /// Everything these paths name.
+    /// Collects all files under these paths.
     ///
     /// # Errors
-    /// A usage failure for what cannot be read or be in a paste.
+    /// A usage failure if a file cannot be read or cannot be part of a paste.
     pub fn gather(paths: &[PathBuf], names: Names<'_>, ui: &Ui) -> Result<Vec<Member>, Failure> {
         let mut all = Gathering { members: Vec::new(), names, is_alone: paths.len() == 1, held_bytes: 0, ui };
         for path in paths {
             all.add_named(path)?;
         }
         if all.members.is_empty() {
-            return Err(Failure::usage("there are no files in it; there is nothing to upload"));
+            return Err(Failure::usage("no files found; nothing to upload"));
         }
         if !matches!(names, Names::None) {
             check_apart(&all.members)?;
@@ -61,10 +61,10 @@ impl Pack {
         Ok(all.members)
     }
 
-    /// Puts a manifest before the files, without their names where those are not wanted.
+    /// Builds the manifest, with or without names.
     ///
     /// # Errors
-    /// A usage failure for names that do not go together.
+    /// A usage failure for conflicting names.
     pub fn new(
         members: Vec<Member>,
         with_names: bool,
@@ -72,7 +72,7 @@ impl Pack {
         expires_at: Option<u64>,
     ) -> Result<Self, Failure> {
         if !with_names && members.len() > 1 {
-            return Err(Failure::usage("several files need their names").hint("leave --no-name away"));
+            return Err(Failure::usage("several files need names").hint("leave out --no-name"));
         }
         let entry = |Member { name, item }: &Member| FileEntry {
             name: with_names.then(|| name.clone()),
@@ -88,17 +88,17 @@ impl Pack {
         Ok(Self { members, head, bytes })
     }
 
-    /// Bytes of the plaintext, without padding.
+    /// The size of the plaintext without padding.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes of the files.
+    /// The total size of the files.
     pub fn content_bytes(&self) -> u64 {
         self.bytes - self.head.len() as u64
     }
 
-    /// The one file's name, or how many there are.
+    /// The name of the single file, or the number of files.
     pub fn name(&self) -> String {
         match self.members.as_slice() {
             [member] => member.name.clone(),
@@ -106,7 +106,7 @@ impl Pack {
         }
     }
 
-    /// The plaintext, padded to `bytes`. A file that has changed its length, or was replaced, is an error.
+    /// The plaintext, padded to `bytes`. A file that changed its size or was replaced is an error.
     pub fn read(&self, bytes: u64) -> impl Read + '_ {
         let files = Files { members: self.members.iter(), now: None };
         let padding = io::repeat(0).take(bytes.saturating_sub(self.bytes));
@@ -114,40 +114,42 @@ impl Pack {
     }
 }
 
-/// A manifest with its length before it, filled up with blanks to at least so many bytes.
+/// A manifest preceded by its length, padded with spaces to at least this many bytes.
 ///
 /// # Errors
-/// A usage failure for names that do not go together.
+/// A usage failure for conflicting names.
 pub fn head(manifest: &Manifest, bytes: usize) -> Result<Vec<u8>, Failure> {
     let mut json = manifest.render().map_err(|Malformed| {
-        let why =
-            if manifest.files.len() > MAX_FILES { format!("at most {MAX_FILES}") } else { "fewer of them".into() };
-        Failure::usage("these files cannot be in one paste")
-            .hint(format!("a paste holds {why}; tar packs more into one file"))
+        let why = if manifest.files.len() > MAX_FILES {
+            format!("more than {MAX_FILES} files")
+        } else {
+            "the names are too long in total".into()
+        };
+        Failure::usage(format!("cannot put these files into one paste: {why}")).hint("pack them with tar")
     })?;
     json.resize(json.len().max(bytes.saturating_sub(4)), b' ');
     let length = u32::try_from(json.len()).unwrap_or(u32::MAX).to_be_bytes();
     Ok([length.as_slice(), &json].concat())
 }
 
-/// What the paths of a command line lead to.
+/// Collects the files of a command line.
 struct Gathering<'a> {
     members: Vec<Member>,
     names: Names<'a>,
-    /// Whether there is one file, which needs no name.
+    /// Whether there is only one file, which needs no name.
     is_alone: bool,
     held_bytes: usize,
     ui: &'a Ui,
 }
 
 impl Gathering<'_> {
-    /// What was named: a file, or what lies in a folder.
+    /// Adds a named file or all files in a named folder.
     fn add_named(&mut self, path: &Path) -> Result<(), Failure> {
         let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         let name = match self.names {
             Names::Given(_) if metadata.is_dir() => {
                 return Err(Failure::usage(format!("{} is a folder", clean(&path.to_string_lossy())))
-                    .hint("--name is for one file, or for standard input; the names of folders are those they have"));
+                    .hint("--name needs a single file or standard input; folders keep their names"));
             }
             Names::Given(name) => name.into(),
             Names::Own | Names::None => base_name(path)?,
@@ -156,7 +158,7 @@ impl Gathering<'_> {
             () if metadata.is_dir() => self.add_folder(&Folder::named(path)?, &name),
             () if metadata.is_file() => Item::named(path).and_then(|item| self.add(item, &name)),
             () => {
-                self.leave_out(path, "it is no regular file");
+                self.leave_out(path, "it is not a regular file");
                 Ok(())
             }
         }
@@ -177,8 +179,8 @@ impl Gathering<'_> {
 
     fn add(&mut self, item: Item, name: &Path) -> Result<(), Failure> {
         if self.members.len() >= MAX_FILES {
-            return Err(Failure::usage(format!("there are more than {MAX_FILES} files"))
-                .hint("tar packs them into one: tar c FOLDER | fpaste --name FOLDER.tar"));
+            return Err(Failure::usage(format!("more than {MAX_FILES} files"))
+                .hint("pack them with tar: tar c FOLDER | fpaste --name FOLDER.tar"));
         }
         self.held_bytes += item.held_bytes();
         if self.held_bytes > MAX_HELD_BYTES {
@@ -194,23 +196,24 @@ impl Gathering<'_> {
 
     fn unusable(&self, item: &Item, fault: &str) -> Failure {
         let shown = clean(&item.source.to_string_lossy());
-        let failure = Failure::usage(format!("{shown} cannot be in a paste under its name, which {fault}"));
-        failure.hint(if self.is_alone { "rename it, or leave the name out with --no-name" } else { "rename it" })
+        let failure = Failure::usage(format!("invalid file name {shown}: it {fault}"));
+        failure.hint(if self.is_alone { "rename it, or use --no-name" } else { "rename it" })
     }
 
     fn leave_out(&self, path: &Path, why: &str) {
-        self.ui.warning(&format!("{} is left out: {why}", clean(&path.to_string_lossy())));
+        self.ui.warning(&format!("skipping {}: {why}", clean(&path.to_string_lossy())));
     }
 }
 
-/// No two files may have one name, and none that of a folder of another, whatever the file system makes of capitals.
+/// No two files may have the same name, nor one that another uses as a folder, ignoring case.
 fn check_apart(members: &[Member]) -> Result<(), Failure> {
     let shown = |member: &Member| clean(&member.item.source.to_string_lossy());
-    let refused = |message: String| Failure::usage(message).hint("rename one of them, or put them into folders");
+    let refused =
+        |message: String| Failure::usage(message).hint("rename one of them, or move them into different folders");
     let mut known: HashMap<String, &Member> = HashMap::new();
     for member in members {
         if let Some(other) = known.insert(member.name.to_lowercase(), member) {
-            let message = format!("{} and {} would have one name in the paste", shown(other), shown(member));
+            let message = format!("{} and {} would have the same name in the paste", shown(other), shown(member));
             return Err(refused(message));
         }
     }
@@ -218,14 +221,14 @@ fn check_apart(members: &[Member]) -> Result<(), Failure> {
         let name = member.name.to_lowercase();
         if let Some(file) = name.match_indices('/').find_map(|(at, _)| known.get(name.get(..at)?)) {
             let message =
-                format!("{} would have the name of a folder in the paste, that of {}", shown(file), shown(member));
+                format!("{} would be both a file and the folder of {} in the paste", shown(file), shown(member));
             return Err(refused(message));
         }
     }
     Ok(())
 }
 
-/// What a path is called in a paste. `.` and `..` are called as their folders are.
+/// The name of a path in a paste. `.` and `..` get the names of their folders.
 fn base_name(path: &Path) -> Result<PathBuf, Failure> {
     let named = match path.file_name() {
         Some(_) => path.to_path_buf(),
@@ -234,7 +237,7 @@ fn base_name(path: &Path) -> Result<PathBuf, Failure> {
     Ok(named.file_name().unwrap_or_default().into())
 }
 
-/// The contents of files, one behind the other.
+/// The concatenated contents of files.
 struct Files<'a> {
     members: std::slice::Iter<'a, Member>,
     now: Option<ItemReader<'a>>,

@@ -1,7 +1,7 @@
-//! Where a paste's password comes from, and how it goes to the server.
+//! Reads a paste's password, and encodes it for the server.
 //!
-//! Invariant: it comes from the environment, a file or the terminal, never from the command line. Must never be kept,
-//! nor shown unless it was made up.
+//! Invariant: it comes from the environment, a file or the terminal, never from the command line. Must never be saved,
+//! nor printed unless it was generated here.
 
 use super::Session;
 use super::command::PasswordSource;
@@ -16,32 +16,32 @@ use std::io::{self, Read};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Longest password; a header has to hold it.
+/// The longest password: it must fit in a header.
 const MAX_BYTES: u64 = 1024;
-/// Where it comes from before anybody is asked.
+/// The environment variable that replaces the prompt.
 const VARIABLE: &str = "FPASTE_PASSWORD";
-/// Times two answers may differ.
+/// How many times the two entries may differ.
 const MAX_TRIES: usize = 3;
-/// Length of a password that is made up, without its dashes; a character has 5 bits.
+/// The length of a generated password without its dashes; a character has 5 bits.
 const MADE_UP_CHARS: usize = 20;
-/// Characters between two dashes.
+/// The characters between two dashes.
 const MADE_UP_GROUP: usize = 5;
-/// Without what is easily mistaken: l and 1, o and 0.
+/// Without l and 1, o and 0, which are easily confused.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// A header with the password.
 pub type Header = (&'static str, Zeroizing<String>);
 
-/// The header for the password of a paste to be made, if it is to have one. One that is typed is typed twice; for an
-/// empty answer one is made up and shown.
+/// The header for the password of a new paste, if it gets one. A password is prompted for twice; for an empty answer
+/// one is generated and printed.
 ///
 /// # Errors
-/// A usage failure when there is none to be had, or it cannot be used.
+/// A usage failure when it cannot be read or is invalid.
 pub fn for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Header>, Failure> {
     text_for_new(source, session)?.map(|password| header(&password)).transpose()
 }
 
-/// The same as it is, for a password that the server never sees.
+/// The same as text, for a password that the server never sees.
 ///
 /// # Errors
 /// As [`for_new`].
@@ -52,7 +52,7 @@ pub fn text_for_new(source: &PasswordSource, session: &Session<'_>) -> Result<Op
     })
 }
 
-/// The header for the password of a paste that is to be read, if the source has one.
+/// The header for the password of an existing paste, if the source has one.
 ///
 /// # Errors
 /// As [`for_new`].
@@ -60,7 +60,7 @@ pub fn for_reading(source: &PasswordSource, session: &Session<'_>, id: &Id) -> R
     text_for_reading(source, session, id)?.map(|password| header(&password)).transpose()
 }
 
-/// The same as it is, for a password that the server never sees; `None` if the source has none.
+/// The same as text, for a password that the server never sees; `None` if the source has none.
 ///
 /// # Errors
 /// As [`for_new`].
@@ -75,7 +75,7 @@ pub fn text_for_reading(
     }
 }
 
-/// The header for a password that is typed, whatever else there is.
+/// Prompts for a password and returns its header.
 ///
 /// # Errors
 /// A usage failure without a terminal, or for an empty answer.
@@ -83,21 +83,21 @@ pub fn typed_for_reading(place: &str, session: &Session<'_>) -> Result<Header, F
     header(&typed(place, session)?)
 }
 
-/// A password that is typed, whatever else there is.
+/// Prompts for a password.
 ///
 /// # Errors
 /// As [`typed_for_reading`].
 pub fn typed(place: &str, session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
-    let password = ask_password(&format!("Password of {place}: "), session.interrupt)?;
+    let password = ask_password(&format!("Password for {place}: "), session.interrupt)?;
     if password.is_empty() { Err(Failure::usage("the password is empty")) } else { Ok(password) }
 }
 
-/// Whether the environment has one.
+/// Whether the environment variable is set.
 pub fn is_in_environment() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty())
 }
 
-/// What needs no question; `None` if the source has none, or somebody has to be asked.
+/// The password without a prompt; `None` if the source has none or it must be prompted for.
 ///
 /// # Errors
 /// As [`for_new`].
@@ -115,20 +115,20 @@ pub fn given(source: &PasswordSource, session: &Session<'_>) -> Result<Option<Ze
 
 fn choose(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     for _ in 0..MAX_TRIES {
-        let password = ask_password("Password for the new paste (empty: one is made up): ", session.interrupt)?;
+        let password = ask_password("Password for the new paste (empty to generate one): ", session.interrupt)?;
         if password.is_empty() {
             return make_up(session);
         }
-        if ask_password("The same password again: ", session.interrupt)? == password {
+        if ask_password("Repeat the password: ", session.interrupt)? == password {
             return Ok(password);
         }
-        session.ui.warning("that was not the same password");
+        session.ui.warning("the passwords do not match");
     }
-    Err(Failure::usage("the password was never typed twice in the same way")
-        .hint("--password-file takes it from a file; an empty answer makes one up"))
+    Err(Failure::usage(format!("the passwords did not match in {MAX_TRIES} attempts"))
+        .hint("use --password-file, or leave it empty to generate one"))
 }
 
-/// A password nobody guesses, shown at once: it is kept nowhere.
+/// Generates a strong password and prints it at once: it is not saved.
 fn make_up(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     let random = crypto::random::<MADE_UP_CHARS>().map(Zeroizing::new);
     let random = random.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
@@ -143,15 +143,15 @@ fn make_up(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     Ok(password)
 }
 
-/// ASCII as it is, anything else as the Base64 of its UTF-8.
+/// ASCII verbatim, anything else as the Base64 of its UTF-8.
 ///
 /// # Errors
-/// A usage failure for one that is too long.
+/// A usage failure if it is too long.
 fn header(password: &str) -> Result<Header, Failure> {
     if password.len() as u64 > MAX_BYTES {
-        return Err(Failure::usage(format!("a password has at most {MAX_BYTES} bytes")));
+        return Err(Failure::usage(format!("the password is longer than {MAX_BYTES} bytes")));
     }
-    // A header's value loses blanks at its ends.
+    // Leading and trailing spaces of a header value are stripped.
     let is_plain = password.bytes().all(|b| (0x20..0x7f).contains(&b)) && password.trim() == password;
     Ok(if is_plain {
         ("X-Paste-Password", Zeroizing::new(password.to_owned()))
@@ -178,7 +178,7 @@ fn from_stdin(session: &Session<'_>) -> Result<Zeroizing<String>, Failure> {
     whole(&line, "standard input")
 }
 
-/// A line without what a Windows editor leaves at its end.
+/// Strips a carriage return left by a Windows editor.
 fn whole(line: &str, place: &str) -> Result<Zeroizing<String>, Failure> {
     let password = line.strip_suffix('\r').unwrap_or(line);
     if password.is_empty() {

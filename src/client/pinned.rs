@@ -1,7 +1,7 @@
-//! Whose certificate a server may show: one that an authority vouches for, or one that is in the CA file itself.
+//! Verifies server certificates: signed by a trusted CA, or pinned by being in the CA file itself.
 //!
-//! Invariant: dates and name are checked in either case; a certificate without any name, as openssl makes it by default,
-//! has none to check and has to be the very one in the file. Must never believe a certificate that is neither.
+//! Invariant: validity and name are checked in both cases; a certificate without any name, as openssl creates by
+//! default, must be pinned. Must never accept any other certificate.
 
 use super::x509;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,12 +12,12 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, Signatu
 use std::fmt;
 use std::sync::Arc;
 
-/// The check of a server's certificate.
+/// The verifier of server certificates.
 #[derive(Debug)]
 pub struct Verifier {
-    /// Certificates that are believed as they are.
+    /// Certificates that are trusted themselves.
     pub pinned: Vec<CertificateDer<'static>>,
-    /// The check of any other.
+    /// Verifies all others.
     pub authorities: Arc<WebPkiServerVerifier>,
 }
 
@@ -66,7 +66,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Nobody but the certificate itself vouches for it.
+/// The certificate is self-signed and not pinned.
 #[derive(Debug)]
 pub struct SelfSigned;
 
@@ -78,8 +78,8 @@ impl fmt::Display for SelfSigned {
 
 impl std::error::Error for SelfSigned {}
 
-/// What an authority has to say of a self-signed certificate: that it has not signed it, or, as openssl makes them, that
-/// it may not be a server's.
+/// Replaces the errors that a self-signed certificate causes: an unknown issuer, or, as openssl creates them, a CA
+/// certificate used by a server.
 fn of_itself(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)) => {

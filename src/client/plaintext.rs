@@ -1,7 +1,7 @@
-//! The plaintext of a sealed paste, read from its upload a chunk at a time, whatever its size.
+//! Decrypts a sealed paste chunk by chunk, whatever its size.
 //!
-//! Invariant: what is read has been verified, and its end is only read when the last chunk was. A transfer that breaks is
-//! taken up again from the last verified chunk. Must never hold more than two chunks, whether its length is known or not.
+//! Invariant: only verified bytes are released, and the end only after the last chunk was verified. A broken transfer
+//! is resumed from the last verified chunk. Must never hold more than two chunks in memory.
 
 use super::failure::{Exit, Failure};
 use super::fetch::{wrong_key, wrong_password};
@@ -10,40 +10,40 @@ use crate::sealed::{Damage, MAX_MANIFEST_BYTES, Malformed, Manifest, Opener, SEA
 use std::io::{self, ErrorKind, Read};
 use std::time::Duration;
 
-/// How often a transfer is taken up again without having got a chunk further.
+/// How often a transfer is resumed without progress.
 const MAX_TRIES: u32 = 4;
-/// The pause before the first of them; it doubles.
+/// The pause before the first retry; it doubles each time.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The pauses before another try; `None` where there is none.
+/// The pauses between attempts; `None` after the last one.
 pub fn pauses() -> impl Iterator<Item = Option<Duration>> {
     (0..MAX_TRIES).map(|number| Some(PAUSE * 2u32.pow(number))).chain([None])
 }
 
-/// Opens the upload anew from an offset on.
+/// Reopens the upload at an offset.
 type Reopen<'a> = Box<dyn FnMut(u64) -> Result<Box<dyn Read>, Failure> + 'a>;
 
-/// A plaintext. Its errors are [`Failure`]s.
+/// A reader of the plaintext. Its errors are [`Failure`]s.
 pub struct Plaintext<'a> {
     upload: Box<dyn Read + 'a>,
-    /// `None`: it can be read once.
+    /// `None` if it can be read only once.
     reopen: Option<Reopen<'a>>,
     opener: Opener,
-    /// Bytes of the upload, once that is known.
+    /// The size of the upload, once known.
     size: Option<u64>,
-    /// The most they may be.
+    /// Its limit.
     limit: u64,
-    /// What was read beyond the chunk to see whether it is the last.
+    /// Bytes read beyond the chunk to find out whether it is the last.
     ahead: Vec<u8>,
     chunk: Vec<u8>,
     at: usize,
 }
 
 impl<'a> Plaintext<'a> {
-    /// Begins to open an upload of `size` bytes, or of at most `limit`.
+    /// Reads the header of an upload of `size` bytes, or of at most `limit`.
     ///
     /// # Errors
-    /// When it belongs to another key, or is damaged.
+    /// When the key is wrong, or the upload is damaged.
     pub fn begin(
         secrets: &Secrets,
         mut upload: Box<dyn Read + 'a>,
@@ -58,13 +58,13 @@ impl<'a> Plaintext<'a> {
         Ok(Self { upload, reopen, opener, size, limit, ahead: Vec::new(), chunk: Vec::new(), at: 0 })
     }
 
-    /// The manifest at its beginning.
+    /// Reads the manifest.
     ///
     /// # Errors
-    /// When there is none that keeps the rules of the format.
+    /// When it is missing or invalid.
     pub fn manifest(&mut self) -> Result<Manifest, Failure> {
         let failed = |error: io::Error| match error.kind() {
-            // The whole plaintext was there, and is shorter than what it begins with says.
+            // The plaintext is complete, but shorter than its manifest says.
             ErrorKind::UnexpectedEof => damaged(),
             _ => Failure::of(error, "the content"),
         };
@@ -77,15 +77,15 @@ impl<'a> Plaintext<'a> {
         let mut bytes = vec![0; length];
         self.read_exact(&mut bytes).map_err(failed)?;
         let manifest = Manifest::parse(&bytes).map_err(|Malformed| damaged())?;
-        // Else a file would be found to be too short only at its end.
+        // Otherwise a file's missing end would be noticed only there.
         let announced = manifest.content_bytes().map_err(|Malformed| damaged())?;
         if announced > self.size.unwrap_or(self.limit) { Err(damaged()) } else { Ok(manifest) }
     }
 
-    /// Reads on to the end, so that all of it was seen to be whole.
+    /// Reads to the end, to verify all of it.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it is damaged or incomplete.
     pub fn finish(&mut self) -> Result<(), Failure> {
         io::copy(self, &mut io::sink()).map(drop).map_err(|error| Failure::of(error, "the content"))
     }
@@ -109,7 +109,7 @@ impl<'a> Plaintext<'a> {
                     std::thread::sleep(pause);
                     self.upload = match reopen(self.opener.offset()) {
                         Ok(upload) => upload,
-                        // The next try may mend it, or tell it.
+                        // Reported by the next read, which is retried.
                         Err(failure) if matches!(failure.exit, Exit::Network | Exit::Busy) => {
                             Box::new(Broken(Some(failure)))
                         }
@@ -121,12 +121,12 @@ impl<'a> Plaintext<'a> {
         }
     }
 
-    /// The next chunk, which can be tried again if it cannot be read.
+    /// The next chunk. A failed read can be retried.
     fn read_chunk(&mut self) -> Result<Option<Vec<u8>>, Damage> {
         if let Some(size) = self.size {
             return self.opener.next_chunk(&mut self.upload, size);
         }
-        // Nobody knows how much comes: a byte behind it tells that a chunk is not the last.
+        // The size is unknown: one more byte means that the chunk is not the last.
         let mut bytes = std::mem::take(&mut self.ahead);
         let missing = SEALED_CHUNK_BYTES + 1 - bytes.len();
         (&mut self.upload).take(missing as u64).read_to_end(&mut bytes)?;
@@ -140,7 +140,7 @@ impl<'a> Plaintext<'a> {
     }
 }
 
-/// An upload that could not be opened anew.
+/// An upload that could not be reopened.
 struct Broken(Option<Failure>);
 
 impl Read for Broken {
@@ -164,7 +164,7 @@ impl Read for Plaintext<'_> {
     }
 }
 
-/// One file of a plaintext, to its last byte. Of the last file, the end is told only when the rest is whole, too.
+/// A reader of one file. The last file ends only after the rest of the plaintext was verified, too.
 pub struct OneFile<'p, 'a> {
     plaintext: &'p mut Plaintext<'a>,
     left: u64,
@@ -197,8 +197,8 @@ impl Read for OneFile<'_, '_> {
 }
 
 fn damaged() -> Failure {
-    Failure::new(Exit::Decryption, "the content is damaged: it was changed on its way, or is not whole")
-        .hint("ask for it to be sent again")
+    Failure::new(Exit::Decryption, "the content is damaged: it was altered or is incomplete")
+        .hint("ask the sender to send it again")
 }
 
 fn failure(damage: Damage) -> Failure {
@@ -209,10 +209,10 @@ fn failure(damage: Damage) -> Failure {
     }
 }
 
-/// A transfer that does not go on. An end that comes too early is no damage: what had come so far was whole.
+/// A broken transfer. A premature end is not damage: everything before it was verified.
 fn broken(error: io::Error) -> Failure {
     if error.kind() == ErrorKind::UnexpectedEof {
-        return Failure::new(Exit::Network, "the transfer ended too early").hint("try again");
+        return Failure::new(Exit::Network, "the transfer ended prematurely").hint("try again");
     }
     Failure::of(error, "the content")
 }

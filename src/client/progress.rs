@@ -1,41 +1,41 @@
-//! Progress of long work, as one line of a terminal.
+//! A progress line on the terminal.
 //!
-//! Invariant: the line is gone once the work is done or interrupted. Must never fill the terminal's width: the cursor,
-//! and the `^C` that the terminal puts there, stay on the line, so that clearing it clears all.
+//! Invariant: the line is cleared when the work is done or interrupted. Must never fill the terminal's width: the
+//! cursor and an echoed `^C` must stay on the line, so that clearing it removes everything.
 
 use crate::text::{human_bytes, human_seconds};
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Work that is done sooner shows no progress.
+/// Shorter work shows no progress.
 const PATIENCE: Duration = Duration::from_millis(400);
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 /// The width of a bar.
 const BAR_CHARS: u64 = 20;
 /// Columns left free at the end of the line.
 const FREE_COLUMNS: usize = 4;
-/// The width of a terminal that does not tell it.
+/// The assumed width of a terminal that does not report it.
 const USUAL_COLUMNS: usize = 80;
 
-/// What the terminal's last line is used for.
+/// The use of the terminal's last line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
     Free,
     Progress,
-    /// The program is ending.
+    /// The program is exiting.
     Closed,
 }
 
 static LINE: Mutex<Line> = Mutex::new(Line::Free);
 
-/// Takes the progress off the terminal for good; whether there was any.
+/// Removes the progress line for good. Returns whether there was one.
 pub fn close() -> bool {
     replace(Line::Closed)
 }
 
-/// Clears the line if there is progress on it; whether there was.
+/// Clears the progress line. Returns whether there was one.
 fn replace(next: Line) -> bool {
     let mut line = LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let was_shown = *line == Line::Progress;
@@ -71,13 +71,13 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A display over so many bytes; it appears only if somebody watches and the work takes a moment. Without a total,
-    /// a number that goes up.
+    /// A progress display for `total` bytes, shown only on a terminal and after a moment. Without a total it shows a
+    /// running count.
     pub fn new(label: &'static str, total: Option<u64>, is_watched: bool) -> Self {
         Self { label, total, done: 0, started: Instant::now(), drawn: None, is_watched }
     }
 
-    /// Some bytes more are done.
+    /// Adds finished bytes.
     pub fn advance(&mut self, bytes: u64) {
         self.done += bytes;
         if self.is_due() {
@@ -85,10 +85,10 @@ impl Meter {
         }
     }
 
-    /// Shows that the work goes on, though nobody knows how long, and what is to be said of it.
+    /// Shows this text and the elapsed time, for work of unknown length.
     pub fn tick(&mut self, text: &str) {
         if self.is_due() {
-            show(&format!("{text}, {} so far", human_seconds(self.started.elapsed().as_secs())));
+            show(&format!("{text}, {} elapsed", human_seconds(self.started.elapsed().as_secs())));
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_told_with_and_without_a_total() {
+    fn bytes_are_shown_with_and_without_a_total() {
         let mut meter = Meter::new("uploading", Some(4 << 20), false);
         meter.advance(1 << 20);
         let text = meter.bytes_text();

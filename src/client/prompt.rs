@@ -1,7 +1,7 @@
-//! Questions to the person at the terminal, whose answers are secrets.
+//! Prompts for secrets on the terminal.
 //!
-//! Invariant: it is the terminal that is asked, though stdin be data, and it echoes nothing of the answer. Must never leave
-//! a copy of an answer in memory.
+//! Invariant: the prompt uses the terminal even if stdin is not one, without echo. Must never leave a copy of an answer
+//! in memory.
 
 use super::failure::Failure;
 use super::interrupt::Interrupt;
@@ -10,22 +10,22 @@ use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use zeroize::Zeroizing;
 
-/// What a terminal gives in one line at most (`MAX_CANON` is 255 by POSIX, 4096 on Linux).
+/// The longest line of a terminal (`MAX_CANON` is 255 in POSIX, 4096 on Linux).
 const MAX_LINE_BYTES: usize = 4096;
 
-/// Asks for a password; the answer may be empty, the end of the input (Ctrl-D) is none.
+/// Prompts for a password; an empty answer is allowed, the end of input (Ctrl-D) is not.
 ///
 /// # Errors
-/// A usage failure without a terminal, and without an answer.
+/// A usage failure without a terminal or an answer.
 pub fn ask_password(question: &str, interrupt: &Interrupt) -> Result<Zeroizing<String>, Failure> {
     let answer = ask(question, interrupt).map_err(|error| {
-        Failure::usage(format!("there is no terminal to ask for the password on ({error})"))
-            .hint("set FPASTE_PASSWORD, or use --password-file")
+        Failure::usage(format!("cannot ask for the password: no terminal ({error})"))
+            .hint("set FPASTE_PASSWORD or use --password-file")
     })?;
-    answer.ok_or_else(|| Failure::usage("no password was typed"))
+    answer.ok_or_else(|| Failure::usage("no password was entered"))
 }
 
-/// The next line of standard input, and no more of it; where that is a terminal, it is asked for.
+/// Reads one line of standard input and nothing beyond it; on a terminal with a prompt.
 ///
 /// # Errors
 /// The system's, and when it is not UTF-8.
@@ -38,18 +38,18 @@ pub fn line_of_stdin(question: &str, interrupt: &Interrupt) -> io::Result<Zeroiz
     Ok(answer?.unwrap_or_default())
 }
 
-/// Asks for a line; what is typed is not shown. `None` if the input ends instead.
+/// Prompts for a line without echo. `None` at the end of input.
 fn ask(question: &str, interrupt: &Interrupt) -> io::Result<Option<Zeroizing<String>>> {
     let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
     let _hidden = interrupt.hiding_keys(&terminal)?;
     terminal.write_all(question.as_bytes())?;
     let answer = line(&terminal);
-    // The answer's own end was not echoed.
+    // The answer's line break was not echoed.
     terminal.write_all(b"\n")?;
     answer
 }
 
-/// The next line, without its end; `None` behind the last. Byte by byte: what follows it is not ours.
+/// The next line without its line break; `None` at the end. Byte by byte, to leave the rest unread.
 fn line(mut input: &File) -> io::Result<Option<Zeroizing<String>>> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
     let mut byte = [0];

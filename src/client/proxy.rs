@@ -1,7 +1,7 @@
-//! Proxies, as curl reads them from the environment, and whose fault it is when one does not work.
+//! Proxies from the environment, as in curl, and the attribution of their errors.
 //!
-//! Invariant: this machine itself is never reached through one. Must never show what a proxy's address holds beside host
-//! and port: a password perhaps.
+//! Invariant: loopback addresses never use a proxy. Must never show more of a proxy's URL than host and port: it may
+//! contain a password.
 
 use super::failure::Failure;
 use super::link::{ip_address, is_loopback};
@@ -12,16 +12,16 @@ use ureq::http::Uri;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
 use ureq::{Error, Proxy};
 
-/// What is wrong with most addresses that cannot be used.
-const NO_ADDRESS: &str = "this is not the address of a proxy";
-/// What to do about it.
+/// The error for an unusable URL.
+const NO_ADDRESS: &str = "invalid proxy URL";
+/// The hint for it.
 const SUPPORTED: &str = "use http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT";
 
-/// The proxy the environment names for a host, as curl reads it: `https_proxy` for https, `http_proxy` for http (in
-/// lower case only: a CGI program's `HTTP_PROXY` comes from the client), `all_proxy` for both, none for this machine.
+/// The proxy for a host, as curl determines it: `https_proxy` for https, `http_proxy` for http (only in lower case: in
+/// CGI, `HTTP_PROXY` comes from the client), `all_proxy` for both, none for loopback.
 ///
 /// # Errors
-/// A usage failure for an address that is none, or of a kind that cannot be used.
+/// A usage failure for an invalid or unsupported URL.
 pub fn proxy(
     is_https: bool,
     host: &str,
@@ -45,23 +45,23 @@ pub fn proxy(
     Proxy::new(&address).map(Some).map_err(|_| wrong(NO_ADDRESS))
 }
 
-/// Says what is wrong with a proxy's address. Over TLS to the proxy itself our certificate would be shown to it.
+/// Checks a proxy's URL. HTTPS proxies are refused: TLS to the proxy would present our client certificate to it.
 fn check(address: &str) -> Result<(), &'static str> {
     let uri: Uri = address.parse().map_err(|_| NO_ADDRESS)?;
     let authority = uri.authority().ok_or(NO_ADDRESS)?;
     let place = authority.as_str().rsplit('@').next().unwrap_or_default();
-    // A port that is no number is dropped without a word.
+    // `Uri` silently drops an invalid port.
     if authority.host().is_empty() || authority.port_u16().is_none() && place.len() != authority.host().len() {
         return Err(NO_ADDRESS);
     }
     match uri.scheme_str().unwrap_or("http").to_ascii_lowercase().as_str() {
         "http" | "socks5" | "socks5h" => Ok(()),
         "https" => Err("HTTPS proxies are not supported"),
-        _ => Err("proxies of this kind are not supported"),
+        _ => Err("unsupported proxy scheme"),
     }
 }
 
-/// Whether an entry of `no_proxy` is this host, a domain above it, its address, or a network it is in.
+/// Whether an entry of `no_proxy` matches this host: by name, parent domain, address or network.
 fn is_exception(entry: &str, host: &str) -> bool {
     if entry == "*" {
         return true;
@@ -74,7 +74,7 @@ fn is_exception(entry: &str, host: &str) -> bool {
     !domain.is_empty() && (host == domain || host.ends_with(&format!(".{domain}")))
 }
 
-/// Whether this is the address, or a network such as `192.0.2.0/24` that it is in.
+/// Whether this is the address, or a network such as `192.0.2.0/24` that contains it.
 fn is_network_of(entry: &str, host: IpAddr) -> bool {
     let (network, bits) = match entry.split_once('/') {
         Some((network, bits)) => (network, bits.parse().ok()),
@@ -94,11 +94,11 @@ fn is_network_of(entry: &str, host: IpAddr) -> bool {
     }
 }
 
-/// The connectors that make a way to a server; what fails between us and a proxy is told apart from the rest.
+/// Wraps connectors, and attributes their failures to the proxy if one is used.
 #[derive(Debug)]
 pub struct Blaming<C>(pub C);
 
-/// What a proxy failed with.
+/// A failure at a proxy.
 #[derive(Debug)]
 pub struct ProxyFailed {
     /// Host and port of the proxy.
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_as_curl_reads_them() {
+    fn proxies_are_chosen_as_in_curl() {
         let both =
             [("https_proxy", "http://s:1"), ("http_proxy", "http://p:1"), ("NO_PROXY", "in.example, .b.example")];
         assert_eq!(chosen(true, "a.example", &both).as_deref(), Some("s"));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_proxies() {
+    fn invalid_proxy_urls_are_refused() {
         let outcome = |address: &str| proxy(true, "a.example", |_| Some(OsString::from(address)));
         for address in
             ["p", "p:1", "http://u:secret@p:1/", "HTTP://p", "socks5://p", "SOCKS5H://u:secret@p:1", "[::1]:1"]

@@ -1,6 +1,6 @@
-//! `fpaste list --remote`: what the server knows to be our token's, or our certificate's.
+//! `fpaste list --remote`: the pastes that the server has for our token or certificate.
 //!
-//! Invariant: the configured server alone is asked. What it says is shown as text without what drives a terminal.
+//! Invariant: only the configured server is asked, and its text is printed without control characters.
 
 use super::Session;
 use super::failure::Failure;
@@ -12,26 +12,26 @@ use crate::text::{human_bytes, human_seconds};
 use serde_json::Value;
 use ureq::http::Method;
 
-/// Answers asked for at most, a hundred pastes each: a server may never come to an end.
+/// The limit of pages, of a hundred pastes each: a server might never end the list.
 const MAX_PAGES: usize = 1000;
-/// Characters of what a server calls a paste, or a place in its list.
+/// The longest ID, handle or cursor accepted from a server.
 const MAX_NAME_CHARS: usize = 64;
 
 /// Shows the list.
 ///
 /// # Errors
-/// Refusals, and when nothing says who we are.
+/// When the server refuses, or no token or certificate is configured.
 pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     if !session.settings.says_who_we_are() {
-        return Err(Failure::usage("the server knows pastes by tokens and certificates, and neither is configured")
-            .hint("fpaste list shows what this machine made; set token, or client_cert and client_key"));
+        return Err(Failure::usage("--remote needs a token or a client certificate")
+            .hint("set token, or client_cert and client_key; fpaste list shows the pastes of this machine"));
     }
     let pastes = fetch(session)?;
     if json {
         return write_json(&Value::from(pastes));
     }
     if pastes.is_empty() {
-        session.ui.note("the server has nothing of this token or certificate");
+        session.ui.note("the server has no pastes of this token or certificate");
         return Ok(());
     }
     let mut rows = vec![["ID", "HANDLE", "AGE", "EXPIRES", "SIZE", "FLAGS", "NAME"].map(str::to_owned).to_vec()];
@@ -54,7 +54,7 @@ fn fetch(session: &Session<'_>) -> Result<Vec<Value>, Failure> {
     Ok(pastes)
 }
 
-/// What goes back to the server, and onto the terminal, as it is.
+/// Whether text is safe to send back to the server and to print.
 fn is_plain(text: &str) -> bool {
     text.len() <= MAX_NAME_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }

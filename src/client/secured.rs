@@ -1,7 +1,7 @@
-//! TLS over a connection, whoever made it.
+//! TLS over any connection.
 //!
-//! Invariant: what is sent to an https address is encrypted, and the server is known before the first byte. Must never
-//! decide whom to believe; the TLS settings do.
+//! Invariant: https requests are encrypted, and the server is authenticated before the first byte is sent. Must never
+//! decide which certificates to trust; the TLS configuration does.
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
 };
 
-/// The link of a chain of connectors that wraps what comes in TLS, if the address asks for it; without settings, nothing.
+/// The connector that wraps a connection in TLS for https URLs; without a configuration it does nothing.
 #[derive(Debug)]
 pub struct Secure(pub Option<Arc<ClientConfig>>);
 
@@ -22,12 +22,12 @@ impl<In: Transport> Connector<In> for Secure {
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         let Some(transport) = chained else { return Ok(None) };
-        // ureq itself refuses an https address whose connection is in the clear.
+        // ureq itself refuses https over an unencrypted connection.
         let Some(config) = self.0.as_ref().filter(|_| details.needs_tls()) else {
             return Ok(Some(Either::A(transport)));
         };
         let host = details.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|_| Error::Tls("no certificate can have such a name"))?;
+        let name = ServerName::try_from(host).map_err(|_| Error::Tls("invalid host name for TLS"))?;
         let mut connection = ClientConnection::new(Arc::clone(config), name).map_err(std::io::Error::other)?;
         let mut socket = TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
         socket.set_timeout(details.timeout);

@@ -1,7 +1,7 @@
-//! Where the content of a paste goes.
+//! The output for the content of a paste.
 //!
-//! Invariant: it is opened before the content is fetched, so that what cannot be written burns nothing; a file appears
-//! whole or not at all. Must never send a terminal what is not text.
+//! Invariant: it is opened before the content is fetched, so that an unwritable output does not use up a read; a file
+//! appears atomically. Must never write binary data to a terminal.
 
 use super::command::Output;
 use super::draft::{self, remove_leftovers};
@@ -19,52 +19,52 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-/// Symbolic links followed to a file that is not there yet.
+/// How many symbolic links are followed to a file that does not exist yet.
 const MAX_LINKS: usize = 40;
 
-/// Bytes copied at a time.
+/// The size of the copy buffer.
 const BUFFER_BYTES: usize = 64 << 10;
-/// Most text that is shown on a terminal.
+/// The most text shown on a terminal.
 const MAX_SHOWN_BYTES: u64 = 8 << 20;
 
-/// An open target.
+/// An open output.
 pub enum Sink<'a> {
-    /// Stdout, where a person looks at it.
+    /// Stdout, which is a terminal.
     Terminal,
-    /// Stdout, whatever it is.
+    /// Stdout, written verbatim.
     Stdout,
-    /// A device, a pipe, or a descriptor's name: open, because it cannot be replaced.
+    /// A device, a pipe, or a path such as /dev/stdout, which cannot be replaced atomically.
     Special {
-        /// What is written to.
+        /// The open file.
         file: File,
-        /// Its name.
+        /// Its path.
         path: PathBuf,
     },
-    /// A file that takes the place of what is there.
+    /// A file that replaces an existing one.
     File {
-        /// What is written to.
+        /// The temporary file.
         unfinished: NamedTempFile,
-        /// What it becomes.
+        /// Its final path.
         path: PathBuf,
-        /// Its mode then.
+        /// Its final mode.
         mode: u32,
         /// Removes it if the program is interrupted.
         guard: Guard<'a>,
     },
 }
 
-/// How much of the content has arrived.
+/// How much of the content was written.
 pub enum Written {
     /// All.
     Whole,
-    /// All but so many characters that a terminal would obey.
+    /// All, but this many control characters were replaced.
     Cleaned(usize),
-    /// What the reader wanted: it ended before the content did.
+    /// A part: the reader closed the pipe early.
     Cut,
 }
 
 impl<'a> Sink<'a> {
-    /// Opens what the options name.
+    /// Opens the output that the options name.
     ///
     /// # Errors
     /// A usage failure when nothing can be written there.
@@ -81,14 +81,14 @@ impl<'a> Sink<'a> {
         if path.is_dir() {
             return Err(unwritable(ErrorKind::IsADirectory.into()));
         }
-        // A symbolic link stays one; the file behind it keeps its mode.
+        // A symbolic link is kept, and so is its target's mode.
         let place = Place::find(path).map_err(unwritable)?;
         let metadata = fs::metadata(&place.path).ok();
         if metadata.as_ref().is_some_and(is_stdout) {
             return check_stdout().map(|()| Self::Stdout);
         }
         if place.is_the_systems || metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            // At its end, should it be a file after all.
+            // Append, in case it is a regular file after all.
             let file = File::options().append(true).open(&place.path);
             return file.map(|file| Self::Special { file, path: place.path }).map_err(unwritable);
         }
@@ -96,7 +96,7 @@ impl<'a> Sink<'a> {
         if let (Some(id), Ok(folder)) = (id, File::open(folder)) {
             remove_leftovers(&folder.into(), id);
         }
-        // Only for the umask to cut, as with every new file.
+        // A new file's mode is subject to the umask.
         let mode = metadata.map_or(0o666, |metadata| metadata.permissions().mode() & 0o777);
         let prefix = draft::prefix(id);
         let mut builder = tempfile::Builder::new();
@@ -106,10 +106,10 @@ impl<'a> Sink<'a> {
         Ok(Self::File { unfinished, path: place.path, mode, guard })
     }
 
-    /// Writes the content, which may be of any size, and be a program.
+    /// Writes the content, which may have any size.
     ///
     /// # Errors
-    /// What reading it says, and when it cannot be written; a reader that has had enough is none.
+    /// When it cannot be read or written; a closed pipe is not an error.
     pub fn copy(self, content: &mut dyn Read, is_executable: bool) -> Result<Written, Failure> {
         let failed = |path: &Path, error: io::Error| {
             Failure::new(Exit::Other, format!("cannot write {}: {error}", path.display()))
@@ -123,15 +123,15 @@ impl<'a> Sink<'a> {
             Self::Terminal => show(&for_terminal(content)?),
             Self::Special { mut file, path } => ended(pour(content, &mut file)?).map_err(|error| failed(&path, error)),
             Self::File { mut unfinished, path, mode, guard } => {
-                // Whoever may read a program may run it.
+                // Everyone who can read the file gets execute permission, too.
                 let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode };
-                // Not through the draft, whose errors name it.
+                // Not through the NamedTempFile, whose errors name its path.
                 let written = pour(content, unfinished.as_file_mut())?;
                 let file = unfinished.as_file();
                 let written = written.and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)));
                 written.and_then(|()| file.sync_all()).map_err(|error| failed(&path, error))?;
                 unfinished.persist(&path).map_err(|error| failed(&path, error.error))?;
-                // Only what is on the disk, by its name, may be forgotten elsewhere.
+                // The server may delete its copy only after file and name are on disk.
                 let _ = path.parent().map(|folder| File::open(folder).and_then(|folder| folder.sync_all()));
                 drop(guard);
                 Ok(Written::Whole)
@@ -140,26 +140,26 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Why nothing can be written at a path that was named; nothing is read then.
+/// Why a path cannot be written; nothing has been read yet.
 pub fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let why = match error.kind() {
-        ErrorKind::NotFound => "there is no such folder".to_owned(),
-        // The kind alone: an error may name a draft.
+        ErrorKind::NotFound => "no such folder".to_owned(),
+        // Only the kind: the error may name a temporary file.
         kind => kind.to_string(),
     };
     Failure::usage(format!("cannot write {}: {why}", path.display()))
 }
 
-/// Locks a draft and makes it its owner's alone; the mode it was made with.
+/// Locks a temporary file and makes it private. Returns its original mode.
 fn make_private(file: &File) -> io::Result<u32> {
     let mode = file.metadata()?.permissions().mode() & 0o777;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    // Where there are no locks, no draft is taken for a leftover.
+    // On file systems without locks no draft counts as a leftover.
     let _ = file.try_lock();
     Ok(mode)
 }
 
-/// Copies; what reading says is a failure, what writing says is for the caller.
+/// Copies. A read error is a failure, a write error is returned to the caller.
 pub fn pour(content: &mut dyn Read, target: &mut dyn Write) -> Result<io::Result<()>, Failure> {
     let mut buffer = Zeroizing::new(vec![0; BUFFER_BYTES]);
     loop {
@@ -171,27 +171,27 @@ pub fn pour(content: &mut dyn Read, target: &mut dyn Write) -> Result<io::Result
     }
 }
 
-/// What is shown on a terminal has to be known as text first.
+/// Reads everything, to check that it is text before a terminal gets it.
 fn for_terminal(content: &mut dyn Read) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::new());
     content.take(MAX_SHOWN_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the content"))?;
     if bytes.len() as u64 > MAX_SHOWN_BYTES {
         let most = human_bytes(MAX_SHOWN_BYTES);
-        return Err(Failure::new(Exit::Other, format!("more than {most} are not shown on a terminal"))
-            .hint("-o FILE writes them to a file, -o - to the terminal all the same"));
+        return Err(Failure::new(Exit::Other, format!("not showing more than {most} on a terminal"))
+            .hint("use -o FILE to write to a file, or -o - to write to the terminal anyway"));
     }
     Ok(bytes)
 }
 
-/// Where a name leads.
+/// A resolved path.
 struct Place {
     path: PathBuf,
-    /// Whether it is a name like /dev/stdout or /proc/self/fd/3: what it stands for must not be replaced.
+    /// Whether it is a path such as /dev/stdout or /proc/self/fd/3, which must not be replaced.
     is_the_systems: bool,
 }
 
 impl Place {
-    /// Follows symbolic links, those that lead to nothing yet included.
+    /// Follows symbolic links; the target may not exist yet.
     fn find(path: &Path) -> io::Result<Self> {
         let mut path = path.to_path_buf();
         for _ in 0..MAX_LINKS {
@@ -208,7 +208,7 @@ impl Place {
     }
 }
 
-/// Whether this is what stdout is.
+/// Whether this is the same file as stdout.
 fn is_stdout(metadata: &fs::Metadata) -> bool {
     let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|stdout| File::from(stdout).metadata());
     stdout.is_ok_and(|stdout| (stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()))
@@ -222,12 +222,12 @@ fn ended(written: io::Result<()>) -> io::Result<Written> {
     }
 }
 
-/// Shows text on a terminal, without what a terminal would obey.
+/// Shows text on a terminal, with control characters replaced.
 fn show(content: &[u8]) -> Result<Written, Failure> {
     let text = std::str::from_utf8(content).ok().filter(|text| !text.contains('\0'));
     let Some(text) = text else {
-        return Err(Failure::new(Exit::Other, "the content is binary; it is not shown on a terminal")
-            .hint("-o FILE writes it to a file, -o - to the terminal all the same"));
+        return Err(Failure::new(Exit::Other, "not showing binary content on a terminal")
+            .hint("use -o FILE to write to a file, or -o - to write to the terminal anyway"));
     };
     let (mut shown, left_out) = clean_text(text);
     if !shown.is_empty() && !shown.ends_with('\n') {

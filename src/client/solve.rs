@@ -1,7 +1,7 @@
-//! Proof of work, solved on all cores.
+//! Solves the proof of work on all cores.
 //!
-//! Invariant: what comes out hashes to enough zero bits. Must never work on a puzzle no machine can solve in time, nor on
-//! when its time is over.
+//! Invariant: the solution hashes to enough zero bits. Must never start on an infeasible difficulty, nor continue after
+//! the deadline.
 
 use super::failure::{Exit, Failure};
 use super::progress::Meter;
@@ -13,17 +13,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// More zero bits than this take days.
+/// More zero bits would take days.
 const MAX_DIFFICULTY: u64 = 40;
-/// Numbers a thread tries before it looks whether another has found one.
+/// How many numbers a thread tries before it checks whether another thread is done.
 const BATCH: u64 = 4096;
 /// How often the meter moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The decimal number whose SHA-256 behind `nonce:` begins with this many zero bits; `None` when the deadline came first.
+/// Finds the decimal number for which the SHA-256 of `nonce:number` begins with this many zero bits; `None` after the
+/// deadline.
 ///
 /// # Errors
-/// When the server asks for more than can be done.
+/// When the difficulty is infeasible.
 pub fn solve(
     nonce: &str,
     difficulty: u64,
@@ -31,8 +32,8 @@ pub fn solve(
     meter: &mut Meter,
 ) -> Result<Option<String>, Failure> {
     if difficulty > MAX_DIFFICULTY {
-        return Err(Failure::new(Exit::Other, format!("the server asks for {difficulty} bits of proof of work"))
-            .hint(format!("more than {MAX_DIFFICULTY} would take days; ask who runs it")));
+        return Err(Failure::new(Exit::Other, format!("the server requires {difficulty} bits of proof of work"))
+            .hint(format!("more than {MAX_DIFFICULTY} would take days; contact the server's operator")));
     }
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
     let (is_over, tried) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -47,7 +48,7 @@ pub fn solve(
                         return;
                     }
                     if let Some(solution) = search(nonce, difficulty, batch * BATCH) {
-                        // The other end has gone once somebody else was first.
+                        // The receiver is gone if another thread was first.
                         let _ = found.send(solution.to_string());
                         return;
                     }
@@ -76,7 +77,7 @@ pub fn solve(
     })
 }
 
-/// How long it takes in the mean, at the rate so far, if there is one.
+/// The expected time at the current rate, if known.
 fn estimate(difficulty: u64, tried: u64, elapsed: Duration) -> String {
     if tried == 0 {
         return format!("proof of work, {difficulty} bits");
@@ -98,7 +99,7 @@ fn search(nonce: &str, difficulty: u64, first: u64) -> Option<u64> {
     })
 }
 
-/// `write!` takes a fifth of the time of a hash.
+/// Faster than `write!`, which would take a fifth of the time of a hash.
 fn push_decimal(text: &mut Vec<u8>, number: u64) {
     let start = text.len();
     let mut rest = number;
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vectors_of_an_independent_implementation() {
+    fn test_vectors_pass() {
         let all: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors.json")).unwrap();
         for case in all["proof_of_work"].as_array().unwrap() {
             let (nonce, difficulty) = (case["nonce"].as_str().unwrap(), case["difficulty"].as_u64().unwrap());
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_ends_it() {
+    fn the_search_stops_at_the_deadline() {
         let deadline = Some(Instant::now() + Duration::from_millis(300));
         assert_eq!(solve("00", 40, deadline, &mut Ui::new(false).meter("", None)).unwrap(), None);
     }
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn decimals() {
+    fn numbers_are_written_in_decimal() {
         for number in [0, 9, 10, 1_234_567_890, u64::MAX] {
             let mut text = b"x".to_vec();
             push_decimal(&mut text, number);
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_refused() {
+    fn an_infeasible_difficulty_is_refused() {
         assert!(solve("00", 41, None, &mut Ui::new(false).meter("", None)).is_err());
     }
 }

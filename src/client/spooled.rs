@@ -1,7 +1,7 @@
-//! Content that has to be here as a whole before anything is done with it: what a server has given out for good.
+//! Buffers content that must be complete before it is used, because the server has deleted its copy.
 //!
-//! Invariant: a few megabytes are in memory, more in a file without a name that nobody else can open. Must never hold more
-//! than it was told to.
+//! Invariant: a few megabytes are held in memory, more in an unlinked file that no other process can open. Must never
+//! exceed its limit.
 
 use super::Session;
 use super::failure::{Exit, Failure};
@@ -11,27 +11,27 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 
-/// What is kept in memory.
+/// The most bytes held in memory.
 const MEMORY_BYTES: u64 = 8 << 20;
 
-/// Such content; it can be read as often as one likes.
+/// Buffered content, which can be read repeatedly.
 pub enum Spooled {
     /// In memory.
     Memory(Vec<u8>),
     /// In a file.
     File {
-        /// Which.
+        /// The unlinked file.
         file: File,
-        /// Bytes of it.
+        /// Its length in bytes.
         length: u64,
     },
 }
 
 impl Spooled {
-    /// Takes all that comes, `limit` bytes at most.
+    /// Reads everything, at most `limit` bytes.
     ///
     /// # Errors
-    /// What reading says, and when it is too much, or cannot be kept.
+    /// When it cannot be read or stored, or is too large.
     pub fn fill(content: &mut dyn Read, limit: u64, session: &Session<'_>) -> Result<Self, Failure> {
         let unreadable = |error: io::Error| Failure::of(error, "the content");
         let mut content = content.take(limit.saturating_add(1));
@@ -44,7 +44,7 @@ impl Spooled {
         if length <= MEMORY_BYTES {
             return Ok(Self::Memory(bytes));
         }
-        let not_kept = |error: io::Error| Failure::new(Exit::Other, format!("cannot keep the content: {error}"));
+        let not_kept = |error: io::Error| Failure::new(Exit::Other, format!("cannot buffer the content: {error}"));
         let mut file = unnamed_file(session).map_err(not_kept)?;
         loop {
             file.write_all(&bytes).map_err(not_kept)?;
@@ -67,7 +67,7 @@ impl Spooled {
         }
     }
 
-    /// Reads it from its beginning.
+    /// A reader from the start.
     pub fn reader(&self) -> Box<dyn Read + '_> {
         match self {
             Self::Memory(bytes) => Box::new(bytes.as_slice()),
@@ -76,7 +76,7 @@ impl Spooled {
     }
 }
 
-/// Reads a file whose own position is left alone.
+/// Reads a file without moving its own position.
 struct FromStart<'a> {
     file: &'a File,
     at: u64,

@@ -1,6 +1,6 @@
-//! `fpaste status`: whether a paste was read, and how it ended, as its server tells whoever made it.
+//! `fpaste status`: whether a paste was read, and how it ended.
 //!
-//! Invariant: a token goes to the server it came from alone. Must never show one.
+//! Invariant: a token is sent only to the server that issued it. Must never print one.
 
 use super::Session;
 use super::command::Link;
@@ -16,14 +16,14 @@ use crate::clock::rfc3339;
 use serde_json::Value;
 use ureq::http::Method;
 
-/// Shows how a paste is, or was.
+/// Shows the status of a paste.
 ///
 /// # Errors
-/// Refusals; when this machine has not made the paste.
+/// When the server refuses, or this machine has no proof of ownership.
 pub fn run(link: &Link, json: bool, session: &Session<'_>) -> Result<(), Failure> {
     let target = Target::parse(&link.0)?;
     let located = session.locate(&target, &session.known());
-    // A link may name another server than the one that made the paste: that does not get the token.
+    // The token goes to the server in the history, even if the link names another one.
     let status = if let Some(entry) = &located.entry {
         ask(entry, session)?
     } else {
@@ -50,7 +50,7 @@ pub fn run(link: &Link, json: bool, session: &Session<'_>) -> Result<(), Failure
     write_table(&lines)
 }
 
-/// What the server that made a paste says of it.
+/// Requests the status of a paste from its server.
 ///
 /// # Errors
 /// Refusals.
@@ -62,8 +62,7 @@ fn send(entry: &Entry, session: &Session<'_>) -> Result<Answer, Failure> {
     session.transport.send(&of_entry(Method::GET, entry, format!("/{}/status", entry.id)))
 }
 
-/// The word for how it ended, `gone` if its server knows nothing of it; `None` if it is there, or a flaskpaste server cannot be
-/// asked.
+/// How a paste ended, `gone` if its server does not know; `None` if it still exists, or no flaskpaste server responds.
 pub fn ending(entry: &Entry, session: &Session<'_>) -> Option<&'static str> {
     let answer = send(entry, session).ok()?;
     if answer.is_not_found() {
@@ -73,7 +72,7 @@ pub fn ending(entry: &Entry, session: &Session<'_>) -> Option<&'static str> {
     ["read", "expired", "deleted", "removed"].into_iter().find(|ending| *ending == state)
 }
 
-/// The one word for it, of those there are. What is unread of an ask is its answer.
+/// The state as one of the known words. An unread ask is `answered`.
 pub fn state(status: &Value, is_ask: bool) -> &'static str {
     let told = status.get("state").and_then(Value::as_str).unwrap_or_default();
     let known = ["asked", "unread", "read", "leased", "expired", "deleted", "removed"];

@@ -1,7 +1,7 @@
-//! Standard input, read before it is sent: nobody knows its size before its end.
+//! Standard input, spooled before it is sent because its size is unknown.
 //!
-//! Invariant: what is on the disk is ciphertext, unless everybody may read it, in a file without a name; memory holds two
-//! chunks of it. Must never read more than the server takes.
+//! Invariant: the spool is an unlinked file of ciphertext, unless encryption is off; memory holds two chunks. Must
+//! never read more than the server accepts.
 
 use super::Session;
 use super::config::create_private_folder;
@@ -17,18 +17,18 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use zeroize::Zeroizing;
 
-/// Less than this is room for in any head: a plaintext has 256 bytes at least.
+/// A smaller size fits in any head: a plaintext has at least 256 bytes.
 const SMALL_BYTES: u64 = 999;
 
-/// What the content is, beside its bytes.
+/// The description of the content.
 pub struct Described<'a> {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub shown: &'a str,
-    /// What it is called.
+    /// Its name in the paste.
     pub name: Option<String>,
-    /// How often it can be read.
+    /// The limit of reads.
     pub reads: Option<u32>,
-    /// When it goes, in unix seconds.
+    /// Its expiry in unix seconds.
     pub expires_at: Option<u64>,
 }
 
@@ -39,8 +39,8 @@ impl Described<'_> {
         Manifest { files: vec![file], reads: self.reads.map(Into::into), expires_at: self.expires_at }
     }
 
-    /// Bytes of the manifest, and of its length, for as much as fits into an upload of `limit` bytes. What has as many
-    /// digits fills them, and what has fewer leaves more room than the blanks take: so whatever fits as a file does.
+    /// The size of the head for the largest content that fits in an upload of `limit` bytes. Smaller content needs
+    /// fewer digits, but leaves more room than the padding takes: so everything that fits as a file fits as a stream.
     fn longest_head(&self, limit: u64) -> Result<usize, Failure> {
         let length = |size: u64| head(&self.manifest(size), 0).map(|head| head.len());
         let most = max_plaintext(limit).min(MAX_NUMBER);
@@ -48,10 +48,10 @@ impl Described<'_> {
     }
 }
 
-/// Seals everything that comes; the upload, and how many bytes came.
+/// Reads and seals all input. Returns the upload and the size of the input.
 ///
 /// # Errors
-/// When it is larger than an upload of `limit` bytes can be, empty, or cannot be read or kept.
+/// When it is too large for an upload of `limit` bytes, empty, or cannot be read or spooled.
 pub fn seal(
     input: &mut dyn Read,
     described: &Described<'_>,
@@ -60,12 +60,12 @@ pub fn seal(
     session: &Session<'_>,
 ) -> Result<(Stored, u64), Failure> {
     let unreadable = |error: io::Error| unreadable(described.shown, error);
-    // The manifest comes first and tells the size: its place is kept until that is known.
+    // The manifest comes first but contains the size: reserve room for it.
     let reserved = described.longest_head(limit)?;
     let mut spool = Spool { sealer: Sealer::new(secrets).map_err(not_kept)?, file: None, next: 1, session };
     let mut first = read_up_to(input, CHUNK_BYTES - reserved).map_err(unreadable)?;
     let mut size = first.len() as u64;
-    // What came last: whether it is the last chunk is known when nothing comes any more.
+    // Held back until it is known whether it is the last chunk.
     let mut last = Zeroizing::new(Vec::new());
     let mut is_more = first.len() == CHUNK_BYTES - reserved;
     while is_more {
@@ -93,10 +93,10 @@ pub fn seal(
     Ok((upload, size))
 }
 
-/// Everything that comes, as it is, for everybody to read; and how many bytes came. A little stays in memory.
+/// Reads and spools all input without encryption; small input stays in memory. Returns the upload and its size.
 ///
 /// # Errors
-/// When it is more than `limit` bytes, or none, or cannot be read or kept.
+/// When it is larger than `limit`, empty, or cannot be read or spooled.
 pub fn keep(input: &mut dyn Read, shown: &str, limit: u64, session: &Session<'_>) -> Result<(Stored, u64), Failure> {
     let read = |input: &mut dyn Read| read_up_to(input, CHUNK_BYTES).map_err(|error| unreadable(shown, error));
     let mut chunk = read(input)?;
@@ -118,7 +118,7 @@ pub fn keep(input: &mut dyn Read, shown: &str, limit: u64, session: &Session<'_>
     }
 }
 
-/// Why something cannot be read, unless the error says so itself.
+/// The failure wrapped in a read error, or a new one.
 pub fn unreadable(shown: &str, error: io::Error) -> Failure {
     match error.downcast::<Failure>() {
         Ok(failure) => failure,
@@ -126,16 +126,16 @@ pub fn unreadable(shown: &str, error: io::Error) -> Failure {
     }
 }
 
-/// There is nothing in it.
+/// The failure for empty input.
 pub fn nothing(shown: &str) -> Failure {
-    Failure::usage(format!("{shown} is empty; there is nothing to upload"))
+    Failure::usage(format!("{shown} is empty; nothing to upload"))
 }
 
 fn not_kept(error: io::Error) -> Failure {
-    Failure::of(error, "cannot keep what is read")
+    Failure::of(error, "cannot buffer the input")
 }
 
-/// The chunks behind the first, which is sealed last.
+/// The chunks after the first one, which is sealed last.
 struct Spool<'a> {
     sealer: Sealer,
     file: Option<File>,
@@ -145,7 +145,7 @@ struct Spool<'a> {
 }
 
 impl Spool<'_> {
-    /// Seals a chunk and writes it to its place.
+    /// Seals a chunk and writes it at its offset.
     fn append(&mut self, is_last: bool, chunk: &mut Vec<u8>) -> Result<(), Failure> {
         let mut bytes = std::mem::take(chunk);
         self.sealer.seal_chunk(self.next, is_last, &mut bytes).map_err(not_kept)?;
@@ -159,7 +159,7 @@ impl Spool<'_> {
         Ok(())
     }
 
-    /// Pads the plaintext to `total` bytes, seals what is left of it, and the first chunk.
+    /// Pads the plaintext to `total` bytes, and seals the remaining chunks and the first one.
     fn finish(
         mut self,
         mut first: Zeroizing<Vec<u8>>,
@@ -185,17 +185,17 @@ impl Spool<'_> {
     }
 }
 
-/// A file that nobody else can open, in the state folder: the one for temporary files may be in memory.
+/// Creates an unlinked file in the state folder: the one for temporary files may be in memory.
 ///
 /// # Errors
-/// When it can be made nowhere.
+/// When it cannot be created anywhere.
 pub fn unnamed_file(session: &Session<'_>) -> io::Result<File> {
     let state = session.folders.state.as_ref();
     let in_state = state.map(|state| create_private_folder(state).and_then(|()| tempfile::tempfile_in(state)));
     in_state.and_then(Result::ok).map_or_else(tempfile::tempfile, Ok)
 }
 
-/// As much as comes, up to so many bytes.
+/// Reads up to this many bytes.
 fn read_up_to(input: &mut dyn Read, bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(Vec::with_capacity(SEALED_CHUNK_BYTES));
     input.take(bytes as u64).read_to_end(&mut buffer).map(|_| buffer)

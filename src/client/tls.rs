@@ -1,7 +1,7 @@
-//! TLS: whom we believe, and whom we say we are.
+//! The TLS configuration: trusted CAs and the client certificate.
 //!
-//! Invariant: a certificate, key or authority file that cannot be used is a usage failure that names it, before
-//! anything is sent. Must never switch verification off, and never show a byte of a key.
+//! Invariant: an unusable certificate, key or CA file is a usage failure that names it, before anything is sent. Must
+//! never disable verification, nor print any part of a key.
 
 use super::config::{Identity, Settings};
 use super::failure::{Exit, Failure};
@@ -25,29 +25,29 @@ use std::path::Path;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A certificate that lasts no longer is worth a note.
+/// A certificate that expires sooner causes a note.
 const SOON_SECONDS: u64 = 7 * 86_400;
-/// Largest certificate, key or authority file read; a bundle of all public authorities has 250 kB.
+/// The size limit of certificate, key and CA files; a bundle of all public CAs has 250 kB.
 const MAX_PEM_BYTES: u64 = 4 << 20;
 
-/// The TLS settings for our server, with our certificate, or for any other, without.
+/// The TLS configuration: with the client certificate for our server, without it for others.
 ///
 /// # Errors
-/// A usage failure that names the file that cannot be used.
+/// A usage failure that names the unusable file.
 pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<Arc<ClientConfig>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Other, format!("cannot set up TLS: {error}"));
     let crypto = Arc::new(crypto_provider());
-    // The person's authority alone is believed about the person's server; others may have public certificates.
+    // Our server must match the configured CA file; other servers may have public certificates.
     let own = settings.ca_cert.as_deref().map(authorities).transpose()?.unwrap_or_default();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(own.iter().cloned());
     if own.is_empty() || !is_ours {
         let system = rustls_native_certs::load_native_certs();
-        ui.trace(|| format!("{} authorities from the system", system.certs.len()));
+        ui.trace(|| format!("{} CA certificates from the system", system.certs.len()));
         roots.add_parsable_certificates(system.certs);
     }
     if roots.is_empty() {
-        // A machine or container without any has the bundled ones.
+        // A machine or container without any uses the bundled ones.
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&crypto)).build();
@@ -65,10 +65,10 @@ pub fn config(settings: &Settings, is_ours: bool, ui: &Ui) -> Result<Arc<ClientC
     }))
 }
 
-/// Looks whether the files the settings name can be read, for requests that do not use them.
+/// Checks that the configured files are readable, for requests that do not use them.
 ///
 /// # Errors
-/// A usage failure that names the file that cannot.
+/// A usage failure that names the unreadable file.
 pub fn check_files(settings: &Settings) -> Result<(), Failure> {
     if let Some(identity) = &settings.identity {
         read_pem(&identity.cert, "the client certificate")?;
@@ -77,28 +77,28 @@ pub fn check_files(settings: &Settings) -> Result<(), Failure> {
     settings.ca_cert.as_deref().map_or(Ok(()), |path| read_pem(path, "the CA file").map(drop))
 }
 
-/// aws-lc's groups and P-521.
+/// The key exchange groups of aws-lc, and P-521.
 fn crypto_provider() -> CryptoProvider {
     let mut crypto = provider::default_provider();
     crypto.kx_groups.push(&P521);
     crypto
 }
 
-/// The certificates of a PEM file, each of them usable.
+/// The certificates in a PEM file.
 fn certificates(path: &Path, what: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let unusable = |why: &str| Failure::usage(format!("{what} {}: {why}", path.display()));
     let pem = read_pem(path, what)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let found = found.map_err(|_| unusable("the PEM text is damaged"))?;
-    if found.is_empty() { Err(unusable("there is no certificate in it (PEM is expected)")) } else { Ok(found) }
+    let found = found.map_err(|_| unusable("invalid PEM"))?;
+    if found.is_empty() { Err(unusable("no certificate found; expected PEM")) } else { Ok(found) }
 }
 
 fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let found = certificates(path, "the CA file")?;
     for (number, der) in (1..).zip(&found) {
-        // rustls drops what it does not understand without a word.
+        // rustls silently drops certificates that it cannot parse.
         RootCertStore::empty().add(der.clone()).map_err(|error| {
-            Failure::usage(format!("the CA file {}: certificate {number} cannot be used: {error}", path.display()))
+            Failure::usage(format!("the CA file {}: invalid certificate {number}: {error}", path.display()))
         })?;
     }
     Ok(found)
@@ -108,19 +108,19 @@ fn read_pem(path: &Path, what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let unreadable = |error: io::Error| Failure::usage(format!("cannot read {what} {}: {error}", path.display()));
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if !metadata.is_file() || metadata.len() > MAX_PEM_BYTES {
-        return Err(Failure::usage(format!("{what} {}: this is not a PEM file", path.display())));
+        return Err(Failure::usage(format!("{what} {}: not a PEM file", path.display())));
     }
     fs::read(path).map(Zeroizing::new).map_err(unreadable)
 }
 
-/// The certificates to show, the first of which is ours and has to be valid today.
+/// The certificate chain to present. Its first certificate is ours and must be valid now.
 fn client_chain(path: &Path, ui: &Ui) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let chain = certificates(path, "the client certificate")?;
     let (now, shown) = (unix_now(), path.display());
     match chain.first().and_then(|own| x509::validity(own)) {
         Some(dates) if now > dates.until => {
             Err(Failure::usage(format!("the client certificate {shown} expired on {}", day(dates.until)))
-                .hint("fpaste cert --force makes another; to the server you are then somebody else"))
+                .hint("create a new one with fpaste cert --force; the server will treat it as a new identity"))
         }
         Some(dates) if now < dates.from => {
             Err(Failure::usage(format!("the client certificate {shown} is not valid before {}", day(dates.from)))
@@ -130,7 +130,7 @@ fn client_chain(path: &Path, ui: &Ui) -> Result<Vec<CertificateDer<'static>>, Fa
             ui.note(&format!("the client certificate {shown} expires on {}", day(dates.until)));
             Ok(chain)
         }
-        // What cannot be read is for the server to judge.
+        // A certificate we cannot parse is left to the server.
         _ => Ok(chain),
     }
 }
@@ -139,10 +139,10 @@ fn day(at: UnixSeconds) -> String {
     rfc3339(at).chars().take_while(|c| *c != 'T').collect()
 }
 
-/// The fingerprint of the certificate of a pair that can be used: nginx's and openssl's, SHA-1 in hex digits.
+/// Checks a certificate and its key. Returns the SHA-1 fingerprint in hex digits, as nginx and openssl show it.
 ///
 /// # Errors
-/// A usage failure that names the file that cannot be used.
+/// A usage failure that names the unusable file.
 pub fn fingerprint(identity: &Identity, ui: &Ui) -> Result<String, Failure> {
     let chain = client_chain(&identity.cert, ui)?;
     let sha1 = chain.first().map(|own| crypto::hex(&Sha1::digest(own))).unwrap_or_default();
@@ -154,37 +154,37 @@ pub fn fingerprint(identity: &Identity, ui: &Ui) -> Result<String, Failure> {
 fn unusable_key(identity: &Identity, error: &rustls::Error) -> Failure {
     let (cert, key) = (identity.cert.display(), identity.key.display());
     Failure::usage(match error {
-        rustls::Error::InconsistentKeys(_) => format!("the client key {key} does not belong to {cert}"),
-        error => format!("the client key {key} cannot be used: {error}"),
+        rustls::Error::InconsistentKeys(_) => format!("the client key {key} does not match {cert}"),
+        error => format!("cannot use the client key {key}: {error}"),
     })
 }
 
 fn private_key(path: &Path, ui: &Ui) -> Result<PrivateKeyDer<'static>, Failure> {
     let pem = read_pem(path, "the client key")?;
     if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0) {
-        ui.warning(&format!("others can read the client key; chmod 600 {}", path.display()));
+        ui.warning(&format!("other users can read the client key; run chmod 600 {}", path.display()));
     }
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         let text = String::from_utf8_lossy(&pem);
         if text.contains("ENCRYPTED") {
             return Failure::usage(format!("the client key {} is encrypted", path.display()))
-                .hint("openssl pkey -in KEY -out PLAIN_KEY removes its passphrase");
+                .hint("remove its passphrase with openssl pkey -in KEY -out PLAIN_KEY");
         }
-        Failure::usage(format!("the client key {}: there is no private key in it (PEM is expected)", path.display()))
+        Failure::usage(format!("the client key {}: no private key found; expected PEM", path.display()))
     })
 }
 
-/// A certificate nobody else has signed, and how to believe it.
+/// The failure for a self-signed certificate, with a hint how to trust it.
 fn self_signed(place: &str) -> Failure {
     let has_port = place.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
     let port = if has_port { "" } else { ":443" };
-    Failure::new(Exit::Network, "the server's certificate is self-signed, and ca_cert does not name it").hint(format!(
-        "if it is yours: openssl s_client -connect {place}{port} </dev/null | openssl x509 > server.crt, then \
+    Failure::new(Exit::Network, "the server's certificate is self-signed and not in ca_cert").hint(format!(
+        "if you trust it: openssl s_client -connect {place}{port} </dev/null | openssl x509 > server.crt, then \
          ca_cert = /path/to/server.crt in ~/.config/fpaste/config"
     ))
 }
 
-/// What a TLS failure at a host, with its port or not, means, and what to do.
+/// Explains a TLS failure at a host, given with or without a port.
 pub fn explain(error: &rustls::Error, place: &str) -> Failure {
     let failed = |message: String| Failure::new(Exit::Network, message);
     match error {
@@ -192,27 +192,29 @@ pub fn explain(error: &rustls::Error, place: &str) -> Failure {
             self_signed(place)
         }
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            failed("the server's certificate is signed by nobody this machine trusts".into())
-                .hint("if it is your own, set ca_cert to its authority's certificate, or to this one")
+            failed("the server's certificate is signed by an unknown CA".into())
+                .hint("if it is your own, set ca_cert to its CA certificate or to this one")
         }
         rustls::Error::InvalidCertificate(CertificateError::Other(other))
             if format!("{other:?}").contains("CaUsedAsEndEntity") =>
         {
-            failed("the server uses an authority's certificate as its own".into())
-                .hint("if it is your own, set ca_cert to this certificate, or sign one for the server with it")
+            failed("the server uses a CA certificate as its own".into())
+                .hint("if it is your own, set ca_cert to this certificate, or use it to sign one for the server")
         }
         rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            failed("the server's certificate has expired".into()).hint("check this machine's clock, too")
+            failed("the server's certificate has expired".into()).hint("check this machine's clock as well")
         }
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
         ) => failed("the server's certificate is not valid yet".into()).hint("check this machine's clock"),
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => failed("the server's certificate is for another name".into()),
-        rustls::Error::AlertReceived(alert) => failed(format!("the server refused the TLS connection ({alert:?})"))
-            .hint("if it asks for a client certificate, check client_cert and client_key"),
-        rustls::Error::InvalidMessage(_) => failed("this is not TLS".into()).hint("perhaps it is http://"),
+        ) => failed("the server's certificate is for a different host name".into()),
+        rustls::Error::AlertReceived(alert) => failed(format!("the server rejected the TLS connection ({alert:?})"))
+            .hint("if it requires a client certificate, check client_cert and client_key"),
+        rustls::Error::InvalidMessage(_) => {
+            failed("the server does not speak TLS on this port".into()).hint("does it need http://?")
+        }
         error => failed(format!("TLS failed: {error}")),
     }
 }

@@ -1,8 +1,8 @@
-//! HTTP: the only module that talks to a server, and the only one that decides which server sees a credential.
+//! HTTP: the only module that talks to servers, and the only one that decides which server gets a credential.
 //!
-//! Invariant: the certificate, the fingerprint and headers with secrets go to the server they are meant for and never
-//! along a redirect; with a certificate configured, no distant server is spoken to in the clear.
-//! Must never follow a redirect from https to http, wait without a limit, or read an answer without one.
+//! Invariant: the certificate, the fingerprint and secret headers go only to the server they are meant for and never
+//! along a redirect; with a certificate configured, remote servers are never contacted without TLS.
+//! Must never follow a redirect from https to http, wait without a timeout, or read a response without a limit.
 
 use super::config::Settings;
 use super::ending::OrderlyEnd;
@@ -24,31 +24,31 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnec
 use ureq::{Agent, AsSendBody, Body, Proxy, SendBody};
 use zeroize::Zeroizing;
 
-/// Time for a name, and for a connection.
+/// The timeout of name resolution, and of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Silence after which a transfer is given up.
+/// The timeout of each read and write.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time for a page or a file of one, from the name of the server to the last byte.
 const VISIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// A longer wait than this is left to the person.
+/// A longer wait is left to the user.
 const MAX_RETRY_AFTER_SECONDS: u64 = 10;
-/// Redirects followed.
+/// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
-/// Headers that tell nothing of a paste; whatever else a call has is a secret.
+/// Headers that are not secret; all others of a call are.
 const HARMLESS_HEADERS: [&str; 2] = ["Accept", "Range"];
-/// Bodies from this size on ask before they are sent, so that a refusal costs no upload.
+/// From this size on, requests use `Expect: 100-continue`, so that a refusal costs no upload.
 const EXPECT_BYTES: u64 = 1 << 20;
-/// Largest answer that is not content.
+/// The size limit of a response that is not content.
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// Largest content: what a server can be set to hold.
+/// The size limit of content: the largest that a server can be configured to accept.
 pub const MAX_CONTENT_BYTES: u64 = (4 << 30) + 64;
 
-/// Largest content of a server that does not say what it allows: more than the default for people it knows.
+/// The size limit of content from a server that does not report its limits: above the default of `MAX_AUTH`.
 const UNSAID_BYTES: u64 = 64 << 20;
 
 /// A request.
 pub struct Call<'a> {
-    /// GET, POST or DELETE.
+    /// The HTTP method.
     pub method: Method,
     /// The server.
     pub server: &'a ServerUrl,
@@ -56,21 +56,21 @@ pub struct Call<'a> {
     pub path: String,
     /// Whether the server may see our certificate and fingerprint.
     pub is_ours: bool,
-    /// Headers; for this server's eyes alone.
+    /// Headers, for this server only.
     pub headers: Vec<(&'static str, Zeroizing<String>)>,
-    /// What is sent.
+    /// The body.
     pub body: Payload<'a>,
 }
 
-/// What is sent with a request.
+/// The body of a request.
 pub enum Payload<'a> {
-    /// What is in memory.
+    /// In memory.
     Bytes(&'a [u8]),
-    /// What is read while it is sent, anew each time it has to be sent.
+    /// Read while it is sent, and reopened for each attempt.
     Stream {
-        /// Bytes of it.
+        /// Its length in bytes.
         length: u64,
-        /// Begins to read. Errors of the reader may be [`Failure`]s.
+        /// Opens a reader. Its errors may be [`Failure`]s.
         open: &'a dyn Fn() -> Result<Box<dyn Read + 'a>, Failure>,
     },
 }
@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
         Self { method, server, path: path.into(), is_ours, headers: Vec::new(), body: Payload::Bytes(&[]) }
     }
 
-    /// Whether a header of it opens or proves something.
+    /// Whether it has a secret header.
     fn has_secret(&self) -> bool {
         self.headers.iter().any(|(name, _)| !HARMLESS_HEADERS.contains(name))
     }
@@ -108,10 +108,10 @@ impl<'a> Call<'a> {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Where it came from, behind all redirects.
+    /// Its URL after all redirects.
     pub url: String,
     headers: HeaderMap,
-    /// What came.
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -121,18 +121,18 @@ impl Answer {
         header(&self.headers, name)
     }
 
-    /// Whether this is a flaskpaste server that says that there is no such paste; any proxy may answer 404.
+    /// Whether a flaskpaste server says that the paste does not exist; any proxy may send a 404.
     pub fn is_not_found(&self) -> bool {
         self.status == 404 && self.code().is_some_and(|code| code == "not_found")
     }
 
-    /// The code of a flaskpaste server's refusal.
+    /// The error code of a flaskpaste server.
     pub fn code(&self) -> Option<String> {
         let json: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         json.get("code")?.as_str().map(str::to_owned)
     }
 
-    /// The answer if it has this status, else the server's refusal.
+    /// The response if it has this status, else the server's refusal.
     ///
     /// # Errors
     /// The refusal.
@@ -140,7 +140,7 @@ impl Answer {
         if self.status == status { Ok(self) } else { Err(self.refused()) }
     }
 
-    /// What a refusal means.
+    /// The failure for a refusal.
     pub fn refused(&self) -> Failure {
         let wait = number(&self.headers, "Retry-After");
         Failure::refused(self.status, &self.body, wait)
@@ -149,7 +149,7 @@ impl Answer {
     /// The body as a JSON object.
     ///
     /// # Errors
-    /// When it is none: then this is no flaskpaste server.
+    /// When it is not one: then this is not a flaskpaste server.
     pub fn json(&self) -> Result<serde_json::Value, Failure> {
         let json = serde_json::from_slice(&self.body).ok().filter(serde_json::Value::is_object);
         json.ok_or_else(not_flaskpaste)
@@ -158,7 +158,7 @@ impl Answer {
     /// The JSON of a route that every flaskpaste server has.
     ///
     /// # Errors
-    /// The refusal, or that this is no flaskpaste server.
+    /// The refusal, or that this is not a flaskpaste server.
     pub fn of_any_server(self) -> Result<serde_json::Value, Failure> {
         if self.status == 404 { Err(not_flaskpaste()) } else { self.expect(200)?.json() }
     }
@@ -169,31 +169,31 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A header that is a number: of bytes, or of seconds.
+/// A numeric header.
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     header(headers, name)?.parse().ok()
 }
 
-/// The answer is a proxy's, or some other server's.
+/// The response is from a proxy or some other server.
 pub fn not_flaskpaste() -> Failure {
-    Failure::new(Exit::Other, "the answer is not what a flaskpaste server sends")
-        .hint("check the server's address, with its path if it has one; fpaste -v shows what was asked")
+    Failure::new(Exit::Other, "this does not look like a flaskpaste server")
+        .hint("check the server's address, including its path if it has one; fpaste -v shows the requests")
 }
 
-/// What came back of a request for content.
+/// The response to a request for content.
 pub enum Opened {
-    /// The content, to be read.
+    /// The content, not read yet.
     Content(Content),
-    /// Anything else, whole.
+    /// Any other response, completely read.
     Answer(Answer),
 }
 
-/// Content on its way.
+/// Content being received.
 pub struct Content {
-    /// 200, or 206 for a part.
+    /// 200, or 206 for a range.
     pub status: u16,
     headers: HeaderMap,
-    /// How long it is, if the server said so.
+    /// Its length, if the server sent it.
     pub length: Option<u64>,
     url: String,
     reader: Box<dyn Read>,
@@ -205,7 +205,7 @@ impl Content {
         header(&self.headers, name)
     }
 
-    /// Where a part begins, and how long the whole is (RFC 9110 section 14.4).
+    /// The start of the range and the complete length (RFC 9110 section 14.4).
     pub fn range(&self) -> Option<(u64, u64)> {
         let (range, size) = self.header("Content-Range")?.strip_prefix("bytes ")?.split_once('/')?;
         Some((range.split_once('-')?.0.parse().ok()?, size.parse().ok()?))
@@ -226,12 +226,12 @@ pub struct Visit {
     pub body: Option<Vec<u8>>,
 }
 
-/// An answer goes on beyond what was agreed.
+/// The failure for a response that exceeds its limit.
 pub fn too_large(limit: u64) -> Failure {
-    Failure::new(Exit::Other, format!("the answer is larger than it may be, {}", human_bytes(limit)))
+    Failure::new(Exit::Other, format!("the response exceeds the limit of {}", human_bytes(limit)))
 }
 
-/// All of an answer, where it has to be in memory; `length` is what it announced.
+/// Reads a response into memory; `length` is its announced length.
 ///
 /// # Errors
 /// Network failures, and when it is larger than `limit`.
@@ -241,9 +241,9 @@ pub fn read_all(answer: impl Read, length: Option<u64>, limit: u64) -> Result<Ve
     }
     let mut bytes = Vec::new();
     let expected = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
-    // At once, so that it does not grow by doubling. The system hands out the memory as it is filled.
-    bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "there is not enough memory"))?;
-    answer.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the answer"))?;
+    // Reserved at once, to avoid growth by doubling. The system allocates pages as they are filled.
+    bytes.try_reserve_exact(expected).map_err(|_| Failure::new(Exit::Other, "not enough memory"))?;
+    answer.take(limit + 1).read_to_end(&mut bytes).map_err(|error| Failure::of(error, "the response"))?;
     if bytes.len() as u64 > limit { Err(too_large(limit)) } else { Ok(bytes) }
 }
 
@@ -254,7 +254,7 @@ impl Read for Content {
     }
 }
 
-/// A response and the address it came from in the end.
+/// A response and its URL after redirects.
 struct Received {
     response: Response<Body>,
     url: String,
@@ -266,7 +266,7 @@ impl Received {
     }
 }
 
-/// The way to the servers.
+/// The HTTP client.
 pub struct Transport<'a> {
     settings: &'a Settings,
     ui: &'a Ui,
@@ -276,20 +276,21 @@ pub struct Transport<'a> {
 }
 
 impl<'a> Transport<'a> {
-    /// Nothing is read or connected before the first request.
+    /// Does not read files or connect before the first request.
     pub fn new(settings: &'a Settings, ui: &'a Ui) -> Self {
         Self { settings, ui, plain: OnceCell::new(), ours: OnceCell::new(), others: OnceCell::new() }
     }
 
-    /// Sends a request and takes the whole answer. GET without secrets follows redirects, without credentials. A server that asks to come back within ten seconds is asked once more.
+    /// Sends a request and reads the complete response. A GET without secrets follows redirects, without credentials.
+    /// The request is repeated once if `Retry-After` is at most ten seconds.
     ///
     /// # Errors
-    /// Network and TLS failures, and wrong certificate files. A refusal is an answer.
+    /// Network and TLS failures, and invalid certificate files. A refusal is a response.
     pub fn send(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         self.answer(self.patiently(call)?)
     }
 
-    /// The same, with the content of an answer 200 or 206 still to be read: it may be of any size.
+    /// The same, but the content of a 200 or 206 response, which may have any size, is not read yet.
     ///
     /// # Errors
     /// As [`Transport::send`].
@@ -301,8 +302,8 @@ impl<'a> Transport<'a> {
         Ok(Opened::Content(self.content(received)))
     }
 
-    /// Asks as somebody whom the server does not know, with these headers alone: no credential, no redirect followed, a
-    /// bound on time and size. A server that asks to come back within ten seconds is asked once more.
+    /// Asks as somebody whom the server does not know, with these headers alone: no credential, no redirect followed, no
+    /// answer passed over for a second one, a bound on time and size.
     ///
     /// # Errors
     /// Network and TLS failures. Whatever the server answers is no error.
@@ -311,33 +312,23 @@ impl<'a> Transport<'a> {
         let is_https = url.starts_with("https:");
         let proxy = proxy(is_https, server.host_name(), |name| std::env::var_os(name))?;
         let agent = self.agent(is_https, false)?;
-        let mut may_wait = true;
-        loop {
-            let request = headers
-                .iter()
-                .fold(Request::builder().uri(&url), |request, (name, value)| request.header(*name, value.as_str()));
-            let request = agent.configure_request(request.body(()).map_err(|error| explain(error.into(), &url))?);
-            let request = request.proxy(proxy.clone()).timeout_global(Some(VISIT_TIMEOUT)).build();
-            let response = agent.run(request).map_err(|error| self.unreachable(error, &url, server))?;
-            let status = response.status().as_u16();
-            self.ui.trace(|| format!("GET {url}: {status}"));
-            let wait = number(response.headers(), "Retry-After").filter(|wait| *wait <= MAX_RETRY_AFTER_SECONDS);
-            if let (429 | 503, Some(seconds), true) = (status, wait, may_wait) {
-                self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
-                may_wait = false;
-                std::thread::sleep(Duration::from_secs(seconds));
-                continue;
-            }
-            let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-            let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
-            let headers = headers.collect();
-            let mut body = Vec::new();
-            let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-            let read = reader.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
-            read.map_err(|error| explain(error.into(), &url))?;
-            let body = (body.len() as u64 <= MAX_ANSWER_BYTES).then_some(body);
-            return Ok(Visit { status, headers, body });
-        }
+        let request = headers
+            .iter()
+            .fold(Request::builder().uri(&url), |request, (name, value)| request.header(*name, value.as_str()));
+        let request = agent.configure_request(request.body(()).map_err(|error| explain(error.into(), &url))?);
+        let request = request.proxy(proxy).timeout_global(Some(VISIT_TIMEOUT)).build();
+        let response = agent.run(request).map_err(|error| self.unreachable(error, &url, server))?;
+        let status = response.status().as_u16();
+        self.ui.trace(|| format!("GET {url}: {status}"));
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value)));
+        let headers = headers.collect();
+        let mut body = Vec::new();
+        let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let read = reader.take(MAX_ANSWER_BYTES + 1).read_to_end(&mut body);
+        read.map_err(|error| explain(error.into(), &url))?;
+        let body = (body.len() as u64 <= MAX_ANSWER_BYTES).then_some(body);
+        Ok(Visit { status, headers, body })
     }
 
     fn content(&self, Received { response, url }: Received) -> Content {
@@ -357,14 +348,14 @@ impl<'a> Transport<'a> {
         Ok(Answer { status, url, headers, body: read_all(content, length, MAX_ANSWER_BYTES)? })
     }
 
-    /// Once more where the server asks to come back soon.
+    /// Repeats the request once if `Retry-After` is short.
     fn patiently(&self, call: &Call<'_>) -> Result<Received, Failure> {
         let received = self.follow(call)?;
         let wait = number(received.response.headers(), "Retry-After");
         let first = received.status();
         match (first, wait) {
             (429 | 503, Some(seconds)) if seconds <= MAX_RETRY_AFTER_SECONDS => {
-                self.ui.note(&format!("the server is busy; trying once more in {seconds} s"));
+                self.ui.note(&format!("the server is busy; retrying in {seconds} s"));
                 drop(received);
                 std::thread::sleep(Duration::from_secs(seconds));
                 let again = self.follow(call)?;
@@ -375,12 +366,11 @@ impl<'a> Transport<'a> {
                     _ => status == 404,
                 };
                 if first == 503 && may_be_ours {
-                    // A server that does not know what became of something says that it is busy, too.
+                    // A server also returns 503 if it does not know whether a request succeeded.
                     return Err(Failure::new(
                         Exit::Busy,
                         format!(
-                            "the server was busy, and answered {status} when asked again: it may have done what was asked the \
-                             first time"
+                            "the server was busy and returned {status} on retry: the first request may have succeeded"
                         ),
                     ));
                 }
@@ -396,33 +386,33 @@ impl<'a> Transport<'a> {
             let response = self.once(call, &url, redirects == 0)?;
             let Some(location) = redirect(&response) else { return Ok(Received { response, url }) };
             let next = resolve(&url, location).ok_or_else(|| {
-                Failure::new(Exit::Other, format!("the server redirects to {}, which is no address", clean(location)))
+                Failure::new(Exit::Other, format!("the server redirects to an invalid URL: {}", clean(location)))
             })?;
             if call.method != Method::GET || call.has_secret() {
                 return Err(redirected(call, &next));
             }
             if url.starts_with("https:") && next.starts_with("http:") {
-                return Err(Failure::new(Exit::Network, "the server redirects from https to http; not followed"));
+                return Err(Failure::new(Exit::Network, "refusing a redirect from https to http"));
             }
             self.ui.trace(|| format!("redirected to {next}"));
             url = next;
         }
-        Err(Failure::new(Exit::Network, "the server redirects in circles"))
+        Err(Failure::new(Exit::Network, "too many redirects"))
     }
 
-    /// One request to one address. A server or proxy that does not know `Expect` gets it without.
+    /// Sends one request. If the server or a proxy does not support `Expect`, it is repeated without.
     fn once(&self, call: &Call<'_>, url: &str, is_home: bool) -> Result<Response<Body>, Failure> {
         let expects = call.body.length() >= EXPECT_BYTES;
         let response = self.attempt(call, url, is_home, expects)?;
         if response.status() == 417 && expects {
-            self.ui.trace(|| format!("{} {url}: once more without Expect", call.method));
+            self.ui.trace(|| format!("{} {url}: retrying without Expect", call.method));
             drop(response);
             return self.attempt(call, url, is_home, false);
         }
         Ok(response)
     }
 
-    /// Behind a redirect nothing of ours goes along.
+    /// After a redirect, no credentials are sent.
     fn attempt(&self, call: &Call<'_>, url: &str, is_home: bool, expects: bool) -> Result<Response<Body>, Failure> {
         let is_ours = call.is_ours && is_home;
         let is_https = url.starts_with("https:");
@@ -431,14 +421,14 @@ impl<'a> Transport<'a> {
         let host = authority.map_or("", |authority| authority.host());
         if !is_https && self.settings.identity.is_some() && !is_loopback(host) {
             let place = authority.map_or("", |authority| authority.as_str());
-            let message = format!("http://{place} is not encrypted, and a client certificate is configured");
-            return Err(Failure::usage(message).hint("use https://, or unset client_cert to do without it"));
+            let message = format!("refusing http://{place}: a client certificate is configured");
+            return Err(Failure::usage(message).hint("use https://, or unset client_cert"));
         }
         let token = self.settings.token.as_ref().filter(|_| is_ours && *call.server == self.settings.server);
         if token.is_some() && !is_https && !is_loopback(host) {
             let place = authority.map_or("", |authority| authority.as_str());
-            let message = format!("http://{place} is not encrypted, and a token is configured");
-            return Err(Failure::usage(message).hint("use https://, or unset the token to do without it"));
+            let message = format!("refusing http://{place}: a token is configured");
+            return Err(Failure::usage(message).hint("use https://, or unset the token"));
         }
         let agent = self.agent(is_https, is_ours)?;
         let mut request = Request::builder().method(call.method.clone()).uri(url);
@@ -471,9 +461,9 @@ impl<'a> Transport<'a> {
         Ok(response)
     }
 
-    /// What a failed request means. A server nobody has heard of may be the wrong one: then, where its address is from.
+    /// Explains a failed request. If the configured server is unreachable, the hint names the source of its address.
     fn unreachable(&self, error: ureq::Error, url: &str, server: &ServerUrl) -> Failure {
-        // What was being sent could not be read.
+        // The body could not be read.
         let error = match error {
             ureq::Error::Io(error) => match error.downcast::<Failure>() {
                 Ok(failure) => return failure,
@@ -493,8 +483,8 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// The most that content on its way may have: what the server says it holds, where the content does not announce its
-    /// length, for then it might go on for ever.
+    /// The size limit of content being received. Without an announced length, which might never end, it is the server's
+    /// own limit.
     pub fn limit_of(&self, content: &Content, call: &Call<'_>) -> u64 {
         if content.length.is_some() { MAX_CONTENT_BYTES } else { self.largest_paste(call) }
     }
@@ -543,7 +533,7 @@ fn run(
     agent.run(agent.configure_request(request.body(body)?).proxy(proxy).build())
 }
 
-/// Reads on, and tells the meter.
+/// A reader that reports its progress to a meter.
 struct Metered<R> {
     inner: R,
     meter: Meter,
@@ -562,20 +552,20 @@ fn redirect(response: &Response<Body>) -> Option<&str> {
     location.filter(|_| matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308))
 }
 
-/// What is meant for one server alone is not sent to where it leads: the person may know that place, and name it.
+/// The failure for a redirect of a request with secrets: the user may name the target explicitly.
 fn redirected(call: &Call<'_>, next: &str) -> Failure {
     let message = match call.method {
-        Method::GET => format!("the server redirects to {next}, and what opens a paste does not go along"),
+        Method::GET => format!("the server redirects to {next}; secrets are not sent along a redirect"),
         _ => format!("the server redirects to {next}"),
     };
     let hint = match next.strip_suffix(&call.path) {
-        Some(server) => format!("use that address with -s or in the link, if you trust it: {server}"),
-        None => "use that address with -s or in the link, if you trust it".to_owned(),
+        Some(server) => format!("if you trust that address, use it with -s or in the link: {server}"),
+        None => "if you trust that address, use it with -s or in the link".to_owned(),
     };
     Failure::new(Exit::Other, message).hint(hint)
 }
 
-/// The absolute URL a `Location` means (RFC 9110 section 10.2.2); relative paths, which nobody sends, are not known.
+/// Resolves a `Location` to an absolute URL (RFC 9110 section 10.2.2); relative paths are not supported.
 fn resolve(url: &str, location: &str) -> Option<String> {
     let location = location.split('#').next().unwrap_or_default();
     let from: Uri = url.parse().ok()?;
@@ -587,7 +577,7 @@ fn resolve(url: &str, location: &str) -> Option<String> {
         }
         _ => return None,
     };
-    // Put together anew: `HTTP://` would not be seen to be http.
+    // Rebuilt, because the caller compares the scheme in lower case.
     let path = to.path_and_query().map_or("/", |path| path.as_str());
     (!authority.as_str().contains('@')).then(|| format!("{scheme}://{authority}{path}"))
 }
@@ -597,7 +587,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirects_lead_somewhere() {
+    fn redirect_locations_are_resolved() {
         let url = "https://a.example/p/abcd";
         assert_eq!(resolve(url, "/x").as_deref(), Some("https://a.example/x"));
         assert_eq!(resolve(url, "http://b.example/x#y").as_deref(), Some("http://b.example/x"));

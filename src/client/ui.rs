@@ -1,7 +1,7 @@
-//! The terminal: messages, progress, and what may be shown on it.
+//! Output: messages, progress and results.
 //!
-//! Invariant: stdout carries results alone, everything else goes to stderr, and progress only to a terminal. Must
-//! never show a control character that came from a server, nor a key in a message.
+//! Invariant: stdout carries only results, everything else goes to stderr, and progress only to a terminal. Must never
+//! print a control character from a server, nor a key in a message.
 
 use super::failure::Failure;
 use super::progress::Meter;
@@ -14,15 +14,15 @@ use zeroize::Zeroizing;
 /// Where messages go.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stderr {
-    /// A terminal that draws what it is told to.
+    /// A terminal with control sequences.
     Terminal,
-    /// One that only shows text.
+    /// A terminal without control sequences.
     DumbTerminal,
-    /// A file, a pipe.
+    /// A file or a pipe.
     Elsewhere,
 }
 
-/// What is known of the terminal.
+/// The user interface on stderr.
 pub struct Ui {
     stderr: Stderr,
     colour: bool,
@@ -30,7 +30,7 @@ pub struct Ui {
 }
 
 impl Ui {
-    /// Looks at the terminal. `NO_COLOR` (no-color.org) counts when it is not empty.
+    /// Detects the terminal. A non-empty `NO_COLOR` disables colours (no-color.org).
     pub fn new(verbose: bool) -> Self {
         let stderr = match std::env::var_os("TERM") {
             _ if !io::stderr().is_terminal() => Stderr::Elsewhere,
@@ -41,7 +41,7 @@ impl Ui {
         Self { stderr, colour: stderr == Stderr::Terminal && !no_colour, verbose }
     }
 
-    /// Whether a person watches stderr.
+    /// Whether stderr is a terminal.
     pub fn is_watched(&self) -> bool {
         self.stderr != Stderr::Elsewhere
     }
@@ -51,7 +51,7 @@ impl Ui {
         self.colour
     }
 
-    /// Says why the program ends.
+    /// Prints a failure.
     pub fn failure(&self, failure: &Failure) {
         self.line("31", "error", &failure.message);
         if let Some(hint) = &failure.hint {
@@ -59,19 +59,19 @@ impl Ui {
         }
     }
 
-    /// Says what went wrong without ending anything.
+    /// Prints a warning.
     pub fn warning(&self, text: &str) {
         self.line("33", "warning", text);
     }
 
-    /// Says something to a person; nothing in a script.
+    /// Prints a note, but only to a terminal or with `-v`.
     pub fn note(&self, text: &str) {
         if self.is_watched() || self.verbose {
             self.line("36", "note", text);
         }
     }
 
-    /// Says what is being done, with `-v`.
+    /// Prints a trace message with `-v`.
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.verbose {
             self.print(&format!("fpaste: {}\n", clean(&without_keys(&text()))));
@@ -87,7 +87,7 @@ impl Ui {
         });
     }
 
-    /// Writes to stderr as it is. If that fails there is nobody left to tell.
+    /// Writes to stderr verbatim. Errors are ignored: there is nowhere to report them.
     pub fn print(&self, text: &str) {
         let _ = io::stderr().write_all(text.as_bytes());
     }
@@ -98,10 +98,10 @@ impl Ui {
     }
 }
 
-/// Writes a result to stdout; a reader that has had enough is no failure.
+/// Writes a result to stdout; a closed pipe is not a failure.
 ///
 /// # Errors
-/// When stdout cannot be written for another reason, a full disk for example.
+/// When stdout cannot be written for another reason, such as a full disk.
 pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
     match try_stdout(bytes) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(stdout_failed(error)),
@@ -112,19 +112,19 @@ pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
 /// Writes a result to stdout.
 ///
 /// # Errors
-/// The system's, a reader's that has had enough included.
+/// The system's, including a closed pipe.
 pub fn try_stdout(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
-/// What such an error means to a person.
+/// The failure for an error on stdout.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub fn stdout_failed(error: io::Error) -> Failure {
     Failure::new(super::failure::Exit::Other, format!("cannot write to standard output: {error}"))
 }
 
-/// JSON in one line. What a terminal would obey is escaped, as JSON allows for every character.
+/// JSON in one line, with control characters escaped.
 pub fn json_text(json: &Value) -> Zeroizing<String> {
     let mut line = Zeroizing::new(String::new());
     for c in Zeroizing::new(json.to_string()).chars() {
@@ -139,7 +139,7 @@ pub fn json_text(json: &Value) -> Zeroizing<String> {
     line
 }
 
-/// Writes JSON to stdout, a line.
+/// Writes a line of JSON to stdout.
 ///
 /// # Errors
 /// As [`write_stdout`].
@@ -155,7 +155,7 @@ pub fn write_line(text: &str) -> Result<(), Failure> {
     write_stdout(Zeroizing::new(format!("{text}\n")).as_bytes())
 }
 
-/// Writes names and values to stdout, a line each.
+/// Writes names and values to stdout, one pair per line.
 ///
 /// # Errors
 /// As [`write_stdout`].

@@ -1,7 +1,7 @@
-//! What was piped in and could not be uploaded, kept until `fpaste resume` sends it, for a day at most.
+//! Failed uploads from a pipe, saved for at most a day so that `fpaste resume` can send them.
 //!
-//! Invariant: a file is for its owner alone (0600): it holds the key of the link to be, for there is no other place for
-//! it, and the content as the server would have got it. Must never hold a password.
+//! Invariant: a file has mode 0600: it contains the key of the future link, which exists nowhere else, and the content
+//! as it would have been uploaded. Must never contain a password.
 
 use super::Session;
 use super::command::{Form, PasswordSource};
@@ -22,35 +22,35 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long it is kept.
+/// How long an upload is saved.
 const LIFETIME: Duration = Duration::from_secs(86_400);
-/// Most bytes of the line that says how it is to be sent.
+/// The size limit of the first line, which holds the upload's options.
 const MAX_HEAD_BYTES: u64 = 64 << 10;
-/// What the names begin with; the time of the attempt follows.
+/// The prefix of the file names; the time of the attempt follows.
 const PREFIX: &str = "unsent-";
 
-/// Keeps an upload that failed, and says how to send it.
+/// Saves a failed upload, and adds a hint how to send it.
 pub fn keep(upload: &Upload, failure: Failure, session: &Session<'_>) -> Failure {
     failure.add_hint(&keeper(session)(upload))
 }
 
-/// Keeps an upload once it is called, which may be on another thread, and says how to send it.
+/// A function that saves the upload, callable from any thread, and returns a hint how to send it.
 pub fn keeping(upload: &Arc<Upload>, session: &Session<'_>) -> impl FnOnce() -> String + Send + 'static {
     let (upload, keep) = (Arc::clone(upload), keeper(session));
     move || keep(&upload)
 }
 
-/// What keeps an upload for the server of this session.
+/// A function that saves an upload for the session's server.
 fn keeper(session: &Session<'_>) -> impl Fn(&Upload) -> String + Send + 'static {
     let (server, state) = (session.settings.server.to_string(), session.folders.state.clone());
     let option = if session.settings.server_is_chosen { format!(" -s {server}") } else { String::new() };
     move |upload| match store(upload, &server, state.as_deref()) {
-        Ok(()) => format!("what was read is kept for a day: fpaste resume{option} sends it"),
-        Err(why) => format!("what was read could not be kept{why}"),
+        Ok(()) => format!("the input was saved for a day; send it with fpaste resume{option}"),
+        Err(why) => format!("the input could not be saved{why}"),
     }
 }
 
-/// Writes what was to be sent to this server; else, why not.
+/// Saves an upload for this server; the error says why not.
 fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> Result<(), String> {
     let folder = folder.ok_or(": HOME is not set")?;
     let wishes = &upload.wishes;
@@ -75,7 +75,7 @@ fn store(upload: &Upload, server: &str, folder: Option<&Path>) -> Result<(), Str
     kept.map(drop).map_err(|error| format!(" in {}: {error}", folder.display()))
 }
 
-/// Removes what is older than a day.
+/// Removes uploads older than a day.
 pub fn forget_old(session: &Session<'_>) {
     for path in files(session) {
         let age = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
@@ -85,7 +85,7 @@ pub fn forget_old(session: &Session<'_>) {
     }
 }
 
-/// Oldest first.
+/// The saved uploads, oldest first.
 fn files(session: &Session<'_>) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
     let entries = session.folders.state.as_ref().and_then(|folder| fs::read_dir(folder).ok());
@@ -95,10 +95,10 @@ fn files(session: &Session<'_>) -> Vec<PathBuf> {
     paths
 }
 
-/// Sends what was kept for this server, and forgets it.
+/// Sends the saved uploads for this server and removes them.
 ///
 /// # Errors
-/// The first refusal; the others are shown as they come. When there is nothing to send.
+/// The first failure; the others are printed as they occur. When there is nothing to send.
 pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
     forget_old(session);
     let mut first_failure = None;
@@ -115,12 +115,12 @@ pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure
         }
     }
     if !is_any {
-        return Err(Failure::usage("there is nothing to send").hint("only what was piped in is kept, and for a day"));
+        return Err(Failure::usage("nothing to resume").hint("only failed uploads from a pipe are saved, for a day"));
     }
     first_failure.map_or(Ok(()), Err)
 }
 
-/// Opens it, unless somebody else has it or has sent it.
+/// Opens a file, unless another fpaste is sending it or has sent it.
 fn open(path: &Path) -> io::Result<File> {
     let file = files::open(path, OpenOptions::new().read(true))?;
     file.try_lock()?;
@@ -128,7 +128,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn read(file: File) -> Result<(String, Upload), Failure> {
-    let damaged = || Failure::usage("what was kept is damaged").hint("remove unsent-* in the state folder");
+    let damaged = || Failure::usage("the saved upload is damaged").hint("remove unsent-* in the state folder");
     let mut line = Zeroizing::new(Vec::new());
     let read = BufReader::new(&file).take(MAX_HEAD_BYTES).read_until(b'\n', &mut line);
     read.map_err(|error| Failure::usage(error.to_string()))?;
@@ -154,13 +154,13 @@ fn read(file: File) -> Result<(String, Upload), Failure> {
 }
 
 fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
-    // -s may name another server; without it nothing goes where it was not meant to go.
+    // Another server must be named explicitly with -s.
     if !session.settings.server_is_chosen && server != session.settings.server.to_string() {
-        return Err(Failure::usage(format!("an upload is kept for {server}"))
-            .hint(format!("fpaste resume -s {server} sends it; another address sends it there")));
+        return Err(Failure::usage(format!("the saved upload is for {server}"))
+            .hint(format!("use fpaste resume -s {server}, or -s with another server")));
     }
     if upload.wishes.password && *source == PasswordSource::None {
-        return Err(Failure::usage("the upload has a password, which is not kept").hint("use -p or --password-file"));
+        return Err(Failure::usage("the upload has a password, which was not saved").hint("use -p or --password-file"));
     }
     let password = if upload.wishes.password { password::for_new(source, session)? } else { None };
     let paste = upload.send(password, session)?;

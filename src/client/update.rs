@@ -1,7 +1,7 @@
-//! `fpaste update`: another content under the same link, sealed with the same key.
+//! `fpaste update`: replaces the content of a paste, sealed with the same key so that the link stays valid.
 //!
-//! Invariant: what the server gets is sealed, and opens with the link and the password as before. Must never read the new content
-//! before it is known that the paste can take it, nor take a password away without being told.
+//! Invariant: the new content is sealed for the same link. Must never read input before the paste is known to accept
+//! it, nor remove a password silently.
 
 use super::command::{Create, Link, PasswordSource};
 use super::create::{Source, allowed_bytes, seal};
@@ -19,12 +19,12 @@ use zeroize::Zeroizing;
 /// Replaces the content of a paste.
 ///
 /// # Errors
-/// Unreadable input, and every refusal.
+/// When the input cannot be read or the server refuses.
 pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Failure> {
     let target = Target::parse(&link.0)?;
     let Target { id, key: Some(key), .. } = &target else {
-        return Err(Failure::usage("the link has no key, and the new content is sealed with it")
-            .hint("use the whole link, with what stands behind the #; fpaste does not keep keys"));
+        return Err(Failure::usage("the link has no key, which is needed to encrypt the new content")
+            .hint("use the full link, including the part after the #; fpaste does not save keys"));
     };
     let fragment = key.fragment();
     let located = session.locate(&target, &session.known());
@@ -47,27 +47,27 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     write_line(&Zeroizing::new(format!("{}#{}", shown(&located, id.as_str()), fragment.as_str())))
 }
 
-/// The link without its key, as the server told it when the paste was made.
+/// The link without its key, as the server sent it at creation.
 fn shown(located: &Located, id: &str) -> String {
     located.entry.as_ref().map_or_else(|| located.server.join(&format!("/{id}")), |entry| entry.url.clone())
 }
 
-/// Makes sure that the paste is there and can have another content; when it ends, if that is fixed.
+/// Checks that the paste exists and can be updated. Returns its expiry, if that is fixed.
 fn expect_replaceable(call: &Call<'_>, id: &str, with: &Create, session: &Session<'_>) -> Result<Option<u64>, Failure> {
     let look = Call::new(Method::GET, call.server, format!("/{id}"), call.is_ours);
     let paste = session.transport.send(&look)?.expect(200)?.json()?;
     let is = |name: &str| paste.get(name).and_then(Value::as_bool) == Some(true);
     if paste.get("reads_left").is_some() || is("burn_after_read") {
-        return Err(Failure::new(Exit::Other, "the reads of this paste are counted: it keeps its content")
-            .hint("create a new paste, and delete this one"));
+        return Err(Failure::new(Exit::Other, "cannot update this paste: its reads are limited")
+            .hint("create a new paste and delete this one"));
     }
     if is("password_protected") && !is("password_proof") {
-        return Err(Failure::new(Exit::Other, "this paste has a password that the server checks: it cannot be sealed")
-            .hint("create a new paste, and delete this one"));
+        return Err(Failure::new(Exit::Other, "cannot update this paste: its password is checked by the server")
+            .hint("create a new paste and delete this one"));
     }
     if is("password_proof") && with.password == PasswordSource::None {
-        return Err(Failure::usage("the paste has a password, which belongs to its new content, too")
-            .hint("give it with -p or --password-file; another one takes its place"));
+        return Err(Failure::usage("this paste has a password, which is needed to encrypt the new content")
+            .hint("use -p or --password-file; a new password replaces the old one"));
     }
     Ok(paste.get("expires_at").and_then(Value::as_u64).filter(|_| !is("sliding")))
 }

@@ -1,7 +1,7 @@
-//! An upload: what is to be stored, as the server will see it, and how it gets there.
+//! An upload, and how it is sent.
 //!
-//! Invariant: the content is sealed, unless that was not wanted, before it comes here. Must never hand out a paste that
-//! lacks what was asked for, nor hold the content twice.
+//! Invariant: the content was encrypted before it gets here, unless encryption is off. Must never report a paste that
+//! lacks a requested property, nor hold the content in memory twice.
 
 use super::failure::{Exit, Failure};
 use super::history::Entry;
@@ -23,19 +23,19 @@ use std::os::unix::fs::FileExt;
 use ureq::http::Method;
 use zeroize::Zeroizing;
 
-/// A later end than was asked for by less than this is the clocks' doing.
+/// A smaller difference to the requested expiry is attributed to the clocks.
 pub const EXPIRY_SLACK_SECONDS: u64 = 60;
 
-/// How something is to be stored.
+/// The requested properties of a paste.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
-    /// How often it can be read; 1 burns it.
+    /// The limit of reads; 1 burns it.
     pub reads: Option<u32>,
     /// Lifetime.
     pub expiry_seconds: Option<u64>,
-    /// Whether there is a password for the server.
+    /// Whether the server checks a password.
     pub password: bool,
-    /// What the server asks its readers for.
+    /// The proofs that the server requires from readers.
     pub gate: Option<Gate>,
     /// Whether the content is encrypted.
     pub encrypt: bool,
@@ -44,69 +44,69 @@ pub struct Wishes {
 }
 
 impl Wishes {
-    /// Whether the first read is the last.
+    /// Whether it is deleted after the first read.
     pub fn burn(&self) -> bool {
         self.reads == Some(1)
     }
 
-    /// Whether there is a password, whoever checks it.
+    /// Whether it has a password of either kind.
     pub fn has_password(&self) -> bool {
         self.password || self.gate.as_ref().is_some_and(|gate| gate.password_proof.is_some())
     }
 }
 
-/// The hashes of the proofs that the server asks readers for; nothing follows from them.
+/// The hashes of the proofs that the server requires from readers. They reveal nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
-    /// That of the link.
+    /// The hash of the link proof.
     pub link_proof: Sha256Digest,
-    /// That of the password.
+    /// The hash of the password proof.
     pub password_proof: Option<Sha256Digest>,
 }
 
 impl Gate {
-    /// The headers that tell them.
+    /// The headers of a create.
     pub fn headers(&self) -> Vec<password::Header> {
         let link = ("X-Read-Proof-SHA256", text(&crypto::hex(&self.link_proof)));
         let password = self.password_proof.map(|hash| ("X-Password-Proof-SHA256", text(&crypto::hex(&hash))));
         std::iter::once(link).chain(password).collect()
     }
 
-    /// The gate of these secrets.
+    /// The gate for these secrets.
     pub fn of(secrets: &Secrets) -> Self {
         let hash = |proof: Zeroizing<Sha256Digest>| crypto::sha256(proof.as_slice());
         Self { link_proof: hash(secrets.link_proof()), password_proof: secrets.password_proof().map(hash) }
     }
 }
 
-/// An upload, or what it is made from.
+/// The content of an upload, or its source.
 pub enum Stored {
     /// In memory.
     Memory(Vec<u8>),
     /// In a file.
     File {
-        /// Which.
+        /// The file.
         file: File,
-        /// Where it begins there.
+        /// Where the content begins.
         offset: u64,
-        /// Bytes of it.
+        /// Its length in bytes.
         length: u64,
     },
-    /// A file, as it is.
+    /// A file, not encrypted.
     Plain(Item),
-    /// Files, which are sealed while they are sent.
+    /// Files that are sealed while they are sent.
     Pack {
-        /// Which.
+        /// The files.
         pack: Pack,
-        /// With what.
+        /// The keys.
         secrets: Secrets,
-        /// Bytes of the padded plaintext.
+        /// The size of the padded plaintext.
         bytes: u64,
     },
 }
 
 impl Stored {
-    /// Bytes of the upload.
+    /// The size of the upload.
     pub fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -116,10 +116,10 @@ impl Stored {
         }
     }
 
-    /// The upload. Files are sealed anew each time, under other keys: they may have changed.
+    /// A reader of the upload. Files are sealed with fresh keys each time: they may have changed.
     ///
     /// # Errors
-    /// When the system has no entropy source, or a file is another one now.
+    /// When the system has no entropy source, or a file was replaced.
     pub fn read(&self) -> Result<Box<dyn Read + '_>, Failure> {
         Ok(match self {
             Self::Memory(bytes) => Box::new(bytes.as_slice()),
@@ -133,7 +133,7 @@ impl Stored {
     }
 }
 
-/// Part of a file, whatever others read of it.
+/// Reads a part of a file without moving its position.
 struct Part<'a> {
     file: &'a File,
     at: u64,
@@ -150,25 +150,25 @@ impl Read for Part<'_> {
     }
 }
 
-/// What is to be stored.
+/// A paste to be created.
 pub struct Upload {
-    /// How.
+    /// Its properties.
     pub wishes: Wishes,
-    /// The key, for the link alone.
+    /// The key, for the link only.
     pub key: Option<Key>,
-    /// What the server gets.
+    /// The content as uploaded.
     pub content: Stored,
-    /// What the content is called here; the server does not learn it.
+    /// The local name of the content, for the history only.
     pub name: Option<String>,
-    /// Bytes of the content, before anything was done with it; `None`: nobody knows any more.
+    /// The size of the original content; `None` if unknown.
     pub size: Option<u64>,
 }
 
 impl Upload {
-    /// Pays if that is asked for, and uploads.
+    /// Solves the proof of work if required, and uploads.
     ///
     /// # Errors
-    /// Every refusal, and a paste that is not as it should be.
+    /// When the server refuses, or the paste lacks a requested property.
     pub fn send(&self, password: Option<password::Header>, session: &Session<'_>) -> Result<Created, Failure> {
         let wishes = &self.wishes;
         let mut headers = vec![("Accept", text("application/json"))];
@@ -193,15 +193,15 @@ impl Upload {
         Ok(paste)
     }
 
-    /// Deletes a paste again that lacks what was asked for: a proxy may drop headers, an old server not know them, and a
-    /// link that is thought to burn must not be handed out.
+    /// Deletes a paste that lacks a requested property: a proxy may drop headers and an old server may ignore them, and
+    /// the user must not get a link that only seems to burn.
     fn withdraw_unless_as_asked(&self, session: &Session<'_>, paste: &Created) -> Result<(), Failure> {
         let missing = self.missing(paste);
         if missing.is_empty() {
             if self.wishes.gate.is_some() && !paste.is("proof_required") {
-                // What it holds needs the link all the same.
+                // The content still needs the key in the link.
                 session.ui.warning(
-                    "the server asks no reader for a proof of the link: whoever has the ID can fetch what is sealed",
+                    "the server does not require a proof of the link: anyone with the ID can fetch the ciphertext",
                 );
             }
             return Ok(());
@@ -210,21 +210,24 @@ impl Upload {
         let mut call = Call::new(Method::DELETE, &session.settings.server, format!("/{}", paste.id), true);
         call.headers.push(("X-Delete-Token", text(token)));
         let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
-            Ok(_) => "the paste was deleted again".to_owned(),
+            Ok(_) => "the paste was deleted".to_owned(),
             Err(failure) => {
                 self.remember(session, paste);
-                format!("the paste could not be deleted ({}), fpaste delete {} tries again", failure.message, paste.id)
+                format!(
+                    "the paste could not be deleted ({}); try again with fpaste delete {}",
+                    failure.message, paste.id
+                )
             }
         };
-        Err(Failure::new(Exit::Other, format!("the server did not take {}; {outcome}", missing.join(" and ")))
-            .hint("the server may be older, or a proxy may drop headers that begin with X-; ask who runs it"))
+        Err(Failure::new(Exit::Other, format!("the server did not apply {}; {outcome}", missing.join(" and ")))
+            .hint("the server may be an older version, or a proxy may drop X- headers; contact the server's operator"))
     }
 
-    /// What was asked for and is not there.
+    /// The requested properties that are missing.
     fn missing(&self, paste: &Created) -> Vec<&'static str> {
         let wishes = &self.wishes;
         let reads = paste.json.get("reads_left").and_then(Value::as_u64);
-        // Where nobody is asked for the proof of a password, it can be guessed without end.
+        // Without a required proof, the password could be guessed without limit.
         let has_password = match wishes.gate {
             Some(_) => paste.is("proof_required") && paste.is("password_proof"),
             None => paste.is("password_protected"),
@@ -232,8 +235,8 @@ impl Upload {
         let is_later = |asked: u64| paste.lifetime() > asked.saturating_add(EXPIRY_SLACK_SECONDS);
         let slides = paste.is("sliding");
         [
-            (wishes.burn() && !paste.is("burn_after_read"), "burning after the first read"),
-            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the limit of reads"),
+            (wishes.burn() && !paste.is("burn_after_read"), "burn after reading"),
+            (!wishes.burn() && wishes.reads.map(u64::from) != reads, "the read limit"),
             (wishes.has_password() && !has_password, "the password"),
             (wishes.expiry_seconds.is_some() && slides, "the fixed expiry"),
             (wishes.expiry_seconds.is_some_and(is_later) && !slides, "the expiry"),
@@ -243,7 +246,7 @@ impl Upload {
         .collect()
     }
 
-    /// Notes the paste in the history.
+    /// Records the paste in the history.
     pub fn remember(&self, session: &Session<'_>, paste: &Created) {
         let Some(delete_token) = paste.delete_token() else { return };
         let (wishes, now) = (&self.wishes, unix_now());
@@ -252,7 +255,7 @@ impl Upload {
             server: session.settings.server.clone(),
             url: paste.link.clone(),
             delete_token,
-            // By our own clock, which is what they are held against.
+            // By the local clock, to which they are compared.
             created_at: now,
             expires_at: now.saturating_add(paste.lifetime()),
             name: self.name.clone(),
@@ -267,23 +270,23 @@ impl Upload {
             sealed: Some(wishes.gate.is_some()),
         };
         if let Err(error) = session.history.add(&entry, now) {
-            session.ui.warning(&format!(
-                "the paste could not be noted in the history, so this machine cannot delete it: {error}"
-            ));
+            session
+                .ui
+                .warning(&format!("cannot record the paste in the history, so this machine cannot delete it: {error}"));
         }
     }
 
-    /// `#KEY`, or nothing.
+    /// `#KEY`, or empty.
     pub fn fragment(&self) -> Zeroizing<String> {
         self.key.as_ref().map_or_else(Zeroizing::default, |key| Zeroizing::new(format!("#{}", key.fragment().as_str())))
     }
 }
 
-/// What is larger than the server takes from us.
+/// The failure for content above the server's limit.
 pub fn too_large(limit: u64, is_encrypted: bool) -> Failure {
     let allowed = human_bytes(limit);
-    let with = if is_encrypted { " with what encryption adds" } else { "" };
-    Failure::new(Exit::Limit, format!("this is larger than the server allows, {allowed}{with}"))
+    let with = if is_encrypted { ", including the overhead of encryption" } else { "" };
+    Failure::new(Exit::Limit, format!("the content exceeds the server's limit of {allowed}{with}"))
         .hint("compress or split it; a client certificate may allow more (fpaste info)")
 }
 
@@ -295,26 +298,26 @@ fn text(value: &str) -> Zeroizing<String> {
 pub struct Created {
     /// Its ID.
     pub id: Id,
-    /// Without a key.
+    /// The link without a key.
     pub link: String,
-    /// The host that the link names, if it is another than the one that was asked.
+    /// The host in the link, if it differs from the contacted one.
     pub other_host: Option<String>,
-    /// All of the answer.
+    /// The complete response.
     pub json: Value,
 }
 
 impl Created {
-    /// Reads the server's answer.
+    /// Parses the server's response.
     ///
     /// # Errors
-    /// When it names no paste.
+    /// When it has no valid ID.
     pub fn read(answer: &Answer, server: &ServerUrl) -> Result<Self, Failure> {
         let json = answer.json()?;
         let field = |name: &str| json.get(name).and_then(Value::as_str);
-        let id: Id = field("id").and_then(|id| id.parse().ok()).ok_or_else(|| {
-            Failure::new(Exit::Other, "the server answered 201 without an ID: nobody can tell where the paste is")
-        })?;
-        // The server's own address when it knows it; else the one it was reached by.
+        let id: Id = field("id")
+            .and_then(|id| id.parse().ok())
+            .ok_or_else(|| Failure::new(Exit::Other, "the server's response lacks the ID of the new paste"))?;
+        // The server's own URL if it sends one, else the one it was reached by.
         let absolute = field("url").filter(|url| url.contains("://")).and_then(|url| Target::parse(url).ok());
         let base = absolute.and_then(|target| target.server.filter(|_| target.id == id));
         let base = base.as_ref().unwrap_or(server);
@@ -322,18 +325,19 @@ impl Created {
         Ok(Self { link: base.join(&format!("/{id}")), other_host, id, json })
     }
 
-    /// Whether the server says so.
+    /// Whether this field is true.
     pub fn is(&self, name: &str) -> bool {
         self.json.get(name).and_then(Value::as_bool) == Some(true)
     }
 
-    /// Its delete token, of which what goes into no header is left out.
+    /// Its delete token, without characters that are not allowed in a header.
     pub fn delete_token(&self) -> Option<String> {
         let token = self.json.get("delete_token").and_then(Value::as_str);
         token.map(|token| token.chars().filter(char::is_ascii_graphic).collect())
     }
 
-    /// How long it lives in seconds, unless a read moves that on; the server's two times, so that its clock may be wrong.
+    /// Its lifetime in seconds, unless a read extends it; from the server's own timestamps, so that its clock may be
+    /// off.
     pub fn lifetime(&self) -> u64 {
         let number = |name: &str| self.json.get(name).and_then(Value::as_u64).unwrap_or(0);
         number("expires_at").saturating_sub(number("created_at"))

@@ -1,16 +1,16 @@
-//! From when to when a certificate is valid and whether it names itself as its issuer, which the TLS library does not tell.
+//! Reads a certificate's validity and whether it is self-signed, which the TLS library does not expose.
 //!
-//! Invariant: it reads DER (RFC 5280 section 4.1) as far as the subject, and judges nothing. Must never panic, whatever the
-//! bytes are.
+//! Invariant: it parses DER (RFC 5280 section 4.1) up to the subject and verifies nothing. Must never panic, whatever
+//! the input.
 
 use crate::clock::{self, UnixSeconds};
 
-/// The tag of the version, which may be left out.
+/// The tag of the optional version.
 const VERSION: u8 = 0xa0;
-/// The tag of a time with a year of two digits; the other kind has four.
+/// The tag of a time with a two-digit year; the other kind has four digits.
 const UTC_TIME: u8 = 0x17;
 
-/// The first and the last second of a certificate.
+/// The validity of a certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Validity {
     /// Not before.
@@ -19,7 +19,7 @@ pub struct Validity {
     pub until: UnixSeconds,
 }
 
-/// The dates of a certificate; `None` where they cannot be read.
+/// The validity of a certificate; `None` if it cannot be parsed.
 pub fn validity(certificate: &[u8]) -> Option<Validity> {
     let issuer = issuer(certificate)?;
     let from = element(element(issuer.rest)?.content)?;
@@ -27,7 +27,7 @@ pub fn validity(certificate: &[u8]) -> Option<Validity> {
     Some(Validity { from: time(&from)?, until: time(&until)? })
 }
 
-/// Whether a certificate's issuer is its own subject.
+/// Whether a certificate's issuer equals its subject.
 pub fn is_self_signed(certificate: &[u8]) -> bool {
     let names = || {
         let issuer = issuer(certificate)?;
@@ -37,21 +37,21 @@ pub fn is_self_signed(certificate: &[u8]) -> bool {
     names().is_some_and(|(issuer, subject)| issuer == subject)
 }
 
-/// The issuer of a certificate, which its dates and its subject follow.
+/// The issuer of a certificate; validity and subject follow it.
 fn issuer(certificate: &[u8]) -> Option<Element<'_>> {
     let mut rest = element(element(certificate)?.content)?.content;
     let first = element(rest)?;
     if first.tag == VERSION {
         rest = first.rest;
     }
-    // The serial number and the signature's algorithm.
+    // The serial number and the signature algorithm.
     for _ in 0..2 {
         rest = element(rest)?.rest;
     }
     element(rest)
 }
 
-/// One element of DER, and what follows it.
+/// A DER element and the bytes after it.
 struct Element<'a> {
     tag: u8,
     content: &'a [u8],
@@ -61,7 +61,7 @@ struct Element<'a> {
 fn element(bytes: &[u8]) -> Option<Element<'_>> {
     let (tag, bytes) = bytes.split_first()?;
     let (first, bytes) = bytes.split_first()?;
-    // A length from 128 on has its own length before it.
+    // A length of 128 or more is preceded by its own length.
     let (length, bytes) = match first.checked_sub(0x80) {
         None => (usize::from(*first), bytes),
         Some(count @ 1..=4) => {
@@ -74,7 +74,7 @@ fn element(bytes: &[u8]) -> Option<Element<'_>> {
     Some(Element { tag: *tag, content, rest })
 }
 
-/// `YYMMDDhhmmssZ`, of the years 1950 to 2049, or `YYYYMMDDhhmmssZ`.
+/// Parses `YYMMDDhhmmssZ` (1950 to 2049) or `YYYYMMDDhhmmssZ`.
 fn time(element: &Element<'_>) -> Option<UnixSeconds> {
     let digits = std::str::from_utf8(element.content).ok()?.strip_suffix('Z')?;
     let century = match digits.get(..2) {
@@ -94,7 +94,7 @@ fn time(element: &Element<'_>) -> Option<UnixSeconds> {
 mod tests {
     use super::*;
 
-    /// The beginning of a certificate with these two times.
+    /// The start of a certificate with this validity.
     fn certificate(from: &[u8], until: &[u8]) -> Vec<u8> {
         let sequence = |content: &[u8]| [&[0x30, 0x82, 0, u8::try_from(content.len()).unwrap()], content].concat();
         let version = [VERSION, 3, 2, 1, 2];
@@ -104,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn dates_of_either_kind_are_read() {
+    fn both_time_formats_are_parsed() {
         let der = certificate(b"\x17\x0d700101000001Z", b"\x18\x0f21000301000000Z");
         assert_eq!(validity(&der), Some(Validity { from: 1, until: 4_107_542_400 }));
     }
 
     #[test]
-    fn what_is_cut_off_is_no_certificate() {
+    fn truncated_certificates_are_refused() {
         let der = certificate(b"\x17\x0d700101000001Z", b"\x17\x0d491231235959Z");
         assert!(validity(&der).is_some());
         for end in 0..der.len() {

@@ -1,6 +1,6 @@
-//! The table of settings as text: for `--help`, the README, the man page and the example environment file.
+//! Renders the table of settings for `--help`, the documentation and the example environment file.
 //!
-//! Invariant: each form has every setting, in the order of the table. Must never show anything but the table.
+//! Invariant: each format has every setting, in the order of the table. Must never add anything to the table.
 
 use super::Config;
 use super::table::SETTINGS;
@@ -13,18 +13,18 @@ pub fn settings_text() -> String {
         .fold(String::new(), |text, s| text + &format!("  {:width$}  {} [{}]\n", s.name, s.meaning, s.default))
 }
 
-/// The settings in force as lines of an environment file, secrets but for whether they are set.
+/// The effective settings as lines of an environment file; of secrets, only whether they are set.
 pub fn settings_in_force(config: &Config) -> String {
     SETTINGS.iter().fold(String::new(), |text, s| text + &format!("{}={}\n", s.name, (s.show)(config)))
 }
 
-/// The settings as a Markdown table, as the README carries it.
+/// The settings as a Markdown table.
 pub fn settings_markdown() -> String {
     let head = "| Variable | Default | Meaning |\n|---|---|---|\n".to_owned();
     SETTINGS.iter().fold(head, |text, s| text + &format!("| `{}` | `{}` | {} |\n", s.name, s.default, s.meaning))
 }
 
-/// The settings as a list in mdoc(7), as man/flaskpaste.8 carries it.
+/// The settings as a list in mdoc(7), for man/flaskpaste.8.
 pub fn settings_man() -> String {
     let escape = |text: &str| text.replace('-', "\\-").replace("e.g. ", "e.g.\\& ");
     SETTINGS.iter().fold(String::new(), |text, s| {
@@ -33,7 +33,7 @@ pub fn settings_man() -> String {
     })
 }
 
-/// What the systemd unit sets, where that is not the default: whoever takes the mark of a comment away changes nothing.
+/// Values that the systemd unit sets, so that uncommenting a line of the example file changes nothing.
 const OF_THE_SERVICE: &[(&str, &str)] = &[
     ("FLASK_ENV", "production"),
     ("FLASKPASTE_DB", "/var/lib/flaskpaste/pastes.db"),
@@ -41,7 +41,7 @@ const OF_THE_SERVICE: &[(&str, &str)] = &[
     ("FLASKPASTE_LOG", "json"),
 ];
 
-/// The settings as an example of the service's environment file, each with the value it has there and none of them set.
+/// The settings as the service's example environment file, each commented out with its value in the service.
 pub fn settings_env() -> String {
     SETTINGS.iter().fold(String::new(), |text, s| {
         let of_the_service = OF_THE_SERVICE.iter().find(|(name, _)| *name == s.name).map(|(_, value)| *value);

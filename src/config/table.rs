@@ -1,13 +1,13 @@
-//! The table of settings: name, default, meaning, and how a value is taken.
+//! The table of settings: name, default, meaning, parser and formatter.
 //!
-//! Invariant: a value is stored only when it is valid; every refusal completes the sentence that begins with the
-//! variable's name. Must never hold a setting that the documents do not render from here.
+//! Invariant: only valid values are stored; every error completes a sentence that starts with the variable's name.
+//! Must never contain a setting that is not in the generated documentation.
 
 use super::values::{bind, bytes, contact, database, flag, public_url, secret, url_prefix, whole};
 use super::{Config, Creators, LogFormat, Mode};
 use crate::http::Hsts;
 
-/// What the variables said, before the defaults that depend on others are filled in.
+/// The parsed variables, before defaults that depend on other settings are filled in.
 pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) id_length: Option<usize>,
@@ -19,13 +19,13 @@ pub(super) struct Draft {
 pub struct Setting {
     /// Name of the environment variable.
     pub name: &'static str,
-    /// Default as the documentation shows it.
+    /// Default as documented.
     pub default: &'static str,
     /// Meaning and unit, for `--help`, the man page and the README.
     pub meaning: &'static str,
-    /// Stores a value, or says what would have been valid.
+    /// Parses and stores a value; the error says what is valid.
     pub(super) apply: fn(&mut Draft, &str) -> Result<(), String>,
-    /// The value in force, as a variable would have it; of a secret, whether there is one.
+    /// Formats the effective value; of a secret, only whether it is set.
     pub(super) show: fn(&Config) -> String,
 }
 
@@ -40,11 +40,11 @@ const fn row(
     Setting { name, default, meaning, apply, show }
 }
 
-/// Longest time a setting may name: a hundred years. Keeps every sum of times far from overflow.
+/// The longest time: a hundred years, so that no sum of times overflows.
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
-/// Largest size a setting may name: 1 TiB.
+/// The largest size: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
-/// Largest paste, as the store asserts it.
+/// The largest paste, as asserted by the store.
 const MAX_PASTE_BYTES: u64 = 4 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
@@ -67,14 +67,14 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_DB",
         "./data/pastes.db",
-        "path of the SQLite database; its folder is made; of flaskpaste-postgres, a postgres:// URL as well",
+        "path of the SQLite database (its folder is created), or with flaskpaste-postgres a postgres:// URL",
         |d, v| set(&mut d.config.database, database(v)),
         |c| c.database.to_string(),
     ),
     row(
         "FLASKPASTE_PEPPER_FILE",
         "the database's path + .pepper",
-        "key of what lies at rest, made at the first start; a database does not open without it; required with PostgreSQL",
+        "file with the key for encryption at rest, created at the first start; the database cannot be opened without it; required with PostgreSQL",
         |d, v| {
             d.config.pepper_file = Some(v.into());
             Ok(())
@@ -136,10 +136,10 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_PROXY_SECRET",
         "(empty)",
-        "the proxy's X-Proxy-Secret; unset, client certificates are believed from loopback and Unix peers",
+        "the proxy's X-Proxy-Secret; if unset, client certificates are trusted from loopback and Unix peers",
         |d, v| {
             if !v.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err("must be printable ASCII without spaces, since it travels in a header".into());
+                return Err("must be printable ASCII without spaces, because it is sent in a header".into());
             }
             set(&mut d.config.proxy_secret, secret(v))
         },
@@ -165,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_POW_SECRET",
         "(auto)",
-        "key that signs the tokens; unset, made once and kept in the database",
+        "key that signs the tokens; if unset, created once and stored in the database",
         |d, v| set(&mut d.config.pow_secret, secret(v)),
         |c| format!("{:?}", c.pow_secret),
     ),
@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_MIN_ENTROPY",
         "0",
-        "least Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 asks for encryption",
+        "minimum Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 requires encryption",
         |d, v| {
             d.config.min_entropy_bits = match v.parse::<f64>() {
                 Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
@@ -192,7 +192,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_MIN_ENTROPY_SIZE",
         "256",
-        "bytes below which entropy is not looked at",
+        "size in bytes below which entropy is not checked",
         |d, v| set(&mut d.config.min_entropy_size_bytes, bytes(v, 0, MAX_BYTES)),
         |c| c.min_entropy_size_bytes.to_string(),
     ),
@@ -259,7 +259,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_CREATE",
         "anyone",
-        "who may create pastes: anyone, token (who has a token or a client certificate) or certificate; reading is open",
+        "who may create pastes: anyone, token (a token or a client certificate) or certificate; reading is open",
         |d, v| {
             d.config.create = match v {
                 "anyone" => Creators::Anyone,
@@ -274,14 +274,14 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_RATE",
         "0",
-        "pastes that may be created a minute and client address (IPv6: each /64); 0 = no limit",
+        "pastes per minute and client address (IPv6: per /64); 0 = no limit",
         |d, v| set(&mut d.config.rate_per_minute, whole(v, 0, 1_000_000)),
         |c| c.rate_per_minute.to_string(),
     ),
     row(
         "FLASKPASTE_POW_FLOOD",
         "600",
-        "pastes created a minute, by all together, past which each doubling adds a bit to the proof of work, eight at most; 0 = never",
+        "pastes created per minute, by everyone together, above which each doubling adds a bit to the proof of work, at most eight; 0 = never",
         |d, v| set(&mut d.config.pow_flood_per_minute, whole(v, 0, 1_000_000_000)),
         |c| c.pow_flood_per_minute.to_string(),
     ),

@@ -1,12 +1,12 @@
-//! The values of settings: each parser returns the value, or what would have been valid.
+//! Parsers of setting values: each returns the value, or what would be valid.
 //!
-//! Invariant: strict and total: no sign, no blank, no other script's digits, and every refusal completes the sentence
-//! that begins with the variable's name. Must never look anything up.
+//! Invariant: strict: no signs, spaces or non-ASCII digits; every error completes a sentence that starts with the
+//! variable's name. Must never resolve names or access files.
 
 use super::{Bind, Database, Secret};
 use crate::http::is_authority;
 
-/// A whole decimal number within bounds. No sign, no blanks, no digits of another script.
+/// A whole decimal number within bounds, without signs, spaces or non-ASCII digits.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
     let number = if text.bytes().all(|b| b.is_ascii_digit()) { text.parse::<u64>().ok() } else { None };
     number
@@ -15,7 +15,7 @@ pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Resul
         .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
 }
 
-/// A size. A unit would have to say which kilo it means; a number of bytes does not.
+/// A size in bytes. Units are ambiguous (kB or KiB) and not accepted.
 pub(super) fn bytes(text: &str, least: u64, most: u64) -> Result<u64, String> {
     whole(text, least, most)
         .map_err(|_| format!("must be a whole number of bytes from {least} to {most}, without a unit"))
@@ -29,25 +29,25 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Fewest bytes of a secret: 128 bits, if they are random.
+/// The minimum length of a secret: 128 bits, if random.
 const MIN_SECRET_BYTES: usize = 16;
 
-/// A secret that cannot be guessed.
+/// A secret of sufficient length.
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     if text.len() < MIN_SECRET_BYTES {
-        return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, such as `openssl rand -hex 16` gives"));
+        return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, e.g. from `openssl rand -hex 16`"));
     }
     Ok(Secret(text.into()))
 }
 
-/// A path, or the URL of a PostgreSQL database, which is looked into by whoever connects.
+/// A path, or the URL of a PostgreSQL database, which is parsed when connecting.
 pub(super) fn database(text: &str) -> Result<Database, String> {
     if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
-        // A URL with a mistake in it must not become the path of a new database, with a password in it.
+        // A mistyped URL must not become the path of a new database, with a password in its name.
         let lower = text.trim().to_ascii_lowercase();
         let is_meant_otherwise = lower.contains("://") || lower.starts_with("postgres:") || lower.contains("password=");
         return if is_meant_otherwise {
-            Err("is neither a path nor a URL that begins with postgres://".into())
+            Err("must be a path or a URL that starts with postgres://".into())
         } else {
             Ok(Database::File(text.into()))
         };
@@ -55,12 +55,12 @@ pub(super) fn database(text: &str) -> Result<Database, String> {
     if cfg!(feature = "postgres") {
         Ok(Database::Postgres(Secret(text.into())))
     } else {
-        Err("names a PostgreSQL database, which this program cannot use; flaskpaste-postgres can (make postgres)"
+        Err("is a PostgreSQL database, which this program does not support; use flaskpaste-postgres (make postgres)"
             .into())
     }
 }
 
-/// A URL of a database as it may be shown: without a password, wherever it may stand.
+/// A database URL without its password, for display.
 pub(super) fn without_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -75,17 +75,17 @@ pub(super) fn without_password(url: &str) -> String {
 pub(super) fn bind(text: &str) -> Result<Bind, String> {
     if let Some(path) = text.strip_prefix("unix:") {
         if !path.starts_with('/') {
-            return Err("must name an absolute path after unix:".into());
+            return Err("must have an absolute path after unix:".into());
         }
         return Ok(Bind::Unix(path.into()));
     }
-    // No name is looked up: the static server would need libraries for that.
+    // Names are not resolved: the static server would need shared libraries for that.
     let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let address = local.as_deref().unwrap_or(text).parse();
     address.map(Bind::Tcp).map_err(|_| "must be address:port, [::1]:port or unix:/path".into())
 }
 
-/// `/segments` of unreserved characters (RFC 3986 section 2.3); a slash at the end is forgiven.
+/// `/segments` of unreserved characters (RFC 3986 section 2.3); a trailing slash is allowed.
 pub(super) fn url_prefix(text: &str) -> Result<String, String> {
     let trimmed = text.strip_suffix('/').unwrap_or(text);
     let segment_is_plain = |segment: &str| {
@@ -99,24 +99,25 @@ pub(super) fn url_prefix(text: &str) -> Result<String, String> {
     }
 }
 
-/// `scheme://host[:port]`; a slash at the end is forgiven, a path is not.
+/// `scheme://host[:port]`; a trailing slash is allowed, a path is not.
 pub(super) fn public_url(text: &str) -> Result<String, String> {
     let trimmed = text.strip_suffix('/').unwrap_or(text);
     let authority = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
     match authority {
         Some(authority) if is_authority(authority) => Ok(trimmed.into()),
-        _ => Err("must be http:// or https://, a host and maybe a port, without a path".into()),
+        _ => Err("must be http:// or https:// with a host and an optional port, without a path".into()),
     }
 }
 
-/// Where reports go, as a URI: a mail address becomes `mailto:`. Nothing in it ends a line, a header or an attribute.
+/// The contact for reports as a URI; a mail address becomes `mailto:`. It cannot break out of a line, header or
+/// attribute.
 pub(super) fn contact(text: &str) -> Result<String, String> {
     let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&b));
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     let is_address = address.split_once('@').is_some_and(|(user, host)| {
         !user.is_empty() && !user.contains(['/', ':', '?', '&', '#']) && host.contains('.') && is_authority(host)
     });
-    // RFC 9116 section 2.5.3 wants https; a hidden service has no other than http.
+    // RFC 9116 section 2.5.3 requires https, but onion services may have only http.
     let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_web = web.is_some_and(|rest| is_authority(rest.split(['/', '?', '#']).next().unwrap_or_default()));
     match (is_plain, is_address, is_web) {

@@ -1,7 +1,7 @@
-//! `GET /ask`, `POST /ask`, and `PUT /<id>/raw` of an ask: somebody asks for a secret, and somebody else gives it.
+//! `GET /ask`, `POST /ask`, and `PUT /<id>/raw` of an ask: asking for a secret and answering.
 //!
-//! Invariant: an ask is answered once, by whoever has its link, and its answer is read once, by whoever asked. Must never give
-//! out a content before there is one, nor take one without the proof.
+//! Invariant: an ask is answered once, by someone with its link, and its answer is read once, by the asker. Must never
+//! return content before there is an answer, nor accept an answer without the proof.
 
 use super::create::{at_its_rate, checked_type, expiry, for_a_proof, keep, new_delete_token};
 use super::gate::is_proof;
@@ -18,9 +18,9 @@ use crate::paste::Expiry;
 use crate::store::{Answered, Attempt, Meta, NewPaste, Paste, Protection};
 use serde_json::{Value, json};
 
-/// The type of what is not there yet.
+/// The type of an ask without an answer.
 const MIME_TYPE: &str = "application/octet-stream";
-/// What a create is told and an ask cannot be: it is answered once, and read once.
+/// Headers of a create that an ask does not accept: it is answered once and read once.
 const NOT_OF_ASKS: [&str; 6] = [
     "X-Burn-After-Read",
     "X-Reads",
@@ -29,7 +29,7 @@ const NOT_OF_ASKS: [&str; 6] = [
     "X-Password-Proof-SHA256",
     "X-Filename",
 ];
-/// `GET /ask`: what whoever asks goes by.
+/// `GET /ask`: the server's limits, and how to ask.
 pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Reply {
     let url = admission::base_url(app.config(), request);
     let mut answer = service::about(app, request, now);
@@ -40,8 +40,7 @@ pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Reply {
 /// `POST /ask`
 ///
 /// # Errors
-/// The refusals of a create that have nothing to do with its content, and `bad_request` for hashes of proofs that are missing or
-/// malformed.
+/// Those of a create, except for its content, and `bad_request` for missing or malformed proof hashes.
 pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
     admission::may_create(app.config(), request)?;
     let ask = Ask::of(request)?;
@@ -50,7 +49,7 @@ pub fn post(app: &App, request: &mut Request<'_>, now: UnixSeconds) -> Result<Re
     })
 }
 
-/// What the headers ask for.
+/// The parsed headers of an ask.
 struct Ask {
     expiry_seconds: Option<u64>,
     link_proof: Sha256Digest,
@@ -60,10 +59,10 @@ struct Ask {
 impl Ask {
     fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         if !matches!(request.framing, Framing::None | Framing::Length(0)) {
-            return Err(ApiError::BadRequest("An ask has no body; what it asks for is in its link."));
+            return Err(ApiError::BadRequest("An ask takes no body."));
         }
         if has_any(request, &NOT_OF_ASKS) {
-            return Err(ApiError::BadRequest("An ask takes no limit of reads, no password and no file name."));
+            return Err(ApiError::BadRequest("An ask takes no read limit, password or file name."));
         }
         let missing = || ApiError::BadRequest("An ask needs X-Read-Proof-SHA256 and X-Answer-Proof-SHA256.");
         Ok(Self {
@@ -104,12 +103,12 @@ fn store(
     keep(app, request, new, answer, request.prefers_text(), attempt)
 }
 
-/// What an ask is called while it has no answer, and afterwards.
+/// The state of an ask.
 pub fn state(meta: &Meta) -> &'static str {
     if meta.is_unanswered() { "asked" } else { "answered" }
 }
 
-/// The metadata of an ask that ends so.
+/// The metadata of an ask with this expiry.
 pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
     let meta = &paste.meta;
     let mut answer = json!({
@@ -146,9 +145,7 @@ pub fn answer(
         return Err(ApiError::AlreadyAnswered);
     }
     if has_any(request, &NOT_OF_CONTENTS) || request.header("X-Filename").is_some() {
-        return Err(ApiError::BadRequest(
-            "An answer takes no expiry, no limit of reads, no password and no file name.",
-        ));
+        return Err(ApiError::BadRequest("An answer takes no expiry, read limit, password or file name."));
     }
     expect_body(app, request)?;
     let sent_type = request.header("Content-Type").map(str::to_owned);
@@ -158,7 +155,7 @@ pub fn answer(
     match app.store().answer(ask, content, &mime_type)? {
         Answered::Done => {
             app.metrics().answers.count();
-            // The asker has as long to read it as after a read.
+            // An answer extends a sliding expiry, like a read.
             let mut answer = describe(app, request, ask, app.store().touch(ask, now));
             mark(&mut answer, "state", Some("answered".into()));
             mark(&mut answer, "size", Some(size.into()));

@@ -1,7 +1,8 @@
-//! `PATCH /<id>` and `PUT /<id>/raw`: whoever made a paste moves its end, or replaces its content; an ask is answered instead.
+//! `PATCH /<id>` and `PUT /<id>/raw`: the owner changes the expiry or replaces the content; an ask is answered instead.
 //!
-//! Invariant: only its owner or its delete token changes it; who presents neither learns nothing. Neither is a create: no proof
-//! of work, no rate, no limit of duplicates. A paste whose reads are counted keeps its content.
+//! Invariant: only the owner or the delete token can change a paste; without them nothing is revealed. Neither is a
+//! create: no proof of work, rate limit or duplicate check. The content of a paste with a read limit cannot be
+//! replaced.
 
 use super::ask;
 use super::create::{checked_type, header_filename, protection};
@@ -19,11 +20,11 @@ use crate::store::{Changed, NewContent};
 /// Answers `PATCH /<id>`.
 ///
 /// # Errors
-/// `bad_request` where nothing is to be changed, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an
-/// internal failure.
+/// `bad_request` without `X-Expiry`, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an internal
+/// failure.
 pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let paste = own(app, request, id, now)?;
-    let seconds = header_expiry(request)?.ok_or(ApiError::BadRequest("There is nothing to change: send X-Expiry."))?;
+    let seconds = header_expiry(request)?.ok_or(ApiError::BadRequest("Nothing to change: send X-Expiry."))?;
     let expires_at = now + seconds.min(app.config().max_expiry_seconds);
     changed(app, request, app.store().set_expiry(&paste, expires_at, now)?)
 }
@@ -34,7 +35,7 @@ pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Res
 /// As [`patch`] and [`ask::answer`], those of a body, `limited`, `blocked` and `entropy_too_low`.
 pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let found = app.store().find(id, now)?;
-    // Who answers has nothing to show for what is not there any more.
+    // For a missing ask, an answer gets a 404 instead of `auth_required`.
     if found.is_none() && request.filled_header("X-Answer-Proof").is_some() {
         return Err(ApiError::NotFound);
     }
@@ -47,10 +48,10 @@ pub fn replace(app: &App, request: &mut Request<'_>, id: &Id, now: UnixSeconds) 
     if paste.meta.reads_left.is_some() {
         return Err(ApiError::Limited);
     }
-    // Ignored, whoever sends one would believe in a protection that is not there.
+    // Refused, because ignoring them would pretend a protection that does not exist.
     if has_any(request, &NOT_OF_CONTENTS) {
         return Err(ApiError::BadRequest(
-            "A new content changes neither end, password nor reads: X-Expiry goes with PATCH.",
+            "Replacing the content cannot change expiry, password or read limit; use PATCH for X-Expiry.",
         ));
     }
     expect_body(app, request)?;

@@ -1,8 +1,8 @@
-//! `POST /`, `PUT /` and `PUT /<name>`: a paste comes in.
+//! `POST /`, `PUT /` and `PUT /<name>`: creates a paste.
 //!
-//! Invariant: nothing is stored unless everything about the request is right, and a 201 is on the disk. What can be
-//! refused before the body is read, is. Must never hold a body in memory beyond [`crate::spool::MEMORY_BYTES`], but for
-//! one JSON body at a time and the text in it.
+//! Invariant: nothing is stored unless the whole request is valid, and after a 201 the paste is on disk. Requests are
+//! refused before the body is read where possible. Must never hold a body in memory beyond
+//! [`crate::spool::MEMORY_BYTES`], except for one JSON body at a time.
 
 use super::form;
 use super::json_body::JsonBody;
@@ -24,37 +24,37 @@ use crate::store::{Attempt, Created, Duplicate, Handle, NewPaste, Protection};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 
-/// A JSON body larger than the spool's memory is parsed in memory all the same: one at a time.
+/// JSON bodies larger than the spool's memory must be parsed in memory: one at a time.
 static LARGE_JSON: Mutex<()> = Mutex::new(());
 
-/// What the body of a request is.
+/// The kind of request body.
 enum Form {
     /// The content itself.
     Raw,
-    /// JSON that holds the content and the wishes.
+    /// JSON with the content and the options.
     Json,
-    /// A form that holds both, with this boundary.
+    /// A form with both, with this boundary.
     Multipart(String),
 }
 
-/// What a create goes by before its body is read.
+/// A create before its body is read.
 struct Offer {
     form: Form,
     /// The name in the path.
     name: Option<String>,
-    /// Whether the answer is the bare URL.
+    /// Whether the reply is just the URL.
     as_text: bool,
 }
 
-/// What came in: the content, what it says of itself, and what its sender wishes.
+/// A received paste: content, declared type and name, and options.
 pub struct Received {
     /// The content.
     pub content: Content,
-    /// The type it says it has.
+    /// The declared type.
     pub sent_type: Option<String>,
-    /// The name of its file.
+    /// The file name.
     pub filename: Option<String>,
-    /// What its sender wishes.
+    /// The options.
     pub wishes: Wishes,
 }
 
@@ -94,7 +94,7 @@ fn create(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) 
     at_its_rate(app, request, |request| take(app, request, offer, now))
 }
 
-/// Charges the client for what it creates, if it does.
+/// Counts the create against the client's rate limit, if it succeeds.
 ///
 /// # Errors
 /// `rate_limited`, or what `work` refuses.
@@ -112,7 +112,7 @@ pub fn at_its_rate(
     created
 }
 
-/// Does what a proof of work buys, where one is asked for; an attempt that has begun is spent, unless the server is at fault.
+/// Runs work that needs a proof of work. An attempt that has begun spends the token, unless the server is at fault.
 ///
 /// # Errors
 /// The refusals of a proof of work, or what `work` refuses.
@@ -137,12 +137,12 @@ pub fn for_a_proof(
     done
 }
 
-/// Takes in what its sender may send: with a proof of work, where one is asked for.
+/// Receives and stores a paste, after checking the proof of work.
 fn take(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) -> Result<Reply, ApiError> {
     let Offer { form, name, as_text } = offer;
     expect_body(app, request)?;
     let name = header_filename(request)?.or(name);
-    // The body may say it otherwise than the headers.
+    // JSON and forms may override the headers.
     let wishes = if matches!(form, Form::Raw) { Some(Wishes::of_headers(request)?) } else { None };
     for_a_proof(app, request, now, |request, attempt| {
         let received = receive(app, request, &form, wishes, attempt)?;
@@ -156,7 +156,7 @@ fn take(app: &App, request: &mut Request<'_>, offer: Offer, now: UnixSeconds) ->
 /// # Errors
 /// `bad_request` where it is malformed.
 pub fn header_filename(request: &Request<'_>) -> Result<Option<String>, ApiError> {
-    const REFUSAL: &str = "X-Filename is neither ASCII nor encoded as UTF-8''... (RFC 8187).";
+    const REFUSAL: &str = "X-Filename must be ASCII or encoded as UTF-8''... (RFC 8187).";
     let name = request.filled_header("X-Filename").map(filename::from_header);
     name.transpose().map(Option::flatten).map_err(|_| ApiError::BadRequest(REFUSAL))
 }
@@ -184,7 +184,7 @@ fn receive(
     }
 }
 
-/// Stores what has come whole.
+/// Stores a completely received paste.
 fn store(
     app: &App,
     request: &Request<'_>,
@@ -221,7 +221,7 @@ fn store(
     keep(app, request, new, answer, as_text, attempt)
 }
 
-/// Stores what is made, and answers with that and with where it is.
+/// Stores a new paste or ask, and builds the reply.
 ///
 /// # Errors
 /// `duplicate`, `pow_reused`, `blocked`, `storage_full`, or an internal failure.
@@ -248,7 +248,7 @@ pub fn keep(
     }
 }
 
-/// When what is made now ends, by the wish of its maker.
+/// The expiry of a new paste.
 pub fn expiry(app: &App, seconds: Option<u64>, now: UnixSeconds) -> Expiry {
     match seconds {
         Some(seconds) => Expiry::Fixed(now + seconds.min(app.config().max_expiry_seconds)),
@@ -256,7 +256,7 @@ pub fn expiry(app: &App, seconds: Option<u64>, now: UnixSeconds) -> Expiry {
     }
 }
 
-/// A token by which its maker is known.
+/// A new delete token.
 ///
 /// # Errors
 /// When the system has no entropy source.
@@ -265,7 +265,7 @@ pub fn new_delete_token() -> Result<String, ApiError> {
     Ok(crypto::hex(&bytes))
 }
 
-/// The type a content is kept with, once it is found to be one that the server takes.
+/// Checks that the content is acceptable, and returns the type to store.
 ///
 /// # Errors
 /// `no_content`, `entropy_too_low`
@@ -277,10 +277,10 @@ pub fn checked_type(app: &App, content: &Content, sent_type: Option<&str>) -> Re
     Ok(mime::sanitise(sent_type).unwrap_or_else(|| mime::detect(&content.head, content.is_text).into()))
 }
 
-/// What readers have to bring, as it is kept.
+/// The stored protection for a lock.
 ///
 /// # Errors
-/// `busy` where many passwords wait to be hashed, or an internal failure.
+/// `busy` if too many passwords are being hashed, or an internal failure.
 pub fn protection(app: &App, request: &Request<'_>, lock: Lock) -> Result<Protection, ApiError> {
     Ok(match lock {
         Lock::None => Protection::None,
@@ -293,7 +293,7 @@ fn is_json(content_type: &str) -> bool {
     content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
-/// The content and the wishes of a JSON body; a field wins over the header of the same meaning.
+/// Extracts content and options from a JSON body; fields take precedence over headers.
 fn unwrap_json(app: &App, request: &Request<'_>, body: Content) -> Result<(Content, Wishes), ApiError> {
     if body.size == 0 {
         return Err(ApiError::NoContent);
@@ -319,7 +319,7 @@ fn hash_password(app: &App, request: &Request<'_>, password: &str) -> Result<Pas
     hashed.map_err(|Crowded| ApiError::Busy(1))?.map_err(|error| ApiError::Internal(error.to_string()))
 }
 
-/// The 201: JSON, or the bare URL.
+/// The 201 reply: JSON, or just the URL.
 fn created_reply(app: &App, request: &Request<'_>, id: &Id, handle: Handle, mut answer: Value, as_text: bool) -> Reply {
     let url = format!("{}/{id}", app.config().base_url());
     let reply = if as_text {

@@ -1,6 +1,6 @@
-//! `DELETE /<id>`: a paste goes for good, or a lease of it ends.
+//! `DELETE /<id>`: deletes a paste, or ends a lease of it.
 //!
-//! Invariant: only its owner's certificate or its delete token deletes it; who presents neither learns nothing.
+//! Invariant: only the owner's certificate or the delete token can delete it; without them nothing is revealed.
 
 use super::{lease, maker};
 use crate::app::App;
@@ -16,7 +16,8 @@ use serde_json::json;
 /// # Errors
 /// `auth_required`, `permission_denied`, `not_found`, or an internal failure.
 pub fn delete(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    // Before whose it is: a proxy may vouch for a certificate in every request. Who sends the token means the paste.
+    // Checked before ownership, as a proxy may add a certificate to every request. With a delete token, the paste is
+    // meant.
     if let Some(lease) = request.filled_header("X-Lease").filter(|_| request.filled_header("X-Delete-Token").is_none())
         && let Some(reply) = lease::end(app, lease, id, now)?
     {

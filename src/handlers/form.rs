@@ -1,7 +1,7 @@
-//! A create out of a form: `file` or `content`, and `expiry`, `reads`, `burn` and `password`.
+//! A create from a form: `file` or `content`, and `expiry`, `reads`, `burn` and `password`.
 //!
-//! Invariant: a field wins over the header of the same meaning, wherever it stands. Must never guess: a field that stands twice,
-//! is malformed, or makes it unclear what is the content, is refused.
+//! Invariant: a field takes precedence over its header, whatever its position. Must never guess: duplicate, malformed
+//! and ambiguous fields are refused.
 
 use super::create::Received;
 use super::multipart::{Malformed, Part, Parts};
@@ -15,7 +15,7 @@ use crate::spool::Content;
 use crate::store::Attempt;
 use std::cell::RefCell;
 
-/// Most bytes of a field that is not the content.
+/// The size limit of a field other than the content.
 const MAX_FIELD: usize = 4 << 10;
 
 impl From<Malformed> for ApiError {
@@ -24,26 +24,26 @@ impl From<Malformed> for ApiError {
     }
 }
 
-/// What a part of the form is.
+/// The role of a part of the form.
 enum Role {
     /// The content, from a file.
     File,
-    /// The content, as a text.
+    /// The content, as text.
     Text,
-    /// A file that nobody chose.
+    /// A file input without a chosen file.
     NoFile,
-    /// A wish.
+    /// An option.
     Field,
-    /// What is a header of a form: ignored, the sender would believe in a gate that is not there.
+    /// A proof hash, which must be a header; ignoring it would pretend a gate that does not exist.
     Proof,
-    /// Nothing we know.
+    /// An unknown field.
     Unknown,
 }
 
-/// Reads the body of a request whose parts this boundary separates.
+/// Reads a form with this boundary.
 ///
 /// # Errors
-/// What [`Upload`] refuses, and `bad_request` for what is malformed or unclear.
+/// Those of [`Upload`], and `bad_request` for a malformed or ambiguous form.
 pub fn receive(
     app: &App,
     request: &mut Request<'_>,
@@ -52,7 +52,7 @@ pub fn receive(
 ) -> Result<Received, ApiError> {
     let mut fields = FormFields::default();
     let mut found = None;
-    // Read and pushed to in turn, never both at a time.
+    // Borrowed alternately for reading and pushing, never both at once.
     let upload = RefCell::new(Upload::begin(app, request, attempt)?);
     let mut parts = Parts::new(boundary, |buffer: &mut [u8]| upload.borrow_mut().read(buffer));
     while let Some(part) = parts.next_part()? {
@@ -63,21 +63,21 @@ pub fn receive(
                 parts.content(|piece| upload.borrow_mut().push(&mut spool, piece))?;
                 found = Some((part, spool.finish().map_err(upload::failure)?));
             }
-            Role::NoFile => parts.content(|_| Err(ApiError::BadRequest("A file of the form has no name.")))?,
+            Role::NoFile => parts.content(|_| Err(ApiError::BadRequest("A file in the form has no name.")))?,
             Role::Field => {
                 let mut value = Vec::new();
                 parts.content(|piece| {
                     value.extend_from_slice(piece);
                     let is_short = value.len() <= MAX_FIELD;
-                    is_short.then_some(()).ok_or(ApiError::BadRequest("A field of the form is too long."))
+                    is_short.then_some(()).ok_or(ApiError::BadRequest("A field in the form is too long."))
                 })?;
                 let value = String::from_utf8(value);
-                let value = value.map_err(|_| ApiError::BadRequest("A field of the form is not UTF-8."))?;
+                let value = value.map_err(|_| ApiError::BadRequest("A field in the form is not UTF-8."))?;
                 fields.set(&part.name, value)?;
             }
             Role::Proof => {
                 return Err(ApiError::BadRequest(
-                    "A form has its proofs in the headers X-Read-Proof-SHA256 and X-Password-Proof-SHA256.",
+                    "With a form, send proof hashes in the headers X-Read-Proof-SHA256 and X-Password-Proof-SHA256.",
                 ));
             }
             Role::Unknown => parts.content(|_| Ok(()))?,
@@ -93,7 +93,7 @@ pub fn receive(
 
 fn role(part: &Part) -> Role {
     match (part.name.as_str(), part.filename.as_deref()) {
-        // What browsers send where nobody has chosen a file.
+        // Browsers send this if no file was chosen.
         (_, Some("")) => Role::NoFile,
         ("file", _) | (_, Some(_)) => Role::File,
         ("content", None) => Role::Text,

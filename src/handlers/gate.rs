@@ -1,8 +1,7 @@
-//! Whether a reader may have a content: a lease, the proofs of the link, or the password.
+//! Access control of reads: a lease, the proofs of the link, or the password.
 //!
-//! Invariant: nothing is counted, taken or touched before all that is asked for is there, and right; a stranger's guesses
-//! are never counted against whoever has the link. Secrets are compared in constant time. Must never say why a lease is
-//! none.
+//! Invariant: no read is counted or taken before all required proofs are verified; guesses by clients without the link
+//! never lock out those who have it. Secrets are compared in constant time. Must never reveal why a lease is invalid.
 
 use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;
@@ -14,11 +13,10 @@ use crate::store::{Paste, Protection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Whether the request reads under a lease, which a paste without a limit ignores. Whoever has none gets nothing of a paste
-/// whose reads are all given out.
+/// Whether the request has a valid lease; pastes without a read limit ignore leases.
 ///
 /// # Errors
-/// `not_found` for that, and for a lease that is none.
+/// `not_found` for an invalid lease, or without a lease if no reads are left.
 pub fn holds_lease(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<bool, ApiError> {
     match request.header("X-Lease") {
         _ if paste.meta.reads_left.is_none() => Ok(false),
@@ -29,10 +27,10 @@ pub fn holds_lease(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSec
     }
 }
 
-/// Lets a reader without a lease pass with what the paste asks for, in the order the contract names.
+/// Checks the proofs or password of a reader without a lease, in the order of the contract.
 ///
 /// # Errors
-/// What is missing or wrong, or `throttled`.
+/// For the first missing or wrong one, or `throttled`.
 pub fn check(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<(), ApiError> {
     match &paste.meta.protection {
         Protection::None => Ok(()),
@@ -50,7 +48,7 @@ pub fn check(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) 
     }
 }
 
-/// Whether this is the base64url of the proof with that hash.
+/// Whether this is the base64url of the proof with this hash.
 pub fn is_proof(text: &str, hash: &Sha256Digest) -> bool {
     let mut proof = [0; 32];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut proof);
@@ -84,8 +82,8 @@ fn check_password(
     })
 }
 
-/// Charges the client a try, then checks what it presented. Neither one that was right nor one that could not be checked
-/// stays charged.
+/// Counts an attempt of the client, then checks it. Successful attempts, and those that could not be checked, are not
+/// counted in the end.
 fn charged(
     app: &App,
     client: Peer,

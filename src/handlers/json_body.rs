@@ -1,8 +1,8 @@
 //! The JSON form of a create: `{"content": …, "expiry"?: …, "burn_after_read"?: …, "reads"?: …, "password"?: …,
 //! "read_proof_sha256"?: …, "password_proof_sha256"?: …}`.
 //!
-//! Invariant: memory stays within the size of the body; an unknown field is skipped, not built. Must never guess: a
-//! field of the wrong type is refused.
+//! Invariant: memory is limited to the size of the body; unknown fields are skipped without being parsed. Must never
+//! guess: a field of the wrong type is refused.
 
 use crate::error::ApiError;
 use crate::paste::parse_expiry_seconds;
@@ -10,7 +10,7 @@ use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// What the object says; each field as the text it was written in, so that each gets its own refusal.
+/// The fields of the object as raw text, so that each gets its own error.
 #[derive(Default)]
 pub struct JsonBody<'a> {
     content: Option<&'a RawValue>,
@@ -20,7 +20,7 @@ pub struct JsonBody<'a> {
     reads: Option<&'a RawValue>,
     read_proof_sha256: Option<&'a RawValue>,
     password_proof_sha256: Option<&'a RawValue>,
-    /// Whether one of these fields stands twice.
+    /// Whether a field is duplicated.
     is_ambiguous: bool,
 }
 
@@ -33,16 +33,12 @@ impl<'a> JsonBody<'a> {
         let body: Self = serde_json::from_slice(bytes).map_err(|error| {
             ApiError::InvalidJson(match error.classify() {
                 serde_json::error::Category::Data => "The JSON body is not an object.",
-                serde_json::error::Category::Eof => "The JSON body ends too early.",
+                serde_json::error::Category::Eof => "The JSON body is truncated.",
                 _ => "The body is not valid JSON.",
             })
         })?;
-        // Whichever was meant, the sender may believe in a protection that the other lacks.
-        if body.is_ambiguous {
-            Err(ApiError::InvalidJson("A field of the JSON body stands there twice."))
-        } else {
-            Ok(body)
-        }
+        // Refused, as the sender may rely on a protection that only one of them has.
+        if body.is_ambiguous { Err(ApiError::InvalidJson("The JSON body has a duplicate field.")) } else { Ok(body) }
     }
 
     /// The text to store.
@@ -50,10 +46,10 @@ impl<'a> JsonBody<'a> {
     /// # Errors
     /// `invalid_json` when it is missing or not a string.
     pub fn content(&self) -> Result<String, ApiError> {
-        text(self.content).ok_or(ApiError::InvalidJson("The JSON body has no \"content\" that is a string."))
+        text(self.content).ok_or(ApiError::InvalidJson("The JSON body has no string \"content\"."))
     }
 
-    /// Seconds of the custom expiry; `null` is as good as none.
+    /// The custom expiry in seconds; `null` counts as absent.
     ///
     /// # Errors
     /// `invalid_expiry` when it is not a positive whole number.
@@ -62,7 +58,7 @@ impl<'a> JsonBody<'a> {
         expiry.map(|number| parse_expiry_seconds(number).ok_or(ApiError::InvalidExpiry)).transpose()
     }
 
-    /// Whether the first read is the last.
+    /// Whether the paste is deleted after the first read.
     ///
     /// # Errors
     /// `invalid_json` when it is not a boolean.
@@ -71,7 +67,7 @@ impl<'a> JsonBody<'a> {
             None => Ok(None),
             Some("true") => Ok(Some(true)),
             Some("false") => Ok(Some(false)),
-            Some(_) => Err(ApiError::InvalidJson("\"burn_after_read\" is neither true nor false.")),
+            Some(_) => Err(ApiError::InvalidJson("\"burn_after_read\" must be true or false.")),
         }
     }
 
@@ -82,23 +78,23 @@ impl<'a> JsonBody<'a> {
     pub fn password(&self) -> Result<Option<String>, ApiError> {
         match present(self.password) {
             None => Ok(None),
-            Some(_) => text(self.password).map(Some).ok_or(ApiError::InvalidJson("\"password\" is not a string.")),
+            Some(_) => text(self.password).map(Some).ok_or(ApiError::InvalidJson("\"password\" must be a string.")),
         }
     }
 
-    /// How often the content leaves, as it was written.
+    /// The read limit, as raw text.
     pub fn reads(&self) -> Option<&str> {
         present(self.reads)
     }
 
-    /// The hash of the proof of the link; an error where it is not a string.
+    /// The hash of the link proof; an error if it is not a string.
     pub fn read_proof_sha256(&self) -> Option<Result<String, ApiError>> {
-        hash(self.read_proof_sha256, "\"read_proof_sha256\" is not a string.")
+        hash(self.read_proof_sha256, "\"read_proof_sha256\" must be a string.")
     }
 
-    /// The hash of the proof of the password; an error where it is not a string.
+    /// The hash of the password proof; an error if it is not a string.
     pub fn password_proof_sha256(&self) -> Option<Result<String, ApiError>> {
-        hash(self.password_proof_sha256, "\"password_proof_sha256\" is not a string.")
+        hash(self.password_proof_sha256, "\"password_proof_sha256\" must be a string.")
     }
 }
 
@@ -161,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields() {
+    fn all_fields_are_parsed() {
         let body = parse(r#"{"content":"a\nß\u00e4","expiry":60,"burn_after_read":true,"password":"x","other":[{}]}"#);
         assert_eq!(body.content().unwrap(), "a\nßä");
         assert_eq!(body.expiry_seconds().unwrap(), Some(60));
@@ -170,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_and_null_fields() {
+    fn null_fields_count_as_absent() {
         for text in [r#"{"content":"a"}"#, r#"{"content":"a","expiry":null,"burn_after_read":null,"password":null}"#] {
             let body = parse(text);
             assert_eq!(body.expiry_seconds().unwrap(), None);
@@ -180,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_refused() {
+    fn anything_but_an_object_is_refused() {
         for text in ["", "{", "[]", "\"text\"", "1", "{\"content\":}", "{} x", "nul", "\u{feff}{}", "{\"a\":1,}"] {
             assert!(matches!(JsonBody::parse(text.as_bytes()), Err(ApiError::InvalidJson(_))), "{text:?}");
         }

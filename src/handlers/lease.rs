@@ -1,7 +1,7 @@
 //! `POST /<id>/lease`, and `DELETE /<id>` with a lease: a read that is taken now and confirmed later.
 //!
-//! Invariant: a lease is one of the paste's reads, given out once; what it takes to read, it takes to lease. Must never show
-//! a lease twice.
+//! Invariant: a lease uses one of the paste's reads and needs the same proofs as a read. Must never return a lease
+//! twice.
 
 use super::gate;
 use crate::app::App;
@@ -14,12 +14,12 @@ use serde_json::json;
 /// Answers `POST /<id>/lease`.
 ///
 /// # Errors
-/// `bad_request` for a request with a body, `not_found`, `not_answered`, the gate's and the password's refusals, `no_lease_needed`, or an
-/// internal failure.
+/// `bad_request` for a request with a body, `not_found`, `not_answered`, those of the gate and password,
+/// `no_lease_needed`, or an internal failure.
 pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
-    // A read would be lost to whoever sends a body that is cut or malformed.
+    // A truncated or malformed body would waste a read.
     if !matches!(request.framing, Framing::None | Framing::Length(0)) {
-        return Err(ApiError::BadRequest("A lease is asked for without a body."));
+        return Err(ApiError::BadRequest("A lease request takes no body."));
     }
     let paste = app.store().find(id, now)?.filter(|paste| !paste.is_given_out()).ok_or(ApiError::NotFound)?;
     if paste.meta.is_unanswered() {
@@ -43,10 +43,10 @@ pub fn take(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resu
     ))
 }
 
-/// Ends a lease, for `DELETE /<id>` with one; `None` where the paste has no limit and ignores it.
+/// Ends a lease, for `DELETE /<id>` with one; `None` if the paste has no read limit and ignores it.
 ///
 /// # Errors
-/// `not_found` for what is no lease, or an internal failure.
+/// `not_found` for an invalid lease, or an internal failure.
 pub fn end(app: &App, lease: &str, id: &Id, now: UnixSeconds) -> Result<Option<Reply>, ApiError> {
     let paste = app.store().find(id, now)?.ok_or(ApiError::NotFound)?;
     if paste.meta.reads_left.is_none() {

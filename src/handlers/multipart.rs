@@ -1,38 +1,38 @@
-//! A body of multipart/form-data (RFC 7578), as `curl -F` and the forms of pages send it, part by part.
+//! A streaming parser of multipart/form-data (RFC 7578), as sent by `curl -F` and browsers.
 //!
-//! Invariant: memory is bounded whatever is sent: two buffers and one head of a part. Strict: no preamble, no padding behind a
-//! boundary, no transfer encoding, and an end. Must never guess where a part ends.
+//! Invariant: memory is limited to two buffers and one part header. Strict: no preamble, no padding after a boundary,
+//! no transfer encoding, and a final boundary. Must never guess where a part ends.
 
 use std::ops::Range;
 
-/// Most bytes of a boundary (RFC 2046 section 5.1.1).
+/// The longest boundary (RFC 2046 section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
-/// Most bytes of the head of a part.
+/// The size limit of a part header.
 const MAX_HEAD: usize = 8 << 10;
-/// Most parts.
+/// The limit of parts.
 const MAX_PARTS: usize = 32;
-/// Bytes asked for at a time.
+/// The size of a read.
 const READ_BYTES: usize = 16 << 10;
 
 /// Why a body is not multipart/form-data.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);
 
-/// What the head of a part says.
+/// A part header.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// The name of the field.
     pub name: String,
-    /// The name of the file, where it is one; it may be empty.
+    /// The file name, if it is a file; it may be empty.
     pub filename: Option<String>,
-    /// The type it says it has.
+    /// The declared type.
     pub content_type: Option<String>,
 }
 
 /// The boundary in a `Content-Type` of multipart/form-data; `None` for any other type.
 ///
 /// # Errors
-/// Where it has none, or not a proper one.
+/// When it is missing or invalid.
 pub fn boundary(content_type: &str) -> Result<Option<String>, Malformed> {
     let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
     if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -41,13 +41,13 @@ pub fn boundary(content_type: &str) -> Result<Option<String>, Malformed> {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
     let boundary = parameter(parameters, "boundary")?
         .filter(|text| (1..=MAX_BOUNDARY).contains(&text.len()) && text.bytes().all(is_plain) && !text.ends_with(' '));
-    boundary.map(Some).ok_or(Malformed("The form has no boundary, or not a proper one."))
+    boundary.map(Some).ok_or(Malformed("The boundary of the form is missing or invalid."))
 }
 
-/// The value of a parameter, quoted or not. In quotes, a backslash stands before a quote or another one, and nowhere else: old
-/// browsers send paths with single ones.
+/// The value of a parameter, quoted or not. In quotes, a backslash escapes only a quote or a backslash: old browsers
+/// send paths with single backslashes.
 fn parameter(text: &str, wanted: &str) -> Result<Option<String>, Malformed> {
-    const MALFORMED: Malformed = Malformed("A parameter of the form is malformed.");
+    const MALFORMED: Malformed = Malformed("A parameter in the form is malformed.");
     let (mut value_found, mut rest) = (None, text.trim_start_matches([';', ' ', '\t']));
     while !rest.is_empty() {
         let (name, value) = rest.split_once('=').ok_or(MALFORMED)?;
@@ -68,25 +68,25 @@ fn parameter(text: &str, wanted: &str) -> Result<Option<String>, Malformed> {
             let (value, after) = value.split_at(end);
             (value.trim().to_owned(), after)
         };
-        // Behind a value comes the next parameter, or nothing; one that stands twice would be two things to two readers.
+        // After a value comes the next parameter or the end; duplicates are ambiguous and refused.
         let after = after.trim_start();
         if !(after.is_empty() || after.starts_with(';')) {
             return Err(MALFORMED);
         }
         if name.trim().eq_ignore_ascii_case(wanted) && value_found.replace(found).is_some() {
-            return Err(Malformed("A parameter of the form stands there twice."));
+            return Err(Malformed("The form has a duplicate parameter."));
         }
         rest = after.trim_start_matches([';', ' ', '\t']);
     }
     Ok(value_found)
 }
 
-/// The parts of a body that `read` gives, 0 bytes of it at its end.
+/// The parts of a body read by `read`, which returns 0 at the end.
 pub struct Parts<R> {
     read: R,
-    /// What stands before each part and behind the last: a line break, two hyphens and the boundary.
+    /// The delimiter: a line break, two hyphens and the boundary.
     delimiter: Vec<u8>,
-    /// What was read and not looked at yet. It begins as if the line break before the first boundary had been sent.
+    /// Unprocessed bytes. Starts with the line break that precedes every boundary but the first.
     buffer: Vec<u8>,
     count: usize,
 }
@@ -98,14 +98,14 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
         Self { read, delimiter, buffer: b"\r\n".to_vec(), count: 0 }
     }
 
-    /// The head of the next part; `None` behind the last. The content of the one before has to have been read.
+    /// The header of the next part; `None` after the last. The previous part's content must have been read.
     ///
     /// # Errors
-    /// What is malformed, or what `read` returned.
+    /// When it is malformed, or those of `read`.
     pub fn next_part(&mut self) -> Result<Option<Part>, E> {
         self.expect(self.delimiter.len())?;
         if !self.buffer.starts_with(&self.delimiter) {
-            return Err(Malformed("The form does not begin with its boundary.").into());
+            return Err(Malformed("The form does not start with its boundary.").into());
         }
         self.buffer.drain(..self.delimiter.len());
         self.expect(2)?;
@@ -114,13 +114,13 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
             return self.end();
         }
         if !self.buffer.starts_with(b"\r\n") {
-            return Err(Malformed("There is something behind a boundary of the form.").into());
+            return Err(Malformed("There is extra data after a boundary of the form.").into());
         }
         self.count += 1;
         if self.count > MAX_PARTS {
             return Err(Malformed("The form has too many parts.").into());
         }
-        // The line break behind the boundary is that before the head, which may be empty.
+        // The line break after the boundary also starts the header, which may be empty.
         let mut searched = 0;
         let end = loop {
             if let Some(found) = find(&self.buffer, b"\r\n\r\n", searched) {
@@ -128,14 +128,14 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
             }
             searched = self.buffer.len().saturating_sub(3);
             if self.buffer.len() > MAX_HEAD {
-                return Err(Malformed("The head of a part is too long.").into());
+                return Err(Malformed("A part header of the form is too long.").into());
             }
             if !self.fill()? {
-                return Err(Malformed("The form ends too early.").into());
+                return Err(Malformed("The form is truncated.").into());
             }
         };
         if end > MAX_HEAD {
-            return Err(Malformed("The head of a part is too long.").into());
+            return Err(Malformed("A part header of the form is too long.").into());
         }
         let head = self.buffer.drain(..end + 4).collect::<Vec<u8>>();
         Ok(Some(parse_head(&head)?))
@@ -144,11 +144,11 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
     /// Calls `each` with the content of a part, piece by piece.
     ///
     /// # Errors
-    /// What is malformed, or what `read` or `each` returned.
+    /// When it is malformed, or those of `read` or `each`.
     pub fn content(&mut self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         loop {
             let found = find(&self.buffer, &self.delimiter, 0);
-            // What may be the beginning of the delimiter is kept.
+            // Keep what may be the start of the delimiter.
             let certain = found.unwrap_or_else(|| (self.buffer.len() + 1).saturating_sub(self.delimiter.len()));
             if certain > 0 {
                 each(self.buffer.get(..certain).unwrap_or_default())?;
@@ -158,32 +158,32 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
                 return Ok(());
             }
             if !self.fill()? {
-                return Err(Malformed("The form ends too early.").into());
+                return Err(Malformed("The form is truncated.").into());
             }
         }
     }
 
-    /// Behind the last boundary there is a line break, or nothing.
+    /// After the final boundary only a line break is allowed.
     fn end(&mut self) -> Result<Option<Part>, E> {
         while self.buffer.len() <= 2 && self.fill()? {}
         if matches!(self.buffer.as_slice(), b"" | b"\r\n") {
             Ok(None)
         } else {
-            Err(Malformed("There is something behind the end of the form.").into())
+            Err(Malformed("There is extra data after the end of the form.").into())
         }
     }
 
-    /// Reads until so many bytes are there.
+    /// Reads until this many bytes are buffered.
     fn expect(&mut self, bytes: usize) -> Result<(), E> {
         while self.buffer.len() < bytes {
             if !self.fill()? {
-                return Err(Malformed("The form ends too early.").into());
+                return Err(Malformed("The form is truncated.").into());
             }
         }
         Ok(())
     }
 
-    /// Reads some more; whether there was more.
+    /// Reads more. Returns whether there was any.
     fn fill(&mut self) -> Result<bool, E> {
         let length = self.buffer.len();
         self.buffer.resize(length + READ_BYTES, 0);
@@ -193,7 +193,7 @@ impl<E: From<Malformed>, R: FnMut(&mut [u8]) -> Result<usize, E>> Parts<R> {
     }
 }
 
-/// Where a text is found, from a place on. What it begins with is rare in contents: the rest is compared only there.
+/// Finds a text from a position on. Its first byte is rare in content, so the rest is compared only there.
 fn find(bytes: &[u8], text: &[u8], from: usize) -> Option<usize> {
     let (first, last) = (text.first()?, bytes.len().checked_sub(text.len())?);
     let mut places: Range<usize> = from..last + 1;
@@ -208,23 +208,23 @@ fn find(bytes: &[u8], text: &[u8], from: usize) -> Option<usize> {
 }
 
 fn parse_head(head: &[u8]) -> Result<Part, Malformed> {
-    let text = std::str::from_utf8(head).map_err(|_| Malformed("The head of a part is not UTF-8."))?;
+    let text = std::str::from_utf8(head).map_err(|_| Malformed("A part header of the form is not UTF-8."))?;
     let (mut part, mut is_named) = (Part::default(), false);
     for line in text.split("\r\n").filter(|line| !line.is_empty()) {
-        let (name, value) = line.split_once(':').ok_or(Malformed("A line in the head of a part has no colon."))?;
+        let (name, value) = line.split_once(':').ok_or(Malformed("A part header line of the form has no colon."))?;
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
             "content-disposition" => {
                 let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
                 if is_named || !kind.trim().eq_ignore_ascii_case("form-data") {
-                    return Err(Malformed("A part is not one of a form."));
+                    return Err(Malformed("A part of the form is not form-data."));
                 }
                 is_named = true;
                 part.name = parameter(parameters, "name")?.ok_or(Malformed("A part of the form has no name."))?;
                 part.filename = parameter(parameters, "filename")?;
             }
             "content-type" if value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/")) => {
-                return Err(Malformed("A part of the form is a form itself."));
+                return Err(Malformed("A part of the form is itself multipart."));
             }
             "content-type" => part.content_type = Some(value.to_owned()),
             "content-transfer-encoding"
@@ -242,7 +242,7 @@ fn parse_head(head: &[u8]) -> Result<Part, Malformed> {
 mod tests {
     use super::*;
 
-    /// The parts of a body that comes in pieces of so many bytes, each with its content.
+    /// Parses a body that arrives in pieces of this size.
     fn parts(body: &[u8], at_a_time: usize) -> Result<Vec<(Part, Vec<u8>)>, Malformed> {
         let mut rest = body;
         let mut parts = Parts::new("xyz", |buffer: &mut [u8]| {
@@ -268,12 +268,11 @@ mod tests {
         one\r\n--xy\r\n\r\n--xyz-\r\n--xyz--\r\n";
 
     #[test]
-    fn a_form_comes_apart_however_it_comes() {
+    fn forms_are_parsed_however_they_are_split() {
         let field = Part { name: "expiry".into(), ..Part::default() };
         let file =
             Part { name: "file".into(), filename: Some("a \"b\".txt".into()), content_type: Some("text/x-c".into()) };
-        // A line that only begins like the boundary is content. The delimiter is found wherever it begins, so a boundary with
-        // something behind it is malformed.
+        // A line that only starts like the boundary is content. A boundary followed by extra data is malformed.
         for at_a_time in [1, 2, 7, 1000] {
             assert!(parts(FORM, at_a_time).is_err());
             let good = String::from_utf8_lossy(FORM).replace("--xyz-\r\n", "--xy-\r\n");
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_form_is_refused() {
+    fn malformed_forms_are_refused() {
         let part = "Content-Disposition: form-data; name=a\r\n\r\n";
         for bad in [
             String::new(),
@@ -321,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn boundaries() {
+    fn boundaries_are_validated() {
         let found = |text: &str| boundary(text).map_err(|_| ());
         assert_eq!(found("multipart/form-data; boundary=xyz"), Ok(Some("xyz".into())));
         assert_eq!(found("Multipart/Form-Data; charset=utf-8; Boundary=\"a b\""), Ok(Some("a b".into())));

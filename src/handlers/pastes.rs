@@ -1,7 +1,7 @@
-//! `GET /pastes`: what an owner has made.
+//! `GET /pastes`: lists an owner's pastes.
 //!
-//! Invariant: an owner sees its own and nobody else's; an id is told to the token that made the paste alone. Looking moves
-//! nothing.
+//! Invariant: an owner sees only its own pastes, and an id only with the token that created the paste. Listing does not
+//! extend an expiry.
 
 use super::{mark, read};
 use crate::app::App;
@@ -11,16 +11,16 @@ use crate::http::{Reply, Request};
 use crate::store::OwnPaste;
 use serde_json::{Value, json};
 
-/// Pastes in one answer.
+/// The pastes per page.
 const PAGE: usize = 100;
 
 /// Answers the request.
 ///
 /// # Errors
-/// `auth_required` without certificate or token, `bad_request` for a `before` that no answer gave, or an internal failure.
+/// `auth_required` without certificate or token, `bad_request` for an invalid `before`, or an internal failure.
 pub fn pastes(app: &App, request: &Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
     let owner = request.owner.as_ref().ok_or(ApiError::OwnerRequired)?;
-    let unknown = ApiError::BadRequest("\"before\" is not what the \"next\" of an answer was.");
+    let unknown = ApiError::BadRequest("\"before\" must be the \"next\" of a previous response.");
     let before = match request.parameter("before") {
         Some(text) => Some(app.store().place(text).ok_or(unknown)?),
         None => None,

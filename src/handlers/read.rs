@@ -1,7 +1,8 @@
-//! `GET /<id>` and `GET /<id>/raw`: a paste goes out.
+//! `GET /<id>` and `GET /<id>/raw`: reads a paste.
 //!
-//! Invariant: what never existed, expired, burned or was deleted is one and the same 404; the content of a paste with a
-//! limit goes to exactly as many reads; HEAD and metadata change nothing but, for GET, the inactivity clock.
+//! Invariant: pastes that never existed, expired, burned or were deleted get the same 404; the content of a limited
+//! paste is delivered exactly as often as its limit; HEAD changes nothing, and a metadata GET only extends a sliding
+//! expiry.
 
 use super::{ask, gate, mark, mark_access};
 use crate::app::App;
@@ -27,7 +28,7 @@ pub fn metadata(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> 
     Ok(Reply::json(200, &describe(app, request, &paste, expiry)))
 }
 
-/// The metadata of a paste that ends so.
+/// The metadata of a paste with this expiry.
 pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry) -> Value {
     if paste.meta.answer_proof.is_some() {
         return ask::describe(app, request, paste, expiry);
@@ -42,7 +43,7 @@ pub fn describe(app: &App, request: &Request<'_>, paste: &Paste, expiry: Expiry)
     answer
 }
 
-/// What is known of a paste without its id.
+/// The metadata that is known without the id.
 pub fn describe_meta(meta: &Meta, expiry: Expiry) -> Value {
     let mut answer = json!({
         "size": meta.size,
@@ -58,7 +59,7 @@ pub fn describe_meta(meta: &Meta, expiry: Expiry) -> Value {
 /// Answers `GET /<id>/raw`.
 ///
 /// # Errors
-/// `not_found`, `not_answered`, the gate's and the password's refusals, `range_not_satisfiable`, or an internal failure.
+/// `not_found`, `not_answered`, those of the gate and password, `range_not_satisfiable`, or an internal failure.
 pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let store = app.store();
     let (paste, first_piece) = if request.method == Method::Head {
@@ -77,7 +78,7 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
         }
     }
     let span = match request.header("Range") {
-        // Only GET has ranges (RFC 9110 section 14.2), and no validator of ours can match `If-Range` (section 13.1.5): there is none.
+        // Only GET has ranges (RFC 9110 section 14.2). We send no validators, so `If-Range` never matches (13.1.5).
         Some(range) if request.method == Method::Get && request.header("If-Range").is_none() => {
             http::parse_range(range, paste.meta.size)
         }
@@ -89,7 +90,7 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
         Span::Beyond => return Err(ApiError::RangeNotSatisfiable(paste.meta.size)),
     };
     if request.method == Method::Get && is_leased {
-        // It counted when it was leased.
+        // Already counted when it was leased.
         store.touch(&paste, now);
     } else if request.method == Method::Get {
         store.count_read(&paste, now);
@@ -104,7 +105,7 @@ pub fn raw(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Resul
     })
 }
 
-/// The bytes of a range: from memory when the first piece has them all, else streamed.
+/// The bytes of a range: from memory if they are all in the first piece, else streamed.
 fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) -> Body {
     let in_first = |at: u64| usize::try_from(at).ok().filter(|at| *at <= first_piece.len());
     match (in_first(range.start), in_first(range.end)) {
@@ -114,7 +115,7 @@ fn content(app: &App, paste: &Paste, first_piece: Arc<[u8]>, range: Range<u64>) 
     }
 }
 
-/// Takes a read of a paste with a limit, or shows what taking it would give.
+/// Takes a read of a limited paste, or for HEAD shows the headers it would have.
 fn take(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSeconds) -> Result<Reply, ApiError> {
     let body = if request.method == Method::Get {
         let content = app.store().take(paste, now)?.ok_or(ApiError::NotFound)?;

@@ -1,7 +1,6 @@
-//! The routes about the server itself: index, health, challenge, client, API description, metrics, robots, and what
-//! its pages are made of.
+//! The routes about the server itself: index, health, challenge, client, API description, metrics, robots and assets.
 //!
-//! Invariant: none of them names a paste. Must never tell more about the machine than the contract says.
+//! Invariant: none of them refers to a paste. Must never reveal more about the machine than the contract says.
 
 use super::mark;
 use crate::admission;
@@ -17,7 +16,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::PathBuf;
 
-/// `GET /`, with what there is as "METHOD /path" and a sentence.
+/// `GET /`, with the routes as "METHOD /path" and their descriptions.
 pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, now: UnixSeconds) -> Reply {
     let url = admission::base_url(app.config(), request);
     let mut answer = about(app, request, now);
@@ -38,7 +37,7 @@ pub fn index(app: &App, request: &Request<'_>, endpoints: &Map<String, Value>, n
     Reply::json(200, &answer)
 }
 
-/// What the server is and takes, for this request.
+/// The server's name, version and limits, for this request.
 pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Value {
     let config = app.config();
     let elevated_bits = app.elevated_bits(now);
@@ -69,12 +68,12 @@ pub fn about(app: &App, request: &Request<'_>, now: UnixSeconds) -> Value {
     answer
 }
 
-/// `GET /.well-known/security.txt` (RFC 9116): whom to tell of what is wrong here.
+/// `GET /.well-known/security.txt` (RFC 9116): the contact for reports.
 ///
 /// # Errors
-/// `not_found` where the operator named nobody.
+/// `not_found` without a configured contact.
 pub fn security(app: &App, request: &Request<'_>, now: UnixSeconds) -> Result<Reply, ApiError> {
-    /// Researchers are not to rely on it for longer; it is made anew for each request.
+    /// Its validity; it is generated for each request.
     const EXPIRES_SECONDS: u64 = 90 * 86_400;
     let config = app.config();
     if config.contact.is_empty() {
@@ -127,10 +126,10 @@ pub fn challenge(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
 /// `GET /client`
 ///
 /// # Errors
-/// `not_found` with a hint when the operator placed none.
+/// `not_found` with a hint if none is installed.
 pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
     let path = client_path(app, request.parameter("target")).ok_or(ApiError::NoClient)?;
-    // Opened once: what is hashed is what is sent, though the file be replaced meanwhile.
+    // Opened once, so that the same file is hashed and sent even if it is replaced meanwhile.
     let mut file = File::open(path).map_err(|_| ApiError::NoClient)?;
     let metadata = file.metadata().ok().filter(Metadata::is_file).ok_or(ApiError::NoClient)?;
     let failed = |error: io::Error| ApiError::Internal(format!("cannot read the client: {error}"));
@@ -141,7 +140,7 @@ pub fn client(app: &App, request: &Request<'_>) -> Result<Reply, ApiError> {
     Ok(reply.with("X-Checksum-SHA256", crypto::hex(&digest)))
 }
 
-/// Where the client for a target lies. A target is a name like `aarch64-unknown-linux-musl`, never a path.
+/// The path of the client for a target, which is a name such as `aarch64-unknown-linux-musl`, never a path.
 fn client_path(app: &App, target: Option<&str>) -> Option<PathBuf> {
     let name = match target {
         None => "fpaste".to_owned(),
@@ -164,40 +163,40 @@ pub fn openapi(app: &App) -> Reply {
     Reply::typed(200, "application/json", description)
 }
 
-/// `GET /metrics`, in Prometheus' text form (version 0.0.4).
+/// `GET /metrics`, in the Prometheus text format (version 0.0.4).
 ///
 /// # Errors
 /// An internal failure.
 pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     let stats = app.store().recent_stats(now)?;
     let mut text = Text::default();
-    text.head("build_info", "gauge", "The version that runs; always 1.");
+    text.head("build_info", "gauge", "The running version; always 1.");
     text.value("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     let mut gauge = |name: &str, help: &str, value: u64| text.one(name, "gauge", help, value);
     gauge("pastes", "Pastes that have not expired.", stats.pastes);
     gauge("content_bytes", "Bytes of content in them.", stats.content_bytes);
     gauge("database_bytes", "Size of the database file.", stats.database_bytes);
-    gauge("database_disk_bytes", "Size of the database's files, its log included.", stats.disk_bytes);
+    gauge("database_disk_bytes", "Size of the database's files, including its log.", stats.disk_bytes);
     gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
-    gauge("disk_free_bytes", "Bytes that can still be written to its disk.", app.store().free_bytes()?);
-    gauge("spool_bytes", "Bytes of uploads under way in spool files.", app.store().spool_room().taken_bytes());
-    gauge("workers", "Connections that can be served at a time, as set.", app.config().threads as u64);
+    gauge("disk_free_bytes", "Free bytes on its disk.", app.store().free_bytes()?);
+    gauge("spool_bytes", "Bytes of uploads in spool files.", app.store().spool_room().taken_bytes());
+    gauge("workers", "Connections that can be served at a time.", app.config().threads as u64);
     gauge("creates_last_minute", "Pastes created in the last minute.", app.creates_last_minute(now));
     gauge(
         "pow_elevated_bits",
-        "Bits by which a flood of creates makes the proof of work harder.",
+        "Extra proof-of-work bits because of a flood of creates.",
         app.elevated_bits(now).into(),
     );
-    gauge("rate_addresses", "Client addresses whose creates are counted.", app.rate().addresses() as u64);
+    gauge("rate_addresses", "Client addresses in the rate limiter.", app.rate().addresses() as u64);
     gauge("uptime_seconds", "Seconds since the start.", app.uptime_seconds());
     app.metrics().write(&mut text);
     Ok(Reply::typed(200, "text/plain; version=0.0.4; charset=utf-8", text.finish()))
 }
 
-/// `GET /static/<name>`: what the pages for browsers are made of.
+/// `GET /static/<name>`: the assets of the pages.
 ///
 /// # Errors
-/// `not_found` for anything else, and while the pages are switched off.
+/// `not_found` for unknown names, and if the pages are off.
 pub fn asset(app: &App, name: &str) -> Result<Reply, ApiError> {
     Some(name).filter(|_| app.config().web).and_then(|name| app.pages().asset(name)).ok_or(ApiError::NoSuchPath)
 }

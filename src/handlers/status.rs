@@ -1,7 +1,7 @@
-//! `GET /<id>/status`: how a paste is, or how it ended, for whoever made it.
+//! `GET /<id>/status`: the status of a paste, or how it ended, for its owner.
 //!
-//! Invariant: only its owner's certificate or its delete token opens it, after the end the token alone; everybody else gets
-//! the one 404. Must never move the inactivity clock.
+//! Invariant: it needs the owner's certificate or the delete token, after the end only the token; everyone else gets
+//! the same 404. Must never extend an expiry.
 
 use super::{maker, mark};
 use crate::app::App;
@@ -37,7 +37,7 @@ fn describe(id: &Id, status: &Status) -> Value {
         }
         Status::Alive { reads, reads_left, expires_at } => {
             let state = match (reads_left, reads.count) {
-                // Its row is there because the last read is leased.
+                // The row still exists because the last read is leased.
                 (Some(0), _) => "leased",
                 (_, 0) => "unread",
                 _ => "read",

@@ -1,7 +1,7 @@
-//! The body of a request on its way into a spool.
+//! Receives a request body into a spool.
 //!
-//! Invariant: what is larger than the sender may send is refused as soon as that is known, and an attempt begins with the
-//! first bytes, be they only of chunks that are refused. Must never hold a body in memory.
+//! Invariant: an oversized body is refused as soon as that is known, and an attempt begins with the first bytes, even
+//! if they are refused. Must never hold a body in memory.
 
 use crate::admission;
 use crate::app::App;
@@ -11,21 +11,21 @@ use crate::spool::{Content, MEMORY_BYTES, Spool};
 use crate::store::{Attempt, StoreError};
 use std::io;
 
-/// Bytes read from the peer at a time.
+/// The size of a read from the peer.
 pub const READ_BYTES: usize = 16 << 10;
 
-/// A body that is being read.
+/// A body being read.
 pub struct Upload<'a, 'b> {
     app: &'a App,
     request: &'a mut Request<'b>,
     attempt: Option<&'a Attempt>,
     max_bytes: u64,
     read_bytes: u64,
-    /// Bytes of the spool for which room was made sure of.
+    /// The size of the spool at the last check for room.
     checked_bytes: u64,
 }
 
-/// Refuses a request without a body, or with one that is announced to be too large.
+/// Refuses a request without a body, or with one announced as too large.
 ///
 /// # Errors
 /// `no_content`, `too_large`
@@ -45,12 +45,12 @@ fn too_large(app: &App, request: &Request<'_>) -> ApiError {
 }
 
 impl<'a, 'b> Upload<'a, 'b> {
-    /// The body of a request that has one.
+    /// Starts reading the body.
     ///
     /// # Errors
-    /// `storage_full` where it would not fit, or an internal failure.
+    /// `storage_full` if it would not fit, or an internal failure.
     pub fn begin(app: &'a App, request: &'a mut Request<'b>, attempt: Option<&'a Attempt>) -> Result<Self, ApiError> {
-        // What stays in memory is asked for when it is stored.
+        // Small bodies are checked when they are stored.
         if let Framing::Length(length) = request.framing
             && length > MEMORY_BYTES as u64
         {
@@ -63,7 +63,7 @@ impl<'a, 'b> Upload<'a, 'b> {
     /// Reads the next bytes; 0 at the end.
     ///
     /// # Errors
-    /// `too_large`, `busy`, or `bad_request` for a body that stops or is malformed.
+    /// `too_large`, `busy`, or `bad_request` for a stalled or malformed body.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ApiError> {
         let read = loop {
             match self.request.body.read(buffer) {
@@ -76,9 +76,9 @@ impl<'a, 'b> Upload<'a, 'b> {
                     }
                     io::ErrorKind::ResourceBusy => return Err(ApiError::Busy(1)),
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                        return Err(ApiError::BadRequest("The body stopped arriving."));
+                        return Err(ApiError::BadRequest("The body timed out."));
                     }
-                    _ => return Err(ApiError::BadRequest("The body is malformed or was cut short.")),
+                    _ => return Err(ApiError::BadRequest("The body is malformed or truncated.")),
                 },
             }
         };
@@ -95,8 +95,8 @@ impl<'a, 'b> Upload<'a, 'b> {
         }
     }
 
-    /// Puts bytes into a spool, and makes sure every now and then that there is room for what it holds: many at once may have
-    /// been let in who together are too many.
+    /// Appends bytes to a spool, and checks now and then that there is still room: concurrent uploads may together be
+    /// too large.
     ///
     /// # Errors
     /// `storage_full`, `busy`, or an internal failure.
@@ -124,7 +124,7 @@ impl<'a, 'b> Upload<'a, 'b> {
     }
 }
 
-/// An empty spool; of what is the content, and not what it is wrapped in, the entropy is measured where it counts.
+/// An empty spool. If it is for the content itself, its entropy is measured if a minimum is configured.
 ///
 /// # Errors
 /// An internal failure.
@@ -133,7 +133,7 @@ pub fn new_spool(app: &App, is_content: bool) -> Result<Spool<'_>, ApiError> {
     Spool::new(app.store().folder(), app.store().spool_room(), measures).map_err(failure)
 }
 
-/// What went wrong with a spool, as a refusal.
+/// A spool error as a refusal.
 pub fn failure(error: io::Error) -> ApiError {
     StoreError::from(error).into()
 }

@@ -1,7 +1,7 @@
-//! What the sender of a paste wishes for it, out of headers or a JSON body.
+//! The options of a new paste, from headers, a form or a JSON body.
 //!
-//! Invariant: a field of the body wins over the header of the same meaning. Must never guess: what is malformed is refused,
-//! so that nobody believes in a protection that is not there.
+//! Invariant: a field of the body takes precedence over its header. Must never guess: malformed options are refused, so
+//! that no one relies on a protection that does not exist.
 
 use super::json_body::JsonBody;
 use crate::admission;
@@ -11,10 +11,10 @@ use crate::http::Request;
 use crate::paste::parse_expiry_seconds;
 use crate::store::Protection;
 
-/// Most reads a paste can be limited to.
+/// The largest read limit.
 const MAX_READS: u32 = 1000;
 
-/// What a create is told, and a content that comes to what is there already is not.
+/// Headers of a create that are not accepted when content is added to an existing paste.
 pub const NOT_OF_CONTENTS: [&str; 5] =
     ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"];
 
@@ -23,23 +23,23 @@ pub fn has_any(request: &Request<'_>, names: &[&str]) -> bool {
     names.iter().any(|name| request.header(name).is_some())
 }
 
-/// What the sender wishes for the paste.
+/// The options of a new paste.
 pub struct Wishes {
-    /// Seconds until it goes, read or not.
+    /// The fixed expiry in seconds.
     pub expiry_seconds: Option<u64>,
-    /// How often its content leaves; `None`: as often as asked.
+    /// The read limit, if any.
     pub reads: Option<u32>,
-    /// What its readers have to bring.
+    /// The protection against readers.
     pub lock: Lock,
 }
 
-/// What the readers of a paste have to bring.
+/// What readers of a paste must present.
 pub enum Lock {
     /// Nothing.
     None,
     /// This password.
     Password(String),
-    /// The proofs with these hashes.
+    /// Proofs with these hashes.
     Gate {
         /// SHA-256 of the proof of the link.
         link_proof: Sha256Digest,
@@ -49,10 +49,10 @@ pub enum Lock {
 }
 
 impl Wishes {
-    /// What the headers wish.
+    /// The options from the headers.
     ///
     /// # Errors
-    /// `invalid_expiry`, or `bad_request` for what is malformed or does not go together.
+    /// `invalid_expiry`, or `bad_request` for malformed or conflicting options.
     pub fn of_headers(request: &Request<'_>) -> Result<Self, ApiError> {
         Ok(Self {
             expiry_seconds: header_expiry(request)?,
@@ -65,7 +65,7 @@ impl Wishes {
         })
     }
 
-    /// What a form wishes, and the headers where it is silent.
+    /// The options from a form, else from the headers.
     ///
     /// # Errors
     /// As [`Wishes::of_headers`].
@@ -73,7 +73,7 @@ impl Wishes {
         let FormFields { expiry, reads, burn, password } = fields;
         let burn = burn.map_or_else(
             || header_burn(request),
-            |word| parse_burn(&word, "burn is neither true, 1, yes nor false, 0, no."),
+            |word| parse_burn(&word, "burn must be one of true, 1, yes, false, 0, no."),
         )?;
         let reads = reads.map_or_else(|| header_reads(request), |text| parse_reads(&text).map(Some))?;
         let expiry = expiry.map(|text| parse_expiry_seconds(&text).ok_or(ApiError::InvalidExpiry));
@@ -89,7 +89,7 @@ impl Wishes {
         })
     }
 
-    /// What a JSON body wishes, and the headers where it is silent.
+    /// The options from a JSON body, else from the headers.
     ///
     /// # Errors
     /// As [`Wishes::of_headers`], and `invalid_json` for a field of the wrong type.
@@ -120,7 +120,7 @@ impl Wishes {
     }
 }
 
-/// The fields of a form that say what its sender wishes.
+/// The option fields of a form.
 #[derive(Default)]
 pub struct FormFields {
     expiry: Option<String>,
@@ -130,7 +130,7 @@ pub struct FormFields {
 }
 
 impl FormFields {
-    /// `burn_after_read` is what JSON calls `burn`.
+    /// `burn_after_read` is the JSON name of `burn`.
     const NAMES: [&str; 5] = ["expiry", "reads", "burn", "burn_after_read", "password"];
 
     /// Whether a field of this name is one of them.
@@ -138,10 +138,10 @@ impl FormFields {
         Self::NAMES.contains(&name)
     }
 
-    /// Takes the value of one of them.
+    /// Sets the value of one of them.
     ///
     /// # Errors
-    /// `bad_request` where it stands twice: whichever was meant, the sender may believe in a protection that the other lacks.
+    /// `bad_request` for a duplicate: the sender may rely on a protection that only one of them has.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), ApiError> {
         let field = match name {
             "expiry" => &mut self.expiry,
@@ -150,16 +150,16 @@ impl FormFields {
             _ => &mut self.password,
         };
         let before = field.replace(value);
-        before.map_or(Ok(()), |_| Err(ApiError::BadRequest("A field of the form stands there twice.")))
+        before.map_or(Ok(()), |_| Err(ApiError::BadRequest("The form has a duplicate field.")))
     }
 }
 
-/// The one limit that two wishes make together.
+/// The read limit from both options; burn wins.
 fn limit(burn: bool, reads: Option<u32>) -> Option<u32> {
     if burn { Some(1) } else { reads }
 }
 
-/// Puts what readers have to bring together.
+/// Combines password and proofs.
 fn lock(
     password: Option<String>,
     link_proof: Option<Sha256Digest>,
@@ -169,8 +169,8 @@ fn lock(
         (None, None, None) => Ok(Lock::None),
         (Some(password), None, None) => Ok(Lock::Password(password)),
         (None, Some(link_proof), password_proof) => Ok(Lock::Gate { link_proof, password_proof }),
-        (None, None, Some(_)) => Err(ApiError::BadRequest("The proof of a password goes with that of the link.")),
-        (Some(_), ..) => Err(ApiError::BadRequest("A password that the server checks does not go with proofs.")),
+        (None, None, Some(_)) => Err(ApiError::BadRequest("A password proof needs a link proof.")),
+        (Some(_), ..) => Err(ApiError::BadRequest("A server-side password cannot be combined with proofs.")),
     }
 }
 
@@ -183,10 +183,10 @@ pub fn header_expiry(request: &Request<'_>) -> Result<Option<u64>, ApiError> {
     expiry.map(|text| parse_expiry_seconds(text).ok_or(ApiError::InvalidExpiry)).transpose()
 }
 
-/// A word that is neither yes nor no is refused: who misspells it must not believe that the paste burns.
+/// Unknown words are refused: a typo must not silently disable burning.
 fn header_burn(request: &Request<'_>) -> Result<bool, ApiError> {
     let word = request.header("X-Burn-After-Read");
-    word.map_or(Ok(false), |word| parse_burn(word, "X-Burn-After-Read is neither true, 1, yes nor false, 0, no."))
+    word.map_or(Ok(false), |word| parse_burn(word, "X-Burn-After-Read must be one of true, 1, yes, false, 0, no."))
 }
 
 fn parse_burn(value: &str, refusal: &'static str) -> Result<bool, ApiError> {
@@ -198,14 +198,14 @@ fn parse_burn(value: &str, refusal: &'static str) -> Result<bool, ApiError> {
     }
 }
 
-/// The proofs in the headers, for a paste that has a content already; [`Lock::None`] where there are none.
+/// The proofs in the headers, for an existing paste; [`Lock::None`] if there are none.
 ///
 /// # Errors
-/// `bad_request` for what is malformed or does not go together.
+/// `bad_request` for malformed or conflicting proofs.
 pub fn header_gate(request: &Request<'_>, now: &Protection) -> Result<Lock, ApiError> {
     let gate = lock(None, header_proof(request, LINK_PROOF)?, header_proof(request, PASSWORD_PROOF)?)?;
     if matches!(gate, Lock::Gate { .. }) && matches!(now, Protection::Password(_)) {
-        return Err(ApiError::BadRequest("A password that the server checks does not go with proofs."));
+        return Err(ApiError::BadRequest("A server-side password cannot be combined with proofs."));
     }
     Ok(gate)
 }
@@ -217,29 +217,26 @@ fn header_reads(request: &Request<'_>) -> Result<Option<u32>, ApiError> {
 fn parse_reads(text: &str) -> Result<u32, ApiError> {
     let digits = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let reads = digits.and_then(|text| text.parse().ok()).filter(|reads| (1..=MAX_READS).contains(reads));
-    reads.ok_or(ApiError::BadRequest("The number of reads is not a whole number from 1 to 1000."))
+    reads.ok_or(ApiError::BadRequest("The number of reads must be a whole number from 1 to 1000."))
 }
 
-/// What a proof's hash is called in a header, and what is said of one that is malformed.
+/// The header of a proof hash, and the error for a malformed one.
 pub type ProofNames = (&'static str, &'static str);
 
-/// What a reader shows to have the link.
-pub const LINK_PROOF: ProofNames =
-    ("X-Read-Proof-SHA256", "The hash of the proof of the link is not the 64 hex digits of a SHA-256.");
-const PASSWORD_PROOF: ProofNames =
-    ("X-Password-Proof-SHA256", "The hash of the proof of the password is not the 64 hex digits of a SHA-256.");
+/// The hash of the proof that a reader has the link.
+pub const LINK_PROOF: ProofNames = ("X-Read-Proof-SHA256", "X-Read-Proof-SHA256 must be 64 hex digits.");
+const PASSWORD_PROOF: ProofNames = ("X-Password-Proof-SHA256", "X-Password-Proof-SHA256 must be 64 hex digits.");
 
 /// The hash of a proof in its header.
 ///
 /// # Errors
-/// `bad_request` where it is malformed.
+/// `bad_request` if it is malformed.
 pub fn header_proof(request: &Request<'_>, names: ProofNames) -> Result<Option<Sha256Digest>, ApiError> {
     request.header(names.0).map(|text| parse_proof(text, names)).transpose()
 }
 
-/// What comes with the answer to an ask.
-pub const ANSWER_PROOF: ProofNames =
-    ("X-Answer-Proof-SHA256", "The hash of the proof of the answer is not the 64 hex digits of a SHA-256.");
+/// The hash of the proof that an answer must present.
+pub const ANSWER_PROOF: ProofNames = ("X-Answer-Proof-SHA256", "X-Answer-Proof-SHA256 must be 64 hex digits.");
 
 fn parse_proof(text: &str, (_, refusal): ProofNames) -> Result<Sha256Digest, ApiError> {
     crypto::unhex(text).and_then(|bytes| bytes.try_into().ok()).ok_or(ApiError::BadRequest(refusal))
@@ -250,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_of_reads() {
+    fn read_limits_are_validated() {
         for (text, reads) in [("1", 1), ("1000", 1000), ("007", 7)] {
             assert_eq!(parse_reads(text).unwrap(), reads);
         }
@@ -260,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burn_is_one_read_whatever_else_is_said() {
+    fn burn_takes_precedence_over_a_read_limit() {
         assert_eq!(
             [limit(true, Some(5)), limit(true, None), limit(false, Some(5)), limit(false, None)],
             [Some(1), Some(1), Some(5), None]
@@ -268,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_together() {
+    fn conflicting_protections_are_refused() {
         let hash = Some([1; 32]);
         assert!(matches!(lock(None, None, None), Ok(Lock::None)));
         assert!(matches!(lock(Some("p".into()), None, None), Ok(Lock::Password(_))));
@@ -282,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_64_hex_digits_of_either_case() {
+    fn proof_hashes_are_64_hex_digits_in_either_case() {
         assert_eq!(parse_proof(&"aB".repeat(32), LINK_PROOF).unwrap(), [0xab; 32]);
         for bad in ["", "ab", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &format!(" {}", "ab".repeat(32))] {
             assert!(parse_proof(bad, LINK_PROOF).is_err(), "{bad}");

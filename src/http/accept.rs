@@ -1,33 +1,33 @@
-//! What a client would rather have: the `Accept` header (RFC 9110 section 12.5.1).
+//! Content negotiation with the `Accept` header (RFC 9110 section 12.5.1).
 //!
-//! Invariant: a page is for clients that name it; programs that name nothing get JSON. Must never fail: what cannot be read is
-//! not wanted.
+//! Invariant: only clients that name HTML get a page; programs that name nothing get JSON. Must never fail: malformed
+//! ranges are ignored.
 
 use super::Request;
 
 impl Request<'_> {
-    /// Whether the sender would rather have `text/plain` than JSON: it names it, and does not prefer JSON. Between two
-    /// of equal weight, the one named first.
+    /// Whether the sender prefers `text/plain` to JSON: it names it and does not prefer JSON. At equal weights, the one
+    /// named first wins.
     pub fn prefers_text(&self) -> bool {
         let (text, json) = (self.accepted("text/plain"), self.accepted("application/json"));
         text.is_named && text.weight > 0 && (text.weight, json.at) > (json.weight, text.at)
     }
 
-    /// Whether the sender would rather have JSON than `text/plain`: the same the other way round.
+    /// Whether the sender prefers JSON to `text/plain`: the converse.
     pub fn prefers_json(&self) -> bool {
         let (text, json) = (self.accepted("text/plain"), self.accepted("application/json"));
         json.is_named && json.weight > 0 && (json.weight, text.at) > (text.weight, json.at)
     }
 
-    /// Whether the sender wants a page: it names `text/html` among what it takes, as browsers do when somebody opens an
-    /// address, and does not prefer JSON to it.
+    /// Whether the sender wants a page: it names `text/html`, as browsers do when the user opens an address, and does
+    /// not prefer JSON.
     pub fn accepts_html(&self) -> bool {
         let (html, json) = (self.accepted("text/html"), self.accepted("application/json"));
         html.is_named && html.weight > 0 && html.weight >= json.weight
     }
 
-    /// How much a media type is wanted: the most specific range of `Accept` that covers it counts (RFC 9110 section
-    /// 12.5.1). Parameters other than the weight are not looked at; a weight that is none counts as 0.
+    /// The weight of a media type in the most specific range of `Accept` that covers it (RFC 9110 section 12.5.1).
+    /// Parameters other than the weight are ignored; an invalid weight counts as 0.
     fn accepted(&self, media_type: &str) -> Accepted {
         let any_subtype = media_type.split_once('/').map_or("", |(group, _)| group);
         let mut best = (0, Accepted { is_named: false, weight: 0, at: usize::MAX });
@@ -50,17 +50,17 @@ impl Request<'_> {
     }
 }
 
-/// How much a media type is wanted.
+/// The preference for a media type.
 struct Accepted {
-    /// Whether it was named itself, not by a wildcard.
+    /// Whether it was named explicitly, not by a wildcard.
     is_named: bool,
-    /// In thousandths; 0 is not at all.
+    /// In thousandths; 0 means not acceptable.
     weight: u16,
-    /// Its place among the ranges.
+    /// Its position among the ranges.
     at: usize,
 }
 
-/// A weight, in thousandths: 0 to 1 with at most three digits behind the point (RFC 9110 section 12.4.2).
+/// Parses a weight into thousandths: 0 to 1 with at most three decimals (RFC 9110 section 12.4.2).
 pub fn parse_weight(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_weight = matches!(whole, "0" | "1") && fraction.len() <= 3 && fraction.bytes().all(|b| b.is_ascii_digit());
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::http::{Framing, Method, Peer};
 
-    /// Whether who sends this `Accept` wants HTML, and whether text.
+    /// Whether this `Accept` asks for HTML, and whether for text.
     fn wants(accept: &str) -> (bool, bool) {
         let fields = |name: &str| (name == "Accept").then_some(accept);
         let (method, peer, framing) = (Method::Get, Peer::Unix, Framing::None);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_for_those_who_name_html_and_do_not_prefer_json() {
+    fn html_needs_to_be_named_and_not_less_preferred_than_json() {
         for accept in [
             "text/html",
             "TEXT/HTML;charset=utf-8",
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_for_those_who_name_it_and_do_not_prefer_json() {
+    fn text_needs_to_be_named_and_not_less_preferred_than_json() {
         for accept in
             ["text/plain", "text/plain, */*", "text/plain, application/json", "application/json;q=0.1, text/plain"]
         {

@@ -1,9 +1,9 @@
 //! `host[:port]`, as in the `Host` header and in URLs.
 //!
-//! Invariant: what passes can stand in a URL as it is. Must never look a name up.
+//! Invariant: a valid authority can be put into a URL verbatim. Must never resolve a name.
 
 /// Whether a text is `host[:port]` with a registered name, an IPv4 or a bracketed IPv6 address and a
-/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). The `Host` header is checked with it too.
+/// port of 1 to 65535 (RFC 3986 section 3.2, without user information). Also validates the `Host` header.
 pub fn is_authority(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),

@@ -1,17 +1,17 @@
-//! Who is at the other end of a connection.
+//! The peer of a connection.
 //!
-//! Invariant: an IPv4 address is one, however it was written. Must never look a name up.
+//! Invariant: an IPv4-mapped IPv6 address is an IPv4 address. Must never resolve a name.
 
 use crate::network::Network;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Who is at the other end of the connection.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP peer.
     Ip(IpAddr),
-    /// Someone with access to our Unix socket.
+    /// A process with access to our Unix socket.
     Unix,
 }
 
@@ -24,7 +24,7 @@ impl Peer {
         }
     }
 
-    /// The network it is in, for limits that count by client.
+    /// Its network, for limits per client.
     pub fn network(self) -> Network {
         match self {
             Self::Ip(address) => address.into(),

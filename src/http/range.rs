@@ -1,13 +1,13 @@
 //! Byte ranges (RFC 9110 section 14).
 //!
-//! Invariant: a range that is given lies within the content. Must never refuse what may be ignored.
+//! Invariant: a returned range lies within the content. Must never refuse a header that may be ignored.
 
 use std::ops::Range;
 
-/// What a `Range` header asks of a content.
+/// What a `Range` header requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Span {
-    /// Everything: there is no range, or none we understand (RFC 9110 section 14.2 lets us ignore it).
+    /// Everything: there is no range, or an unsupported one (RFC 9110 section 14.2 allows us to ignore it).
     Whole,
     /// These bytes.
     Part(Range<u64>),
@@ -15,11 +15,11 @@ pub enum Span {
     Beyond,
 }
 
-/// Reads a single byte range (RFC 9110 section 14.1.2) over a content of `size` bytes. Several ranges at once are
-/// ignored: the whole content answers them.
+/// Parses a single byte range (RFC 9110 section 14.1.2) of content of `size` bytes. Multiple ranges are ignored: they
+/// get the whole content.
 pub fn parse_range(header: &str, size: u64) -> Span {
     let number = |text: &str| -> Option<u64> {
-        // Digits alone; more of them than fit are a valid position far beyond any end.
+        // Only digits; a number that overflows is a valid position far beyond the end.
         (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().unwrap_or(u64::MAX))
     };
     let unit = header.split_once('=').filter(|(unit, _)| unit.trim().eq_ignore_ascii_case("bytes"));

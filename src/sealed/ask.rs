@@ -1,8 +1,8 @@
-//! Asking for a secret: the key pair of who asks, the link for who answers, and the key of the answer, which both agree on.
+//! Asks for a secret: the asker's key pair, the link to answer with, and the answer's key, agreed on by both.
 //!
-//! Invariant: what leaves here for a server is a proof or its hash, or a public key; the answer's key follows from a private
-//! key alone, that of the asker or that of this one answer. Must never take part in an agreement whose outcome the other side
-//! has fixed (an all-zero secret, RFC 7748 section 6.1), nor show a key in a `Debug` output.
+//! Invariant: only proofs, their hashes and public keys are meant for a server; the answer's key can be derived only
+//! with a private key, the asker's or that of this one answer. Must never accept an agreement whose result the other
+//! side dictates (an all-zero secret, RFC 7748 section 6.1), nor show a key in `Debug` output.
 
 use crate::crypto::{self, KEY_BYTES, Sha256Digest};
 use crate::e2e::Key;
@@ -12,58 +12,58 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
 use zeroize::Zeroizing;
 
-/// What an answer begins with.
+/// The magic at the start of an answer.
 const MAGIC: &[u8; 8] = b"fpasteA\n";
-/// Salt of both extractions.
+/// The salt of both extractions.
 const DOMAIN: &[u8] = b"flaskpaste ask 1";
-/// Bytes of what lets somebody answer.
+/// The length of the secret that permits answering.
 const ANSWER_SECRET_BYTES: usize = 16;
-/// What the fragment of such a link begins with.
+/// The prefix of an ask link's fragment.
 const SCHEME: &str = "ask:";
-/// Bytes before the sealed upload of an answer.
+/// The length of an answer's head, which precedes the sealed upload.
 pub const ANSWER_HEAD_BYTES: usize = MAGIC.len() + KEY_BYTES;
-/// Bytes of a label that is shown.
+/// The maximum length of a label that is shown.
 pub const MAX_LABEL_BYTES: usize = 200;
 
-/// A public key of X25519.
+/// An X25519 public key.
 type PublicKey = [u8; KEY_BYTES];
 
-/// The other side's public key allows no secret, or what should hold one is no answer.
+/// The other side's public key yields no secret, or the answer's head is malformed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unusable;
 
-/// A private key of X25519 (RFC 7748), and the public one that goes with it.
+/// An X25519 private key (RFC 7748) and its public key.
 pub struct KeyPair {
     private: Zeroizing<[u8; KEY_BYTES]>,
     public: PublicKey,
 }
 
 impl KeyPair {
-    /// A new one.
+    /// Generates a new key pair.
     ///
     /// # Errors
     /// When the system has no entropy source.
     pub fn random() -> io::Result<Self> {
         let private = crypto::random().map(Zeroizing::new)?;
-        Self::of(private).ok_or_else(|| io::Error::other("no key pair can be made"))
+        Self::of(private).ok_or_else(|| io::Error::other("cannot create a key pair"))
     }
 
-    /// That of a private key.
+    /// The key pair of a private key.
     pub fn of(private: Zeroizing<[u8; KEY_BYTES]>) -> Option<Self> {
         let key = PrivateKey::from_private_key(&X25519, private.as_slice()).ok()?;
         let public = key.compute_public_key().ok()?.as_ref().try_into().ok()?;
         Some(Self { private, public })
     }
 
-    /// The private key, to be kept.
+    /// The private key, to be saved.
     pub fn private(&self) -> &Zeroizing<[u8; KEY_BYTES]> {
         &self.private
     }
 
-    /// The key of the answer that begins with these bytes, for who has asked.
+    /// Derives, as the asker, the key of the answer with this head.
     ///
     /// # Errors
-    /// [`Unusable`], when it is no answer, or one that anybody could open.
+    /// [`Unusable`] if it is malformed, or anyone could decrypt the answer.
     pub fn open(&self, head: &[u8; ANSWER_HEAD_BYTES]) -> Result<Key, Unusable> {
         let (magic, ephemeral) = head.split_first_chunk().ok_or(Unusable)?;
         let ephemeral = PublicKey::try_from(ephemeral).map_err(|_| Unusable)?;
@@ -73,10 +73,10 @@ impl KeyPair {
         self.agree(&ephemeral, [ephemeral, self.public])
     }
 
-    /// The key that two sides agree on, of whom the first named has answered the second.
+    /// Agrees on a key; `parties` are the answerer and the asker.
     fn agree(&self, other: &PublicKey, parties: [PublicKey; 2]) -> Result<Key, Unusable> {
         let own = PrivateKey::from_private_key(&X25519, self.private.as_slice()).map_err(|_| Unusable)?;
-        // An all-zero secret is an error there.
+        // This fails for an all-zero secret.
         agree(&own, UnparsedPublicKey::new(&X25519, other), Unusable, |shared| {
             let extracted = crypto::hkdf_extract(DOMAIN, shared);
             Ok(Key::of(crypto::hkdf_expand(&extracted, parties.as_flattened())))
@@ -84,16 +84,16 @@ impl KeyPair {
     }
 }
 
-/// What stands behind the `#` of a link that asks for a secret.
+/// The fragment of a link that asks for a secret.
 pub struct Ask {
     public: PublicKey,
     answer_secret: Zeroizing<[u8; ANSWER_SECRET_BYTES]>,
-    /// What is asked for, in the words of who asks: they may be hostile.
+    /// The asker's description of the secret, possibly hostile.
     pub label: Option<String>,
 }
 
 impl Ask {
-    /// A new one: what its answers are sealed for, and what it is called.
+    /// Creates an ask for these keys.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -101,17 +101,17 @@ impl Ask {
         Ok(Self { public: keys.public, answer_secret: crypto::random().map(Zeroizing::new)?, label })
     }
 
-    /// Whether a fragment is meant to be one.
+    /// Whether a fragment is meant to be an ask.
     pub fn is_meant(fragment: &str) -> bool {
         fragment.starts_with(SCHEME)
     }
 
-    /// The ask of a link's fragment, or `None`. A label that cannot be read, or is too long, is none; the rest holds.
+    /// Parses a link's fragment. A malformed or overlong label is dropped, the rest stays valid.
     pub fn from_fragment(fragment: &str) -> Option<Self> {
         let rest = fragment.strip_prefix(SCHEME)?;
         let (keys, label) = rest.split_once(':').map_or((rest, None), |(keys, label)| (keys, Some(label)));
         let mut bytes = Zeroizing::new([0; KEY_BYTES + ANSWER_SECRET_BYTES]);
-        // The engine is strict: other alphabets, padding and stray bits are refused.
+        // The engine is strict: it rejects other alphabets, padding and stray bits.
         let length = URL_SAFE_NO_PAD.decode_slice(keys, bytes.as_mut_slice()).ok()?;
         let (public, secret) = bytes.get(..length)?.split_first_chunk()?;
         let answer_secret = Zeroizing::new(secret.try_into().ok()?);
@@ -128,15 +128,15 @@ impl Ask {
         Zeroizing::new([SCHEME, keys.as_str(), &label].concat())
     }
 
-    /// What proves to the server that one has the link, and may answer.
+    /// Proves knowledge of the link to the server, which permits answering.
     pub fn answer_proof(&self) -> Zeroizing<Sha256Digest> {
         crypto::hkdf_expand(&crypto::hkdf_extract(DOMAIN, self.answer_secret.as_slice()), b"answer proof")
     }
 
-    /// The key of a new answer, and what it begins with.
+    /// The key of a new answer, and its head.
     ///
     /// # Errors
-    /// [`Unusable`], when the link's key is one that lets anybody open the answer.
+    /// [`Unusable`] if the link's key would let anyone decrypt the answer.
     pub fn seal(&self, ephemeral: &KeyPair) -> Result<(Key, [u8; ANSWER_HEAD_BYTES]), Unusable> {
         let key = ephemeral.agree(&self.public, [ephemeral.public, self.public])?;
         let mut head = [0; ANSWER_HEAD_BYTES];
@@ -155,7 +155,7 @@ mod tests {
     use serde_json::Value;
     use std::io::Read;
 
-    /// The case of tests/vectors-sealed.json, made by an implementation that shares no code with this one.
+    /// The case of tests/vectors-sealed.json, generated by an implementation that shares no code with this one.
     fn vector() -> Value {
         let all: Value = serde_json::from_str(include_str!("../../tests/vectors-sealed.json")).unwrap();
         all["ask"][0].clone()
@@ -169,7 +169,7 @@ mod tests {
         KeyPair::of(Zeroizing::new(bytes(case, name).try_into().unwrap())).unwrap()
     }
 
-    /// Points of small order (RFC 7748 section 7, cr.yp.to/ecdh.html), each in every form that 32 bytes have.
+    /// Points of small order (RFC 7748 section 7, cr.yp.to/ecdh.html), each in every 32-byte encoding.
     fn small_order_points() -> Vec<PublicKey> {
         let point = |text: &str| -> PublicKey { unhex(text).unwrap().try_into().unwrap() };
         let mut points = vec![
@@ -208,7 +208,7 @@ mod tests {
         let manifest = Manifest::parse(&plaintext[4..4 + length]).unwrap();
         let content = &plaintext[4 + length..][..usize::try_from(manifest.files[0].size).unwrap()];
         assert_eq!(content, case["content"].as_str().unwrap().as_bytes());
-        // The same made anew, with its keys and its salt.
+        // Reproduced with its keys and its salt.
         let link = Ask { public: asker.public, answer_secret: Zeroizing::default(), label: None };
         let (key, new_head) = link.seal(&pair(&case, "ephemeral_private_hex")).unwrap();
         let sealer = Sealer::with_salt(&Secrets::new(&key, None), bytes(&case, "salt_hex").try_into().unwrap());
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_fix_the_secret_are_refused_on_both_sides() {
+    fn low_order_keys_are_refused_on_both_sides() {
         let asker = KeyPair::random().unwrap();
         let answers = |public| Ask { public, answer_secret: Zeroizing::default(), label: None }.seal(&asker).is_ok();
         for point in small_order_points() {
@@ -229,11 +229,11 @@ mod tests {
         assert!(answers(other) && asker.open(&head(&other)).is_ok());
         let mut unmarked = head(&other);
         unmarked[6] = b'B';
-        assert!(asker.open(&unmarked).is_err(), "it does not begin as an answer does");
+        assert!(asker.open(&unmarked).is_err(), "the magic is wrong");
     }
 
     #[test]
-    fn no_two_answers_have_one_key() {
+    fn each_answer_has_its_own_key() {
         let asker = KeyPair::random().unwrap();
         let link = Ask::new(&asker, None).unwrap();
         let [(first, head), (second, _)] = [(); 2].map(|()| link.seal(&KeyPair::random().unwrap()).unwrap());
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_says_all_that_it_takes_to_answer() {
+    fn fragments_round_trip() {
         let asker = KeyPair::random().unwrap();
         for label in [None, Some("the staging database’s password".to_owned()), Some("é".repeat(100))] {
             let link = Ask::new(&asker, label.clone()).unwrap();
@@ -256,8 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_is_derived_as_the_format_says() {
-        // Computed with Python: hmac.digest(hmac.digest(b"flaskpaste ask 1", bytes(range(16)), "sha256"), b"answer proof\x01", …).
+    fn the_proof_is_derived_as_specified() {
+        // Computed with Python: hmac.digest(hmac.digest(b"flaskpaste ask 1", bytes(range(16)), "sha256"), b"answer
+        // proof\x01", …).
         let secret = Zeroizing::new(std::array::from_fn(|at| u8::try_from(at).unwrap()));
         let link = Ask { public: [0; 32], answer_secret: secret, label: None };
         assert_eq!(
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_cannot_be_shown_leaves_a_link_that_works() {
+    fn a_malformed_label_leaves_a_valid_link() {
         let good = Ask::new(&KeyPair::random().unwrap(), None).unwrap().fragment();
         let long = URL_SAFE_NO_PAD.encode("x".repeat(MAX_LABEL_BYTES + 1));
         for label in ["", "!", "YQ==", "YR", "_w", "YQ:YQ", &long] {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_link_is_none() {
+    fn damaged_links_are_rejected() {
         let good = Ask::new(&KeyPair::random().unwrap(), None).unwrap().fragment();
         assert_eq!(good.len(), 4 + 64);
         let keys = &good[4..];

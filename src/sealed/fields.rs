@@ -1,22 +1,22 @@
-//! JSON objects of which some fields are wanted, and whatever else there is passed over.
+//! Reads selected fields of JSON objects and skips the others.
 //!
-//! Invariant: what is passed over only has to be JSON, however deep, large or odd it is, and nothing of it is built in
-//! memory. Of two fields of one name the last counts, as in every browser. Must never take what is no JSON.
+//! Invariant: a skipped value must be JSON, however deep or large, and is never built in memory. Of duplicate fields
+//! the last one counts, as in every browser. Must never accept invalid JSON.
 
 use serde_core::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The fields of these names, each as it was written.
+/// The names of the selected fields.
 pub struct Fields<'n, const N: usize>(pub [&'n str; N]);
 
-/// What was written for the fields, `None` where one is missing.
+/// The raw values of the fields; `None` if missing.
 pub type Written<'a, const N: usize> = [Option<&'a RawValue>; N];
 
 impl<const N: usize> Fields<'_, N> {
-    /// Those of the object that a text is; `None` where it is no JSON, or no object.
+    /// Reads the fields from a JSON object; `None` if the text is not a JSON object.
     pub fn of<'t>(&self, text: &'t str) -> Option<Written<'t, N>> {
-        // All of it, names that are passed over included, which are not looked at as closely below.
+        // Validates all of it, including skipped names, which are not checked as strictly below.
         let IgnoredAny = serde_json::from_str(text).ok()?;
         self.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
     }
@@ -49,7 +49,7 @@ impl<'de, const N: usize> Visitor<'de> for &Fields<'_, N> {
     }
 }
 
-/// Where a name stands among those that are wanted. Read as bytes: it may be none that text can hold.
+/// Deserializes a name to its index among the selected ones. Read as bytes: it may not be valid Unicode.
 struct Place<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Place<'_> {
@@ -72,18 +72,18 @@ impl Visitor<'_> for Place<'_> {
     }
 }
 
-/// A list of objects, each read from its fields as soon as it was written; one more than `most` is an error.
+/// Reads a list of objects one by one; more than `most` are an error.
 pub struct List<'n, const N: usize, F> {
-    /// The fields of each.
+    /// The fields of each object.
     pub fields: Fields<'n, N>,
-    /// What is made of them; `None`: it cannot be.
+    /// Converts the fields; `None` if they are invalid.
     pub read: F,
-    /// Most objects.
+    /// The maximum number of objects.
     pub most: usize,
 }
 
 impl<const N: usize, T, F: Fn(&Written<'_, N>) -> Option<T>> List<'_, N, F> {
-    /// The list that a text is, which is known to be JSON; `None` where it is none, or too long.
+    /// Reads a text that is known to be JSON; `None` if it is not a list, or too long.
     pub fn of(&self, text: &str) -> Option<Vec<T>> {
         self.deserialize(&mut serde_json::Deserializer::from_str(text)).ok()
     }
@@ -116,21 +116,21 @@ impl<'de, const N: usize, T, F: Fn(&Written<'_, N>) -> Option<T>> Visitor<'de> f
     }
 }
 
-/// A string.
+/// Parses a string.
 pub fn text(json: &RawValue) -> Option<String> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// True or false.
+/// Parses a boolean.
 pub fn flag(json: &RawValue) -> Option<bool> {
     json.get().parse().ok()
 }
 
-/// A whole number below 2^53, however it is written: JSON has one kind of number, and 1, 1.0 and 1e0 are the same one.
-/// Taken as browsers take it, so that both find the same numbers whole.
+/// Parses a whole number below 2^53 in any notation: in JSON, 1, 1.0 and 1e0 are the same number. Parsed as browsers
+/// do, so that both accept the same numbers.
 pub fn whole_number(json: &RawValue) -> Option<u64> {
     let number: f64 = json.get().parse().ok()?;
     let is_whole = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in the range")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
     is_whole.then_some(number as u64)
 }

@@ -1,56 +1,56 @@
-//! What a sealed paste holds: its files, and what its sender asked for.
+//! The manifest of a sealed paste: its files, and the limits its sender requested.
 //!
-//! Invariant: a manifest that exists keeps every rule of the format, so that its names can be trusted to lie below the
-//! folder they are written to. Must never repair what is malformed.
+//! Invariant: a parsed manifest obeys every rule of the format, so its names are safe relative paths below the target
+//! folder. Must never repair a malformed manifest.
 
 use super::fields::{Fields, List, Written, flag, text, whole_number};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// Most files in a paste.
+/// The maximum number of files in a paste.
 pub const MAX_FILES: usize = 10_000;
-/// Most bytes of a manifest.
+/// The maximum size of a manifest.
 pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
-/// Largest number in a manifest, so that every reader counts exactly.
+/// The largest number in a manifest: every reader can represent it exactly.
 pub const MAX_NUMBER: u64 = (1 << 53) - 1;
-/// Most bytes of a name, and of what stands between its slashes.
+/// The maximum length of a name, and of each component.
 const MAX_NAME_BYTES: usize = 1024;
 const MAX_COMPONENT_BYTES: usize = 255;
 
-/// A rule of the format is broken.
+/// The manifest breaks a rule of the format.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What a sealed paste holds.
+/// The manifest of a sealed paste.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// One to [`MAX_FILES`].
     pub files: Vec<FileEntry>,
-    /// How often its sender asked for it to be readable.
+    /// The read limit its sender requested.
     pub reads: Option<u64>,
-    /// When its sender asked for it to go, in unix seconds.
+    /// The expiry its sender requested, in unix seconds.
     pub expires_at: Option<u64>,
 }
 
 /// A file in a paste.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileEntry {
-    /// A relative path with `/`; none for a text or a stream, which is the only file then.
+    /// A relative path with `/`; `None` for a text or a stream, which is then the only file.
     pub name: Option<String>,
-    /// Its MIME type, as the sender said.
+    /// Its MIME type according to the sender.
     pub mime_type: Option<String>,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Whether it is a program.
+    /// Whether it is executable.
     pub executable: bool,
 }
 
 impl Manifest {
-    /// Reads a manifest.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// When it breaks a rule.
+    /// When it breaks a rule of the format.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(Malformed);
@@ -68,10 +68,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The JSON of it.
+    /// Renders it as JSON.
     ///
     /// # Errors
-    /// When it breaks a rule, or is too long.
+    /// When it breaks a rule of the format or is too long.
     pub fn render(&self) -> Result<Vec<u8>, Malformed> {
         self.check()?;
         let files: Vec<Value> = self.files.iter().map(FileEntry::json).collect();
@@ -82,10 +82,10 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_BYTES { Err(Malformed) } else { Ok(bytes) }
     }
 
-    /// Bytes of all files together.
+    /// The total size of all files.
     ///
     /// # Errors
-    /// When there are more than can be.
+    /// When the total exceeds [`MAX_NUMBER`].
     pub fn content_bytes(&self) -> Result<u64, Malformed> {
         self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.size)).ok_or(Malformed)
     }
@@ -129,20 +129,20 @@ impl FileEntry {
     }
 }
 
-/// A field that may be missing, and is of its type if it is there.
+/// An optional field; an error if it has the wrong type.
 fn optional<T>(written: Option<&RawValue>, read: impl Fn(&RawValue) -> Option<T>) -> Result<Option<T>, Malformed> {
     written.map(|written| read(written).ok_or(Malformed)).transpose()
 }
 
-/// Whether a name may be in a paste.
+/// Checks whether a name is allowed in a paste.
 ///
 /// # Errors
-/// When it may not.
+/// When it is not.
 pub fn check_name(name: &str) -> Result<(), Malformed> {
     name_fault(name).map_or(Ok(()), |_| Err(Malformed))
 }
 
-/// What the format forbids about a name, as the end of a sentence; `None` for one that may be in a paste.
+/// What is wrong with a name, as the end of a sentence; `None` if it is allowed in a paste.
 pub fn name_fault(name: &str) -> Option<&'static str> {
     let mut letters = name.chars();
     let is_drive = letters.next().is_some_and(|c| c.is_ascii_alphabetic()) && letters.next() == Some(':');
@@ -161,7 +161,7 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether no two names are the same and none is a folder of another, also where the file system does not tell capitals.
+/// Whether no name equals another or is a folder of another, even on a case-insensitive file system.
 fn are_apart(names: &[&str]) -> bool {
     let lower: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
     let known: HashSet<&str> = lower.iter().map(String::as_str).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_of_an_independent_implementation() {
+    fn manifests_match_an_independent_implementation() {
         for case in vectors() {
             let manifest = Manifest::parse(text(&case, "manifest").unwrap().as_bytes()).unwrap();
             assert_eq!(Manifest::parse(&manifest.render().unwrap()).unwrap(), manifest);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_manifest_is() {
+    fn malformed_manifests_are_rejected() {
         let one = |file: &str| format!("{{\"files\":[{file}]}}");
         for bad in [
             "",
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_passed_over_whatever_it_is() {
+    fn unknown_fields_are_ignored() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         for unknown in [&deep, "1e999", "-0.0e-99", "\"\\ud800\"", "{\"\\udfff\":{\"files\":1}}", "null"] {
             for json in [
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_the_same_however_they_are_written() {
+    fn numbers_are_accepted_in_any_notation() {
         for (written, number) in [
             ("1.0", 1),
             ("1e2", 100),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_may_be_written_below_a_folder() {
+    fn only_safe_names_are_accepted() {
         for good in ["a", "a/b", "Zażółć.txt", ".hidden", "..a", "a..", "...", "ab:c", "a b", &"x".repeat(255)] {
             assert_eq!(name_fault(good), None, "{good}");
         }
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_apart_whatever_the_file_system_makes_of_capitals() {
+    fn names_must_differ_in_more_than_case() {
         for good in [&["a", "b"][..], &["a/b", "a/c"], &["a", "ab/c"], &["straße", "strasse"]] {
             assert_eq!(files(good).check(), Ok(()), "{good:?}");
         }
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_files_as_there_may_be() {
+    fn the_maximum_number_of_files_is_accepted() {
         let names: Vec<String> = (0..=MAX_FILES).map(|number| format!("folder/{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let most = files(&names[..MAX_FILES]);

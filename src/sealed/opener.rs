@@ -1,8 +1,8 @@
-//! Opening: an upload goes in, verified plaintext comes out, a chunk at a time, from any chunk on.
+//! Decrypts an upload chunk by chunk, and resumes at any chunk.
 //!
-//! Invariant: nothing of a chunk is released before its tag verified, and the end of the plaintext is told only after the
-//! last chunk was seen to be the last: what is cut, reordered or extended is damage. Must never take a wrong key for
-//! damage, nor damage for a wrong key.
+//! Invariant: nothing of a chunk is released before its tag was verified, and the end only after the last chunk was
+//! verified to be the last: truncation, reordering and extension are detected as damage. Must never mistake a wrong key
+//! for damage, nor damage for a wrong key.
 
 use super::keys::{Secrets, nonce};
 use super::{COMMITMENT_BYTES, HEAD_BYTES, MAGIC, SALT_BYTES, SEALED_CHUNK_BYTES};
@@ -10,16 +10,16 @@ use crate::crypto::{self, TAG_BYTES};
 use aes_gcm::Aes256Gcm;
 use std::io::{self, Read};
 
-/// Why an upload cannot be opened.
+/// Why an upload cannot be decrypted.
 #[derive(Debug)]
 pub enum Damage {
-    /// It is not of this format.
+    /// It does not have this format.
     NotSealed,
     /// It belongs to another link or password.
     WrongKey,
-    /// It was changed or cut.
+    /// It was modified or truncated.
     Damaged,
-    /// It could not be read.
+    /// It cannot be read.
     Io(io::Error),
 }
 
@@ -29,12 +29,12 @@ impl From<io::Error> for Damage {
     }
 }
 
-/// What opens the chunks of an upload.
+/// Decrypts the chunks of an upload.
 pub struct Opener {
     cipher: Aes256Gcm,
     /// The number of the next chunk.
     next: u64,
-    /// Whether the last one was seen.
+    /// Whether the last chunk was verified.
     is_ended: bool,
 }
 
@@ -42,7 +42,7 @@ impl Opener {
     /// Reads the head of an upload.
     ///
     /// # Errors
-    /// When it is none, or of another key.
+    /// When it is malformed, or belongs to another key.
     pub fn begin(secrets: &Secrets, upload: &mut impl Read) -> Result<Self, Damage> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         upload.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
@@ -60,16 +60,16 @@ impl Opener {
         Ok(Self { cipher: secrets.cipher(salt), next: 0, is_ended: false })
     }
 
-    /// Where the next chunk begins in the upload: from there it is fetched again when a transfer breaks.
+    /// The offset of the next chunk in the upload, from which a broken transfer resumes.
     pub fn offset(&self) -> u64 {
         HEAD_BYTES as u64 + self.next * SEALED_CHUNK_BYTES as u64
     }
 
-    /// The plaintext of the next chunk of an upload of `size` bytes, which begins where [`Opener::offset`] says; `None`
-    /// behind the last one.
+    /// Decrypts the next chunk of an upload of `size` bytes, which starts at [`Opener::offset`]; `None` after the last
+    /// one.
     ///
     /// # Errors
-    /// Damage, or that it cannot be read; the same chunk can be tried again then.
+    /// Damage, or a read error, after which the same chunk can be retried.
     pub fn next_chunk(&mut self, upload: &mut impl Read, size: u64) -> Result<Option<Vec<u8>>, Damage> {
         if self.is_ended {
             return Ok(None);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_of_an_independent_implementation() {
+    fn uploads_of_an_independent_implementation_are_opened() {
         let mut opened = 0;
         for case in vectors() {
             let Some(upload) = text(&case, "upload_hex") else { continue };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_length_comes_back() {
+    fn every_length_round_trips() {
         let secrets = Secrets::new(&Key::random().unwrap(), None);
         for length in [1, 255, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 200_001] {
             let plaintext: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -147,15 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_extended_reordered_or_changed_is_damage() {
+    fn truncation_extension_reordering_and_changes_are_damage() {
         let secrets = Secrets::new(&Key::random().unwrap(), None);
         let upload = seal(&secrets, &vec![7; 3 * CHUNK_BYTES]);
         let is_damage = |upload: &[u8]| matches!(open(&secrets, upload), Err(Damage::Damaged));
         let (head, chunks) = upload.split_at(HEAD_BYTES);
         let chunk = |number: usize| &chunks[number * SEALED_CHUNK_BYTES..(number + 1) * SEALED_CHUNK_BYTES];
         assert!(is_damage(&[head, chunk(1), chunk(0), chunk(2)].concat()), "reordered");
-        assert!(is_damage(&[head, chunk(0), chunk(1)].concat()), "cut at a chunk");
-        assert!(is_damage(&[head, chunk(0), chunk(2)].concat()), "one is missing");
+        assert!(is_damage(&[head, chunk(0), chunk(1)].concat()), "truncated between chunks");
+        assert!(is_damage(&[head, chunk(0), chunk(2)].concat()), "a missing chunk");
         assert!(is_damage(&[head, chunks, chunk(2)].concat()), "extended");
         for length in [56, 57, 72, 80, SEALED_CHUNK_BYTES + 56, upload.len() - 1] {
             assert!(is_damage(&upload[..length]), "{length} bytes");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_told_apart_from_damage() {
+    fn a_wrong_key_is_not_damage() {
         let (key, other) = (Key::random().unwrap(), Key::random().unwrap());
         let upload = seal(&Secrets::new(&key, Some("word")), b"plaintext");
         for wrong in [Secrets::new(&key, None), Secrets::new(&key, Some("Word")), Secrets::new(&other, Some("word"))] {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_broke_off_is_fetched_again() {
+    fn a_truncated_chunk_can_be_retried() {
         let secrets = Secrets::new(&Key::random().unwrap(), None);
         let upload = seal(&secrets, &vec![7; CHUNK_BYTES + 10]);
         let size = upload.len() as u64;

@@ -1,7 +1,7 @@
-//! Sealing: a plaintext goes in, an upload comes out, a chunk at a time.
+//! Encrypts a plaintext chunk by chunk.
 //!
-//! Invariant: each upload has a salt of its own, and with it keys of its own: whoever begins anew, with a content that may
-//! have changed, draws another one. Must never seal two chunks under one nonce.
+//! Invariant: each upload has its own salt and therefore its own keys: a restarted upload, whose content may have
+//! changed, gets a new one. Must never seal two chunks with the same nonce.
 
 use super::keys::{Secrets, nonce};
 use super::{CHUNK_BYTES, HEAD_BYTES, MAGIC, SALT_BYTES, SEALED_CHUNK_BYTES};
@@ -17,7 +17,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
-    /// One with a new random salt.
+    /// Creates a cipher with a new random salt.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -32,12 +32,12 @@ impl Sealer {
         Self { cipher: secrets.cipher(&salt), head }
     }
 
-    /// What the upload begins with.
+    /// The head of the upload.
     pub fn head(&self) -> &[u8; HEAD_BYTES] {
         &self.head
     }
 
-    /// Seals a chunk in place; the tag comes behind it. Each number once.
+    /// Seals a chunk in place and appends the tag. Each number may be used only once.
     ///
     /// # Errors
     /// Never for at most [`CHUNK_BYTES`].
@@ -45,7 +45,7 @@ impl Sealer {
         crypto::seal(&self.cipher, nonce(number, is_last), chunk)
     }
 
-    /// The whole upload of a plaintext of so many bytes, as it is asked for. A plaintext of another length is an error.
+    /// The whole upload of a plaintext of `bytes` bytes, sealed on demand. A plaintext of another length is an error.
     pub fn seal<R: Read>(self, plaintext: R, bytes: u64) -> SealedReader<R> {
         let ready = self.head.to_vec();
         SealedReader { sealer: self, plaintext, left: bytes, number: 0, ready, given: 0 }
@@ -58,7 +58,7 @@ pub struct SealedReader<R> {
     plaintext: R,
     left: u64,
     number: u64,
-    /// What is sealed, and how much of it was given out.
+    /// Sealed bytes, and how many of them were returned.
     ready: Vec<u8>,
     given: usize,
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::crypto::{hex, sha256};
 
-    /// The plaintext of a case: what its manifest lists, in the words of its comment, and zeros.
+    /// The plaintext of a case: its manifest, its files as described in its comment, and zeros.
     pub fn plaintext(case: &serde_json::Value) -> Option<Vec<u8>> {
         let manifest = text(case, "manifest").unwrap().as_bytes();
         let mut plaintext = u32::try_from(manifest.len()).unwrap().to_be_bytes().to_vec();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_of_an_independent_implementation() {
+    fn uploads_match_an_independent_implementation() {
         let mut compared = 0;
         for case in vectors() {
             let Some(plaintext) = plaintext(&case) else { continue };
@@ -120,7 +120,7 @@ mod tests {
             assert_eq!(hex(&sha256(&upload)), text(&case, "upload_sha256").unwrap(), "{}", case["case"]);
             compared += 1;
         }
-        assert!(compared >= 1, "a case whose files are zeros");
+        assert!(compared >= 1, "no case has files of zeros");
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_uploads_have_one_salt() {
+    fn each_upload_has_its_own_salt() {
         let secrets = secrets(&vectors()[0]);
         assert_ne!(Sealer::new(&secrets).unwrap().head(), Sealer::new(&secrets).unwrap().head());
     }

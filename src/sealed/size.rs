@@ -1,15 +1,15 @@
-//! How large things are: padding, and what sealing adds.
+//! Sizes: padding, and the overhead of sealing.
 //!
-//! Invariant: a size says little of the content, and padding never makes a paste too large that was not. Must never
-//! overflow, whatever a manifest says.
+//! Invariant: a padded size reveals little about the content, and padding never pushes a paste over a limit. Must never
+//! overflow, whatever a manifest contains.
 
 use super::{CHUNK_BYTES, HEAD_BYTES, SEALED_CHUNK_BYTES};
 use crate::crypto::TAG_BYTES;
 
-/// Fewest bytes of a padded plaintext.
+/// The minimum size of a padded plaintext.
 const MIN_BYTES: u64 = 256;
 
-/// Padmé (Nikitin et al. 2019): at most 12 % more, and so few sizes that they tell little.
+/// Padmé (Nikitin et al. 2019): at most 12 % overhead, and so few sizes that they reveal little.
 pub fn padded(bytes: u64) -> u64 {
     if bytes <= MIN_BYTES {
         return MIN_BYTES;
@@ -20,12 +20,12 @@ pub fn padded(bytes: u64) -> u64 {
     bytes.div_ceil(step).saturating_mul(step)
 }
 
-/// Bytes of the upload of a plaintext.
+/// The size of the upload for a plaintext of this size.
 pub fn sealed_bytes(plaintext: u64) -> u64 {
     plaintext + plaintext.div_ceil(CHUNK_BYTES as u64) * TAG_BYTES as u64 + HEAD_BYTES as u64
 }
 
-/// The largest plaintext whose upload has at most so many bytes; 0 where there is none.
+/// The largest plaintext whose upload has at most this size; 0 if there is none.
 pub fn max_plaintext(upload: u64) -> u64 {
     let chunks = upload.saturating_sub(HEAD_BYTES as u64);
     let whole = chunks / SEALED_CHUNK_BYTES as u64;
@@ -33,7 +33,7 @@ pub fn max_plaintext(upload: u64) -> u64 {
     whole * CHUNK_BYTES as u64 + rest
 }
 
-/// Bytes of the padded plaintext for one of `bytes`, in an upload of at most `limit`.
+/// The padded size of a plaintext of `bytes`, for an upload of at most `limit`.
 pub fn plaintext_bytes(bytes: u64, limit: u64) -> u64 {
     padded(bytes).min(max_plaintext(limit)).max(bytes)
 }
@@ -45,7 +45,7 @@ mod tests {
     use serde_json::Value;
 
     #[test]
-    fn sizes_of_an_independent_implementation() {
+    fn sizes_match_an_independent_implementation() {
         let all: Value = serde_json::from_str(include_str!("../../tests/vectors-sealed.json")).unwrap();
         let pairs = all["padded_length"].as_array().unwrap();
         assert!(pairs.len() > 10);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_plaintext_fits_and_one_more_byte_does_not() {
+    fn one_byte_more_than_the_largest_plaintext_does_not_fit() {
         for limit in [57, 72, 73, 74, 328, 65_608, 65_609, 65_624, 65_625, 131_160, 3_145_728, 1 << 40] {
             let most = max_plaintext(limit);
             assert!(most == 0 || sealed_bytes(most) <= limit, "{limit}");
@@ -69,12 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn padding_keeps_limits_that_the_content_keeps() {
+    fn padding_never_exceeds_a_limit_that_the_content_meets() {
         let limit = sealed_bytes(1_000_000);
         assert_eq!(plaintext_bytes(1_000_000, limit), 1_000_000);
         assert_eq!(plaintext_bytes(999_900, limit), 1_000_000);
         assert_eq!(plaintext_bytes(1_000_000, u64::MAX), 1_015_808);
-        assert_eq!(plaintext_bytes(2_000_000, limit), 2_000_000, "too large is for others to say");
+        assert_eq!(plaintext_bytes(2_000_000, limit), 2_000_000, "an oversized plaintext is not padded");
         assert!(padded(u64::MAX) == u64::MAX);
     }
 }

@@ -1,7 +1,7 @@
-//! Accepting: connections come out of the listening sockets, one at a time.
+//! Accepts connections from the listening sockets, one at a time.
 //!
-//! Invariant: one thread waits for a connection, the others for their turn, so that nobody is woken in vain. Must never
-//! read from a connection.
+//! Invariant: one thread waits for a connection, the others for a lock, which avoids a thundering herd. Must never read
+//! from a connection.
 
 use super::listen::Endpoint;
 use super::sys;
@@ -12,13 +12,13 @@ use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-/// The sockets that are listened on.
+/// The listening sockets.
 pub(super) struct Acceptor {
     endpoints: Vec<Endpoint>,
-    /// Whoever holds it waits for a connection. It is the endpoint that is looked at first next time, so that a busy one
-    /// does not starve the others.
+    /// Held by the thread that waits for a connection. The value is the endpoint to check first next time, so that a
+    /// busy one does not starve the others.
     turn: Mutex<usize>,
-    /// Ends when its writer is dropped, which wakes whoever waits for a connection.
+    /// Becomes readable when its writer is dropped, which wakes the waiting thread.
     stopped: io::PipeReader,
     stop: Mutex<Option<io::PipeWriter>>,
 }
@@ -30,36 +30,36 @@ impl Acceptor {
         Ok(Self { endpoints, turn: Mutex::default(), stopped, stop: Mutex::new(Some(stop)) })
     }
 
-    /// From now on whoever waits for a connection gets one that is already there, or `WouldBlock`.
+    /// From now on, waiting threads get an already queued connection, or `WouldBlock`.
     pub(super) fn stop(&self) {
         drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Lets no further connection in; those that were not accepted are lost.
+    /// Closes the listeners; connections not accepted yet are lost.
     pub(super) fn close(&self) {
         for endpoint in &self.endpoints {
             if let Err(error) = endpoint.close() {
-                operator_log::message(&format!("cannot close the listener: {error}"));
+                operator_log::message(&format!("cannot close a listening socket: {error}"));
             }
         }
     }
 
-    /// TCP connections that are there and wait to be accepted.
+    /// The number of TCP connections waiting to be accepted.
     pub(super) fn queued(&self) -> u64 {
         self.endpoints.iter().filter_map(|endpoint| sys::queued_connections(endpoint.as_fd())).sum()
     }
 
-    /// Waits for the next connection, and who is at its other end.
+    /// Waits for the next connection. Returns it with its peer.
     ///
     /// # Errors
-    /// What `accept` said, `WouldBlock` where another process was faster or the server stops; out of descriptors the
-    /// caller should pause.
+    /// Those of `accept`; `WouldBlock` if another process accepted it or the server is stopping. The caller should
+    /// pause when descriptors run out.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, Peer)> {
         let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.wait(&mut turn)?.accept()
     }
 
-    /// Waits until a connection can be accepted, and from where.
+    /// Waits until an endpoint has a connection.
     fn wait(&self, first: &mut usize) -> io::Result<&Endpoint> {
         let mut descriptors: Vec<_> = self.endpoints.iter().map(Endpoint::as_fd).collect();
         descriptors.push(self.stopped.as_fd());

@@ -1,7 +1,7 @@
-//! A request's body as it comes off the wire.
+//! Reads a request body from the wire.
 //!
-//! Invariant: a body that was cut short ends in an error, never in a short content. Must never buffer more of it than
-//! lies in the wire's buffer, and never wait for a peer without a seat in the share of those who may.
+//! Invariant: a truncated body is an error, never short content. Must never buffer more than the wire's buffer, nor
+//! wait for a peer without a seat in the share.
 
 use super::decoder::{Decoder, Next};
 use super::head::{Expectation, Head};
@@ -15,15 +15,15 @@ use std::time::Instant;
 pub(super) struct WireBody<'a, 'b> {
     wire: &'a mut Wire<'b>,
     worker: &'a Worker,
-    /// Those who may be waited for.
+    /// Limits how many peers may be waited for.
     share: &'a Share,
     workers: &'a [Worker],
-    /// Taken once the body has to be waited for.
+    /// Taken when the body must be waited for.
     seat: Option<Seat<'a>>,
     decoder: Decoder,
-    /// Content beyond this is refused before it comes.
+    /// Content announced beyond this is refused before it arrives.
     max_bytes: u64,
-    /// Whether the sender may still wait for leave to send: nobody knows whether what comes is the body.
+    /// Whether the sender may still be waiting for `100 Continue`, so that what arrives may not be the body.
     is_waiting: bool,
     is_broken: bool,
 }
@@ -41,8 +41,8 @@ impl<'a, 'b> WireBody<'a, 'b> {
         Self { wire, worker, share, workers, seat: None, decoder, max_bytes, is_waiting, is_broken: false }
     }
 
-    /// Whether nothing of the body is left on the wire. What of it has already arrived is thrown away, so that a small
-    /// one nobody wanted does not cost the connection.
+    /// Whether nothing of the body is left on the wire. What has already arrived is discarded, so that a small unread
+    /// body does not cost the connection.
     pub(super) fn finish(mut self) -> bool {
         while !self.is_broken && !self.is_waiting && !self.wire.arrived().is_empty() {
             match self.decoder.next() {
@@ -59,7 +59,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
         !self.is_broken && self.decoder.next() == Next::End
     }
 
-    /// The next content, as much as there is; 0 at the end.
+    /// Reads the available content; 0 at the end.
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if std::mem::take(&mut self.is_waiting) {
             self.worker.set_phase(Phase::Sending);
@@ -96,7 +96,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
         }
     }
 
-    /// What becomes of a whole body is our affair, however long it takes.
+    /// Releases the seat once the body is complete: the peer is not waited for any more.
     fn give_up_seat_at_end(&mut self) {
         if self.decoder.next() == Next::End {
             self.seat = None;
@@ -129,12 +129,12 @@ impl<'a, 'b> WireBody<'a, 'b> {
 }
 
 impl Read for WireBody<'_, '_> {
-    /// The next content.
+    /// Reads the next content.
     ///
     /// # Errors
-    /// Beside those of the socket: `UnexpectedEof` for a body that is cut short, `InvalidData` for a malformed one,
-    /// `FileTooLarge` as soon as more than allowed was announced, `TimedOut` when the peer stopped sending, and
-    /// `ResourceBusy` when others needed its place more. After an error there is no more to read.
+    /// Those of the socket; `UnexpectedEof` for a truncated body, `InvalidData` for a malformed one, `FileTooLarge` as
+    /// soon as too much is announced, `TimedOut` when the peer stalled, and `ResourceBusy` when its seat was given to
+    /// others. Nothing can be read after an error.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.is_broken {
             return Err(ErrorKind::InvalidData.into());

@@ -1,8 +1,8 @@
-//! One connection, from its first byte to its last: wait for a head, check it, let the app answer, write the answer.
+//! Serves one connection: waits for a request head, checks it, lets the app answer, and writes the reply.
 //!
-//! Invariant: requests are answered in order, each once; what is malformed is answered once, and nothing behind it is
-//! looked at. Every answer is written before an unread body is dropped. Must never buffer more of a body than the wire's
-//! buffer, nor wait for a peer to end.
+//! Invariant: requests are answered in order, each once; a malformed request is answered once and ends the connection.
+//! A reply is written before an unread body is dropped. Must never buffer more of a body than the wire's buffer, nor
+//! wait for the peer to close.
 
 use super::Pool;
 use super::body::WireBody;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// Large content goes out in pieces of this size.
+/// The piece size for sending large content.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// A connection being served.
@@ -33,24 +33,24 @@ pub(super) struct Connection<'a> {
     worker: &'a Worker,
     peer: Peer,
     wire: Wire<'a>,
-    /// Where replies are put together.
+    /// The buffer for replies.
     out: Vec<u8>,
 }
 
-/// What waiting for a request came to.
+/// The outcome of waiting for a request.
 enum Awaited {
     Head(Head),
     Refused(ApiError),
-    /// The peer has ended, or said nothing for too long.
+    /// The peer closed the connection or was idle for too long.
     Over,
 }
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after a reply.
 #[derive(PartialEq, Eq)]
 enum After {
     /// It waits for the next request.
     GoesOn,
-    /// It ends; the peer has sent all it will.
+    /// It ends; the peer has sent everything.
     Ends,
     /// It ends; the peer may still be sending.
     Drains,
@@ -71,7 +71,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Answers requests until either side has had enough.
+    /// Serves requests until either side closes the connection.
     pub(super) fn serve(mut self) {
         let mut phase = Phase::Fresh;
         let after = loop {
@@ -84,7 +84,7 @@ impl<'a> Connection<'a> {
             match answered {
                 Ok(After::GoesOn) => phase = Phase::Idle,
                 Ok(after) => break after,
-                // The peer is gone; there is nobody to tell.
+                // The connection is broken; no reply can be sent.
                 Err(_) => return,
             }
         };
@@ -94,7 +94,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Waits until the next request's head is whole.
+    /// Waits for the complete head of the next request.
     fn await_head(&mut self, phase: Phase) -> io::Result<Awaited> {
         self.worker.set_phase(phase);
         let mut seat = None;
@@ -135,7 +135,7 @@ impl<'a> Connection<'a> {
         let started = Instant::now();
         let config = self.responder.app().config();
         let Ok(parsed) = self.pool.parser.parse(&head.normalised) else {
-            return self.refuse(&ApiError::BadRequest("The request cannot be understood."));
+            return self.refuse(&ApiError::BadRequest("The request cannot be parsed."));
         };
         let (path, query) = parsed.target().split_once('?').unwrap_or((parsed.target(), ""));
         let (method, framing, fields) = (Method::from(parsed.method()), head.framing, |name: &str| parsed.field(name));
@@ -144,7 +144,7 @@ impl<'a> Connection<'a> {
         let mut request = Request { method, path, query, fields: &fields, peer, owner, framing, body };
         let identified = self.responder.identify(&request, unix_now());
         let identity_fault = identified.map(|owner| request.owner = owner).err();
-        // Only chunks, which announce no length, have to be held against it as they come.
+        // Only chunked bodies, which announce no length, are checked while they arrive.
         let max_bytes =
             if framing == Framing::Chunked { admission::max_body_bytes(config, &request) } else { u64::MAX };
         let mut body =
@@ -160,7 +160,7 @@ impl<'a> Connection<'a> {
             self.responder.answer(&mut request, &request_id, unix_now())
         };
         let is_read = body.finish();
-        // While others wait for a thread, everybody gets one answer for each time they queue.
+        // While others wait for a thread, each connection gets only one reply.
         let is_wanted = head.persistence != Persistence::Close;
         let goes_on = is_wanted && is_read && !self.pool.is_stopping() && !self.pool.is_pressed();
         let persistence = if goes_on { head.persistence } else { Persistence::Close };
@@ -183,7 +183,7 @@ impl<'a> Connection<'a> {
         })
     }
 
-    /// Answers what is not acceptable as a request.
+    /// Replies to an unacceptable request.
     fn refuse(&mut self, error: &ApiError) -> io::Result<After> {
         let started = Instant::now();
         let request_id = self.responder.new_request_id();
@@ -203,7 +203,7 @@ impl<'a> Connection<'a> {
         written.map(|_| After::Drains)
     }
 
-    /// Writes a reply; how many bytes of content went out. Small ones leave in one write, head and all.
+    /// Writes a reply. Returns the bytes of content sent. Small replies are sent in a single write.
     fn write_reply(
         &mut self,
         reply: &mut Reply,
@@ -242,8 +242,8 @@ impl Drop for Connection<'_> {
     }
 }
 
-/// Streams content of a known length behind what is in `out`. If it ends early, because the paste was deleted meanwhile
-/// or the disk failed, the connection does too: the peer sees that bytes are missing.
+/// Sends `out`, then streams content of known length. If the content ends early, because the paste was deleted or the
+/// disk failed, the connection is closed, so that the peer notices the missing bytes.
 fn write_stream(wire: &Wire<'_>, out: &mut Vec<u8>, content: &mut dyn Read, length: u64) -> io::Result<u64> {
     let mut content = content.take(length);
     let mut sent = 0;
@@ -261,7 +261,7 @@ fn write_stream(wire: &Wire<'_>, out: &mut Vec<u8>, content: &mut dyn Read, leng
     }
 }
 
-/// Whether a peer that should have sent everything has not.
+/// Whether the peer is unexpectedly still sending.
 fn is_still_sending(socket: &TcpStream) -> bool {
     sys::receive_now(socket, &mut [0]).is_ok_and(|received| received > 0)
 }

@@ -1,16 +1,16 @@
-//! How a request's body lies on the wire: a length, or chunks (RFC 9112 sections 6 and 7.1).
+//! Decodes the framing of a request body: a length, or chunks (RFC 9112 sections 6 and 7.1).
 //!
-//! Invariant: only the last byte of the framing makes a body whole; a chunk size is 1 to 8 hex digits and nothing else,
-//! in every chunk; what is ignored (chunk extensions, trailer fields) is bounded and free of control characters.
-//! Must never do I/O or hold content: it is told what came, and says what comes next.
+//! Invariant: a body is complete only with the last byte of its framing; every chunk size is 1 to 8 hex digits and
+//! nothing else; ignored parts (chunk extensions, trailer fields) are limited and free of control characters. Must
+//! never do I/O or hold content.
 
 use crate::http::Framing;
 
-/// Most hex digits of a chunk size: 4 GiB, far beyond any limit of a paste.
+/// The longest chunk size in hex digits: 4 GiB, far above any paste limit.
 const MAX_SIZE_DIGITS: u8 = 8;
-/// Longest chunk extension of one chunk, in bytes.
+/// The longest chunk extension in bytes.
 const MAX_EXTENSION_BYTES: u16 = 256;
-/// Most bytes of trailer fields, line ends included.
+/// The size limit of trailer fields, including line breaks.
 const MAX_TRAILER_BYTES: u16 = 8 << 10;
 
 /// What comes next on the wire.
@@ -20,19 +20,19 @@ pub enum Next {
     Content(u64),
     /// Bytes for [`Decoder::read_framing`].
     Framing,
-    /// Nothing: the body is whole.
+    /// Nothing: the body is complete.
     End,
 }
 
-/// The framing is malformed: the connection cannot go on.
+/// The framing is malformed: the connection must be closed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Where a body has come to.
+/// The state of decoding a body.
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
-    /// Content that lengths and chunk sizes have announced so far, in bytes.
+    /// The content announced so far by the length or chunk sizes, in bytes.
     announced: u64,
 }
 
@@ -48,23 +48,23 @@ enum State {
         size: u64,
         digits: u8,
     },
-    /// Behind the semicolon of a chunk's first line.
+    /// After the semicolon of a chunk's first line.
     Extension {
         size: u64,
         bytes: u16,
     },
-    /// Behind the CR of a chunk's first line.
+    /// After the CR of a chunk's first line.
     SizeLf {
         size: u64,
     },
-    /// Behind the content of a chunk.
+    /// After the content of a chunk.
     ChunkCr,
     ChunkLf,
-    /// At the beginning of a line behind the last chunk.
+    /// At the start of a line after the last chunk.
     TrailerStart {
         bytes: u16,
     },
-    /// In a trailer field, before or behind its colon.
+    /// In a trailer field, before or after its colon.
     TrailerName {
         bytes: u16,
     },
@@ -74,13 +74,13 @@ enum State {
     TrailerLf {
         bytes: u16,
     },
-    /// Behind the CR of the last line.
+    /// After the CR of the last line.
     LastLf,
     End,
 }
 
 impl Decoder {
-    /// A decoder at the beginning of a body.
+    /// A decoder at the start of a body.
     pub fn new(framing: Framing) -> Self {
         let (state, announced) = match framing {
             Framing::None | Framing::Length(0) => (State::End, 0),
@@ -99,12 +99,12 @@ impl Decoder {
         }
     }
 
-    /// Content announced so far, in bytes: what a chunk says it will have counts before it has come.
+    /// The content announced so far, in bytes, including chunks that have not arrived yet.
     pub fn announced(&self) -> u64 {
         self.announced
     }
 
-    /// Content was taken off the wire; no more of it than was next.
+    /// Consumes content, at most as much as is next.
     pub fn take_content(&mut self, bytes: u64) {
         if let State::Content { left, is_chunk } = self.state {
             self.state = match (left.saturating_sub(bytes), is_chunk) {
@@ -115,10 +115,10 @@ impl Decoder {
         }
     }
 
-    /// Reads framing up to the next content or the end; how many of the bytes it took.
+    /// Parses framing up to the next content or the end. Returns the number of bytes consumed.
     ///
     /// # Errors
-    /// When they are not what RFC 9112 section 7.1 says, or too many.
+    /// When they violate RFC 9112 section 7.1, or a limit.
     pub fn read_framing(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         for (at, byte) in bytes.iter().enumerate() {
             if self.next() != Next::Framing {
@@ -182,7 +182,7 @@ fn hex_value(digit: u8) -> u64 {
 mod tests {
     use super::*;
 
-    /// Decodes bytes that come in pieces of some length; the content, whether it is whole, and how many were taken.
+    /// Decodes bytes in pieces of this size. Returns the content, whether it is complete, and the bytes consumed.
     fn decode(bytes: &[u8], piece_bytes: usize) -> Result<(Vec<u8>, bool, usize), Malformed> {
         let mut decoder = Decoder::new(Framing::Chunked);
         let (mut content, mut at) = (Vec::new(), 0);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_body_is_whole_with_its_last_byte_and_not_before() {
+    fn a_chunked_body_is_complete_only_with_its_last_byte() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(256));
         let trailer = format!("5\r\nhello\r\n0\r\nX: {}\r\n\r\n", "y".repeat(8187));
         for body in [
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_chunks() {
+    fn malformed_chunks_are_refused() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(257));
         let trailer = format!("0\r\nX: {}\r\n\r\n", "y".repeat(8188));
         for body in [
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_counts_before_it_comes() {
+    fn announced_content_counts_before_it_arrives() {
         let mut decoder = Decoder::new(Framing::Chunked);
         assert_eq!(decoder.read_framing(b"ffffffff\r\nxyz"), Ok(10));
         assert_eq!((decoder.next(), decoder.announced()), (Next::Content(0xffff_ffff), 0xffff_ffff));

@@ -1,8 +1,8 @@
-//! Draining: one thread takes what peers still send after their last answer, for a bounded moment.
+//! Drains closing connections: one thread reads what peers still send after their last reply, for a limited time.
 //!
-//! A socket closed over unread bytes resets, and a reset can overtake the answer: a refusal of an upload would not
-//! reach its sender. No worker waits for that. Invariant: a bounded number of sockets, each for a bounded time and
-//! amount, both small when many drain at once. Must never answer, and never wait for one socket alone.
+//! Closing a socket with unread bytes sends a reset, which can overtake the reply: a refused uploader would not see the
+//! refusal. No worker waits for that. Invariant: a limited number of sockets, each for a limited time and amount, both
+//! smaller when many drain at once. Must never reply, nor wait for a single socket.
 
 use super::sys;
 use std::io::{self, Write};
@@ -12,27 +12,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Bytes taken from a socket at a time.
+/// The size of a read.
 const READ_BYTES: usize = 64 << 10;
-/// How long a socket is drained that sends nothing.
+/// How long a silent socket is drained.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// What one socket is given.
+/// The limits of one socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Allowance {
     time: Duration,
     bytes: u64,
 }
 
-/// While few drain: enough for a proxy to bring a large upload to its end.
+/// While few drain: enough for a proxy to finish a large upload.
 const CALM: Allowance = Allowance { time: Duration::from_secs(2), bytes: 256 << 20 };
-/// While many do: enough for what is on its way.
+/// While many drain: enough for what is in flight.
 const CROWDED: Allowance = Allowance { time: Duration::from_millis(200), bytes: 256 << 10 };
 
 /// A handle on the draining thread.
 pub(super) struct Drainer {
     most: usize,
-    /// Sockets that drain, those that wait to be looked at included.
+    /// The number of draining sockets, including new ones.
     count: AtomicUsize,
     new: Mutex<Vec<Draining>>,
     wake: io::PipeWriter,
@@ -40,18 +40,18 @@ pub(super) struct Drainer {
 
 struct Draining {
     socket: Arc<TcpStream>,
-    /// When it ends, whatever comes.
+    /// The deadline.
     until: Instant,
-    /// When it ends if nothing comes before.
+    /// The deadline if nothing arrives.
     silent_until: Instant,
     bytes_left: u64,
 }
 
 impl Drainer {
-    /// Starts the thread, for at most so many sockets at a time.
+    /// Starts the thread, for at most this many sockets at a time.
     ///
     /// # Errors
-    /// When the system refuses the thread or its pipe.
+    /// When the thread or its pipe cannot be created.
     pub(super) fn start(most: usize) -> io::Result<Arc<Self>> {
         let (woken, wake) = io::pipe()?;
         let drainer = Arc::new(Self { most, count: AtomicUsize::new(0), new: Mutex::default(), wake });
@@ -61,7 +61,7 @@ impl Drainer {
         Ok(drainer)
     }
 
-    /// Ends our side of a connection, and takes over its socket until the peer has ended its own.
+    /// Shuts down our side of a connection, and drains its socket until the peer closes it.
     pub(super) fn take(&self, socket: Arc<TcpStream>) {
         if socket.shutdown(Shutdown::Write).is_err() {
             return;
@@ -74,7 +74,7 @@ impl Drainer {
         let now = Instant::now();
         let (until, bytes_left) = (now + allowance.time, allowance.bytes);
         self.lock().push(Draining { socket, until, silent_until: now + SILENCE, bytes_left });
-        // The pipe is read whenever a byte is in it; it cannot stay full.
+        // The pipe is read whenever it has data, so it cannot stay full.
         let _ = (&self.wake).write(&[0]);
     }
 
@@ -111,7 +111,7 @@ impl Drainer {
 }
 
 impl Draining {
-    /// Takes what has come; whether more is to be waited for.
+    /// Reads what has arrived. Returns whether to continue.
     fn goes_on(&mut self, is_ready: bool, now: Instant, buffer: &mut [u8]) -> bool {
         if is_ready {
             let Ok(read @ 1..) = sys::receive_now(&self.socket, buffer) else { return false };
@@ -122,7 +122,7 @@ impl Draining {
     }
 }
 
-/// What the next socket is given when so many drain already; `None` is nothing.
+/// The limits of the next socket if this many are draining already; `None` closes it at once.
 fn allowance(taken: usize, most: usize) -> Option<Allowance> {
     match taken {
         _ if taken >= most => None,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_survives_what_the_peer_still_sends() {
+    fn a_reply_arrives_although_the_peer_is_still_sending() {
         let drainer = Drainer::start(16).unwrap();
         let (mut client, server) = pair();
         client.write_all(&vec![b'x'; 100_000]).unwrap();
@@ -158,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_gets_little_and_what_is_too_many_nothing() {
+    fn limits_shrink_with_the_number_of_sockets() {
         assert_eq!((allowance(0, 8), allowance(1, 8)), (Some(CALM), Some(CALM)));
         assert_eq!((allowance(2, 8), allowance(7, 8)), (Some(CROWDED), Some(CROWDED)));
         assert_eq!((allowance(8, 8), allowance(0, 0)), (None, None));
     }
 
     #[test]
-    fn whoever_sends_without_an_end_is_cut_off() {
+    fn endless_senders_are_cut_off() {
         let drainer = Drainer::start(1).unwrap();
         let (mut client, server) = pair();
         drainer.take(server);

@@ -1,8 +1,8 @@
-//! The guard: looks at every connection a few times a second and ends those that only keep a thread busy.
+//! The guard: checks all connections a few times per second and closes those that only occupy a thread.
 //!
-//! Receive timeouts do not stop a peer that dribbles a byte every nine seconds, and idle connections pin threads.
-//! Invariant: the rules are pure functions of histories, samples and the size of the pool; a connection that waits for
-//! us is kept; what a peer may do without progress follows its round trip. Must never wait for a peer.
+//! Receive timeouts do not stop a peer that sends a byte every nine seconds, and idle connections occupy threads.
+//! Invariant: the rules are pure functions of histories, samples and the pool size; a connection waiting for us is
+//! never closed; the time allowed without progress scales with the round trip. Must never wait for a peer.
 
 use super::Pool;
 use super::worker::{Cut, Phase, Served, Worker};
@@ -11,62 +11,62 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// A connection that waits for its peer has to move this many bytes within its window, or complete a reply.
+/// A connection waiting for its peer must transfer this many bytes within its window, or complete a reply.
 const PROGRESS_BYTES: u64 = 4 << 10;
-/// How long a peer may do without progress.
+/// How long a peer may make no progress.
 const WINDOW: Duration = Duration::from_secs(15);
 /// The same for a proxy, whose clients may be slow: longer than nginx keeps an idle connection (60 s), so that it never
-/// sends a request into one that is just being closed.
+/// sends a request on a connection being closed.
 pub(super) const PROXY_WINDOW: Duration = Duration::from_secs(75);
 
-/// What a peer may do without progress under pressure, at least; and so many of its round trips.
+/// How long a peer may make no progress under pressure: at least this, and this many round trips.
 const MIN_PATIENCE: Duration = Duration::from_millis(500);
 const PATIENCE_ROUND_TRIPS: u32 = 4;
-/// The same for a proxy, whose clients' round trips nobody knows here: those of a quarter of a second are borne with.
+/// The same for a proxy, whose clients' round trips are unknown: enough for a quarter of a second each.
 const PROXY_PATIENCE: Duration = Duration::from_secs(1);
-/// The same where the content in flight exists nowhere else any more.
+/// The same while sending the only copy of content.
 const ONLY_COPY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the guard looks, ordinarily, and while the pool is pressed: whoever connects now waits for a thread.
+/// The check interval, normally and under pressure, when new connections wait for a thread.
 const INTERVAL: Duration = Duration::from_millis(250);
 const PRESSED_INTERVAL: Duration = Duration::from_millis(25);
 
-/// A connection as it is now.
+/// A snapshot of a connection.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     serial: u64,
     phase: Phase,
     steps: u64,
     is_proxy: bool,
-    /// Bytes taken from the peer.
+    /// Bytes received from the peer.
     received: u64,
-    /// Bytes that have arrived at the peer, as far as is known.
+    /// Bytes acknowledged by the peer, as far as known.
     delivered: u64,
-    /// What the peer may do without progress under pressure.
+    /// How long the peer may make no progress under pressure.
     patience: Duration,
 }
 
-/// What is remembered of a connection.
+/// The history of a connection.
 #[derive(Debug, Clone, Copy)]
 struct History {
-    /// The last look.
+    /// The last sample.
     now: Sample,
     /// The last progress.
     progress: Sample,
     progress_at: Instant,
-    /// The begin of what it does now.
+    /// The start of its current step.
     begin: Sample,
     begun_at: Instant,
 }
 
 impl Sample {
-    /// Whether it still does the same, for the same connection. A body's pauses while we work are part of it.
+    /// Whether it is the same step of the same connection. Pauses while we work belong to the step.
     fn is_same_step(&self, other: &Self) -> bool {
         (self.serial, self.steps) == (other.serial, other.steps)
     }
 
-    /// Bytes that have moved since an earlier sample in the direction that is waited for. Bytes the other way prove
-    /// nothing: they cost the peer no reading.
+    /// Bytes transferred since an earlier sample in the direction being waited for. The other direction does not count:
+    /// it costs the peer nothing.
     fn moved_since(&self, earlier: &Self) -> u64 {
         if self.phase.is_sending() {
             self.delivered.saturating_sub(earlier.delivered)
@@ -81,7 +81,7 @@ impl History {
         Self { now: sample, progress: sample, progress_at: at, begin: sample, begun_at: at }
     }
 
-    /// The memory after another look.
+    /// The history after another sample.
     fn after(history: Option<Self>, sample: Sample, at: Instant) -> Self {
         let Some(history) = history.filter(|history| history.begin.is_same_step(&sample)) else {
             return Self::new(sample, at);
@@ -96,26 +96,26 @@ impl History {
         now.saturating_duration_since(self.progress_at)
     }
 
-    /// Bytes a second since the begin of what it does now.
+    /// Bytes per second since the start of its current step.
     fn rate(&self, now: Instant) -> u64 {
         let milliseconds = u64::try_from(now.saturating_duration_since(self.begun_at).as_millis()).unwrap_or(u64::MAX);
         self.now.moved_since(&self.begin).saturating_mul(1000) / milliseconds.max(1)
     }
 
-    /// Whether it has to go, pressure or not.
+    /// Whether it must be closed regardless of pressure.
     fn is_over(&self, now: Instant) -> bool {
         let window = if self.now.is_proxy { PROXY_WINDOW } else { WINDOW };
         self.now.phase != Phase::Working && self.stalled_for(now) >= window
     }
 
-    /// Whether it may have to go under pressure.
+    /// Whether it may be closed under pressure.
     fn is_in_the_way(&self, now: Instant) -> bool {
-        // The kernel has waited for its first byte in vain before it came to us (`TCP_DEFER_ACCEPT`).
+        // The kernel has already waited for its first byte (`TCP_DEFER_ACCEPT`).
         let is_silent = self.now.phase == Phase::Fresh && !self.now.is_proxy;
         self.now.phase != Phase::Working && (is_silent || self.stalled_for(now) >= self.now.patience)
     }
 
-    /// Who goes first under pressure.
+    /// The order of closing under pressure.
     fn rank(&self) -> u8 {
         match self.now.phase {
             Phase::Fresh => 0,
@@ -127,7 +127,7 @@ impl History {
     }
 }
 
-/// What a peer may do without progress under pressure: its round trips take the time they take.
+/// How long a peer may make no progress under pressure, which depends on its round trip.
 pub(super) fn patience(served: &Served) -> Duration {
     if served.is_proxy { PROXY_PATIENCE } else { patience_over(served.path().map(|(_, round_trip)| round_trip)) }
 }
@@ -136,15 +136,15 @@ fn patience_over(round_trip: Option<Duration>) -> Duration {
     MIN_PATIENCE.max(round_trip.unwrap_or_default() * PATIENCE_ROUND_TRIPS)
 }
 
-/// Whether the pool is pressed: four fifths of it are taken.
+/// Whether the pool is under pressure: four fifths of it are in use.
 fn is_pressed(histories: &[Option<History>]) -> bool {
     histories.iter().flatten().count() * 5 >= histories.len() * 4
 }
 
-/// Who has to go under pressure, as places in the pool: of those in the way a quarter of the pool, first the silent,
-/// then the idle, the receiving, the sending, the slowest first. A reply that is the only copy of its content goes only
-/// when nobody else is in the way. And of those who read without a pause, but so many that only a quarter of the pool
-/// is left, the slowest.
+/// The connections to close under pressure, as indices in the pool. Of the stalled ones at most a quarter of the pool:
+/// first silent, then idle, receiving and sending ones, the slowest first; a reply that is the only copy of its content
+/// only if nothing else is stalled. In addition, the slowest steady readers, if they leave less than a quarter of the
+/// pool to others.
 fn in_the_way(histories: &[Option<History>], now: Instant) -> Vec<usize> {
     let numbered = || histories.iter().enumerate().filter_map(|(at, history)| Some((at, history.as_ref()?)));
     let mut stalled: Vec<_> = numbered().filter(|(_, history)| history.is_in_the_way(now)).collect();
@@ -181,14 +181,14 @@ pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
     std::thread::Builder::new().name("guard".into()).stack_size(super::STACK_BYTES).spawn(watch).map(|_| ())
 }
 
-/// Looks at every connection once, and ends those the rules are against; whether the pool is pressed.
+/// Checks all connections once and closes those that violate the rules. Returns whether the pool is under pressure.
 fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) -> bool {
     for (worker, history) in workers.iter().zip(histories.iter_mut()) {
         *history = worker.change(|served| sample(served)).map(|sample| History::after(*history, sample, now));
     }
     let end = |at: usize, why: Cut| {
         let (Some(worker), Some(Some(history))) = (workers.get(at), histories.get(at)) else { return };
-        // Unless it has come on in the meantime.
+        // Unless it has made progress meanwhile.
         worker.change(|served| {
             let seen = (history.now.serial, history.now.phase, history.now.steps);
             (served.serial, served.phase, served.steps) == seen && served.end(why)
@@ -241,7 +241,7 @@ mod tests {
         Duration::from_secs(n)
     }
 
-    /// Whether a connection is ended without pressure after these samples, one a second.
+    /// Whether a connection is closed without pressure after these samples, one per second.
     fn is_over(samples: &[Sample]) -> bool {
         let mut now = Instant::now();
         let mut history = None;
@@ -252,7 +252,7 @@ mod tests {
         history.unwrap().is_over(now)
     }
 
-    /// So many more looks at a connection, at each of which some bytes have moved.
+    /// This many more samples of a connection, each with some bytes transferred.
     fn dribble(first: Sample, looks: u64, received: u64, delivered: u64) -> Vec<Sample> {
         let step =
             |n| Sample { received: first.received + n * received, delivered: first.delivered + n * delivered, ..first };
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_to_move_bytes_in_the_direction_that_is_waited_for() {
+    fn only_bytes_in_the_awaited_direction_are_progress() {
         assert!(is_over(&dribble(RECEIVING, 15, 1, 0)));
         assert!(!is_over(&dribble(RECEIVING, 15, 500, 0)));
         assert!(is_over(&dribble(RECEIVING, 15, 1, 9000)));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_us_is_kept() {
+    fn connections_waiting_for_us_are_kept() {
         let working = Sample { phase: Phase::Working, ..RECEIVING };
         assert!(!is_over(&dribble(working, 99, 0, 0)));
         let start = Instant::now();
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_or_another_connection_begins_the_window_anew() {
+    fn a_reply_or_a_new_connection_restarts_the_window() {
         let mut samples = dribble(RECEIVING, 15, 0, 0);
         samples[10..].iter_mut().for_each(|sample| sample.steps += 1);
         assert!(!is_over(&samples));
         let mut samples = dribble(RECEIVING, 15, 0, 0);
         samples[5..].iter_mut().for_each(|sample| sample.serial += 1);
         assert!(!is_over(&samples));
-        // That a body goes on from head to content does not: dribblers would choose when.
+        // Going on from head to body does not: slow senders could choose when.
         let mut samples = dribble(Sample { phase: Phase::Idle, ..RECEIVING }, 15, 0, 0);
         samples[5..].iter_mut().for_each(|sample| sample.phase = Phase::Receiving);
         assert!(is_over(&samples));
@@ -308,13 +308,13 @@ mod tests {
         assert_eq!(patience_over(Some(milliseconds(200))), milliseconds(800));
     }
 
-    /// A history of a connection whose last progress was so long ago.
+    /// A history of a connection without progress for this long.
     fn stalled(sample: Sample, now: Instant, stalled: Duration) -> History {
         History::new(sample, now.checked_sub(stalled).unwrap())
     }
 
     #[test]
-    fn under_pressure_go_the_silent_the_idle_the_receiving_the_sending() {
+    fn silent_then_idle_then_receiving_then_sending_connections_are_closed() {
         let now = Instant::now() + seconds(100);
         let phases = [Phase::SendingOnlyCopy, Phase::Sending, Phase::Receiving, Phase::Idle, Phase::Fresh];
         let mut all: Vec<_> =
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_of_the_pool_goes_at_a_time_the_slowest_first() {
+    fn at_most_a_quarter_is_closed_at_a_time_slowest_first() {
         let now = Instant::now() + seconds(100);
         let mut all: Vec<_> = (0..8).map(|_| Some(stalled(RECEIVING, now, seconds(1)))).collect();
         for (number, history) in all.iter_mut().flatten().enumerate() {
@@ -338,11 +338,11 @@ mod tests {
         assert!(is_pressed(&all));
         all[0] = None;
         all[1] = None;
-        assert!(!is_pressed(&all), "fewer than four fifths are taken");
+        assert!(!is_pressed(&all), "fewer than four fifths are in use");
     }
 
     #[test]
-    fn a_far_reader_is_no_slow_reader() {
+    fn a_long_round_trip_is_not_a_stall() {
         let now = Instant::now() + seconds(100);
         let far = Sample { patience: Duration::from_millis(800), ..SENDING };
         let mut all = vec![Some(stalled(far, now, Duration::from_millis(799))); 4];
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_peer_goes_at_once_but_a_proxy_is_waited_for() {
+    fn silent_peers_are_closed_at_once_but_proxies_are_not() {
         let now = Instant::now();
         let fresh = Sample { phase: Phase::Fresh, received: 0, ..RECEIVING };
         let proxy = Sample { is_proxy: true, patience: PROXY_PATIENCE, ..fresh };
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_without_a_pause_leave_a_quarter_of_the_pool_to_others() {
+    fn steady_readers_leave_a_quarter_of_the_pool_to_others() {
         let now = Instant::now() + seconds(100);
         let reader = |number: u64| {
             let mut history = History::new(SENDING, now.checked_sub(seconds(5)).unwrap());
@@ -373,6 +373,6 @@ mod tests {
         all[0].as_mut().unwrap().now.phase = Phase::SendingOnlyCopy;
         assert_eq!(in_the_way(&all, now), [1]);
         all[1].as_mut().unwrap().begun_at = now;
-        assert_eq!(in_the_way(&all, now), [2], "one that has just begun is not judged");
+        assert_eq!(in_the_way(&all, now), [2], "one that has just started is kept");
     }
 }

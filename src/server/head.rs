@@ -1,30 +1,30 @@
-//! Reads a request's head from its raw bytes, refuses what is dangerous, and makes of the rest what tiny_http may parse.
+//! Parses a request head from raw bytes, refuses ambiguous ones, and normalises the rest for tiny_http.
 //!
-//! Why before tiny_http: 0.12.17 trims and forgets what smuggling is made of (signs and lists in `Content-Length`,
-//! folded lines, odd transfer codings), and a request line with `HTTP/2.0` blocks its thread for ever.
-//! Invariant: a head that is accepted means the same to us, to tiny_http and to any proxy in front of us.
-//! Must never do I/O: it is a pure function of bytes.
+//! Why before tiny_http: 0.12.17 silently accepts what request smuggling is made of (signs and lists in
+//! `Content-Length`, folded lines, odd transfer codings), and a request line with `HTTP/2.0` blocks its thread for
+//! ever. Invariant: an accepted head means the same to us, to tiny_http and to any proxy in front of us. Must never do
+//! I/O: it is a pure function of bytes.
 
 use crate::http::{Framing, Persistence};
 use std::borrow::Cow;
 
-/// Longest head, request line and all header fields together, in bytes.
+/// The size limit of the head: the request line and all header fields, in bytes.
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
-/// Most header fields.
+/// The limit of header fields.
 const MAX_FIELDS: usize = 100;
-/// Fields that say who somebody is: with two of them, one reader believes the first and another the last.
+/// Fields with an identity: of duplicates, one parser would use the first and another the last.
 const AT_MOST_ONCE: [&str; 4] = ["host", "authorization", "x-ssl-client-sha1", "x-proxy-secret"];
-/// Fields about this connection alone, which our layer acts upon and tiny_http never sees.
+/// Connection-specific fields, which we handle and tiny_http never sees.
 const OURS: [&str; 4] = ["content-length", "transfer-encoding", "expect", "connection"];
 
-/// What the bytes received so far are.
+/// The result of scanning the bytes received so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// The beginning of a head; more has to come.
+    /// An incomplete head.
     Partial,
-    /// A whole head we accept.
+    /// A complete, acceptable head.
     Whole(Head),
-    /// Something we refuse, in a sentence for the sender.
+    /// A refused head, with a message for the sender.
     Refused(&'static str),
 }
 
@@ -35,20 +35,20 @@ pub enum Expectation {
     None,
     /// `100 Continue`.
     Continue,
-    /// Something this server does not know.
+    /// An unsupported expectation.
     Unknown,
 }
 
-/// A request's head, without what only its parser needs.
+/// A parsed request head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Bytes it takes on the wire.
+    /// Its length on the wire.
     pub bytes: usize,
     /// The same request for tiny_http: HTTP/1.1, its target in origin form, without the fields of this connection.
     pub normalised: Vec<u8>,
     /// How the body is delimited.
     pub framing: Framing,
-    /// What the sender wants for the connection after this request.
+    /// Whether the sender keeps the connection open.
     pub persistence: Persistence,
     /// What the sender waits for before its body.
     pub expectation: Expectation,
@@ -57,9 +57,9 @@ pub struct Head {
 /// A header field.
 type Field<'a> = (&'a str, &'a str);
 
-/// Looks at the bytes at the front of a connection.
+/// Scans the bytes at the start of a connection's buffer.
 pub fn scan(bytes: &[u8]) -> Scan {
-    // Some old clients send an empty line behind a body; one is ignored (RFC 9112 section 2.2).
+    // Some old clients send an empty line after a body; one is ignored (RFC 9112 section 2.2).
     let (skipped, head) = bytes.strip_prefix(b"\r\n").map_or((0, bytes), |rest| (2, rest));
     let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") else {
         return scan_partial(head);
@@ -70,14 +70,14 @@ pub fn scan(bytes: &[u8]) -> Scan {
     }
 }
 
-/// What can be refused before the end has come: without this, a line that never ends would be waited for.
+/// Refuses an incomplete head early, for example an endless line.
 fn scan_partial(bytes: &[u8]) -> Scan {
     if bytes.len() >= MAX_HEAD_BYTES {
         return Scan::Refused("The request line and headers are longer than 16 KiB.");
     }
-    // A TLS hello begins with 0x16; nothing that is HTTP does.
+    // A TLS ClientHello starts with 0x16, which is not valid in HTTP.
     if bytes.first().is_some_and(|first| !is_token_byte(*first) && bytes != b"\r") {
-        return Scan::Refused("That is not HTTP.");
+        return Scan::Refused("This is not HTTP.");
     }
     match line_break_fault(bytes) {
         Some(reason) => Scan::Refused(reason),
@@ -85,18 +85,18 @@ fn scan_partial(bytes: &[u8]) -> Scan {
     }
 }
 
-/// A bare CR or LF: to some readers the end of a line, to others not (RFC 9112 section 2.2).
+/// A bare CR or LF, which only some parsers treat as the end of a line (RFC 9112 section 2.2).
 fn line_break_fault(bytes: &[u8]) -> Option<&'static str> {
     let is_bare = |pair: &[u8]| matches!(pair, [before, after] if (*before == b'\r') != (*after == b'\n'));
     let is_bare_at_begin = bytes.first() == Some(&b'\n');
-    (is_bare_at_begin || bytes.windows(2).any(is_bare)).then_some("A line ends in a bare CR or LF.")
+    (is_bare_at_begin || bytes.windows(2).any(is_bare)).then_some("A line has a bare CR or LF.")
 }
 
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Parses the lines of a head, the last CRLF included.
+/// Parses the lines of a head, including the last CRLF.
 fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     if bytes.len() > MAX_HEAD_BYTES {
         return Err("The request line and headers are longer than 16 KiB.");
@@ -104,7 +104,7 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
     line_break_fault(bytes).map_or(Ok(()), Err)?;
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii());
     let text = text.ok_or("The request line and headers must be ASCII; send other text in Base64 or in the body.")?;
-    // Every line ends in both.
+    // Every line ends in CRLF.
     let mut lines = text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
     let (method, target, minor_version) = parse_request_line(lines.next().unwrap_or_default())?;
     let mut fields = Vec::with_capacity(16);
@@ -112,14 +112,14 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
         fields.push(parse_field(line)?);
     }
     if fields.len() > MAX_FIELDS {
-        return Err("There are more than 100 header fields.");
+        return Err("The request has more than 100 header fields.");
     }
     if AT_MOST_ONCE.iter().any(|name| values(&fields, name).nth(1).is_some()) {
-        return Err("Host, Authorization, X-SSL-Client-SHA1 and X-Proxy-Secret may each be sent once.");
+        return Err("Host, Authorization, X-SSL-Client-SHA1 and X-Proxy-Secret may be sent only once each.");
     }
     let sent_host = values(&fields, "host").next();
     if sent_host.is_none() && minor_version == 1 {
-        return Err("HTTP/1.1 asks for exactly one Host header.");
+        return Err("HTTP/1.1 requires exactly one Host header.");
     }
     let (authority, target) = split_target(target)?;
     let is_host = |host: &str| host.is_empty() || crate::http::is_authority(host);
@@ -151,16 +151,16 @@ fn parse_request_line(line: &str) -> Result<(&str, &str, u8), &'static str> {
     match version {
         "HTTP/1.1" => Ok((method, target, 1)),
         "HTTP/1.0" => Ok((method, target, 0)),
-        _ => Err("This server speaks HTTP/1.0 and HTTP/1.1."),
+        _ => Err("Only HTTP/1.0 and HTTP/1.1 are supported."),
     }
 }
 
 /// One header field (RFC 9112 section 5): no space before the colon, no folded line, no control character.
-/// Names are letters, digits, `-` and `_`: what tiny_http and every proxy take.
+/// Names are letters, digits, `-` and `_`, which tiny_http and all proxies accept.
 fn parse_field(line: &str) -> Result<Field<'_>, &'static str> {
     let (name, value) = line.split_once(':').ok_or("A header line has no colon.")?;
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
-        return Err("A header name has a character that is no letter, digit, - or _.");
+        return Err("A header name has a character other than letters, digits, - and _.");
     }
     let value = value.trim_matches([' ', '\t']);
     if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
@@ -169,8 +169,8 @@ fn parse_field(line: &str) -> Result<Field<'_>, &'static str> {
     Ok((name, value))
 }
 
-/// Splits a target as proxy-style clients send it into its authority, which counts instead of `Host`, and its origin
-/// form (RFC 9112 section 3.2.2). The scheme may have any case; other targets have no authority.
+/// Splits an absolute-form target into its authority, which overrides `Host`, and its origin form (RFC 9112 section
+/// 3.2.2). The scheme is case-insensitive; other targets have no authority.
 fn split_target(target: &str) -> Result<(Option<&str>, Cow<'_, str>), &'static str> {
     let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
     let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_ours(scheme)) else {
@@ -184,8 +184,8 @@ fn split_target(target: &str) -> Result<(Option<&str>, Cow<'_, str>), &'static s
     Ok((Some(authority), target))
 }
 
-/// The head for tiny_http. It finds the first field of a name: one that was sent several times becomes one, its values
-/// joined by commas (RFC 9110 section 5.3).
+/// The head for tiny_http, which finds only the first field of a name: repeated fields are joined by commas (RFC 9110
+/// section 5.3).
 fn normalise(method: &str, target: &str, authority: Option<&str>, fields: &[Field<'_>]) -> Vec<u8> {
     let bytes = fields.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
     let mut head = Vec::with_capacity(method.len() + target.len() + bytes + 300);
@@ -213,22 +213,22 @@ fn values<'a>(fields: &'a [Field<'a>], name: &'a str) -> impl Iterator<Item = &'
     fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
 }
 
-/// The members of a field that is a list (RFC 9110 section 5.6.1), over all its lines.
+/// The members of a list field (RFC 9110 section 5.6.1), over all its lines.
 fn members<'a>(fields: &'a [Field<'a>], name: &'a str) -> impl Iterator<Item = &'a str> {
     values(fields, name).flat_map(|value| value.split(',')).map(|member| member.trim_matches([' ', '\t']))
 }
 
-/// How the body is delimited (RFC 9112 section 6.3), for readers that all agree: one length of plain digits, or
-/// exactly `chunked`, or nothing.
+/// How the body is delimited (RFC 9112 section 6.3), without ambiguity: one length of plain digits, exactly `chunked`,
+/// or nothing.
 fn framing(fields: &[Field<'_>], minor_version: u8) -> Result<Framing, &'static str> {
     let mut lengths = values(fields, "content-length");
     let mut codings = values(fields, "transfer-encoding");
     match (lengths.next(), codings.next()) {
         (None, None) => Ok(Framing::None),
-        (Some(_), Some(_)) => Err("Content-Length and Transfer-Encoding exclude each other."),
-        (Some(_), None) if lengths.next().is_some() => Err("There is more than one Content-Length."),
+        (Some(_), Some(_)) => Err("Content-Length and Transfer-Encoding cannot be combined."),
+        (Some(_), None) if lengths.next().is_some() => Err("The request has more than one Content-Length."),
         (Some(length), None) if !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()) => {
-            length.parse().map(Framing::Length).map_err(|_| "The Content-Length is not a possible length.")
+            length.parse().map(Framing::Length).map_err(|_| "The Content-Length is too large.")
         }
         (Some(_), None) => Err("The Content-Length is not a decimal number."),
         (None, Some(coding))
@@ -236,16 +236,16 @@ fn framing(fields: &[Field<'_>], minor_version: u8) -> Result<Framing, &'static 
         {
             Ok(Framing::Chunked)
         }
-        (None, Some(_)) => Err("The only Transfer-Encoding this server knows is chunked, in HTTP/1.1."),
+        (None, Some(_)) => Err("The only supported Transfer-Encoding is chunked, in HTTP/1.1."),
     }
 }
 
-/// Whether the connection stays open (RFC 9112 section 9.3). `upgrade` is refused: whoever asks for it may take what
-/// follows for another protocol.
+/// Whether the connection stays open (RFC 9112 section 9.3). `upgrade` is refused: the sender might switch to another
+/// protocol.
 fn persistence(fields: &[Field<'_>], minor_version: u8) -> Result<Persistence, &'static str> {
     let says = |word: &str| members(fields, "connection").any(|member| member.eq_ignore_ascii_case(word));
     if says("upgrade") {
-        return Err("This server does not upgrade connections.");
+        return Err("Upgrading connections is not supported.");
     }
     Ok(match minor_version {
         _ if says("close") => Persistence::Close,
@@ -255,7 +255,7 @@ fn persistence(fields: &[Field<'_>], minor_version: u8) -> Result<Persistence, &
     })
 }
 
-/// What the sender waits for before its body. HTTP/1.0 knows no expectations: its `100-continue` is ignored.
+/// What the sender waits for before its body. HTTP/1.0 has no expectations: its `100-continue` is ignored.
 fn expectation(fields: &[Field<'_>], minor_version: u8) -> Expectation {
     let mut expectations = members(fields, "expect").filter(|member| !member.is_empty()).peekable();
     if expectations.peek().is_none() {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request() {
+    fn a_plain_request_is_parsed() {
         let text = "POST /a?b=c HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: x\r\nX-Y:  z \r\n\r\nabc";
         let head = whole(text);
         assert_eq!(head.bytes, text.len() - 3);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn every_beginning_of_a_request_is_partial() {
+    fn every_prefix_of_a_request_is_partial() {
         let text = "\r\nGET / HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n";
         for length in 0..text.len() {
             assert_eq!(scan(&text.as_bytes()[..length]), Scan::Partial, "{length}");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_that_readers_differ_on_is_refused() {
+    fn ambiguous_framing_is_refused() {
         let faults = [
             "Content-Length: 3\r\nContent-Length: 4",
             "Content-Length: 3\r\nContent-Length: 3",
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn request_lines_that_are_refused() {
+    fn malformed_request_lines_are_refused() {
         let lines = [
             "GET /",
             "GET  / HTTP/1.1",
@@ -379,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn hosts_are_validated() {
         assert!(refused(b"GET / HTTP/1.1\r\n\r\n") && refused(b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"));
         whole("GET / HTTP/1.0\r\n\r\n");
         whole("GET / HTTP/1.1\r\nHost: [::1]:5000\r\n\r\n");
         for (target, origin) in [("http://y/abc?d", "/abc?d"), ("HTTP://y", "/"), ("hTTps://y?z", "/?z")] {
             let text = normalised(&format!("GET {target} HTTP/1.1\r\nhost: x\r\nX: z\r\n\r\n"));
-            assert_eq!(text, format!("GET {origin} HTTP/1.1\r\nHost: y\r\nX: z\r\n\r\n"), "the target's host counts");
+            assert_eq!(text, format!("GET {origin} HTTP/1.1\r\nHost: y\r\nX: z\r\n\r\n"), "the target's host wins");
         }
         for target in ["ftp://y/", "*", "y:443"] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_stay_open_when_both_sides_want_it() {
+    fn persistence_follows_version_and_connection_header() {
         let persistence = |version: &str, fields: &str| {
             whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).persistence
         };
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn expectations() {
+    fn expectations_are_parsed() {
         let expectation = |version: &str, fields: &str| {
             whole(&format!("GET / HTTP/{version}\r\nHost: x\r\n{fields}\r\n")).expectation
         };
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn chunked_in_any_case() {
+    fn chunked_is_case_insensitive() {
         for coding in ["chunked", "Chunked", "CHUNKED"] {
             let head = whole(&format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: {coding}\r\n\r\n"));
             assert_eq!(head.framing, Framing::Chunked);

@@ -1,7 +1,7 @@
-//! The listening sockets: made or taken over, given the options that accepted sockets inherit, and closed.
+//! The listening sockets: creates or inherits them, sets the options that accepted sockets inherit, and closes them.
 //!
-//! Invariant: a Unix socket somebody listens on is never taken away from them, and a socket of the service manager's
-//! survives us. Must never leave a socket file behind that was ours.
+//! Invariant: a Unix socket in use by another process is never replaced, and a socket of the service manager stays open
+//! after us. Must never leave our own socket file behind.
 
 use super::guard::PROXY_WINDOW;
 use super::{sys, systemd};
@@ -16,15 +16,14 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a TCP peer may be silent while we wait for it, or take nothing while we send; a proxy has the guard's
-/// [`PROXY_WINDOW`].
+/// The send and receive timeout of TCP peers; for a proxy it is the guard's [`PROXY_WINDOW`].
 const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Connections that may wait for a worker: a crowd that connects at once is served in turn. The system's own limit
-/// (`net.core.somaxconn`) may be lower; the library's default is 128.
+/// The backlog of connections waiting for a worker. The system's own limit (`net.core.somaxconn`) may be lower; the
+/// library's default is 128.
 const BACKLOG: i32 = 4096;
 
-/// How long the kernel keeps a connection that says nothing, before a worker has to.
+/// How long the kernel holds a silent connection before a worker gets it.
 const DEFER_SECONDS: i32 = 5;
 
 /// A listening socket.
@@ -42,11 +41,11 @@ impl AsFd for Listener {
     }
 }
 
-/// One socket that is listened on.
+/// A listening socket.
 pub(super) struct Endpoint {
     listener: Listener,
     address: String,
-    /// The service manager's: it goes on listening when we stop.
+    /// Whether it belongs to the service manager, which keeps it open when we stop.
     is_given: bool,
 }
 
@@ -54,12 +53,12 @@ pub(super) struct Endpoint {
 pub struct Bound(Vec<Endpoint>);
 
 impl Bound {
-    /// Where it listens, as URLs or as `unix:/path`.
+    /// The addresses, as URLs or `unix:/path`.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|endpoint| endpoint.address.as_str())
     }
 
-    /// Whether the sockets are the service manager's, and the setting was not looked at.
+    /// Whether the sockets are from the service manager, so that the setting was ignored.
     pub fn is_given(&self) -> bool {
         self.0.iter().any(|endpoint| endpoint.is_given)
     }
@@ -69,7 +68,7 @@ impl Bound {
     }
 }
 
-/// Takes the sockets the service manager hands over; where there is none, listens where the setting says.
+/// Inherits the service manager's sockets; if there are none, listens on the configured address.
 ///
 /// # Errors
 /// A line for the operator that names the address.
@@ -92,10 +91,10 @@ fn bind_own(bind: &Bind) -> Result<Endpoint, String> {
         |listener: Listener| sys::set_backlog(listener.as_fd(), BACKLOG).and_then(|()| Endpoint::new(listener, false));
     bound.and_then(listen).map_err(|error| {
         let cause = match error.kind() {
-            ErrorKind::AddrInUse => "something else listens there".to_owned(),
+            ErrorKind::AddrInUse => "address already in use".to_owned(),
             _ => error.to_string(),
         };
-        format!("cannot listen on {place}: {cause}; stop it or set FLASKPASTE_BIND")
+        format!("cannot listen on {place}: {cause}; stop the other program or set FLASKPASTE_BIND")
     })
 }
 
@@ -126,11 +125,11 @@ impl Endpoint {
         self.listener.as_fd()
     }
 
-    /// A connection that waits to be accepted, as a `TcpStream` by type even from a Unix socket, where it works the
-    /// same; and who is at its other end.
+    /// Accepts a waiting connection and returns it with its peer. Connections of a Unix socket are `TcpStream`s, too,
+    /// and work the same.
     ///
     /// # Errors
-    /// What `accept` says; `WouldBlock` rather than waiting, because several processes may listen on the same socket.
+    /// Those of `accept`; `WouldBlock` instead of waiting, because several processes may share the socket.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, Peer)> {
         match &self.listener {
             Listener::Tcp(listener) => listener.accept().map(|(socket, address)| (socket, Peer::Ip(address.ip()))),
@@ -142,13 +141,13 @@ impl Endpoint {
         }
     }
 
-    /// Whether what waits on it is ours to answer when we stop; on a socket of the service manager's it is our
-    /// successor's.
+    /// Whether we must serve its waiting connections when we stop; on a socket of the service manager our successor
+    /// will.
     pub(super) fn is_ours(&self) -> bool {
         !self.is_given
     }
 
-    /// Lets no further connection in; those that wait on a socket of the service manager's are its next server's.
+    /// Stops listening; connections waiting on a socket of the service manager are left to the next server.
     pub(super) fn close(&self) -> io::Result<()> {
         if self.is_given {
             return Ok(());
@@ -164,8 +163,9 @@ impl Endpoint {
     }
 }
 
-/// On Linux an accepted TCP socket starts with the options of its listener: one call here instead of several for every
-/// connection. One that is accepted from a Unix socket does not, see [`Endpoint::accept`]. Without `TCP_NODELAY` a kept-alive reply over one segment waits 40 ms for the peer's delayed ACK.
+/// On Linux, accepted TCP sockets inherit the options of the listener, which saves several calls per connection. Those
+/// of Unix sockets do not, see [`Endpoint::accept`]. Without `TCP_NODELAY`, a kept-alive reply longer than a segment
+/// waits 40 ms for the peer's delayed ACK.
 fn set_inherited_options(listener: &Listener) -> io::Result<()> {
     let Listener::Tcp(listener) = listener else { return Ok(()) };
     let socket = TcpStream::from(listener.as_fd().try_clone_to_owned()?);
@@ -184,13 +184,13 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if is_socket {
         match UnixStream::connect(path) {
             Ok(_) => return Err(ErrorKind::AddrInUse.into()),
-            // Nobody listens: left behind by a server that was killed.
+            // Connection refused: a stale socket of a killed server.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
             Err(error) => return Err(error),
         }
     }
     let listener = UnixListener::bind(path)?;
-    // Its peers are believed about certificates: the owner and the group (the proxy), nobody else.
+    // Its peers are trusted about certificates, so only the owner and the group (the proxy) may connect.
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     Ok(listener)
 }
@@ -201,7 +201,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_live_unix_socket_is_not_stolen_and_a_stale_one_is_replaced() {
+    fn a_live_unix_socket_is_kept_and_a_stale_one_is_replaced() {
         let folder = std::env::temp_dir().join(format!("flaskpaste-listen-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("socket");
@@ -221,7 +221,7 @@ mod tests {
         let endpoint = bind_own(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         let Listener::Tcp(listener) = &endpoint.listener else { panic!("not TCP") };
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        // Until then the kernel keeps it.
+        // The kernel holds the connection until the first byte.
         client.write_all(b"x").unwrap();
         sys::wait_for_any(&[endpoint.as_fd()], None).unwrap();
         let (socket, peer) = endpoint.accept().unwrap();

@@ -1,9 +1,9 @@
-//! tiny_http: parses heads that have been checked, and hands out the requests it makes of them.
+//! Parses checked request heads with tiny_http.
 //!
-//! It never sees the network: a checked and normalised head goes into one end of a private socket pair, and its request
-//! comes out of tiny_http's at the other. Parsing never waits for a peer, so that a few pairs serve all workers.
-//! Invariant: a pair carries exactly the head it is given, and is empty again before the next; one that fails is
-//! replaced. Must never be given a head that [`super::head`] has not accepted, nor a byte of a body.
+//! tiny_http never sees the network: a checked and normalised head is written to one end of a private socket pair, and
+//! tiny_http reads it from the other. Parsing never waits for a peer, so a few pairs serve all workers.
+//! Invariant: a pair carries exactly one head at a time and is empty afterwards; a failed pair is replaced. Must never
+//! be given a head that [`super::head`] has not accepted, nor any part of a body.
 
 use crate::crypto;
 use crate::object_pool::ObjectPool;
@@ -13,11 +13,10 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tiny_http::{Listener, Server, SslContextWrap};
 
-/// Pairs for each core, at most: a thread is often preempted while it holds one, and with fewer the others wait for it.
+/// The most pairs per core: a thread may be preempted while holding one, and with fewer the others would wait for it.
 const PAIRS_PER_CORE: usize = 16;
 
-/// The pairs.
-/// `None` is one that has failed and was not replaced yet.
+/// The pairs. `None` is a failed one that was not replaced yet.
 pub(super) struct Parser(ObjectPool<Option<Pair>>);
 
 /// A private connection to tiny_http.
@@ -31,10 +30,10 @@ struct Pair {
 pub(super) struct Parsed(Option<tiny_http::Request>);
 
 impl Parser {
-    /// Makes the pairs. They take three descriptors each, and never more than a sixteenth of what there may be.
+    /// Creates the pairs. They use three descriptors each, and at most a sixteenth of the limit.
     ///
     /// # Errors
-    /// When the system refuses the sockets.
+    /// When the sockets cannot be created.
     pub(super) fn new(descriptor_limit: u64) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let affordable = usize::try_from(descriptor_limit / 48).unwrap_or(usize::MAX);
@@ -44,13 +43,13 @@ impl Parser {
         Ok(Self(ObjectPool::new(pairs)))
     }
 
-    /// Has tiny_http parse a normalised head.
+    /// Parses a normalised head.
     ///
     /// # Errors
-    /// When tiny_http does not take it for a request, or a failed pair cannot be replaced.
+    /// When tiny_http refuses it, or a failed pair cannot be replaced.
     pub(super) fn parse(&self, head: &[u8]) -> io::Result<Parsed> {
         self.0.with(|slot| {
-            // Taken out, so that a pair that fails or panics on the way is gone.
+            // Taken out, so that a pair that fails or panics is not returned.
             let mut pair = slot.take().map_or_else(Pair::new, Ok)?;
             let parsed = pair.parse(head)?;
             *slot = Some(pair);
@@ -60,8 +59,7 @@ impl Parser {
 }
 
 impl Pair {
-    /// Connects a pair. `accept_connection` wants a named listener: it has a random abstract name for as long as this
-    /// takes.
+    /// Connects a pair. `accept_connection` needs a named listener, which gets a random abstract name for a moment.
     fn new() -> io::Result<Self> {
         let name = crypto::hex(&crypto::random::<16>()?);
         let address = SocketAddr::from_abstract_name(format!("flaskpaste-{name}"))?;
@@ -74,7 +72,7 @@ impl Pair {
         let accepted = catch_unwind(AssertUnwindSafe(|| Server::accept_connection(&tiny_http_listener, &no_tls)));
         let connection = accepted.map_err(|_| io::Error::from_raw_os_error(libc::EMFILE))??;
         let mut connection = connection.ok_or_else(|| io::Error::other("tiny_http gave no connection"))?;
-        // Had anybody else on this machine connected to the name, two connections would have come.
+        // If another process had connected to the name, there would be a second connection.
         listener.set_nonblocking(true)?;
         if listener.accept().is_ok() {
             return Err(io::Error::other("another process has connected to the parser"));
@@ -83,7 +81,7 @@ impl Pair {
     }
 
     fn parse(&mut self, head: &[u8]) -> io::Result<Parsed> {
-        // Heads are far smaller than the socket's buffer: this never waits.
+        // A head fits in the socket's buffer, so this never blocks.
         self.ours.write_all(head)?;
         let request = (self.next_request)().ok_or(ErrorKind::InvalidData)?;
         Ok(Parsed(Some(request)))
@@ -109,7 +107,7 @@ impl Parsed {
 
 impl Drop for Parsed {
     fn drop(&mut self) {
-        // With its writer taken out, the request answers nothing by itself.
+        // Without its writer, the request does not send a reply by itself.
         drop(self.0.take().map(tiny_http::Request::into_writer));
     }
 }
@@ -119,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_come_out_as_they_went_in() {
+    fn requests_are_parsed_unchanged() {
         let parser = Parser::new(1024).unwrap();
         for number in 0..100 {
             let head = format!("PUT /{number}?x=y HTTP/1.1\r\nHost: localhost\r\nX-Number: {number}, z\r\n\r\n");
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_fails_is_replaced() {
+    fn a_failed_pair_is_replaced() {
         let parser = Parser::new(1024).unwrap();
         for _ in 0..100 {
             assert!(parser.parse(b"no head\r\n\r\n").is_err());

@@ -1,8 +1,7 @@
-//! The few system calls std lacks, each behind a safe function.
+//! System calls that std lacks, each behind a safe function.
 //!
-//! Invariant: every unsafe block states why it is sound, and none outlives its function. Must never keep a raw
-//! descriptor: callers hold owned handles.
-#![expect(unsafe_code, reason = "system calls std does not offer; every block says why it is sound")]
+//! Invariant: every unsafe block states why it is sound. Must never keep a raw descriptor: callers hold owned handles.
+#![expect(unsafe_code, reason = "system calls that std lacks; every block states why it is sound")]
 
 use std::io;
 use std::mem::{MaybeUninit, size_of};
@@ -12,7 +11,8 @@ use std::time::Duration;
 
 /// Offset of `tcpi_unacked`: eight bytes, then four words of four.
 const UNACKED_OFFSET: usize = 8 + 4 * 4;
-/// Offset of `tcpi_rtt` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h): eight bytes, then 15 words of four.
+/// Offset of `tcpi_rtt` in the kernel's `struct tcp_info` (include/uapi/linux/tcp.h): eight bytes, then 15 words of
+/// four.
 const RTT_OFFSET: usize = 8 + 15 * 4;
 /// Offset of `tcpi_bytes_acked` (since Linux 4.1): eight bytes, 24 words of four, then `pacing_rate` and
 /// `max_pacing_rate`.
@@ -22,17 +22,17 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Whether a descriptor number is a stream socket that listens.
+/// Whether a descriptor number is a listening stream socket.
 pub(super) fn is_listener(fd: RawFd) -> bool {
     socket_option(fd, libc::SO_ACCEPTCONN) == Some(1) && socket_option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
 }
 
-/// Whether a socket is a Unix one, and not TCP.
+/// Whether this is a Unix socket, as opposed to TCP.
 pub(super) fn is_unix(socket: &impl AsRawFd) -> bool {
     socket_option(socket.as_raw_fd(), libc::SO_DOMAIN) == Some(libc::AF_UNIX)
 }
 
-/// A numeric option of whatever a descriptor number stands for; `None` when that is no socket.
+/// A numeric socket option of a descriptor number; `None` if it is not a socket.
 fn socket_option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
     let mut value: libc::c_int = -1;
     let mut length: libc::socklen_t = 4;
@@ -42,14 +42,14 @@ fn socket_option(fd: RawFd, name: libc::c_int) -> Option<libc::c_int> {
     check(result).ok().map(|_| value)
 }
 
-/// Sets how many connections may wait to be accepted. Beyond it the kernel drops a peer's first packet, and the peer
-/// waits a second before it tries again.
+/// Sets how many connections may wait to be accepted. Beyond that, the kernel drops a peer's first packet and the peer
+/// waits a second before it retries.
 pub(super) fn set_backlog(listener: BorrowedFd<'_>, connections: libc::c_int) -> io::Result<()> {
     // SAFETY: the call takes numbers only; listening again on a listening socket changes its backlog (listen(2)).
     check(unsafe { libc::listen(listener.as_raw_fd(), connections) }).map(|_| ())
 }
 
-/// Has the kernel keep connections to itself until their first byte, for about this long (`TCP_DEFER_ACCEPT`, tcp(7)).
+/// Makes the kernel hold back connections until their first byte, for about this long (`TCP_DEFER_ACCEPT`, tcp(7)).
 pub(super) fn defer_accept(listener: &impl AsRawFd, seconds: libc::c_int) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).map_err(io::Error::other)?;
     // SAFETY: the kernel reads `length` bytes of `seconds`, which is that large.
@@ -60,15 +60,16 @@ pub(super) fn defer_accept(listener: &impl AsRawFd, seconds: libc::c_int) -> io:
     check(result).map(|_| ())
 }
 
-/// Waits until one of these descriptors has something to say, for at most so long, and tells which, as one flag each.
+/// Waits until a descriptor is readable, or the timeout; one flag for each says whether it is.
 pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<Vec<bool>> {
     let entry = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut polled: Vec<libc::pollfd> = descriptors.iter().map(entry).collect();
     let count = libc::nfds_t::try_from(polled.len()).map_err(io::Error::other)?;
-    // A millisecond more than too little: a wait that ends too early would be begun again and again.
+    // Rounded up: a wait that ends too early would be repeated again and again.
     let milliseconds = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis() + 1).unwrap_or(i32::MAX));
     loop {
-        // SAFETY: the kernel reads and writes `count` entries, which `polled` has; the descriptors are borrowed, so open.
+        // SAFETY: the kernel reads and writes `count` entries, which `polled` has; the descriptors are borrowed, so
+        // open.
         match check(unsafe { libc::poll(polled.as_mut_ptr(), count, milliseconds) }) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -77,17 +78,17 @@ pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>], timeout: Option<Durat
     }
 }
 
-/// A handle of our own on the socket behind a descriptor number that the service manager has opened for us.
+/// Duplicates a socket that the service manager has opened for us.
 pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the caller has just seen the descriptor open, and nobody closes a socket of the service manager's. The
+    // SAFETY: the caller has just seen the descriptor open, and nothing closes a socket of the service manager. The
     // borrow ends with the call.
     unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
 }
 
-/// Takes what has arrived, without waiting; how many bytes, 0 at the end.
+/// Reads what has arrived, without waiting. Returns the number of bytes, 0 at the end.
 ///
 /// # Errors
-/// `WouldBlock` when there is nothing, else what the system says.
+/// `WouldBlock` if nothing has arrived; other errors of `recv`.
 pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
@@ -108,11 +109,11 @@ pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
 pub(super) struct TcpInfo {
     /// Bytes the peer has acknowledged.
     pub(super) acknowledged: u64,
-    /// How long a round trip to the peer takes, smoothed.
+    /// The smoothed round-trip time.
     pub(super) round_trip: Duration,
 }
 
-/// What the kernel knows of a TCP connection (`TCP_INFO`, tcp(7)).
+/// Queries the kernel about a TCP connection (`TCP_INFO`, tcp(7)).
 pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
     let mut info = [0u8; BYTES_ACKED_OFFSET + size_of::<u64>()];
     let length = read_tcp_info(socket.as_raw_fd(), &mut info)?;
@@ -123,19 +124,19 @@ pub(super) fn tcp_info(socket: &TcpStream) -> io::Result<TcpInfo> {
             acknowledged: u64::from_ne_bytes(*acknowledged),
             round_trip: Duration::from_micros(u32::from_ne_bytes(*microseconds).into()),
         }),
-        _ => Err(io::Error::other("TCP_INFO is too short")),
+        _ => Err(io::Error::other("TCP_INFO is truncated")),
     }
 }
 
-/// Connections that wait to be accepted from a listening TCP socket; `None` for any other. The kernel tells it in the place
-/// of `tcpi_unacked`.
+/// The number of connections waiting to be accepted from a listening TCP socket; `None` for any other. The kernel
+/// reports it as `tcpi_unacked`.
 pub(super) fn queued_connections(listener: BorrowedFd<'_>) -> Option<u64> {
     let mut info = [0u8; UNACKED_OFFSET + size_of::<u32>()];
     read_tcp_info(listener.as_raw_fd(), &mut info).ok()?;
     info.last_chunk().map(|queued| u32::from_ne_bytes(*queued).into())
 }
 
-/// The beginning of the kernel's `struct tcp_info`, as much of it as fits; how many bytes it has written.
+/// Reads the start of the kernel's `struct tcp_info`, as much as fits. Returns the number of bytes.
 fn read_tcp_info(socket: RawFd, info: &mut [u8]) -> io::Result<usize> {
     let mut length = libc::socklen_t::try_from(info.len()).map_err(io::Error::other)?;
     // SAFETY: the kernel writes at most `length` bytes into `info`, which is that long, and cuts a longer struct; any
@@ -147,21 +148,20 @@ fn read_tcp_info(socket: RawFd, info: &mut [u8]) -> io::Result<usize> {
     Ok(length as usize)
 }
 
-/// Has the scheduler take this thread for one that does not mind to wait a moment (`SCHED_BATCH`, sched(7)): woken up, it
-/// does not interrupt whoever runs.
+/// Schedules this thread as a batch job (`SCHED_BATCH`, sched(7)): when woken, it does not preempt a running thread.
 pub(super) fn schedule_as_batch() -> io::Result<()> {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the kernel reads the struct, which is initialised; 0 is the calling thread.
     check(unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) }).map(|_| ())
 }
 
-/// How many descriptors are open, roughly: the kernel gives the lowest free number.
+/// The approximate number of open descriptors: the kernel allocates the lowest free one.
 pub(super) fn descriptors_open() -> io::Result<u64> {
     let probe = io::pipe()?.0;
     Ok(u64::try_from(probe.as_raw_fd()).unwrap_or(0))
 }
 
-/// How many descriptors this process may have open.
+/// The limit of open descriptors of this process.
 pub(super) fn descriptor_limit() -> io::Result<u64> {
     limits().map(|limit| limit.rlim_cur)
 }
@@ -186,11 +186,11 @@ fn limits() -> io::Result<libc::rlimit> {
     }
 }
 
-/// The signals that end the server, held back from every thread so that one can wait for them.
+/// The signals that stop the server, blocked in every thread so that one can wait for them.
 pub struct StopSignals(libc::sigset_t);
 
 impl StopSignals {
-    /// Holds SIGTERM and SIGINT back, in this thread and those it starts afterwards.
+    /// Blocks SIGTERM and SIGINT in this thread and those it starts afterwards.
     ///
     /// # Errors
     /// When the system refuses.
@@ -209,7 +209,7 @@ impl StopSignals {
         }
     }
 
-    /// Waits for one of them; its number.
+    /// Waits for one of them and returns its number.
     pub fn wait(&self) -> i32 {
         let mut signal = 0;
         // SAFETY: both pointers are valid for the call; the set is initialised. It fails only for an invalid set.
@@ -227,14 +227,14 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     #[test]
-    fn whoever_has_something_to_say_is_told_apart() {
+    fn wait_for_any_flags_readable_descriptors() {
         let (reader, writer) = std::io::pipe().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let both = [listener.as_fd(), reader.as_fd()];
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(wait_for_any(&both, None).unwrap(), [true, false]);
         drop(writer);
-        assert_eq!(wait_for_any(&both, None).unwrap(), [true, true], "the end of a pipe is news too");
+        assert_eq!(wait_for_any(&both, None).unwrap(), [true, true], "the end of a pipe counts");
         assert_eq!(wait_for_any(&[], Some(Duration::ZERO)).unwrap(), [false; 0]);
     }
 
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_peer_has_is_known() {
+    fn tcp_info_counts_acknowledged_bytes() {
         let (mut client, mut server) = pair();
         assert_eq!(receive_now(&server, &mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         client.write_all(b"hello").unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_told_apart() {
+    fn listening_and_unix_sockets_are_detected() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (client, _server) = pair();
         assert!(is_listener(listener.as_raw_fd()) && !is_listener(client.as_raw_fd()) && !is_listener(-1));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_wait_to_be_accepted_are_counted() {
+    fn queued_connections_are_counted() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(queued_connections(listener.as_fd()), Some(0));
         let _waiting = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

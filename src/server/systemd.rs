@@ -1,7 +1,7 @@
-//! The service manager's two protocols: sockets it hands over (`sd_listen_fds(3)`) and news it is told (`sd_notify(3)`).
+//! The service manager's protocols: socket activation (`sd_listen_fds(3)`) and notifications (`sd_notify(3)`).
 //!
-//! Invariant: without the manager's variables in the environment nothing here does anything. Must never fail a running
-//! server because its manager does not listen.
+//! Invariant: does nothing without the manager's environment variables. Must never fail a running server because its
+//! manager does not listen.
 
 use super::sys;
 use crate::operator_log;
@@ -11,36 +11,36 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// The first descriptor that is handed over.
+/// The first descriptor passed.
 const FIRST_FD: RawFd = 3;
-/// More sockets than anybody listens on; a larger number is a mistake.
+/// A larger number of sockets is a mistake.
 const MAX_SOCKETS: RawFd = 64;
 
-/// The sockets the manager handed to this process; none without a manager.
+/// The sockets the manager passed to this process; none without a manager.
 ///
 /// # Errors
-/// A line for the operator: what was handed over is no listening stream socket.
+/// A message for the operator if a descriptor is not a listening stream socket.
 pub(super) fn given_sockets() -> Result<Vec<OwnedFd>, String> {
     if variable::<u32>("LISTEN_PID") != Some(std::process::id()) {
         return Ok(Vec::new());
     }
     let count = variable::<RawFd>("LISTEN_FDS").unwrap_or(0);
     if !(0..=MAX_SOCKETS).contains(&count) {
-        return Err(format!("LISTEN_FDS is {count}; at most {MAX_SOCKETS} sockets are taken"));
+        return Err(format!("LISTEN_FDS is {count}; at most {MAX_SOCKETS} sockets are supported"));
     }
     let take = |fd: RawFd| {
         if !sys::is_listener(fd) {
             return Err(format!(
-                "descriptor {fd} from the service manager is no listening stream socket; \
+                "descriptor {fd} from the service manager is not a listening stream socket; \
                  the socket unit needs ListenStream= and Accept=no"
             ));
         }
-        sys::duplicate(fd).map_err(|error| format!("cannot take the service manager's socket: {error}"))
+        sys::duplicate(fd).map_err(|error| format!("cannot use the service manager's socket: {error}"))
     };
     (FIRST_FD..FIRST_FD + count).map(take).collect()
 }
 
-/// Tells the manager the news, lines such as `READY=1`, if there is one that wants to know.
+/// Sends lines such as `READY=1` to the manager, if it wants notifications.
 pub fn notify(news: &str) {
     let Some(name) = std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty()) else { return };
     if let Err(error) = send(&name, news) {
@@ -56,8 +56,8 @@ fn send(name: &str, news: &str) -> io::Result<()> {
     UnixDatagram::unbound()?.send_to_addr(news.as_bytes(), &address).map(|_| ())
 }
 
-/// Tells the manager's watchdog, twice in the time it allows, that `check` has returned: a server that hangs is started
-/// anew. Does nothing where there is no watchdog.
+/// Notifies the manager's watchdog twice per interval, each time after `check` has returned: a server that hangs is
+/// restarted. Does nothing without a watchdog.
 ///
 /// # Errors
 /// When the system refuses another thread.

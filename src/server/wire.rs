@@ -1,7 +1,7 @@
-//! The bytes of one connection: its socket, and one bounded buffer of what has arrived and was not used yet.
+//! The bytes of one connection: its socket, and a bounded buffer of unconsumed input.
 //!
-//! Invariant: the buffer never grows beyond a head; every byte that comes or goes is counted where the guard sees it.
-//! Must never hold a lock while it waits for the peer.
+//! Invariant: the buffer never grows beyond a head; every byte received or sent is counted for the guard. Must never
+//! hold a lock while it waits for the peer.
 
 use super::head::MAX_HEAD_BYTES;
 use super::worker::Worker;
@@ -9,11 +9,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-/// Size of the buffer at first; nearly every head is shorter.
+/// The initial size of the buffer; nearly every head is shorter.
 const FIRST_BYTES: usize = 2048;
-/// The largest buffer: a head, and the empty line that is forgiven before it.
+/// The maximum size of the buffer: a head, and the empty line tolerated before it.
 const MAX_BYTES: usize = MAX_HEAD_BYTES + 2;
-/// Bytes given to a Unix socket at a time: only what it has taken is counted.
+/// Bytes written to a Unix socket at a time: only complete writes are counted.
 const UNIX_PIECE_BYTES: usize = 16 << 10;
 
 /// One connection's bytes.
@@ -22,7 +22,7 @@ pub(super) struct Wire<'a> {
     is_unix: bool,
     worker: &'a Worker,
     buffer: Vec<u8>,
-    /// What of the buffer is not used yet.
+    /// The start of the unconsumed bytes in the buffer.
     start: usize,
     end: usize,
 }
@@ -36,20 +36,20 @@ impl<'a> Wire<'a> {
         &self.socket
     }
 
-    /// What has arrived and was not used yet.
+    /// The bytes that have arrived and are not consumed yet.
     pub(super) fn arrived(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// The first bytes of what has arrived are used.
+    /// Consumes the first bytes of what has arrived.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.start = self.end.min(self.start + bytes);
     }
 
-    /// Waits for more to arrive; how many bytes. 0 is the end, of the peer or of its connection.
+    /// Waits for more to arrive. Returns the number of bytes; 0 is the end.
     ///
     /// # Errors
-    /// What the system says; `WouldBlock` when nothing came for the socket's receive timeout.
+    /// I/O errors; `WouldBlock` if nothing arrived within the socket's receive timeout.
     pub(super) fn fill(&mut self) -> io::Result<usize> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -64,7 +64,7 @@ impl<'a> Wire<'a> {
         Ok(received)
     }
 
-    /// Takes of what has arrived as much as fits; how many bytes.
+    /// Moves as much as fits of what has arrived. Returns the number of bytes.
     pub(super) fn take(&mut self, into: &mut [u8]) -> usize {
         let taken = self.arrived().len().min(into.len());
         for (target, byte) in into.iter_mut().zip(self.arrived()) {
@@ -74,7 +74,7 @@ impl<'a> Wire<'a> {
         taken
     }
 
-    /// Waits for the next bytes, past the buffer, in which nothing may be left; how many. 0 is the end.
+    /// Waits for the next bytes, bypassing the buffer, which must be empty. Returns their number; 0 is the end.
     ///
     /// # Errors
     /// As [`Wire::fill`].
@@ -84,13 +84,13 @@ impl<'a> Wire<'a> {
         Ok(received)
     }
 
-    /// Sends all of it.
+    /// Sends all bytes.
     ///
     /// # Errors
-    /// What the system says; `WouldBlock` when the peer took nothing for the socket's send timeout.
+    /// I/O errors; `WouldBlock` if the peer took nothing within the socket's send timeout.
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         if !self.is_unix {
-            // What of it the peer has is the system's to know.
+            // How much of it has reached the peer, only the system knows.
             return (&*self.socket).write_all(bytes);
         }
         bytes.chunks(UNIX_PIECE_BYTES).try_for_each(|piece| {

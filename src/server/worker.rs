@@ -1,6 +1,6 @@
-//! What others may know of a worker: the connection it serves, whom it waits for, and what has moved.
+//! The observable state of a worker: the connection it serves, its phase and its byte counts.
 //!
-//! Invariant: the socket is here exactly as long as the worker serves it; whoever looks at it holds the lock. Must never
+//! Invariant: the socket is here exactly as long as the worker serves it, and is used only under the lock. Must never
 //! be locked across I/O to a peer.
 
 use super::sys;
@@ -8,36 +8,36 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Whom a connection waits for.
+/// The phase of a connection: what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The peer, for its first byte.
+    /// The peer's first byte.
     Fresh,
-    /// The peer, for another request.
+    /// Another request from the peer.
     Idle,
-    /// The peer, for the rest of a head or a body.
+    /// The rest of a head or body.
     Receiving,
-    /// Us.
+    /// Our own work.
     Working,
-    /// The peer, to take the reply.
+    /// The peer to take the reply.
     Sending,
-    /// The peer, to take a reply whose content exists nowhere else any more.
+    /// The peer to take a reply whose content no longer exists anywhere else.
     SendingOnlyCopy,
 }
 
 impl Phase {
-    /// Whether the peer is waited for to take something.
+    /// Whether it waits for the peer to take a reply.
     pub(super) fn is_sending(self) -> bool {
         matches!(self, Self::Sending | Self::SendingOnlyCopy)
     }
 }
 
-/// Why a connection was ended by somebody else than its worker.
+/// Why the guard ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// The peer has not come on for too long.
+    /// No progress for too long.
     Stalled,
-    /// Others needed its place more.
+    /// Other connections needed its place.
     Crowded,
 }
 
@@ -46,17 +46,17 @@ pub(super) struct Served {
     socket: Arc<TcpStream>,
     /// Whether the peer is a proxy on a Unix socket.
     pub(super) is_proxy: bool,
-    /// Tells this connection from the one the worker served before.
+    /// Distinguishes this connection from earlier ones of the worker.
     pub(super) serial: u64,
-    /// Whom it waits for.
+    /// Its phase.
     pub(super) phase: Phase,
-    /// Replies begun and replies ended: it comes on with each.
+    /// Replies started and finished; each counts as progress.
     pub(super) steps: u64,
-    /// Bytes taken from the peer.
+    /// Bytes received from the peer.
     pub(super) received: u64,
-    /// Bytes given to the system for the peer.
+    /// Bytes passed to the system for the peer.
     pub(super) sent: u64,
-    /// Since when a head or body is being received, and `received` at that moment.
+    /// When receiving the current head or body began, and `received` at that time.
     pub(super) receiving: Option<(Instant, u64)>,
     cut: Option<Cut>,
 }
@@ -72,7 +72,7 @@ struct State {
 }
 
 impl Worker {
-    /// A connection begins.
+    /// Begins a connection.
     pub(super) fn begin(&self, socket: &Arc<TcpStream>, is_proxy: bool) {
         let mut state = self.lock();
         state.serial += 1;
@@ -89,19 +89,19 @@ impl Worker {
         });
     }
 
-    /// It waits for somebody else now.
+    /// Changes the phase.
     pub(super) fn set_phase(&self, phase: Phase) {
         self.change(|served| {
             if served.phase.is_sending() != phase.is_sending() {
                 served.steps += 1;
-                // It has come on all the same, with what had already arrived; from here on it is judged anew.
+                // It progressed nevertheless, with what had already arrived, and is judged afresh from here on.
                 served.cut = None;
             }
             served.phase = phase;
         });
     }
 
-    /// Bytes have come from the peer.
+    /// Counts bytes received from the peer.
     pub(super) fn count_received(&self, bytes: usize) {
         self.change(|served| served.received += bytes as u64);
     }
@@ -111,22 +111,22 @@ impl Worker {
         self.change(|served| served.sent += bytes as u64);
     }
 
-    /// A head or body that has not come whole at once is being received from now on, or no longer.
+    /// Sets or clears the time since which an incomplete head or body is being received.
     pub(super) fn set_receiving(&self, since: Option<Instant>) {
         self.change(|served| served.receiving = since.map(|since| (since, served.received)));
     }
 
-    /// Whether somebody else has ended the connection, and why.
+    /// Why the guard ended the connection, if it did.
     pub(super) fn cut(&self) -> Option<Cut> {
         self.change(|served| served.cut).flatten()
     }
 
-    /// It is over; the socket is no longer ours to look at.
+    /// Ends the connection; its socket must no longer be used.
     pub(super) fn end(&self) {
         self.lock().served = None;
     }
 
-    /// Looks at the connection, if there is one, or changes it.
+    /// Inspects or changes the connection, if there is one.
     pub(super) fn change<T>(&self, at: impl FnOnce(&mut Served) -> T) -> Option<T> {
         self.lock().served.as_mut().map(at)
     }
@@ -137,8 +137,8 @@ impl Worker {
 }
 
 impl Served {
-    /// Ends it, as gently as its phase allows: a peer we wait to hear from is taken for one that has ended, so that it
-    /// still gets an answer; one that does not take its answer is cut off. Whether it was not ended before.
+    /// Ends it as gently as its phase allows: a peer that does not send is treated as if it had ended, so that it still
+    /// gets an answer; one that does not take its answer is cut off. Returns whether it was not ended before.
     pub(super) fn end(&mut self, why: Cut) -> bool {
         if self.cut.is_some() {
             return false;
@@ -148,13 +148,13 @@ impl Served {
             Phase::Fresh | Phase::Idle | Phase::Receiving => Shutdown::Read,
             Phase::Working | Phase::Sending | Phase::SendingOnlyCopy => Shutdown::Both,
         };
-        // The peer may have hung up already.
+        // The peer may already have disconnected.
         let _ = self.socket.shutdown(how);
         true
     }
 
-    /// What the system knows of the way to the peer: bytes that have arrived there, and how long a round trip takes.
-    /// `None` on a Unix socket, where both are the proxy's to know.
+    /// Bytes that have arrived at the peer, and the round-trip time. `None` for a Unix socket, where only the proxy
+    /// knows them.
     pub(super) fn path(&self) -> Option<(u64, Duration)> {
         if self.is_proxy {
             return None;
@@ -169,7 +169,7 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn a_connection_that_came_on_after_it_was_ended_can_be_ended_again() {
+    fn a_connection_that_progressed_after_it_was_cut_can_be_cut_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
         let worker = Worker::default();

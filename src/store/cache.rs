@@ -1,8 +1,8 @@
-//! What was read lately, in memory: a read that finds its paste here costs no query.
+//! In-memory cache of recently read pastes: a hit costs no query.
 //!
-//! Invariant: memory is bounded by [`HALF_BYTES`], twice; nothing is here that a read could change or that has a password
-//! for the server; what was deleted is gone before the delete is acknowledged, and no read that began before can bring it
-//! back; what another process deleted, within two seconds. Must never be locked across a query.
+//! Invariant: memory is bounded by twice [`HALF_BYTES`]; pastes that a read could change or that have a server-side
+//! password are never cached; a deleted paste is gone before the delete is acknowledged, and no read that began before
+//! can bring it back; one deleted by another process is gone within two seconds. Must never be locked across a query.
 
 use super::model::{Paste, Protection};
 use crate::at_rest::PIECE_BYTES;
@@ -13,21 +13,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Bytes in each of the two halves, [`ENTRY_BYTES`] for each entry included.
+/// The size of each half, including [`ENTRY_BYTES`] per entry.
 const HALF_BYTES: usize = 2 << 20;
-/// What an entry takes beside its content, roughly.
+/// The approximate overhead of an entry.
 const ENTRY_BYTES: usize = 512;
 
-/// Ids of which is remembered that they were asked for.
+/// The number of slots for recently requested ids.
 const ASKED: usize = 4096;
 
-/// The cache. What is asked for a second time enters the young half; when it is full, it becomes the old one, whose entries go unless they are
-/// read before the next turn: about the least recently read go first, without a list that every read reorders. A lock that
-/// readers share: a thread that is preempted with it in its hands holds up nobody who finds what he looks for.
+/// The cache. An id requested twice enters the young half; a full young half becomes the old one, whose entries are
+/// dropped unless they are read before the next turn: an approximate LRU without a list that every read reorders. The
+/// lock is shared: a preempted reader does not block other hits.
 pub(super) struct Cache {
     state: RwLock<State>,
-    /// Marks of the ids asked for lately, each in the place its hash says. Reads all over a large database would else push
-    /// each other out of the cache, and wait for each other to do it: a tenth fewer a second.
+    /// Marks of recently requested ids, by hash. Otherwise reads all over a large database would evict each other and
+    /// contend for the lock: a tenth fewer reads per second.
     asked: Box<[AtomicU32]>,
     is_off: bool,
 }
@@ -43,43 +43,43 @@ struct State {
     young: HashMap<Id, Entry>,
     old: HashMap<Id, Entry>,
     young_bytes: usize,
-    /// Deletes so far.
+    /// The number of deletes so far.
     epoch: u64,
-    /// The engine's, as of the last look ([`super::engine::Engine::generation`]).
+    /// The engine's generation when last checked ([`super::engine::Engine::generation`]).
     generation: u64,
 }
 
 struct Entry {
     paste: Paste,
-    /// When it ends, as reads have moved it.
+    /// Its expiry, as extended by reads.
     expires_at: AtomicU64,
-    /// All of it; `None` where only the metadata was read yet.
+    /// The whole content; `None` if only the metadata has been read.
     content: Option<Arc<[u8]>>,
 }
 
-/// What a reader needs to bring in what it finds elsewhere; none for what is asked for the first time.
+/// Permits a reader to insert what it found in the database; there is none for a first request.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket(u64);
 
 impl Cache {
-    /// One in which nothing is ever found: other processes delete what it would hold, and are not heard of in time.
+    /// A cache that stays empty: deletes by other processes would not be noticed in time.
     #[cfg(feature = "postgres")]
     pub(super) fn off() -> Self {
         Self { state: RwLock::default(), asked: Box::default(), is_off: true }
     }
 
-    /// A paste's metadata, as of its last read.
+    /// Finds a paste's metadata, as of its last read.
     pub(super) fn find(&self, id: &Id, generation: u64) -> Result<Paste, Option<Ticket>> {
         self.get(id, generation, |entry| Some(entry.paste()))
     }
 
-    /// The same and its content.
+    /// Finds the metadata and the content.
     pub(super) fn open(&self, id: &Id, generation: u64) -> Result<super::Opened, Option<Ticket>> {
         self.get(id, generation, |entry| Some((entry.paste(), Arc::clone(entry.content.as_ref()?))))
     }
 
-    /// Takes in what was read with a ticket, unless something was deleted meanwhile, or it must be asked for each time.
-    /// `first_piece` is the begin of the content, if it was read.
+    /// Inserts what was read with a ticket, unless anything was deleted meanwhile or the paste must not be cached.
+    /// `first_piece` is the start of the content, if it was read.
     pub(super) fn insert(&self, ticket: Ticket, paste: &Paste, first_piece: Option<&Arc<[u8]>>) {
         let is_small = paste.meta.size <= PIECE_BYTES as u64;
         let mut state = self.write();
@@ -91,7 +91,7 @@ impl Cache {
         state.insert(paste.id.clone(), Entry { paste: paste.clone(), expires_at, content: first_piece.cloned() });
     }
 
-    /// A read has moved a paste's end.
+    /// Updates the expiry of a paste after a read.
     pub(super) fn touch(&self, id: &Id, expires_at: UnixSeconds) {
         if self.is_off {
             return;
@@ -102,7 +102,7 @@ impl Cache {
         }
     }
 
-    /// A paste was deleted.
+    /// Removes a deleted paste.
     pub(super) fn remove(&self, id: &Id) {
         if self.is_off {
             return;
@@ -139,18 +139,18 @@ impl Cache {
         Ok(found)
     }
 
-    /// Whether an id was asked for lately; it is now.
+    /// Marks an id as requested. Returns whether it already was.
     fn was_asked(&self, id: &Id) -> bool {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         let (hash, places) = (hasher.finish(), self.asked.len() as u64);
-        // Never zero, which stands for nothing.
+        // Never zero, which means empty.
         let mark = u32::try_from(hash >> 32).unwrap_or(0) | 1;
         let place = usize::try_from(hash % places).ok().and_then(|place| self.asked.get(place));
         place.is_some_and(|place| place.swap(mark, Ordering::Relaxed) == mark)
     }
 
-    /// Forgets everything: rows have gone, whichever.
+    /// Clears the cache: unknown rows were deleted.
     fn forget(&self, generation: u64) {
         let mut state = self.write();
         *state = State { epoch: state.epoch + 1, generation, ..State::default() };
@@ -179,7 +179,7 @@ impl State {
 }
 
 impl Entry {
-    /// The metadata, as reads have moved its end.
+    /// The metadata with the current expiry.
     fn paste(&self) -> Paste {
         let expires_at = self.expires_at.load(Ordering::Relaxed);
         let mut paste = self.paste.clone();
@@ -223,11 +223,11 @@ mod tests {
         }
     }
 
-    /// The ticket of who asks for what is not there a second time.
+    /// The ticket for the second request of a missing paste.
     fn second_ticket(cache: &Cache, paste: &Paste, generation: u64) -> Ticket {
-        let ask = || cache.open(&paste.id, generation).err().expect("it should not be there");
+        let ask = || cache.open(&paste.id, generation).err().expect("it should be missing");
         let first = ask();
-        first.or_else(ask).expect("asked for twice")
+        first.or_else(ask).expect("the second request gets a ticket")
     }
 
     fn insert(cache: &Cache, paste: &Paste) {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_once_does_not_enter() {
+    fn a_single_request_does_not_enter() {
         let cache = Cache::default();
         for number in 1..100 {
             assert!(matches!(cache.find(&paste(number, 5).id, 0), Err(None)), "{number}");
@@ -245,12 +245,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_is_found_again_and_its_end_moves() {
+    fn inserted_pastes_are_found_and_their_expiry_moves() {
         let cache = Cache::default();
         let one = paste(1, 5);
         let ticket = second_ticket(&cache, &one, 0);
         cache.insert(ticket, &one, None);
-        assert!(cache.find(&one.id, 0).is_ok() && cache.open(&one.id, 0).is_err(), "the metadata alone was read");
+        assert!(cache.find(&one.id, 0).is_ok() && cache.open(&one.id, 0).is_err(), "only the metadata was read");
         insert(&cache, &one);
         cache.touch(&one.id, 3000);
         cache.touch(&one.id, 2500);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_deleted_is_gone_and_no_earlier_read_brings_it_back() {
+    fn an_earlier_read_does_not_bring_back_a_deleted_paste() {
         let cache = Cache::default();
         let (one, two) = (paste(1, 5), paste(2, 5));
         insert(&cache, &one);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_asked_for_each_time_is_not_kept() {
+    fn limited_and_protected_pastes_are_not_cached() {
         let cache = Cache::default();
         let (mut burn, mut protected) = (paste(1, 5), paste(2, 5));
         burn.meta.reads_left = Some(1);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_what_is_read_often_stays() {
+    fn memory_is_bounded_and_popular_pastes_stay() {
         let cache = Cache::default();
         let often = paste(0, 1000);
         insert(&cache, &often);

@@ -1,6 +1,6 @@
-//! What every engine has to do, whichever it is: one suite of its operations.
+//! The conformance suite of the engines' operations.
 //!
-//! Invariant: a test here knows an engine by [`Engine`] alone. To hold another engine to it, open it in [`engines`].
+//! Invariant: a test here uses only [`Engine`]. To test another engine, open it in [`engines`].
 
 #[cfg(feature = "postgres")]
 #[path = "../../tests/integration/cluster.rs"]
@@ -34,7 +34,7 @@ const LIMITS: Limits = Limits {
     receipt_seconds: 1000,
 };
 
-/// A folder that is removed on drop.
+/// A folder removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -63,14 +63,14 @@ fn engines(test: impl Fn(&Engine)) {
     engines_with(LIMITS, test);
 }
 
-/// The same with other limits.
+/// Likewise with other limits.
 fn engines_with(limits: Limits, test: impl Fn(&Engine)) {
     let memory = Sqlite::open(&Location::memory().unwrap(), Path::new(""), limits, Role::Server).unwrap().0;
     test(&Engine::Sqlite(memory));
     databases(|open| test(&open(limits)));
 }
 
-/// Runs a test with each kind of database that outlasts its engine; it is opened by the function the test is given.
+/// Runs a test with each kind of persistent database, which it opens with the given function.
 fn databases(test: impl Fn(&dyn Fn(Limits) -> Engine)) {
     let folder = Folder::new();
     test(&|limits| folder.open(limits));
@@ -84,7 +84,7 @@ mod postgres {
     use super::super::postgres::{Address, Postgres};
     use super::*;
 
-    /// Databases of their own, with prepared statements and without; none where there is no PostgreSQL.
+    /// Separate databases, with and without prepared statements; none without PostgreSQL.
     pub(super) fn databases(test: impl Fn(&dyn Fn(Limits) -> Engine)) {
         for parameter in ["", "?prepare=off"] {
             let folder = Folder::new();
@@ -95,10 +95,10 @@ mod postgres {
         }
     }
 
-    /// The URL of a new database that is called like a folder.
+    /// The URL of a new database named after a folder.
     fn database(folder: &Folder) -> Option<String> {
         if cluster::programs().is_none() {
-            assert!(std::env::var_os("CI").is_none(), "there must be PostgreSQL 15 or newer here");
+            assert!(std::env::var_os("CI").is_none(), "PostgreSQL 15 or newer is required in CI");
             return None;
         }
         let name = folder.0.file_name().unwrap().to_str().unwrap().replace('-', "_");
@@ -115,7 +115,7 @@ fn name(text: &str) -> Name {
     Name(sha256(text.as_bytes()))
 }
 
-/// A row of this name, with a content of so many bytes.
+/// A row with this name and content of `size` bytes.
 fn row(text: &str, size: usize) -> NewRow {
     let folder = std::env::temp_dir();
     let mut spool = Spool::new(&folder, &SpoolRoom::of(u64::MAX), false).unwrap();
@@ -145,7 +145,7 @@ fn row(text: &str, size: usize) -> NewRow {
     }
 }
 
-/// The same with a limit of reads.
+/// The same with a read limit.
 fn limited(text: &str, size: usize, reads: u32) -> NewRow {
     let mut new = row(text, size);
     (new.meta.reads_left, new.meta.burn) = (Some(reads), reads == 1);
@@ -168,7 +168,7 @@ fn expires_at(engine: &Engine, text: &str) -> UnixSeconds {
 }
 
 #[test]
-fn a_row_comes_back_as_it_went_in() {
+fn rows_round_trip() {
     engines(|engine| {
         engine.health().unwrap();
         let mut new = row("a", 200_000);
@@ -196,7 +196,7 @@ fn a_row_comes_back_as_it_went_in() {
 }
 
 #[test]
-fn a_gate_comes_back_as_it_went_in() {
+fn gates_round_trip() {
     engines(|engine| {
         for (text, proof) in [("a", None), ("b", Some([2; 32]))] {
             let mut new = row(text, 5);
@@ -213,7 +213,7 @@ fn a_gate_comes_back_as_it_went_in() {
 }
 
 #[test]
-fn a_name_is_taken_once_and_what_was_refused_changed_nothing() {
+fn names_are_unique_and_refused_inserts_change_nothing() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         let mut again = row("a", 10);
@@ -227,20 +227,20 @@ fn a_name_is_taken_once_and_what_was_refused_changed_nothing() {
 }
 
 #[test]
-fn names_that_share_a_handle_are_told_apart() {
+fn names_that_share_a_handle_are_distinguished() {
     engines(|engine| {
         insert(engine, row("a", 5));
         let mut other = name("a");
         other.0[31] ^= 1;
         assert_eq!(other.handle(), name("a").handle());
         assert!(engine.find(&other).unwrap().is_none() && engine.find_with_piece(&other).unwrap().is_none());
-        // The handle has to be one row's alone: operators name pastes by it.
+        // Handles are unique: operators name pastes by them.
         assert!(matches!(engine.insert(NewRow { name: other, ..row("b", 5) }).unwrap(), Inserted::NameTaken));
     });
 }
 
 #[test]
-fn a_token_is_spent_with_its_row_or_alone_and_once() {
+fn a_token_is_spent_once_with_or_without_a_row() {
     engines(|engine| {
         let paid = |text: &str| NewRow { token: Some(b"token".to_vec()), ..row(text, 5) };
         insert(engine, paid("a"));
@@ -276,7 +276,7 @@ fn duplicates_are_counted_in_their_window() {
 }
 
 #[test]
-fn exactly_one_of_many_takes_a_row() {
+fn concurrent_takes_have_one_winner() {
     engines(|engine| {
         for size in [5, 3_000_000] {
             let text = size.to_string();
@@ -296,7 +296,7 @@ fn exactly_one_of_many_takes_a_row() {
 }
 
 #[test]
-fn reads_and_leases_together_are_as_many_as_there_are() {
+fn reads_and_leases_together_stay_within_the_limit() {
     engines(|engine| {
         for reads in [1, 2, 5] {
             let text = reads.to_string();
@@ -324,7 +324,7 @@ fn reads_and_leases_together_are_as_many_as_there_are() {
 }
 
 #[test]
-fn a_lease_opens_its_own_row_until_it_ends() {
+fn a_lease_is_valid_for_its_row_until_it_ends() {
     engines(|engine| {
         let (one, other) = (insert(engine, limited("a", 5, 2)), insert(engine, limited("b", 5, 2)));
         let now = unix_now();
@@ -342,7 +342,7 @@ fn a_lease_opens_its_own_row_until_it_ends() {
 }
 
 #[test]
-fn what_ended_leaves_a_receipt_that_says_how() {
+fn ended_rows_leave_a_receipt() {
     engines(|engine| {
         let now = unix_now();
         let receipt = |text: &str| engine.receipt(mark(text)).unwrap();
@@ -384,7 +384,7 @@ fn what_ended_leaves_a_receipt_that_says_how() {
 }
 
 #[test]
-fn what_is_deleted_is_gone_and_its_key_is_not_used_again() {
+fn keys_of_deleted_rows_are_not_reused() {
     engines(|engine| {
         let first = insert(engine, row("a", 100_000));
         let delete = || engine.delete(first, End::Deleted, unix_now()).unwrap();
@@ -396,7 +396,7 @@ fn what_is_deleted_is_gone_and_its_key_is_not_used_again() {
 }
 
 #[test]
-fn a_touch_moves_an_expiry_on_and_never_back() {
+fn a_touch_only_extends_an_expiry() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         let later = unix_now() + 5000;
@@ -408,7 +408,7 @@ fn a_touch_moves_an_expiry_on_and_never_back() {
 }
 
 #[test]
-fn a_client_is_charged_for_its_tries_alone() {
+fn clients_are_charged_only_for_their_own_attempts() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         let (one, other) = (Network::V4([192, 0, 2, 1].into()), Network::V6([1, 2, 3, 4]));
@@ -423,7 +423,7 @@ fn a_client_is_charged_for_its_tries_alone() {
 }
 
 #[test]
-fn a_setting_is_made_once() {
+fn a_setting_is_initialized_once() {
     engines(|engine| {
         assert_eq!(engine.setting("x", vec![1]).unwrap(), [1]);
         assert_eq!(engine.setting("x", vec![2]).unwrap(), [1]);
@@ -431,7 +431,7 @@ fn a_setting_is_made_once() {
 }
 
 #[test]
-fn figures_and_purge() {
+fn statistics_and_purge() {
     engines(|engine| {
         let now = unix_now();
         insert(engine, NewRow { owner: Some([1; 32]), ..row("a", 1000) });
@@ -449,7 +449,7 @@ fn figures_and_purge() {
 }
 
 #[test]
-fn what_is_closed_in_order_comes_back_whole() {
+fn a_closed_database_reopens_complete() {
     databases(|open| {
         let engine = open(LIMITS);
         let key = insert(&engine, row("a", 100_000));
@@ -458,7 +458,7 @@ fn what_is_closed_in_order_comes_back_whole() {
         engine.touch(key, unix_now() + 1000, None, Reads::one(2000));
         engine.spend(b"token".to_vec()).unwrap();
         engine.close();
-        assert!(engine.delete(key, End::Deleted, 1).is_err(), "nothing is written any more");
+        assert!(engine.delete(key, End::Deleted, 1).is_err(), "a closed engine writes nothing");
         drop(engine);
         let engine = open(LIMITS);
         assert_eq!(expires_at(&engine, "a"), later);
@@ -470,7 +470,7 @@ fn what_is_closed_in_order_comes_back_whole() {
 }
 
 #[test]
-fn a_backup_comes_back_whole() {
+fn a_backup_is_complete() {
     let folder = Folder::new();
     let engine = folder.open(LIMITS);
     let key = insert(&engine, row("a", 100_000));
@@ -502,7 +502,7 @@ fn a_backup_comes_back_whole() {
 }
 
 #[test]
-fn past_the_quota_nothing_is_stored() {
+fn nothing_is_stored_beyond_the_quota() {
     engines_with(Limits { max_db_bytes: 500_000, ..LIMITS }, |engine| {
         insert(engine, row("a", 200_000));
         assert!(matches!(engine.insert(row("b", 400_000)), Err(super::StoreError::Full)));
@@ -513,7 +513,7 @@ fn past_the_quota_nothing_is_stored() {
     });
 }
 
-/// A content of so many bytes in the place of another.
+/// Replacement content of `size` bytes.
 fn replacement(text: &str, size: usize) -> Replacement {
     let NewRow { content, mark, .. } = row(text, size);
     Replacement {
@@ -531,7 +531,7 @@ fn action(what: &str) -> Action {
 }
 
 #[test]
-fn a_content_is_replaced_whole_and_the_old_one_stays_for_its_readers() {
+fn replaced_content_stays_for_its_readers() {
     engines(|engine| {
         let key = insert(engine, row("a", 100_000));
         engine.touch(key, unix_now() + 1000, None, Reads::one(unix_now()));
@@ -542,11 +542,11 @@ fn a_content_is_replaced_whole_and_the_old_one_stays_for_its_readers() {
         assert_eq!((new.key, new.meta.size, new.sealed_key.clone()), (key, 70_000, vec![2; 60]));
         assert!(new.pieces != old.pieces && new.details == b"other details");
         assert!(engine.piece(new.pieces, 0).unwrap() == piece && piece != first);
-        assert_eq!(engine.piece(old.pieces, 0).unwrap(), first, "a reader is in the middle of it");
+        assert_eq!(engine.piece(old.pieces, 0).unwrap(), first, "a reader still uses it");
         assert!(
             matches!(engine.status(key, unix_now()).unwrap(), Some(Status::Alive { reads, .. }) if reads.count == 1)
         );
-        // Keys of contents are those of rows: none is used twice.
+        // Contents share their keys with rows: none is used twice.
         let other = insert(engine, row("c", 10));
         assert!(other != new.pieces && engine.piece(other, 0).unwrap().len() < 100);
         assert!(engine.delete(key, End::Deleted, unix_now()).unwrap());
@@ -564,7 +564,7 @@ fn ask(text: &str) -> NewRow {
 }
 
 #[test]
-fn exactly_one_of_many_answers_an_ask_and_is_read_once() {
+fn concurrent_answers_have_one_winner_that_is_read_once() {
     engines(|engine| {
         for size in [5_usize, 3_000_000] {
             let text = size.to_string();
@@ -589,7 +589,7 @@ fn exactly_one_of_many_answers_an_ask_and_is_read_once() {
             assert!((0..pieces).all(|number| !engine.piece(row.pieces, number).unwrap().is_empty()));
             let content = engine.take(key, size as u64, &std::env::temp_dir(), unix_now()).unwrap().unwrap();
             assert!((0..pieces).all(|number| !content.piece(number).unwrap().is_empty()));
-            assert!(content.piece(pieces).unwrap().is_empty(), "the others left nothing");
+            assert!(content.piece(pieces).unwrap().is_empty(), "the losers left nothing");
             assert_eq!(engine.answer(key, replacement("b", size)).unwrap(), Answered::Gone);
             let ended = engine.receipt(mark(&text)).unwrap().unwrap();
             assert_eq!((ended.end, ended.reads.count), (End::Read, 1));
@@ -598,7 +598,7 @@ fn exactly_one_of_many_answers_an_ask_and_is_read_once() {
 }
 
 #[test]
-fn only_an_ask_is_answered_and_never_with_what_is_refused() {
+fn only_asks_are_answered_and_never_with_blocked_content() {
     engines(|engine| {
         let paste = insert(engine, limited("a", 5, 1));
         assert_eq!(engine.answer(paste, replacement("b", 5)).unwrap(), Answered::Already);
@@ -617,7 +617,7 @@ fn only_an_ask_is_answered_and_never_with_what_is_refused() {
 }
 
 #[test]
-fn proofs_stay_unless_there_are_others() {
+fn proofs_are_kept_unless_replaced() {
     engines(|engine| {
         let mut new = row("a", 5);
         new.meta.protection = Protection::Gate { link_proof: [1; 32], password_proof: Some([2; 32]) };
@@ -635,7 +635,7 @@ fn proofs_stay_unless_there_are_others() {
 }
 
 #[test]
-fn an_end_that_was_set_is_moved_by_no_read() {
+fn reads_do_not_extend_a_fixed_expiry() {
     engines(|engine| {
         let key = insert(engine, row("a", 5));
         engine.touch(key, unix_now() + 1000, Some(unix_now() + 5000), Reads::one(unix_now()));
@@ -651,13 +651,13 @@ fn an_end_that_was_set_is_moved_by_no_read() {
 }
 
 #[test]
-fn tokens_are_found_by_their_hashes_until_they_end() {
+fn tokens_are_found_by_hash_until_they_expire() {
     engines(|engine| {
         let now = unix_now();
         let record = |name: &str, expires_at| TokenRecord { name: name.into(), created_at: now, expires_at };
         assert!(engine.add_token([1; 32], record("a", None), action("add a")).unwrap());
         assert!(engine.add_token([2; 32], record("b", Some(now + 10)), action("add b")).unwrap());
-        assert!(!engine.add_token([3; 32], record("a", None), action("add a")).unwrap(), "a name is one token's");
+        assert!(!engine.add_token([3; 32], record("a", None), action("add a")).unwrap(), "names are unique");
         assert_eq!(engine.find_token(&[1; 32], now + 10_000).unwrap().as_deref(), Some("a"));
         assert_eq!(engine.find_token(&[2; 32], now + 9).unwrap().as_deref(), Some("b"));
         assert!(
@@ -668,14 +668,14 @@ fn tokens_are_found_by_their_hashes_until_they_end() {
         assert!(engine.remove_token("a".into(), action("remove a")).unwrap());
         assert!(!engine.remove_token("a".into(), action("remove a")).unwrap());
         assert!(engine.find_token(&[1; 32], now).unwrap().is_none());
-        // What came to nothing is not in the log.
+        // Failed actions are not in the log.
         let done: Vec<String> = engine.actions().unwrap().into_iter().map(|action| action.what).collect();
         assert_eq!(done, ["add a", "add b", "remove a"]);
     });
 }
 
 #[test]
-fn what_is_taken_down_may_be_refused_from_then_on() {
+fn removed_content_can_be_blocked() {
     engines(|engine| {
         let (plain, blocked) = (insert(engine, row("a", 5)), insert(engine, row("b", 5)));
         let mark = row("b", 5).mark;
@@ -696,7 +696,7 @@ fn what_is_taken_down_may_be_refused_from_then_on() {
 }
 
 #[test]
-fn rows_are_listed_the_newest_first_and_by_their_owner() {
+fn rows_are_listed_newest_first_and_by_owner() {
     engines(|engine| {
         let owned = |text: &str, owner| NewRow { owner, sealed_id: Some(text.as_bytes().to_vec()), ..row(text, 5) };
         for (text, owner) in

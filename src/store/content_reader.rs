@@ -1,25 +1,25 @@
-//! Content on its way out: one piece in memory, each fetched and opened when the one before has gone.
+//! Reads content piece by piece: each is fetched and decrypted when the previous one was consumed.
 //!
-//! Invariant: nothing of a piece is given out before its tag has verified. Must never hold anything of an engine between
-//! two pieces.
+//! Invariant: nothing of a piece is returned before its tag was verified. Must never hold a resource of an engine
+//! between pieces.
 
 use super::model::SealedContent;
 use crate::at_rest::{ContentCipher, PIECE_BYTES, SEALED_PIECE_BYTES};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-/// A reader of sealed pieces that `fetch` finds by their numbers; an empty one is the end.
+/// A reader of sealed pieces, which `fetch` returns by number; an empty one is the end.
 pub(super) struct ContentReader<F> {
     cipher: ContentCipher,
     fetch: F,
     next_piece: u64,
-    /// Bytes of the first piece before the wanted offset.
+    /// Bytes of the first piece to skip.
     skip: u64,
     piece: io::Cursor<Vec<u8>>,
 }
 
 impl<F: FnMut(u64) -> io::Result<Vec<u8>>> ContentReader<F> {
-    /// A reader from `offset` on.
+    /// Creates a reader that starts at `offset`.
     pub(super) fn new(cipher: ContentCipher, offset: u64, fetch: F) -> Self {
         let piece_bytes = PIECE_BYTES as u64;
         let (next_piece, skip) = (offset / piece_bytes, offset % piece_bytes);
@@ -46,7 +46,7 @@ impl<F: FnMut(u64) -> io::Result<Vec<u8>>> Read for ContentReader<F> {
 }
 
 impl SealedContent {
-    /// The sealed piece of this number, empty behind the last.
+    /// The sealed piece with this number, empty after the last.
     ///
     /// # Errors
     /// When the file cannot be read.

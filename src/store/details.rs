@@ -1,17 +1,17 @@
-//! What is sealed beside a content: its type, and what its file is called.
+//! Encodes the details sealed with content: its type and file name.
 //!
-//! Invariant: what is read is what was written, by every version; a type has no NUL in it, which stands between the two. Must
-//! never hold anything that names a person.
+//! Invariant: details written by any version can be read; a NUL separates the two, so a type contains none. Must never
+//! contain anything that identifies a person.
 
 use crate::at_rest::Damaged;
 
-/// The bytes to be sealed.
+/// Encodes the details for sealing.
 pub(super) fn encode(mime_type: &str, filename: Option<&str>) -> Vec<u8> {
     let name = filename.map(|name| format!("\0{name}")).unwrap_or_default();
     format!("{mime_type}{name}").into_bytes()
 }
 
-/// The type and the name in such bytes.
+/// Decodes the type and the name.
 ///
 /// # Errors
 /// [`Damaged`]
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_comes_back_with_and_without_a_name() {
+    fn types_round_trip_with_and_without_a_name() {
         for name in [None, Some("Zażółć.txt")] {
             let bytes = encode("text/plain; charset=utf-8", name);
             assert_eq!(decode(bytes), Ok(("text/plain; charset=utf-8".into(), name.map(str::to_owned))));

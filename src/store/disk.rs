@@ -1,7 +1,7 @@
-//! How much room the disk has.
+//! Free disk space.
 //!
-//! Invariant: pastes stop while there is still room to delete some: SQLite writes to its WAL before it frees anything.
-#![expect(unsafe_code, reason = "statvfs, which std does not offer; the block says why it is sound")]
+//! Invariant: pastes are refused while there is still room for deletes: SQLite writes to its WAL before it frees space.
+#![expect(unsafe_code, reason = "statvfs, which std lacks; the block states why it is sound")]
 
 use std::ffi::CString;
 use std::io;
@@ -9,45 +9,45 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Free bytes kept for deletes, burns and the checkpoint of the WAL, on a disk however small.
+/// The minimum free space, for deletes, burns and WAL checkpoints.
 pub(super) const LEAST_RESERVE_BYTES: u64 = 16 << 20;
-/// Free bytes that a flood of pastes leaves to the rest of the machine, on a disk however large.
+/// The maximum free space left to the rest of the machine.
 const MOST_RESERVE_BYTES: u64 = 1 << 30;
 
-/// What a file system has.
+/// The space of a file system.
 struct Space {
     total_bytes: u64,
-    /// What an unprivileged process may still write.
+    /// Bytes available to an unprivileged process.
     free_bytes: u64,
 }
 
-/// Whether the disk of a folder takes another paste, beside others of so many bytes that are arriving.
+/// Whether the disk of a folder has room for a paste in addition to `arriving_bytes` of concurrent uploads.
 pub(super) fn has_room(folder: &Path, paste_bytes: u64, arriving_bytes: u64) -> io::Result<bool> {
     let space = space(folder)?;
     Ok(space.free_bytes >= needed_bytes(paste_bytes, space.total_bytes).saturating_add(arriving_bytes))
 }
 
-/// Bytes that are kept free on the disk of a folder whatever comes.
+/// Bytes always kept free on the disk of a folder.
 pub(super) fn reserve_bytes(folder: &Path) -> io::Result<u64> {
     space(folder).map(|space| needed_bytes(0, space.total_bytes))
 }
 
-/// Bytes that may still be written to the disk of a folder.
+/// Free bytes on the disk of a folder.
 pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
     space(folder).map(|space| space.free_bytes)
 }
 
-/// Bytes that have to be free for a paste: it goes into the WAL first and then into the database.
+/// Bytes that must be free for a paste, which is written to the WAL first and then to the database.
 fn needed_bytes(paste_bytes: u64, total_bytes: u64) -> u64 {
     let for_database = paste_bytes.saturating_mul(2).saturating_add(LEAST_RESERVE_BYTES);
     for_database.max(MOST_RESERVE_BYTES.min(total_bytes / 10))
 }
 
-#[allow(clippy::unnecessary_cast, reason = "the fields have other widths on 32-bit systems")]
+#[allow(clippy::unnecessary_cast, reason = "the fields have different widths on 32-bit systems")]
 fn space(folder: &Path) -> io::Result<Space> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
     let mut status = MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the path is a C string and the struct is large enough; it is read only after the call has filled it.
+    // SAFETY: the path is a C string and the struct is large enough; it is read only after the call filled it.
     let status = unsafe {
         if libc::statvfs(path.as_ptr(), status.as_mut_ptr()) != 0 {
             return Err(io::Error::last_os_error());
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn no_disk_takes_everything() {
+    fn no_disk_is_filled_completely() {
         assert!(free_bytes(&std::env::temp_dir()).unwrap() > 0);
         assert!(!has_room(&std::env::temp_dir(), u64::MAX, 0).unwrap());
         assert!(has_room(Path::new("/nonexistent"), 1, 0).is_err());

@@ -1,7 +1,7 @@
-//! The engines: what the store asks of whatever keeps its rows.
+//! The storage engines and their operations.
 //!
-//! Invariant: an operation is one transaction; what returned `Ok` is on the disk. An engine knows names, keyed hashes and
-//! sealed bytes. Must never know ids, nor the rules of pastes: those are the store's.
+//! Invariant: an operation is one transaction; after `Ok` it is on disk. An engine sees names, keyed hashes and sealed
+//! bytes. Must never know ids, nor the rules of pastes, which belong to the store.
 
 use super::StoreError;
 use super::model::{
@@ -17,7 +17,7 @@ use crate::crypto::Sha256Digest;
 use crate::network::Network;
 use std::path::Path;
 
-/// What keeps the rows. An enum and not a trait: a second engine is one more variant, and a reader sees both.
+/// A storage engine. An enum instead of a trait: another engine is one more variant, and all are visible here.
 #[cfg_attr(feature = "postgres", expect(clippy::large_enum_variant, reason = "there is one in a process"))]
 pub(super) enum Engine {
     /// SQLite, in this process.
@@ -27,7 +27,7 @@ pub(super) enum Engine {
     Postgres(Postgres),
 }
 
-/// The same call on whichever engine it is.
+/// Calls the method on either engine.
 macro_rules! on_either {
     ($engine:expr, $name:ident => $call:expr) => {
         match $engine {
@@ -39,22 +39,22 @@ macro_rules! on_either {
 }
 
 impl Engine {
-    /// A request begins on this thread.
+    /// Begins a request on this thread.
     pub(super) fn begin_request(&self) {
         on_either!(self, engine => engine.begin_request());
     }
 
-    /// The store is about to close.
+    /// Prepares for closing the store.
     pub(super) fn hurry(&self) {
         on_either!(self, engine => engine.hurry());
     }
 
-    /// Whether the database answers.
+    /// Checks whether the database responds.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         on_either!(self, engine => engine.health())
     }
 
-    /// The value of a setting the server keeps; `new` where there is none yet.
+    /// The stored value of a setting, initialized to `new`.
     pub(super) fn setting(&self, name: &'static str, new: Vec<u8>) -> Result<Vec<u8>, StoreError> {
         on_either!(self, engine => engine.setting(name, new))
     }
@@ -64,23 +64,23 @@ impl Engine {
         on_either!(self, engine => engine.insert(row))
     }
 
-    /// The row of a name, expired or not, with its expiry as reads have moved it.
+    /// The row with a name, expired or not; its expiry includes reads so far.
     pub(super) fn find(&self, name: &Name) -> Result<Option<Row>, StoreError> {
         on_either!(self, engine => engine.find(name))
     }
 
-    /// The same and the first sealed piece of the content.
+    /// Likewise, with the first sealed piece of the content.
     pub(super) fn find_with_piece(&self, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
         on_either!(self, engine => engine.find_with_piece(name))
     }
 
-    /// A sealed piece of a content, by the key of a row's pieces; empty where there is none.
+    /// A sealed piece of content, by the key of a row's pieces; empty if there is none.
     pub(super) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
         on_either!(self, engine => engine.piece(key, number))
     }
 
-    /// Takes one of a row's reads with its content of `size` bytes; `None` where none is left. The last one deletes the
-    /// row, unless others hold leases of it.
+    /// Uses one of a row's reads and returns its content of `size` bytes; `None` if none is left. The last one deletes
+    /// the row, unless it has leases.
     pub(super) fn take(
         &self,
         key: RowKey,
@@ -91,7 +91,7 @@ impl Engine {
         on_either!(self, engine => engine.take(key, size, folder, now))
     }
 
-    /// Takes one of a row's reads for a lease until `expires_at`; how many are left, `None` where none was.
+    /// Uses one of a row's reads for a lease until `expires_at`. Returns how many are left, `None` if there was none.
     pub(super) fn lease(
         &self,
         key: RowKey,
@@ -107,49 +107,48 @@ impl Engine {
         on_either!(self, engine => engine.is_leased(key, lease, now))
     }
 
-    /// Ends a lease, and deletes the row if it has neither reads nor other leases; whether there was that lease.
+    /// Ends a lease, and deletes the row if it has neither reads nor other leases. Returns whether the lease existed.
     pub(super) fn end_lease(&self, key: RowKey, lease: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.end_lease(key, lease, now))
     }
 
-    /// How a row is; `None` where there is none any more.
+    /// The status of a row; `None` if it no longer exists.
     pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
         on_either!(self, engine => engine.status(key, now))
     }
 
-    /// What is kept of the row with this mark, which has ended.
+    /// The receipt of the ended row with this mark.
     pub(super) fn receipt(&self, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
         on_either!(self, engine => engine.receipt(token))
     }
 
-    /// Deletes a row with its content, and keeps a receipt that says why; whether there was one.
+    /// Deletes a row with its content and keeps a receipt. Returns whether the row existed.
     pub(super) fn delete(&self, key: RowKey, end: End, now: UnixSeconds) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.delete(key, end, now))
     }
 
-    /// Moves the expiry of a row on, if there is a new one, from where it was, and adds to its reads; a crash may lose the
-    /// last half minute of it.
+    /// Extends the expiry of a row, if a new one is given, and adds to its read count; a crash may lose the last 30
+    /// seconds of this.
     pub(super) fn touch(&self, key: RowKey, ended_at: UnixSeconds, expires_at: Option<UnixSeconds>, reads: Reads) {
         on_either!(self, engine => engine.touch(key, ended_at, expires_at, reads));
     }
 
-    /// Has a row end at a moment, whatever happens; whether there is one.
+    /// Sets a fixed expiry. Returns whether the row exists.
     pub(super) fn set_expiry(&self, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.set_expiry(key, expires_at))
     }
 
-    /// Puts another content in the place of a row's, which has no limit of reads. Whoever is in the middle of the old one has
-    /// a few seconds to finish.
+    /// Replaces the content of a row without a read limit. Reads in progress have a few seconds to finish the old one.
     pub(super) fn replace(&self, key: RowKey, new: Replacement, now: UnixSeconds) -> Result<Replaced, StoreError> {
         on_either!(self, engine => engine.replace(key, new, now))
     }
 
-    /// Puts the content into a row that is an ask without one.
+    /// Stores the content of an unanswered ask.
     pub(super) fn answer(&self, key: RowKey, new: Replacement) -> Result<Answered, StoreError> {
         on_either!(self, engine => engine.answer(key, new))
     }
 
-    /// The name of the token with this hash, unless it has expired.
+    /// The name of the unexpired token with this hash.
     pub(super) fn find_token(&self, hash: &Sha256Digest, now: UnixSeconds) -> Result<Option<String>, StoreError> {
         on_either!(self, engine => engine.find_token(hash, now))
     }
@@ -159,17 +158,17 @@ impl Engine {
         on_either!(self, engine => engine.tokens())
     }
 
-    /// Adds a token with a line in the log; whether its name was free.
+    /// Adds a token and a log line. Returns whether its name was free.
     pub(super) fn add_token(&self, hash: Sha256Digest, token: TokenRecord, action: Action) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.add_token(hash, token, action))
     }
 
-    /// Removes the token of a name with a line in the log; whether there was one.
+    /// Removes the token with a name and adds a log line. Returns whether it existed.
     pub(super) fn remove_token(&self, name: String, action: Action) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.remove_token(name, action))
     }
 
-    /// So many rows of an owner, expired or not, the newest first, older than the one with this key.
+    /// Up to `most` rows of an owner, expired or not, newest first, older than `before`.
     pub(super) fn owned(
         &self,
         owner: &Sha256Digest,
@@ -179,18 +178,18 @@ impl Engine {
         on_either!(self, engine => engine.owned(owner, before, most))
     }
 
-    /// The row of a handle, expired or not.
+    /// The row with a handle, expired or not.
     pub(super) fn find_by_handle(&self, handle: Handle) -> Result<Option<Row>, StoreError> {
         on_either!(self, engine => engine.find_by_handle(handle))
     }
 
-    /// So many rows, expired or not, the newest first, older than the one with this key.
+    /// Up to `most` rows, expired or not, newest first, older than `before`.
     pub(super) fn list(&self, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
         on_either!(self, engine => engine.list(before, most))
     }
 
-    /// Takes a row down with a line in the log, and has its content refused from then on where its mark is given; whether
-    /// there was that row.
+    /// Removes a row and adds a log line; if a mark is given, its content is blocked from then on. Returns whether the
+    /// row existed.
     pub(super) fn remove(
         &self,
         key: RowKey,
@@ -200,22 +199,22 @@ impl Engine {
         on_either!(self, engine => engine.remove(key, blocked, action))
     }
 
-    /// Accepts a content again, with a line in the log; whether it was refused.
+    /// Unblocks content and adds a log line. Returns whether it was blocked.
     pub(super) fn unblock(&self, mark: Sha256Digest, action: Action) -> Result<bool, StoreError> {
         on_either!(self, engine => engine.unblock(mark, action))
     }
 
-    /// Keeps a line in the log.
+    /// Adds a log line.
     pub(super) fn note(&self, action: Action) -> Result<(), StoreError> {
         on_either!(self, engine => engine.note(action))
     }
 
-    /// What operators did, the oldest first.
+    /// The operators' log, oldest first.
     pub(super) fn actions(&self) -> Result<Vec<Action>, StoreError> {
         on_either!(self, engine => engine.actions())
     }
 
-    /// Charges a client for a password it tries; the seconds to wait, if it may not try yet.
+    /// Charges a client for a password attempt; an error is the number of seconds to wait before the next.
     pub(super) fn charge_try(
         &self,
         key: RowKey,
@@ -225,12 +224,12 @@ impl Engine {
         on_either!(self, engine => engine.charge_try(key, network, now))
     }
 
-    /// Takes a charge back: the password was not looked at.
+    /// Refunds a charge: the password was not checked.
     pub(super) fn refund_try(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), StoreError> {
         on_either!(self, engine => engine.refund_try(key, network, now))
     }
 
-    /// Forgets a client's charges: the password was right.
+    /// Clears a client's charges: the password was correct.
     pub(super) fn forgive_tries(&self, key: RowKey, network: Network) -> Result<(), StoreError> {
         on_either!(self, engine => engine.forgive_tries(key, network))
     }
@@ -240,7 +239,7 @@ impl Engine {
         on_either!(self, engine => engine.is_spent(token))
     }
 
-    /// Spends a proof-of-work token on nothing.
+    /// Spends a proof-of-work token without creating anything.
     pub(super) fn spend(&self, token: Vec<u8>) -> Result<(), StoreError> {
         on_either!(self, engine => engine.spend(token))
     }
@@ -250,28 +249,27 @@ impl Engine {
         on_either!(self, engine => engine.used_bytes())
     }
 
-    /// A number that changes when rows have gone otherwise than by this store's own calls: what was remembered of rows
-    /// before is to be forgotten.
+    /// A number that changes when rows were deleted other than by this store's own calls, which invalidates caches.
     pub(super) fn generation(&self) -> u64 {
         on_either!(self, engine => engine.generation())
     }
 
-    /// Figures about the database.
+    /// Statistics about the database.
     pub(super) fn stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
         on_either!(self, engine => engine.stats(now))
     }
 
-    /// Deletes what has expired; how many rows.
+    /// Deletes expired rows and returns their number.
     pub(super) fn purge(&self, now: UnixSeconds) -> Result<u64, StoreError> {
         on_either!(self, engine => engine.purge(now))
     }
 
-    /// Copies the live database into a new file and checks the copy.
+    /// Copies the live database to a new file and checks the copy.
     pub(super) fn backup(&self, target: &Path) -> Result<(), StoreError> {
         on_either!(self, engine => engine.backup(target))
     }
 
-    /// Writes out what is still in memory and closes the database for writing.
+    /// Flushes what is still in memory and closes the database for writing.
     pub(super) fn close(&self) {
         on_either!(self, engine => engine.close());
     }

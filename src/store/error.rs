@@ -1,20 +1,20 @@
-//! Why the store could not do something.
+//! Errors of the store.
 //!
-//! Invariant: what is full is told apart from what failed, and what failed from what nobody knows. Must never reach a peer:
-//! the causes are for the operator.
+//! Invariant: full storage, failure and unknown outcome are distinct. Causes must never reach a peer: they are for the
+//! operator.
 
 use crate::at_rest::Damaged;
 use std::fmt;
 use std::io;
 
-/// Why the store could not do something.
+/// An error of the store.
 #[derive(Debug, Clone)]
 pub enum StoreError {
     /// The disk or the quota is full.
     Full,
-    /// The database cannot be reached just now; nothing was changed.
+    /// The database is temporarily unavailable; nothing was changed.
     Unavailable(String),
-    /// The database did not say whether the change was made.
+    /// It is unknown whether the change was made.
     OutcomeUnknown(String),
     /// Anything else, for the log.
     Failed(String),
@@ -35,7 +35,9 @@ impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            io::ErrorKind::ResourceBusy => Self::Unavailable("the spool files of others leave no room".into()),
+            io::ErrorKind::ResourceBusy => {
+                Self::Unavailable("no room left: spool files of other uploads use it up".into())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -1,8 +1,7 @@
-//! What those do who make pastes: create, replace, extend, delete, list them, and learn what became of them; and
-//! the answer to an ask.
+//! The operations of makers of pastes: create, replace, extend, delete, list and status; and answering an ask.
 //!
-//! Invariant: only its owner, or whoever has its delete token, changes a paste or learns its state; what was acknowledged is
-//! on the disk. Must never tell a stranger that a paste exists whose reads are all given out.
+//! Invariant: only the owner or the holder of the delete token may change a paste or learn its status; acknowledged
+//! changes are on disk. Must never reveal to others that a paste exists whose reads are all leased.
 
 use super::error::StoreError;
 use super::model::{
@@ -19,57 +18,57 @@ use crate::paste::Id;
 use crate::spool::Content;
 use std::sync::Arc;
 
-/// Ids drawn before a create gives up: with eight digits and a hundred million pastes, one draw in forty collides.
+/// Attempts to draw a free id: with eight digits and a hundred million pastes, one in forty collides.
 const DRAWS: usize = 16;
 
-/// A content to be, in the place of another.
+/// Content that replaces another.
 pub struct NewContent {
     /// Received content.
     pub content: Content,
     /// Sanitised type.
     pub mime_type: String,
-    /// What its file is called, if that was said; else it keeps the name it had.
+    /// The new file name; `None` keeps the old one.
     pub filename: Option<String>,
-    /// What reading it takes; `None`: the same as before.
+    /// The new protection; `None` keeps the old one.
     pub protection: Option<Protection>,
 }
 
-/// How a change by the maker of a paste ended. Only [`Changed::Done`] changed anything.
+/// The outcome of a change by the maker of a paste. Only [`Changed::Done`] changed anything.
 pub enum Changed {
     /// The paste as it is now.
     Done(Box<Paste>),
-    /// There was none any more.
+    /// The paste no longer exists.
     Gone,
-    /// The operator refuses this content.
+    /// The operator has blocked this content.
     Blocked,
 }
 
-/// A place in the list of an owner's pastes.
+/// A position in the list of an owner's pastes.
 pub struct Place(RowKey);
 
-/// A paste, as its owner's list has it.
+/// An entry in the list of an owner's pastes.
 pub struct OwnPaste {
-    /// What it is called where ids are not known.
+    /// Its name where ids are unknown.
     pub handle: Handle,
-    /// What is known of it without its id.
+    /// The metadata available without its id.
     pub meta: Meta,
-    /// The rest, where the owner is a token, and this one.
+    /// The rest, if it was created with this token.
     pub paste: Option<Paste>,
 }
 
 impl Store {
-    /// Stores a paste; it is on the disk when this returns. Its attempt, if it needed one, is spent with it.
+    /// Stores a paste durably and spends its attempt, if it needed one.
     ///
     /// # Errors
-    /// [`StoreError::Full`] past the quota or the disk, else a failure; nothing is stored then.
+    /// [`StoreError::Full`] if the quota or the disk is full, or another failure; nothing was stored.
     pub fn create(&self, new: NewPaste, attempt: Option<&Attempt>) -> Result<Created, StoreError> {
-        // The quota is looked at in the transaction.
+        // The quota is checked in the transaction.
         let arriving_bytes = self.arriving_bytes(new.content.spooled_bytes());
         self.expect_disk(new.content.size, arriving_bytes)?;
         let details = details::encode(&new.mime_type, new.filename.as_deref());
         let details = new.content.cipher().seal_details(details)?;
         let owner = new.owner.as_ref().map(|owner| self.pepper.owner(&owner.to_string()));
-        // Of what few may read, the answer to a duplicate would tell a guesser that it was pasted.
+        // For protected content, the refusal of a duplicate would confirm a guess.
         let counts = self.limits.dedup_max > 0 && new.reads.is_none() && matches!(new.protection, Protection::None);
         let submission = counts.then(|| self.pepper.submission(&new.content.sha256));
         let mark = self.pepper.mark(&new.content.sha256);
@@ -112,13 +111,13 @@ impl Store {
                 Inserted::Blocked => return Ok(Created::Blocked),
             }
         }
-        Err(StoreError::Failed(format!("no free id in {DRAWS} draws; raise FLASKPASTE_ID_LENGTH")))
+        Err(StoreError::Failed(format!("no free id found in {DRAWS} attempts; raise FLASKPASTE_ID_LENGTH")))
     }
 
-    /// Puts another content in the place of a paste's, which has no limit of reads. Readers get the old one whole, or the new.
+    /// Replaces the content of a paste without a read limit. Readers get either the old content or the new, complete.
     ///
     /// # Errors
-    /// [`StoreError::Full`] past the quota or the disk, else a failure; the paste is as it was then.
+    /// [`StoreError::Full`] if the quota or the disk is full, or another failure; the paste is unchanged.
     pub fn replace(&self, paste: Paste, new: NewContent, now: UnixSeconds) -> Result<Changed, StoreError> {
         let filename = new.filename.or(paste.filename);
         let replacement = self.replacement(&paste.id, new.content, &new.mime_type, filename.as_deref())?;
@@ -132,15 +131,15 @@ impl Store {
         }
     }
 
-    /// Gives an ask its content, to exactly one of many who answer.
+    /// Answers an ask; exactly one of concurrent answers succeeds.
     ///
     /// # Errors
-    /// As [`Store::replace`]; where the outcome is unknown, there may be an answer all the same.
+    /// As [`Store::replace`]; if the outcome is unknown, the answer may be stored.
     pub fn answer(&self, ask: &Paste, content: Content, mime_type: &str) -> Result<Answered, StoreError> {
         self.engine.answer(ask.key, self.replacement(&ask.id, content, mime_type, None)?)
     }
 
-    /// A content that takes another's place, sealed for the paste of this id. Nothing is stored yet.
+    /// Replacement content, sealed for the paste with this id but not stored yet.
     fn replacement(
         &self,
         id: &Id,
@@ -160,10 +159,10 @@ impl Store {
         })
     }
 
-    /// Has a paste end at a moment, whatever happens.
+    /// Sets a fixed expiry.
     ///
     /// # Errors
-    /// When that could not be committed.
+    /// When the commit fails.
     pub fn set_expiry(&self, paste: &Paste, expires_at: UnixSeconds, now: UnixSeconds) -> Result<Changed, StoreError> {
         let is_set = self.engine.set_expiry(paste.key, expires_at);
         self.cache.remove(&paste.id);
@@ -174,7 +173,7 @@ impl Store {
         Ok(self.find(id, now)?.map_or(Changed::Gone, |paste| Changed::Done(Box::new(paste))))
     }
 
-    /// How a paste is, for its owner or for whoever has the token; after its end, for the latter alone.
+    /// The status of a paste, for its owner or the holder of its delete token; after its end only for the latter.
     ///
     /// # Errors
     /// When the database fails.
@@ -192,7 +191,7 @@ impl Store {
             if !has_token && !is_owner {
                 return Ok(None);
             }
-            // Where it is gone meanwhile, there is a receipt.
+            // If it has ended meanwhile, there is a receipt.
             if let Some(status) = self.engine.status(paste.key, now)? {
                 return Ok(Some(status.of(&paste.meta)));
             }
@@ -203,15 +202,15 @@ impl Store {
         Ok(receipt.map(Status::Ended))
     }
 
-    /// Whether this owner made the paste.
+    /// Whether this owner created the paste.
     pub fn owns(&self, owner: &Owner, paste: &Paste) -> bool {
         paste.owner.is_some_and(|kept| crypto::equal(&kept, &self.pepper.owner(&owner.to_string())))
     }
 
-    /// A paste that was found, for whoever may change it: its owner, or whoever has the token.
+    /// Finds a paste for its owner or the holder of its delete token.
     ///
     /// # Errors
-    /// Why they may not.
+    /// Why access is denied.
     pub fn claim(
         &self,
         found: Option<Paste>,
@@ -224,14 +223,14 @@ impl Store {
         if is_owner || has_token {
             return Ok(paste);
         }
-        // To everybody else it is gone, once its last read is given out.
+        // For everyone else it is gone once its last read is leased.
         Err(if paste.is_given_out() { Deleted::NotFound } else { Deleted::Denied })
     }
 
-    /// Deletes a paste for its owner or for whoever has the token.
+    /// Deletes a paste for its owner or the holder of its delete token.
     ///
     /// # Errors
-    /// When the delete could not be committed.
+    /// When the commit fails.
     pub fn delete(
         &self,
         id: &Id,
@@ -248,8 +247,8 @@ impl Store {
         Ok(if deleted? { Deleted::Done } else { Deleted::NotFound })
     }
 
-    /// So many pastes of an owner, the newest first, older than the place in the list that an earlier call has named; and the
-    /// place where the rest begins, if there may be more.
+    /// Up to `most` pastes of an owner, newest first, after the place returned by an earlier call; and the place where
+    /// the rest begins, if there may be more.
     ///
     /// # Errors
     /// When the database fails.
@@ -276,7 +275,7 @@ impl Store {
         Ok((pastes, next))
     }
 
-    /// The place in a list that an earlier answer has named, if it is one.
+    /// Parses a place in a list from an earlier response.
     pub fn place(&self, text: &str) -> Option<Place> {
         self.pepper.reveal(text).map(Place)
     }

@@ -1,6 +1,6 @@
-//! What the store and its engines tell each other.
+//! The types exchanged between the store and its engines.
 //!
-//! Invariant: an engine sees names, keyed hashes and sealed bytes; the store alone sees ids, types and content. Must
+//! Invariant: an engine sees names, keyed hashes and sealed bytes; only the store sees ids, types and content. Must
 //! never do I/O.
 
 use super::receipt::TokenMark;
@@ -14,21 +14,21 @@ use std::fs::File;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// Pieces a paste may have: engines number them with 16 bits.
+/// The maximum number of pieces of a paste: engines number them with 16 bits.
 pub const MAX_PIECES: u64 = 1 << 16;
-/// Largest paste.
+/// The maximum size of a paste.
 pub const MAX_PASTE_BYTES: u64 = MAX_PIECES * PIECE_BYTES as u64;
-/// Bytes of a sealed key.
+/// The length of a sealed key.
 pub const SEALED_KEY_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
-const _: () = assert!(MAX_PASTE_BYTES == 4 << 30, "the table of settings and the documents say 4 GiB");
+const _: () = assert!(MAX_PASTE_BYTES == 4 << 30, "the settings table and the documentation say 4 GiB");
 
-/// What a row is called at rest: HMAC-SHA256(pepper, id).
+/// The name of a row at rest: HMAC-SHA256(pepper, id).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name(pub Sha256Digest);
 
 impl Name {
-    /// Its first 64 bits, by which engines look rows up, and operators name pastes whose ids nobody knows.
+    /// Its first 64 bits, with which engines look up rows and operators name pastes.
     pub fn handle(&self) -> Handle {
         let (first, _) = self.0.split_at(8);
         Handle(first.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
@@ -40,10 +40,10 @@ impl Name {
 pub struct Handle(pub u64);
 
 impl Handle {
-    /// The handle with these 16 hex digits, if they are that many.
+    /// Parses 16 hex digits.
     pub fn parse(digits: &str) -> Option<Self> {
         let number = u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16)?;
-        // A sign would be a digit less.
+        // `from_str_radix` also accepts a sign.
         digits.bytes().all(|b| b.is_ascii_hexdigit()).then_some(Self(number))
     }
 }
@@ -54,56 +54,56 @@ impl std::fmt::Display for Handle {
     }
 }
 
-/// An engine's own key of a row, never used twice; nobody else looks into it.
+/// An engine's key of a row, never reused and opaque to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey(pub(super) i64);
 
-/// What is known of a paste without its link.
+/// The metadata of a paste, available without its link.
 #[derive(Clone)]
 pub struct Meta {
     /// Content length in bytes.
     pub size: u64,
-    /// Creation.
+    /// The time of creation.
     pub created_at: UnixSeconds,
-    /// When it goes, reads so far included.
+    /// Its expiry, including the effects of reads so far.
     pub expiry: Expiry,
-    /// How often the content still leaves; `None`: as often as asked.
+    /// The remaining reads; `None` if unlimited.
     pub reads_left: Option<u32>,
-    /// Whether the first read of the content was meant to be the last.
+    /// Whether it was created to burn after the first read.
     pub burn: bool,
-    /// What reading the content takes.
+    /// What is required to read the content.
     pub protection: Protection,
-    /// By what the delete token is recognised.
+    /// Recognizes the delete token.
     pub token: TokenMark,
-    /// Of an ask: SHA-256 of the proof that its answer comes with.
+    /// For an ask: SHA-256 of the proof required to answer.
     pub answer_proof: Option<Sha256Digest>,
 }
 
 impl Meta {
-    /// Whether it is an ask that has no answer yet. No content is empty otherwise.
+    /// Whether it is an unanswered ask. Other content is never empty.
     pub fn is_unanswered(&self) -> bool {
         self.answer_proof.is_some() && self.size == 0
     }
 
-    /// Whether anybody may read it as often as they like.
+    /// Whether anyone may read it any number of times.
     pub fn is_open(&self) -> bool {
         self.reads_left.is_none() && matches!(self.protection, Protection::None)
     }
 
-    /// Whether a password belongs to it, whoever checks it.
+    /// Whether it has a password, checked by the server or the client.
     pub fn has_password(&self) -> bool {
         matches!(self.protection, Protection::Password(_) | Protection::Gate { password_proof: Some(_), .. })
     }
 }
 
-/// What reading a content takes, beside its id.
+/// What is required to read content, in addition to its id.
 #[derive(Clone)]
 pub enum Protection {
     /// Nothing.
     None,
-    /// A password, which the server is sent.
+    /// A password that is sent to the server.
     Password(PasswordHash),
-    /// Proofs that the reader has the whole link, and the password if there is one; the server is sent neither.
+    /// Proofs that the reader knows the whole link and the password, if any; neither is sent to the server.
     Gate {
         /// SHA-256 of the proof of the link.
         link_proof: Sha256Digest,
@@ -112,26 +112,26 @@ pub enum Protection {
     },
 }
 
-/// A read that was given out and is to be confirmed.
+/// A read that has to be confirmed.
 pub struct Lease {
-    /// 32 hex digits that open the content to whoever knows the id.
+    /// 32 hex digits that, with the id, permit reading the content.
     pub secret: Zeroizing<String>,
-    /// Its end.
+    /// Its expiry.
     pub expires_at: UnixSeconds,
-    /// Reads left to others.
+    /// The reads left for others.
     pub reads_left: u32,
 }
 
-/// Everything about a paste but its content.
+/// Everything about a paste except its content.
 #[derive(Clone)]
 pub struct Paste {
     /// The engine's key of its row.
     pub key: RowKey,
-    /// Public name.
+    /// Its id.
     pub id: Id,
-    /// Stored type; [`crate::mime::served`] says what is sent.
+    /// The stored type; [`crate::mime::served`] decides what is sent.
     pub mime_type: String,
-    /// What its file is called, if its maker said so.
+    /// Its file name, if any.
     pub filename: Option<String>,
     /// The rest.
     pub meta: Meta,
@@ -140,37 +140,37 @@ pub struct Paste {
     pub(super) content_key: ContentKey,
 }
 
-/// A paste to be.
+/// A paste to create.
 pub struct NewPaste {
     /// Received content; its length is that of the paste.
     pub content: Content,
     /// Sanitised type.
     pub mime_type: String,
-    /// What its file is called, if that was said.
+    /// Its file name, if any.
     pub filename: Option<String>,
-    /// Creation.
+    /// The time of creation.
     pub created_at: UnixSeconds,
-    /// When it goes.
+    /// Its expiry.
     pub expiry: Expiry,
-    /// How often the content leaves; `None`: as often as asked.
+    /// The read limit, if any.
     pub reads: Option<u32>,
-    /// What reading it takes.
+    /// What is required to read it.
     pub protection: Protection,
     /// SHA-256 of the delete token.
     pub token_hash: Sha256Digest,
-    /// Who makes it, if that is known.
+    /// Its owner, if any.
     pub owner: Option<Owner>,
-    /// Of an ask, whose content is empty: SHA-256 of the proof that its answer comes with.
+    /// For an ask, whose content is empty: SHA-256 of the proof required to answer.
     pub answer_proof: Option<Sha256Digest>,
 }
 
-/// How a create ended. Only [`Created::Stored`] changed anything.
+/// The outcome of a create. Only [`Created::Stored`] changed anything.
 pub enum Created {
     /// Stored.
     Stored(Id, Handle),
     /// The content was submitted too often.
     Duplicate(Duplicate),
-    /// The proof-of-work token has already bought a paste.
+    /// The proof-of-work token was already spent.
     TokenSpent,
     /// The operator refuses this content.
     Blocked,
@@ -178,29 +178,29 @@ pub enum Created {
 
 /// A content that was submitted too often.
 pub struct Duplicate {
-    /// Submissions in the window, this one included.
+    /// The submissions in the window, including this one.
     pub count: u64,
     /// Seconds until one leaves the window.
     pub retry_after_seconds: u64,
 }
 
-/// How a delete ended.
+/// The outcome of a delete.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// Gone.
+    /// Deleted.
     Done,
-    /// Neither owner nor token match.
+    /// Neither the owner nor the token matches.
     Denied,
-    /// There was nothing.
+    /// There was no such paste.
     NotFound,
 }
 
-/// Figures about the database.
+/// Statistics about the database.
 #[derive(Debug, Clone)]
 pub struct Stats {
     /// Pastes that have not expired.
     pub pastes: u64,
-    /// Bytes of their content.
+    /// The total size of their content.
     pub content_bytes: u64,
     /// Those that burn after reading.
     pub burn: u64,
@@ -208,82 +208,82 @@ pub struct Stats {
     pub password_protected: u64,
     /// Those with an owner.
     pub owned: u64,
-    /// Creation of the oldest, if there is one.
+    /// The time of creation of the oldest one.
     pub oldest_created_at: Option<UnixSeconds>,
-    /// Expired ones that wait for the purge.
+    /// Expired ones not purged yet.
     pub expired: u64,
-    /// Size of the database file in bytes, free pages included.
+    /// The size of the database file in bytes, including free pages.
     pub database_bytes: u64,
-    /// Size of the database's files together, its log included; 0 in memory.
+    /// The total size of the database's files, including its log; 0 in memory.
     pub disk_bytes: u64,
     /// Bytes of the database in use, which the quota counts.
     pub used_bytes: u64,
 }
 
-/// A row an engine keeps.
+/// A stored row.
 pub struct Row {
     pub(super) key: RowKey,
-    /// Under what the engine finds the pieces of its content: another one once that was replaced.
+    /// The key of its content's pieces; it changes when the content is replaced.
     pub(super) pieces: RowKey,
     pub(super) meta: Meta,
     pub(super) owner: Option<Sha256Digest>,
-    /// The content's key, sealed under the id and the pepper.
+    /// The content's key, sealed with the id and the pepper.
     pub(super) sealed_key: Vec<u8>,
-    /// The type, sealed under the content's key.
+    /// The type and the file name, sealed with the content's key.
     pub(super) details: Vec<u8>,
 }
 
-/// A row to be.
+/// A row to insert.
 pub struct NewRow {
     pub(super) name: Name,
     pub(super) meta: Meta,
     pub(super) owner: Option<Sha256Digest>,
     pub(super) sealed_key: Vec<u8>,
     pub(super) details: Vec<u8>,
-    /// The id, sealed under the token that makes the paste.
+    /// The id, sealed with the token that creates the paste.
     pub(super) sealed_id: Option<Vec<u8>>,
     pub(super) content: Arc<Content>,
-    /// Keyed hash of the content, by which it may be refused.
+    /// The keyed hash of the content, for blocking.
     pub(super) mark: Sha256Digest,
-    /// Proof-of-work token it is bought with ([`crate::pow::Challenge::spent_key`]).
+    /// The proof-of-work token to spend ([`crate::pow::Challenge::spent_key`]).
     pub(super) token: Option<Vec<u8>>,
-    /// Keyed hash of the content, where duplicates count.
+    /// The keyed hash of the content, if duplicates are counted.
     pub(super) submission: Option<Handle>,
-    /// Bytes that others are uploading, which the quota counts too.
+    /// Bytes of concurrent uploads, which count towards the quota.
     pub(super) arriving_bytes: u64,
 }
 
-/// How the insertion of a row ended. Only [`Inserted::Stored`] changed anything.
+/// The outcome of inserting a row. Only [`Inserted::Stored`] changed anything.
 pub enum Inserted {
     /// Stored.
     Stored,
-    /// There is a row of this name.
+    /// The name is in use.
     NameTaken,
     /// The content was submitted too often.
     Duplicate(Duplicate),
-    /// The proof-of-work token has already bought a paste.
+    /// The proof-of-work token was already spent.
     TokenSpent,
     /// The operator refuses this content.
     Blocked,
 }
 
-/// A content to be, in the place of another, or of none yet.
+/// Content that replaces another, or answers an ask.
 pub struct Replacement {
     pub(super) sealed_key: Vec<u8>,
     pub(super) details: Vec<u8>,
     pub(super) content: Arc<Content>,
-    /// Keyed hash of the content, by which it may be refused.
+    /// The keyed hash of the content, for blocking.
     pub(super) mark: Sha256Digest,
-    /// What reading it takes from now on; `None`: the same as before, as always with an answer.
+    /// The new protection; `None` keeps the old one, as answers always do.
     pub(super) protection: Option<Protection>,
-    /// Bytes that others are uploading, which the quota counts too.
+    /// Bytes of concurrent uploads, which count towards the quota.
     pub(super) arriving_bytes: u64,
 }
 
-/// How the replacement of a content ended. Only [`Replaced::Done`] changed anything.
+/// The outcome of replacing content. Only [`Replaced::Done`] changed anything.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Replaced {
-    /// There is the new one.
+    /// It was replaced.
     Done,
     /// There is no such paste.
     Gone,
@@ -291,12 +291,12 @@ pub enum Replaced {
     Blocked,
 }
 
-/// How the answer to an ask ended. Only [`Answered::Done`] changed anything.
+/// The outcome of answering an ask. Only [`Answered::Done`] changed anything.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answered {
-    /// It is the answer.
+    /// The answer was stored.
     Done,
-    /// Another was there first.
+    /// There already was an answer.
     Already,
     /// There is no such ask.
     Gone,
@@ -304,51 +304,51 @@ pub enum Answered {
     Blocked,
 }
 
-/// A paste, as its operator sees it.
+/// A paste as listed for the operator.
 pub struct Listed {
     pub(super) key: RowKey,
-    /// What it is called.
+    /// Its handle.
     pub handle: Handle,
-    /// What is known of it.
+    /// Its metadata.
     pub meta: Meta,
     /// Whether it has an owner.
     pub is_owned: bool,
 }
 
-/// A row of an owner.
+/// A row of an owner's list.
 pub struct OwnedRow {
     pub(super) handle: Handle,
     pub(super) row: Row,
-    /// The id, sealed under the token that made it.
+    /// The id, sealed with the token that created it.
     pub(super) sealed_id: Option<Vec<u8>>,
 }
 
-/// What the operator knows of a token.
+/// A token as listed for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRecord {
     /// Its name.
     pub name: String,
-    /// When it was given out.
+    /// The time of creation.
     pub created_at: UnixSeconds,
-    /// When it ends, if it does.
+    /// Its expiry, if any.
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// What an operator does, for the log.
+/// A line of the operators' log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// When.
+    /// The time.
     pub at: UnixSeconds,
-    /// A user of the machine.
+    /// A user of this machine.
     pub who: String,
-    /// What, without an id.
+    /// The action, without ids.
     pub what: String,
 }
 
-/// Sealed pieces, one behind the other, of a row that is gone.
+/// The concatenated sealed pieces of a deleted row.
 pub enum SealedContent {
     /// In memory.
     Memory(Vec<u8>),
-    /// In a file without a name.
+    /// In an unlinked file.
     File(File),
 }

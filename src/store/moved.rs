@@ -1,6 +1,6 @@
-//! What moves from one engine to another: rows as they lie, sealed as they are.
+//! The types for moving data from one engine to another, still sealed.
 //!
-//! Invariant: both have the same pepper, or nothing that moves could be opened. Must never open what it carries.
+//! Invariant: both use the same pepper, otherwise the moved data could not be decrypted. Must never decrypt it.
 
 use super::model::{Meta, Name, RowKey, TokenRecord};
 use super::receipt::{Reads, Receipt};
@@ -9,9 +9,9 @@ use crate::crypto::Sha256Digest;
 
 /// A paste, without its pieces.
 pub(super) struct MovedRow {
-    /// Its key where it comes from.
+    /// Its key in the source.
     pub(super) key: RowKey,
-    /// The key of its pieces there.
+    /// The key of its pieces in the source.
     pub(super) pieces: RowKey,
     pub(super) name: Name,
     pub(super) meta: Meta,
@@ -20,38 +20,38 @@ pub(super) struct MovedRow {
     pub(super) details: Vec<u8>,
     pub(super) sealed_id: Option<Vec<u8>>,
     pub(super) reads: Reads,
-    /// Leases, with their ends.
+    /// Leases and their expiries.
     pub(super) leases: Vec<(Sha256Digest, UnixSeconds)>,
 }
 
-/// A token, with the hash by which it is found.
+/// A token and its hash.
 pub(super) struct MovedToken {
     pub(super) hash: Sha256Digest,
     pub(super) record: TokenRecord,
 }
 
-/// How a paste ended, with the mark by which that is found.
+/// A receipt and its mark.
 pub(super) struct MovedReceipt {
     pub(super) token: Sha256Digest,
     pub(super) receipt: Receipt,
 }
 
-/// What an import has done.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Pastes that were moved.
+    /// Imported pastes.
     pub pastes: u64,
-    /// Bytes of their contents.
+    /// The total size of their content.
     pub content_bytes: u64,
-    /// Pastes that were there already.
+    /// Pastes already present.
     pub known: u64,
-    /// Pastes whose time had come.
+    /// Expired pastes.
     pub expired: u64,
-    /// Tokens of operators.
+    /// Tokens.
     pub tokens: u64,
     /// Receipts.
     pub receipts: u64,
-    /// Contents that are refused.
+    /// Blocked contents.
     pub blocked: u64,
     /// Lines of the operators' log.
     pub actions: u64,

@@ -1,7 +1,7 @@
-//! What operators do beside the server: give out tokens, look at pastes, take them down, and refuse their content.
+//! The operators' commands: manage tokens, inspect and remove pastes, and block content.
 //!
-//! Invariant: whatever changes something leaves a line in the log, without an id and without a hash of a content that a guess
-//! could be held against. Looking at a paste neither counts nor moves anything.
+//! Invariant: every change adds a log line, without an id or a content hash that could confirm a guess. Inspecting a
+//! paste neither counts as a read nor extends anything.
 
 use super::Store;
 use super::error::StoreError;
@@ -14,27 +14,27 @@ use crate::paste::Id;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
-/// Pastes fetched at a time.
+/// The number of pastes fetched at a time.
 const PAGE: usize = 1000;
-/// Bytes of a content hashed at a time.
+/// Bytes hashed at a time.
 const READ_BYTES: usize = 64 << 10;
-/// Hex digits by which the log names a content that is refused.
+/// Hex digits that identify blocked content in the log.
 const MARK_DIGITS: usize = 16;
 
-/// A paste that an operator has named.
+/// A paste named by an operator.
 pub struct Found {
-    /// What it is called where ids are not known.
+    /// Its name where ids are unknown.
     pub handle: Handle,
-    /// What is known of it without its id.
+    /// The metadata available without its id.
     pub meta: Meta,
-    /// What its id opens, where the operator has that.
+    /// The rest, if the operator gave the id.
     pub paste: Option<Paste>,
     key: RowKey,
     owner: Option<Sha256Digest>,
 }
 
 impl Store {
-    /// The owner a token stands for, unless it is none, or has expired.
+    /// The owner that a token authenticates; `None` if it is invalid or has expired.
     ///
     /// # Errors
     /// When the database fails.
@@ -51,10 +51,10 @@ impl Store {
         self.engine.tokens()
     }
 
-    /// Makes a token, to be shown once; `None` where there is one of that name.
+    /// Creates a token, to be shown once; `None` if the name is taken.
     ///
     /// # Errors
-    /// When it could not be committed.
+    /// When the commit fails.
     pub fn add_token(
         &self,
         name: &TokenName,
@@ -68,15 +68,15 @@ impl Store {
         Ok(added.then_some(token))
     }
 
-    /// Takes a token back; whether there was one of that name.
+    /// Removes a token. Returns whether it existed.
     ///
     /// # Errors
-    /// When it could not be committed.
+    /// When the commit fails.
     pub fn remove_token(&self, name: &TokenName, who: &str, now: UnixSeconds) -> Result<bool, StoreError> {
         self.engine.remove_token(name.to_string(), action(now, who, format!("token remove {name}")))
     }
 
-    /// Calls `each` with every paste that has not expired, the newest first.
+    /// Calls `each` with every paste that has not expired, newest first.
     ///
     /// # Errors
     /// When the database fails, or what `each` returned.
@@ -94,7 +94,7 @@ impl Store {
         }
     }
 
-    /// The paste of an id, or of a handle, which is written like one.
+    /// Finds a paste by its id or handle.
     ///
     /// # Errors
     /// When the database fails.
@@ -113,7 +113,7 @@ impl Store {
         Ok(found.filter(|found| found.meta.expiry.at() > now))
     }
 
-    /// How a paste is.
+    /// The status of a paste.
     ///
     /// # Errors
     /// When the database fails.
@@ -121,8 +121,8 @@ impl Store {
         Ok(self.engine.status(found.key, now)?.map(|status| status.of(&found.meta)))
     }
 
-    /// Who made a paste, as far as that can be told: the name of a token, or that it was a certificate, whose fingerprint is
-    /// kept nowhere.
+    /// Who created a paste, as far as known: the name of a token, or that it was a certificate, whose fingerprint is
+    /// not stored.
     ///
     /// # Errors
     /// When the database fails.
@@ -130,13 +130,13 @@ impl Store {
         let Some(owner) = found.owner else { return Ok(None) };
         let mut names = self.engine.tokens()?.into_iter().map(|token| format!("token:{}", token.name));
         let name = names.find(|name| crypto::equal(&self.pepper.owner(name), &owner));
-        Ok(Some(name.unwrap_or_else(|| "a certificate, or a token that was removed".into())))
+        Ok(Some(name.unwrap_or_else(|| "a certificate or a removed token".into())))
     }
 
     /// SHA-256 of a paste's content.
     ///
     /// # Errors
-    /// When the content cannot be read, because it is gone meanwhile, or damaged.
+    /// When the content cannot be read because it was deleted meanwhile or is damaged.
     pub fn content_sha256(&self, paste: &Paste) -> Result<Sha256Digest, StoreError> {
         let (mut hash, mut buffer, mut size) = (Sha256::new(), vec![0; READ_BYTES], 0);
         let mut content = self.content(paste, 0);
@@ -152,18 +152,18 @@ impl Store {
         Ok(hash.finalize().into())
     }
 
-    /// Takes a paste down; whether it was still there.
+    /// Removes a paste. Returns whether it still existed.
     ///
     /// # Errors
-    /// When that could not be committed.
+    /// When the commit fails.
     pub fn remove(&self, found: &Found, who: &str, now: UnixSeconds) -> Result<bool, StoreError> {
         self.engine.remove(found.key, None, action(now, who, format!("delete {}", found.handle)))
     }
 
-    /// Takes a paste down, and has the content with this hash refused from now on; whether it was still there.
+    /// Removes a paste and blocks the content with this hash. Returns whether the paste still existed.
     ///
     /// # Errors
-    /// When that could not be committed.
+    /// When the commit fails.
     pub fn block(
         &self,
         found: &Found,
@@ -176,24 +176,24 @@ impl Store {
         self.engine.remove(found.key, Some(mark), action(now, who, what))
     }
 
-    /// Accepts the content with this hash again; whether it was refused.
+    /// Unblocks the content with this hash. Returns whether it was blocked.
     ///
     /// # Errors
-    /// When that could not be committed.
+    /// When the commit fails.
     pub fn unblock(&self, content: &Sha256Digest, who: &str, now: UnixSeconds) -> Result<bool, StoreError> {
         let mark = self.pepper.mark(content);
         self.engine.unblock(mark, action(now, who, format!("unblock content {}", short(&mark))))
     }
 
-    /// Keeps in the log that an operator has decrypted a paste.
+    /// Logs that an operator decrypted a paste.
     ///
     /// # Errors
-    /// When that could not be committed.
+    /// When the commit fails.
     pub fn note_decryption(&self, found: &Found, who: &str, now: UnixSeconds) -> Result<(), StoreError> {
         self.engine.note(action(now, who, format!("show --decrypt {}", found.handle)))
     }
 
-    /// What operators did, the oldest first.
+    /// The operators' log, oldest first.
     ///
     /// # Errors
     /// When the database fails.
@@ -206,7 +206,7 @@ fn action(at: UnixSeconds, who: &str, what: String) -> Action {
     Action { at, who: who.to_owned(), what }
 }
 
-/// By what the log names a content: nobody without the pepper can hold a guess against it.
+/// The log's name for content: it cannot confirm a guess without the pepper.
 fn short(mark: &Sha256Digest) -> String {
     let mut digits = crypto::hex(mark);
     digits.truncate(MARK_DIGITS);

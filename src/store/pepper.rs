@@ -1,7 +1,7 @@
-//! The file of the pepper: read, or made at the first start.
+//! The pepper file: read, or created at the first start.
 //!
-//! Invariant: a pepper that was made is on the disk before anything is sealed with it, and no file is ever replaced.
-//! Must never guess: a file that is not 64 hex digits is refused.
+//! Invariant: a new pepper is on disk before anything is sealed with it, and no file is ever replaced. Must never
+//! guess: a file that is not 64 hex digits is refused.
 
 use super::StoreError;
 use super::sealing::Pepper;
@@ -13,66 +13,65 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// Longest file that may be a pepper: its digits and some white space.
+/// The maximum size of a pepper file: its digits and some white space.
 const MAX_FILE_BYTES: u64 = 256;
 
 /// Reads the pepper; `None` if there is no such file.
 ///
 /// # Errors
-/// A line for the operator.
+/// A message for the operator.
 pub(super) fn read(path: &Path) -> Result<Option<Pepper>, StoreError> {
     let refuse = |what: String| StoreError::Failed(format!("pepper {}: {what}", path.display()));
-    // Without waiting for a writer, should it be a pipe.
+    // Do not wait for a writer if it is a pipe.
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refuse(format!("cannot be read ({error}); fix its owner and mode"))),
+        Err(error) => return Err(refuse(format!("cannot read it: {error}; fix its owner and mode"))),
     };
     let mode = file.metadata().map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o004 != 0 {
         operator_log::message(&format!(
-            "pepper {}: every user of this machine can read it; chmod 600 it",
+            "pepper {}: readable by every user of this machine; chmod 600 it",
             path.display()
         ));
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| refuse(format!("cannot be read ({error})")))?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(|error| refuse(format!("cannot read it: {error}")))?;
     let bytes = crypto::unhex(text.trim()).map(Zeroizing::new);
     let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
     let key = key.ok_or_else(|| {
         refuse(
-            "is not 64 hex digits; restore the file the database was made with, or remove it if there is none yet"
+            "expected 64 hex digits; restore the file of this database, or remove it if there is no database yet"
                 .into(),
         )
     })?;
     Ok(Some(Pepper::new(Zeroizing::new(key))))
 }
 
-/// Reads the pepper, or makes it where there is none.
+/// Reads the pepper, or creates it if there is none.
 ///
 /// # Errors
-/// A line for the operator.
+/// A message for the operator.
 pub(super) fn read_or_make(path: &Path) -> Result<Pepper, StoreError> {
     if let Some(pepper) = read(path)? {
         return Ok(pepper);
     }
     let made = make(path).map_err(|error| {
         StoreError::Failed(format!(
-            "pepper {}: cannot be made ({error}); set FLASKPASTE_PEPPER_FILE to a path in a folder that can be written",
+            "pepper {}: cannot create it: {error}; set FLASKPASTE_PEPPER_FILE to a path in a writable folder",
             path.display()
         ))
     });
     let is_new = made?;
-    // Another process may have been first: what is there counts.
+    // Another process may have been first: its file wins.
     let mut pepper =
-        read(path)?.ok_or_else(|| StoreError::Failed(format!("pepper {}: has vanished", path.display())))?;
+        read(path)?.ok_or_else(|| StoreError::Failed(format!("pepper {}: the file has vanished", path.display())))?;
     pepper.is_new = is_new;
     Ok(pepper)
 }
 
-/// Makes the file whole or not at all: it gets its name only when its digits are on the disk. False if another process
-/// was first.
+/// Creates the file atomically: it gets its name only when its digits are on disk. False if another process was first.
 fn make(path: &Path) -> io::Result<bool> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let draft = folder.join(format!(".pepper-{}", crypto::hex(&crypto::random::<8>()?)));
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_made_once_for_its_user_alone() {
+    fn it_is_created_once_and_only_its_user_can_read_it() {
         let folder = folder("made");
         let path = folder.join("pepper");
         assert!(read(&path).unwrap().is_none());
@@ -118,14 +117,14 @@ mod tests {
             })
             .collect();
         let marks: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert!(marks.iter().all(|mark| *mark == marks[0]), "all have the same");
+        assert!(marks.iter().all(|mark| *mark == marks[0]), "all got the same one");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "no draft is left");
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
-    fn what_is_no_pepper_is_refused_and_left() {
+    fn malformed_files_are_refused_and_left_alone() {
         let folder = folder("refused");
         let path = folder.join("pepper");
         for text in ["", "0123", &"0".repeat(63), &"g".repeat(64), &"0".repeat(65), &format!("{} x", "0".repeat(64))] {

@@ -1,8 +1,9 @@
-//! The shared engine: a PostgreSQL database that any number of servers use, and the only code that knows its client.
+//! The shared engine: a PostgreSQL database used by any number of servers, and the only code that uses its client
+//! library.
 //!
-//! Invariant: what returned `Ok` was committed, on the synchronous standby too where there is one; of what nobody knows the
-//! outcome, nothing is given out. Servers share nothing but the database. Must never read from a standby, and never wait
-//! for the database without an end.
+//! Invariant: after `Ok` a change is committed, also on the synchronous standby if there is one; if the outcome is
+//! unknown, no content is returned. Servers share nothing but the database. Must never read from a standby, nor wait
+//! for the database without a deadline.
 
 mod address;
 mod changes;
@@ -54,14 +55,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Left to a paste, in seconds, a read is written at once: the others see the paste expire before the next flush.
+/// Reads of a paste with less time left than this, in seconds, are written at once: others could see it expire before
+/// the next flush.
 const WRITE_THROUGH_SECONDS: u64 = 60;
-/// How long the database may take to answer a look at its health.
+/// The time limit of a health check.
 const HEALTH_TIME: Duration = Duration::from_secs(3);
-/// What a call leaves of its time for finding out what became of it.
+/// The part of a call's time reserved for finding out its outcome.
 const SETTLING_TIME: Duration = Duration::from_millis(1500);
 
-/// What the engine and its housekeeping share.
+/// State shared by the engine and its housekeeping.
 struct Shared {
     pool: Pool,
     limits: Limits,
@@ -70,24 +72,24 @@ struct Shared {
 }
 
 impl Shared {
-    /// How long a read may stay in this server's memory alone.
+    /// How long a read may be only in this server's memory.
     fn flush_interval(&self) -> Duration {
         Duration::from_secs(self.limits.expiry_seconds / 4).clamp(Duration::from_secs(1), FLUSH_INTERVAL)
     }
 
-    /// What the end of a paste needs to know, of which reads have done this.
+    /// What is kept of an ending paste with these unflushed reads.
     fn keeping(&self, unflushed: Touched) -> Keeping {
         Keeping { receipts: self.limits.receipt_seconds > 0, unflushed, is_frugal: false }
     }
 }
 
-/// The database, connected.
+/// A connected database.
 pub(super) struct Postgres {
     shared: Arc<Shared>,
     quota: Quota,
-    /// What clients that guess are called by.
+    /// The key for hashing clients that guess passwords.
     guess_key: Sha256Digest,
-    /// `None` beside a server, and once closed.
+    /// `None` in commands, and once closed.
     housekeeper: Mutex<Option<Housekeeper>>,
 }
 
@@ -97,10 +99,10 @@ pub(super) struct Postgres {
     reason = "the operations are those of both engines, and the other one gives what it gets to its writing thread"
 )]
 impl Postgres {
-    /// Connects to the database, making or migrating its tables as needed, and reads its pepper.
+    /// Connects to the database, creates or migrates its tables if necessary, and reads its pepper.
     ///
     /// # Errors
-    /// One line for the operator; a database that is refused is left as it was.
+    /// A message for the operator; a refused database is left unchanged.
     pub(super) fn open(
         address: &Address,
         pepper_file: &Path,
@@ -116,7 +118,7 @@ impl Postgres {
         Ok((Self { shared, quota, guess_key, housekeeper: Mutex::new(housekeeper) }, pepper))
     }
 
-    /// Takes over all that another engine's database has.
+    /// Imports everything from another engine's database.
     pub(super) fn import(&self, export: &Export) -> Result<Imported, StoreError> {
         import::import(&self.shared.pool, export, unix_now())
     }
@@ -129,7 +131,7 @@ impl Postgres {
         self.shared.pool.change(work)
     }
 
-    /// A change that ends a paste, if it does. Where the database's disk has no room for its receipt, it ends without one.
+    /// Makes a change that may end a paste. If the database's disk has no room for its receipt, it ends without one.
     fn end<T>(
         &self,
         key: RowKey,
@@ -142,7 +144,7 @@ impl Postgres {
             Err(StoreError::Full) => self.change(|connection| work(connection, keeping.frugal())),
             outcome => outcome,
         };
-        // What reads had done is in the receipt, where there is one now.
+        // The receipt, if there is one now, includes the unflushed reads.
         let arrival = match &outcome {
             Ok(outcome) if has_ended(outcome) => Arrival::Arrived,
             Err(StoreError::OutcomeUnknown(_)) => Arrival::Unknown,
@@ -153,7 +155,7 @@ impl Postgres {
         outcome
     }
 
-    /// Whether the database answers, and its clock is ours.
+    /// Checks whether the database responds and its clock agrees with ours.
     pub(super) fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_TIME;
         self.shared.pool.try_read(deadline, time::agreed).map(|_| ()).map_err(StoreError::from)
@@ -178,8 +180,8 @@ impl Postgres {
         inserted
     }
 
-    /// Finds out what became of a create whose answer was lost: its delete token is nobody else's. Where it is not there, the same
-    /// again either makes it or meets it.
+    /// Finds out the outcome of a create whose response was lost: its delete token is unique. If it is not there, a
+    /// retry either creates it or finds it.
     fn settle_insert(&self, row: &NewRow, deadline: Instant, reason: &str) -> Result<Inserted, StoreError> {
         let limits = self.shared.limits;
         let mut unknown = StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}"));
@@ -189,15 +191,15 @@ impl Postgres {
                 if queries::is_stored(connection, row)? {
                     return Ok(None);
                 }
-                // The one before was over when the same was refused.
+                // The earlier attempt was over when the same one was refused.
                 refusal.take().map_or_else(|| queries::insert(connection, row, limits), Ok).map(Some)
             });
             match settled {
-                // It was made by us and by nobody else; a later commit that is confirmed says that it lasts.
+                // We created it; a later confirmed commit proves that it is durable.
                 Ok(None) => return self.confirm(deadline).map(|()| Inserted::Stored),
                 Ok(Some(Inserted::Stored)) => return Ok(Inserted::Stored),
                 Ok(Some(refused)) if has_refused => return Ok(refused),
-                // The one before may have been under way when we looked, and have come first.
+                // The earlier attempt may have been in progress when we looked, and have won.
                 Ok(Some(refused)) => (refusal, has_refused) = (Some(refused), true),
                 Err(Fault::Unknown(reason)) => unknown = StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}")),
                 Err(_) => return Err(unknown),
@@ -206,10 +208,10 @@ impl Postgres {
         Err(unknown)
     }
 
-    /// Commits something, so that all that was committed before is known to be on the standby, too.
+    /// Commits something, which proves that all earlier commits are on the standby, too.
     fn confirm(&self, deadline: Instant) -> Result<(), StoreError> {
         let confirmed = self.shared.pool.try_change(deadline, standby::confirm);
-        // Whatever stands in the way: what is to be confirmed may not last.
+        // Whatever the fault, the change may not be durable.
         confirmed.map_err(|fault| StoreError::OutcomeUnknown(StoreError::from(fault).to_string()))
     }
 
@@ -223,7 +225,7 @@ impl Postgres {
         Ok(found.map(|(row, piece)| (self.with_clock(row), piece)))
     }
 
-    /// Applies the reads that are not flushed yet.
+    /// Applies unflushed reads.
     fn with_clock(&self, mut row: Row) -> Row {
         row.meta.expiry = self.shared.clock.applied_to(row.key, row.meta.expiry);
         row
@@ -257,7 +259,7 @@ impl Postgres {
         match self.shared.pool.try_change(trying_deadline(deadline), lease) {
             Err(Fault::Unknown(reason)) => {
                 let deadline = settling_deadline(deadline);
-                // Nobody else knows this lease: where it is found, it was taken for us.
+                // Nobody else knows this lease: if it exists, it is ours.
                 let found = self.shared.pool.try_read(deadline, |connection| reads::find_lease(connection, key, &hash));
                 let Ok(Some(left)) = found else {
                     return Err(StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}")));
@@ -273,7 +275,7 @@ impl Postgres {
     }
 
     pub(super) fn end_lease(&self, key: RowKey, hash: Sha256Digest, now: UnixSeconds) -> Result<bool, StoreError> {
-        // The paste may stay: what reads have done is still to be written then.
+        // The paste may continue to exist: its unflushed reads must still be written then.
         self.end(key, |_| false, |connection, keeping| reads::end_lease(connection, key, &hash, now, keeping))
     }
 
@@ -294,7 +296,7 @@ impl Postgres {
     pub(super) fn touch(&self, key: RowKey, ended_at: UnixSeconds, expires_at: Option<UnixSeconds>, reads: Reads) {
         self.shared.clock.touch(key, expires_at.unwrap_or(0), reads);
         if expires_at.is_some() && ended_at < unix_now() + WRITE_THROUGH_SECONDS {
-            // By another thread: a reader waits for no commit.
+            // On another thread: a reader does not wait for a commit.
             self.shared.calls.flush();
         }
     }
@@ -324,7 +326,7 @@ impl Postgres {
         answered
     }
 
-    /// Finds out what became of an answer when nobody said so.
+    /// Finds out the outcome of an answer if it is unknown.
     fn settle_answer(
         &self,
         key: RowKey,
@@ -334,10 +336,10 @@ impl Postgres {
     ) -> Result<Answered, StoreError> {
         let find = |connection: &mut Connection| changes::find_answer(connection, key, sealed_key);
         match self.shared.pool.try_read(deadline, find) {
-            // A later commit that is confirmed says that it lasts.
+            // A later confirmed commit proves that it is durable.
             Ok(Answered::Done) => self.confirm(deadline).map(|()| Answered::Done),
             Ok(Answered::Already) => Ok(Answered::Already),
-            // It may be under way.
+            // It may still be in progress.
             _ => Err(StoreError::OutcomeUnknown(format!("PostgreSQL: {reason}"))),
         }
     }
@@ -439,7 +441,7 @@ impl Postgres {
         }
     }
 
-    /// Other servers change rows at any time: nothing is remembered of them.
+    /// Other servers may change rows at any time: nothing is cached.
     pub(super) fn generation(&self) -> u64 {
         0
     }
@@ -456,12 +458,12 @@ impl Postgres {
         Err(StoreError::Failed(BACKUP_REFUSAL.into()))
     }
 
-    /// The store is about to close: whatever is still asked of the database has to be done soon.
+    /// Prepares for closing the store: remaining calls must finish soon.
     pub(super) fn hurry(&self) {
         self.shared.pool.hurry();
     }
 
-    /// A request begins: what it waits for the database counts from here.
+    /// Begins a request: its database time counts from here.
     pub(super) fn begin_request(&self) {
         pool::begin_request();
     }
@@ -472,7 +474,7 @@ impl Postgres {
         if let Some(housekeeper) = housekeeper {
             housekeeper.stop();
             if let (_, Err(error)) = flush_all(&self.shared, CHORE_TIME) {
-                crate::operator_log::message(&format!("the last reads could not be written to the database: {error}"));
+                crate::operator_log::message(&format!("cannot write the last reads to the database: {error}"));
             }
         }
         self.shared.pool.close();
@@ -485,17 +487,17 @@ impl Drop for Postgres {
     }
 }
 
-/// Until when a call is tried that leaves time for finding out what became of it.
+/// The deadline for a call that leaves time for finding out its outcome.
 fn trying_deadline(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     Instant::now() + left.saturating_sub(SETTLING_TIME).max(SETTLING_TIME / 3)
 }
 
-/// Until when it is found out what became of a call that should have been over by then. A large content may have taken longer.
+/// The deadline for finding out the outcome of a call; large content may have taken longer.
 fn settling_deadline(deadline: Instant) -> Instant {
     deadline.max(Instant::now() + SETTLING_TIME / 2)
 }
 
-/// Why there is no backup of a shared database.
-const BACKUP_REFUSAL: &str = "a PostgreSQL database is backed up with PostgreSQL's own tools: pg_dump, or pgBackRest \
-                                         for one that can be restored to any moment; keep the pepper elsewhere";
+/// Why `backup` refuses a shared database.
+const BACKUP_REFUSAL: &str = "back up a PostgreSQL database with its own tools: pg_dump, or pgBackRest \
+                              for point-in-time recovery; keep the pepper elsewhere";

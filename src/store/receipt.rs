@@ -1,36 +1,36 @@
-//! What whoever made a paste learns of it by its delete token: how often it was read, and how it ended.
+//! Receipts: what the maker of a paste can learn with its delete token: its reads, and how it ended.
 //!
-//! Invariant: what is kept after the end is found by nobody who lacks the token or the id, and tells neither. Must never
-//! hold anything about a content.
+//! Invariant: a receipt can be found only with both the token and the id, and reveals neither. Must never contain
+//! anything about the content.
 
 use super::model::Meta;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::paste::Id;
 
-/// By what a delete token is recognised.
+/// Recognizes a delete token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenMark {
-    /// SHA-256 of the token's own SHA-256 and the id: the receipt's key, too. Neither follows from it.
+    /// SHA-256 of the token's SHA-256 and the id; also the key of the receipt. It reveals neither.
     Bound(Sha256Digest),
-    /// SHA-256 of the token, of pastes made before version 3. They leave no receipt.
+    /// SHA-256 of the token, for pastes created before version 3, which leave no receipt.
     Plain(Sha256Digest),
 }
 
 impl TokenMark {
-    /// The mark of a token, by its SHA-256, for the paste of this id.
+    /// The mark of a token, given by its SHA-256, for the paste with this id.
     pub fn bound(token_hash: &Sha256Digest, id: &Id) -> Self {
         Self::Bound(crypto::sha256(&[token_hash.as_slice(), id.as_str().as_bytes()].concat()))
     }
 
-    /// What an engine keeps of it.
+    /// The hash that an engine stores.
     pub fn hash(&self) -> Sha256Digest {
         match self {
             Self::Bound(hash) | Self::Plain(hash) => *hash,
         }
     }
 
-    /// Whether it is the mark of the token with this SHA-256, in constant time.
+    /// Whether it matches the token with this SHA-256, in constant time.
     pub fn matches(&self, token_hash: &Sha256Digest, id: &Id) -> bool {
         match (self, Self::bound(token_hash, id)) {
             (Self::Bound(mark), Self::Bound(presented)) => crypto::equal(mark, &presented),
@@ -40,24 +40,24 @@ impl TokenMark {
     }
 }
 
-/// Reads of a content.
+/// The reads of content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// How many.
+    /// Their number.
     pub count: u64,
-    /// The first.
+    /// The time of the first.
     pub first_at: Option<UnixSeconds>,
-    /// The last.
+    /// The time of the last.
     pub last_at: Option<UnixSeconds>,
 }
 
 impl Reads {
-    /// One read, just now.
+    /// One read at `now`.
     pub fn one(now: UnixSeconds) -> Self {
         Self { count: 1, first_at: Some(now), last_at: Some(now) }
     }
 
-    /// These and others.
+    /// Adds other reads.
     #[must_use]
     pub fn and(self, others: Self) -> Self {
         let earlier = [self.first_at, others.first_at].into_iter().flatten().min();
@@ -68,23 +68,23 @@ impl Reads {
 /// How a paste ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Its reads are used up.
+    /// Its last read was used.
     Read,
-    /// Its time has come.
+    /// It expired.
     Expired,
-    /// Whoever made it has deleted it.
+    /// Its maker deleted it.
     Deleted,
-    /// The operator has deleted it.
+    /// The operator deleted it.
     Removed,
 }
 
 impl End {
-    /// How a paste ends whose time has come: all its reads may have been given out before.
+    /// How an expiring paste ends: its reads may all be leased.
     pub(super) fn by_expiry(reads_left: Option<u32>) -> Self {
         if reads_left == Some(0) { Self::Read } else { Self::Expired }
     }
 
-    /// The number that stands for it in a database.
+    /// Its number in a database.
     pub(super) fn number(self) -> u8 {
         match self {
             Self::Read => 0,
@@ -94,49 +94,49 @@ impl End {
         }
     }
 
-    /// The end of a number, if it has one.
+    /// The end with this number.
     pub(super) fn of(number: u64) -> Option<Self> {
         let ends = [Self::Read, Self::Expired, Self::Deleted, Self::Removed];
         ends.into_iter().find(|end| u64::from(end.number()) == number)
     }
 }
 
-/// What is kept of a paste that has ended.
+/// The receipt of a paste that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// How.
+    /// How it ended.
     pub end: End,
-    /// When.
+    /// When it ended.
     pub ended_at: UnixSeconds,
-    /// When it would have gone by itself.
+    /// Its expiry.
     pub expires_at: UnixSeconds,
     /// Its reads.
     pub reads: Reads,
 }
 
-/// How a paste is, or was, for whoever made it.
+/// The status of a paste, for its maker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// It is an ask without an answer.
     Asked {
-        /// When it goes by itself.
+        /// Its expiry.
         expires_at: UnixSeconds,
     },
-    /// It is there.
+    /// It exists.
     Alive {
         /// Its reads.
         reads: Reads,
-        /// How many are left, of those with a limit.
+        /// The remaining reads, if limited.
         reads_left: Option<u32>,
-        /// When it goes by itself.
+        /// Its expiry.
         expires_at: UnixSeconds,
     },
-    /// It is gone.
+    /// It has ended.
     Ended(Receipt),
 }
 
 impl Status {
-    /// How something with this metadata is, of which an engine says so.
+    /// Refines the status reported by an engine with the metadata.
     pub(super) fn of(self, meta: &Meta) -> Self {
         match self {
             Self::Alive { expires_at, .. } if meta.is_unanswered() => Self::Asked { expires_at },

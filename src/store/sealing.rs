@@ -1,7 +1,7 @@
-//! The names and keys of what lies at rest: everything is made from the pepper and the id, and the database has neither.
+//! The names and keys of data at rest, derived from the pepper and the id; the database contains neither.
 //!
-//! Invariant: whoever has the database finds nothing in it without the id, and cannot search for ids without the pepper. Must
-//! never show the pepper in a `Debug` output, nor keep an id.
+//! Invariant: with the database, nothing can be decrypted without the id, and ids cannot be guessed without the pepper.
+//! Must never show the pepper in `Debug` output, nor keep an id.
 
 use super::model::{Handle, Name, RowKey};
 use crate::at_rest::{ContentKey, Damaged};
@@ -11,24 +11,24 @@ use aes_gcm::{Aes256Gcm, KeyInit};
 use std::io;
 use zeroize::Zeroizing;
 
-/// The server's own secret beside the database: 32 random bytes.
+/// The server's secret outside the database: 32 random bytes.
 #[derive(Clone)]
 pub struct Pepper {
     key: Zeroizing<[u8; KEY_BYTES]>,
-    /// HKDF-Extract of the pepper, from which the keys are expanded that seal content keys.
+    /// HKDF-Extract of the pepper, from which the keys that seal content keys are expanded.
     extracted: Zeroizing<Sha256Digest>,
-    /// Whether it was made just now.
+    /// Whether it was created just now.
     pub(super) is_new: bool,
 }
 
 impl Pepper {
-    /// The pepper of these bytes.
+    /// Creates a pepper from these bytes.
     pub(super) fn new(key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
         let extracted = crypto::hkdf_extract(b"flaskpaste at rest 1", key.as_slice());
         Self { key, extracted, is_new: false }
     }
 
-    /// A new one.
+    /// Generates a random pepper.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -36,43 +36,43 @@ impl Pepper {
         Ok(Self::new(Zeroizing::new(crypto::random()?)))
     }
 
-    /// Its digits, for the file.
+    /// Its hex digits, for the file.
     pub(super) fn hex(&self) -> Zeroizing<String> {
         Zeroizing::new(crypto::hex(self.key.as_slice()))
     }
 
-    /// What a database keeps to know its pepper again; nothing follows from it.
+    /// The mark by which a database recognizes its pepper; it reveals nothing.
     pub(super) fn own_mark(&self) -> Sha256Digest {
         self.keyed("mark", b"")
     }
 
-    /// What the row of a paste is called.
+    /// The name of a paste's row.
     pub(super) fn name(&self, id: &Id) -> Name {
         Name(crypto::hmac_sha256(self.key.as_slice(), id.as_str().as_bytes()))
     }
 
-    /// What an owner is called, by the name it has in answers.
+    /// The keyed hash of an owner's public name.
     pub(super) fn owner(&self, owner: &str) -> Sha256Digest {
         self.keyed("owner", owner.as_bytes())
     }
 
-    /// What a content is called that may be refused.
+    /// The keyed hash of content, for blocking.
     pub(super) fn mark(&self, content: &Sha256Digest) -> Sha256Digest {
         self.keyed("blocked", content)
     }
 
-    /// What a content is called, for the duplicate throttle.
+    /// The keyed hash of content, for the duplicate throttle.
     pub(super) fn submission(&self, content: &Sha256Digest) -> Handle {
         Name(self.keyed("content", content)).handle()
     }
 
-    /// What clients that guess passwords are called by, where that is kept in a database.
+    /// The key for hashing clients that guess passwords, for a database.
     #[cfg(feature = "postgres")]
     pub(super) fn guess_key(&self) -> Sha256Digest {
         self.keyed("guess", b"")
     }
 
-    /// The key of a row, as a client may carry it about: nobody can count the pastes of others by it.
+    /// Encrypts the key of a row for a client, so that it does not reveal the number of pastes.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -82,7 +82,7 @@ impl Pepper {
         Ok(crypto::hex(&[nonce, hidden.to_be_bytes()].concat()))
     }
 
-    /// The key that [`Pepper::hide`] has hidden; of any other text of that length, whichever.
+    /// Decrypts the result of [`Pepper::hide`]; any other text of that length gives an arbitrary key.
     pub(super) fn reveal(&self, text: &str) -> Option<RowKey> {
         let bytes: [u8; 16] = crypto::unhex(text)?.try_into().ok()?;
         let (nonce, hidden) = bytes.split_at(8);
@@ -94,7 +94,7 @@ impl Pepper {
         digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes))
     }
 
-    /// Seals a content's key under the id of its paste.
+    /// Seals a content's key with the id of its paste.
     ///
     /// # Errors
     /// When the system has no entropy source.
@@ -102,7 +102,7 @@ impl Pepper {
         key.seal_under(&self.sealing_key(id))
     }
 
-    /// Opens what [`Pepper::seal_key`] has sealed.
+    /// Opens a key sealed by [`Pepper::seal_key`].
     ///
     /// # Errors
     /// [`Damaged`]
@@ -114,13 +114,13 @@ impl Pepper {
         crypto::hkdf_expand(&self.extracted, id.as_str().as_bytes())
     }
 
-    /// A keyed hash of something that is no id: the colon keeps it apart from those.
+    /// A keyed hash of something other than an id; the colon separates the domains.
     fn keyed(&self, what: &str, message: &[u8]) -> Sha256Digest {
         crypto::hmac_sha256(self.key.as_slice(), &[what.as_bytes(), b":", message].concat())
     }
 }
 
-/// Seals an id under the key of the token that makes its paste.
+/// Seals an id with the key of the token that creates its paste.
 ///
 /// # Errors
 /// When the system has no entropy source.
@@ -132,7 +132,7 @@ pub(super) fn seal_id(id_key: &[u8; KEY_BYTES], id: &Id) -> io::Result<Vec<u8>> 
     Ok(sealed)
 }
 
-/// Opens what [`seal_id`] has sealed; `None` for another token's.
+/// Opens an id sealed by [`seal_id`]; `None` if it belongs to another token.
 pub(super) fn open_id(id_key: &[u8; KEY_BYTES], sealed: &[u8]) -> Option<Id> {
     let (nonce, sealed) = sealed.split_first_chunk()?;
     let mut id = sealed.to_vec();
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_opens_without_both_pepper_and_id() {
+    fn opening_needs_both_pepper_and_id() {
         let (pepper, other) = (Pepper::random().unwrap(), Pepper::random().unwrap());
         let (id, wrong): (Id, Id) = ("0123456789ab".parse().unwrap(), "0123456789ac".parse().unwrap());
         let key = ContentKey::random().unwrap();
@@ -165,7 +165,7 @@ mod tests {
         assert!(pepper.own_mark() != other.own_mark() && pepper.name(&id) != other.name(&id));
     }
     #[test]
-    fn a_row_key_comes_back_and_looks_like_none() {
+    fn hidden_row_keys_round_trip_and_look_random() {
         let pepper = Pepper::random().unwrap();
         let (one, two) = (pepper.hide(RowKey(7)).unwrap(), pepper.hide(RowKey(7)).unwrap());
         assert!(one != two && pepper.reveal(&one) == Some(RowKey(7)) && pepper.reveal(&two) == Some(RowKey(7)));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_opens_to_its_token_alone() {
+    fn only_its_token_opens_an_id() {
         let id: Id = "0123456789ab".parse().unwrap();
         let sealed = seal_id(&[1; KEY_BYTES], &id).unwrap();
         assert_eq!(open_id(&[1; KEY_BYTES], &sealed), Some(id));

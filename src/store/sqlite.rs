@@ -1,7 +1,7 @@
-//! The embedded engine: one SQLite database in this process, and the only code that knows it.
+//! The embedded engine: an SQLite database in this process, and the only code that uses SQLite.
 //!
-//! Invariant: one thread writes and commits for many; readers do not write; what was erased is in none of the
-//! database's files seconds later, wherever SQLite's pages allow. Must never hand out a connection.
+//! Invariant: one thread writes and batches commits; readers do not write; erased content is in none of the database's
+//! files seconds later, wherever SQLite's pages allow. Must never expose a connection.
 
 mod backup;
 mod changes;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use writer::Writer;
 
-/// Seconds by which a purge outside the server spares a sliding paste: twice what the server keeps in memory.
+/// The grace period of a sliding paste in a purge outside the server: twice what the server may hold in memory.
 const PURGE_GRACE_SECONDS: u64 = 60;
 
 const _: () = assert!(PURGE_GRACE_SECONDS == 2 * FLUSH_INTERVAL.as_secs(), "twice the flush interval");
@@ -61,17 +61,17 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What the writing thread and the readers share.
+/// State shared by the writer and the readers.
 #[derive(Default)]
 struct Shared {
     clock: InactivityClock,
-    /// Set when content was deleted whose bytes are still in the WAL.
+    /// Set when the WAL may still contain deleted content.
     erased: AtomicBool,
-    /// Counts what was deleted otherwise than by the store's own calls.
+    /// Counts deletes other than by the store's own calls.
     generation: AtomicU64,
 }
 
-/// The database, open: one writing thread, a few reading connections.
+/// The open database: one writer thread and a few read-only connections.
 pub(super) struct Sqlite {
     location: Location,
     files: Files,
@@ -84,10 +84,10 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database, making or migrating it as needed, and reads or makes its pepper.
+    /// Opens the database, creates or migrates it if necessary, and reads or creates its pepper.
     ///
     /// # Errors
-    /// One line for the operator; a database that is refused is left as it was.
+    /// A message for the operator; a refused database is left unchanged.
     pub(super) fn open(
         location: &Location,
         pepper_file: &Path,
@@ -97,17 +97,17 @@ impl Sqlite {
         let (connection, pepper) = schema::open(location, pepper_file, limits.max_paste_bytes, role)?;
         let readers = Readers::open(location)?;
         let shared = Arc::<Shared>::default();
-        // What the last process erased may still be in the WAL.
+        // The WAL may still contain content that the previous process erased.
         shared.erased.store(true, Ordering::Relaxed);
         let housekeeper = Housekeeper::new(role, Arc::clone(&shared), limits);
-        // The WAL exists from the first look at the database on.
+        // The WAL exists once the database was accessed.
         let files = Files::note(location, pepper_file)?;
         let writer = Writer::start(connection, files.clone(), housekeeper)?;
         let tries = Tries::default();
         Ok((Self { location: location.clone(), files, limits, writer, readers, shared, tries }, pepper))
     }
 
-    /// It waits for its own disk alone.
+    /// It waits only for its own disk.
     #[expect(clippy::unused_self, reason = "the other engine waits for a server")]
     pub(super) fn begin_request(&self) {}
 
@@ -141,7 +141,7 @@ impl Sqlite {
         Ok(found.map(|(row, piece)| (self.with_clock(row), piece)))
     }
 
-    /// Applies the reads that are not flushed yet.
+    /// Applies unflushed reads.
     fn with_clock(&self, mut row: Row) -> Row {
         row.meta.expiry = self.shared.clock.applied_to(row.key, row.meta.expiry);
         row
@@ -186,7 +186,7 @@ impl Sqlite {
         Ok(self.note_erased(ended, |ended| ended.erased)?.was_held)
     }
 
-    /// On the writing thread, where no flush comes between what it has written and what it has not.
+    /// Runs on the writer thread, where no flush can intervene.
     pub(super) fn status(&self, key: RowKey, now: UnixSeconds) -> Result<Option<Status>, StoreError> {
         let keeping = self.keeping();
         self.writer.write(0, move |connection| receipts::status(connection, key, now, keeping(key).unflushed))
@@ -202,13 +202,13 @@ impl Sqlite {
         self.note_erased(deleted, |gone| *gone)
     }
 
-    /// What the end of a paste needs to know, to be asked on the writing thread.
+    /// What is kept of an ending paste; to be called on the writer thread.
     fn keeping(&self) -> impl Fn(RowKey) -> Keeping + Send + 'static {
         let (shared, receipts) = (Arc::clone(&self.shared), self.limits.receipt_seconds > 0);
         move |key| Keeping { receipts, unflushed: shared.clock.unflushed(key) }
     }
 
-    /// After content was deleted, has its bytes taken out of the WAL within a second.
+    /// After content was deleted, schedules its removal from the WAL within a second.
     fn note_erased<T>(&self, result: Result<T, StoreError>, erased: impl Fn(&T) -> bool) -> Result<T, StoreError> {
         if result.as_ref().is_ok_and(erased) {
             self.shared.erased.store(true, Ordering::Relaxed);

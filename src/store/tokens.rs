@@ -1,24 +1,24 @@
-//! Proof-of-work tokens in use: one token buys one attempt at a time.
+//! Proof-of-work tokens in use by current requests.
 //!
-//! Invariant: of requests with the same token that are under way at once, one has it. Must never be where a token is
-//! spent for good: that is the database's part.
+//! Invariant: of concurrent requests with the same token, only one holds it. Must never be the place where a token is
+//! permanently spent: that is the database.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The tokens of the requests under way, and whether the body of each has begun.
+/// The tokens of current requests, and whether the body of each has started.
 #[derive(Default)]
 pub(super) struct Tokens(Mutex<HashMap<Vec<u8>, bool>>);
 
-/// A token in use by one request; given back when dropped.
+/// A token held by one request; released when dropped.
 pub struct Attempt {
     tokens: Arc<Tokens>,
     pub(super) token: Vec<u8>,
 }
 
 impl Tokens {
-    /// Takes a token, unless another request has it.
+    /// Takes a token, unless another request holds it.
     pub(super) fn take(self: &Arc<Self>, token: Vec<u8>) -> Option<Attempt> {
         match self.lock().entry(token.clone()) {
             Entry::Occupied(_) => None,
@@ -29,7 +29,7 @@ impl Tokens {
         }
     }
 
-    /// Those that are no longer to be had: the bodies of their requests have begun.
+    /// The tokens that cannot be released any more: the bodies of their requests have started.
     pub(super) fn begun(&self) -> Vec<Vec<u8>> {
         self.lock().iter().filter(|(_, has_begun)| **has_begun).map(|(token, _)| token.clone()).collect()
     }
@@ -40,7 +40,7 @@ impl Tokens {
 }
 
 impl Attempt {
-    /// The body has begun: the token is not given back any more but by us.
+    /// Marks that the body has started: only we can release the token now.
     pub fn begin(&self) {
         self.tokens.lock().insert(self.token.clone(), true);
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_with_one_request_at_a_time() {
+    fn one_request_at_a_time_holds_a_token() {
         let tokens = Arc::<Tokens>::default();
         let first = tokens.take(vec![1]).unwrap();
         assert!(tokens.take(vec![1]).is_none() && tokens.take(vec![2]).is_some());

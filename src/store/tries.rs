@@ -1,8 +1,9 @@
-//! Wrong passwords, counted per paste and client: guessing gets slower, and never for anybody else. The rule, and the
-//! memory of one process; an engine that others share keeps the counts in its database.
+//! Throttles password guessing per paste and client. This is the rule, and the counts of one process; a shared engine
+//! keeps the counts in its database.
 //!
-//! Invariant: a try is charged before it is made, so that tries side by side are not all free. Whoever waits as long as
-//! told may try, whatever others do. Memory is bounded: 20,000 clients, 20,000 pastes. Must never remember a password.
+//! Invariant: an attempt is charged before it is made, so that concurrent attempts are not all free. A client that
+//! waits as told may try, whatever others do. Memory is bounded: 20,000 clients, 20,000 pastes. Must never store a
+//! password.
 
 use super::model::RowKey;
 use crate::clock::UnixSeconds;
@@ -12,18 +13,18 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Tries of one client on one paste before the next has to wait.
+/// Attempts of a client on a paste before the next has to wait.
 const FREE_TRIES: u32 = 5;
-/// Longest wait between tries of one client, in seconds.
+/// The maximum wait between attempts of a client, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
-/// Tries on one paste in [`WINDOW_SECONDS`], of all clients together, past which every client has to wait for its turn.
+/// Attempts on a paste by all clients in [`WINDOW_SECONDS`] past which every client has to wait for its turn.
 const CEILING: u64 = 100;
-/// Seconds over which tries on a paste are counted together.
+/// The window for counting attempts on a paste, in seconds.
 const WINDOW_SECONDS: u64 = 600;
-/// Half of the clients, and half of the pastes, that are remembered.
+/// Half of the number of clients and of pastes that are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// The tries of the last minutes.
+/// The attempts of the last minutes.
 pub(super) struct Tries(Mutex<State>);
 
 struct State {
@@ -31,21 +32,21 @@ struct State {
     pastes: RecentMap<RowKey, Window>,
 }
 
-/// One client's tries on one paste.
+/// The attempts of a client on a paste.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Client {
     pub(super) tries: u32,
     pub(super) next_try_at: UnixSeconds,
 }
 
-/// All tries on one paste in a window of time.
+/// All attempts on a paste in a window.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Window {
     pub(super) since: UnixSeconds,
     pub(super) tries: u64,
 }
 
-/// Charges a client for a try on a paste; if it may not try yet, the seconds to wait.
+/// Charges a client for an attempt on a paste; an error is the number of seconds to wait.
 pub(super) fn charge(
     client: Client,
     window: Window,
@@ -56,7 +57,7 @@ pub(super) fn charge(
     let window = if now >= window.since + WINDOW_SECONDS { Window { since: now, tries: 0 } } else { window };
     let spacing = spacing_seconds(window.tries);
     if now < client.next_try_at {
-        // Not longer, however the clock was set back.
+        // Bounded even if the clock was set back.
         return Err((client.next_try_at - now).min(MAX_WAIT_SECONDS));
     }
     let turn = seconds_to_turn(key, network, spacing, now);
@@ -69,7 +70,7 @@ pub(super) fn charge(
 }
 
 impl Client {
-    /// After a charge was taken back: the next has to wait a second, as the client is told.
+    /// The state after a refund: the next attempt has to wait a second, as the client is told.
     pub(super) fn refunded(self, now: UnixSeconds) -> Self {
         Self { tries: self.tries.saturating_sub(1), next_try_at: now + 1 }
     }
@@ -82,7 +83,7 @@ impl Default for Tries {
 }
 
 impl Tries {
-    /// Charges a client for a try; if it may not try yet, the seconds to wait.
+    /// Charges a client for an attempt; an error is the number of seconds to wait.
     pub(super) fn charge(&self, key: RowKey, network: Network, now: UnixSeconds) -> Result<(), u64> {
         let mut state = self.lock();
         let (client, window) = (*state.clients.entry((key, network)), *state.pastes.entry(key));
@@ -92,7 +93,7 @@ impl Tries {
         Ok(())
     }
 
-    /// Takes a charge back: the try was not made. The next has to wait a second, as the client is told.
+    /// Refunds a charge: the attempt was not made. The next one has to wait a second, as the client is told.
     pub(super) fn refund(&self, key: RowKey, network: Network, now: UnixSeconds) {
         let mut state = self.lock();
         let client = state.clients.entry((key, network));
@@ -101,7 +102,7 @@ impl Tries {
         window.tries = window.tries.saturating_sub(1);
     }
 
-    /// The password was right: this client begins anew.
+    /// Clears a client's charges: the password was correct.
     pub(super) fn forgive(&self, key: RowKey, network: Network) {
         let mut state = self.lock();
         state.clients.remove(&(key, network));
@@ -114,7 +115,7 @@ impl Tries {
     }
 }
 
-/// None for a client's first tries, then doubling from a second.
+/// Zero for a client's first attempts, then doubling from one second.
 fn wait_seconds(tries: u32) -> u64 {
     match tries.checked_sub(FREE_TRIES) {
         None => 0,
@@ -122,13 +123,13 @@ fn wait_seconds(tries: u32) -> u64 {
     }
 }
 
-/// How far apart a client's turns are on a paste that was tried so often: nothing below the ceiling, then ever further.
+/// The interval between a client's turns on a paste with so many attempts: zero up to the ceiling, then growing.
 fn spacing_seconds(tries: u64) -> u64 {
     if tries < CEILING { 0 } else { (tries / CEILING * 4).min(MAX_WAIT_SECONDS) }
 }
 
-/// Seconds until a client's turn. Turns need no memory: each client has its own half of every `spacing` seconds, so that
-/// no number of others can take it away, and who comes when told is in time.
+/// The seconds until a client's turn. Turns need no memory: each client has its own half of every `spacing` seconds,
+/// which others cannot take away, and a client that comes when told is in time.
 fn seconds_to_turn(key: RowKey, network: Network, spacing: u64, now: UnixSeconds) -> u64 {
     if spacing == 0 {
         return 0;
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn guessing_gets_slower_for_the_guesser_alone() {
+    fn only_the_guesser_is_slowed_down() {
         let tries = Tries::default();
         for _ in 0..FREE_TRIES {
             assert_eq!(tries.charge(PASTE, client(1), 100), Ok(()));
@@ -162,12 +163,12 @@ mod tests {
         assert_eq!(tries.charge(PASTE, client(1), 102), Err(1));
         assert_eq!(tries.charge(PASTE, client(1), 103), Ok(()));
         tries.forgive(PASTE, client(1));
-        assert_eq!(tries.charge(PASTE, client(1), 103), Ok(()), "the count begins anew");
+        assert_eq!(tries.charge(PASTE, client(1), 103), Ok(()), "the count starts afresh");
         assert!((0..100).map(wait_seconds).all(|seconds| seconds <= MAX_WAIT_SECONDS));
     }
 
     #[test]
-    fn a_try_that_was_not_made_costs_nothing() {
+    fn refunded_attempts_cost_nothing() {
         let tries = Tries::default();
         for now in 100..200 {
             assert_eq!(tries.charge(PASTE, client(1), now), Ok(()));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn many_guessers_slow_a_paste_down_and_never_close_it() {
+    fn many_guessers_slow_down_a_paste_but_never_lock_it() {
         let tries = Tries::default();
         let guessers: Vec<Network> = (0..50_000).map(client).collect();
         let (mut made, mut reads) = (0, 0);
@@ -197,7 +198,7 @@ mod tests {
                     Err(wait) => {
                         assert!(wait <= MAX_WAIT_SECONDS);
                         reader_comes_at = now + wait;
-                        // Who comes half a second late is in time, too.
+                        // Half a second late is still in time.
                         assert_eq!(tries.charge(PASTE, reader, now + wait), Ok(()), "told to wait {wait} at {now}");
                         tries.forgive(PASTE, reader);
                     }
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_one_turn_in_each_round() {
+    fn a_client_gets_one_turn_per_round() {
         let tries = Tries::default();
         for number in 0..2000 {
             let _ = tries.charge(PASTE, client(number), 1000);

@@ -263,7 +263,7 @@ fn operators_see_asks_as_what_they_are() {
     };
     assert!(text(&["list"]).contains("ask"));
     assert!(text(&["show", &ask.id]).contains("an ask without an answer"));
-    assert!(text(&["block", &ask.id]).contains("no content to refuse"));
+    assert!(text(&["block", &ask.id]).contains("no content to block"));
     answering(&server, &ask, "abuse").send().expect_status(201);
     assert!(text(&["block", &ask.id]).contains(&ask.id));
     read(&server, &ask).expect_code(404, "not_found");

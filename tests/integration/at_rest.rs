@@ -198,7 +198,7 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
     assert!(!server.pepper().exists(), "none is made for a database that has one");
     fs::write(server.pepper(), "0".repeat(64)).unwrap();
     fs::set_permissions(server.pepper(), fs::Permissions::from_mode(0o600)).unwrap();
-    refused("another pepper");
+    refused("different pepper");
     fs::write(server.pepper(), "0".repeat(63)).unwrap();
     let line = refusal(server.folder().path(), &variables, &[], 1);
     assert!(line.contains("64 hex digits"), "{line}");
@@ -211,7 +211,7 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
     let server = Server::embedded(&[]);
     wait_until("the start tells of the pepper", SOON, || {
-        server.log().contains("keep a copy where its backups are not")
+        server.log().contains("keep a copy, apart from the database backups")
     });
     let paste = server.paste("kept");
     let aside = server.folder().join("aside");

@@ -103,12 +103,16 @@ fn an_answer_appears_where_it_was_asked_for() {
     let (asker, other) = people(&server);
     let asking = Asking::start(&asker, &["staging database password"]);
     let (id, link) = (asking.id(), asking.link.clone());
-    assert!(asking.stderr().contains("fpaste: send this link to whoever has the secret:\n"), "{}", asking.stderr());
+    assert!(
+        asking.stderr().contains("fpaste: send this link to the person who has the secret:\n"),
+        "{}",
+        asking.stderr()
+    );
     let [note] = kept(&asker).try_into().unwrap();
     assert!(fs::read_to_string(&note).unwrap().contains("private_key"));
     assert!(!asker.history().exists());
     let answered = other.pipe("s3cr3t\n", &["answer", "-v", &link]).succeeded();
-    assert!(answered.stderr.contains("asked for: staging database password"), "{}", answered.stderr);
+    assert!(answered.stderr.contains("requested: staging database password"), "{}", answered.stderr);
     assert!(answered.stderr.contains("answer delivered"), "{}", answered.stderr);
     assert!(answered.stdout.is_empty());
     let (run, _) = asking.end();
@@ -124,7 +128,7 @@ fn an_answer_appears_where_it_was_asked_for() {
     assert_eq!((&listed[0]["state"], &listed[0]["ask"]), (&json!("read"), &json!(true)), "{listed}");
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     let stderr = other.pipe("late", &["answer", &link]).failed(3);
-    assert!(stderr.contains("nobody asks under this link any more"), "{stderr}");
+    assert!(stderr.contains("this ask no longer exists"), "{stderr}");
     assert!(asker.run(&["get", &link]).failed(3).contains("the ask has ended: its answer was read"));
     assert!(asker.run(&["delete", &link]).failed(3).contains("its answer was read"));
 }
@@ -137,7 +141,7 @@ fn who_does_not_wait_reads_later() {
     let id = id_of(&link);
     for named in [id.as_str(), link.split('#').next().unwrap(), &link] {
         let stderr = asker.run(&["get", named]).failed(3);
-        assert!(stderr.contains("this ask is not answered yet"), "{named}: {stderr}");
+        assert!(stderr.contains("this ask has not been answered yet"), "{named}: {stderr}");
     }
     let listed = asker.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&listed[0]["id"], &listed[0]["ask"]), (&json!(id), &json!(true)));
@@ -152,8 +156,8 @@ fn who_does_not_wait_reads_later() {
     assert!(asker.run(&["status", &id]).succeeded().text().contains("state     asked"));
     assert!(asker.run(&["get", "-m", &id]).succeeded().text().contains("state     asked"));
     // Others know nothing of it.
-    assert!(other.run(&["get", &id]).failed(2).contains("was not made on this machine"));
-    assert!(other.run(&[link.as_str()]).failed(2).contains("fpaste answer 'LINK' FILE answers it"));
+    assert!(other.run(&["get", &id]).failed(2).contains("can only be read on the machine that created it"));
+    assert!(other.run(&[link.as_str()]).failed(2).contains("to answer it, use fpaste answer 'LINK' FILE"));
     other.pipe("later", &["answer", &link]).succeeded();
     assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "answered");
     assert_eq!(asker.run(&["get", &id]).succeeded().text(), "later");
@@ -177,7 +181,7 @@ fn what_is_printed_of_the_link() {
     other_answers(&server, &format!("{id}#{fragment}"));
     assert_eq!(asker.run(&["get", &id]).succeeded().text(), "by its ID");
     let cut = asker.run(&["ask", "--no-wait", "-x", "999d"]).succeeded();
-    assert!(cut.stderr.contains("the ask is open for 30d, as this server has it, and not for 999d"), "{}", cut.stderr);
+    assert!(cut.stderr.contains("the server changed the expiry to 30d (requested: 999d)"), "{}", cut.stderr);
 }
 
 /// Answers a link that names no server.
@@ -203,7 +207,7 @@ fn files_and_folders_are_answered_with() {
     let link = ask(&asker, &[]);
     other.run(&["answer", &link, "vpn"]).succeeded();
     let id = id_of(&link);
-    assert!(asker.run(&["get", &id]).failed(2).contains("there are 2 files in this paste"));
+    assert!(asker.run(&["get", &id]).failed(2).contains("this paste has 2 files"));
     assert_eq!(kept(&asker).len(), 1);
     asker.run(&["get", "-o", "out/", &id]).succeeded();
     assert_eq!(fs::read_to_string(asker.home.join("out/vpn/readme.txt")).unwrap(), "hello");
@@ -214,11 +218,11 @@ fn files_and_folders_are_answered_with() {
     other.run(&["answer", "--no-name", &nameless, "one.txt"]).succeeded();
     asker.run(&["get", "-O", &named]).succeeded();
     assert_eq!(fs::read_to_string(asker.home.join("given.txt")).unwrap(), "x");
-    assert!(asker.run(&["get", "-O", &nameless]).failed(2).contains("no name"));
+    assert!(asker.run(&["get", "-O", &nameless]).failed(2).contains("no file name"));
     assert_eq!(asker.run(&["get", &nameless]).succeeded().text(), "one");
     // Where nothing can be written, nothing is asked.
     let stderr = asker.run(&["ask", "-o", "nowhere/out"]).failed(2);
-    assert!(stderr.contains("there is no such folder") && kept(&asker).is_empty(), "{stderr}");
+    assert!(stderr.contains("no such folder") && kept(&asker).is_empty(), "{stderr}");
     // A large one takes several chunks, each in its place.
     let large: Vec<u8> = (0..2_500_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let link = ask(&asker, &[]);
@@ -235,16 +239,16 @@ fn one_answer_is_taken_of_who_has_the_whole_link() {
     let stderr = other.pipe("x", &["answer", &bent(&link, 40, b"other")]).failed(4);
     assert!(stderr.contains("the link does not belong to this ask"), "{stderr}");
     let stderr = other.pipe("x", &["answer", &link[..link.len() - 1]]).failed(2);
-    assert!(stderr.contains("what follows #ask: is damaged or incomplete"), "{stderr}");
+    assert!(stderr.contains("the part after #ask: is damaged or incomplete"), "{stderr}");
     assert!(other.pipe("x", &["answer", link.split('#').next().unwrap()]).failed(2).contains("does not ask"));
     other.pipe("first", &["answer", &link]).succeeded();
     let stderr = other.pipe("second", &["answer", &link]).failed(1);
-    assert!(stderr.contains("somebody has answered already"), "{stderr}");
+    assert!(stderr.contains("this ask has already been answered"), "{stderr}");
     assert_eq!(asker.run(&["get", &link]).succeeded().text(), "first");
     // A paste is no ask.
     let paste = asker.create("paste", &[]);
     let posing = format!("{}{}", paste.split('#').next().unwrap(), &link[link.find('#').unwrap()..]);
-    assert!(other.pipe("x", &["answer", &posing]).failed(2).contains("is a paste, and takes no answer"));
+    assert!(other.pipe("x", &["answer", &posing]).failed(2).contains("this link is a paste, not an ask"));
     assert!(other.pipe("x", &["answer", &paste]).failed(2).contains("does not ask for a secret"));
 }
 
@@ -274,7 +278,7 @@ fn an_ask_outlives_the_program_that_asked() {
         asking.running.signal(signal);
         assert_eq!(asking.running.code(), code);
         let id = asking.id();
-        let says_how = asking.stderr().contains(&format!("the ask stays open; fpaste get {id} reads the answer"));
+        let says_how = asking.stderr().contains(&format!("the ask stays open; read the answer with fpaste get {id}"));
         assert_eq!(says_how, signal != "KILL", "{}", asking.stderr());
         other.pipe(signal, &["answer", &asking.link]).succeeded();
         assert_eq!(asker.run(&["get", &id]).succeeded().text(), signal);
@@ -317,8 +321,11 @@ fn trouble_while_waiting_is_said_once() {
     let client = Client::with_url(&server.url);
     let (run, stderr) = Asking::start(&client, &[]).end();
     assert_eq!((run.code, run.stdout.len()), (Some(3), 0), "{stderr}");
-    assert_eq!(stderr.matches("still waiting, and trying again").count(), 1, "{stderr}");
-    assert!(stderr.contains("the ask has ended: it has expired, was deleted, or is read elsewhere"), "{stderr}");
+    assert_eq!(stderr.matches("still waiting, will retry").count(), 1, "{stderr}");
+    assert!(
+        stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
+        "{stderr}"
+    );
     // A server may be wrong: the key is of use as long as the ask may be open.
     assert_eq!(kept(&client).len(), 1);
 }
@@ -332,7 +339,7 @@ fn an_ask_that_ends_is_told_and_forgotten() {
     let (run, stderr) = asking.end();
     assert_eq!(run.code, Some(3), "{stderr}");
     assert!(stderr.contains("the ask has ended: it has expired") && stderr.contains("hint: ask again"), "{stderr}");
-    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("nobody asks under this link any more"));
+    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("this ask no longer exists"));
     assert!(kept(&asker).is_empty());
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     assert!(asker.run(&["status", &link]).succeeded().text().contains("expired"));
@@ -341,7 +348,7 @@ fn an_ask_that_ends_is_told_and_forgotten() {
     assert!(other.run(&["delete", &link]).failed(4).contains("no delete token"));
     assert_eq!(asker.run(&["delete", &link]).succeeded().line(), format!("deleted {}", id_of(&link)));
     assert!(kept(&asker).is_empty());
-    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("nobody asks"));
+    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("no longer exists"));
 }
 
 /// Has the note say that the ask ends at this time.
@@ -409,7 +416,7 @@ fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
         move_noted_end(&asker, unix_now() - 1);
         let stderr = asker.run(&["get", &id]).failed(3);
         let is_over = stub.url == empty.url;
-        assert_eq!((stderr.contains("its time is over"), kept(&asker).is_empty()), (is_over, is_over), "{stderr}");
+        assert_eq!((stderr.contains("it has expired"), kept(&asker).is_empty()), (is_over, is_over), "{stderr}");
     }
 }
 
@@ -418,12 +425,12 @@ fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
     let usable =
         json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "created_at": 9, "expires_at": 99 });
     for (field, value, words) in [
-        ("expires_at", json!(null), "does not say when the ask ends"),
-        ("expires_at", json!(0), "does not say when the ask ends"),
-        ("expires_at", json!(9), "does not say when the ask ends"),
-        ("delete_token", json!(null), "does not say what deletes the ask"),
-        ("delete_token", json!("t".repeat(65)), "does not say what deletes the ask"),
-        ("url", json!(format!("http://localhost/{}/abcd1234", "x".repeat(4000))), "the server's answer is too long"),
+        ("expires_at", json!(null), "lacks expires_at"),
+        ("expires_at", json!(0), "lacks expires_at"),
+        ("expires_at", json!(9), "lacks expires_at"),
+        ("delete_token", json!(null), "lacks a valid delete_token"),
+        ("delete_token", json!("t".repeat(65)), "lacks a valid delete_token"),
+        ("url", json!(format!("http://localhost/{}/abcd1234", "x".repeat(4000))), "the server's response is too long"),
     ] {
         let mut made = usable.clone();
         made[field] = value;
@@ -479,11 +486,11 @@ fn without_a_place_for_the_key_nothing_is_asked() {
     let client = Client::new(&server);
     let homeless = client.with("HOME", "");
     let stderr = homeless.run(&["ask"]).failed(2);
-    assert!(stderr.contains("has to be kept in the state folder, and there is none"), "{stderr}");
+    assert!(stderr.contains("cannot save the keys to the answer: there is no state folder"), "{stderr}");
     // Others could put what they like there.
     fs::create_dir_all(client.state()).unwrap();
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(client.run(&["ask"]).failed(2).contains("it is not this user's alone"));
+    assert!(client.run(&["ask"]).failed(2).contains("other users have access to it"));
     assert!(!server.log().contains("/ask"));
     // The history is another matter.
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -502,7 +509,7 @@ fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
     let [note] = kept(&client).try_into().unwrap();
     fs::set_permissions(&note, fs::Permissions::from_mode(0o644)).unwrap();
     let stderr = client.run(&["get", &link]).failed(2);
-    assert!(stderr.contains(&format!("others may read or change {}", note.display())), "{stderr}");
+    assert!(stderr.contains(&format!("other users can read or change {}", note.display())), "{stderr}");
     assert!(stderr.contains(&format!("chmod 600 {}", note.display())), "{stderr}");
     fs::set_permissions(&note, fs::Permissions::from_mode(0o600)).unwrap();
     let elsewhere = client.home.join("elsewhere");
@@ -545,7 +552,7 @@ fn what_was_not_sealed_for_the_ask_is_not_printed() {
         answer_with(&server, &link, bytes);
         for output in [&[][..], &["-o", "out"], &["-O"]] {
             let stderr = client.run(&[&["get", &link], output].concat()).failed(8);
-            assert!(stderr.contains("the answer cannot be opened"), "{what}: {stderr}");
+            assert!(stderr.contains("cannot decrypt the answer"), "{what}: {stderr}");
             assert!(stderr.ends_with("hint: ask again, and send the new link\n"), "{what}: {stderr}");
         }
         assert!(!client.home.join("out").exists());
@@ -560,12 +567,12 @@ fn an_answer_opens_with_the_asks_own_key_alone() {
     let link = ask(&asker, &[]);
     // Sealed for another key, as by somebody in between who has changed the link.
     other.pipe("x", &["answer", &bent(&link, 0, &[9; 32])]).succeeded();
-    assert!(asker.run(&["get", &link]).failed(8).contains("it was not sealed for this ask"));
+    assert!(asker.run(&["get", &link]).failed(8).contains("it was not encrypted for this ask"));
     // A link whose key lets anybody read is not answered.
     let link = ask(&asker, &[]);
     let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(2);
-    assert!(stderr.contains("lets anybody read the answer; nothing was sent"), "{stderr}");
-    assert!(asker.run(&["get", &link]).failed(3).contains("not answered yet"));
+    assert!(stderr.contains("anyone could read the answer; nothing was sent"), "{stderr}");
+    assert!(asker.run(&["get", &link]).failed(3).contains("has not been answered yet"));
 }
 
 #[test]
@@ -574,12 +581,12 @@ fn a_label_is_shown_without_what_deceives() {
     let (asker, other) = people(&server);
     let link = ask(&asker, &["a\x1b[31m\u{202e}b"]);
     let run = other.pipe("x", &["answer", "-v", &link]).succeeded();
-    assert!(run.stderr.contains("asked for: a\u{fffd}[31m\u{fffd}b\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("requested: a\u{fffd}[31m\u{fffd}b\n"), "{}", run.stderr);
     let table = asker.run(&["list"]).succeeded().text();
     assert!(table.contains("a\u{fffd}[31m\u{fffd}b") && !table.contains('\x1b'), "{table}");
     asker.run(&["ask", "--no-wait", &"x".repeat(201)]).failed(2);
     let long = ask(&asker, &[&"x".repeat(200)]);
-    assert!(other.pipe("x", &["answer", "-v", &long]).succeeded().stderr.contains("asked for: …"));
+    assert!(other.pipe("x", &["answer", "-v", &long]).succeeded().stderr.contains("requested: …"));
     // One that is too long, or no text, is not shown, and the link works.
     for label in [URL_SAFE_NO_PAD.encode([b'x'; 201]), URL_SAFE_NO_PAD.encode([0xff]), "!".into(), String::new()] {
         let link = ask(&asker, &[]);
@@ -596,9 +603,9 @@ fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
     let gone = r#"{"error":"No.","code":"not_found"}"#;
     // The answer that is there may be ours; it is not, if it has another size; and where it is sent again, all is well.
     for (case, size, code, words) in [
-        ("the same size", 368, 7, "there may be this one, or somebody else's"),
-        ("another size", 369, 1, "somebody has answered already"),
-        ("read already", 1, 7, "there may be this one, or somebody else's"),
+        ("the same size", 368, 7, "it may be this one or someone else's"),
+        ("another size", 369, 1, "this ask has already been answered"),
+        ("read already", 1, 7, "it may be this one or someone else's"),
         ("not taken", 0, 0, "answer delivered"),
     ] {
         let (puts, cut) = (AtomicUsize::new(0), cut.clone());
@@ -648,7 +655,7 @@ fn an_older_server_cannot_be_used_to_ask() {
         _ => reply("200 OK", "", r#"{"enabled":false}"#),
     });
     let client = Client::with_url(&server.url);
-    assert!(client.run(&["ask"]).failed(1).contains("it may be older"));
+    assert!(client.run(&["ask"]).failed(1).contains("does not support asking for secrets"));
     assert!(kept(&client).is_empty());
 }
 
@@ -669,7 +676,10 @@ fn an_ask_that_cannot_be_kept_is_deleted_again() {
         _ => reply("200 OK", "", r#"{"enabled":false}"#),
     });
     let stderr = client.with("FLASKPASTE_SERVER", &server.url).run(&["ask", "--no-wait"]).failed(1);
-    assert!(stderr.contains("could not be kept") && stderr.contains("the ask was deleted again"), "{stderr}");
+    assert!(
+        stderr.contains("cannot save the keys to the answer") && stderr.contains("the ask was deleted"),
+        "{stderr}"
+    );
     let heads = server.heads();
     assert!(heads.contains("delete /abcd1234 ") && heads.contains("x-delete-token: t0ken"), "{heads}");
 }

@@ -68,7 +68,7 @@ fn with_a_certificate_no_distant_server_is_spoken_to_in_the_clear() {
     client.run(&["get", &format!("{}/abcd1234", here.url)]).succeeded();
     for link in ["http://paste.invalid/abcd1234".to_owned(), format!("{}/ffff0000", here.url)] {
         let stderr = client.run(&["get", &link]).failed(2);
-        assert!(stderr.contains("http://paste.invalid is not encrypted, and a client certificate"), "{link}: {stderr}");
+        assert!(stderr.contains("refusing http://paste.invalid: a client certificate"), "{link}: {stderr}");
     }
 }
 
@@ -164,7 +164,7 @@ fn configure_takes_the_pair_that_is_there() {
     for folder in [&[][..], &["-o", "elsewhere"]] {
         let cert = |options: &[&str]| client.run(&[&["cert"], options, folder].concat());
         let made = cert(&["-c", "secp256r1", "-v"]).succeeded();
-        let advice = format!("{} enters it", [&["fpaste cert --configure"], folder].concat().join(" "));
+        let advice = format!("to use it, run {}", [&["fpaste cert --configure"], folder].concat().join(" "));
         assert!(made.stderr.contains(&advice), "{}", made.stderr);
         let pair = if folder.is_empty() { client.home.join(".config/fpaste") } else { client.home.join("elsewhere") };
         let key = std::fs::read(pair.join("client.key")).unwrap();
@@ -178,12 +178,12 @@ fn configure_takes_the_pair_that_is_there() {
         );
         assert_eq!(std::fs::read_to_string(&config).unwrap(), expected);
         // What is described is not what is there, and half a pair is none.
-        assert!(cert(&["--configure", "-n", "other"]).failed(2).contains("is there already"));
+        assert!(cert(&["--configure", "-n", "other"]).failed(2).contains("already exists"));
         std::fs::remove_file(pair.join("client.crt")).unwrap();
-        assert!(cert(&["--configure"]).failed(2).contains("client.key is there already"));
+        assert!(cert(&["--configure"]).failed(2).contains("client.key already exists"));
         client.file("alien", "");
         std::fs::rename(client.home.join("alien"), pair.join("client.crt")).unwrap();
-        assert!(cert(&["--configure"]).failed(2).contains("no certificate in it"));
+        assert!(cert(&["--configure"]).failed(2).contains("no certificate found"));
     }
 }
 

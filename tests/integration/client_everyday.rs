@@ -44,7 +44,7 @@ fn a_link_alone_is_read() {
     let link_with_password = secret.create("x", &["-p"]);
     assert_eq!(secret.run(&["-p", &link_with_password]).succeeded().text(), "x");
     // Told to create, it looks for a file.
-    assert!(client.run(&["create", &link]).failed(2).contains("there is no file"));
+    assert!(client.run(&["create", &link]).failed(2).contains("no such file"));
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn the_server_is_entered_if_it_is_one() {
         let url = url.clone();
         move |_| reply("302 Found", &format!("Location: {url}/\r\n"), "")
     });
-    assert!(person.run(&["server", &elsewhere.url]).failed(1).contains("no flaskpaste server"));
-    assert!(person.run(&["server", &led.url]).failed(1).contains(&format!("fpaste server {url} ")));
+    assert!(person.run(&["server", &elsewhere.url]).failed(1).contains("does not look like a flaskpaste server"));
+    assert!(person.run(&["server", &led.url]).failed(1).contains(&format!("run fpaste server {url}")));
     person.run(&["server", &moved.url]).failed(7);
     person.run(&["server", "http://127.0.0.1:1"]).failed(7);
     person.run(&["server", "paste.example.org"]).failed(2);
@@ -126,7 +126,7 @@ fn without_a_home_there_is_no_history_and_no_failure() {
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
     let run = client.pipe("x", &[]).succeeded();
     assert!(
-        run.stderr.contains("warning: HOME is not set: there is no configuration, and no history"),
+        run.stderr.contains("warning: HOME is not set: no configuration file is read and no history"),
         "{}",
         run.stderr
     );
@@ -138,11 +138,11 @@ fn without_a_home_there_is_no_history_and_no_failure() {
     assert!(client.run(&["cert", "-c", "secp256r1", "-o", "two", "--configure"]).failed(2).contains("HOME"));
     // A read that was taken is noted in a folder of our own; what was piped in is said to be lost.
     let link = client.create("x", &["-b"]);
-    assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("get again goes on with it"));
+    assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("to resume this read"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
     let broken = Stub::new(|line| if line.starts_with("POST") { reply("502 No", "", "") } else { accepting(line) });
     let stderr = client.with("FLASKPASTE_SERVER", &broken.url).pipe("x", &[]).failed(7);
-    assert!(stderr.contains("could not be kept: HOME is not set"), "{stderr}");
+    assert!(stderr.contains("could not be saved: HOME is not set"), "{stderr}");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn a_lifetime_that_is_cut_is_a_warning() {
     let client = Client::new(&server);
     for form in ["-q", "-j", "-r"] {
         let stderr = client.pipe("x", &["-x", "60d", form]).succeeded().stderr;
-        assert_eq!(stderr, "fpaste: warning: it expires in 30d, the most this server allows, and not in 60d\n");
+        assert_eq!(stderr, "fpaste: warning: it expires in 30d, the maximum of this server, instead of 60d\n");
     }
     let run = client.pipe("x", &["-x", "1h30m", "-j"]).succeeded();
     assert_eq!(run.json()["expires_at"].as_u64().unwrap() - run.json()["created_at"].as_u64().unwrap(), 5400);
@@ -384,7 +384,7 @@ fn the_clipboard_gets_what_was_printed() {
     let distant = client.with("PATH", "/nowhere").with("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22");
     let output = distant.shell("echo x | /usr/bin/setsid -w \"$FPASTE\" -c").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && stderr.contains("could not be copied"), "{stderr}");
+    assert!(output.status.success() && stderr.contains("cannot copy to the clipboard"), "{stderr}");
 }
 
 #[test]
@@ -392,8 +392,8 @@ fn a_raw_link_of_ciphertext_is_said_to_be_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let told = |options: &[&str]| client.pipe("x", options).succeeded().stderr;
-    assert!(told(&["-rv"]).contains("note: the raw URL of a sealed paste opens with fpaste get alone"));
-    assert!(told(&["-rv", "--format", "1"]).contains("note: this URL gives ciphertext"));
+    assert!(told(&["-rv"]).contains("note: only fpaste get can read the raw URL of a sealed paste"));
+    assert!(told(&["-rv", "--format", "1"]).contains("note: this URL returns ciphertext"));
     assert!(!told(&["-rvE"]).contains("fpaste get"));
 }
 
@@ -416,7 +416,11 @@ fn an_interrupted_upload_of_piped_data_is_kept() {
         wait_until("it is being uploaded", SOON, || answers.heads().matches("post / ").count() > before);
         child.signal(signal);
         let run = child.end(&[]);
-        assert!(run.code == Some(code) && run.stderr.contains("fpaste resume sends it"), "{signal}: {}", run.stderr);
+        assert!(
+            run.code == Some(code) && run.stderr.contains("send it with fpaste resume"),
+            "{signal}: {}",
+            run.stderr
+        );
         let link = client.run(&["resume", "-s", &url_of(&server)]).succeeded().line();
         assert_eq!(client.run(&["get", &link]).succeeded().text(), "the only copy");
     }
@@ -430,16 +434,16 @@ fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
     let link = client.create("x", &[]);
     client.run(&["delete", &link]).succeeded();
     let stderr = client.run(&["delete", &link]).failed(3);
-    assert!(stderr.contains("hint: this machine has deleted it already"), "{stderr}");
+    assert!(stderr.contains("hint: it was already deleted"), "{stderr}");
     let elsewhere = Client::new(&server).create("x", &[]);
     for command in ["delete", "status"] {
         let stderr = client.run(&[command, &elsewhere]).failed(4);
-        assert!(stderr.contains("this machine's history has no delete token"), "{stderr}");
-        assert!(stderr.contains("hint: it was made on another machine, or"), "{stderr}");
+        assert!(stderr.contains("no delete token for this paste in the history"), "{stderr}");
+        assert!(stderr.contains("hint: it was created on another machine or"), "{stderr}");
     }
     client.configure("history = off\n");
     let stderr = client.run(&["delete", &link]).failed(4);
-    assert!(stderr.contains("the history is switched off"), "{stderr}");
+    assert!(stderr.contains("the history is off"), "{stderr}");
     // Whoever shows something is told what the server says.
     let claims = client.with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     assert!(!claims.run(&["delete", &link]).failed(3).contains("history"));
@@ -475,10 +479,10 @@ fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
 fn what_names_no_paste_is_named() {
     let client = Client::with_url("http://127.0.0.1:1");
     for (arguments, named) in [
-        (&["delete", "abcd1234", "http://x/abcd1234", "zz"][..], "error: argument 3: \"zz\" names no paste"),
-        (&["delete", "zz"], "error: \"zz\" names no paste"),
-        (&["get", "http://x/p/zz"], "\"zz\" names no paste"),
-        (&["delete", "abcd1234", "ftp://x/abcd1234"], "argument 2: a server is an address"),
+        (&["delete", "abcd1234", "http://x/abcd1234", "zz"][..], "error: argument 3: invalid paste ID \"zz\""),
+        (&["delete", "zz"], "error: invalid paste ID \"zz\""),
+        (&["get", "http://x/p/zz"], "invalid paste ID \"zz\""),
+        (&["delete", "abcd1234", "ftp://x/abcd1234"], "argument 2: invalid server URL"),
     ] {
         let stderr = client.run(arguments).failed(2);
         assert!(stderr.contains(named), "{arguments:?}: {stderr}");
@@ -494,7 +498,7 @@ fn nobody_at_the_address_of_a_server_to_enter_is_no_reason_to_name_another() {
 
 #[test]
 fn info_says_whether_this_client_has_to_work() {
-    for (required, shown) in [("true", "8 bits a paste"), ("false", "none for you; 8 bits a paste for others")] {
+    for (required, shown) in [("true", "8 bits per paste"), ("false", "none for you; 8 bits per paste for others")] {
         let body = format!(r#"{{"name":"FlaskPaste","pow":{{"enabled":true,"required":{required},"difficulty":8}}}}"#);
         let server = Stub::new(move |_| reply("200 OK", "", &body));
         let text = Client::with_url(&server.url).run(&["info"]).succeeded().text();
@@ -509,10 +513,10 @@ fn an_id_with_its_key_is_a_paste_that_get_reads() {
     let link = client.create("x", &["-n", "2"]);
     let named = link.rsplit('/').next().unwrap();
     let stderr = client.run(&[named]).failed(2);
-    assert!(stderr.contains("hint: if it names a paste: fpaste get 'ID#KEY'"), "{stderr}");
+    assert!(stderr.contains("hint: to read a paste, use fpaste get 'ID#KEY'"), "{stderr}");
     // A slash that a program has added to a link changes nothing, and columns do not run together.
     assert_eq!(client.run(&["get", &link.replace('#', "/#")]).succeeded().text(), "x");
     assert!(client.run(&["get", "-m", &link.replace('#', "/raw/#")]).succeeded().text().contains("left      1\n"));
     let wrong = format!("{}!", &link[..link.len() - 1]);
-    assert!(client.run(&["get", &wrong]).failed(2).contains("one character of it is wrong"));
+    assert!(client.run(&["get", &wrong]).failed(2).contains("at least one character is wrong"));
 }

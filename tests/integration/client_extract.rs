@@ -70,13 +70,13 @@ fn what_is_in_the_way_of_one_file_spares_all() {
     client.file("a", "old");
     fs::create_dir_all(client.home.join("b/full")).unwrap();
     let stderr = client.run(&["get", "-O", "--force", &two]).failed(2);
-    assert!(stderr.contains("b is a folder here, and a file in the paste; nothing was written"), "{stderr}");
+    assert!(stderr.contains("b is a folder here but a file in the paste; nothing was written"), "{stderr}");
     let below = paste(&server, &[("sub/a", b"new"), ("sub/z/f", b"new")], &[]);
     fs::create_dir(client.home.join("sub")).unwrap();
     client.file("sub/a", "old");
     client.file("sub/z", "old");
     let stderr = client.run(&["get", "-O", "--force", &below]).failed(2);
-    assert!(stderr.contains("leads through what is no folder; nothing was written"), "{stderr}");
+    assert!(stderr.contains("is not a folder here; nothing was written"), "{stderr}");
     for name in ["a", "sub/a", "sub/z"] {
         assert_eq!(fs::read(client.home.join(name)).unwrap(), b"old", "{name}");
     }
@@ -119,7 +119,7 @@ fn what_a_killed_fpaste_has_left_goes_with_the_next() {
     fs::create_dir(&replacing).unwrap();
     client.file(".fpaste-abcd1234-123456/old-0", "the only copy");
     let run = client.run(&arguments).succeeded();
-    assert!(run.stderr.contains("123456 has files that an interrupted fpaste was replacing"), "{}", run.stderr);
+    assert!(run.stderr.contains("123456 holds files that an interrupted fpaste was replacing"), "{}", run.stderr);
     let leftover = client.file(".fpaste-abcd1234-Xy12Zz", "half of what -o FILE was to be");
     client.run(&["get", "-o", "out", &slow.link]).failed(2);
     assert!(!leftover.exists());
@@ -162,7 +162,7 @@ fn folders_that_were_made_for_nothing_go_again() {
     let (_, damaged) = secret.post(&server, upload, &[]);
     client.run(&["get", "-o", "new/deep/", &damaged]).failed(8);
     let nameless = client.create("x", &[]);
-    assert!(client.run(&["get", "-o", "new/deep/", &nameless]).failed(2).contains("has no name"));
+    assert!(client.run(&["get", "-o", "new/deep/", &nameless]).failed(2).contains("has no file name"));
     assert!(!client.home.join("new").exists());
     let good = paste(&server, &[("a/b", b"x")], &[]);
     client.run(&["get", "-o", "new/deep/", &good]).succeeded();

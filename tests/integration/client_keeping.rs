@@ -65,7 +65,7 @@ fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
     let (link, other) = (client.create("the only copy", &["-b", old[0], old[1]]), client.create("other", &old));
     let ((id, key), (_, wrong)) = (parts(&link), parts(&other));
     let stderr = client.run(&["get", "-o", "out", &format!("{id}#{wrong}")]).failed(8);
-    assert!(stderr.contains("get again goes on with it") && !stderr.contains(wrong), "{stderr}");
+    assert!(stderr.contains("to resume this read") && !stderr.contains(wrong), "{stderr}");
     let lease = the_kept(&client, "lease-");
     assert!(!holds(&lease, wrong) && !holds(&lease, key));
     // To others it is gone; here it can be looked at, and read.
@@ -86,7 +86,7 @@ fn what_could_not_be_written_is_read_again() {
     for plain in [false, true] {
         let link = client.create("x".repeat(100_000), if plain { &["-b", "-E"] } else { &["-b"] });
         let stderr = client.run(&["get", "-o", "/dev/full", &link]).failed(1);
-        assert!(stderr.contains("get again goes on with it"), "{stderr}");
+        assert!(stderr.contains("to resume this read"), "{stderr}");
         the_kept(&client, "lease-");
         assert_eq!(client.run(&["get", &link]).succeeded().text(), "x".repeat(100_000));
         assert!(kept(&client, "lease-").is_empty());
@@ -102,7 +102,7 @@ fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_o
     let homeless = client.with("XDG_STATE_HOME", "/dev/null/state");
     let folder = client.home.join(&format!("fpaste-{}", rustix::process::geteuid().as_raw()));
     let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
-    assert!(stderr.contains(&format!("the read is noted in {}", folder.display())), "{stderr}");
+    assert!(stderr.contains(&format!("the read is recorded in {}", folder.display())), "{stderr}");
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
@@ -110,7 +110,11 @@ fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_o
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     let link = client.create("x", &["-b"]);
     let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
-    assert!(stderr.contains("if this fails it is lost") && stderr.contains("could not be noted"), "{stderr}");
+    assert!(
+        stderr.contains("nor any other folder; if the transfer fails, it cannot be resumed")
+            && stderr.contains("the read could not be saved"),
+        "{stderr}"
+    );
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
@@ -122,7 +126,7 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
     let mut child = Running::start(&mut client.command(&["get", &link]));
     drop(child.stdout.take());
     let stderr = child.end(&["get"]).succeeded().stderr;
-    assert!(stderr.contains("warning: not all of it was read; the read is yours for"), "{stderr}");
+    assert!(stderr.contains("warning: the output was closed early; run fpaste get again within"), "{stderr}");
     assert_eq!(client.run(&["get", &link]).succeeded().stdout.len(), 2_000_000);
 }
 
@@ -164,7 +168,7 @@ fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key(
         assert_eq!(opened(operand).succeeded().text(), "the only copy", "{operand}");
     }
     let bad = opened(&format!("#{wrong}")).failed(8);
-    assert!(bad.contains("the file stays"), "{bad}");
+    assert!(bad.contains("the file was not changed"), "{bad}");
     opened("#short").failed(2);
     opened(id).failed(2);
     client.run(&["get", "--from", path, "-o", "out", &link]).succeeded();
@@ -181,7 +185,7 @@ fn stdin_is_not_read_while_the_server_is_down() {
     assert!(stdin.write_all(b"nobody reads this").is_err());
     assert_eq!(child.wait().unwrap().code(), Some(7));
     assert!(kept(&client, "unsent-").is_empty());
-    assert!(client.pipe("x", &["-p"]).failed(7).contains("what was piped in was not read"));
+    assert!(client.pipe("x", &["-p"]).failed(7).contains("the input from the pipe was not read"));
     client.pipe("x", &["nosuchfile"]).failed(2);
 }
 
@@ -195,11 +199,11 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
     let broken = refusing("502 Bad Gateway");
     let client = Client::with_url(&broken.url);
     let stderr = client.pipe("the only copy", &["-b", "-x", "1h"]).failed(7);
-    assert!(stderr.contains("fpaste resume sends it"), "{stderr}");
+    assert!(stderr.contains("send it with fpaste resume"), "{stderr}");
     let elsewhere = refusing("502 Bad Gateway");
     let chosen = Client::with_url("http://127.0.0.1:1");
     let stderr = chosen.pipe("x", &["-s", &elsewhere.url]).failed(7);
-    assert!(stderr.contains(&format!("fpaste resume -s {} sends it", elsewhere.url)), "{stderr}");
+    assert!(stderr.contains(&format!("send it with fpaste resume -s {}", elsewhere.url)), "{stderr}");
     let path = the_kept(&client, "unsent-");
     assert!(!holds(&path, "the only copy"));
     // It fails again: it stays.
@@ -215,7 +219,7 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
     let listed = moved.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&listed[0]["burn_after_read"], &listed[0]["slides"]), (&true.into(), &false.into()));
     assert_eq!(moved.run(&["get", &run.line()]).succeeded().text(), "the only copy");
-    assert!(client.run(&["resume"]).failed(2).contains("nothing to send"));
+    assert!(client.run(&["resume"]).failed(2).contains("nothing to resume"));
 }
 
 #[test]

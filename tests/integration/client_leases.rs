@@ -1,5 +1,5 @@
-//! Reads that fpaste takes and confirms, and what it tells a server that is not to be trusted: with a server of the test's own
-//! making, which holds one sealed paste and lies about it.
+//! Reads that fpaste takes and confirms, and what it tells a server that is not to be trusted: with a server of the
+//! test's own making, which holds one sealed paste and lies about it.
 
 use crate::client_harness::Client;
 use crate::client_network::{Stub, reply};
@@ -41,8 +41,8 @@ fn whole(upload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), upload].concat()
 }
 
-/// A server with this upload, which answers as these fields say and as `bend` wants it; the paste is gone once a read of it
-/// is confirmed.
+/// A server with this upload, which answers as these fields say and as `bend` wants it; the paste is gone once a read
+/// of it is confirmed.
 fn serving(upload: Vec<u8>, fields: Value, bend: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> Stub {
     let (is_ended, is_leased) = (AtomicBool::new(false), AtomicBool::new(false));
     let mut leased = fields.clone();
@@ -150,14 +150,14 @@ fn the_servers_password_is_sent_only_where_the_link_has_no_key_or_that_was_asked
     assert_eq!(client.run(&["get", "-p", &first]).succeeded().text(), "x");
     let other = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let stderr = other.run(&["get", "-p", &first]).failed(4);
-    assert!(stderr.contains("the server asks for the password itself"), "{stderr}");
+    assert!(stderr.contains("the server asks for the password, but must never see"), "{stderr}");
     assert_eq!(other.run(&["get", "--format", "1", "-p", &first]).succeeded().text(), "x");
     assert_eq!(other.run(&["get", "--format", "1", &first]).succeeded().text(), "x");
     // Without its key, this machine knows that it is encrypted.
     let (bare, _) = first.split_once('#').unwrap();
-    assert!(client.run(&["get", "-p", bare]).failed(2).contains("its password is not for the server"));
+    assert!(client.run(&["get", "-p", bare]).failed(2).contains("its password must not be sent to the server"));
     let sealed = client.create("x", &["-p"]);
-    assert!(client.run(&["get", "--format", "1", "-p", &sealed]).failed(2).contains("leave --format 1 away"));
+    assert!(client.run(&["get", "--format", "1", "-p", &sealed]).failed(2).contains("leave out --format 1"));
     let plain = client.create("plain", &["-p", "-E"]);
     assert_eq!(client.run(&["get", "-p", &plain]).succeeded().text(), "plain");
 }
@@ -197,7 +197,7 @@ fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
     for _ in 0..2 {
         let run = client.run(&["get", "-v", &link]).succeeded();
         assert_eq!(run.text(), "mine");
-        assert!(!run.stderr.contains("DELETE") && !run.stderr.contains("earlier run"), "{}", run.stderr);
+        assert!(!run.stderr.contains("DELETE") && !run.stderr.contains("resuming an earlier read"), "{}", run.stderr);
     }
     assert!(planted.iter().chain([&other]).all(|path| path.exists()));
     assert_eq!(client.run(&["list", "--json"]).succeeded().json()[0]["id"], id);
@@ -240,16 +240,16 @@ fn a_read_that_could_not_be_confirmed_is_said_and_confirmed_by_the_next() {
     let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
     assert_eq!(run.text(), "hello");
     assert!(
-        run.stderr.contains("could not be told that the paste was read; it ends the read by itself at 20"),
+        run.stderr.contains("cannot confirm the read to the server; it will end by itself at 20"),
         "{}",
         run.stderr
     );
-    assert!(!run.stderr.contains("forgotten"), "{}", run.stderr);
+    assert!(!run.stderr.contains("deleted"), "{}", run.stderr);
     assert_eq!((notes(&client).len(), server.heads().matches("delete /").count()), (1, 4));
     is_broken.store(false, Ordering::Relaxed);
     let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
     assert!(
-        run.stderr.contains("the server has forgotten the paste") && !run.stderr.contains("warning"),
+        run.stderr.contains("the server has deleted the paste") && !run.stderr.contains("warning"),
         "{}",
         run.stderr
     );
@@ -264,7 +264,11 @@ fn a_read_that_ended_by_itself_is_confirmed() {
     let server = serving(one_file(&secret), burning(), |line| line.starts_with("DELETE").then(not_found));
     let client = Client::with_url(&server.url);
     let run = client.run(&["get", &link(&server, &secret)]).succeeded();
-    assert!(!run.stderr.contains("could not be told") && run.stderr.contains("still has the paste"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains("cannot confirm the read") && run.stderr.contains("still has the paste"),
+        "{}",
+        run.stderr
+    );
     assert!(notes(&client).is_empty());
 }
 
@@ -278,7 +282,7 @@ fn more_reads_than_the_sender_asked_for_are_said_also_when_a_read_is_taken_up_ag
     let first = client.run(&["get", "-o", "/dev/full", &link(&server, &secret)]).failed(1);
     let second = client.run(&["get", &link(&server, &secret)]).succeeded().stderr;
     for stderr in [&first, &second] {
-        assert!(stderr.contains("read 2 times at most; the server allowed 90"), "{stderr}");
+        assert!(stderr.contains("the sender set a limit of 2 reads, but the server allows 90"), "{stderr}");
         assert!(stderr.contains("the server keeps it longer"), "{stderr}");
     }
     assert_eq!(server.heads().matches("post /").count(), 1);
@@ -294,7 +298,7 @@ fn a_proxys_404_is_not_the_end_of_a_read() {
     });
     let client = Client::with_url(&server.url);
     let stderr = client.run(&["get", &link(&server, &secret)]).failed(1);
-    assert!(stderr.contains("get again goes on with it"), "{stderr}");
+    assert!(stderr.contains("to resume this read"), "{stderr}");
     assert_eq!(notes(&client).len(), 1);
     assert_eq!(client.run(&["get", &link(&server, &secret)]).succeeded().text(), "hello");
     // Of the server itself it is.
@@ -326,7 +330,7 @@ fn an_answer_that_is_lost_takes_no_second_read() {
         };
         let client = Client::with_url(&server.url);
         let stderr = client.run(&["get", &link(&server, &secret)]).failed(if is_refused { 3 } else { 7 });
-        assert!(is_refused || stderr.contains("the read may be taken all the same"), "{stderr}");
+        assert!(is_refused || stderr.contains("the server may have counted a read anyway"), "{stderr}");
         assert!(!server.heads().contains("/raw"), "{}", server.heads());
         assert!(notes(&client).is_empty());
     }
@@ -349,7 +353,7 @@ fn a_lease_is_noted_for_a_day_at_most() {
     });
     let client = Client::with_url(&server.url);
     let stderr = client.run(&["get", "-o", "/dev/full", &link(&server, &secret)]).failed(1);
-    assert!(stderr.contains("the read is yours for 1d more") || stderr.contains("yours for 23h 59m"), "{stderr}");
+    assert!(stderr.contains("run fpaste get again within 1d") || stderr.contains("yours for 23h 59m"), "{stderr}");
     assert_eq!(client.run(&["get", &link(&server, &secret)]).succeeded().text(), "hello");
 }
 
@@ -365,16 +369,16 @@ fn a_read_that_is_ours_can_be_looked_at_and_a_wrong_password_is_blamed() {
     let get = |password: &str, options: &[&str]| {
         client.run(&[&["get", "--password-file", password, &link], options].concat())
     };
-    assert!(get("right", &["--list"]).failed(2).contains("would take one"));
-    assert!(get("right", &[]).failed(2).contains("get again goes on with it"));
+    assert!(get("right", &["--list"]).failed(2).contains("a listing would use one"));
+    assert!(get("right", &[]).failed(2).contains("to resume this read"));
     // Now that it is taken, to look costs nothing.
     assert_eq!(get("right", &["--list"]).succeeded().text().lines().count(), 2);
     let stderr = get("wrong", &[]).failed(4);
-    assert!(stderr.contains("the password does not open this paste"), "{stderr}");
+    assert!(stderr.contains("wrong password"), "{stderr}");
     // The same server by another name does not know that the read is ours.
     let named = link.replace("127.0.0.1", "localhost");
     let stderr = client.run(&["get", "--password-file", "right", &named]).failed(3);
-    assert!(stderr.contains(&format!("a read of it is yours under http://{}", server.authority())), "{stderr}");
+    assert!(stderr.contains(&format!("you have started reading it under http://{}", server.authority())), "{stderr}");
     get("right", &["-o", "out/"]).succeeded();
     assert_eq!(fs::read(client.home.join("out/b")).unwrap(), b"bb");
     assert!(notes(&client).is_empty());

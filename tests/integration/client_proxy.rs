@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A SOCKS5 proxy (RFC 1928, 1929) that connects to the one server it knows, whatever it is asked for, and notes what that
-/// was; or one that always answers with this refusal.
+/// A SOCKS5 proxy (RFC 1928, 1929) that connects to the one server it knows, whatever it is asked for, and notes what
+/// that was; or one that always answers with this refusal.
 struct Socks {
     address: String,
     targets: Arc<Mutex<Vec<String>>>,
@@ -100,7 +100,7 @@ fn a_socks_proxy_carries_everything() {
     }
     // A name that the proxy is not to resolve is resolved here.
     let client = Client::with_url("http://paste.invalid").with("all_proxy", &format!("socks5://{}", socks.address));
-    assert!(client.run(&["info"]).failed(7).contains("paste.invalid: there is no such host"));
+    assert!(client.run(&["info"]).failed(7).contains("paste.invalid: cannot resolve the host name"));
     assert!(socks.targets().is_empty());
 }
 
@@ -116,10 +116,10 @@ fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
         ("http", "127.0.0.1:1", ": connection refused"),
         ("socks5h", "127.0.0.1:1", ": connection refused"),
         ("http", "localhost:1", ": connection refused"),
-        ("http", "proxy.invalid:3128", ": there is no such host"),
-        ("socks5h", "proxy.invalid:1080", ": there is no such host"),
-        ("http", &asks, " does not connect to paste.invalid:81: status 407"),
-        ("socks5h", &refuses, " does not connect to paste.invalid:81: connection refused"),
+        ("http", "proxy.invalid:3128", ": cannot resolve the host name"),
+        ("socks5h", "proxy.invalid:1080", ": cannot resolve the host name"),
+        ("http", &asks, " cannot connect to paste.invalid:81: status 407"),
+        ("socks5h", &refuses, " cannot connect to paste.invalid:81: connection refused"),
         ("http", &silent, ""),
         ("socks5h", &silent, ""),
     ] {
@@ -136,9 +136,9 @@ fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
 fn a_proxy_of_another_kind_is_refused_in_a_sentence() {
     for (address, said) in [
         ("https://me:secret@p:1", "https_proxy: HTTPS proxies are not supported"),
-        ("socks4://me:secret@p:1", "https_proxy: proxies of this kind are not supported"),
-        ("ftp://me:secret@p:1", "https_proxy: proxies of this kind are not supported"),
-        ("http://me:secret@p:x", "https_proxy: this is not the address of a proxy"),
+        ("socks4://me:secret@p:1", "https_proxy: unsupported proxy scheme"),
+        ("ftp://me:secret@p:1", "https_proxy: unsupported proxy scheme"),
+        ("http://me:secret@p:x", "https_proxy: invalid proxy URL"),
     ] {
         let stderr = Client::with_url("https://paste.invalid").with("https_proxy", address).run(&["info"]).failed(2);
         assert!(stderr.contains(said) && stderr.contains("hint: use http://"), "{address}: {stderr}");

@@ -97,7 +97,7 @@ fn uploads_of_an_independent_implementation_are_read() {
             let content = client.run(&["get", &link]).succeeded().stdout;
             assert_eq!(hex(&Sha256::digest(content)), *digest, "{}", case["case"]);
         } else {
-            assert!(client.run(&["get", &link]).failed(2).contains("-O writes them here"));
+            assert!(client.run(&["get", &link]).failed(2).contains("use -O to write them here"));
             client.run(&["get", "-o", "several/", &link]).succeeded();
             let manifest = Manifest::parse(text("manifest").unwrap().as_bytes()).unwrap();
             for (file, digest) in manifest.files.iter().zip(digests) {
@@ -118,8 +118,8 @@ fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
     let (url, _) = link.split_once('#').unwrap();
     assert!(client.run(&["get", url]).failed(2).contains("the link has no key"));
     let wrong = format!("{url}#{}", Key::random().unwrap().fragment().as_str());
-    assert!(client.run(&["get", &wrong]).failed(8).contains("does not belong to this paste"));
-    assert!(client.run(&["get", "--list", &link]).failed(2).contains("would take one"));
+    assert!(client.run(&["get", &wrong]).failed(8).contains("wrong key"));
+    assert!(client.run(&["get", "--list", &link]).failed(2).contains("a listing would use one"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "sealed");
     client.run(&["get", &link]).failed(3);
 }
@@ -157,7 +157,7 @@ fn names_are_listed_and_files_written_below_a_folder() {
     // Nothing is overwritten, and nothing is left of what failed.
     fs::write(client.home.join("notes/a.txt"), "mine").unwrap();
     fs::remove_file(client.home.join("big")).unwrap();
-    assert!(client.run(&["get", "-O", &link]).failed(2).contains("notes/a.txt is there already"));
+    assert!(client.run(&["get", "-O", &link]).failed(2).contains("notes/a.txt already exists"));
     assert_eq!(read("notes/a.txt"), b"mine");
     assert!(!client.home.join("big").exists());
     client.run(&["get", "-O", "--force", &link]).succeeded();
@@ -268,11 +268,11 @@ fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
     let paste = upload(&server, sealed(&secrets, manifest, &[b"x"]), &secrets, None);
     let run = client.run(&["get", &link(&server, &paste, &key.fragment())]).succeeded();
     assert!(
-        run.stderr.contains("read 1 times at most") && run.stderr.contains("the server keeps it longer"),
+        run.stderr.contains("the sender set a limit of 1 reads") && run.stderr.contains("the server keeps it longer"),
         "{}",
         run.stderr
     );
-    assert!(client.run(&["get", "-O", &link(&server, &paste, &key.fragment())]).failed(2).contains("has no name"));
+    assert!(client.run(&["get", "-O", &link(&server, &paste, &key.fragment())]).failed(2).contains("has no file name"));
 }
 
 /// The plaintext of an upload, as this crate's opener gives it, and its manifest.
@@ -339,7 +339,7 @@ fn files_and_folders_go_into_one_paste_and_come_out_again() {
     std::os::unix::fs::symlink("/etc/passwd", client.home.join("notes/link")).unwrap();
     std::os::unix::fs::symlink("one.txt", client.home.join("named link")).unwrap();
     let run = client.run(&["one.txt", "run.sh", "notes", "named link", "-n", "2"]).succeeded();
-    assert!(run.stderr.contains("notes/link is left out: it is a symbolic link"), "{}", run.stderr);
+    assert!(run.stderr.contains("skipping notes/link: it is a symbolic link"), "{}", run.stderr);
     let link = run.line();
     client.run(&["get", "-o", "out/", &link]).succeeded();
     let read = |name: &str| fs::read(client.home.join("out").join(name)).unwrap();
@@ -353,12 +353,12 @@ fn files_and_folders_go_into_one_paste_and_come_out_again() {
     // Before anything is sent.
     fs::create_dir(client.home.join("other")).unwrap();
     client.file("other/ONE.txt", "");
-    assert!(client.run(&["one.txt", "other/ONE.txt"]).failed(2).contains("would have one name"));
+    assert!(client.run(&["one.txt", "other/ONE.txt"]).failed(2).contains("would have the same name"));
     client.file("back\\slash", "x");
     client.run(&["back\\slash"]).failed(2);
     client.run(&["one.txt", "nosuchfile"]).failed(2);
     client.run(&["other/../other", "-E"]).failed(2);
-    assert!(client.run(&["one.txt", "run.sh", "--no-name"]).failed(2).contains("need their names"));
+    assert!(client.run(&["one.txt", "run.sh", "--no-name"]).failed(2).contains("need names"));
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn limits_and_passwords_are_sealed_in_too() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let run = client.pipe("x", &["-p", "-n", "3", "-x", "1h", "-v"]).succeeded();
-    assert!(run.stderr.contains("with a password, gone after 3 reads"), "{}", run.stderr);
+    assert!(run.stderr.contains("with a password, deleted after 3 reads"), "{}", run.stderr);
     let link = run.line();
     let metadata = client.run(&["get", "-m", "--json", &link]).succeeded().json();
     let flag = |name: &str| metadata[name].as_bool();
@@ -403,7 +403,7 @@ fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
     let client = Client::new(&server);
     client.file("large", vec![b'x'; 100_000]);
     client.run(&["large"]).failed(5);
-    assert!(client.pipe(vec![b'x'; 3_000_000], &[]).failed(5).contains("larger than the server allows"));
+    assert!(client.pipe(vec![b'x'; 3_000_000], &[]).failed(5).contains("exceeds the server's limit"));
     // Padding does not pass a limit that the content keeps.
     client.file("fits", vec![b'x'; 99_800]);
     let link = client.run(&["fits"]).succeeded().line();

@@ -200,11 +200,11 @@ fn what_no_pages_can_be_compared_of_is_refused() {
     let server = Server::start(&[("FLASKPASTE_WEB", "0")]);
     assert!(run(&format!("http://{}", server.authority())).contains("has no pages"));
     let stub = Stub::new(|_| reply("200 OK", "Content-Type: text/html\r\n", "<h1>Welcome to nginx</h1>"));
-    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    assert!(run(&stub.url).contains("does not look like a flaskpaste server"));
     let stub = Stub::new(|_| reply("301 Moved", "Location: https://x.example/\r\n", ""));
     assert!(run(&stub.url).contains("redirects to https://x.example/"));
     let stub = Stub::new(|_| reply("404 Not Found", "", ""));
-    assert!(run(&stub.url).contains("not what a flaskpaste server sends"));
+    assert!(run(&stub.url).contains("does not look like a flaskpaste server"));
     let client = Client::with_url("http://localhost:1");
     let stub = Stub::new(|_| reply("502 Bad Gateway", "", ""));
     client.run(&["verify", &stub.url]).failed(7);
@@ -228,6 +228,14 @@ fn what_cannot_be_fetched_is_no_success() {
         }
     });
     hostile.client().run(&["verify"]).failed(7);
+    // Browsers show the page of a server that says it is busy: it is not passed over for the next one.
+    let hostile = Hostile::new(&server, |asked, answer| {
+        if asked.path == "/ask" && asked.times == 1 {
+            answer.head = answer.head.replacen("200 OK", "503 Busy", 1);
+            answer.add_header("Retry-After: 1");
+        }
+    });
+    hostile.client().run(&["verify"]).failed(6);
 }
 
 #[test]

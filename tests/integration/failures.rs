@@ -294,7 +294,7 @@ fn a_commit_that_was_only_warned_about_is_no_commit() {
     for answer in answers {
         answer.expect_code(503, "busy");
     }
-    assert!(server.log().contains("warned about"), "{}", server.log());
+    assert!(server.log().contains("returned a warning"), "{}", server.log());
 }
 
 #[test]
@@ -582,7 +582,7 @@ fn the_way_to_the_database_is_verified_as_the_address_says() {
         (&url, format!("sslmode=require&sslrootcert={other}"), Some("certificate")),
         (&url, "sslmode=disable".to_owned(), None),
         (&plain_url, "sslmode=require".to_owned(), Some("does not support TLS")),
-        (&url, format!("sslmode=verify-ca&sslrootcert={}", path("missing")), Some("cannot be read")),
+        (&url, format!("sslmode=verify-ca&sslrootcert={}", path("missing")), Some("cannot read it")),
     ] {
         let said = try_start(&format!("{url}?{parameters}"));
         match refused {

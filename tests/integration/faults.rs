@@ -1,5 +1,5 @@
-//! What the world around the server may do to it: files that vanish. What takes programs of the system to bring about is
-//! in system/faults.rs.
+//! What the world around the server may do to it: files that vanish. What takes programs of the system to bring about
+//! is in system/faults.rs.
 
 use crate::harness::{SOON, Server, wait_until};
 use std::fs;
@@ -22,7 +22,7 @@ fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_more_is_acknowl
             // What was there is still told, and nothing else.
             server.get(&paste.raw()).expect_status(200).expect_body("from before");
             wait_until("the log names the file", SOON, || {
-                server.log().contains(&format!("{name} was removed or replaced beneath the running server"))
+                server.log().contains(&format!("{name} was removed or replaced while the server was running"))
             });
         }
         fs::rename(&aside, &file).unwrap();

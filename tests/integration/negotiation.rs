@@ -140,7 +140,7 @@ fn what_is_refused_has_a_page_that_says_so() {
     let missing = expect_page(&browse(&server, "/000000000000").send(), 404);
     assert!(missing.contains("There is no such paste.") && missing.contains("expired"), "{missing}");
     let invalid = expect_page(&browse(&server, "/favicon.ico").send(), 400);
-    assert!(invalid.contains("That is not a paste id."), "{invalid}");
+    assert!(invalid.contains("Invalid paste id."), "{invalid}");
 }
 
 #[test]
@@ -203,7 +203,8 @@ fn assets_are_kept_for_a_year_under_names_of_their_content() {
         asset.expect(asset.get("Pragma").is_none(), "it would contradict");
         let digest = hex(&Sha256::digest(&asset.body));
         assert!(path.contains(&format!(".{}.", &digest[..8])), "{path} has the digest {digest}");
-        // Neither the name in the source nor that of another content: what a cache kept of an old server is not mixed in.
+        // Neither the name in the source nor that of another content: what a cache kept of an old server is not mixed
+        // in.
         let (stem, extension) = file.split_once('.').unwrap();
         for other in [file.to_owned(), format!("{stem}.{}.{extension}", "0".repeat(8)), path.to_uppercase()] {
             let response = server.get(&format!("/static/{}", other.trim_start_matches("/STATIC/")));

@@ -182,7 +182,7 @@ fn commands_need_a_database() {
     let folder = crate::harness::Folder::new();
     for arguments in [&["list"][..], &["log"], &["token", "list"], &["delete", "abcd"]] {
         let line = crate::harness::refusal(folder.path(), &[], arguments, 1);
-        assert!(line.contains("there is no database"), "{line}");
+        assert!(line.contains("no such database"), "{line}");
     }
 }
 

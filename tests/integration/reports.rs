@@ -32,10 +32,10 @@ fn a_reported_key_is_held_against_the_proof_without_decrypting() {
     let mail = report(&folder, "mail", &format!("Hello,\n\nplease look at <{link}>, it is\nmalware."));
     let wrong = report(&folder, "wrong", &Secret::random(None).fragment());
     for (file, words) in [
-        (&right, "is this paste's"),
-        (&bare, "is this paste's"),
-        (&mail, "is this paste's"),
-        (&wrong, "is NOT this paste's"),
+        (&right, "matches this paste"),
+        (&bare, "matches this paste"),
+        (&mail, "matches this paste"),
+        (&wrong, "does NOT match this paste"),
     ] {
         let (code, shown, errors) = show(&server, &["--key-from", file, &paste.id]);
         assert_eq!(code, Some(0), "{errors}");
@@ -52,7 +52,7 @@ fn a_reported_key_is_held_against_the_proof_without_decrypting() {
     server.get(&paste.path()).expect_status(200).expect_field("reads_left", 1);
     let nothing = report(&folder, "nothing", "no key here");
     let (code, _, errors) = show(&server, &["--key-from", &nothing, &paste.id]);
-    assert!(code == Some(1) && errors.contains("has no key"), "{errors}");
+    assert!(code == Some(1) && errors.contains("no key found"), "{errors}");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_has_no_proof_of_its_key_is_opened_to_tell() {
     let ungated = server.post(upload).created();
     let file = report(&folder, "other", &secret.fragment());
     let (_, shown, _) = show(&server, &["--key-from", &file, &ungated.id]);
-    assert!(shown.contains("is this paste's"), "{shown}");
+    assert!(shown.contains("matches this paste"), "{shown}");
 }
 
 #[test]

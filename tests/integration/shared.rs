@@ -310,7 +310,7 @@ fn a_database_is_opened_with_its_own_pepper_alone() {
         let variables = [("FLASKPASTE_DB", group.url()), ("FLASKPASTE_PEPPER_FILE", pepper)];
         refusal(home.path(), &variables, &[], 1)
     };
-    assert!(refused(other.to_str().unwrap()).contains("another pepper"));
+    assert!(refused(other.to_str().unwrap()).contains("different pepper"));
     let missing = home.join("missing");
     assert!(refused(missing.to_str().unwrap()).contains("there is no"));
     assert!(!missing.exists(), "no other pepper is made");
@@ -383,7 +383,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     sql("with gone as (delete from paste where size = 300000 returning token_hash) insert into receipt \
          (token, state, reads, expires_at, ended_at) select token_hash, 2, 0, 9999999999, 9999999999 from gone");
     let again = String::from_utf8(import(&group).stdout).unwrap();
-    assert!(again.contains("pastes              0 (0 bytes), 8 were there already"), "{again}");
+    assert!(again.contains("pastes              0 (0 bytes), 8 of them already present"), "{again}");
     assert!(again.contains("receipts            0") && again.contains("lines in the log    0"), "{again}");
 
     group.add(&[("FLASKPASTE_LEASE_TTL", "3600")]);

@@ -1,7 +1,7 @@
-//! The command line of the server's program.
+//! The command line of the server.
 //!
-//! Invariant: a command that exists is complete and its values are well-formed. Must never take a secret as an argument: other
-//! users see those.
+//! Invariant: a parsed command is complete and its values are well-formed. Must never take a secret as an argument:
+//! other users can see them.
 
 use flaskpaste::crypto::{self, Sha256Digest};
 use flaskpaste::owner::TokenName;
@@ -11,10 +11,10 @@ use lexopt::{Arg, Error, Parser};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Most days a token is good for: a hundred years.
+/// The longest lifetime of a token: a hundred years.
 const MAX_DAYS: u64 = 36_500;
 
-/// What to do.
+/// A command.
 pub enum Command {
     /// Serve.
     Serve,
@@ -22,56 +22,56 @@ pub enum Command {
     Help,
     /// Show the version.
     Version,
-    /// Look at the settings.
+    /// Check the settings.
     CheckConfig,
     /// Show figures about the database.
     Stats {
         /// As JSON.
         json: bool,
     },
-    /// Delete what has expired.
+    /// Delete expired pastes.
     Purge,
-    /// Copy the database into this file.
+    /// Copy the database to this file.
     Backup(PathBuf),
-    /// Take over the SQLite database in this file.
+    /// Import the SQLite database in this file.
     #[cfg(feature = "postgres")]
     Import(PathBuf),
-    /// Ask the running server how it is.
+    /// Check the health of the running server.
     Health,
     /// List the pastes.
     List {
         /// As JSON.
         json: bool,
     },
-    /// Show what is known of a paste.
+    /// Show the metadata of a paste.
     Show(Show),
-    /// Take pastes down.
+    /// Delete pastes.
     Delete(Vec<Id>),
-    /// Take pastes down, and refuse their contents.
+    /// Delete pastes and block their contents.
     Block(Vec<Id>),
-    /// Accept a content again.
+    /// Unblock a content.
     Unblock(Sha256Digest),
-    /// Show what operators did.
+    /// Show the operators' log.
     Log {
         /// As JSON.
         json: bool,
     },
-    /// Make a token.
+    /// Create a token.
     AddToken {
-        /// What it is called.
+        /// Its name.
         name: TokenName,
-        /// For how long it is good; `None`: for ever.
+        /// Its lifetime; `None` is unlimited.
         days: Option<u64>,
     },
     /// List the tokens.
     ListTokens,
-    /// Take a token back.
+    /// Revoke a token.
     RemoveToken(TokenName),
 }
 
-/// What is to be shown of a paste.
+/// The options of `show`.
 pub struct Show {
-    /// Its id, or its handle.
+    /// The paste's id or handle.
     pub id: Id,
     /// The file with the link or the key of a report; `-` is standard input.
     pub key_from: Option<PathBuf>,
@@ -79,14 +79,14 @@ pub struct Show {
     pub password_from: Option<PathBuf>,
     /// Whether to decrypt it.
     pub decrypt: bool,
-    /// Which of its files, from 1.
+    /// The number of the file, from 1.
     pub file: Option<usize>,
 }
 
-/// Reads the command line.
+/// Parses the command line.
 ///
 /// # Errors
-/// What is wrong with it.
+/// When it is invalid.
 pub fn parse() -> Result<Command, Error> {
     let mut parser = Parser::from_env();
     match parser.next()? {
@@ -114,7 +114,7 @@ pub fn parse() -> Result<Command, Error> {
     }
 }
 
-/// A command behind which nothing else stands.
+/// A command without further arguments.
 fn end(parser: &mut Parser, command: Command) -> Result<Command, Error> {
     match parser.next()? {
         None => Ok(command),
@@ -122,7 +122,7 @@ fn end(parser: &mut Parser, command: Command) -> Result<Command, Error> {
     }
 }
 
-/// What an argument is that a command does not know: the wish for help, or a mistake.
+/// Handles an argument that a command does not know: `--help`, `--version` or an error.
 fn other(argument: Arg<'_>) -> Result<Command, Error> {
     match argument {
         Short('h') | Long("help") => Ok(Command::Help),
@@ -144,7 +144,9 @@ fn json(parser: &mut Parser, command: impl FnOnce(bool) -> Command) -> Result<Co
 
 fn backup(parser: &mut Parser) -> Result<Command, Error> {
     match parser.next()? {
-        Some(Value(target)) if target == "-" => Err("a backup needs a file: its copy is checked".into()),
+        Some(Value(target)) if target == "-" => {
+            Err("backup needs a file, not standard output: the copy is checked".into())
+        }
         Some(Value(target)) => end(parser, Command::Backup(target.into())),
         Some(Short('h') | Long("help")) => Ok(Command::Help),
         _ => Err("backup needs the name of a new file".into()),
@@ -160,7 +162,7 @@ fn import(parser: &mut Parser) -> Result<Command, Error> {
     }
 }
 
-/// The ids behind a command, one at least.
+/// The ids of a command; at least one.
 fn pastes(
     parser: &mut Parser,
     missing: &'static str,
@@ -176,15 +178,13 @@ fn pastes(
     if ids.is_empty() { Err(missing.into()) } else { Ok(command(ids)) }
 }
 
-/// An id or a handle. A link is none, so that its key does not end up among the arguments that other users see.
+/// Parses an id or a handle. Links are refused, so that no key becomes an argument that other users can see.
 fn id(text: &str) -> Result<Id, Error> {
     let shown = text.split('#').next().unwrap_or_default();
     if shown.len() < text.len() {
-        return Err(
-            "that is a link: name the paste by its id alone, and put the link into a file for --key-from".into()
-        );
+        return Err("links are not accepted here: use the id, and put the link into a file for --key-from".into());
     }
-    text.parse().map_err(|()| format!("{shown} is neither the id of a paste nor a handle").into())
+    text.parse().map_err(|()| format!("invalid id or handle: {shown}").into())
 }
 
 fn show(parser: &mut Parser) -> Result<Command, Error> {
@@ -201,13 +201,13 @@ fn show(parser: &mut Parser) -> Result<Command, Error> {
     }
     let id = named.ok_or("show needs the id or the handle of a paste")?;
     if key_from.is_none() && (decrypt || password_from.is_some()) {
-        return Err("--decrypt and --password-from go with --key-from FILE".into());
+        return Err("--decrypt and --password-from need --key-from FILE".into());
     }
     if [&key_from, &password_from].into_iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err("standard input is read once: put the key or the password into a file".into());
+        return Err("standard input can be used only once: put the key or the password into a file".into());
     }
     if file.is_some() && !decrypt {
-        return Err("--file goes with --decrypt".into());
+        return Err("--file needs --decrypt".into());
     }
     let file = file.and_then(|number: u64| usize::try_from(number).ok());
     Ok(Command::Show(Show { id, key_from, password_from, decrypt, file }))
@@ -217,11 +217,11 @@ fn unblock(parser: &mut Parser) -> Result<Command, Error> {
     match parser.next()? {
         Some(Value(word)) => {
             let hash = word.to_str().and_then(crypto::unhex).and_then(|bytes| bytes.try_into().ok());
-            let hash = hash.ok_or("unblock needs the SHA-256 that block has printed, 64 hex digits")?;
+            let hash = hash.ok_or("unblock needs the SHA-256 that block printed, 64 hex digits")?;
             end(parser, Command::Unblock(hash))
         }
         Some(Short('h') | Long("help")) => Ok(Command::Help),
-        _ => Err("unblock needs the SHA-256 that block has printed, 64 hex digits".into()),
+        _ => Err("unblock needs the SHA-256 that block printed, 64 hex digits".into()),
     }
 }
 
@@ -246,7 +246,7 @@ fn token(parser: &mut Parser) -> Result<Command, Error> {
             }
             Value(word) if name.is_none() => {
                 let parsed = TokenName::from_str(&word.string()?);
-                name = Some(parsed.map_err(|()| "the name of a token is 1 to 64 letters, digits, ., _ and -")?);
+                name = Some(parsed.map_err(|()| "invalid token name; expected 1 to 64 letters, digits, ., _ or -")?);
             }
             argument => return other(argument),
         }
@@ -255,7 +255,7 @@ fn token(parser: &mut Parser) -> Result<Command, Error> {
     Ok(if action == "add" { Command::AddToken { name, days } } else { Command::RemoveToken(name) })
 }
 
-/// A whole number from 1 to what a token may last.
+/// A whole number from 1 to [`MAX_DAYS`].
 fn whole(text: &str, refusal: &str) -> Result<u64, Error> {
     let number = text.parse().ok().filter(|number| (1..=MAX_DAYS).contains(number));
     number

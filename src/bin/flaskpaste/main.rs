@@ -1,7 +1,7 @@
-//! The server's program: arguments, configuration, store, server, exit code.
+//! The `flaskpaste` binary: parses the arguments and configuration, opens the store, runs the server or a command.
 //!
-//! Invariant: exit 0 for success, 1 for a failure, 2 for wrong usage or configuration, 3 where what was named is not there,
-//! each failure with one line on stderr. Must never do more than put the library's pieces together.
+//! Invariant: exit code 0 for success, 1 for a failure, 2 for a usage or configuration error, 3 if the named paste,
+//! token or content does not exist; each failure prints one line to stderr. Must never contain logic of its own.
 
 mod arguments;
 #[cfg(feature = "postgres")]
@@ -33,7 +33,7 @@ pub(crate) fn main() -> ExitCode {
     let command = match arguments::parse() {
         Ok(command) => command,
         Err(error) => {
-            operator_log::message(&format!("{error}; flaskpaste --help lists what there is"));
+            operator_log::message(&format!("{error}; see flaskpaste --help"));
             return ExitCode::from(2);
         }
     };
@@ -50,22 +50,22 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// The database the settings name.
+/// The configured database.
 ///
 /// # Errors
-/// The line for an operator who names none.
+/// A message for the operator.
 fn database(config: &Config) -> Result<Database, String> {
     match &config.database {
-        _ if config.mode == Mode::Testing => {
-            Location::memory().map(Database::Sqlite).map_err(|error| format!("no database in memory: {error}"))
-        }
+        _ if config.mode == Mode::Testing => Location::memory()
+            .map(Database::Sqlite)
+            .map_err(|error| format!("cannot create an in-memory database: {error}")),
         config::Database::File(path) => Ok(Database::Sqlite(Location::File(path.clone()))),
         #[cfg(feature = "postgres")]
         config::Database::Postgres(url) => {
             let address = flaskpaste::store::Address::parse(url.as_str(), |name| std::env::var(name).ok());
             address.map(Database::Postgres).map_err(|reason| format!("FLASKPASTE_DB {reason}"))
         }
-        // The settings refuse it.
+        // Refused by the configuration.
         #[cfg(not(feature = "postgres"))]
         config::Database::Postgres(_) => Err("FLASKPASTE_DB names a database this program cannot use".into()),
     }
@@ -81,7 +81,7 @@ fn exit_code(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// What was named on the command line is not in the database: exit 3.
+/// A paste, token or content named on the command line does not exist: exit code 3.
 #[derive(Debug)]
 struct NotThere(String);
 
@@ -109,7 +109,7 @@ fn run(command: Command, config: Config, database: &Database) -> Outcome {
         Command::Backup(target) => {
             existing()?.backup(&target)?;
             print(&format!(
-                "{} written and checked; it opens only with the pepper in {}, which is not in it\n",
+                "wrote and checked {}; it cannot be opened without the pepper in {}, which is not included\n",
                 target.display(),
                 config.pepper_path().display()
             ))
@@ -125,13 +125,13 @@ fn run(command: Command, config: Config, database: &Database) -> Outcome {
         Command::AddToken { name, days } => operators::add_token(&existing()?, &name, days),
         Command::ListTokens => operators::list_tokens(&existing()?),
         Command::RemoveToken(name) => operators::remove_token(&existing()?, &name),
-        // Answered before the configuration was read.
+        // Handled before the configuration was read.
         Command::Help | Command::Version => Ok(()),
     }
 }
 
 fn serve(config: Config, database: &Database) -> Outcome {
-    // First of all, so that every thread inherits it.
+    // First, so that every thread inherits the signal mask.
     let signals = StopSignals::hold()?;
     std::panic::set_hook(Box::new(|panic| {
         operator_log::message(&format!("internal error: {panic}"));
@@ -140,7 +140,7 @@ fn serve(config: Config, database: &Database) -> Outcome {
     let store = open(&config, database, Role::Server)?;
     #[cfg(feature = "postgres")]
     if let Database::Postgres(address) = database {
-        operator_log::message(&format!("the pastes are in the PostgreSQL database {address}"));
+        operator_log::message(&format!("using the PostgreSQL database {address}"));
     }
     let bound = server::bind(&config.bind)?;
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
@@ -154,20 +154,20 @@ fn serve(config: Config, database: &Database) -> Outcome {
     let config = responder.app().config();
     if responder.app().store().has_new_pepper() {
         operator_log::message(&format!(
-            "pepper {} made; the database is lost without it: keep a copy where its backups are not",
+            "created the pepper {}; the database is lost without it: keep a copy, apart from the database backups",
             config.pepper_path().display()
         ));
     }
     let is_on_tcp = addresses.iter().any(|address| !address.starts_with("unix:"));
     if config.mode == Mode::Production && config.proxy_secret.is_empty() && is_on_tcp {
         operator_log::message(
-            "no FLASKPASTE_PROXY_SECRET is set: whoever connects from this machine, a proxy that passes X-SSL-Client-SHA1 on \
-             included, is believed about certificates",
+            "FLASKPASTE_PROXY_SECRET is not set: X-SSL-Client-SHA1 is trusted from any connection from this machine, \
+             including a proxy that passes the header on",
         );
     }
     server::notify(&format!("READY=1\nSTATUS=listening on {}", addresses.join(", ")));
     let watched = Arc::clone(&responder);
-    // Whether the database is well is told by /health and the log; what a restart mends is a server that hangs.
+    // The watchdog is for a hung server, which a restart fixes; the database's health is in /health and the log.
     server::start_watchdog(move || {
         watched.app().is_healthy();
     })?;
@@ -183,15 +183,15 @@ fn open(config: &Config, database: &Database, role: Role) -> Result<Store, Box<d
     Store::open(database, &config.pepper_path(), app::limits(config), role).map_err(|error| error.to_string().into())
 }
 
-/// The database for a chore beside the server: it has to be there.
+/// Opens the existing database for a command beside the server.
 fn open_existing(config: &Config, database: &Database) -> Result<Store, Box<dyn Error + Send + Sync>> {
     if config.mode == Mode::Testing {
-        return Err("in testing the database is in the server's memory; nobody else can reach it".into());
+        return Err("FLASK_ENV=testing keeps the database in the server's memory; commands cannot open it".into());
     }
     if let Database::Sqlite(Location::File(path)) = database
         && !path.is_file()
     {
-        return Err(format!("there is no database {}; set FLASKPASTE_DB as for the server", path.display()).into());
+        return Err(format!("no such database: {}; set FLASKPASTE_DB as for the server", path.display()).into());
     }
     open(config, database, Role::Beside)
 }
@@ -225,8 +225,8 @@ fn stats(stats: &Stats, json: bool) -> Outcome {
     ))
 }
 
-/// A size for people: `512 bytes`, `3.0 MiB`.
-#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+/// A human-readable size: `512 bytes`, `3.0 MiB`.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 fn human_bytes(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
@@ -254,7 +254,7 @@ fn health(config: &Config) -> Outcome {
             .and_then(|socket| socket.set_read_timeout(Some(TIMEOUT)).map(|()| socket))
             .and_then(|socket| ask(socket, &request)),
     };
-    let answer = asked.map_err(|error| format!("the server at {} does not answer: {}", config.bind, reason(&error)))?;
+    let answer = asked.map_err(|error| format!("cannot reach the server at {}: {}", config.bind, reason(&error)))?;
     if answer.starts_with("HTTP/1.1 200 ") {
         print("healthy\n")
     } else {
@@ -269,7 +269,7 @@ fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// What went wrong, without the system's number for it.
+/// The error's text without the OS error number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" (os error ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
@@ -279,36 +279,36 @@ fn version() -> String {
     format!("{} {}\n", env!("CARGO_BIN_NAME"), env!("CARGO_PKG_VERSION"))
 }
 
-/// What only the program that knows PostgreSQL has.
+/// The usage that only flaskpaste-postgres has.
 #[cfg(feature = "postgres")]
 const IMPORT_USAGE: &str = "       flaskpaste-postgres import SQLITE_FILE\n\
-                            \x20                             take over the pastes of a single machine, with their ids\n\
+                            \x20                             import the pastes of a single machine, keeping their ids\n\
                             \x20                             FLASKPASTE_DB=postgres://user@host,host/name?sslmode=verify-full\n\
-                            \x20                             password: in the URL, PGPASSWORD, or a file PGPASSFILE names\n\
-                            \x20                             TMPDIR: where large uploads wait\n";
+                            \x20                             password: in the URL, PGPASSWORD or PGPASSFILE\n\
+                            \x20                             TMPDIR: folder for large uploads\n";
 #[cfg(not(feature = "postgres"))]
 const IMPORT_USAGE: &str = "";
 
 fn help() -> String {
     format!(
         "flaskpaste {} - a pastebin people trust with secrets\n\n\
-         usage: flaskpaste                 serve, on 127.0.0.1:5000 unless told otherwise\n\
-         \x20      flaskpaste stats [--json]  figures about the database\n\
-         \x20      flaskpaste purge           delete what has expired now\n\
-         \x20      flaskpaste backup FILE     copy the live database into a new file\n\
+         usage: flaskpaste                 run the server, by default on 127.0.0.1:5000\n\
+         \x20      flaskpaste stats [--json]  show database statistics\n\
+         \x20      flaskpaste purge           delete expired pastes now\n\
+         \x20      flaskpaste backup FILE     copy the live database to a new file\n\
          {IMPORT_USAGE}\
-         \x20      flaskpaste health          ask the running server: exit 0 if it is well, else 1\n\
-         \x20      flaskpaste list [--json]   the pastes, the newest first; never ids or names\n\
+         \x20      flaskpaste health          check the running server: exit 0 if healthy, else 1\n\
+         \x20      flaskpaste list [--json]   list the pastes, newest first; never ids or names\n\
          \x20      flaskpaste show ID|HANDLE [--key-from FILE [--decrypt [--file N]] [--password-from FILE]]\n\
-         \x20                             what is known of a paste; whether a reported key is its key\n\
+         \x20                             show a paste's metadata; check a reported key\n\
          \x20      flaskpaste delete ID|HANDLE...\n\
-         \x20                             take pastes down\n\
-         \x20      flaskpaste block ID...     take pastes down, and refuse the same content from then on\n\
-         \x20      flaskpaste unblock SHA256  accept it again\n\
-         \x20      flaskpaste log [--json]    what operators did\n\
+         \x20                             delete pastes\n\
+         \x20      flaskpaste block ID...     delete pastes and block their content\n\
+         \x20      flaskpaste unblock SHA256  accept the content again\n\
+         \x20      flaskpaste log [--json]    show what operators did\n\
          \x20      flaskpaste token add NAME [--days N] | list | remove NAME\n\
-         \x20                             tokens for those who may create, or upload more\n\
-         \x20      flaskpaste --check-config  look at the settings alone and exit: 0 if they are valid, else 2\n\
+         \x20                             manage tokens for creating and for larger uploads\n\
+         \x20      flaskpaste --check-config  check the settings only: exit 0 if valid, else 2\n\
          \x20      flaskpaste --help | --version\n\n\
          settings, from the environment [default]:\n{}\n\
          example:\n  FLASKPASTE_BIND=127.0.0.1:8080 flaskpaste &\n  curl --data-binary @FILE http://127.0.0.1:8080/\n",
@@ -317,7 +317,7 @@ fn help() -> String {
     )
 }
 
-/// Writes to stdout; a reader that has had enough is no failure.
+/// Writes to stdout; a closed pipe is not a failure.
 fn print(text: &str) -> Outcome {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

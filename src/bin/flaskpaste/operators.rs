@@ -1,7 +1,7 @@
-//! What operators do on the live database, beside a running server: list, take down, refuse, and give out tokens.
+//! The operators' commands on the live database, beside a running server: list, delete, block, and manage tokens.
 //!
-//! Invariant: what was named and is not there is exit 3, and everything else that was named is done all the same. A token is
-//! printed once, alone on stdout. Must never print an id that was not given, or a name.
+//! Invariant: a missing paste is exit code 3, and the other named pastes are still handled. A token is printed once,
+//! alone on stdout. Must never print an id that was not given, nor a file name.
 
 use super::{NotThere, Outcome, print};
 use flaskpaste::clock::{rfc3339, unix_now};
@@ -22,7 +22,7 @@ pub fn list(store: &Store, json: bool) -> Outcome {
     let mut out = BufWriter::new(io::stdout().lock());
     let result = write_list(store, json, &mut out).and_then(|()| Ok(out.flush()?));
     match result {
-        // Somebody has seen enough.
+        // The reader closed the pipe.
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
             Ok(())
         }
@@ -58,7 +58,7 @@ fn describe(listed: &Listed) -> Value {
     })
 }
 
-/// What is particular about a paste.
+/// The flags of a paste.
 pub fn flags(meta: &Meta, is_owned: bool) -> Vec<&'static str> {
     let marks = [
         (matches!(meta.expiry, Expiry::Sliding(_)), "sliding"),
@@ -72,12 +72,13 @@ pub fn flags(meta: &Meta, is_owned: bool) -> Vec<&'static str> {
     marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| mark).collect()
 }
 
-/// The paste that was named.
+/// Finds the named paste.
 pub fn locate(store: &Store, id: &Id) -> Result<Found, Failure> {
-    store.locate(id, unix_now())?.ok_or_else(|| NotThere(format!("there is no paste {id}")).into())
+    store.locate(id, unix_now())?.ok_or_else(|| NotThere(format!("no such paste: {id}")).into())
 }
 
-/// Does something to each paste, whatever becomes of the others; a failure makes the exit code rather than one that is not there.
+/// Runs an action for each paste, even if others fail. A failure takes precedence over a missing paste in the exit
+/// code.
 fn each(ids: &[Id], mut act: impl FnMut(&Id) -> Outcome) -> Outcome {
     let mut worst: Option<Failure> = None;
     for id in ids {
@@ -94,7 +95,7 @@ fn each(ids: &[Id], mut act: impl FnMut(&Id) -> Outcome) -> Outcome {
 }
 
 fn gone(id: &Id) -> Outcome {
-    Err(NotThere(format!("paste {id} was gone before it could be deleted")).into())
+    Err(NotThere(format!("paste {id} ended before it could be deleted")).into())
 }
 
 /// `delete`
@@ -114,12 +115,12 @@ pub fn block(store: &Store, ids: &[Id]) -> Outcome {
         let found = locate(store, id)?;
         let Some(paste) = &found.paste else {
             return Err(format!(
-                "{id} is a handle: the content opens with the id alone. Delete it, or find the id in the report"
+                "{id} is a handle; its content can be read only with the id: delete it, or find the id in the report"
             )
             .into());
         };
         if paste.meta.is_unanswered() {
-            return Err(format!("{id} is an ask without an answer: there is no content to refuse. Delete it").into());
+            return Err(format!("{id} is an ask without an answer and has no content to block: delete it").into());
         }
         let sha256 = store.content_sha256(paste)?;
         if !store.block(&found, &sha256, &user::operator(), unix_now())? {
@@ -134,7 +135,7 @@ pub fn unblock(store: &Store, sha256: &Sha256Digest) -> Outcome {
     if store.unblock(sha256, &user::operator(), unix_now())? {
         print("the content is accepted again\n")
     } else {
-        Err(NotThere(format!("no content with the SHA-256 {} is blocked", crypto::hex(sha256))).into())
+        Err(NotThere(format!("this SHA-256 is not blocked: {}", crypto::hex(sha256))).into())
     }
 }
 
@@ -154,10 +155,8 @@ pub fn add_token(store: &Store, name: &TokenName, days: Option<u64>) -> Outcome 
     let now = unix_now();
     let expires_at = days.map(|days| now + days * 86_400);
     let token = store.add_token(name, expires_at, &user::operator(), now)?;
-    let token = token.ok_or_else(|| format!("there is a token {name}; remove it first, or choose another name"))?;
-    operator_log::message(&format!(
-        "token {name} made; it is shown this once: give it to whom it is for, over a safe way"
-    ));
+    let token = token.ok_or_else(|| format!("token {name} already exists; remove it first or choose another name"))?;
+    operator_log::message(&format!("created token {name}; it is shown only once: pass it on over a secure channel"));
     print(&format!("{}\n", token.as_str()))
 }
 
@@ -165,15 +164,15 @@ pub fn add_token(store: &Store, name: &TokenName, days: Option<u64>) -> Outcome 
 pub fn list_tokens(store: &Store) -> Outcome {
     store.tokens()?.iter().try_for_each(|token| {
         let expires = token.expires_at.map_or_else(|| "never".into(), rfc3339);
-        print(&format!("{:<24}  made {}  expires {expires}\n", token.name, rfc3339(token.created_at)))
+        print(&format!("{:<24}  created {}  expires {expires}\n", token.name, rfc3339(token.created_at)))
     })
 }
 
 /// `token remove`
 pub fn remove_token(store: &Store, name: &TokenName) -> Outcome {
     if store.remove_token(name, &user::operator(), unix_now())? {
-        print(&format!("token {name} removed; its pastes stay, and another token of this name would own them\n"))
+        print(&format!("removed token {name}; its pastes stay, and a new token of this name would own them\n"))
     } else {
-        Err(NotThere(format!("there is no token {name}")).into())
+        Err(NotThere(format!("no such token: {name}")).into())
     }
 }

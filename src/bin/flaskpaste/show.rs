@@ -1,7 +1,7 @@
-//! `flaskpaste show`: what is known of a paste, and whether the key of a report is its key.
+//! `flaskpaste show`: a paste's metadata, and whether a reported key matches it.
 //!
-//! Invariant: nothing is decrypted unless told to, and then the log of the operators says so; a look neither counts as a read nor
-//! moves an end. Content reaches a terminal without what would drive it. Must never print a key or a password.
+//! Invariant: nothing is decrypted without `--decrypt`, which is recorded in the operators' log; this neither counts as
+//! a read nor extends the expiry. A terminal gets no control characters. Must never print a key or a password.
 
 use super::arguments::Show;
 use super::operators::{flags, locate};
@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Most bytes of a file with a key or a password.
+/// The size limit of a file with a key or a password.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
-/// The largest content of the first edition, which is opened in memory.
+/// The size limit of content in format 1, which is decrypted in memory.
 const MAX_FIRST_EDITION_BYTES: u64 = 256 << 20;
-const NEEDS_PASSWORD: &str = "the paste has a password, too: put it into a file for --password-from FILE";
+const NEEDS_PASSWORD: &str = "the paste also has a password: put it into a file for --password-from FILE";
 
 /// `show`
 pub fn show(store: &Store, request: &Show) -> Outcome {
@@ -36,9 +36,7 @@ pub fn show(store: &Store, request: &Show) -> Outcome {
     let description = describe(store, &found)?;
     let Some(file) = &request.key_from else { return print(&description) };
     let Some(paste) = &found.paste else {
-        return Err(
-            format!("{} is a handle: a key is checked, and a content opened, with the id alone", request.id).into()
-        );
+        return Err(format!("{} is a handle: checking a key or decrypting needs the id", request.id).into());
     };
     let key = read_key(file)?;
     let password = request.password_from.as_deref().map(first_line).transpose()?;
@@ -47,16 +45,16 @@ pub fn show(store: &Store, request: &Show) -> Outcome {
     if !request.decrypt {
         return print(&format!("{description}{line}"));
     }
-    // The content is alone on stdout.
+    // stdout is for the content only.
     io::stderr().write_all(format!("{description}{line}").as_bytes())?;
     if verdict == Verdict::Wrong {
-        return Err("nothing was decrypted: the key is not this paste's".into());
+        return Err("nothing was decrypted: the key does not match this paste".into());
     }
     let note = || store.note_decryption(&found, &user::operator(), unix_now());
     decrypt(store, paste, &key, password.as_ref().map(|text| text.as_str()), request.file, note)
 }
 
-/// What is known of a paste, a line each.
+/// The metadata of a paste, one line per field.
 fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     let meta = &found.meta;
     let rounded = (meta.size >= 1024).then(|| human_bytes(meta.size));
@@ -65,7 +63,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
         ("size", format!("{} bytes{}", meta.size, rounded.map(|text| format!(" ({text})")).unwrap_or_default())),
         ("created", rfc3339(meta.created_at)),
     ];
-    let moves = if matches!(meta.expiry, Expiry::Sliding(_)) { ", unless it is read before" } else { "" };
+    let moves = if matches!(meta.expiry, Expiry::Sliding(_)) { ", unless read before" } else { "" };
     lines.push(("expires", format!("{}{moves}", rfc3339(meta.expiry.at()))));
     let state = store.state(found, unix_now())?;
     if let Some(Status::Asked { .. }) = state {
@@ -74,7 +72,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     if let Some(Status::Alive { reads, reads_left, .. }) = state {
         let last = reads.last_at.map(|at| format!(", last {}", rfc3339(at))).unwrap_or_default();
         let left = reads_left.map(|left| format!("; {left} left")).unwrap_or_default();
-        lines.push(("reads", format!("{}{last}{left} (up to half a minute behind)", reads.count)));
+        lines.push(("reads", format!("{}{last}{left} (up to 30 s behind)", reads.count)));
     }
     let flags = flags(meta, false);
     lines.push(("flags", if flags.is_empty() { "none".into() } else { flags.join(", ") }));
@@ -84,40 +82,38 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
             lines.push(("type", paste.mime_type.clone()));
             lines.extend(paste.filename.clone().map(|name| ("file", text::clean(&name))));
         }
-        None => lines.push(("type", "opens with the id alone".into())),
+        None => lines.push(("type", "readable only with the id".into())),
     }
     Ok(lines.iter().fold(String::new(), |text, (name, value)| text + &format!("{name:<12}{value}\n")))
 }
 
-/// Whether a key is that of a paste.
+/// Whether a key matches a paste.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Right,
     Wrong,
-    /// The server can tell only with the password, or by decrypting.
+    /// Known only with the password, or by decrypting.
     Unknown,
 }
 
 impl Verdict {
     fn words(self) -> &'static str {
         match self {
-            Self::Right => "is this paste's",
-            Self::Wrong => "is NOT this paste's",
-            Self::Unknown => {
-                "cannot be checked without decrypting: the paste has no proof of its key (--decrypt tries it)"
-            }
+            Self::Right => "matches this paste",
+            Self::Wrong => "does NOT match this paste",
+            Self::Unknown => "cannot be checked without decrypting (try --decrypt)",
         }
     }
 }
 
-/// Holds the key against what is kept of it: nothing is decrypted.
+/// Checks the key against the stored proof or commitment, without decrypting.
 fn check(store: &Store, paste: &Paste, key: &Key) -> Result<Verdict, Failure> {
     let secrets = Secrets::new(key, None);
     if let Protection::Gate { link_proof, .. } = &paste.meta.protection {
         let is_right = crypto::equal(&crypto::sha256(secrets.link_proof().as_slice()), link_proof);
         return Ok(if is_right { Verdict::Right } else { Verdict::Wrong });
     }
-    // Without a gate, what was sealed begins with a commitment to its key.
+    // Without a gate, a sealed upload starts with a commitment to its key.
     match Opener::begin(&secrets, &mut store.content(paste, 0)) {
         Ok(_) => Ok(Verdict::Right),
         Err(Damage::WrongKey) => Ok(Verdict::Wrong),
@@ -126,7 +122,7 @@ fn check(store: &Store, paste: &Paste, key: &Key) -> Result<Verdict, Failure> {
     }
 }
 
-/// Writes what a paste holds to stdout; `note` is called before, once the key and the password turned out right.
+/// Decrypts a paste to stdout; `note` is called first, after the key and the password were verified.
 fn decrypt(
     store: &Store,
     paste: &Paste,
@@ -146,15 +142,14 @@ fn decrypt(
     let mut plain = Vec::new();
     let mut next = || opener.next_chunk(&mut upload, paste.meta.size).map_err(|damage| words(&damage));
     let manifest = loop {
-        let chunk = next()?.ok_or("the paste is damaged: it has no whole manifest")?;
+        let chunk = next()?.ok_or("the paste is damaged: its manifest is incomplete")?;
         plain.extend_from_slice(&chunk);
         if let Some(length) = plain.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize) {
             if length > MAX_MANIFEST_BYTES {
                 return Err("the paste is damaged: its manifest is too long".into());
             }
             if let Some(bytes) = plain.get(4..4 + length) {
-                let manifest =
-                    Manifest::parse(bytes).map_err(|_| "the paste is damaged: its manifest breaks the format")?;
+                let manifest = Manifest::parse(bytes).map_err(|_| "the paste is damaged: its manifest is invalid")?;
                 plain.drain(..4 + length);
                 break manifest;
             }
@@ -165,7 +160,7 @@ fn decrypt(
     let mut out = Output::new();
     while left > 0 {
         if plain.is_empty() {
-            plain = next()?.ok_or("the paste is damaged: it ends before its file does")?;
+            plain = next()?.ok_or("the paste is damaged: it ends before the file does")?;
         }
         let passed = usize::try_from(skip).map_or(plain.len(), |skip| skip.min(plain.len()));
         plain.drain(..passed);
@@ -178,17 +173,17 @@ fn decrypt(
     Ok(())
 }
 
-/// Lists the files on stderr; which one is wanted, and where it begins behind the manifest.
+/// Lists the files on stderr. Returns the number of the chosen one and its offset after the manifest.
 fn choose(manifest: &Manifest, file: Option<usize>) -> Result<(usize, u64), Failure> {
     for (number, file) in (1..).zip(&manifest.files) {
-        let name = file.name.as_deref().map_or_else(|| "(without a name)".into(), text::clean);
+        let name = file.name.as_deref().map_or_else(|| "(no name)".into(), text::clean);
         let kind = file.mime_type.as_deref().map(|kind| format!(", {}", text::clean(kind))).unwrap_or_default();
         writeln!(io::stderr(), "{:<12}{number}: {name}{kind}, {}", "file", human_bytes(file.size))?;
     }
     let number = match (file, manifest.files.len()) {
         (Some(number), count) if number <= count => number - 1,
         (None, 1) => 0,
-        (Some(number), count) => return Err(format!("there is no file {number}: the paste has {count}").into()),
+        (Some(number), count) => return Err(format!("no file {number}: the paste has {count}").into()),
         (None, _) => return Err("the paste has several files: choose one with --file N".into()),
     };
     Ok((number, manifest.files.iter().take(number).map(|file| file.size).sum()))
@@ -201,12 +196,12 @@ fn decrypt_first_edition(
     note: impl FnOnce() -> Result<(), StoreError>,
 ) -> Outcome {
     if paste.meta.size > MAX_FIRST_EDITION_BYTES {
-        return Err("the paste is of the first edition of the format and too large to be opened in memory".into());
+        return Err("the paste has format 1 and is too large to be decrypted in memory".into());
     }
     let mut upload = Vec::new();
     store.content(paste, 0).read_to_end(&mut upload)?;
     e2e::open(key, &mut upload)
-        .map_err(|_| "nothing was decrypted: the key is not this paste's, or the paste is not encrypted")?;
+        .map_err(|_| "nothing was decrypted: the key does not match this paste, or the paste is not encrypted")?;
     note()?;
     Output::new().write(&upload)
 }
@@ -214,13 +209,13 @@ fn decrypt_first_edition(
 fn words(damage: &Damage) -> Failure {
     match damage {
         Damage::NotSealed => "the paste is not sealed".into(),
-        Damage::WrongKey => "nothing was decrypted: the key or the password is not this paste's".into(),
-        Damage::Damaged => "the paste is damaged: what was written is not all of it".into(),
-        Damage::Io(error) => format!("the paste cannot be read: {error}").into(),
+        Damage::WrongKey => "nothing was decrypted: wrong key or password".into(),
+        Damage::Damaged => "the paste is damaged: the output is incomplete".into(),
+        Damage::Io(error) => format!("cannot read the paste: {error}").into(),
     }
 }
 
-/// Where the content goes: as it is, or, on a terminal, as text that cannot drive it.
+/// The output: verbatim, or without control characters on a terminal.
 struct Output {
     is_terminal: bool,
     is_begun: bool,
@@ -243,33 +238,33 @@ impl Output {
             && (bytes.contains(&0)
                 || mime::detect(bytes, std::str::from_utf8(bytes).is_ok()) == "application/octet-stream")
         {
-            return Err("the file is binary: send it to a file or a pipe".into());
+            return Err("the file is binary: redirect the output to a file or a pipe".into());
         }
         print(&shown(&String::from_utf8_lossy(bytes)))
     }
 }
 
-/// A content without anything a terminal would obey, colours included: whoever wrote it may be who is reported.
+/// Replaces all control characters, including colours: the author may be malicious.
 fn shown(content: &str) -> String {
     let is_shown = |c| matches!(c, '\n' | '\t') || text::belongs_to_words(c) || !text::is_unsafe(c);
     content.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
-/// The key in a file, which may be a whole report: the first word that is a link with a key, or a key.
+/// The key in a file, which may be a complete report: the first word that is a key or a link with one.
 fn read_key(path: &Path) -> Result<Key, Failure> {
     let text = read_secret(path)?;
-    let refusal = || format!("{} has no key: it is to hold a link, or the 43 characters behind its #", path.display());
+    let refusal = || format!("no key found in {}: expected a link or the 43 characters after its #", path.display());
     Ok(text.split_whitespace().find_map(key_in).ok_or_else(refusal)?)
 }
 
-/// The key in a word, whatever quotes or brackets are around it.
+/// The key in a word, ignoring quotes or brackets around it.
 fn key_in(word: &str) -> Option<Key> {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let fragment = word.rsplit('#').next().unwrap_or_default().trim_start_matches(|c| !is_letter(c));
     Key::from_fragment(fragment.split(|c| !is_letter(c)).next().unwrap_or_default())
 }
 
-/// The first line of a file, without its end alone: a password may end with a blank.
+/// The first line of a file without its line break: a password may end with a space.
 fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let text = read_secret(path)?;
     let line = text.lines().next().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Where a PostgreSQL database is, and how the way there is secured: what `FLASKPASTE_DB=postgres://…` says.
+//! Parses `FLASKPASTE_DB=postgres://…`: the address of a PostgreSQL database and the security of the connection.
 //!
-//! Invariant: the password is in no message and no `Debug` output; to another machine the way is encrypted and the server's
-//! name is verified unless the operator says otherwise. Must never fall back to a weaker mode by itself.
+//! Invariant: the password is in no message and no `Debug` output; connections to other machines are encrypted and the
+//! server's name is verified unless the operator says otherwise. Must never fall back to a weaker mode.
 
 use super::tls;
 use std::fmt;
@@ -12,28 +12,28 @@ use std::time::Duration;
 use tokio_postgres::config::{Config, Host, SslMode};
 use zeroize::Zeroizing;
 
-/// How long the connection to one host may take, its handshakes excepted.
+/// The timeout for connecting to a host, without handshakes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long what was sent may stay unacknowledged before the kernel gives the connection up (`TCP_USER_TIMEOUT`).
+/// How long data may stay unacknowledged before the kernel drops the connection (`TCP_USER_TIMEOUT`).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection is silent before the kernel looks whether its peer is there, and the time between two looks.
+/// The idle time before the kernel sends keepalive probes, and the interval between them.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-/// Looks in vain after which it is given up.
+/// The number of failed probes after which the connection is dropped.
 const KEEPALIVE_RETRIES: u32 = 3;
-/// PostgreSQL's own.
+/// PostgreSQL's default port.
 const DEFAULT_PORT: u16 = 5432;
 
-/// What is asked of the server's certificate.
+/// How the server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tls {
     /// No TLS.
     Off,
-    /// TLS with whoever answers.
+    /// TLS without verification.
     Unverified,
-    /// A certificate of a known authority, whatever its name.
+    /// TLS with a certificate of a known authority for any name.
     Authority,
-    /// The same, for this name.
+    /// TLS with a certificate of a known authority for the host's name.
     Name,
 }
 
@@ -43,30 +43,30 @@ pub struct Address {
     /// One configuration for each host, in their order.
     hosts: Vec<Config>,
     pub(super) tls: Tls,
-    /// Of authorities, instead of the system's.
+    /// Certificate authorities to use instead of the system's.
     pub(super) root_certificates: Option<PathBuf>,
-    /// Whether statements are prepared once for each connection.
+    /// Whether statements are prepared once per connection.
     pub(super) prepares: bool,
 }
 
 impl Address {
-    /// Reads a `postgres://` URL. `variable` gives environment variables: a password that is not in the URL comes from
-    /// `PGPASSWORD`, or from the file `PGPASSFILE` names.
+    /// Parses a `postgres://` URL. `variable` looks up environment variables: a password that is not in the URL is
+    /// taken from `PGPASSWORD`, or from the file named in `PGPASSFILE`.
     ///
     /// # Errors
-    /// What is wrong, to be said behind the name of the setting; without the password.
+    /// What is wrong, to follow the name of the setting; without the password.
     pub fn parse(url: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let (plain, mut own) = split_parameters(url)?;
         let config: Config = plain.parse().map_err(|error: tokio_postgres::Error| {
             let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-            format!("is not a valid address of a PostgreSQL database{cause}; {EXAMPLE}")
+            format!("is not a valid PostgreSQL URL{cause}; {EXAMPLE}")
         })?;
         check_names(&config)?;
         let tls = Tls::of(own.take("sslmode").as_deref(), config.get_hosts().iter().all(is_local))?;
         let root_certificates = own.take("sslrootcert").map(PathBuf::from);
         match &root_certificates {
             Some(_) if tls == Tls::Off => {
-                return Err("has an sslrootcert, and no TLS to use it with; add sslmode=verify-full".into());
+                return Err("has an sslrootcert but no TLS; add sslmode=verify-full".into());
             }
             Some(file) => drop(tls::roots(Some(file)).map_err(|reason| format!("cannot be used: {reason}"))?),
             None => {}
@@ -74,21 +74,21 @@ impl Address {
         let prepares = match own.take("prepare").as_deref() {
             None | Some("on") => true,
             Some("off") => false,
-            Some(_) => return Err("has a prepare that is neither on nor off".into()),
+            Some(_) => return Err("has an invalid prepare; expected on or off".into()),
         };
         let passwords = Passwords::of(&config, variable)?;
         let hosts = each_host(&config, tls, |host, port| passwords.find(host, port));
         Ok(Self { hosts, tls, root_certificates, prepares })
     }
 
-    /// How to connect to each host, in their order.
+    /// The configurations for connecting to each host, in order.
     pub(super) fn hosts(&self) -> &[Config] {
         &self.hosts
     }
 }
 
 impl Tls {
-    /// What an `sslmode` asks for; without one, all that can be asked for, but where everything stays on this machine.
+    /// The verification for an `sslmode`; the default is the strictest, unless everything stays on this machine.
     fn of(sslmode: Option<&str>, is_local: bool) -> Result<Self, String> {
         Ok(match sslmode {
             None if is_local => Self::Off,
@@ -96,12 +96,12 @@ impl Tls {
             Some("verify-ca") => Self::Authority,
             Some("require") => Self::Unverified,
             Some("disable") => Self::Off,
-            Some(_) => return Err("has an sslmode that is not one of verify-full, verify-ca, require, disable".into()),
+            Some(_) => return Err("has an invalid sslmode; expected verify-full, verify-ca, require or disable".into()),
         })
     }
 }
 
-/// Makes sure that an address has what it needs, and that nothing of a password has got where names are.
+/// Checks that an address is complete, and that no part of a password is in the place of a name.
 fn check_names(config: &Config) -> Result<(), String> {
     if config.get_user().is_none_or(str::is_empty) || config.get_dbname().is_none_or(str::is_empty) {
         return Err(format!("must name a user and a database; {EXAMPLE}"));
@@ -136,9 +136,9 @@ impl fmt::Debug for Address {
     }
 }
 
-const EXAMPLE: &str = "it looks like postgres://user@host:5432/name?sslmode=verify-full";
+const EXAMPLE: &str = "expected e.g. postgres://user@host:5432/name?sslmode=verify-full";
 
-/// The host of a configuration that has one.
+/// The host of a single-host configuration.
 pub(super) fn host_name(config: &Config) -> String {
     let port = config.get_ports().first().copied().unwrap_or(DEFAULT_PORT);
     match config.get_hosts().first() {
@@ -149,7 +149,7 @@ pub(super) fn host_name(config: &Config) -> String {
     }
 }
 
-/// Whether what goes there stays on this machine.
+/// Whether connections to the host stay on this machine.
 fn is_local(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
@@ -157,14 +157,14 @@ fn is_local(host: &Host) -> bool {
     }
 }
 
-/// A configuration for each host of one.
+/// Splits a configuration into one for each host.
 fn each_host(config: &Config, tls: Tls, password: impl Fn(&Host, u16) -> Option<Zeroizing<Vec<u8>>>) -> Vec<Config> {
     let ports = config.get_ports();
     let port_of = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
     let one = |(at, host): (usize, &Host)| {
         let mut one = Config::new();
         match host {
-            // It never leaves the machine, whatever a name server says (RFC 6761, section 6.3).
+            // localhost never leaves the machine, whatever a name server says (RFC 6761 section 6.3).
             Host::Tcp(name) if name == "localhost" => one.host(name).hostaddr(Ipv4Addr::LOCALHOST.into()),
             Host::Tcp(name) => one.host(name),
             Host::Unix(folder) => one.host_path(folder),
@@ -175,7 +175,7 @@ fn each_host(config: &Config, tls: Tls, password: impl Fn(&Host, u16) -> Option<
             one.password(password.as_slice());
         }
         one.application_name(config.get_application_name().unwrap_or("flaskpaste"));
-        // On a Unix socket nothing is encrypted, whatever is asked of the others.
+        // Unix sockets are never encrypted, whatever applies to the other hosts.
         let has_tls = tls != Tls::Off && matches!(host, Host::Tcp(_));
         one.ssl_mode(if has_tls { SslMode::Require } else { SslMode::Disable });
         one.connect_timeout(CONNECT_TIMEOUT).tcp_user_timeout(TCP_USER_TIMEOUT);
@@ -187,7 +187,7 @@ fn each_host(config: &Config, tls: Tls, password: impl Fn(&Host, u16) -> Option<
     config.get_hosts().iter().enumerate().map(one).collect()
 }
 
-/// The parameters of a URL that are ours to understand.
+/// The parameters of a URL that we handle ourselves.
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -197,7 +197,7 @@ impl Parameters {
     }
 }
 
-/// A URL without the parameters that are ours to understand, and those.
+/// Splits a URL into one without the parameters that we handle ourselves, and those.
 fn split_parameters(url: &str) -> Result<(String, Parameters), String> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let (mut own, mut others) = (Vec::new(), Vec::new());
@@ -205,15 +205,15 @@ fn split_parameters(url: &str) -> Result<(String, Parameters), String> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "sslmode" | "sslrootcert" | "prepare" => own.push((name.to_owned(), percent_decoded(value)?)),
-            // Of the others, those that change neither what is promised nor how long it may take.
+            // Other parameters that affect neither our guarantees nor our timeouts.
             "host" | "port" | "user" | "password" | "dbname" | "application_name" => others.push(pair),
             _ => {
-                // It may be the end of a password that has a question mark in it.
+                // It may be the end of a password with a question mark.
                 let is_name = base.contains('@') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
                 let named = if is_name { format!(" {name}") } else { String::new() };
                 return Err(format!(
-                    "has a parameter{named} that is not one of sslmode, sslrootcert, prepare, application_name, host, port, \
-                     user, password and dbname; in a password, ? is %3F and @ is %40"
+                    "has a parameter{named} that is not one of sslmode, sslrootcert, prepare, application_name, host, \
+                     port, user, password and dbname; in a password, ? is %3F and @ is %40"
                 ));
             }
         }
@@ -227,9 +227,9 @@ fn split_parameters(url: &str) -> Result<(String, Parameters), String> {
     Ok((format!("{base}{query}"), Parameters(own)))
 }
 
-/// RFC 3986, section 2.1.
+/// Percent-decoding (RFC 3986 section 2.1).
 fn percent_decoded(text: &str) -> Result<String, String> {
-    let malformed = || "has a parameter that is not percent-encoded UTF-8".to_owned();
+    let malformed = || "has a parameter that is not valid percent-encoded UTF-8".to_owned();
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((first, tail)) = rest.split_first() {
         rest = tail;
@@ -245,7 +245,7 @@ fn percent_decoded(text: &str) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| malformed())
 }
 
-/// Where passwords come from, the first that there is: the URL, `PGPASSWORD`, the file `PGPASSFILE` names.
+/// The source of a password, the first available: the URL, `PGPASSWORD`, the file named in `PGPASSFILE`.
 enum Passwords {
     None,
     One(Zeroizing<Vec<u8>>),
@@ -286,19 +286,19 @@ impl Passwords {
     }
 }
 
-/// The text of a password file. Like libpq we take none that others can read; its group may, where it is root's, as what a
-/// service manager hands over is.
+/// Reads a password file. Like libpq we refuse one that others can read, except for the group of a file owned by root,
+/// as provided by a service manager.
 fn read_password_file(path: &Path) -> Result<Zeroizing<String>, String> {
     let refuse = |what: String| format!("needs a password, and PGPASSFILE {}: {what}", path.display());
-    let metadata = std::fs::metadata(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
+    let metadata = std::fs::metadata(path).map_err(|error| refuse(format!("cannot read it: {error}")))?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.permissions().mode() & forbidden != 0 {
-        return Err(refuse("others than its owner can read it; chmod 600 it".into()));
+        return Err(refuse("other users can read it; chmod 600 it".into()));
     }
-    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| refuse(format!("cannot be read ({error})")))
+    std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| refuse(format!("cannot read it: {error}")))
 }
 
-/// The password of the first line whose fields are these, or `*`
+/// The password in the first line whose fields match or are `*`
 /// (<https://www.postgresql.org/docs/15/libpq-pgpass.html>).
 fn find_in_lines(lines: &str, wanted: &[&str; 4]) -> Option<Zeroizing<Vec<u8>>> {
     lines.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
@@ -309,7 +309,7 @@ fn find_in_lines(lines: &str, wanted: &[&str; 4]) -> Option<Zeroizing<Vec<u8>>> 
     })
 }
 
-/// The fields of a line; a backslash takes the meaning from a colon or a backslash.
+/// The fields of a line; a backslash escapes a colon or a backslash.
 fn split_fields(line: &str) -> Vec<String> {
     let (mut fields, mut field, mut letters) = (Vec::new(), String::new(), line.chars());
     while let Some(letter) = letters.next() {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_understood_as_libpq_does() {
+    fn addresses_are_parsed_like_libpq() {
         let address =
             parse("postgres://u:s%40cret@a.example,b.example:6000/d?sslmode=verify-ca&application_name=x%20y").unwrap();
         assert_eq!((address.tls, address.prepares), (Tls::Authority, true));
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_is_verified_unless_it_stays_on_the_machine() {
+    fn tls_is_verified_unless_the_host_is_local() {
         let tls = |url: &str| parse(url).unwrap().tls;
         for local in ["127.0.0.1", "[::1]", "localhost", "%2Frun"] {
             assert_eq!(tls(&format!("postgres://u@{local}/d")), Tls::Off, "{local}");
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn errors_do_not_contain_the_password() {
         for url in [
             "postgres://u:hunter2@h/d?sslmode=prefer",
             "postgres://u:hunter2@h/d?prepare=maybe",
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_comes_from_the_first_place_that_has_one() {
+    fn the_password_is_taken_from_the_first_available_source() {
         let lines = "# a comment\nother:*:*:*:wrong\na\\:b:5432:d:u:one\nh:*:d:u:t\\:w\\\\o\n*:*:*:*:rest";
         let find = |host: &str| find_in_lines(lines, &[host, "5432", "d", "u"]).unwrap().to_vec();
         assert_eq!((find("a:b"), find("h"), find("x")), (b"one".to_vec(), b"t:w\\o".to_vec(), b"rest".to_vec()));

@@ -1,7 +1,8 @@
-//! What changes about a paste that is there: its end and its content, by whoever made it, and the answer to an ask.
+//! Changes to existing pastes: new expiry, new content, and the answer to an ask.
 //!
-//! Invariant: an ask is answered once. A reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
-//! for whoever is in the middle of them. Must never lock a paste while a content is on its way.
+//! Invariant: an ask is answered once. A reader gets either the old content or the new, complete: the pieces of the old
+//! one are kept for [`READERS_SECONDS`] for reads in progress. Must never lock a paste while content is being
+//! transferred.
 
 use super::super::model::{Answered, Replaced, Replacement, RowKey};
 use super::connection::Connection;
@@ -10,15 +11,15 @@ use super::queries::{self, ProtectionColumns};
 use super::value::{Columns, Value};
 use crate::clock::UnixSeconds;
 
-/// How long readers may take who are in the middle of a content when it is replaced.
+/// How long reads in progress may continue after the content was replaced.
 const READERS_SECONDS: u64 = 4;
-/// So many contents that were replaced wait for their readers, and so many bytes of them.
+/// The maximum number and size of replaced contents kept for their readers.
 const MOST_WAITING: u64 = 64;
 const MOST_WAITING_BYTES: u64 = 64 << 20;
 
 const SET_EXPIRY: &str = "UPDATE paste SET expires_at = $2, slides = false WHERE key = $1 RETURNING 1";
 const LOCK_CONTENT: &str = "SELECT content, size FROM paste WHERE key = $1 FOR UPDATE";
-/// The first piece of a content that is replaced goes where its readers will look for it.
+/// Moves the first piece of replaced content to where its readers will look for it.
 const MOVE_FIRST_PIECE: &str = "INSERT INTO piece (content, number, data) SELECT content, 0, first_piece FROM paste \
                                 WHERE key = $1 AND first_piece IS NOT NULL";
 const REPLACE: &str = "UPDATE paste SET content = $2, size = $3, sealed_key = $4, details = $5, first_piece = NULL \
@@ -28,7 +29,7 @@ const ANSWER: &str = "UPDATE paste SET size = $2, sealed_key = $3, details = $4,
                       WHERE key = $1 AND answer_proof IS NOT NULL AND size = 0 RETURNING 1";
 const FIND_ANSWER: &str = "SELECT size, sealed_key FROM paste WHERE key = $1";
 const NOTE_REPLACED: &str = "INSERT INTO replaced (content, bytes, at) VALUES ($1, $2, $3)";
-/// Of those that wait, the oldest beyond what may: their number and their bytes are summed from the newest on, which stays.
+/// The oldest kept contents beyond the limits; counts and sizes are summed from the newest, which is kept.
 const ERASE_EXCESS: &str = "WITH waiting AS (SELECT content, row_number() OVER newest AS place, \
                             sum(bytes) OVER newest AS total FROM replaced WINDOW newest AS (ORDER BY at DESC, content DESC)), \
                             gone AS (DELETE FROM replaced WHERE content IN (SELECT content FROM replaced WHERE content IN \
@@ -39,12 +40,12 @@ const ERASE_OUTDATED: &str = "WITH gone AS (DELETE FROM replaced WHERE content I
                               erased AS (DELETE FROM piece WHERE content IN (SELECT content FROM gone)) \
                               SELECT content FROM gone";
 
-/// Has a paste end at a moment, whatever happens; whether there is one.
+/// Sets a fixed expiry. Returns whether the paste exists.
 pub(super) fn set_expiry(connection: &mut Connection, key: RowKey, expires_at: UnixSeconds) -> Result<bool, Fault> {
     Ok(!connection.change(SET_EXPIRY, &[key.into(), expires_at.into()])?.is_empty())
 }
 
-/// Puts another content in the place of a paste's, which has no limit of reads.
+/// Replaces the content of a paste without a read limit.
 pub(super) fn replace(
     connection: &mut Connection,
     key: RowKey,
@@ -61,7 +62,7 @@ pub(super) fn replace(
         queries::insert_pieces(connection, pieces, &new.content, 0)?;
         let rows = connection.query(LOCK_CONTENT, &[key.into()])?;
         let Some(old) = rows.first() else { return Ok(None) };
-        // Its pieces may have taken their time.
+        // Uploading the pieces may have taken a while.
         if is_blocked(connection)? {
             refusal = Replaced::Blocked;
             return Ok(None);
@@ -89,8 +90,8 @@ pub(super) fn replace(
     Ok(done.map_or(refusal, |()| Replaced::Done))
 }
 
-/// Puts the content into an ask that has none yet, under its own key. Of one that is large the pieces go first, as with a create;
-/// of two at once, the second waits for the first at their second pieces.
+/// Stores the content of an unanswered ask under its own key. The pieces of large content come first, as with a create;
+/// of two concurrent answers, the second waits for the first at the second piece.
 pub(super) fn answer(connection: &mut Connection, key: RowKey, new: &Replacement) -> Result<Answered, Fault> {
     if queries::is_blocked(connection, &new.mark)? {
         return Ok(Answered::Blocked);
@@ -114,8 +115,8 @@ pub(super) fn answer(connection: &mut Connection, key: RowKey, new: &Replacement
     }
 }
 
-/// What became of an answer, which nobody else seals with this key: it is there, or another is, or none; the latter looks like
-/// [`Answered::Gone`] to whoever has just tried.
+/// The outcome of an answer, recognized by its unique sealed key: stored, another one stored, or none, which looks like
+/// [`Answered::Gone`] to a caller that has just tried.
 pub(super) fn find_answer(connection: &mut Connection, key: RowKey, sealed_key: &[u8]) -> Result<Answered, Fault> {
     let rows = connection.query(FIND_ANSWER, &[key.into()])?;
     let Some(row) = rows.first().filter(|row| row.number("size").is_ok_and(|size| size > 0)) else {
@@ -124,7 +125,7 @@ pub(super) fn find_answer(connection: &mut Connection, key: RowKey, sealed_key: 
     Ok(if row.blob("sealed_key")? == sealed_key { Answered::Done } else { Answered::Already })
 }
 
-/// Erases the replaced contents whose readers have had their time; how many.
+/// Erases replaced contents that are due and returns their number.
 pub(super) fn erase_outdated(connection: &mut Connection, now: UnixSeconds) -> Result<usize, Fault> {
     Ok(connection.change(ERASE_OUTDATED, &[now.saturating_sub(READERS_SECONDS).into()])?.len())
 }

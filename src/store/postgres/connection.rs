@@ -1,8 +1,8 @@
-//! One connection, driven by the thread that uses it: each call ends by a deadline, whatever the server does.
+//! A connection, driven by the thread that uses it: each call ends by a deadline, whatever the server does.
 //!
-//! Invariant: a commit that the server has warned about, or whose answer did not come, is never taken for done. After a
-//! deadline or a loss the connection is of no use, and says so. Must never be shared by two threads at once, and never
-//! read from a standby: what connects has looked.
+//! Invariant: a commit with a warning or without a response never counts as done. After a missed deadline or a
+//! connection loss, the connection is marked unusable. Must never be shared by two threads at once, nor read from a
+//! standby, which is checked when connecting.
 
 use super::fault::{Effect, Fault};
 use super::value::{Value, malformed};
@@ -18,10 +18,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Error, Row, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What speaks the protocol; polled while a call waits.
+/// The protocol driver, polled while a call waits.
 pub(super) type Driver = tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// How long the server is given to hear that a call was given up.
+/// The timeout for telling the server to cancel a call.
 const CANCEL_TIME: Duration = Duration::from_millis(500);
 
 /// A connection.
@@ -29,39 +29,39 @@ pub(super) struct Connection {
     client: Client,
     link: Link,
     tls: MakeRustlsConnect,
-    /// Those that are prepared; `None` where preparing is switched off.
+    /// The prepared statements; `None` if preparing is off.
     statements: Option<HashMap<&'static str, Statement>>,
     last_used: Instant,
 }
 
-/// Why a call has no answer.
+/// Why a call has no result.
 enum NoAnswer {
-    /// The server or the library says.
+    /// An error of the server or the library.
     Error(Error),
-    /// It did not come in time.
+    /// The deadline has passed.
     Late,
     /// The connection broke.
     Broken,
 }
 
-/// What carries a call out.
+/// The client and the protocol driver.
 struct Link {
     driver: Driver,
-    /// Dropped after what runs on it.
+    /// Dropped after everything that runs on it.
     runtime: Runtime,
-    /// When the calls have to be over.
+    /// The deadline of the calls.
     deadline: Instant,
-    /// The other end has gone.
+    /// The peer has disconnected.
     is_broken: bool,
-    /// An answer may still come that nobody waits for.
+    /// A response of an abandoned call may still arrive.
     is_late: bool,
-    /// What the server has warned of during the last call.
+    /// Warnings of the server during the last call.
     warning: Option<String>,
 }
 
 impl Link {
-    /// Waits for a call while the protocol runs. Without an answer at the deadline the link is of no use any more: the answer
-    /// would be taken for that of the next call.
+    /// Waits for a call while driving the protocol. After a missed deadline the link is unusable: the response would be
+    /// mistaken for that of the next call.
     fn drive<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, NoAnswer> {
         let Self { driver, runtime, deadline, is_broken, is_late, warning } = self;
         *warning = None;
@@ -84,7 +84,7 @@ impl Link {
                 match call.as_mut().poll(context) {
                     Poll::Ready(Ok(result)) => Poll::Ready(result.map_err(NoAnswer::Error)),
                     Poll::Ready(Err(_)) => Poll::Ready(Err(NoAnswer::Late)),
-                    // What carries the answer has gone.
+                    // The protocol driver has ended.
                     Poll::Pending if *is_broken => Poll::Ready(Err(NoAnswer::Broken)),
                     Poll::Pending => Poll::Pending,
                 }
@@ -95,22 +95,22 @@ impl Link {
         result
     }
 
-    /// What a call came to, if it has this effect.
+    /// The result of a call with this effect.
     fn judge<T>(&self, outcome: Result<T, NoAnswer>, effect: Effect) -> Result<T, Fault> {
         match (outcome, &self.warning) {
             (Ok(_), Some(warning)) if effect == Effect::Commits => {
-                Err(Fault::Unknown(format!("the commit was only warned about: {warning}")))
+                Err(Fault::Unknown(format!("the commit returned a warning: {warning}")))
             }
             (Ok(value), _) => Ok(value),
             (Err(NoAnswer::Error(error)), _) => Err(Fault::of(&error, effect)),
-            (Err(NoAnswer::Late), _) => Err(Fault::broken("no answer in time".into(), effect)),
+            (Err(NoAnswer::Late), _) => Err(Fault::broken("timed out".into(), effect)),
             (Err(NoAnswer::Broken), _) => Err(Fault::broken("the connection broke".into(), effect)),
         }
     }
 }
 
 impl Connection {
-    /// A connection that was just made by this runtime.
+    /// A connection just made by this runtime.
     pub(super) fn new(
         runtime: Runtime,
         client: Client,
@@ -123,36 +123,36 @@ impl Connection {
         Self { client, link, tls, statements: prepares.then(HashMap::new), last_used: now }
     }
 
-    /// Until when the calls that follow have to be over.
+    /// Sets the deadline of the following calls.
     pub(super) fn set_deadline(&mut self, deadline: Instant) {
         self.link.deadline = deadline;
         self.last_used = Instant::now();
     }
 
-    /// Whether it is of no use any more.
+    /// Whether it is unusable.
     pub(super) fn is_useless(&self) -> bool {
         self.link.is_late || self.is_lost()
     }
 
-    /// Whether its other end has gone, and those of other connections perhaps with it.
+    /// Whether its peer has disconnected; other connections may be affected, too.
     pub(super) fn is_lost(&self) -> bool {
         self.link.is_broken || self.client.is_closed()
     }
 
-    /// It goes to a server that is of no use any more.
+    /// Marks it unusable because of its server.
     pub(super) fn give_up(&mut self) {
         self.link.is_broken = true;
     }
 
-    /// How long nobody has used it.
+    /// How long it has been idle.
     pub(super) fn idle_time(&self) -> Duration {
         self.last_used.elapsed()
     }
 
-    /// Whether its other end is still there, as far as the kernel has heard.
+    /// Whether it is still open as far as the kernel knows.
     pub(super) fn is_alive(&mut self) -> bool {
         self.set_deadline(Instant::now() + CANCEL_TIME);
-        // The runtime looks at its sockets when somebody yields.
+        // The runtime polls its sockets when a task yields.
         let looked = self.link.drive(async {
             tokio::task::yield_now().await;
             Ok(())
@@ -160,23 +160,23 @@ impl Connection {
         looked.is_ok() && !self.is_useless()
     }
 
-    /// Rows of a statement that changes nothing, or nothing before a commit.
+    /// The rows of a statement that changes nothing, or nothing before a commit.
     pub(super) fn query(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
         self.run(sql, values, Effect::None)
     }
 
-    /// Whether a condition holds: the one column of the one row of a statement that changes nothing.
+    /// The boolean in the only row and column of a statement that changes nothing.
     pub(super) fn is_true(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<bool, Fault> {
         let rows = self.query(sql, values)?;
         rows.first().map_or(Ok(false), |row| row.try_get(0)).map_err(|_| malformed("of a condition"))
     }
 
-    /// Rows of a statement that commits by itself: outside a transaction.
+    /// The rows of a statement outside a transaction, which commits by itself.
     pub(super) fn change(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Fault> {
         self.run(sql, values, Effect::Commits)
     }
 
-    /// Runs `work` in a transaction, which is committed if that has come to something.
+    /// Runs `work` in a transaction, which is committed if it succeeds.
     pub(super) fn transaction<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<Option<T>, Fault>,
@@ -188,7 +188,7 @@ impl Connection {
                 Ok(Some(value))
             }
             outcome => {
-                // A connection that cannot say so is dropped, and the server rolls back.
+                // If this fails, the connection is dropped and the server rolls back.
                 if !self.is_useless() && self.batch("ROLLBACK", Effect::None).is_err() {
                     self.give_up();
                 }
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    /// Statements without values.
+    /// Runs statements without values.
     pub(super) fn batch(&mut self, sql: &str, effect: Effect) -> Result<(), Fault> {
         let outcome = self.link.drive(self.client.batch_execute(sql));
         self.settle(outcome, effect)
@@ -216,7 +216,7 @@ impl Connection {
         self.settle(outcome, effect)
     }
 
-    /// The statement, prepared now if it was not yet.
+    /// The prepared statement, prepared now if necessary.
     fn prepared(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<Statement, Fault> {
         if let Some(statement) = self.statements.as_ref().and_then(|known| known.get(sql)) {
             return Ok(statement.clone());
@@ -237,11 +237,11 @@ impl Connection {
         self.link.judge(outcome, effect)
     }
 
-    /// Tells the server that nobody waits any more: the call may hold locks. It may still succeed.
+    /// Asks the server to cancel an abandoned call, which may hold locks. The call may still succeed.
     fn cancel(&self) {
         let cancel = self.client.cancel_token();
         let told = async { tokio::time::timeout(CANCEL_TIME, cancel.cancel_query(self.tls.clone())).await };
-        // Where it cannot be told, its own timeouts end the call.
+        // If that fails, the server's timeouts end the call.
         let _ = self.link.runtime.block_on(told);
     }
 }

@@ -1,8 +1,8 @@
-//! Making connections: to the first host that may be written to, with TLS as the address says, and with a look at what
-//! the server promises.
+//! Makes connections to the first writable host, with TLS according to the address, and checks the server's durability
+//! settings.
 //!
-//! Invariant: a connection that is handed out goes to a primary whose commits last. Must never connect to a server that
-//! would acknowledge what it may lose, nor take a certificate the address does not allow.
+//! Invariant: a returned connection goes to a primary whose commits are durable. Must never use a server that
+//! acknowledges what it may lose, nor accept a certificate that the address does not allow.
 
 use super::address::{Address, host_name};
 use super::connection::Connection;
@@ -16,15 +16,15 @@ use tokio_postgres::config::Config;
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The oldest PostgreSQL that was tried, as `server_version_num` has it.
+/// The oldest tested version of PostgreSQL, as in `server_version_num`.
 const OLDEST_VERSION: u64 = 150_000;
 
-/// What every session is set to. A statement that the client has given up ends soon, and a transaction whose client is
-/// gone does not keep its locks; our own deadlines come first.
+/// The settings of every session: an abandoned statement ends soon, and a transaction whose client is gone does not
+/// keep its locks. Our own deadlines come first.
 const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; \
                        SET idle_in_transaction_session_timeout = '15s'; SET client_min_messages = warning; SET jit = off";
 
-/// What a server says of itself.
+/// The server settings to check.
 const LOOK: &str = "SELECT current_setting('server_version_num')::bigint AS version, \
                     current_setting('server_version') AS version_text, \
                     current_setting('fsync')::boolean AS fsync, \
@@ -37,25 +37,25 @@ const LOOK: &str = "SELECT current_setting('server_version_num')::bigint AS vers
 pub(super) struct Connector {
     address: Address,
     tls: MakeRustlsConnect,
-    /// The host that was the primary the last time.
+    /// The last known primary.
     preferred: AtomicUsize,
 }
 
-/// How long one of several hosts may take.
+/// The time limit for one of several hosts.
 const HOST_TIME: Duration = Duration::from_secs(3);
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) enum NoConnection {
-    /// No host can be reached, or none that may be written to.
+    /// No host is reachable, or none is writable.
     Unreachable(String),
-    /// There is one, and it grants no more connections.
+    /// The primary accepts no more connections.
     Crowded(String),
 }
 
 impl Connector {
     /// # Errors
-    /// When the authorities' certificates cannot be read.
+    /// When the certificate authorities cannot be read.
     pub(super) fn new(address: Address) -> Result<Self, String> {
         static_names::stay_static();
         let tls = MakeRustlsConnect::new(tls::config(address.tls, address.root_certificates.as_deref())?);
@@ -66,14 +66,14 @@ impl Connector {
         &self.address
     }
 
-    /// A connection to the primary, by a deadline.
+    /// Connects to the primary before a deadline.
     pub(super) fn connect(&self, deadline: Instant) -> Result<Connection, NoConnection> {
         let hosts = self.address.hosts();
         let first = self.preferred.load(Ordering::Relaxed);
         let (mut reasons, mut is_crowded) = (Vec::new(), false);
         for at in (0..hosts.len()).map(|number| (first + number) % hosts.len()) {
             let Some(host) = hosts.get(at) else { continue };
-            // One that hangs must not take the time of the others.
+            // A hanging host must not use up the time of the others.
             let host_deadline = if hosts.len() > 1 { deadline.min(Instant::now() + HOST_TIME) } else { deadline };
             match self.connect_to(host, host_deadline) {
                 Ok(connection) => {
@@ -86,7 +86,7 @@ impl Connector {
                 }
             }
         }
-        // If there was no time for the others, the next begins with them.
+        // If there was no time for the others, the next attempt starts with them.
         self.preferred.store((first + 1) % hosts.len(), Ordering::Relaxed);
         let reasons = reasons.join("; ");
         Err(if is_crowded { NoConnection::Crowded(reasons) } else { NoConnection::Unreachable(reasons) })
@@ -109,21 +109,21 @@ impl Connector {
             Ok(Err(error)) => Refusal::of(&error),
             Err(_) => Refusal::from("no answer in time".to_owned()),
         };
-        // A name that is still being looked up is not waited for.
+        // Do not wait for pending name lookups.
         runtime.shutdown_background();
         Err(refusal)
     }
 
-    /// Whether a deadline leaves time for another try.
+    /// Whether a deadline leaves time for another attempt.
     pub(super) fn has_time(deadline: Instant) -> bool {
         deadline.saturating_duration_since(Instant::now()) > Duration::from_millis(50)
     }
 }
 
-/// Why a host was of no use.
+/// Why a host was rejected.
 struct Refusal {
     reason: String,
-    /// It is there, and grants no more connections.
+    /// It accepts no more connections.
     is_crowded: bool,
 }
 
@@ -139,35 +139,33 @@ impl Refusal {
     }
 }
 
-/// Looks whether a server may be written to, and keeps what it acknowledges.
+/// Checks that a server is writable and its commits are durable.
 fn look(connection: &mut Connection) -> Result<(), String> {
     let rows = connection.query(LOOK, &[]).map_err(text)?;
-    let row = rows.first().ok_or("it says nothing of itself")?;
+    let row = rows.first().ok_or("it returned no settings")?;
     if row.number("version").map_err(text)? < OLDEST_VERSION {
         let version = row.text("version_text").map_err(text)?.unwrap_or_default();
-        return Err(format!("PostgreSQL {version} is too old; it must be 15 or newer"));
+        return Err(format!("PostgreSQL {version} is too old; version 15 or newer is required"));
     }
     for setting in ["fsync", "full_page_writes"] {
         if !row.flag(setting).map_err(text)? {
-            return Err(format!("{setting} is off, so that a crash could lose or damage pastes; switch it on"));
+            return Err(format!("{setting} is off, so a crash could lose or damage pastes; turn it on"));
         }
     }
     match row.text("synchronous_commit").map_err(text)? {
         Some("on" | "remote_apply") => {}
         other => {
             return Err(format!(
-                "synchronous_commit is {}, so that a paste could be lost after it was acknowledged; set it to on",
+                "synchronous_commit is {}, so an acknowledged paste could be lost; set it to on",
                 other.unwrap_or_default()
             ));
         }
     }
     if matches!(row.text("client_min_messages").map_err(text)?, Some("error" | "fatal" | "panic")) {
-        return Err(
-            "client_min_messages hides the warning that a commit is not on the standby; set it to notice".into()
-        );
+        return Err("client_min_messages hides warnings that a commit is not on the standby; set it to notice".into());
     }
     if row.flag("is_standby").map_err(text)? {
-        return Err("it cannot be written to: a standby, or read-only by its settings".into());
+        return Err("it is read-only: a standby, or by configuration".into());
     }
     Ok(())
 }

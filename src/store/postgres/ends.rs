@@ -1,7 +1,7 @@
-//! The end of pastes, and the receipts they leave.
+//! The end of pastes, and their receipts.
 //!
-//! Invariant: a paste and its receipt change places in one commit. Must never write anything into a receipt from which its
-//! paste could be known.
+//! Invariant: one commit replaces a paste by its receipt. Must never store anything in a receipt that identifies its
+//! paste.
 
 use super::super::inactivity::Touched;
 use super::super::model::RowKey;
@@ -11,11 +11,11 @@ use super::fault::Fault;
 use super::value::{Columns, Value, malformed, signed};
 use crate::clock::UnixSeconds;
 
-/// Seconds for which a receipt knows the key of its paste: what another server has counted comes within thirty.
+/// Seconds for which a receipt keeps the key of its paste: other servers flush their counts within thirty.
 const LATE_READS_SECONDS: u64 = 120;
 
-/// Ends pastes: `$1` keys, `$2` moments, `$3` states; `$4` whether receipts are kept; `$5` to `$8` what reads have done that is
-/// not flushed. `$condition` says which of them, and `$result` what is asked of those that are gone.
+/// Ends pastes: `$1` keys, `$2` moments, `$3` states; `$4` whether receipts are kept; `$5` to `$8` what reads have done
+/// that is not flushed. `$condition` says which of them, and `$result` what is asked of those that are gone.
 macro_rules! end {
     ($condition:literal, $result:literal) => {
         concat!(
@@ -42,10 +42,10 @@ macro_rules! end {
     };
 }
 
-/// Before an end, so that what it sees of other tables is not older than what it sees of the paste.
+/// Locks the paste first, so that other tables are not seen in an older state than the paste.
 pub(super) const LOCK: &str = "SELECT reads_left FROM paste WHERE key = $1 FOR UPDATE";
 const END: &str = end!("", "key");
-/// Of what is read once: nobody else can hold a lease of it.
+/// For a single-read paste, of which nobody else can hold a lease.
 const BURN: &str = end!("AND p.burn AND p.reads_left = 1", "first_piece");
 
 const LIVING: &str = "SELECT p.reads_left, coalesce(s.reads, 0) AS reads, s.first_read_at, s.last_read_at, \
@@ -59,19 +59,19 @@ const FORGET: &str = "DELETE FROM receipt WHERE token IN (SELECT token FROM rece
 const FORGET_KEYS: &str = "UPDATE receipt SET key = NULL WHERE token IN (SELECT token FROM receipt WHERE key IS NOT NULL \
                            AND ended_at <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
 
-/// What the end of a paste needs to know beside the database.
+/// What ending a paste depends on besides the database.
 #[derive(Clone, Copy)]
 pub(super) struct Keeping {
     /// Whether receipts are kept.
     pub(super) receipts: bool,
-    /// What reads have done that is not flushed.
+    /// The unflushed effects of reads.
     pub(super) unflushed: Touched,
-    /// The disk is full: nothing is written but what ends.
+    /// For a full disk: write nothing except the deletion.
     pub(super) is_frugal: bool,
 }
 
 impl Keeping {
-    /// The same on a full disk.
+    /// Likewise, for a full disk.
     pub(super) fn frugal(self) -> Self {
         Self { receipts: false, is_frugal: true, ..self }
     }
@@ -85,14 +85,14 @@ pub(super) struct Ending {
     pub(super) end: End,
 }
 
-/// Erases pastes and leaves their receipts, as far as they can have some; how many. In the transaction of the caller, who has
-/// locked their rows: what belongs to them is then as it stays.
+/// Erases pastes and leaves receipts where possible. Returns their number. Runs in the transaction of the caller, which
+/// has locked the rows, so that what belongs to them cannot change.
 pub(super) fn end(connection: &mut Connection, endings: &[Ending], keeping: Keeping) -> Result<u64, Fault> {
     let columns = Endings::of(endings);
     Ok(connection.query(END, &columns.values(keeping))?.len() as u64)
 }
 
-/// The same with one paste and by itself; whether there was that paste.
+/// Likewise for one paste in its own transaction. Returns whether it existed.
 pub(super) fn end_one(connection: &mut Connection, ending: Ending, keeping: Keeping) -> Result<bool, Fault> {
     let ended = connection.transaction(|connection| {
         if connection.query(LOCK, &[ending.key.into()])?.is_empty() {
@@ -103,8 +103,8 @@ pub(super) fn end_one(connection: &mut Connection, ending: Ending, keeping: Keep
     Ok(ended.is_some_and(|ended| ended > 0))
 }
 
-/// Takes the only read of a paste whose content is one piece: that piece, or `None` where it was taken before, or is none of
-/// those.
+/// Uses the only read of a paste with a single piece and returns that piece; `None` if the read was used before or the
+/// paste is not of this kind.
 pub(super) fn burn(
     connection: &mut Connection,
     key: RowKey,
@@ -126,7 +126,7 @@ struct Endings {
 }
 
 impl Endings {
-    /// In the order of their keys: who ends several waits for others in one order.
+    /// In key order, so that transactions that end several pastes lock them in the same order.
     fn of(endings: &[Ending]) -> Self {
         let mut rows: Vec<(i64, i64, i64)> = endings
             .iter()
@@ -153,7 +153,7 @@ impl Endings {
     }
 }
 
-/// How a paste is; `None` where there is none any more.
+/// The status of a paste; `None` if it no longer exists.
 pub(super) fn status(
     connection: &mut Connection,
     key: RowKey,
@@ -165,7 +165,7 @@ pub(super) fn status(
     let reads = read_reads(row)?.and(unflushed.reads);
     let (expires_at, last_lease_end) = (row.number("expires_at")?, row.time("last_lease_end")?);
     let reads_left = row.count("reads_left")?;
-    // What housekeeping will have done within a second counts as done.
+    // What housekeeping will do within a second counts as done.
     let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
     let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });
     Ok(Some(match used_up_at {
@@ -175,7 +175,7 @@ pub(super) fn status(
     }))
 }
 
-/// The receipt of a mark.
+/// The receipt with a mark.
 pub(super) fn receipt(connection: &mut Connection, token: TokenMark) -> Result<Option<Receipt>, Fault> {
     let TokenMark::Bound(token) = token else { return Ok(None) };
     let rows = connection.query(RECEIPT, &[(&token).into()])?;
@@ -194,8 +194,8 @@ fn read_reads(row: &tokio_postgres::Row) -> Result<Reads, Fault> {
     Ok(Reads { count: row.number("reads")?, first_at: row.time("first_read_at")?, last_at: row.time("last_read_at")? })
 }
 
-/// Deletes some receipts of pastes that ended at `oldest_end` or before, and forgets which pastes the others are of; how many
-/// rows it was.
+/// Deletes some receipts of pastes that ended at or before `oldest_end`, and removes the paste keys of other receipts.
+/// Returns the number of rows.
 pub(super) fn forget_some(
     connection: &mut Connection,
     now: UnixSeconds,

@@ -1,49 +1,49 @@
-//! What a statement's failure means: what may be tried again, what was not done, and what nobody knows.
+//! Classifies failures of statements: retryable, not done, or of unknown outcome.
 //!
-//! Invariant: a change whose answer was lost, or that was only warned about, is never taken for made nor for not made. Must
-//! never show a value that was sent: messages of the server name them in their details alone, which stay out.
+//! Invariant: a change whose response was lost, or that got a warning, counts neither as made nor as not made. Must
+//! never show a value that was sent: the server's messages contain them only in their details, which are omitted.
 
 use super::super::StoreError;
 use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-/// Why a statement came to nothing.
+/// Why a statement failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// A row is there already; the constraint that says so.
+    /// The row already exists; the violated constraint.
     Taken(String),
     /// The database's disk is full.
     Full,
-    /// Others were in the way; nothing was changed, and the same may succeed at once.
+    /// A conflict with others; nothing was changed, and an immediate retry may succeed.
     Conflict(String),
-    /// The connection is of no use any more, and nothing was changed.
+    /// The connection is unusable, and nothing was changed.
     Lost(String),
-    /// The server refused for now; nothing was changed.
+    /// The server is temporarily unable; nothing was changed.
     Busy(String),
-    /// Nobody knows whether the change was made.
+    /// It is unknown whether the change was made.
     Unknown(String),
-    /// Anything else that the server says, for the log; nothing was changed.
+    /// Any other error of the server, for the log; nothing was changed.
     Failed(String),
-    /// We do not go on; nothing was changed.
+    /// We abort; nothing was changed.
     Refused(String),
 }
 
-/// What a statement does.
+/// The effect of a statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing that lasts, unless it is committed later.
+    /// Nothing durable, unless it is committed later.
     None,
     /// It commits.
     Commits,
 }
 
 impl Fault {
-    /// What an error of the library means for a statement with this effect.
+    /// Classifies an error of the library for a statement with this effect.
     pub(super) fn of(error: &Error, effect: Effect) -> Self {
         let text = describe(error);
         let Some(database) = error.as_db_error() else {
-            // A value that cannot be read as the type asked for, or sent as the one named, is our own mistake.
+            // A value that cannot be converted to or from its declared type is our own bug.
             let is_mistake = error.source().is_some() && !error.is_closed() && !is_io(error);
             return if is_mistake { Self::Failed(text) } else { Self::broken(text, effect) };
         };
@@ -60,15 +60,15 @@ impl Fault {
             "40003" => Self::broken(text, effect),
             // Cancelled by a timeout, no lock, no memory, too many connections.
             "57014" | "55P03" | "53200" | "53300" => Self::Busy(text),
-            // What pgbouncer says of its servers comes as 08P01.
+            // pgbouncer reports errors of its servers as 08P01.
             code if code.starts_with("08") || code.starts_with("57P") || code == "25P03" => Self::broken(text, effect),
-            // A pooler has given the statement to another server than the one that knows it.
+            // A pooler sent the statement to a server that has not prepared it.
             "26000" | "42P05" => Self::Failed(format!("{text}; add prepare=off to FLASKPASTE_DB")),
             _ => Self::Failed(text),
         }
     }
 
-    /// The connection broke in the middle of a statement with this effect.
+    /// The fault when the connection broke during a statement with this effect.
     pub(super) fn broken(text: String, effect: Effect) -> Self {
         match effect {
             Effect::None => Self::Lost(text),
@@ -77,7 +77,7 @@ impl Fault {
     }
 }
 
-/// What went wrong in our own code between two statements.
+/// An error in our own code between two statements.
 impl From<std::io::Error> for Fault {
     fn from(error: std::io::Error) -> Self {
         match StoreError::from(error) {
@@ -96,7 +96,7 @@ impl From<Fault> for StoreError {
                 Self::Unavailable(format!("PostgreSQL: {text}"))
             }
             Fault::Unknown(text) => Self::OutcomeUnknown(format!(
-                "PostgreSQL: {text}; it may have been done all the same, look before trying again"
+                "PostgreSQL: {text}; the change may have been made; check before retrying"
             )),
             Fault::Refused(text) => Self::Failed(text),
             Fault::Failed(text) => Self::Failed(format!("PostgreSQL: {text}")),
@@ -104,17 +104,17 @@ impl From<Fault> for StoreError {
     }
 }
 
-/// One line about an error: the server's message without its details, which may quote values, else the cause.
+/// One line for an error: the server's message without details, which may quote values, or else the cause.
 pub(super) fn describe(error: &Error) -> String {
     if let Some(database) = error.as_db_error() {
         return format!("{} ({})", database.message(), database.code().code());
     }
     match error.source().map(ToString::to_string) {
         Some(cause) if cause == "password missing" => {
-            "it asks for a password: set PGPASSWORD, or PGPASSFILE with a line for it".into()
+            "it requires a password: set PGPASSWORD, or add a line to PGPASSFILE".into()
         }
         Some(cause) if cause.contains("UnknownIssuer") => {
-            format!("{error}: {cause}; name its authority in sslrootcert")
+            format!("{error}: {cause}; set sslrootcert to its authority")
         }
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),

@@ -1,7 +1,7 @@
-//! What reads have done, on its way into the database: batched, or at once where other servers could take a paste for expired.
+//! Flushes the effects of reads to the database: in batches, or at once if other servers could see a paste as expired.
 //!
-//! Invariant: each read is on its way once, and is seen by this server until it has arrived; rows are locked in the order of
-//! their keys. What a paste that ended meanwhile has missed goes into its receipt. Must never bring a paste back.
+//! Invariant: each read is flushed once, and visible on this server until then; rows are locked in key order. Reads of
+//! a paste that ended meanwhile go into its receipt. Must never bring back a paste.
 
 use super::super::inactivity::{InactivityClock, Touched};
 use super::super::model::RowKey;
@@ -22,7 +22,7 @@ const FLUSH: &str = "\
     UPDATE receipt r SET reads = r.reads + t.reads, first_read_at = least(r.first_read_at, t.first_at), \
         last_read_at = greatest(r.last_read_at, t.last_at) \
     FROM touched t WHERE r.key = t.key AND t.reads > 0 AND NOT EXISTS (SELECT FROM alive a WHERE a.key = t.key)";
-/// Of pastes that ended while a flush was under way: it has seen them alive, and their end has not seen it.
+/// For pastes that ended during a flush: it saw them alive, and their end did not see its reads.
 const MOVE_ORPHANS: &str = "\
     WITH orphan AS (DELETE FROM seen s WHERE s.key = ANY($1) AND NOT EXISTS (SELECT FROM paste p WHERE p.key = s.key) \
         RETURNING s.*) \
@@ -30,45 +30,45 @@ const MOVE_ORPHANS: &str = "\
         last_read_at = greatest(r.last_read_at, o.last_read_at) \
     FROM orphan o WHERE r.key = o.key AND o.reads > 0";
 
-/// What became of a part of a flush.
+/// The outcome of a part of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
     Arrived,
-    /// Nobody knows. A read too few is counted rather than one too many; an end may be moved on twice.
+    /// Unknown. Rather one read too few is counted than one too many; an expiry may be extended twice.
     Unknown,
     Failed,
 }
 
-/// What reads have done that is not in the database yet.
+/// The effects of reads that are not in the database yet.
 #[derive(Default)]
 pub(super) struct Clock {
     waiting: InactivityClock,
-    /// What a flush has taken and not written yet.
+    /// The part taken by a flush and not written yet.
     leaving: InactivityClock,
 }
 
 impl Clock {
-    /// Reads of a paste; one of them moves its expiry on, unless `expires_at` is 0.
+    /// Records reads of a paste, which extend its expiry unless `expires_at` is 0.
     pub(super) fn touch(&self, key: RowKey, expires_at: UnixSeconds, reads: Reads) {
         self.waiting.touch(key, expires_at, reads);
     }
 
-    /// The expiry of a row the database has given, as reads have moved it.
+    /// The expiry of a row from the database, as extended by reads.
     pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
         self.leaving.applied_to(key, self.waiting.applied_to(key, expiry))
     }
 
-    /// What no flush has taken yet of a paste.
+    /// The part of a paste that no flush has taken yet.
     pub(super) fn waiting(&self, key: RowKey) -> Touched {
         self.waiting.unflushed(key)
     }
 
-    /// The same, which the caller writes now, or gives back.
+    /// Takes that part; the caller writes it or gives it back.
     pub(super) fn take(&self, key: RowKey) -> Touched {
         self.waiting.take(key)
     }
 
-    /// What was taken was not written, or nobody knows.
+    /// Handles a part that was not written, or of unknown outcome.
     pub(super) fn give_back(&self, key: RowKey, touched: Touched, arrival: Arrival) {
         let touched = match arrival {
             Arrival::Arrived => return,
@@ -80,12 +80,12 @@ impl Clock {
         }
     }
 
-    /// Whether it is worth a flush before its time.
+    /// Whether it is large enough for an early flush.
     pub(super) fn is_full(&self) -> bool {
         self.waiting.is_full()
     }
 
-    /// All that waits, on its way now. There is one flush at a time.
+    /// Takes everything for a flush. There is one flush at a time.
     pub(super) fn begin_flush(&self) -> Vec<(RowKey, Touched)> {
         let touched = self.waiting.take_all();
         for (key, touched) in &touched {
@@ -94,7 +94,7 @@ impl Clock {
         touched
     }
 
-    /// A part of it has arrived, or comes back.
+    /// Completes or returns a part of a flush.
     pub(super) fn end_flush(&self, touched: &[(RowKey, Touched)], arrival: Arrival) {
         for (key, touched) in touched {
             self.give_back(*key, *touched, arrival);
@@ -103,7 +103,7 @@ impl Clock {
     }
 }
 
-/// Writes what reads have done to some pastes; they are in the order of their keys.
+/// Writes the effects of reads of some pastes, which are in key order.
 pub(super) fn write(connection: &mut Connection, touched: &[(RowKey, Touched)]) -> Result<(), Fault> {
     let column = |value: fn(&(RowKey, Touched)) -> i64| touched.iter().map(value).collect::<Vec<_>>();
     let optional = |value: fn(&(RowKey, Touched)) -> Option<i64>| touched.iter().map(value).collect::<Vec<_>>();
@@ -122,8 +122,8 @@ pub(super) fn write(connection: &mut Connection, touched: &[(RowKey, Touched)]) 
     connection.change(FLUSH, &values).map(|_| ())
 }
 
-/// Moves what was written beside pastes that have ended into their receipts. The keys are those that were written some time ago,
-/// so that no end is under way that began before.
+/// Moves read counts written for ended pastes into their receipts. The keys are those written some time ago, so that no
+/// earlier end is still in progress.
 pub(super) fn move_orphans(connection: &mut Connection, keys: &[i64]) -> Result<(), Fault> {
     connection.change(MOVE_ORPHANS, &[Value::Ints(keys)]).map(|_| ())
 }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_read_is_on_its_way_once_and_seen_all_the_time() {
+    fn each_read_is_flushed_once_and_always_visible() {
         let (clock, key, expiry) = (Clock::default(), RowKey(1), Expiry::Sliding(1000));
         clock.touch(key, 2000, Reads::one(900));
         let first = clock.begin_flush();
@@ -141,7 +141,7 @@ mod tests {
         assert!(clock.begin_flush().is_empty() && clock.take(key) == Touched::default());
         assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2000), "it has not arrived yet");
         clock.touch(key, 2100, Reads::one(1000));
-        // It did not arrive: both go together the next time.
+        // It was not written: both are flushed together the next time.
         clock.end_flush(&first, Arrival::Failed);
         let second = clock.begin_flush();
         let reads = Reads { count: 2, first_at: Some(900), last_at: Some(1000) };
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_survive_flushes_and_ends_side_by_side() {
+    fn counts_survive_concurrent_flushes_and_ends() {
         let (clock, key) = (Clock::default(), RowKey(1));
         let counted = std::thread::scope(|scope| {
             let toucher = scope.spawn(|| (0..20_000).for_each(|at| clock.touch(key, at, Reads::one(at))));

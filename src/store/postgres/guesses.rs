@@ -1,7 +1,7 @@
-//! Guesses of passwords, counted for all servers together: the rule is that of tries.rs, the counts are in the database.
+//! Throttles password guessing across all servers with the rule of tries.rs and counts in the database.
 //!
-//! Invariant: a guess is charged before it is made: what was read is written only if nobody has changed it meanwhile. A
-//! network is kept as a hash that is another one for each paste. Must never remember a password.
+//! Invariant: a guess is charged before it is made, by a compare-and-swap. A network is stored as a hash that differs
+//! for each paste. Must never store a password.
 
 use super::super::model::RowKey;
 use super::super::tries::{self, Client, Window};
@@ -13,16 +13,16 @@ use crate::crypto::{self, Sha256Digest};
 use crate::network::Network;
 use std::net::Ipv4Addr;
 
-/// How often a charge is tried again that others came before, until its client is told to come back in a second.
+/// How often a conflicting charge is retried before the client is told to come back in a second.
 const CHARGES: usize = 5;
-/// Seconds after which a client that has not tried again, or a window, is of no more use: longer than either lasts.
+/// Seconds after which the counts of a client or a window are outdated: longer than either lasts.
 const FORGET_SECONDS: u64 = 1200;
 
 const FIND: &str = "SELECT (SELECT tries FROM try_by_client WHERE key = $1 AND client = $2) AS tries, \
                     (SELECT next_try_at FROM try_by_client WHERE key = $1 AND client = $2) AS next_try_at, \
                     (SELECT since FROM try_by_paste WHERE key = $1) AS since, \
                     (SELECT tries FROM try_by_paste WHERE key = $1) AS all_tries";
-/// The window counts every try of whichever client; the client's own count is written where it is as it was read.
+/// The window counts all attempts; the client's own count is written only if it is unchanged.
 const CHARGE: &str = "WITH charged AS (INSERT INTO try_by_client AS c (key, client, tries, next_try_at) \
                       VALUES ($1, $2, $3, $4) ON CONFLICT (key, client) DO UPDATE SET tries = $3, next_try_at = $4 \
                       WHERE c.tries = $5 AND c.next_try_at = $6 RETURNING 1) \
@@ -39,7 +39,7 @@ const FORGET_CLIENTS: &str = "DELETE FROM try_by_client WHERE (key, client) IN (
 const FORGET_PASTES: &str = "DELETE FROM try_by_paste WHERE key IN (SELECT key FROM try_by_paste \
                              WHERE since <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
 
-/// Charges a client for a try; if it may not try yet, the seconds to wait.
+/// Charges a client for an attempt; an error is the number of seconds to wait.
 pub(super) fn charge(
     connection: &mut Connection,
     guess_key: &Sha256Digest,
@@ -75,7 +75,7 @@ pub(super) fn charge(
     Ok(Err(1))
 }
 
-/// Takes a charge back: the try was not made. The next has to wait a second.
+/// Refunds a charge: the attempt was not made. The next one has to wait a second.
 pub(super) fn refund(
     connection: &mut Connection,
     guess_key: &Sha256Digest,
@@ -87,7 +87,7 @@ pub(super) fn refund(
     connection.change(REFUND, &[key.into(), client_number(guess_key, key, network), next.into()]).map(|_| ())
 }
 
-/// The password was right: this client begins anew.
+/// Clears a client's charges: the password was correct.
 pub(super) fn forgive(
     connection: &mut Connection,
     guess_key: &Sha256Digest,
@@ -97,15 +97,14 @@ pub(super) fn forgive(
     connection.change(FORGIVE, &[key.into(), client_number(guess_key, key, network)]).map(|_| ())
 }
 
-/// Forgets some of what is too old to count; how many rows of the fuller table.
+/// Deletes some outdated counts. Returns the number of rows of the fuller table.
 pub(super) fn forget_some(connection: &mut Connection, now: UnixSeconds, rows: u64) -> Result<usize, Fault> {
     let values = [now.saturating_sub(FORGET_SECONDS).into(), rows.into()];
     let clients = connection.change(FORGET_CLIENTS, &values)?.len();
     Ok(clients.max(connection.change(FORGET_PASTES, &values)?.len()))
 }
 
-/// What a client is called beside a paste: not its address, and beside another paste something else. Whoever has the database
-/// alone cannot try all addresses.
+/// The keyed hash of a client and a paste. Without the key, the database does not permit trying all addresses.
 fn client_number(guess_key: &Sha256Digest, key: RowKey, network: Network) -> Value<'static> {
     let address = match network {
         Network::V4(address) => address.to_ipv6_mapped().segments(),

@@ -1,8 +1,7 @@
-//! What each server does every second beside the others: write what reads have done, end leases and pastes whose time has
-//! come, and forget what is of no more use.
+//! Each server's housekeeping, every second: flush reads, end expired leases and pastes, and delete outdated rows.
 //!
-//! Invariant: servers do not wait for each other: what one has in its hands the others leave alone. Must never end a paste that a
-//! read on any server has kept alive.
+//! Invariant: servers do not wait for each other: they skip rows that another one has locked. Must never end a paste
+//! whose expiry was extended by a read on any server.
 
 use super::super::inactivity::{FLUSH_INTERVAL, Touched};
 use super::super::receipt::End;
@@ -23,46 +22,46 @@ use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether there is something to do.
+/// The interval between rounds.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How often those rows are looked for that nothing belongs to any more.
+/// The interval between searches for orphaned rows.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1800);
-/// Seconds by which the purge spares a sliding paste: twice what a server keeps in memory.
+/// The grace period of a sliding paste in a purge: twice what a server may hold in memory.
 const PURGE_GRACE_SECONDS: u64 = 2 * FLUSH_INTERVAL.as_secs();
-/// How long one chore may wait for the database, so that a stop need not wait for long.
+/// How long a chore may wait for the database, so that stopping does not take long.
 pub(super) const CHORE_TIME: Duration = Duration::from_secs(3);
-/// Longer the end of a paste never takes.
+/// The maximum duration of the end of a paste.
 const END_TIME: Duration = Duration::from_secs(15);
-/// Seconds after which a spent proof-of-work token is certainly no longer valid on a server whose clock is another.
+/// Seconds after which a spent proof-of-work token has certainly expired, even on a server with a different clock.
 const TOKEN_GRACE_SECONDS: u64 = 60;
 /// Expired pastes purged in one transaction.
 const PURGE_PASTES: u64 = 100;
-/// Forgotten rows deleted in one statement.
+/// Outdated rows deleted in one statement.
 const FORGET_ROWS: u64 = 1000;
-/// Rows of the clock written in one statement.
+/// Entries flushed in one statement.
 const FLUSH_BATCH: usize = 1000;
 
-/// Whether there is something to purge: most rounds find nothing, and should not lock anything.
+/// Whether there is anything to purge: most rounds find nothing and should not lock anything.
 const IS_DUE: &str = "SELECT coalesce((SELECT min(expires_at) FROM paste) <= $1, false) AS is_due";
 const DUE: &str = "SELECT p.key, p.slides, p.expires_at, coalesce(s.expires_at, 0) AS seen, p.reads_left \
                    FROM paste p LEFT JOIN seen s ON s.key = p.key \
                    WHERE p.expires_at <= $1 AND (NOT p.slides OR p.expires_at <= $2) \
                    ORDER BY p.expires_at LIMIT $3 FOR UPDATE OF p SKIP LOCKED";
-/// Of those that are still read, where the index sees it, so that the next round does not ask again.
+/// Updates the index for pastes extended by reads, so that the next round skips them.
 const MOVE_ON: &str = "UPDATE paste p SET expires_at = m.expires_at FROM unnest($1, $2) AS m (key, expires_at) \
                        WHERE p.key = m.key";
 const FORGET_SUBMISSIONS: &str = "DELETE FROM submission WHERE hash IN (SELECT hash FROM submission WHERE last <= $1 \
                                   ORDER BY last LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
 const FORGET_TOKENS: &str = "DELETE FROM spent_token WHERE token IN (SELECT token FROM spent_token WHERE token < $1 \
                              ORDER BY token LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING 1";
-/// What a server that has stopped since has left behind.
+/// Rows left behind by a server that has stopped.
 const SWEEP_SEEN: &str = "DELETE FROM seen WHERE key IN (SELECT s.key FROM seen s LEFT JOIN paste p ON p.key = s.key \
                           WHERE p.key IS NULL LIMIT $1)";
 const SWEEP_PIECES: &str = "DELETE FROM piece WHERE content IN (SELECT DISTINCT c.content FROM piece c \
                             WHERE NOT EXISTS (SELECT FROM paste p WHERE p.content = c.content) \
                             AND NOT EXISTS (SELECT FROM replaced r WHERE r.content = c.content) LIMIT $1)";
 
-/// What the thread that keeps house is called for.
+/// A message to the housekeeping thread.
 #[derive(Default)]
 pub(super) struct Calls {
     thread: OnceLock<Thread>,
@@ -71,7 +70,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// What reads have done is to be written now.
+    /// Flush reads now.
     pub(super) fn flush(&self) {
         if !self.wants_flush.swap(true, Ordering::SeqCst) {
             self.wake();
@@ -85,7 +84,7 @@ impl Calls {
     }
 }
 
-/// The thread that keeps house.
+/// The housekeeping thread.
 pub(super) struct Housekeeper {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
@@ -105,7 +104,7 @@ impl Housekeeper {
         Ok(Self { shared, thread })
     }
 
-    /// Ends it, and waits for that.
+    /// Stops the thread and waits for it.
     pub(super) fn stop(self) {
         self.shared.calls.wants_stop.store(true, Ordering::SeqCst);
         self.shared.calls.wake();
@@ -122,24 +121,24 @@ fn run(shared: &Shared) {
             chores.log(&flushed);
         }
         if Instant::now() >= next_round {
-            // A panic here is a bug in one chore; the others go on.
+            // A panic here is a bug in one chore; the others continue.
             let more = catch_unwind(AssertUnwindSafe(|| chores.round())).unwrap_or(false);
             next_round = Instant::now() + if more { Duration::ZERO } else { INTERVAL };
         }
-        // A call that came meanwhile ends it at once.
+        // A message that arrived meanwhile ends the wait at once.
         std::thread::park_timeout(next_round.saturating_duration_since(Instant::now()));
     }
 }
 
-/// What is done when, and whether the last round failed.
+/// The schedule, and whether the last round failed.
 struct Chores<'a> {
     shared: &'a Shared,
     next_flush: Instant,
     next_sweep: Instant,
-    /// Pastes beside which was written what reads have done, and when.
+    /// Pastes whose reads were flushed, and when.
     written: VecDeque<(Instant, Vec<i64>)>,
     has_failed: bool,
-    /// When the database was back after it had been away.
+    /// When the database became available again.
     back_at: Option<Instant>,
 }
 
@@ -150,14 +149,14 @@ impl<'a> Chores<'a> {
         Self { shared, next_flush, next_sweep, written: VecDeque::new(), has_failed: false, back_at: None }
     }
 
-    /// One round; whether there is more to do at once.
+    /// Runs a round. Returns whether there is more to do at once.
     fn round(&mut self) -> bool {
         let result = self.try_round();
         self.log(&result);
         result.unwrap_or(false)
     }
 
-    /// Only the first of failures in a row is logged, and when it is over.
+    /// Logs only the first of consecutive failures, and the recovery.
     fn log<T>(&mut self, result: &Result<T, StoreError>) {
         match result {
             Err(error) if !self.has_failed => operator_log::message(&format!("database housekeeping failed: {error}")),
@@ -176,12 +175,12 @@ impl<'a> Chores<'a> {
         }
         self.move_orphans()?;
         let pool = &self.shared.pool;
-        // By the database's clock, or not at all; and what has just ended by it may be alive yet by another server's.
+        // By the database's clock, or not at all; what has just expired by it may not have by another server's.
         let agreed = pool.try_read(Instant::now() + CHORE_TIME, time::agreed)?;
         let now = agreed.saturating_sub(MOST_DIFFERENCE.as_secs());
         let keeping = self.shared.keeping(Touched::default());
         let ended = pool.change_within(CHORE_TIME, |connection| reads::end_some(connection, now, keeping))?;
-        // After it was away, the others may have reads in memory that nobody could write for long.
+        // After an outage, other servers may hold reads that could not be flushed for long.
         let is_early = self.has_failed || self.back_at.is_some_and(|at| at.elapsed() < FLUSH_INTERVAL);
         let settled = if is_early { 0 } else { purge_some(self.shared, now)?.settled };
         pool.change_within(CHORE_TIME, |connection| changes::erase_outdated(connection, agreed))?;
@@ -194,19 +193,19 @@ impl<'a> Chores<'a> {
         Ok(ended > 0 || settled > 0 || forgotten as u64 >= FORGET_ROWS)
     }
 
-    /// Writes all that reads have done.
+    /// Flushes all reads.
     fn flush(&mut self) -> Result<(), StoreError> {
         let (keys, result) = flush_all(self.shared, CHORE_TIME);
         if !keys.is_empty() {
             self.written.push_back((Instant::now(), keys));
         }
-        // What came back is tried again in the next round.
+        // Parts that failed are retried in the next round.
         let pause = if result.is_ok() { self.shared.flush_interval() } else { Duration::ZERO };
         self.next_flush = Instant::now() + pause;
         result
     }
 
-    /// After a while, what was written beside pastes that were just ending goes into their receipts.
+    /// After a while, moves reads flushed for ending pastes into their receipts.
     fn move_orphans(&mut self) -> Result<(), StoreError> {
         while let Some((_, keys)) = self.written.front().filter(|(at, _)| at.elapsed() > END_TIME) {
             for keys in keys.chunks(FLUSH_BATCH) {
@@ -223,7 +222,7 @@ impl<'a> Chores<'a> {
 pub(super) fn flush_all(shared: &Shared, time: Duration) -> (Vec<i64>, Result<(), StoreError>) {
     let (touched, mut keys, mut result) = (shared.clock.begin_flush(), Vec::new(), Ok(()));
     for batch in touched.chunks(FLUSH_BATCH) {
-        // After a failure, those that follow are not tried.
+        // After a failure, the rest is not attempted.
         let arrival = if result.is_err() {
             Arrival::Failed
         } else {
@@ -242,21 +241,21 @@ pub(super) fn flush_all(shared: &Shared, time: Duration) -> (Vec<i64>, Result<()
     (keys, result)
 }
 
-/// Deletes what belongs to no paste any more.
+/// Deletes orphaned rows.
 fn sweep(connection: &mut Connection) -> Result<(), Fault> {
     connection.change(SWEEP_SEEN, &[FORGET_ROWS.into()])?;
     connection.change(SWEEP_PIECES, &[FORGET_ROWS.into()]).map(|_| ())
 }
 
-/// What a batch of the purge did.
+/// The result of a batch of the purge.
 struct Purged {
-    /// Rows that are no longer due: deleted, or found to be still read.
+    /// Rows that are no longer due: deleted, or extended by reads.
     settled: usize,
     /// Pastes deleted.
     deleted: u64,
 }
 
-/// Ends all pastes whose time has come; how many.
+/// Ends all expired pastes and returns their number.
 pub(super) fn purge_all(shared: &Shared, now: UnixSeconds) -> Result<u64, StoreError> {
     let mut deleted = 0;
     loop {
@@ -268,7 +267,7 @@ pub(super) fn purge_all(shared: &Shared, now: UnixSeconds) -> Result<u64, StoreE
     }
 }
 
-/// Ends some of the pastes whose time has come. Where the database's disk has no room for their receipts, they leave none.
+/// Ends some expired pastes. If the database's disk has no room for their receipts, they leave none.
 fn purge_some(shared: &Shared, now: UnixSeconds) -> Result<Purged, StoreError> {
     let keeping = shared.keeping(Touched::default());
     match shared.pool.change_within(CHORE_TIME, |connection| purge_batch(connection, now, keeping)) {
@@ -316,7 +315,7 @@ fn move_on(connection: &mut Connection, mut alive: Vec<(i64, i64)>) -> Result<()
     connection.query(MOVE_ON, &[Value::Ints(&keys), Value::Ints(&ends)]).map(|_| ())
 }
 
-/// Deletes submissions, tokens, guesses and receipts that are of no more use; how many rows of the fullest table.
+/// Deletes outdated submissions, tokens, guesses and receipts. Returns the number of rows of the fullest table.
 fn forget_some(connection: &mut Connection, now: UnixSeconds, limits: Limits) -> Result<usize, Fault> {
     let oldest_kept = now.saturating_sub(limits.dedup_window_seconds);
     let submissions = connection.change(FORGET_SUBMISSIONS, &[oldest_kept.into(), FORGET_ROWS.into()])?.len();

@@ -1,7 +1,8 @@
-//! Taking over the database of a single machine: its live pastes under their ids, and what belongs to them.
+//! Imports an SQLite database: its live pastes under their ids, and what belongs to them.
 //!
-//! Invariant: a paste is there whole or not at all; what is there already stays as it is, so that an import that was cut short
-//! is run again, and one that was not, is not: it would bring back what has ended since. Must never open what it moves.
+//! Invariant: a paste is imported completely or not at all; existing rows are unchanged, so that an interrupted import
+//! can be repeated. A completed one cannot: it would bring back pastes that have ended since. Must never decrypt what
+//! it moves.
 
 use super::super::StoreError;
 use super::super::model::{MAX_PIECES, RowKey};
@@ -18,12 +19,12 @@ use std::time::Instant;
 
 /// Pastes read at a time.
 const PAGE: usize = 200;
-/// The setting that says that all of a database was moved.
+/// The setting that records a completed import.
 const COMPLETED: &str = "import_completed";
-/// The setting that says up to which of its pastes it was.
+/// The setting that records the last imported paste.
 const LAST_KEY: &str = "import_last_key";
 
-/// What has a receipt has ended here since an import that was cut short.
+/// A paste with a receipt has ended here since an interrupted import.
 const INSERT_ROW: &str = concat!(
     "INSERT INTO paste ",
     paste_columns!(),
@@ -42,10 +43,10 @@ const INSERT_BLOCKED: &str = "INSERT INTO blocked (mark) VALUES ($1) ON CONFLICT
 const INSERT_ACTION: &str = "INSERT INTO action (at, who, what) SELECT $1, $2, $3 \
                              WHERE NOT EXISTS (SELECT FROM action WHERE at = $1 AND who = $2 AND what = $3) RETURNING 1";
 
-/// Moves all that is in a database; what it was.
+/// Imports a database and returns the counts.
 ///
 /// # Errors
-/// When one of the two fails; what was moved until then stays.
+/// When either database fails; what was imported until then stays.
 pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<Imported, StoreError> {
     if pool.read(|connection| find_setting(connection, COMPLETED))?.is_some() {
         return Err(StoreError::Failed(
@@ -55,7 +56,7 @@ pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<I
         ));
     }
     let mut imported = Imported::default();
-    // None is tried twice: what was moved may have ended here since.
+    // None is imported twice: it may have ended here since.
     let moved = pool.read(|connection| find_setting(connection, LAST_KEY))?;
     let mut last = RowKey(moved.and_then(|key| key.try_into().ok()).map_or(i64::MIN, i64::from_be_bytes));
     loop {
@@ -78,7 +79,7 @@ pub(super) fn import(pool: &Pool, export: &Export, now: UnixSeconds) -> Result<I
     Ok(imported)
 }
 
-/// Moves a paste with its pieces, its reads and its leases; whether it was not there yet.
+/// Imports a paste with its pieces, reads and leases. Returns whether it was new.
 fn import_row(connection: &mut Connection, export: &Export, row: &MovedRow) -> Result<bool, Fault> {
     let moved = connection.transaction(|connection| {
         let key = next_key(connection)?;
@@ -130,9 +131,9 @@ fn read_piece(export: &Export, row: &MovedRow, number: u64) -> Result<Vec<u8>, F
     export.piece(row.pieces, number).map_err(|error| Fault::Failed(error.to_string()))
 }
 
-/// Moves what belongs to no paste that is there.
+/// Imports what does not belong to a live paste.
 fn import_rest(pool: &Pool, export: &Export, imported: &mut Imported) -> Result<(), StoreError> {
-    // Whether a row was not there yet.
+    // Whether a row was new.
     let insert = |sql: &'static str, values: &[Value<'_>]| -> Result<u64, StoreError> {
         pool.change(|connection| Ok(connection.change(sql, values)?.len() as u64))
     };

@@ -1,7 +1,7 @@
-//! What operators do: give out tokens, list pastes, take them down, refuse their content, and read what was done.
+//! The operators' actions: tokens, listing and removing pastes, blocking content, and the log.
 //!
-//! Invariant: a change and the line about it in the log are one commit; nothing here takes a line out of it. Must never be
-//! called from outside the engine.
+//! Invariant: a change and its log line are one commit; log lines are never deleted here. Must never be called from
+//! outside the engine.
 
 use super::super::model::{Action, Listed, OwnedRow, RowKey, TokenRecord};
 use super::super::receipt::End;
@@ -29,17 +29,17 @@ const OWNED: &str =
     concat!(select_columns!(", p.sealed_id"), "WHERE p.owner = $1 AND p.key < $2 ORDER BY p.key DESC LIMIT $3");
 const LIST: &str = concat!(select_columns!(""), "WHERE p.key < $1 ORDER BY p.key DESC LIMIT $2");
 
-/// The columns of a line in the log.
+/// The columns of a log line.
 fn line(action: &Action) -> [Value<'_>; 3] {
     [action.at.into(), action.who.as_str().into(), action.what.as_str().into()]
 }
 
-/// Keeps what somebody did.
+/// Adds a log line.
 pub(super) fn note(connection: &mut Connection, action: &Action) -> Result<(), Fault> {
     connection.change(NOTE, &line(action)).map(|_| ())
 }
 
-/// What operators did, the oldest first.
+/// The operators' log, oldest first.
 pub(super) fn actions(connection: &mut Connection) -> Result<Vec<Action>, Fault> {
     let read = |row: &tokio_postgres::Row| {
         let text = |name| Ok::<_, Fault>(row.text(name)?.unwrap_or_default().to_owned());
@@ -48,7 +48,7 @@ pub(super) fn actions(connection: &mut Connection) -> Result<Vec<Action>, Fault>
     connection.query(ACTIONS, &[])?.iter().map(read).collect()
 }
 
-/// Adds a token; whether its name was free.
+/// Adds a token. Returns whether its name was free.
 pub(super) fn add_token(
     connection: &mut Connection,
     hash: &Sha256Digest,
@@ -61,7 +61,7 @@ pub(super) fn add_token(
     Ok(!connection.change(ADD_TOKEN, &values)?.is_empty())
 }
 
-/// Removes the token of a name; whether there was one.
+/// Removes the token with a name. Returns whether it existed.
 pub(super) fn remove_token(connection: &mut Connection, name: &str, action: &Action) -> Result<bool, Fault> {
     let [at, who, what] = line(action);
     Ok(!connection.change(REMOVE_TOKEN, &[at, who, what, name.into()])?.is_empty())
@@ -76,7 +76,7 @@ pub(super) fn tokens(connection: &mut Connection) -> Result<Vec<TokenRecord>, Fa
     connection.query(TOKENS, &[])?.iter().map(read).collect()
 }
 
-/// The name of the token with this hash, unless it has expired.
+/// The name of the unexpired token with this hash.
 pub(super) fn find_token(
     connection: &mut Connection,
     hash: &Sha256Digest,
@@ -87,7 +87,7 @@ pub(super) fn find_token(
     Ok(name.flatten().map(str::to_owned))
 }
 
-/// So many pastes of an owner, expired or not, the newest first, older than the one with this key.
+/// Up to `most` pastes of an owner, expired or not, newest first, older than `before`.
 pub(super) fn owned(
     connection: &mut Connection,
     owner: &Sha256Digest,
@@ -102,7 +102,7 @@ pub(super) fn owned(
     rows.iter().map(read).collect()
 }
 
-/// So many pastes, expired or not, the newest first, older than the one with this key.
+/// Up to `most` pastes, expired or not, newest first, older than `before`.
 pub(super) fn list(connection: &mut Connection, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, Fault> {
     let read = |row: &tokio_postgres::Row| {
         let is_owned = row.bytes("owner")?.is_some();
@@ -115,7 +115,7 @@ fn newest(before: Option<RowKey>) -> Value<'static> {
     before.unwrap_or(RowKey(i64::MAX)).into()
 }
 
-/// Takes a paste down, and has its content refused from then on where a mark of it is given; whether there was that paste.
+/// Removes a paste; if a mark is given, its content is blocked from then on. Returns whether the paste existed.
 pub(super) fn remove(
     connection: &mut Connection,
     key: RowKey,
@@ -138,7 +138,7 @@ pub(super) fn remove(
     Ok(removed.is_some())
 }
 
-/// Accepts a content again; whether it was refused.
+/// Unblocks content. Returns whether it was blocked.
 pub(super) fn unblock(connection: &mut Connection, mark: &Sha256Digest, action: &Action) -> Result<bool, Fault> {
     let [at, who, what] = line(action);
     Ok(!connection.change(UNBLOCK, &[at, who, what, mark.into()])?.is_empty())

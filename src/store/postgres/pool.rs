@@ -1,8 +1,8 @@
-//! The connections of this server: as many as it may have at once, first come first served.
+//! The connection pool of this server, first come first served.
 //!
-//! Invariant: nobody waits for the database longer than [`MOST_WAITING`], whatever it does; what was not done because of a lost
-//! connection or of others in the way is tried again, what nobody knows the outcome of is not. Commits, which a lost standby
-//! holds up, leave some connections to reads. Must never be locked while anybody waits for the database.
+//! Invariant: no request waits for the database longer than [`MOST_WAITING`]; calls that failed because of a lost
+//! connection or a conflict are retried, those of unknown outcome are not. Commits, which a lost standby delays, leave
+//! some connections to reads. Must never be locked while waiting for the database.
 
 use super::super::StoreError;
 use super::connection::Connection;
@@ -16,28 +16,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Connections at once.
+/// The maximum number of connections.
 const CONNECTIONS: usize = 16;
-/// How many of them may be in a commit.
+/// How many of them may be committing.
 const COMMITS: usize = 12;
-/// How long a request may wait for the database altogether; half a second more for telling it that nobody waits any more.
+/// How long a request may wait for the database in total; half a second more for cancelling a call.
 pub(super) const MOST_WAITING: Duration = Duration::from_secs(9);
-/// How long a call may wait all the same at the end of a request that has waited long already.
+/// The minimum time for a call, even at the end of a request that has already waited long.
 const LEAST_WAITING: Duration = Duration::from_secs(1);
-/// How long all calls may take once the store is about to close.
+/// The time limit of all calls once the store is closing.
 const CLOSING_TIME: Duration = Duration::from_secs(4);
-/// How long of [`MOST_WAITING`] for a connection.
+/// The part of [`MOST_WAITING`] for getting a connection.
 const MOST_QUEUING: Duration = Duration::from_secs(5);
-/// How long while no server can be reached: a short failover is waited for, a long one does not take all threads.
+/// The same while no server is reachable: a short failover is waited for, a long one does not block all threads.
 const MOST_WAITING_WHILE_DOWN: Duration = Duration::from_secs(2);
-/// Once that has lasted, the time in which one connection is tried, and all others are told at once.
+/// After that, the interval at which one connection attempt is made while all others fail at once.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a connection may be idle before it is looked at, be it for a read. For a commit it is always: one that breaks
-/// off leaves its outcome unknown.
+/// How long a connection may be idle before it is checked for a read. For a commit it is always checked: a broken one
+/// would leave the outcome unknown.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// After so many tries the pauses grow no longer where the server grants no more connections: 80 ms at most.
+/// The number of attempts after which pauses stop growing, at 80 ms, while the server accepts no more connections.
 const MOST_CROWDED_TRIES: u32 = 3;
-/// Longest pause before something is tried again.
+/// The maximum pause before a retry.
 const MOST_PAUSE: Duration = Duration::from_millis(400);
 
 /// The connections.
@@ -45,7 +45,7 @@ pub(super) struct Pool {
     connector: Connector,
     turns: Arc<Turns>,
     commits: Arc<Turns>,
-    /// Whether the last commit had no answer: the next looks first whether there is somebody to wait for.
+    /// Whether the last commit got no response: the next one first checks for a standby.
     is_doubtful: AtomicBool,
     state: Mutex<State>,
 }
@@ -53,26 +53,25 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct State {
     idle: Vec<Connection>,
-    /// Since when no connection could be made, and when that was tried last.
+    /// Since when connecting has failed, and the time of the last attempt.
     down: Option<(Instant, Instant)>,
-    /// When everything has to be over.
+    /// The deadline for everything.
     closing_at: Option<Instant>,
     is_closed: bool,
 }
 
 thread_local! {
-    /// How long the request that this thread answers has waited for the database, if it answers requests. A request makes
-    /// several calls, one after the other, through functions that know nothing of each other; only together do they have to
-    /// end in time.
+    /// How long the current request of this thread has waited for the database. A request makes several consecutive
+    /// calls, through functions that do not know of each other; the limit is for their total.
     static WAITED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// A request begins, on this thread: what it waits counts from here.
+/// Begins a request on this thread: its waiting time counts from here.
 pub(super) fn begin_request() {
     WAITED.set(Some(Duration::ZERO));
 }
 
-/// When a call has to be over: by what is left to the request of this thread, or by itself where there is none.
+/// The deadline of a call: what is left of this thread's request, or its own limit outside a request.
 pub(super) fn deadline() -> Instant {
     Instant::now() + MOST_WAITING.saturating_sub(WAITED.get().unwrap_or_default()).max(LEAST_WAITING)
 }
@@ -87,16 +86,15 @@ impl Pool {
         &self.connector
     }
 
-    /// Runs `work`, which commits nothing that has to last, with a connection; again as long as nothing was done and there
-    /// is time.
+    /// Runs `work`, which commits nothing durable, with a connection; retries while nothing was done and there is time.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] where no connection was to be had in time, else what `work` returned.
+    /// [`StoreError::Unavailable`] if there was no connection in time, or the error of `work`.
     pub(super) fn read<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         Ok(self.try_read(deadline(), work)?)
     }
 
-    /// The same until a deadline, with the fault as it was.
+    /// Likewise with a deadline, returning the raw fault.
     pub(super) fn try_read<T>(
         &self,
         deadline: Instant,
@@ -105,7 +103,7 @@ impl Pool {
         counted(|| self.run(Instant::now(), deadline, TRUSTED, work))
     }
 
-    /// A read that the answer of a request waits for when it is on its way already: each by itself, as long as it takes.
+    /// A read during a response in progress: each has its own time limit.
     ///
     /// # Errors
     /// As [`Pool::read`].
@@ -117,12 +115,12 @@ impl Pool {
     /// Runs `work`, which commits.
     ///
     /// # Errors
-    /// As [`Pool::read`]; [`StoreError::OutcomeUnknown`] where nobody knows what was done.
+    /// As [`Pool::read`]; [`StoreError::OutcomeUnknown`] if it is unknown what was done.
     pub(super) fn change<T>(&self, work: impl FnMut(&mut Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
         Ok(self.try_change(deadline(), work)?)
     }
 
-    /// The same of work that no request waits for.
+    /// Likewise for work that no request waits for.
     pub(super) fn change_within<T>(
         &self,
         time: Duration,
@@ -131,7 +129,7 @@ impl Pool {
         Ok(self.try_change(Instant::now() + time, work)?)
     }
 
-    /// The same until a deadline, with the fault as it was.
+    /// Likewise with a deadline, returning the raw fault.
     pub(super) fn try_change<T>(
         &self,
         deadline: Instant,
@@ -144,7 +142,7 @@ impl Pool {
         let started = Instant::now();
         let _turn = take(&self.commits, self.closing(deadline).min(started + MOST_QUEUING))?;
         if self.is_doubtful.load(Ordering::Relaxed) {
-            // With something of no meaning first: what waits for a standby in vain may have happened all the same.
+            // First commit something meaningless: a commit that waits for a missing standby may still have happened.
             self.run(started, deadline, Duration::ZERO, |connection| {
                 standby::expect(connection)?;
                 standby::confirm(connection)
@@ -159,7 +157,7 @@ impl Pool {
         result
     }
 
-    /// A deadline, or an earlier one if the store is about to close.
+    /// A deadline, or an earlier one if the store is closing.
     fn closing(&self, deadline: Instant) -> Instant {
         self.lock().closing_at.map_or(deadline, |closing_at| closing_at.min(deadline))
     }
@@ -192,11 +190,11 @@ impl Pool {
         connection.set_deadline(deadline);
         let result = work(&mut connection);
         if matches!(result, Err(Fault::Lost(_))) && !connection.is_useless() {
-            // Whatever else it would still answer: it may be a primary no more.
+            // Even if it still responds, it may no longer be a primary.
             connection.give_up();
         }
         if connection.is_lost() {
-            // The others go the same way, be it that the server has stopped.
+            // The others are lost, too, for example if the server has stopped.
             self.forget_idle();
         } else if !connection.is_useless() {
             self.keep(connection);
@@ -205,7 +203,7 @@ impl Pool {
         result
     }
 
-    /// A turn and a connection for it, made now if need be; one that was idle for longer than it is trusted is looked at.
+    /// A turn and a connection for it, made now if necessary and checked if it was idle for long.
     fn connection(&self, started: Instant, deadline: Instant, trusted: Duration) -> Result<(Turn, Connection), Fault> {
         let mut tries = 0;
         loop {
@@ -216,9 +214,9 @@ impl Pool {
             {
                 return Ok((turn, connection));
             }
-            let unreachable = |reason: &str| Fault::Busy(format!("no writable server can be reached ({reason})"));
+            let unreachable = |reason: &str| Fault::Busy(format!("no writable server is reachable ({reason})"));
             if self.is_down_for_long() {
-                return Err(unreachable("it was just tried"));
+                return Err(unreachable("tried just now"));
             }
             match self.connector.connect(deadline) {
                 Ok(connection) => {
@@ -226,12 +224,12 @@ impl Pool {
                     return Ok((turn, connection));
                 }
                 Err(NoConnection::Crowded(reason)) => {
-                    // It is there and has no room: with the connections we have it goes on.
+                    // The server is up but full: continue with the connections we have.
                     drop(turn);
                     if !pause(tries, deadline.min(started + MOST_QUEUING)) {
                         return Err(Fault::Busy(reason));
                     }
-                    // Not ever longer: a connection of ours may be free at any moment.
+                    // Pauses are bounded: one of our connections may become free at any time.
                     tries = (tries + 1).min(MOST_CROWDED_TRIES);
                 }
                 Err(NoConnection::Unreachable(reason)) => {
@@ -246,7 +244,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection for the next, unless the pool is closed.
+    /// Returns a connection to the pool, unless the pool is closed.
     fn keep(&self, connection: Connection) {
         let mut state = self.lock();
         if state.is_closed {
@@ -254,23 +252,23 @@ impl Pool {
             return drop(connection);
         }
         state.idle.push(connection);
-        // One that works says that the server is there, whatever new ones have met.
+        // A working connection proves that the server is up, even if new ones failed.
         state.down = None;
     }
 
-    /// After a connection was lost: the others would fail one by one.
+    /// Drops idle connections after one was lost: they would fail one by one.
     fn forget_idle(&self) {
         let idle = std::mem::take(&mut self.lock().idle);
         drop(idle);
     }
 
-    /// The store is about to close: what is asked of the database from now on ends soon.
+    /// Prepares for closing the store: calls from now on must finish soon.
     pub(super) fn hurry(&self) {
         let closing_at = Instant::now() + CLOSING_TIME;
         self.lock().closing_at.get_or_insert(closing_at);
     }
 
-    /// No connection is to be had any more; those that are used are closed when they come back.
+    /// Closes the pool; connections in use are closed when returned.
     pub(super) fn close(&self) {
         self.turns.close();
         self.commits.close();
@@ -288,7 +286,7 @@ impl Pool {
         };
     }
 
-    /// Whether nobody was to be reached for long, and somebody has just tried. Who gets a no tries himself.
+    /// Whether the server has been unreachable for long and was just tried. If not, the caller should try.
     fn is_down_for_long(&self) -> bool {
         let now = Instant::now();
         let mut state = self.lock();
@@ -310,12 +308,12 @@ impl Pool {
 
 fn take(turns: &Arc<Turns>, deadline: Instant) -> Result<Turn, Fault> {
     turns.take(deadline).map_err(|reason| match reason {
-        NoTurn::Busy => Fault::Busy("all connections to it are in use".into()),
+        NoTurn::Busy => Fault::Busy("all connections are in use".into()),
         NoTurn::Closed => Fault::Busy("the store is closed".into()),
     })
 }
 
-/// Counts what a call waits to the request of this thread, if it answers one.
+/// Adds the time of a call to this thread's request, if any.
 fn counted<T>(call: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let result = call();
@@ -323,7 +321,7 @@ fn counted<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Waits a little before another try, each time longer and never as long as others; false if there is no time for it.
+/// Pauses before a retry, with growing and randomized length. False if there is no time left.
 fn pause(tries: u32, deadline: Instant) -> bool {
     let random = crypto::random::<1>().map_or(128, |[byte]| u32::from(byte));
     let longest = Duration::from_millis(10).saturating_mul(1 << tries.min(6)).min(MOST_PAUSE);

@@ -1,8 +1,7 @@
-//! The statements by which pastes come and are found; reads.rs has those about counted reads, ends.rs those about their
-//! ends.
+//! The statements that create and find pastes; those for limited reads are in reads.rs, those for receipts in ends.rs.
 //!
-//! Invariant: a create is one commit, which spends its token and counts its content with it. Locks are taken in one order:
-//! the submission, the token, the paste. Must never be called from outside the engine.
+//! Invariant: a create is one commit, which also spends its token and counts its content. Lock order: submission,
+//! token, paste. Must never be called from outside the engine.
 
 use super::super::Limits;
 use super::super::model::{
@@ -20,10 +19,10 @@ use crate::paste::Expiry;
 use crate::spool::Content;
 use std::time::Instant;
 
-/// What a row takes beside its content, in bytes, with its part of the indexes: what the quota counts.
+/// The bytes counted towards the quota for a row besides its content, including its part of the indexes.
 pub(super) const ROW_BYTES: i64 = 512;
 
-/// What [`read_row`] reads.
+/// The columns that [`read_row`] reads.
 macro_rules! select_columns {
     ($more:literal) => {
         concat!(
@@ -37,7 +36,7 @@ macro_rules! select_columns {
         )
     };
 }
-/// When a paste ends, as far as reads of it were flushed. A macro, because `concat!` takes only literals.
+/// The expiry of a paste, including flushed reads. A macro, because `concat!` takes only literals.
 macro_rules! ends_at {
     () => {
         "CASE WHEN p.slides THEN greatest(p.expires_at, coalesce(s.expires_at, 0)) ELSE p.expires_at END"
@@ -53,14 +52,14 @@ const FIND_WITH_PIECE: &str = concat!(
     ),
     "WHERE p.handle = $1 AND p.name = $2"
 );
-/// A first piece is in its paste, unless it came later.
+/// The first piece is in the row of its paste, unless it was added later.
 const FIRST_PIECE: &str = "SELECT first_piece AS data FROM paste WHERE key = $1 AND content = $1 AND first_piece IS NOT NULL \
                            UNION ALL SELECT data FROM piece WHERE content = $1 AND number = 0";
 const PIECE: &str = "SELECT data FROM piece WHERE content = $1 AND number = $2";
 const NEXT_KEY: &str = "SELECT nextval('paste_key') AS key";
 pub(super) const INSERT_PIECE: &str = "INSERT INTO piece (content, number, data) VALUES ($1, $2, $3)";
 
-/// The columns of a paste, as [`PasteColumns::values`] has them; `$20` is its key, which is that of its content, too.
+/// The columns of a paste, as in [`PasteColumns::values`]; `$20` is its key, which is also that of its content.
 macro_rules! paste_columns {
     () => {
         "(handle, name, size, created_at, expires_at, slides, burn, reads_left, password, read_proof, password_proof, owner, \
@@ -69,7 +68,7 @@ macro_rules! paste_columns {
 }
 pub(super) use paste_columns;
 
-/// The create: no row comes back where the content is refused, or was submitted too often.
+/// The create: returns no row if the content is blocked or was submitted too often.
 const INSERT: &str = concat!(
     "WITH refused AS (SELECT 1 FROM blocked WHERE mark = $25), \
      counted AS (\
@@ -129,7 +128,7 @@ pub(super) fn read_row(row: &tokio_postgres::Row) -> Result<Row, Fault> {
     })
 }
 
-/// What protects a row. What cannot be read must not open the paste: it fails instead.
+/// The protection of a row. A malformed value is an error, so that it never makes a paste readable.
 fn read_protection(row: &tokio_postgres::Row) -> Result<Protection, Fault> {
     if let Some(link_proof) = row.digest("read_proof")? {
         return Ok(Protection::Gate { link_proof, password_proof: row.digest("password_proof")? });
@@ -149,12 +148,12 @@ pub(super) fn find(connection: &mut Connection, name: &Name) -> Result<Option<Ro
     connection.query(FIND, &[name.handle().into(), (&name.0).into()])?.first().map(read_row).transpose()
 }
 
-/// The row of a handle.
+/// The row with a handle.
 pub(super) fn find_by_handle(connection: &mut Connection, handle: Handle) -> Result<Option<Row>, Fault> {
     connection.query(FIND_BY_HANDLE, &[handle.into()])?.first().map(read_row).transpose()
 }
 
-/// The same and the first piece of the content.
+/// Likewise, with the first piece of the content.
 pub(super) fn find_with_piece(connection: &mut Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, Fault> {
     let rows = connection.query(FIND_WITH_PIECE, &[name.handle().into(), (&name.0).into()])?;
     rows.first().map(|row| Ok((read_row(row)?, row.bytes("data")?.unwrap_or_default().to_vec()))).transpose()
@@ -172,13 +171,13 @@ pub(super) fn piece(connection: &mut Connection, key: RowKey, number: u64) -> Re
     rows.first().map_or(Ok(Vec::new()), |row| row.blob("data"))
 }
 
-/// A key that was never used before and never will be again.
+/// A new key, never reused.
 pub(super) fn next_key(connection: &mut Connection) -> Result<RowKey, Fault> {
     connection.query(NEXT_KEY, &[])?.first().map_or_else(|| Err(malformed("key")), |row| row.key("key"))
 }
 
-/// Stores a row with its content. A small one is one statement; of a large one the pieces go first, because they take time
-/// and lock nothing that others want.
+/// Stores a row with its content. Small content is one statement; the pieces of large content come first, because they
+/// take time and lock nothing that others need.
 pub(super) fn insert(connection: &mut Connection, row: &NewRow, limits: Limits) -> Result<Inserted, Fault> {
     let first_piece = row.content.first_piece()?;
     let inserted = if row.content.size <= PIECE_BYTES as u64 {
@@ -199,10 +198,10 @@ pub(super) fn insert(connection: &mut Connection, row: &NewRow, limits: Limits) 
     }
 }
 
-/// How a statement is run: committing by itself, or in a transaction.
+/// How a statement is run: with its own commit, or in a transaction.
 type Run = fn(&mut Connection, &'static str, &[Value<'_>]) -> Result<Vec<tokio_postgres::Row>, Fault>;
 
-/// Inserts what is beside the other pieces, unless the content is refused or was submitted too often.
+/// Inserts everything except the other pieces, unless the content is blocked or was submitted too often.
 fn insert_row(
     connection: &mut Connection,
     row: &NewRow,
@@ -231,8 +230,8 @@ fn insert_row(
     Ok((!run(connection, INSERT, &values)?.is_empty()).then_some(()))
 }
 
-/// Keeps the pieces of a content under a key, from one of them on, in the transaction of the caller. As long as each is taken in
-/// time, the whole may last.
+/// Stores the pieces of content under a key, from one of them on, in the caller's transaction. Each must be stored in
+/// time, but the total may take longer.
 pub(super) fn insert_pieces(
     connection: &mut Connection,
     key: RowKey,
@@ -248,7 +247,7 @@ pub(super) fn insert_pieces(
     })
 }
 
-/// What a new row is made of, but for its key.
+/// The values of a new row, except its key.
 pub(super) struct PasteColumns<'a> {
     pub(super) owner: Option<&'a Sha256Digest>,
     pub(super) sealed_key: &'a [u8],
@@ -262,7 +261,7 @@ pub(super) struct PasteColumns<'a> {
 }
 
 impl<'a> PasteColumns<'a> {
-    /// Those that a name and the metadata tell.
+    /// The values derived from a name and metadata.
     pub(super) fn of(name: &'a Name, meta: &'a Meta) -> Self {
         Self {
             owner: None,
@@ -277,7 +276,7 @@ impl<'a> PasteColumns<'a> {
         }
     }
 
-    /// In the order of the statements.
+    /// The values in the order of the statements.
     pub(super) fn values(&self) -> [Value<'_>; 19] {
         let meta = self.meta;
         [
@@ -336,7 +335,7 @@ fn why_not(connection: &mut Connection, row: &NewRow, limits: Limits) -> Result<
     }
     let times: Option<Vec<i64>> = found.try_get("at").map_err(|_| malformed("at"))?;
     let times = times.unwrap_or_default();
-    // The one that has to leave the window before there is room: the dedup_max-th newest.
+    // The submission that must leave the window first: the dedup_max-th newest.
     let at = usize::try_from(limits.dedup_max.saturating_sub(1)).unwrap_or(usize::MAX);
     let blocking = times.get(at).and_then(|at| u64::try_from(*at).ok()).unwrap_or(0);
     let window = limits.dedup_window_seconds;
@@ -344,14 +343,14 @@ fn why_not(connection: &mut Connection, row: &NewRow, limits: Limits) -> Result<
     Ok(Inserted::Duplicate(Duplicate { count: times.len() as u64 + 1, retry_after_seconds }))
 }
 
-/// Whether the row of this name is the one that was to be made: its delete token is known to nobody else.
+/// Whether the row with this name is the one to be created: its delete token is known only to us.
 pub(super) fn is_stored(connection: &mut Connection, row: &NewRow) -> Result<bool, Fault> {
     let rows = connection.query(FIND_TOKEN_HASH, &[row.name.handle().into(), (&row.name.0).into()])?;
     let Some(found) = rows.first() else { return Ok(false) };
     Ok(found.digest("token_hash")? == Some(row.meta.token.hash()))
 }
 
-/// Whether a content is refused.
+/// Whether content is blocked.
 pub(super) fn is_blocked(connection: &mut Connection, mark: &Sha256Digest) -> Result<bool, Fault> {
     connection.is_true(IS_BLOCKED, &[mark.into()])
 }
@@ -364,7 +363,7 @@ pub(super) fn spend(connection: &mut Connection, token: &[u8]) -> Result<(), Fau
     connection.change(SPEND, &[token.into()]).map(|_| ())
 }
 
-/// What the quota counts: contents, and what a row takes beside one.
+/// The bytes the quota counts: content and the overhead of rows.
 pub(super) fn used_bytes(connection: &mut Connection) -> Result<u64, Fault> {
     let rows = connection.query(USED_BYTES, &[Value::Int(Some(ROW_BYTES))])?;
     rows.first().map_or(Ok(0), |row| row.number("bytes"))
@@ -384,13 +383,13 @@ pub(super) fn stats(connection: &mut Connection, now: UnixSeconds) -> Result<Sta
         oldest_created_at: row.time("oldest")?,
         expired: row.number("expired")?,
         database_bytes,
-        // The log is the server's, and shared with its other databases.
+        // The WAL belongs to the database server and is shared with its other databases.
         disk_bytes: database_bytes,
         used_bytes,
     })
 }
 
-/// Bytes of a content with its row.
+/// The size of content with its row.
 pub(super) fn bytes_of(size: u64) -> u64 {
     size.saturating_add(ROW_BYTES.cast_unsigned())
 }

@@ -1,20 +1,20 @@
-//! How much is in use, counted every few seconds and kept up in between.
+//! The bytes in use, counted every few seconds and updated in between.
 //!
-//! Invariant: what this server has stored since the last count is in it. What other servers have stored in those seconds is
-//! not: together they may exceed the quota by that much. Must never be locked while the database counts.
+//! Invariant: includes what this server has stored since the last count, but not what other servers have: together they
+//! may exceed the quota by that much. Must never be locked while the database counts.
 
 use super::super::StoreError;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How old a count may be.
+/// The maximum age of a count.
 const COUNTED: Duration = Duration::from_secs(5);
-/// And how old after something was deleted.
+/// The maximum age after a delete.
 const RECOUNTED: Duration = Duration::from_secs(1);
 
-/// The quota, and what is used of it.
+/// The quota and its usage.
 pub(super) struct Quota {
-    /// 0: none.
+    /// 0 for no quota.
     most_bytes: u64,
     state: Mutex<State>,
 }
@@ -22,9 +22,9 @@ pub(super) struct Quota {
 #[derive(Default)]
 struct State {
     count: Option<Count>,
-    /// Whether somebody counts just now: the others take what is known meanwhile.
+    /// Whether a count is in progress: others use the old one meanwhile.
     is_counting: bool,
-    /// What this server has stored since the count under way began.
+    /// Bytes this server has stored since the current count began.
     added_bytes: u64,
 }
 
@@ -36,12 +36,12 @@ struct Count {
 }
 
 impl Quota {
-    /// A quota of so many bytes; 0: none.
+    /// A quota in bytes; 0 for none.
     pub(super) fn of(most_bytes: u64) -> Self {
         Self { most_bytes, state: Mutex::default() }
     }
 
-    /// Bytes in use, by `count` if that was long ago.
+    /// The bytes in use, recounted with `count` if outdated.
     pub(super) fn used_bytes(&self, count: impl FnOnce() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
         {
             let mut state = self.lock();
@@ -56,13 +56,13 @@ impl Quota {
         let counted = count();
         let mut state = self.lock();
         state.is_counting = false;
-        // Some of what came meanwhile may be in it already: too much is safe, and soon put right.
+        // Some of it may be counted twice: too much is safe, and soon corrected.
         let bytes = counted?.saturating_add(state.added_bytes);
         state.count = Some(Count { bytes, at, good_for: COUNTED });
         Ok(bytes)
     }
 
-    /// Whether so many more bytes fit.
+    /// Whether `bytes` more fit.
     pub(super) fn has_room(
         &self,
         bytes: u64,
@@ -71,7 +71,7 @@ impl Quota {
         Ok(self.most_bytes == 0 || self.used_bytes(count)?.saturating_add(bytes) <= self.most_bytes)
     }
 
-    /// Something was stored.
+    /// Counts stored bytes.
     pub(super) fn add(&self, bytes: u64) {
         let mut state = self.lock();
         state.added_bytes = state.added_bytes.saturating_add(bytes);
@@ -80,7 +80,7 @@ impl Quota {
         }
     }
 
-    /// Something was deleted.
+    /// Notes a delete.
     pub(super) fn recount(&self) {
         if let Some(count) = &mut self.lock().count {
             count.good_for = RECOUNTED;
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_good_for_seconds_and_own_pastes_are_in_it() {
+    fn a_count_lasts_seconds_and_includes_own_pastes() {
         let quota = Quota::of(1000);
         assert!(quota.has_room(500, || Ok(500)).unwrap());
         quota.add(100);

@@ -1,8 +1,8 @@
-//! Reads of pastes with a limit: taken for good, or leased and then confirmed.
+//! Limited reads: direct, or leased and then confirmed.
 //!
-//! Invariant: a paste gives out exactly as many reads and leases as it has, whichever server is asked: each is taken by one
-//! statement on its row, and committed before its content leaves. Whatever touches the leases of a paste has its row
-//! locked first. Must never give anything out of a commit whose outcome nobody knows.
+//! Invariant: a paste grants exactly as many reads and leases as it has, across all servers: each is taken by one
+//! statement on its row and committed before content is sent. The row of a paste is locked before its leases are
+//! touched. Must never return content after a commit of unknown outcome.
 
 use super::super::model::{RowKey, SealedContent};
 use super::super::receipt::End;
@@ -20,14 +20,14 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Leases that have run out, whose pastes are looked for at a time.
+/// Expired leases handled at a time.
 const ENDED_LEASES: u64 = 100;
-/// How long that may take.
+/// The time limit for that.
 const ENDING_TIME: Duration = Duration::from_secs(1);
 /// Pieces of a large content fetched at a time: 1 MiB.
 const FETCHED_PIECES: u64 = 16;
 
-/// Notes a read where the flushed ones are.
+/// Records a read with the flushed ones.
 macro_rules! note_read {
     ($from:literal) => {
         concat!(
@@ -58,28 +58,28 @@ const END_LEASE: &str = "DELETE FROM lease WHERE hash = $1 AND key = $2 AND expi
 const HAS_LEASES: &str = "SELECT EXISTS (SELECT FROM lease WHERE key = $1 AND expires_at > $2) AS is_leased";
 const RUN_OUT: &str = "SELECT key, max(expires_at) AS last_end FROM lease WHERE expires_at <= $1 GROUP BY key LIMIT $2";
 const END_RUN_OUT: &str = "DELETE FROM lease WHERE key = $1 AND expires_at <= $2 RETURNING 1";
-/// Of a paste that has gone.
+/// The same for a paste that has ended.
 const END_ORPHANS: &str = "DELETE FROM lease WHERE key = $1 AND NOT EXISTS (SELECT FROM paste WHERE key = $1)";
 
-/// What a read is taken of, and by when.
+/// The paste to read, and the deadline.
 #[derive(Clone, Copy)]
 pub(super) struct Taking<'a> {
     pub(super) key: RowKey,
-    /// Bytes of the content.
+    /// The size of the content.
     pub(super) size: u64,
-    /// Where a large content is kept until it has left.
+    /// The folder for large content until it is sent.
     pub(super) folder: &'a Path,
     pub(super) now: UnixSeconds,
     pub(super) keeping: Keeping,
 }
 
-/// Takes a read: the sealed content, or `None` where no read is left. The last one erases the paste, unless others hold
-/// leases of it.
+/// Uses a read and returns the sealed content, or `None` if no read is left. The last one erases the paste, unless it
+/// has leases.
 pub(super) fn take(connection: &mut Connection, taking: Taking<'_>) -> Result<Option<SealedContent>, Fault> {
     let Taking { key, size, now, keeping, .. } = taking;
-    // A read that is taken and not given out is lost.
+    // A read that is used but not returned is lost.
     standby::expect(connection)?;
-    // Most are of one piece and read once: one statement, one commit.
+    // Most pastes have one piece and one read: one statement, one commit.
     if size <= PIECE_BYTES as u64
         && let Some(piece) = ends::burn(connection, key, now, keeping)?
     {
@@ -121,8 +121,8 @@ fn read_content(
     Ok(SealedContent::File(file))
 }
 
-/// Calls `each` with the pieces of a content of `size` bytes, from one of them on. As long as some come in time, the whole
-/// may last.
+/// Calls `each` with the pieces of content of `size` bytes, from one of them on. Each batch must arrive in time, but
+/// the total may take longer.
 fn fetch_pieces(
     connection: &mut Connection,
     content: RowKey,
@@ -136,7 +136,7 @@ fn fetch_pieces(
         let end = pieces.min(next + FETCHED_PIECES);
         let rows = connection.query(PIECES, &[content.into(), next.into(), end.into()])?;
         if rows.len() as u64 != end - next {
-            return Err(Fault::Failed(format!("pieces {next} to {end} of a content are not all there")));
+            return Err(Fault::Failed(format!("pieces {next} to {end} of the content are incomplete")));
         }
         rows.iter().try_for_each(|row| each(row.bytes("data")?.unwrap_or_default()))?;
         connection.set_deadline(Instant::now() + MOST_WAITING);
@@ -145,7 +145,7 @@ fn fetch_pieces(
     Ok(())
 }
 
-/// Takes a read for a lease; how many are left, `None` where none was.
+/// Uses a read for a lease. Returns how many are left, `None` if there was none.
 pub(super) fn lease(
     connection: &mut Connection,
     key: RowKey,
@@ -159,7 +159,7 @@ pub(super) fn lease(
     read_left(&connection.change(LEASE, &values)?)
 }
 
-/// What is left of a paste of which somebody holds this lease, run out or not; `None` where nobody does.
+/// The remaining reads of a paste with this lease, expired or not; `None` if there is no such lease.
 pub(super) fn find_lease(connection: &mut Connection, key: RowKey, hash: &Sha256Digest) -> Result<Option<u32>, Fault> {
     read_left(&connection.query(FIND_LEASE, &[hash.into(), key.into()])?)
 }
@@ -168,7 +168,7 @@ fn read_left(rows: &[tokio_postgres::Row]) -> Result<Option<u32>, Fault> {
     rows.first().map_or(Ok(None), |row| row.count("reads_left"))
 }
 
-/// Whether a row has this lease, and it has not run out.
+/// Whether a row has this unexpired lease.
 pub(super) fn is_leased(
     connection: &mut Connection,
     key: RowKey,
@@ -178,8 +178,8 @@ pub(super) fn is_leased(
     connection.is_true(IS_LEASED, &[hash.into(), key.into(), now.into()])
 }
 
-/// Ends a lease that has not run out, and erases its paste if that has neither reads nor other leases left; whether there was
-/// that lease.
+/// Ends an unexpired lease, and erases its paste if that has neither reads nor other leases left. Returns whether the
+/// lease existed.
 pub(super) fn end_lease(
     connection: &mut Connection,
     key: RowKey,
@@ -200,7 +200,7 @@ pub(super) fn end_lease(
     Ok(ended.is_some())
 }
 
-/// Erases a paste without reads, whose row is locked, if it has no leases either.
+/// Erases a paste without reads, whose row is locked, if it has no leases.
 fn erase_if_used_up(
     connection: &mut Connection,
     key: RowKey,
@@ -214,17 +214,17 @@ fn erase_if_used_up(
     Ok(())
 }
 
-/// Ends some of the leases that have run out, each paste by itself; how many pastes there were.
+/// Ends some expired leases, one paste at a time. Returns the number of pastes.
 pub(super) fn end_some(connection: &mut Connection, now: UnixSeconds, keeping: Keeping) -> Result<usize, Fault> {
     let rows = connection.query(RUN_OUT, &[now.into(), ENDED_LEASES.into()])?;
     let (mut ended, started) = (0, Instant::now());
-    // Each is a commit; there is another round for those that are left.
+    // Each is a commit; the rest is left for another round.
     for row in rows.iter().take_while(|_| started.elapsed() < ENDING_TIME) {
         let (key, last_end) = (row.key("key")?, row.number("last_end")?);
         let done = connection.transaction(|connection| {
             let rows = connection.query(LOCK_IF_FREE, &[key.into()])?;
             let Some(row) = rows.first() else {
-                // It has gone, or somebody else has it in his hands, who need not know of its leases.
+                // It has ended, or is locked by a transaction that need not know of its leases.
                 connection.query(END_ORPHANS, &[key.into()])?;
                 return Ok(Some(false));
             };

@@ -1,8 +1,8 @@
-//! The schema: whose database it is, which version, and bringing it up to date however many servers start at once.
+//! The schema: checks that the database is ours and its version, and migrates it even if several servers start at once.
 //!
-//! Invariant: a migration is one transaction with the note of its version; one server makes it while the others wait. A
-//! database of another pepper is refused and left as it was. Must never need a lock that outlasts its transaction: a
-//! pooler may give the next one to another session.
+//! Invariant: a migration and its version number are one transaction, run by one server while the others wait. A
+//! database with a different pepper is refused and left unchanged. Must never need a lock that outlasts its
+//! transaction: a pooler may run the next one in another session.
 
 use super::super::pepper;
 use super::super::sealing::Pepper;
@@ -15,43 +15,44 @@ use crate::crypto;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A migration, and the oldest version whose programs still work with what it makes: servers of that version and newer may
-/// run while it is made, and start afterwards.
+/// A migration, and the oldest version whose programs work with its result: servers of that version and newer may run
+/// during the migration and start afterwards.
 struct Migration {
     sql: &'static str,
     oldest: u64,
 }
 
-/// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
-/// never change one that was released. docs/scaling.md, "Upgrades", has the rule.
+/// The migrations, in order: the first turns an empty database into version 1, and so on. To change the schema, add a
+/// file; never change a released one. See "Upgrades" in docs/scaling.md.
 const MIGRATIONS: &[Migration] = &[
     Migration { sql: include_str!("001_initial.sql"), oldest: 1 },
-    // To the version before, an ask is a paste that is empty and read once, by whoever has made it alone.
+    // To the previous version, an ask is an empty single-read paste that only its maker can read.
     Migration { sql: include_str!("002_asks.sql"), oldest: 1 },
 ];
 
-/// How long a server may wait for another's migration, or take for its own.
+/// The time limit for a migration, of this or another server.
 const MIGRATION_TIME: Duration = Duration::from_secs(600);
-/// The setting by which a database knows its pepper again.
+/// The setting with the mark of the pepper.
 const PEPPER_MARK: &str = "pepper_mark";
 
-/// Whether the database is ours; the versions are one row.
+/// Whether the database is ours; the version is in one row.
 const FIND_VERSION: &str = "SELECT version, oldest FROM flaskpaste_schema";
 const HAS_VERSION: &str = "SELECT to_regclass('flaskpaste_schema') IS NOT NULL AS is_ours";
 const MAKE_VERSION: &str =
     "CREATE TABLE IF NOT EXISTS flaskpaste_schema (version bigint NOT NULL, oldest bigint NOT NULL)";
-/// Held until the transaction ends, and by one server at a time; whoever looks at the version need not wait. Its own timeouts,
-/// because others migrate meanwhile.
+/// Held by one server at a time until the transaction ends; reading the version does not wait for it. It has its own
+/// timeouts, because others may be migrating.
 const LOCK_VERSION: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
                             SET LOCAL idle_in_transaction_session_timeout = 0; \
                             LOCK TABLE flaskpaste_schema IN SHARE ROW EXCLUSIVE MODE";
 const INSERT_SETTING: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 const FIND_SETTING: &str = "SELECT value FROM setting WHERE name = $1";
 
-/// Makes or migrates the database as needed, and reads its pepper; where there is neither database nor file, makes one.
+/// Creates or migrates the database if necessary and reads its pepper, which is created for a new database without a
+/// file.
 ///
 /// # Errors
-/// A line for the operator: not ours, newer than this program, or without its pepper.
+/// A message for the operator: not ours, newer than this program, or without its pepper.
 pub(super) fn prepare(pool: &Pool, pepper_file: &Path, role: Role) -> Result<Pepper, StoreError> {
     let deadline = Instant::now() + MIGRATION_TIME;
     let had_file = pepper_file.exists();
@@ -62,14 +63,14 @@ pub(super) fn prepare(pool: &Pool, pepper_file: &Path, role: Role) -> Result<Pep
     }
     let versions = pool.read(versions);
     match versions.map_err(|error| refuse(error.to_string()))? {
-        None => return Err(refuse("is empty; start the server once to make its tables".into())),
+        None => return Err(refuse("is empty; start the server once to create its tables".into())),
         Some((version, oldest)) => check_version(version, oldest, role).map_err(refuse)?,
     }
     let mark = pool.read(|connection| find_setting(connection, PEPPER_MARK))?;
     let mut pepper = pepper::read(pepper_file)?.ok_or_else(|| {
         refuse(format!(
-            "was sealed with a pepper, and there is no {}; nothing was changed. Copy it from another server, and name it in \
-             FLASKPASTE_PEPPER_FILE",
+            "was sealed with a pepper, but there is no {}; nothing was changed. Copy it from another server, and set \
+             its path in FLASKPASTE_PEPPER_FILE",
             pepper_file.display()
         ))
     })?;
@@ -77,23 +78,23 @@ pub(super) fn prepare(pool: &Pool, pepper_file: &Path, role: Role) -> Result<Pep
     match mark {
         Some(mark) if crypto::equal(&mark, &pepper.own_mark()) => Ok(pepper),
         _ => Err(refuse(format!(
-            "was sealed with another pepper than that in {}; nothing was changed. Put the right one there, or name it in \
-             FLASKPASTE_PEPPER_FILE",
+            "was sealed with a different pepper than {}; nothing was changed. Put the right one there, or set its path \
+             in FLASKPASTE_PEPPER_FILE",
             pepper_file.display()
         ))),
     }
 }
 
-/// Whether this program works with a database of that version.
+/// Whether this program supports a database of that version.
 fn check_version(version: u64, oldest: u64, role: Role) -> Result<(), String> {
     let newest = MIGRATIONS.len() as u64;
     if oldest > newest {
         return Err(format!(
-            "has version {version}, this program knows {newest}; nothing was changed. Use a newer one"
+            "has version {version}; this program supports at most {newest}; nothing was changed. Use a newer one"
         ));
     }
     if role == Role::Beside && version < newest {
-        return Err(format!("has version {version}; start the server once to bring it to {newest}"));
+        return Err(format!("has version {version}; start the server once to upgrade it to {newest}"));
     }
     Ok(())
 }
@@ -106,14 +107,14 @@ fn versions(connection: &mut Connection) -> Result<Option<(u64, u64)>, Fault> {
     rows.first().map(|row| Ok((row.number("version")?, row.number("oldest")?))).transpose()
 }
 
-/// Applies the missing migrations, and notes the pepper of a database that has none yet.
+/// Applies the missing migrations, and stores the mark of the pepper in a database that has none yet.
 fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), StoreError> {
     let known = pool.read(versions)?;
     if known.is_some_and(|(version, _)| version >= MIGRATIONS.len() as u64) {
         return Ok(());
     }
     if known.is_none() {
-        // Of several at once, all but one may be told that it is there already, by one constraint or another.
+        // All but one of concurrent attempts may violate a constraint because it already exists.
         match pool.try_change(deadline, |connection| connection.batch(MAKE_VERSION, Effect::Commits)) {
             Ok(()) | Err(Fault::Taken(_) | Fault::Unknown(_)) => {}
             Err(fault) => return Err(explained(fault)),
@@ -128,26 +129,26 @@ fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), Sto
         })
     });
     match migrated {
-        // Looked at again by whoever asks.
+        // The caller checks again.
         Ok(_) | Err(Fault::Unknown(_)) => Ok(()),
         Err(fault) => Err(explained(fault)),
     }
 }
 
-/// What stands in the way of making tables, and what to do about it.
+/// Why tables cannot be created, and what to do about it.
 fn explained(fault: Fault) -> StoreError {
     match StoreError::from(fault) {
         StoreError::Failed(text) if text.contains("(42501)") => {
             StoreError::Failed(format!("{text}; the role of FLASKPASTE_DB must own the database"))
         }
         StoreError::Failed(text) if text.contains("(42P07)") => {
-            StoreError::Failed(format!("{text}; the tables of another program are there, use an empty database"))
+            StoreError::Failed(format!("{text}; it contains tables of another program, use an empty database"))
         }
         error => error,
     }
 }
 
-/// The migrations behind a version, in the transaction of the caller.
+/// Applies the migrations after a version in the caller's transaction.
 fn apply(connection: &mut Connection, version: usize, pepper_file: &Path) -> Result<(), Fault> {
     for (number, migration) in (1..).zip(MIGRATIONS).skip(version) {
         connection.batch(migration.sql, Effect::None)?;
@@ -156,21 +157,21 @@ fn apply(connection: &mut Connection, version: usize, pepper_file: &Path) -> Res
         connection.batch(&note, Effect::None)?;
     }
     if version == 0 {
-        // While the others wait, so that one pepper is made, and only for a database that is new.
+        // While the others wait, so that only one pepper is created, and only for a new database.
         let pepper = pepper::read_or_make(pepper_file).map_err(|error| Fault::Refused(error.to_string()))?;
         connection.query(INSERT_SETTING, &[PEPPER_MARK.into(), (&pepper.own_mark()).into()])?;
     }
     Ok(())
 }
 
-/// The value of a setting the servers keep; `new` where there is none yet.
+/// The stored value of a setting, initialized to `new`.
 pub(super) fn setting(connection: &mut Connection, name: &str, new: &[u8]) -> Result<Vec<u8>, Fault> {
     if let Some(value) = find_setting(connection, name)? {
         return Ok(value);
     }
-    // Another server may have been first: what is stored counts.
+    // Another server may have been first: its value wins.
     connection.change(INSERT_SETTING, &[name.into(), new.into()])?;
-    find_setting(connection, name)?.ok_or_else(|| Fault::Failed(format!("setting {name} could not be kept")))
+    find_setting(connection, name)?.ok_or_else(|| Fault::Failed(format!("cannot store the setting {name}")))
 }
 
 /// The value of a setting, if there is one.

@@ -1,7 +1,7 @@
-//! TLS on the way to the database.
+//! TLS for connections to the database.
 //!
-//! Invariant: signatures of the handshake are verified in every mode; what a mode does not verify is what its name says
-//! in PostgreSQL's documentation. Must never be weaker than what the address asks for.
+//! Invariant: handshake signatures are verified in every mode; otherwise each mode verifies what PostgreSQL's
+//! documentation says. Must never be weaker than what the address requires.
 
 use super::address::Tls;
 use rustls::client::WebPkiServerVerifier;
@@ -13,20 +13,20 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use std::path::Path;
 use std::sync::Arc;
 
-/// The configuration for a mode, with the system's authorities, or those in a file.
+/// The configuration for a mode, with the system's authorities or those in a file.
 ///
 /// # Errors
 /// Why there are no authorities, in a mode that needs some.
 pub(super) fn config(mode: Tls, root_certificates: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| format!("TLS cannot be set up ({error})"))?;
-    // Like libpq, which verifies the authority where it is told of one.
+    let builder = builder.map_err(|error| format!("cannot set up TLS: {error}"))?;
+    // Like libpq, which verifies the authority if one is given.
     let mode = if mode == Tls::Unverified && root_certificates.is_some() { Tls::Authority } else { mode };
     let authorities = || {
         let roots = Arc::new(roots(root_certificates)?);
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        verifier.map_err(|error| format!("no certificate authorities are known ({error})"))
+        verifier.map_err(|error| format!("no usable certificate authorities: {error}"))
     };
     let any_name = |authorities| Arc::new(AnyName { authorities, provider: Arc::clone(&provider) });
     let verifier: Arc<dyn ServerCertVerifier> = match mode {
@@ -46,7 +46,7 @@ pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     let Some(path) = file else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return if roots.is_empty() {
-            Err("no certificate authorities are installed; install ca-certificates, or name a file in sslrootcert"
+            Err("no certificate authorities are installed; install ca-certificates, or set sslrootcert to a file"
                 .into())
         } else {
             Ok(roots)
@@ -54,20 +54,20 @@ pub(super) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
     };
     let refuse = |what: String| format!("sslrootcert {}: {what}", path.display());
     let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| refuse(format!("cannot be read ({error})")))?;
+        CertificateDer::pem_file_iter(path).map_err(|error| refuse(format!("cannot read it: {error}")))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| refuse(format!("is not a PEM file ({error})")))?;
         roots
             .add(certificate)
-            .map_err(|error| refuse(format!("has a certificate that is no authority's ({error})")))?;
+            .map_err(|error| refuse(format!("contains a certificate that is not an authority's: {error}")))?;
     }
-    if roots.is_empty() { Err(refuse("has no certificate in it".into())) } else { Ok(roots) }
+    if roots.is_empty() { Err(refuse("contains no certificate".into())) } else { Ok(roots) }
 }
 
-/// `sslmode=verify-ca`, a certificate of an authority we know, for whichever name; or `sslmode=require`, whoever answers.
+/// `sslmode=verify-ca`: a certificate of a known authority for any name; or `sslmode=require`: any certificate.
 #[derive(Debug)]
 struct AnyName {
-    /// `None`: any authority.
+    /// `None` for any authority.
     authorities: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
@@ -82,7 +82,7 @@ impl ServerCertVerifier for AnyName {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(verifier) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
-        // The chain is looked at first, so that this is all that is wrong with it.
+        // The chain is checked first, so this is the only thing wrong with it.
         match verifier.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

@@ -1,42 +1,42 @@
-//! Turns: so many may do something at once, the others wait in the order they came.
+//! A fair semaphore: a limited number of turns, granted in the order of arrival.
 //!
-//! Invariant: a turn that ends goes to the first who still waits; nobody waits past their deadline. Must never be locked while
-//! anybody waits.
+//! Invariant: a released turn goes to the first waiter; no one waits past the deadline. Must never be locked while
+//! waiting.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The turns.
+/// The semaphore.
 pub(super) struct Turns(Mutex<State>);
 
 struct State {
     free: usize,
-    /// Those that wait, in their order.
+    /// The waiters, in order.
     waiting: VecDeque<SyncSender<Turn>>,
     is_closed: bool,
 }
 
-/// One turn; ends when dropped.
+/// A turn; released when dropped.
 pub(super) struct Turn(Option<Arc<Turns>>);
 
 /// Why there was no turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoTurn {
-    /// Others had them until the deadline.
+    /// None was free by the deadline.
     Busy,
-    /// There are none any more.
+    /// The semaphore is closed.
     Closed,
 }
 
 impl Turns {
-    /// Turns for so many at once.
+    /// Creates a semaphore with `count` turns.
     pub(super) fn of(free: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { free, waiting: VecDeque::new(), is_closed: false })))
     }
 
-    /// A turn, as soon as it is one's own.
+    /// Waits for a turn.
     pub(super) fn take(self: &Arc<Self>, deadline: Instant) -> Result<Turn, NoTurn> {
         let answer = {
             let mut state = self.lock();
@@ -53,13 +53,13 @@ impl Turns {
         };
         match answer.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(turn) => Ok(turn),
-            // It may have come at the last moment; dropped with the channel, it would go on to the next.
+            // It may have arrived at the last moment; dropped with the channel, it would be passed on.
             Err(RecvTimeoutError::Timeout) => answer.try_recv().map_err(|_| NoTurn::Busy),
             Err(RecvTimeoutError::Disconnected) => Err(NoTurn::Closed),
         }
     }
 
-    /// Nobody has another turn.
+    /// Closes the semaphore.
     pub(super) fn close(&self) {
         let waiting = {
             let mut state = self.lock();
@@ -82,7 +82,7 @@ impl Turns {
             let Some(next) = next else { return };
             match next.try_send(Turn(Some(Arc::clone(self)))) {
                 Ok(()) => return,
-                // That one has given up; the turn is still ours to pass on.
+                // That waiter has given up; pass the turn on.
                 Err(TrySendError::Full(mut turn) | TrySendError::Disconnected(mut turn)) => turn.0 = None,
             }
         }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_have_a_turn_than_there_are_and_all_come_to_one() {
+    fn turns_are_limited_and_everyone_gets_one() {
         let (turns, at_once, done) = (Turns::of(3), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..50 {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gives_up_loses_no_turn_for_the_others() {
+    fn a_waiter_that_gives_up_loses_no_turn() {
         let turns = Turns::of(1);
         let turn = turns.take(soon()).unwrap();
         for _ in 0..10 {
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_to_come_is_the_first_to_go() {
+    fn turns_are_granted_in_order_of_arrival() {
         let turns = Turns::of(1);
         let order = Mutex::new(Vec::new());
         let first = turns.take(soon()).unwrap();

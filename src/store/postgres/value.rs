@@ -1,6 +1,6 @@
-//! Values of statements, each with its SQL type: nothing is left for the server to guess.
+//! Values of statements, each with its SQL type, so that the server does not have to infer it.
 //!
-//! Invariant: numbers of ours that do not fit PostgreSQL's signed ones become the largest it has. Must never copy a content.
+//! Invariant: numbers that do not fit PostgreSQL's signed types saturate. Must never copy content.
 
 use super::super::model::{Handle, RowKey};
 use super::fault::Fault;
@@ -47,14 +47,14 @@ impl ToSql for Value<'_> {
     }
 
     fn accepts(_: &Type) -> bool {
-        // Every statement names the types of its values by [`Value::sql_type`].
+        // Every statement declares its types with [`Value::sql_type`].
         true
     }
 
     to_sql_checked!();
 }
 
-/// A number as PostgreSQL has them.
+/// A number as a PostgreSQL type.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -113,25 +113,25 @@ impl<'a> From<&'a str> for Value<'a> {
     }
 }
 
-/// Columns of a row by their names, as our own types.
+/// Columns of a row by name, as our own types.
 pub(super) trait Columns {
     fn int(&self, name: &str) -> Result<Option<i64>, Fault>;
     fn bytes(&self, name: &str) -> Result<Option<&[u8]>, Fault>;
     fn text(&self, name: &str) -> Result<Option<&str>, Fault>;
     fn flag(&self, name: &str) -> Result<bool, Fault>;
 
-    /// A number that is not negative.
+    /// A non-negative number.
     fn number(&self, name: &str) -> Result<u64, Fault> {
         let number = self.int(name)?.and_then(|number| u64::try_from(number).ok());
         number.ok_or_else(|| malformed(name))
     }
 
-    /// A small number, where there is one.
+    /// An optional small number.
     fn count(&self, name: &str) -> Result<Option<u32>, Fault> {
         self.int(name)?.map(|number| u32::try_from(number).map_err(|_| malformed(name))).transpose()
     }
 
-    /// A time, where there is one.
+    /// An optional time.
     fn time(&self, name: &str) -> Result<Option<UnixSeconds>, Fault> {
         Ok(self.int(name)?.and_then(|number| u64::try_from(number).ok()))
     }
@@ -148,7 +148,7 @@ pub(super) trait Columns {
         self.bytes(name)?.map(|bytes| bytes.try_into().map_err(|_| malformed(name))).transpose()
     }
 
-    /// Bytes that are always there.
+    /// Required bytes.
     fn blob(&self, name: &str) -> Result<Vec<u8>, Fault> {
         self.bytes(name)?.map(<[u8]>::to_vec).ok_or_else(|| malformed(name))
     }
@@ -172,7 +172,7 @@ impl Columns for Row {
     }
 }
 
-/// What a row says cannot be what we wrote. It fails rather than open a paste that is not understood.
+/// A malformed row is an error, so that it never makes a paste readable.
 pub(super) fn malformed(column: &str) -> Fault {
     Fault::Failed(format!("the column {column} is malformed"))
 }

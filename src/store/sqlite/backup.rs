@@ -1,8 +1,7 @@
-//! A copy of the live database, made in steps.
+//! Copies the live database in steps.
 //!
-//! Invariant: each paste is copied whole, as it was at one moment, and no step holds a snapshot for longer than some
-//! megabytes take: the server's WAL can be emptied between any two. Must never leave a file that is not whole, and never
-//! copy the pepper.
+//! Invariant: each paste is copied consistently, and no step holds a snapshot longer than a few megabytes take: the
+//! server's WAL can be checkpointed between steps. Must never leave an incomplete file, nor copy the pepper.
 
 use super::StoreError;
 use super::location::Location;
@@ -14,31 +13,31 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Content copied in one step, in bytes.
+/// Bytes of content copied in one step.
 const STEP_BYTES: u64 = 8 << 20;
 /// Rows copied in one step.
 const STEP_ROWS: i64 = 5000;
-/// Pause between two steps, in which the writer can empty the WAL.
+/// The pause between steps, in which the writer can checkpoint the WAL.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Copies the database at `location` into a new file and checks the copy.
+/// Copies the database at `location` to a new file and checks the copy.
 ///
 /// # Errors
-/// When the file exists, cannot be written, or does not pass the check; no file is left then.
+/// When the file exists, cannot be written, or fails the check; no file is left.
 pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError> {
     let name = target.to_str().ok_or_else(|| StoreError::Failed("the file name is not UTF-8".into()))?;
     if target.symlink_metadata().is_ok() {
         return Err(StoreError::Failed(format!("{name} exists; name a new file")));
     }
     let partial = format!("{name}.partial");
-    // SQLite takes an empty file for a new one: made by us, it is nobody else's to read from the start, and ours to
-    // remove.
+    // SQLite treats an empty file as a new database: creating it ourselves keeps it private from the start, and makes
+    // it ours to remove.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial).map_err(|error| {
         StoreError::Failed(match error.kind() {
-            ErrorKind::AlreadyExists => format!("{partial} exists; remove it, unless another backup is under way"),
-            ErrorKind::NotFound => format!("{name} cannot be made: its folder does not exist"),
-            ErrorKind::PermissionDenied => format!("{name} cannot be made: permission denied"),
-            _ => format!("{name} cannot be made: {error}"),
+            ErrorKind::AlreadyExists => format!("{partial} exists; remove it, unless another backup is running"),
+            ErrorKind::NotFound => format!("cannot create {name}: its folder does not exist"),
+            ErrorKind::PermissionDenied => format!("cannot create {name}: permission denied"),
+            _ => format!("cannot create {name}: {error}"),
         })
     })?;
     let copied = schema::make_at(Path::new(&partial))
@@ -76,7 +75,7 @@ fn copy_into(location: &Location, partial: &str) -> Result<(), StoreError> {
             after,
         )
     })?;
-    // Last, so that the token of every paste that was copied is here. A few thousand rows an hour.
+    // Last, so that the token of every copied paste is included. A few thousand rows per hour.
     connection.execute_batch(
         "BEGIN; INSERT INTO copy.setting SELECT * FROM main.setting; \
          INSERT INTO copy.spent_token SELECT * FROM main.spent_token; COMMIT; DETACH copy;",
@@ -84,7 +83,7 @@ fn copy_into(location: &Location, partial: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Repeats a step until there is nothing behind the last key it copied.
+/// Repeats a step until there is nothing after the last key it copied.
 fn in_steps(
     connection: &Connection,
     step: impl Fn(&Connection, i64) -> Result<Option<i64>, StoreError>,
@@ -102,7 +101,7 @@ fn in_steps(
     }
 }
 
-/// Copies the next pastes with their content; the key of the last.
+/// Copies the next pastes with their content and returns the last key.
 fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, StoreError> {
     let mut select =
         connection.prepare_cached("SELECT key, size FROM main.paste WHERE key > ?1 ORDER BY key LIMIT ?2")?;
@@ -125,7 +124,7 @@ fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, Store
     Ok(Some(last))
 }
 
-/// Copies the next rows of a table by the number `last` finds; that number.
+/// Copies the next rows of a table up to the number that `last` finds, and returns it.
 fn copy_rows(connection: &Connection, last: &str, copy: &str, after: i64) -> Result<Option<i64>, StoreError> {
     let last: Option<i64> =
         connection.prepare_cached(last)?.query_row([after, STEP_ROWS], |row| row.get(0)).optional()?.flatten();
@@ -135,7 +134,7 @@ fn copy_rows(connection: &Connection, last: &str, copy: &str, after: i64) -> Res
     Ok(last)
 }
 
-/// Makes sure a copy is whole and on the disk.
+/// Checks a copy and syncs it to disk.
 fn check(copy: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(copy)?;
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;

@@ -1,7 +1,8 @@
-//! What changes about a paste that is there: its end and its content, by whoever made it, and the answer to an ask.
+//! Changes to existing pastes: new expiry, new content, and the answer to an ask.
 //!
-//! Invariant: an ask is answered once. A reader gets one content whole, the old or the new: the pieces of the old one stay for [`READERS_SECONDS`],
-//! for whoever is in the middle of them, and are erased then. What writes must never be called outside a transaction.
+//! Invariant: an ask is answered once. A reader gets either the old content or the new, complete: the pieces of the old
+//! one are kept for [`READERS_SECONDS`] for reads in progress and then erased. Writes must never be outside a
+//! transaction.
 
 use super::super::model::{Answered, Replaced, Replacement, RowKey};
 use super::queries::{self, fits, insert_pieces, protection_columns};
@@ -9,20 +10,20 @@ use super::{Limits, StoreError, operators};
 use crate::clock::UnixSeconds;
 use rusqlite::{Connection, params};
 
-/// How long readers may take who are in the middle of a content when it is replaced: erased is it within ten seconds.
+/// How long reads in progress may continue after the content was replaced; it is erased within ten seconds.
 const READERS_SECONDS: u64 = 4;
-/// So many contents that were replaced wait for their readers, and so many bytes of them: a flood of replacements takes no more
-/// of the disk, and its own readers' time.
+/// The maximum number and size of replaced contents kept for their readers: a flood of replacements uses no more of the
+/// disk, but cuts its own readers short.
 const MOST_WAITING: u64 = 64;
 const MOST_WAITING_BYTES: u64 = 64 << 20;
 
-/// Has a paste end at a moment, whatever happens; whether there is one.
+/// Sets a fixed expiry. Returns whether the paste exists.
 pub(super) fn set_expiry(connection: &Connection, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
     let sql = "UPDATE paste SET expires_at = ?2, slides = 0 WHERE key = ?1";
     Ok(connection.prepare_cached(sql)?.execute(params![key.0, expires_at])? > 0)
 }
 
-/// Puts another content in the place of a paste's, which has no limit of reads.
+/// Replaces the content of a paste without a read limit.
 pub(super) fn replace(
     connection: &Connection,
     key: RowKey,
@@ -37,7 +38,7 @@ pub(super) fn replace(
         return Err(StoreError::Full);
     }
     let Some((old, old_bytes)) = queries::find_content(connection, key)? else { return Ok(Replaced::Gone) };
-    // Never used before nor again, as those of pastes are.
+    // Never reused, like the keys of pastes.
     let pieces: i64 = connection
         .prepare_cached("UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'paste' RETURNING seq")?
         .query_row([], |row| row.get(0))?;
@@ -55,7 +56,7 @@ pub(super) fn replace(
     Ok(Replaced::Done)
 }
 
-/// Puts the content into an ask that has none yet: under its own key, where [`super::reads`] looks for it.
+/// Stores the content of an unanswered ask under its own key, where [`super::reads`] expects it.
 pub(super) fn answer(
     connection: &Connection,
     key: RowKey,
@@ -79,7 +80,7 @@ pub(super) fn answer(
     Ok(Answered::Done)
 }
 
-/// Erases the oldest of those that wait for their readers until one more of so many bytes may.
+/// Erases the oldest kept contents until there is room for another one of `bytes`.
 fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
     let waiting = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
     loop {
@@ -93,14 +94,14 @@ fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
     }
 }
 
-/// Erases a content that was replaced.
+/// Erases replaced content.
 pub(super) fn erase(connection: &Connection, content: i64) -> Result<(), StoreError> {
     queries::erase_pieces(connection, content)?;
     connection.prepare_cached("DELETE FROM replaced WHERE content = ?1")?.execute([content])?;
     Ok(())
 }
 
-/// The replaced contents whose readers have had their time: few, as those that wait are.
+/// The replaced contents due for erasure: few, as those kept are few.
 pub(super) fn outdated(connection: &Connection, now: UnixSeconds) -> Result<Vec<i64>, StoreError> {
     let mut select = connection.prepare_cached("SELECT content FROM replaced WHERE at <= ?1")?;
     let rows = select.query_map([now.saturating_sub(READERS_SECONDS)], |row| row.get(0))?;

@@ -1,7 +1,7 @@
-//! Reading a whole database out, for another engine that takes it over.
+//! Exports a whole database for another engine.
 //!
-//! Invariant: nobody else has the database open meanwhile, so that nothing is created, read or deleted behind the reader's back.
-//! Must never write to it.
+//! Invariant: no other process has the database open, so nothing is created, read or deleted meanwhile. Must never
+//! write to it.
 
 use super::super::model::{Action, Name, RowKey, TokenRecord};
 use super::super::moved::{MovedReceipt, MovedRow, MovedToken};
@@ -14,7 +14,7 @@ use crate::crypto::Sha256Digest;
 use rusqlite::{Connection, params};
 use std::path::Path;
 
-/// A database that nobody else has open.
+/// An exclusively opened database.
 pub(in crate::store) struct Export(Connection);
 
 impl Export {
@@ -27,7 +27,7 @@ impl Export {
         Ok((Self(connection), pepper))
     }
 
-    /// So many pastes, expired or not, the oldest first, newer than the one with this key.
+    /// Up to `most` pastes, expired or not, oldest first, after the one with this key.
     pub(in crate::store) fn rows(&self, after: RowKey, most: usize) -> Result<Vec<MovedRow>, StoreError> {
         let mut select = self.0.prepare_cached(concat!(
             "SELECT ",
@@ -45,12 +45,12 @@ impl Export {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// A sealed piece of a content; empty behind the last.
+    /// A sealed piece of content; empty after the last.
     pub(in crate::store) fn piece(&self, key: RowKey, number: u64) -> Result<Vec<u8>, StoreError> {
         queries::piece(&self.0, key, number)
     }
 
-    /// All tokens of operators.
+    /// All tokens.
     pub(in crate::store) fn tokens(&self) -> Result<Vec<MovedToken>, StoreError> {
         let read = |row: &rusqlite::Row<'_>| {
             let record = TokenRecord { name: row.get(1)?, created_at: row.get(2)?, expires_at: row.get(3)? };
@@ -70,23 +70,23 @@ impl Export {
         )
     }
 
-    /// The marks of the contents that are refused.
+    /// The marks of blocked contents.
     pub(in crate::store) fn blocked(&self) -> Result<Vec<Sha256Digest>, StoreError> {
         self.all("SELECT mark FROM blocked", |row| row.get(0))
     }
 
-    /// The proof-of-work tokens that were spent.
+    /// The spent proof-of-work tokens.
     pub(in crate::store) fn spent_tokens(&self) -> Result<Vec<Vec<u8>>, StoreError> {
         self.all("SELECT token FROM spent_token", |row| row.get(0))
     }
 
-    /// What the server has made for itself, but for the mark of its pepper.
+    /// The server's stored settings, except the mark of its pepper.
     pub(in crate::store) fn settings(&self) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         let sql = "SELECT name, value FROM setting WHERE name <> 'pepper_mark'";
         self.all(sql, |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
-    /// What operators did, the oldest first.
+    /// The operators' log, oldest first.
     pub(in crate::store) fn actions(&self) -> Result<Vec<Action>, StoreError> {
         operators::actions(&self.0)
     }

@@ -1,8 +1,8 @@
-//! Whether the database's files are still those that were opened.
+//! Checks that the database's files are still those that were opened.
 //!
-//! Invariant: nothing is acknowledged once somebody has removed or replaced them: SQLite would go on writing to files
-//! that have no name any more, and whose content is lost with the process; without its pepper the next start would find
-//! nothing readable in them. Must never open or change them.
+//! Invariant: nothing is acknowledged after they were removed or replaced: SQLite would keep writing to unlinked files,
+//! whose content is lost when the process ends; without the pepper, the next start could not decrypt them. Must never
+//! open or change them.
 
 use super::StoreError;
 use super::location::Location;
@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The files as they were when the database was opened; none in memory.
+/// The identities of the files when the database was opened; none in memory.
 #[derive(Clone)]
 pub(super) struct Files(Vec<(PathBuf, Identity)>);
 
@@ -18,7 +18,7 @@ pub(super) struct Files(Vec<(PathBuf, Identity)>);
 type Identity = (u64, u64);
 
 impl Files {
-    /// Notes the database, its WAL and its pepper.
+    /// Records the database, its WAL and its pepper.
     pub(super) fn note(location: &Location, pepper_file: &Path) -> io::Result<Self> {
         let Location::File(path) = location else { return Ok(Self(Vec::new())) };
         let files = [path.clone(), location.wal_path(), pepper_file.into()];
@@ -36,7 +36,7 @@ impl Files {
         match self.0.iter().find(|file| !is_same(file)) {
             None => Ok(()),
             Some((path, _)) => Err(StoreError::Failed(format!(
-                "{} was removed or replaced beneath the running server; put it back, or restart to use what is there",
+                "{} was removed or replaced while the server was running; put it back, or restart to use what is there",
                 path.display()
             ))),
         }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_the_same_name_is_not_the_same_file() {
+    fn a_replaced_file_is_detected() {
         let folder = std::env::temp_dir().join(format!("flaskpaste-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let location = Location::File(folder.join("pastes.db"));

@@ -1,8 +1,8 @@
-//! What the writer does between transactions: keep the inactivity clock, purge what has expired, take erased bytes
-//! out of the WAL, and give freed pages back.
+//! The writer's housekeeping between transactions: flush reads, purge expired pastes, remove erased content from the
+//! WAL, and release free pages.
 //!
-//! Invariant: seconds after a paste is gone its bytes are in none of the database's files, and every step is short
-//! enough that no reader or writer notices. Must never delete a paste whose clock a read has moved on.
+//! Invariant: seconds after a paste has ended, its content is in none of the database's files, and no step is long
+//! enough to delay reads or writes noticeably. Must never delete a paste whose expiry was extended by a read.
 
 use super::super::inactivity::{FLUSH_INTERVAL, InactivityClock, Touched};
 use super::super::model::RowKey;
@@ -17,28 +17,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Rows of the clock flushed in one transaction.
+/// Entries flushed in one transaction.
 const FLUSH_BATCH: usize = 4096;
 /// Expired pastes purged in one transaction.
 const PURGE_PASTES: usize = 100;
-/// Content purged in one transaction after which the next begins, in bytes.
+/// Bytes of content after which a purge starts a new transaction.
 const PURGE_BYTES: i64 = 8 << 20;
-/// Forgotten submissions and tokens deleted in one transaction.
+/// Outdated submissions and tokens deleted in one transaction.
 const FORGET_ROWS: usize = 1000;
-/// Free pages given back to the file system in one step: 4 MiB.
+/// Free pages released to the file system in one step: 4 MiB.
 const VACUUM_PAGES: i64 = 1024;
-/// Free pages kept for the next pastes, at least: 256 KiB.
+/// The minimum number of free pages kept for the next pastes: 256 KiB.
 const SPARE_PAGES: i64 = 64;
 
-/// The writer's chores and what they share with the engine.
+/// The writer's chores and their state shared with the engine.
 pub(super) struct Housekeeper {
     role: Role,
     shared: Arc<Shared>,
     limits: Limits,
     next_flush: Instant,
-    /// `PRAGMA data_version` at the last look: it changes when another process writes.
+    /// The last `PRAGMA data_version`, which changes when another process writes.
     data_version: i64,
-    /// Clock entries of the flush that is under way, flushed batch by batch between other jobs.
+    /// Entries of the current flush, written in batches between other jobs.
     flushing: Vec<(RowKey, Touched)>,
 }
 
@@ -48,7 +48,7 @@ impl Housekeeper {
         Self { role, shared, limits, next_flush, data_version: 0, flushing: Vec::new() }
     }
 
-    /// One short round; whether there is more to do at once.
+    /// Runs a short round. Returns whether there is more to do at once.
     pub(super) fn tick(&mut self, connection: &Connection) -> bool {
         if self.role == Role::Beside {
             return false;
@@ -73,7 +73,7 @@ impl Housekeeper {
         if more {
             return true;
         }
-        // Vacuum before the checkpoint: the pages it moves are in the WAL too.
+        // Vacuum before the checkpoint: the pages it moves are also in the WAL.
         let vacuumed = vacuum_step(connection);
         if matches!(vacuumed, Ok(pages) if pages > 0) {
             self.shared.erased.store(true, Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl Housekeeper {
         more
     }
 
-    /// Tells when another process has written, a command beside the server: it may have deleted.
+    /// Detects writes by another process, such as an operator's command: it may have deleted pastes.
     fn look_for_other_writers(&mut self, connection: &Connection) {
         let look = || -> Result<i64, StoreError> {
             Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
@@ -93,7 +93,7 @@ impl Housekeeper {
         match look() {
             Ok(version) if version == self.data_version => return,
             Ok(version) => self.data_version = version,
-            Err(error) => log_failure("look for other writers", &error),
+            Err(error) => log_failure("check for other writers", &error),
         }
         self.shared.generation.fetch_add(1, Ordering::Release);
         self.shared.erased.store(true, Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Housekeeper {
         self.limits.receipt_seconds > 0
     }
 
-    /// Ends leases that have run out, if there are any; how many.
+    /// Ends expired leases and returns their number.
     fn lease_step(&self, connection: &Connection, now: UnixSeconds) -> Result<usize, StoreError> {
         if reads::next_lease_end(connection)?.is_none_or(|end| end > now) {
             return Ok(0);
@@ -116,7 +116,7 @@ impl Housekeeper {
         Ok(ended)
     }
 
-    /// Erases the replaced contents whose readers have had their time.
+    /// Erases replaced contents that are due.
     fn replaced_step(&self, connection: &Connection, now: UnixSeconds) -> Result<(), StoreError> {
         let outdated = changes::outdated(connection, now)?;
         if !outdated.is_empty() {
@@ -128,7 +128,7 @@ impl Housekeeper {
         Ok(())
     }
 
-    /// The last round, when the server stops.
+    /// Runs the last round, when the server stops.
     pub(super) fn close(&mut self, connection: &Connection) {
         if self.role == Role::Beside {
             return;
@@ -138,7 +138,7 @@ impl Housekeeper {
         truncate_wal(connection);
     }
 
-    /// Writes a batch of the clock when it is due; how many rows.
+    /// Flushes a batch of reads when due. Returns the number of rows.
     fn flush_step(&mut self, connection: &Connection) -> Result<usize, StoreError> {
         if self.flushing.is_empty() {
             if Instant::now() < self.next_flush && !self.shared.clock.is_full() {
@@ -167,7 +167,7 @@ impl Housekeeper {
     }
 }
 
-/// Whether a step did enough for another to be worth while at once. A failed step is logged and waits a round.
+/// Whether a step did enough work to repeat it at once. A failed step is logged and waits for the next round.
 fn is_more(step: &str, done: Result<usize, StoreError>, enough: usize) -> bool {
     match done {
         Ok(done) => done >= enough,
@@ -178,14 +178,14 @@ fn is_more(step: &str, done: Result<usize, StoreError>, enough: usize) -> bool {
     }
 }
 
-/// Purges a batch in a transaction of its own, if there is anything to purge.
+/// Purges a batch in its own transaction, if there is anything to purge.
 fn purge_step(
     connection: &Connection,
     clock: &InactivityClock,
     now: UnixSeconds,
     receipts: bool,
 ) -> Result<Purged, StoreError> {
-    // Most rounds find nothing, and should not write.
+    // Most rounds find nothing and should not write.
     let first_expiry: Option<UnixSeconds> =
         connection.prepare_cached("SELECT min(expires_at) FROM paste")?.query_row([], |row| row.get(0))?;
     if first_expiry.is_none_or(|first| first > now) {
@@ -194,9 +194,9 @@ fn purge_step(
     transaction(connection, |connection| purge_some(connection, Some(clock), now, 0, receipts))
 }
 
-/// What a batch of the purge did.
+/// The result of a batch of the purge.
 pub(super) struct Purged {
-    /// Rows that are no longer due: deleted, or found to be still read.
+    /// Rows that are no longer due: deleted, or extended by reads.
     pub(super) settled: usize,
     /// Pastes deleted.
     pub(super) deleted: u64,
@@ -207,15 +207,15 @@ struct Due {
     key: RowKey,
     size: i64,
     slides: bool,
-    /// As of its creation, or of the last look.
+    /// As of its creation or the last check.
     expires_at: UnixSeconds,
     /// As of the last flush.
     seen: UnixSeconds,
     reads_left: Option<u32>,
 }
 
-/// Deletes some expired pastes. `grace_seconds` spares sliding pastes, for a process that
-/// does not see the clock of the running server.
+/// Deletes some expired pastes. `grace_seconds` spares sliding pastes, for a process that does not see the unflushed
+/// reads of the running server.
 pub(super) fn purge_some(
     connection: &Connection,
     clock: Option<&InactivityClock>,
@@ -243,7 +243,7 @@ pub(super) fn purge_some(
         let unflushed = clock.map(|clock| clock.unflushed(key)).unwrap_or_default();
         let expires_at = due.seen.max(unflushed.expires_at);
         if due.slides && expires_at + grace_seconds > now {
-            // Still read: note it where the index sees it, so that the next round does not ask again.
+            // Extended by reads: update the index, so that the next round skips it.
             connection
                 .prepare_cached("UPDATE paste SET expires_at = ?2 WHERE key = ?1")?
                 .execute(params![key.0, expires_at + grace_seconds])?;
@@ -261,11 +261,11 @@ pub(super) fn purge_some(
     Ok(purged)
 }
 
-/// Deletes submissions, tokens and receipts that are of no more use; how many rows of the fullest table.
+/// Deletes outdated submissions, tokens and receipts. Returns the number of rows of the fullest table.
 fn forget_step(connection: &Connection, now: UnixSeconds, limits: Limits) -> Result<usize, StoreError> {
     let oldest_kept = now.saturating_sub(limits.dedup_window_seconds);
     let oldest_end = now.saturating_sub(limits.receipt_seconds);
-    // Rows of `submission` are in the order of time, so the first ones tell.
+    // Rows of `submission` are in chronological order, so checking the first ones suffices.
     let submission: Option<UnixSeconds> = connection
         .prepare_cached("SELECT at FROM submission ORDER BY rowid LIMIT 1")?
         .query_row([], |row| row.get(0))
@@ -297,7 +297,7 @@ fn forget_step(connection: &Connection, now: UnixSeconds, limits: Limits) -> Res
     })
 }
 
-/// Gives some free pages back, while there are more than a small reserve; how many.
+/// Releases some free pages, while there are more than a small reserve. Returns their number.
 fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let (free, pages) = (pragma("freelist_count")?, pragma("page_count")?);
@@ -305,7 +305,7 @@ fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
     if excess <= 0 {
         return Ok(0);
     }
-    // The pragma returns a row per page and frees as it is stepped through.
+    // The pragma returns a row per page and frees pages as it is stepped.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({})", excess.min(VACUUM_PAGES)))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
@@ -313,8 +313,8 @@ fn vacuum_step(connection: &Connection) -> Result<usize, StoreError> {
     Ok(usize::try_from(freed).unwrap_or(0))
 }
 
-/// Moves the WAL into the database and cuts it to nothing, so that no old page image stays in either. False if a reader
-/// was in the way, such as a backup: jobs wait behind this, so it never waits itself.
+/// Checkpoints and truncates the WAL, so that no old page image remains. False if a reader such as a backup prevents
+/// it: jobs wait for this, so it never waits itself.
 fn truncate_wal(connection: &Connection) -> bool {
     let truncate = || -> rusqlite::Result<i64> {
         connection.busy_timeout(Duration::ZERO)?;
@@ -332,7 +332,7 @@ fn truncate_wal(connection: &Connection) -> bool {
     }
 }
 
-/// One line about a chore that failed; the next round tries again.
+/// Logs a failed chore; the next round retries it.
 fn log_failure(what: &str, error: &StoreError) {
     operator_log::message(&format!("database {what} failed: {error}"));
 }
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_server_keeps_house() {
+    fn only_the_server_does_housekeeping() {
         let connection = two_expired_at(1000);
         housekeeper(Role::Beside).1.tick(&connection);
         assert_eq!(keys(&connection), [1, 2], "a command beside the server does not know what was read");
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_the_database_does_not_know_yet_keeps_a_paste() {
+    fn an_unflushed_read_keeps_a_paste() {
         let connection = two_expired_at(1000);
         let clock = InactivityClock::default();
         clock.touch(RowKey(1), 2000, Reads::default());
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purge_beside_the_server_spares_what_it_may_have_read_lately() {
+    fn a_purge_outside_the_server_spares_recently_read_pastes() {
         let connection = two_expired_at(1000);
         assert_eq!(purge_some(&connection, None, 1030, 60, true).unwrap().deleted, 1);
         assert_eq!(keys(&connection), [1]);
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_that_fails_forgets_no_read() {
+    fn a_failed_flush_loses_no_reads() {
         let (shared, mut housekeeper) = housekeeper(Role::Server);
         shared.clock.touch(RowKey(7), 1000, Reads::one(900));
         housekeeper.next_flush = Instant::now();

@@ -1,6 +1,6 @@
-//! Where the database is, and how a connection to it is opened.
+//! The location of the database, and opening connections to it.
 //!
-//! Invariant: every connection has the same settings. Must never look into the database: that is the schema's part.
+//! Invariant: every connection has the same settings. Must never inspect the database: that is the schema's job.
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -11,17 +11,17 @@ use std::time::Duration;
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the database is.
+/// The location of the database.
 #[derive(Clone)]
 pub enum Location {
     /// A file.
     File(PathBuf),
-    /// Memory shared by the connections of this process under this name; gone with the last of them.
+    /// Memory shared under this name by the connections of this process, until the last one closes.
     Memory(String),
 }
 
 impl Location {
-    /// A fresh database in memory.
+    /// A new in-memory database.
     ///
     /// # Errors
     /// When the system has no entropy source for its name.
@@ -29,7 +29,7 @@ impl Location {
         Ok(Self::Memory(format!("/{}", crate::crypto::hex(&crate::crypto::random::<16>()?))))
     }
 
-    /// The folder for spool files: the database's own, so that they share its disk and its secrecy.
+    /// The folder for spool files: the database's, so that they share its disk and permissions.
     pub fn folder(&self) -> PathBuf {
         match self {
             Self::File(path) => match path.parent() {
@@ -40,12 +40,12 @@ impl Location {
         }
     }
 
-    /// The database's WAL beside it; meaningless in memory.
+    /// The database's WAL; meaningless in memory.
     pub(super) fn wal_path(&self) -> PathBuf {
         self.beside("-wal")
     }
 
-    /// A path that begins with the database's.
+    /// The database's path with a suffix.
     pub(super) fn beside(&self, suffix: &str) -> PathBuf {
         let mut name = match self {
             Self::File(path) => path.clone().into_os_string(),
@@ -55,7 +55,7 @@ impl Location {
         name.into()
     }
 
-    /// Size of the database's files together, its WAL included; 0 in memory.
+    /// The total size of the database's files, including its WAL; 0 in memory.
     pub(super) fn disk_bytes(&self) -> u64 {
         if matches!(self, Self::Memory(_)) {
             return 0;
@@ -75,8 +75,8 @@ impl Location {
             )?,
         };
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        // Where SQLite was built with planner statistics, binding an id would plan the statement anew each time, which
-        // is half the cost of a read. This promises the same plan for every value.
+        // If SQLite was built with planner statistics, binding an id would replan the statement each time, which is
+        // half the cost of a read. This setting keeps one plan for all values.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch(
             "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; \

@@ -1,7 +1,7 @@
-//! What operators do: give out tokens, list pastes, take them down, refuse their content, and read what was done.
+//! The operators' actions: tokens, listing and removing pastes, blocking content, and the log.
 //!
-//! Invariant: a change and the line about it in the log are one transaction; nothing here takes a line out of it. What writes
-//! must never be called outside a transaction.
+//! Invariant: a change and its log line are one transaction; log lines are never deleted here. Writes must never be
+//! outside a transaction.
 
 use super::super::model::{Action, Listed, OwnedRow, RowKey, TokenRecord};
 use super::super::receipt::End;
@@ -12,21 +12,21 @@ use crate::clock::UnixSeconds;
 use crate::crypto::Sha256Digest;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Keeps what somebody did.
+/// Adds a log line.
 pub(super) fn note(connection: &Connection, action: &Action) -> Result<(), StoreError> {
     let sql = "INSERT INTO action (at, who, what) VALUES (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute(params![action.at, action.who, action.what])?;
     Ok(())
 }
 
-/// What operators did, the oldest first.
+/// The operators' log, oldest first.
 pub(super) fn actions(connection: &Connection) -> Result<Vec<Action>, StoreError> {
     let mut select = connection.prepare_cached("SELECT at, who, what FROM action ORDER BY rowid")?;
     let rows = select.query_map([], |row| Ok(Action { at: row.get(0)?, who: row.get(1)?, what: row.get(2)? }))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Adds a token; whether its name was free.
+/// Adds a token. Returns whether its name was free.
 pub(super) fn add_token(
     connection: &Connection,
     hash: &Sha256Digest,
@@ -42,7 +42,7 @@ pub(super) fn add_token(
     Ok(added)
 }
 
-/// Removes the token of a name; whether there was one.
+/// Removes the token with a name. Returns whether it existed.
 pub(super) fn remove_token(connection: &Connection, name: &str, action: &Action) -> Result<bool, StoreError> {
     let removed = connection.prepare_cached("DELETE FROM token WHERE name = ?1")?.execute([name])? > 0;
     if removed {
@@ -60,7 +60,7 @@ pub(super) fn tokens(connection: &Connection) -> Result<Vec<TokenRecord>, StoreE
     Ok(select.query_map([], read)?.collect::<Result<_, _>>()?)
 }
 
-/// The name of the token with this hash, unless it has expired.
+/// The name of the unexpired token with this hash.
 pub(super) fn find_token(
     connection: &Connection,
     hash: &Sha256Digest,
@@ -70,7 +70,7 @@ pub(super) fn find_token(
     Ok(connection.prepare_cached(sql)?.query_row(params![hash, now], |row| row.get(0)).optional()?)
 }
 
-/// So many pastes of an owner, expired or not, the newest first, older than the one with this key.
+/// Up to `most` pastes of an owner, expired or not, newest first, older than `before`.
 pub(super) fn owned(
     connection: &Connection,
     owner: &Sha256Digest,
@@ -90,7 +90,7 @@ pub(super) fn owned(
     Ok(select.query_map(params![owner, before, most], read)?.collect::<Result<_, _>>()?)
 }
 
-/// So many pastes, expired or not, the newest first, older than the one with this key.
+/// Up to `most` pastes, expired or not, newest first, older than `before`.
 pub(super) fn list(connection: &Connection, before: Option<RowKey>, most: usize) -> Result<Vec<Listed>, StoreError> {
     let mut select = connection.prepare_cached(concat!(
         "SELECT ",
@@ -106,7 +106,7 @@ pub(super) fn list(connection: &Connection, before: Option<RowKey>, most: usize)
     Ok(select.query_map(params![before, most], read)?.collect::<Result<_, _>>()?)
 }
 
-/// Takes a paste down, and has its content refused from then on where a mark of it is given; whether there was that paste.
+/// Removes a paste; if a mark is given, its content is blocked from then on. Returns whether the paste existed.
 pub(super) fn remove(
     connection: &Connection,
     key: RowKey,
@@ -124,7 +124,7 @@ pub(super) fn remove(
     Ok(true)
 }
 
-/// Accepts a content again; whether it was refused.
+/// Unblocks content. Returns whether it was blocked.
 pub(super) fn unblock(connection: &Connection, mark: &Sha256Digest, action: &Action) -> Result<bool, StoreError> {
     let unblocked = connection.prepare_cached("DELETE FROM blocked WHERE mark = ?1")?.execute([mark])? > 0;
     if unblocked {
@@ -133,7 +133,7 @@ pub(super) fn unblock(connection: &Connection, mark: &Sha256Digest, action: &Act
     Ok(unblocked)
 }
 
-/// Whether a content is refused.
+/// Whether content is blocked.
 pub(super) fn is_blocked(connection: &Connection, mark: &Sha256Digest) -> Result<bool, StoreError> {
     Ok(connection.prepare_cached("SELECT 1 FROM blocked WHERE mark = ?1")?.exists([mark])?)
 }

@@ -1,8 +1,8 @@
-//! The statements by which pastes come, are found, and go; reads.rs has those about counted reads, receipts.rs those about
-//! their ends.
+//! The statements that create, find and delete pastes; those for limited reads are in reads.rs, those for receipts in
+//! receipts.rs.
 //!
-//! Invariant: a function here runs inside whatever transaction its caller has, and leaves opening and committing to
-//! it. Must never be called from outside the engine.
+//! Invariant: a function here runs in the caller's transaction, which it neither opens nor commits. Must never be
+//! called from outside the engine.
 
 use super::super::Limits;
 use super::super::model::{
@@ -21,14 +21,14 @@ pub(super) const PIECES: i64 = 1 << 16;
 
 const _: () = assert!(PIECES as u64 == MAX_PIECES, "the numbers of a paste's pieces end where those of the next begin");
 
-/// When a paste ends, as far as reads of it were flushed. A macro, because `concat!` takes only literals.
+/// The expiry of a paste, including flushed reads. A macro, because `concat!` takes only literals.
 macro_rules! ends_at {
     () => {
         "iif(p.slides, max(p.expires_at, coalesce(s.expires_at, 0)), p.expires_at)"
     };
 }
 
-/// What [`read_row`] reads.
+/// The columns that [`read_row`] reads.
 macro_rules! select_columns {
     () => {
         concat!(
@@ -42,7 +42,7 @@ macro_rules! select_columns {
 }
 pub(super) use {ends_at, select_columns};
 
-/// A paste's row by its name, and whatever else is asked for.
+/// A paste's row by its name, with additional columns.
 macro_rules! select_paste {
     ($more:literal) => {
         concat!(
@@ -54,7 +54,7 @@ macro_rules! select_paste {
     };
 }
 
-/// A handle as SQLite keeps it.
+/// A handle as stored by SQLite.
 pub(super) fn signed(handle: Handle) -> i64 {
     handle.0.cast_signed()
 }
@@ -88,7 +88,7 @@ pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-/// What protects a row. What cannot be read must not open the paste: it fails instead.
+/// The protection of a row. A malformed value is an error, so that it never makes a paste readable.
 fn read_protection(row: &rusqlite::Row<'_>) -> rusqlite::Result<Protection> {
     let malformed = || rusqlite::Error::InvalidColumnName("password is malformed".into());
     if let Some(link_proof) = row.get("read_proof")? {
@@ -111,7 +111,7 @@ pub(super) fn find(connection: &Connection, name: &Name) -> Result<Option<Row>, 
     Ok(select.query_row(params![signed(name.handle()), name.0], read_row).optional()?)
 }
 
-/// The row of a handle.
+/// The row with a handle.
 pub(super) fn find_by_handle(connection: &Connection, handle: Handle) -> Result<Option<Row>, StoreError> {
     let mut select = connection.prepare_cached(concat!(
         "SELECT ",
@@ -121,7 +121,7 @@ pub(super) fn find_by_handle(connection: &Connection, handle: Handle) -> Result<
     Ok(select.query_row([signed(handle)], read_row).optional()?)
 }
 
-/// The same and the first piece of the content.
+/// Likewise, with the first piece of the content.
 pub(super) fn find_with_piece(connection: &Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
     let sql = select_paste!(
         ", coalesce((SELECT data FROM content WHERE key = coalesce(p.content, p.key) * 65536), x'') AS data"
@@ -166,13 +166,13 @@ pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> R
     Ok(Inserted::Stored)
 }
 
-/// Whether so many more bytes stay within the quota.
+/// Whether `bytes` more stay within the quota.
 pub(super) fn fits(connection: &Connection, new_bytes: u64, limits: Limits) -> Result<bool, StoreError> {
     let quota = limits.max_db_bytes;
     Ok(quota == 0 || used_bytes(connection)?.saturating_add(new_bytes) <= quota)
 }
 
-/// Keeps the pieces of a content under a key.
+/// Stores the pieces of content under a key.
 pub(super) fn insert_pieces(connection: &Connection, key: i64, content: &Content) -> Result<(), StoreError> {
     let mut insert = connection.prepare_cached("INSERT INTO content (key, data) VALUES (?1, ?2)")?;
     content.for_each_piece(|number, piece| -> Result<(), StoreError> {
@@ -182,7 +182,7 @@ pub(super) fn insert_pieces(connection: &Connection, key: i64, content: &Content
     })
 }
 
-/// Under which key the pieces of a paste's content are, and its bytes, if there is that paste.
+/// The key of a paste's pieces, and their size, if the paste exists.
 pub(super) fn find_content(connection: &Connection, key: RowKey) -> Result<Option<(i64, u64)>, StoreError> {
     let mut select = connection.prepare_cached("SELECT coalesce(content, key), size FROM paste WHERE key = ?1")?;
     Ok(select.query_row([key.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
@@ -201,7 +201,7 @@ fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Res
     let Some(hash) = row.submission.map(signed) else { return Ok(None) };
     let (now, window) = (row.meta.created_at, limits.dedup_window_seconds);
     let window_start = now.saturating_sub(window);
-    // The one that has to leave the window before there is room: the dedup_max-th newest.
+    // The submission that must leave the window first: the dedup_max-th newest.
     let blocking: Option<UnixSeconds> = connection
         .prepare_cached("SELECT at FROM submission WHERE hash = ?1 AND at > ?2 ORDER BY at DESC LIMIT 1 OFFSET ?3")?
         .query_row(params![hash, window_start, limits.dedup_max - 1], |row| row.get(0))
@@ -214,7 +214,7 @@ fn find_duplicates(connection: &Connection, row: &NewRow, limits: Limits) -> Res
     Ok(Some(Duplicate { count: earlier + 1, retry_after_seconds }))
 }
 
-/// Inserts the metadata; whether its name was free.
+/// Inserts the metadata. Returns whether its name was free.
 fn insert_paste(connection: &Connection, row: &NewRow) -> Result<bool, StoreError> {
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO paste (handle, name, size, created_at, expires_at, slides, burn, password, owner, \
@@ -266,10 +266,10 @@ pub(super) fn spend(connection: &Connection, token: &[u8]) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Deletes a row with all that belongs to it, and leaves nothing of it; whether there was one.
+/// Erases a row and everything that belongs to it. Returns whether it existed.
 pub(super) fn erase(connection: &Connection, key: RowKey) -> Result<bool, StoreError> {
     let Some((pieces, _)) = find_content(connection, key)? else { return Ok(false) };
-    // Zeroed where it lies first: secure_delete clears what is freed, but not what a page left behind when it was rebuilt.
+    // Zeroed in place first: secure_delete clears freed space, but not what a rebuilt page leaves behind.
     connection
         .prepare_cached("UPDATE paste SET sealed_key = zeroblob(?2) WHERE key = ?1")?
         .execute(params![key.0, SEALED_KEY_BYTES])?;

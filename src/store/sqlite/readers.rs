@@ -1,16 +1,16 @@
-//! The reading connections.
+//! The read-only connections.
 //!
-//! Invariant: every query takes a connection and gives it back before anything goes to a peer. Must never write.
+//! Invariant: a query returns its connection before anything is sent to a peer. Must never write.
 
 use super::StoreError;
 use super::location::Location;
 use crate::object_pool::ObjectPool;
 use rusqlite::Connection;
 
-/// A thread is often preempted in the middle of a query; with fewer connections the others would queue behind it.
+/// Threads are often preempted during a query; with fewer connections, others would queue behind them.
 const CONNECTIONS_PER_CORE: usize = 8;
 
-/// The reading connections. Each query takes one, briefly; none is ever held while a peer drains.
+/// The read-only connections. A query takes one briefly; none is held while sending to a peer.
 pub(super) struct Readers(ObjectPool<Connection>);
 
 impl Readers {
@@ -18,7 +18,7 @@ impl Readers {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let connect = |_| {
             let connection = location.connect()?;
-            // The system caches the file; ours need only hold the inner pages of the indexes.
+            // The system caches the file; this cache only needs the inner pages of the indexes.
             connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512")?;
             Ok(connection)
         };

@@ -1,8 +1,8 @@
-//! Reads of pastes with a limit: taken for good, or leased and then confirmed.
+//! Limited reads: direct, or leased and then confirmed.
 //!
-//! Invariant: a paste gives out exactly as many reads and leases as it has, whatever the concurrency and however the
-//! process ends: each is taken by one statement, and committed before its content leaves. What has neither reads nor
-//! leases left is erased. What writes must never be called outside a transaction.
+//! Invariant: a paste grants exactly as many reads and leases as it has, with any concurrency and after any crash: each
+//! is taken by one statement and committed before content is sent. A paste without reads and leases is erased. Writes
+//! must never be outside a transaction.
 
 use super::super::inactivity::Touched;
 use super::super::model::{RowKey, SealedContent};
@@ -17,11 +17,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::io::Write;
 use std::path::Path;
 
-/// Leases that have run out, ended in one transaction.
+/// Expired leases ended in one transaction.
 const ENDED_LEASES: usize = 100;
 
-/// Takes a read: the sealed content, or `None` where no read is left. The last one erases the paste, unless others hold
-/// leases of it.
+/// Uses a read and returns the sealed content, or `None` if no read is left. The last one erases the paste, unless it
+/// has leases.
 pub(super) fn take(
     connection: &Connection,
     key: RowKey,
@@ -38,7 +38,7 @@ pub(super) fn take(
     Ok(Some(content))
 }
 
-/// Takes a read for a lease; how many are left, `None` where none was.
+/// Uses a read for a lease. Returns how many are left, `None` if there was none.
 pub(super) fn lease(
     connection: &Connection,
     key: RowKey,
@@ -55,8 +55,8 @@ pub(super) fn lease(
     Ok(left)
 }
 
-/// Takes one read; how many are left then. What reads have done to the paste's end is written with it: a lease is good until
-/// then, whatever becomes of the process.
+/// Uses one read and returns how many are left. Also writes the expiry as extended by reads: a lease is valid until
+/// then, even after a crash.
 fn count_down(
     connection: &Connection,
     key: RowKey,
@@ -76,7 +76,7 @@ fn count_down(
 
 fn read_content(connection: &Connection, key: RowKey, size: u64, folder: &Path) -> Result<SealedContent, StoreError> {
     let mut select = connection.prepare_cached("SELECT data FROM content WHERE key BETWEEN ?1 AND ?2 ORDER BY key")?;
-    // What has a limit of reads keeps the content it was made with.
+    // Content with a read limit is never replaced.
     let mut rows = select.query(params![key.0 * PIECES, key.0 * PIECES + PIECES - 1])?;
     if size <= MEMORY_BYTES as u64 {
         let mut bytes = Vec::new();
@@ -92,7 +92,7 @@ fn read_content(connection: &Connection, key: RowKey, size: u64, folder: &Path) 
     Ok(SealedContent::File(file))
 }
 
-/// Erases a paste that has neither reads nor leases left, with a receipt that says it ended at `ended_at`; whether it did.
+/// Erases a paste without reads and leases, with a receipt that it ended at `ended_at`. Returns whether it did.
 fn erase_if_used_up(
     connection: &Connection,
     key: RowKey,
@@ -106,7 +106,7 @@ fn erase_if_used_up(
     Ok(is_used_up && receipts::end(connection, key, End::Read, ended_at, keeping)?)
 }
 
-/// Whether a row has this lease, and it has not run out.
+/// Whether a row has this unexpired lease.
 pub(super) fn is_leased(
     connection: &Connection,
     key: RowKey,
@@ -117,15 +117,15 @@ pub(super) fn is_leased(
     Ok(connection.prepare_cached(sql)?.exists(params![hash, key.0, now])?)
 }
 
-/// How ending a lease went.
+/// The result of ending a lease.
 pub(super) struct Ended {
-    /// Whether there was that lease.
+    /// Whether the lease existed.
     pub(super) was_held: bool,
     /// Whether its paste was erased with it.
     pub(super) erased: bool,
 }
 
-/// Ends a lease that has not run out, and erases its paste if that has neither reads nor other leases left.
+/// Ends an unexpired lease, and erases its paste if that has neither reads nor other leases left.
 pub(super) fn end_lease(
     connection: &Connection,
     key: RowKey,
@@ -139,12 +139,12 @@ pub(super) fn end_lease(
     Ok(Ended { was_held, erased })
 }
 
-/// When the next lease runs out, if there is one.
+/// When the next lease expires, if there is one.
 pub(super) fn next_lease_end(connection: &Connection) -> Result<Option<UnixSeconds>, StoreError> {
     Ok(connection.prepare_cached("SELECT min(expires_at) FROM lease")?.query_row([], |row| row.get(0))?)
 }
 
-/// Ends some of the leases that have run out; how many, and whether pastes were erased with them.
+/// Ends some expired leases. Returns how many, and whether pastes were erased.
 pub(super) fn end_some(
     connection: &Connection,
     now: UnixSeconds,

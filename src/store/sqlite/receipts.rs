@@ -1,7 +1,7 @@
-//! The end of pastes, and the receipts they leave.
+//! The end of pastes, and their receipts.
 //!
-//! Invariant: a paste and its receipt change places in one transaction. Must never write anything into a receipt from
-//! which its paste could be found or known.
+//! Invariant: one transaction replaces a paste by its receipt. Must never store anything in a receipt that identifies
+//! its paste.
 
 use super::super::inactivity::Touched;
 use super::super::model::RowKey;
@@ -11,16 +11,16 @@ use super::queries;
 use crate::clock::UnixSeconds;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// What the end of a paste needs to know beside the database.
+/// What ending a paste depends on besides the database.
 #[derive(Clone, Copy)]
 pub(super) struct Keeping {
     /// Whether receipts are kept.
     pub(super) receipts: bool,
-    /// What reads have done that is not flushed.
+    /// The unflushed effects of reads.
     pub(super) unflushed: Touched,
 }
 
-/// Erases a paste and leaves its receipt, if receipts are kept and it can have one; whether there was that paste.
+/// Erases a paste and leaves a receipt, if receipts are kept and it can have one. Returns whether the paste existed.
 pub(super) fn end(
     connection: &Connection,
     key: RowKey,
@@ -46,7 +46,7 @@ pub(super) fn end(
     queries::erase(connection, key)
 }
 
-/// What a row says of itself while it is there.
+/// The status columns of a row.
 struct Living {
     /// The key of its receipt, if it can have one.
     token: Option<Vec<u8>>,
@@ -69,7 +69,7 @@ fn living(connection: &Connection, key: RowKey, unflushed: Touched) -> Result<Op
     Ok(select.query_row(params![key.0, unflushed.expires_at], read).optional()?)
 }
 
-/// How a paste is; `None` where there is none any more.
+/// The status of a paste; `None` if it no longer exists.
 pub(super) fn status(
     connection: &Connection,
     key: RowKey,
@@ -81,7 +81,7 @@ pub(super) fn status(
     let last_lease_end: Option<UnixSeconds> = connection
         .prepare_cached("SELECT max(expires_at) FROM lease WHERE key = ?1")?
         .query_row([key.0], |row| row.get(0))?;
-    // What housekeeping will have done within a second counts as done.
+    // What housekeeping will do within a second counts as done.
     let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
     let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });
     Ok(Some(match used_up_at {
@@ -91,7 +91,7 @@ pub(super) fn status(
     }))
 }
 
-/// The receipt of a mark.
+/// The receipt with a mark.
 pub(super) fn find(connection: &Connection, token: TokenMark) -> Result<Option<Receipt>, StoreError> {
     let TokenMark::Bound(token) = token else { return Ok(None) };
     let mut select = connection.prepare_cached(
@@ -114,14 +114,14 @@ pub(super) fn read_receipt(row: &rusqlite::Row<'_>) -> rusqlite::Result<Receipt>
     })
 }
 
-/// Deletes some receipts of pastes that ended at `oldest_end` or before; how many.
+/// Deletes some receipts of pastes that ended at or before `oldest_end`. Returns their number.
 pub(super) fn forget_some(connection: &Connection, oldest_end: UnixSeconds, rows: usize) -> Result<usize, StoreError> {
     let sql =
         "DELETE FROM receipt WHERE ended_at <= ?1 AND rowid IN (SELECT rowid FROM receipt ORDER BY rowid LIMIT ?2)";
     Ok(connection.prepare_cached(sql)?.execute(params![oldest_end, rows])?)
 }
 
-/// When the paste of the first receipt ended. They are in the order in which they were made.
+/// When the paste of the first receipt ended; receipts are in order of creation.
 pub(super) fn first_end(connection: &Connection) -> Result<Option<UnixSeconds>, StoreError> {
     let mut select = connection.prepare_cached("SELECT ended_at FROM receipt ORDER BY rowid LIMIT 1")?;
     Ok(select.query_row([], |row| row.get(0)).optional()?)

@@ -1,7 +1,7 @@
-//! Opening the database: is it ours, is it whole, is it of a version we know, is its pepper there; and bringing it up
-//! to date.
+//! Opens the database: checks that it is ours, intact, of a known version and that its pepper is there; and migrates
+//! it.
 //!
-//! Invariant: a file that is refused is left as it was, byte for byte. Must never open with SQLite what the first
+//! Invariant: a refused file is left unchanged, byte for byte. Must never open a file with SQLite that the first
 //! hundred bytes already rule out, because SQLite may write on open.
 
 use super::super::disk;
@@ -19,8 +19,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The migrations, in order: the first makes version 1 of an empty database, and so on. To change the schema, add a file;
-/// never change one that was released.
+/// The migrations, in order: the first turns an empty database into version 1, and so on. To change the schema, add a
+/// file; never change a released one.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("001_initial.sql"),
     include_str!("002_sealed.sql"),
@@ -29,26 +29,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("005_asks.sql"),
 ];
 
-/// The first version whose rows are sealed; earlier ones are written anew.
+/// The first version with sealed rows; older databases are rewritten.
 const SEALED_VERSION: u32 = 2;
 /// SQLite's `application_id` of our databases: "fpst".
 const APPLICATION_ID: u32 = 0x6670_7374;
-/// Databases up to this size are checked whole at the start; it takes some 10 ms.
+/// Databases up to this size are checked completely at startup, in about 10 ms.
 const QUICK_CHECK_BYTES: u64 = 16 << 20;
 /// SQLite's default.
 const PAGE_BYTES: u64 = 4096;
-/// Length of the WAL on a disk with room: each index page is then written once for many pastes. At 16 MiB a tenth fewer are
-/// stored a second, at 4 MiB a quarter. After an erasure it is emptied at once all the same.
+/// The size of the WAL on a disk with room: each index page is then written once for many pastes. At 16 MiB, creates
+/// are a tenth slower, at 4 MiB a quarter. After an erasure the WAL is still emptied at once.
 const MOST_WAL_BYTES: u64 = 64 << 20;
-/// Its length on any other: what is kept free beyond twice the paste.
+/// Its size on any other disk: the reserve beyond twice the paste.
 const LEAST_WAL_BYTES: u64 = disk::LEAST_RESERVE_BYTES;
-/// The setting by which a database knows its pepper again.
+/// The setting with the mark of the pepper.
 const PEPPER_MARK: &str = "pepper_mark";
 
-/// Opens the writing connection, making or migrating the database as needed, and reads or makes its pepper.
+/// Opens the writing connection, creates or migrates the database if necessary, and reads or creates its pepper.
 ///
 /// # Errors
-/// A line for the operator: not writable, not ours, newer than this program, damaged, or without its pepper.
+/// A message for the operator: not writable, not ours, newer than this program, damaged, or without its pepper.
 pub(super) fn open(
     location: &Location,
     pepper_file: &Path,
@@ -62,11 +62,11 @@ pub(super) fn open(
         return Ok((connection, pepper));
     };
     let version = prepare_file(path)?;
-    // A server of the version before may be running: it does not know what a newer one would write.
+    // A server of the previous version may be running: it does not know what a newer one would write.
     if (version as usize) < MIGRATIONS.len() && role == Role::Beside {
         let (path, newest) = (path.display(), MIGRATIONS.len());
         return Err(StoreError::Failed(format!(
-            "database {path} has version {version}; start the server once to bring it to {newest}"
+            "database {path} has version {version}; start the server once to upgrade it to {newest}"
         )));
     }
     let pepper =
@@ -78,7 +78,7 @@ pub(super) fn open(
         upgrade::wipe_unsealed(path);
     }
     let connection = location.connect().map_err(|error| unusable(location, &error))?;
-    // Damage and a wrong pepper are looked for before anything is written, be it by closing again.
+    // Check for damage and a wrong pepper before anything is written, even by closing.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if version > 0 {
         check(&connection, path)?;
@@ -89,7 +89,7 @@ pub(super) fn open(
     Ok((connection, pepper))
 }
 
-/// Opens an existing database of the newest version that nobody else has open, and keeps it so; reads its pepper.
+/// Opens an existing database of the newest version exclusively and reads its pepper.
 ///
 /// # Errors
 /// A line for the operator.
@@ -99,12 +99,12 @@ pub(super) fn open_alone(path: &Path, pepper_file: &Path) -> Result<(Connection,
     let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
     let mut header = Vec::new();
     let read = File::open(path).and_then(|file| file.take(100).read_to_end(&mut header));
-    read.map_err(|error| refuse(format!("cannot be read ({error})")))?;
-    // What its file lacks may be in its WAL.
-    let version = check_header(&header, u64::MAX).map_err(|_| refuse("is no database of flaskpaste".into()))?;
+    read.map_err(|error| refuse(format!("cannot read it: {error}")))?;
+    // Missing pages may be in its WAL.
+    let version = check_header(&header, u64::MAX).map_err(|_| refuse("not a flaskpaste database".into()))?;
     if version as usize != newest {
         let first = if version == 0 { "is empty".to_owned() } else { format!("has version {version}") };
-        return Err(refuse(format!("{first}; start flaskpaste with it once to bring it to version {newest}")));
+        return Err(refuse(format!("{first}; start flaskpaste with it once to upgrade it to version {newest}")));
     }
     let pepper = find_pepper(path, pepper_file)?;
     let connection =
@@ -112,7 +112,7 @@ pub(super) fn open_alone(path: &Path, pepper_file: &Path) -> Result<(Connection,
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     connection
         .execute_batch("BEGIN EXCLUSIVE")
-        .map_err(|error| refuse(format!("another process has it open ({error}); stop that first")))?;
+        .map_err(|error| refuse(format!("another process has it open ({error}); stop that process first")))?;
     check(&connection, path)?;
     check_pepper(&connection, path, pepper_file, &pepper)?;
     Ok((connection, pepper))
@@ -122,20 +122,20 @@ pub(super) fn open_alone(path: &Path, pepper_file: &Path) -> Result<(Connection,
 fn find_pepper(database: &Path, pepper_file: &Path) -> Result<Pepper, StoreError> {
     pepper::read(pepper_file)?.ok_or_else(|| {
         StoreError::Failed(format!(
-            "database {} was sealed with a pepper, and there is no {}; nothing was changed. Put it back, or name it in \
-             FLASKPASTE_PEPPER_FILE",
+            "database {} was sealed with a pepper, but there is no {}; nothing was changed. Put it back, or set its \
+             path in FLASKPASTE_PEPPER_FILE",
             database.display(),
             pepper_file.display()
         ))
     })
 }
 
-/// Makes sure the pepper is the one the rows were sealed with.
+/// Checks that the rows were sealed with this pepper.
 fn check_pepper(connection: &Connection, database: &Path, file: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     match find_setting(connection, PEPPER_MARK) {
         Ok(Some(mark)) if crypto::equal(&mark, &pepper.own_mark()) => Ok(()),
         Ok(_) => Err(StoreError::Failed(format!(
-            "database {} was sealed with another pepper than that in {}; nothing was changed. Put the right one there, \
+            "database {} was sealed with a different pepper than {}; nothing was changed. Put the right one there, \
              or name it in FLASKPASTE_PEPPER_FILE",
             database.display(),
             file.display()
@@ -147,12 +147,11 @@ fn check_pepper(connection: &Connection, database: &Path, file: &Path, pepper: &
 fn unusable(location: &Location, error: &rusqlite::Error) -> StoreError {
     match location {
         Location::File(path) => StoreError::Failed(format!("cannot use the database {}: {error}", path.display())),
-        Location::Memory(_) => StoreError::Failed(format!("cannot use the database in memory: {error}")),
+        Location::Memory(_) => StoreError::Failed(format!("cannot use the in-memory database: {error}")),
     }
 }
 
-/// Makes folder and file where they are missing, and looks at the header where they are not; the version it tells, 0 in
-/// an empty file.
+/// Creates a missing folder and file, or checks the header. Returns the version, 0 for an empty file.
 fn prepare_file(path: &Path) -> Result<u32, StoreError> {
     let refuse = |what: String| StoreError::Failed(format!("database {}: {what}", path.display()));
     let denied = |error: &io::Error| {
@@ -160,11 +159,11 @@ fn prepare_file(path: &Path) -> Result<u32, StoreError> {
     };
     let folder = Location::File(path.into()).folder();
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| denied(&error))?;
-    // Nobody but the server's user reads the database; SQLite gives its WAL the same mode.
+    // Only the server's user may read the database; SQLite gives its WAL the same mode.
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     drop(options.open(path).map_err(|error| denied(&error))?);
-    // SQLite needs to make its WAL beside the database.
+    // SQLite creates its WAL beside the database.
     unnamed_file(&folder).map_err(|error| denied(&error))?;
     let location = Location::File(path.into());
     let is_filled = |path: PathBuf| std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
@@ -175,18 +174,18 @@ fn prepare_file(path: &Path) -> Result<u32, StoreError> {
         file.take(100).read_to_end(&mut header).map_err(|error| denied(&error))?;
         check_header(&header, if has_more { u64::MAX } else { file_bytes }).map_err(refuse)
     };
-    // A crash in the first transaction of all, which is the only one before there is a WAL, leaves a journal that undoes it.
+    // A crash in the very first transaction, the only one before there is a WAL, leaves a rollback journal.
     if is_filled(location.beside("-journal")) {
         look(true)?;
         let connection = location.connect().map_err(|error| unusable(&location, &error))?;
         let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         read.map_err(|error| unusable(&location, &error))?;
     }
-    // After a crash in the middle of a checkpoint the pages the file lacks are in the WAL; SQLite recovers them.
+    // After a crash during a checkpoint, missing pages are in the WAL; SQLite recovers them.
     look(is_filled(location.wal_path()))
 }
 
-/// Looks at the first 100 bytes (<https://www.sqlite.org/fileformat.html>, section 1.3); the version they tell.
+/// Checks the first 100 bytes (<https://www.sqlite.org/fileformat.html>, section 1.3) and returns the version.
 fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
     if header.is_empty() {
         return Ok(0);
@@ -204,7 +203,7 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
     if version as usize > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
         return Err(format!(
-            "has version {version}, this program knows {known}; nothing was changed. Use a newer flaskpaste"
+            "has version {version}; this program supports at most {known}; nothing was changed. Use a newer flaskpaste"
         ));
     }
     let page_bytes = match field(16) >> 16 {
@@ -213,7 +212,7 @@ fn check_header(header: &[u8], file_bytes: u64) -> Result<u32, String> {
     };
     if field(28) > 0 && u64::from(field(28)) * page_bytes > file_bytes {
         return Err(format!(
-            "is cut short ({file_bytes} bytes of {}); nothing was changed. Restore a backup",
+            "is truncated ({file_bytes} of {} bytes); nothing was changed. Restore a backup",
             u64::from(field(28)) * page_bytes
         ));
     }
@@ -232,7 +231,7 @@ fn set_up(
         if role == Role::Server {
             bring_up_to_date(connection, pepper)?;
         }
-        // Nothing happens to a database that has one; a backup has none.
+        // This does nothing to a database that has a WAL; a backup has none.
         if let Location::File(_) = location {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         }
@@ -241,10 +240,10 @@ fn set_up(
     run().map_err(|error| unusable(location, &error))
 }
 
-/// Applies the missing migrations. Who works beside a server finds that done, and would wait for its writer.
+/// Applies the missing migrations. A command beside a server finds that done, and would wait for its writer.
 fn bring_up_to_date(connection: &Connection, pepper: &Pepper) -> rusqlite::Result<()> {
-    // In one transaction, and before there is a WAL: a new database is ours from its first page on, or empty. The pragma only
-    // takes effect before that page, but writes to it whenever it is said.
+    // In one transaction, before there is a WAL: a new database is ours from its first page on, or empty. The pragma
+    // only takes effect before that page exists, but always writes to it.
     if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
         connection.execute_batch("BEGIN; PRAGMA auto_vacuum = INCREMENTAL;")?;
     } else {
@@ -255,14 +254,14 @@ fn bring_up_to_date(connection: &Connection, pepper: &Pepper) -> rusqlite::Resul
     connection.execute_batch("COMMIT")
 }
 
-/// Length of the WAL at which the writer moves it into the database. What is kept free has to hold the WAL and, twice, the
-/// paste that is being stored, so that there is always room to move it.
+/// The size of the WAL at which the writer checkpoints it. The reserve must hold the WAL and twice the paste being
+/// stored, so that there is always room for a checkpoint.
 fn max_wal_bytes(reserve_bytes: u64, max_paste_bytes: u64) -> u64 {
     reserve_bytes.saturating_sub(2 * max_paste_bytes).clamp(LEAST_WAL_BYTES, MOST_WAL_BYTES)
 }
 
-/// Makes an empty database of the newest version in an empty file, for a copy that is nobody's yet: without a WAL, and
-/// not on the disk until its maker says so.
+/// Creates an empty database of the newest version in an empty file, for a private copy: without a WAL, and not synced
+/// until the caller does so.
 pub(super) fn make_at(path: &Path) -> Result<Connection, StoreError> {
     let connection = Location::File(path.into()).connect()?;
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA synchronous = OFF;")?;
@@ -282,12 +281,12 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Notes which pepper seals the rows, unless that is noted.
+/// Stores the mark of the pepper, unless there is one.
 pub(super) fn note_pepper(connection: &Connection, pepper: &Pepper) -> rusqlite::Result<()> {
     insert_setting(connection, PEPPER_MARK, &pepper.own_mark())
 }
 
-/// Looks for damage: all of a small database, the schema of a large one.
+/// Checks for damage: all of a small database, the schema of a large one.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     let checked = if bytes <= QUICK_CHECK_BYTES {
@@ -307,18 +306,18 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     )))
 }
 
-/// The value of a setting the server keeps; `new` where there is none yet.
+/// The stored value of a setting, initialized to `new`.
 pub(super) fn setting(connection: &Connection, name: &str, new: &[u8]) -> Result<Vec<u8>, StoreError> {
-    // Another process may have been first: what is stored counts.
+    // Another process may have been first: its value wins.
     insert_setting(connection, name, new)?;
-    find_setting(connection, name)?.ok_or_else(|| StoreError::Failed(format!("setting {name} could not be kept")))
+    find_setting(connection, name)?.ok_or_else(|| StoreError::Failed(format!("cannot store the setting {name}")))
 }
 
 fn find_setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
 }
 
-/// Keeps a setting, unless it is there.
+/// Stores a setting, unless it exists.
 fn insert_setting(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
     connection.execute("INSERT OR IGNORE INTO setting (name, value) VALUES (?1, ?2)", params![name, value]).map(|_| ())
 }
@@ -328,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_database_has_the_newest_version_and_knows_its_pepper() {
+    fn a_new_database_has_the_newest_version_and_its_peppers_mark() {
         let (connection, pepper) =
             open(&Location::memory().unwrap(), Path::new("/nonexistent"), 1, Role::Server).unwrap();
         let version: usize = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
@@ -336,11 +335,11 @@ mod tests {
         let [path, file] = [Path::new("database"), Path::new("file")];
         check_pepper(&connection, path, file, &pepper).unwrap();
         let other = check_pepper(&connection, path, file, &Pepper::random().unwrap());
-        assert!(other.unwrap_err().to_string().contains("another pepper"));
+        assert!(other.unwrap_err().to_string().contains("different pepper"));
     }
 
     #[test]
-    fn the_wal_fits_into_what_is_kept_free() {
+    fn the_wal_fits_into_the_reserve() {
         const MIB: u64 = 1 << 20;
         for (reserve, paste, wal) in [(16, 50, 16), (30, 3, 24), (100, 50, 16), (150, 50, 50), (1024, 50, 64)] {
             assert_eq!(max_wal_bytes(reserve * MIB, paste * MIB), wal * MIB, "{reserve} MiB kept free");
@@ -348,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_made_once() {
+    fn a_setting_is_initialized_once() {
         let connection = Connection::open_in_memory().unwrap();
         migrate(&connection).unwrap();
         assert_eq!(setting(&connection, "x", &[1]).unwrap(), [1]);
@@ -356,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_not_ours_are_refused() {
+    fn foreign_headers_are_refused() {
         let mut header = vec![0; 100];
         header[..16].copy_from_slice(b"SQLite format 3\0");
         header[16..18].copy_from_slice(&4096u16.to_be_bytes());
@@ -364,7 +363,7 @@ mod tests {
         header[68..72].copy_from_slice(&APPLICATION_ID.to_be_bytes());
         assert_eq!(check_header(&header, 4096), Ok(0));
         header[28..32].copy_from_slice(&2u32.to_be_bytes());
-        assert!(check_header(&header, 4096).unwrap_err().contains("cut short"));
+        assert!(check_header(&header, 4096).unwrap_err().contains("truncated"));
         header[60..64].copy_from_slice(&99u32.to_be_bytes());
         assert!(check_header(&header, 8192).unwrap_err().contains("version 99"));
         assert!(check_header(&header[..99], 99).unwrap_err().contains("not an SQLite"));

@@ -1,6 +1,6 @@
-//! Transactions: begun at once, committed or rolled back, never left open.
+//! Immediate transactions that are committed or rolled back, never left open.
 //!
-//! Invariant: after [`transaction`] the connection has none. Must never be nested.
+//! Invariant: after [`transaction`], none is open on the connection. Must never be nested.
 
 use super::StoreError;
 use rusqlite::Connection;
@@ -21,10 +21,10 @@ pub(super) fn transaction<T>(
     result
 }
 
-/// Ends a transaction that is still open, if there is one.
+/// Rolls back a transaction that is still open, if any.
 pub(super) fn roll_back(connection: &Connection) {
     if !connection.is_autocommit() {
-        // It fails only if SQLite rolled back by itself, which is what is wanted.
+        // It fails only if SQLite has already rolled back.
         let _ = connection.execute_batch("ROLLBACK");
     }
 }

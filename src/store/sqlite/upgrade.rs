@@ -1,8 +1,8 @@
-//! From version 1, whose rows anybody could read who had the file, to the newest: the database is written anew, sealed.
+//! Upgrades from version 1, whose rows were not encrypted, to the newest: writes a new, sealed database.
 //!
-//! Invariant: until the new file is whole, checked and on the disk, the old one is as it was; then it takes its name, and
-//! the old one is overwritten, by the next start if this one is cut short. Must never run beside another process that has
-//! the database open.
+//! Invariant: until the new file is complete, checked and on disk, the old one is unchanged; then the new one takes its
+//! name, and the old one is overwritten, if necessary at the next start. Must never run while another process has the
+//! database open.
 
 use super::super::disk;
 use super::super::receipt::TokenMark;
@@ -21,20 +21,20 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// What the old file is called until it is overwritten, behind the database's name.
+/// The suffix of the old file until it is overwritten.
 const UNSEALED: &str = ".unsealed";
 /// Free bytes beyond the size of the copy.
 const SPARE_BYTES: u64 = 16 << 20;
 
-/// Seals the database of version 1 at `path` with `pepper`.
+/// Seals the version 1 database at `path` with `pepper`.
 ///
 /// # Errors
-/// A line for the operator; the database is as it was then.
+/// A message for the operator; the database is unchanged.
 pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     let refuse = |error: StoreError| {
         let (path, newest) = (path.display(), schema::MIGRATIONS.len());
         StoreError::Failed(format!(
-            "database {path} cannot be brought to version {newest}: {error}; nothing was changed"
+            "cannot upgrade the database {path} to version {newest}: {error}; nothing was changed"
         ))
     };
     let pastes = replace(path, pepper).map_err(refuse)?;
@@ -42,26 +42,27 @@ pub(super) fn seal(path: &Path, pepper: &Pepper) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes the sealed copy and gives it the database's name; the old file is beside it then, for [`wipe_unsealed`]. How many
-/// pastes there are.
+/// Writes the sealed copy and gives it the database's name; the old file stays beside it for [`wipe_unsealed`]. Returns
+/// the number of pastes.
 fn replace(path: &Path, pepper: &Pepper) -> Result<u64, StoreError> {
     let location = Location::File(path.into());
     let old = location.connect()?;
-    // Refused, it is left as it was: closing would move the WAL.
+    // If refused, it is left unchanged: closing would checkpoint the WAL.
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     schema::check(&old, path)?;
     old.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
-    old.execute_batch("BEGIN EXCLUSIVE")
-        .map_err(|error| StoreError::Failed(format!("another process has it open ({error}); stop that first")))?;
+    old.execute_batch("BEGIN EXCLUSIVE").map_err(|error| {
+        StoreError::Failed(format!("another process has it open ({error}); stop that process first"))
+    })?;
     let needed_bytes = location.disk_bytes() + SPARE_BYTES;
     if disk::free_bytes(&location.folder())? < needed_bytes {
         let needed_mib = needed_bytes.div_ceil(1 << 20);
-        return Err(StoreError::Failed(format!("the copy needs {needed_mib} MiB of free disk")));
+        return Err(StoreError::Failed(format!("the copy needs {needed_mib} MiB of free disk space")));
     }
     let draft = location.beside(".sealing");
     remove(&draft)?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    operator_log::message(&format!("database {}: sealing its pastes; this may take minutes", path.display()));
+    operator_log::message(&format!("database {}: encrypting its pastes; this may take minutes", path.display()));
     let written = write_sealed(&old, &draft, pepper);
     if written.is_err() {
         let _ = std::fs::remove_file(&draft);
@@ -76,24 +77,24 @@ fn replace(path: &Path, pepper: &Pepper) -> Result<u64, StoreError> {
     Ok(pastes)
 }
 
-/// Takes everything into the one file, overwrites the WAL and ends it: beside the new file it would be taken for its own.
+/// Moves everything into the one file, then overwrites and removes the WAL, which would be mistaken for the new file's.
 fn close_wal(old: Connection, location: &Location) -> Result<(), StoreError> {
     old.execute_batch("COMMIT")?;
     let blocked: i64 = old.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0))?;
     if blocked != 0 {
-        return Err(StoreError::Failed("its WAL cannot be emptied; another process has it open".into()));
+        return Err(StoreError::Failed("cannot empty its WAL; another process has it open".into()));
     }
-    // Every frame is in the database now, and nobody else looks: the lock is exclusive.
+    // Every frame is in the database now, and the lock is exclusive.
     overwrite(&location.wal_path())?;
     old.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     old.close().map_err(|(_, error)| error)?;
     if location.wal_path().exists() {
-        return Err(StoreError::Failed("its WAL cannot be removed".into()));
+        return Err(StoreError::Failed("cannot remove its WAL".into()));
     }
     Ok(())
 }
 
-/// Overwrites and removes the old file of an upgrade, also of one that was cut short here.
+/// Overwrites and removes the old file of an upgrade, even of an interrupted one.
 pub(super) fn wipe_unsealed(path: &Path) {
     let unsealed = Location::File(path.into()).beside(UNSEALED);
     if !unsealed.exists() {
@@ -102,7 +103,7 @@ pub(super) fn wipe_unsealed(path: &Path) {
     let wiped = overwrite(&unsealed).and_then(|()| std::fs::remove_file(&unsealed));
     if let Err(error) = wiped {
         operator_log::message(&format!(
-            "{} still holds what could be read before, and cannot be overwritten ({error}); remove it",
+            "{} still contains unencrypted pastes and cannot be overwritten ({error}); remove it",
             unsealed.display()
         ));
     }
@@ -115,7 +116,7 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes what the old database has into a new file, sealed; how many pastes.
+/// Writes the old database to a new file, sealed. Returns the number of pastes.
 fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, StoreError> {
     let new = schema::make_at(draft)?;
     schema::note_pepper(&new, pepper)?;
@@ -131,7 +132,7 @@ fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, 
         new.prepare_cached("INSERT INTO submission (hash, at) VALUES (?1, ?2)")?
             .execute(params![hash, row.get::<_, i64>(1)?])?;
     }
-    // Keys of pastes that are gone are not used again either.
+    // Keys of deleted pastes are not reused either.
     let last: Option<i64> = old.query_row("SELECT max(seq) FROM sqlite_sequence", [], |row| row.get(0))?;
     new.execute("DELETE FROM sqlite_sequence", [])?;
     new.execute("INSERT INTO sqlite_sequence VALUES ('paste', ?1)", [last.unwrap_or(0)])?;
@@ -142,7 +143,7 @@ fn write_sealed(old: &Connection, draft: &Path, pepper: &Pepper) -> Result<u64, 
     Ok(pastes)
 }
 
-/// Copies rows as they are.
+/// Copies rows unchanged.
 fn copy(old: &Connection, select: &str, new: &Connection, insert: &str) -> Result<(), StoreError> {
     let mut select = old.prepare(select)?;
     let columns = select.column_count();
@@ -208,7 +209,7 @@ fn seal_content(old: &Connection, new: &Connection, key: i64, content_key: &Cont
     Ok(())
 }
 
-/// Overwrites a file, so that its blocks hold nothing when others get them.
+/// Overwrites a file, so that its blocks contain nothing when they are reused.
 fn overwrite(path: &Path) -> io::Result<()> {
     let mut file = match OpenOptions::new().write(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -1,7 +1,7 @@
-//! The one thread that writes: it owns the writing connection and commits everything that waits in one transaction.
+//! The writer thread: it owns the writing connection and commits all waiting jobs in one transaction.
 //!
-//! Invariant: whoever gets `Ok` from [`Writer::write`] has its changes on the disk (`synchronous = FULL`); whoever
-//! gets an error has none. Must never wait for anything but the disk: jobs hold no lock and do no I/O to a peer.
+//! Invariant: after `Ok` from [`Writer::write`], the change is on disk (`synchronous = FULL`); after an error, it was
+//! not made. Must never wait for anything but the disk: jobs hold no lock and do no I/O to a peer.
 
 use super::StoreError;
 use super::files::Files;
@@ -15,14 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Most jobs in one transaction, so that the first does not wait long for the last.
+/// The maximum number of jobs in a transaction, so that the first does not wait long for the last.
 const BATCH_JOBS: usize = 64;
-/// Content in one transaction after which no further job joins it, in bytes.
+/// Bytes of content after which no further job joins a transaction.
 const BATCH_BYTES: u64 = 4 << 20;
-/// How often expired pastes are looked for, and erased bytes are taken out of the WAL.
+/// How often expired pastes are purged and erased content is removed from the WAL.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A handle on the writing thread.
+/// A handle to the writer thread.
 pub struct Writer {
     jobs: Sender<Box<dyn Job>>,
     closing: Arc<AtomicBool>,
@@ -30,12 +30,12 @@ pub struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// One change, waiting for its transaction. A trait only to forget the type of its result.
+/// A change waiting for its transaction. A trait only to erase the type of its result.
 trait Job: Send {
     fn bytes(&self) -> u64;
-    /// Makes the change; called again in a transaction of its own when the shared one fails.
+    /// Makes the change; called again in its own transaction if the shared one fails.
     fn run(&mut self, connection: &Connection) -> Result<(), StoreError>;
-    /// Tells the waiting thread how it ended.
+    /// Reports the result to the waiting thread.
     fn reply(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -59,7 +59,7 @@ impl<T: Send, W: FnMut(&Connection) -> Result<T, StoreError> + Send> Job for Pen
     fn reply(self: Box<Self>, committed: Result<(), StoreError>) {
         let lost = || StoreError::Failed("a change was committed without a result".into());
         let Self { result, reply, .. } = *self;
-        // Nobody waits any more when the request's thread panicked; that is its own affair.
+        // If the request's thread has panicked, nothing waits for the result.
         let _ = reply.send(committed.and_then(|()| result.ok_or_else(lost)));
     }
 }
@@ -80,27 +80,27 @@ impl Writer {
         Ok(Self { jobs, closing, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has `work` done in the next transaction and waits until it is on the disk. `bytes` is the content it writes.
+    /// Runs `work` in the next transaction and waits until it is on disk. `bytes` is the size of the content it writes.
     ///
     /// # Errors
-    /// What `work` returned, or why the transaction failed. Nothing of it is stored then.
+    /// The error of `work` or of the transaction; nothing was stored.
     pub(super) fn write<T: Send + 'static>(
         &self,
         bytes: u64,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let stopped = || StoreError::Unavailable("the writer thread has stopped".into());
-        let unknown = || StoreError::OutcomeUnknown("the writer thread gave no answer".into());
+        let unknown = || StoreError::OutcomeUnknown("the writer thread did not respond".into());
         let (reply, answer) = mpsc::sync_channel(1);
         let job = Box::new(Pending { bytes, work, result: None, reply });
         self.jobs.send(job).map_err(|_| stopped())?;
         answer.recv().map_err(|_| unknown())?
     }
 
-    /// Lets the thread finish what waits, flush and close, and waits for it. Later writes fail.
+    /// Makes the thread finish waiting jobs, flush and close, and waits for it. Later writes fail.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        // Wakes it; it may have gone already.
+        // Wakes it; it may already have ended.
         let _ = self.write(0, |_| Ok(()));
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
@@ -115,7 +115,7 @@ impl Drop for Writer {
     }
 }
 
-/// The thread: batches of jobs, and housekeeping once a second whatever the load.
+/// The thread: batches of jobs, and housekeeping once per second under any load.
 fn run(
     connection: &Connection,
     files: &Files,
@@ -136,7 +136,7 @@ fn run(
                     }
                     continue;
                 }
-                // A panic here is a bug in one job; the others' callers are told, and the thread lives on.
+                // A panic here is a bug in one job; the other callers get an error, and the thread continues.
                 if catch_unwind(AssertUnwindSafe(|| commit_batch(connection, batch))).is_err() {
                     roll_back(connection);
                 }
@@ -150,14 +150,14 @@ fn run(
         } else if Instant::now() >= due {
             let more = catch_unwind(AssertUnwindSafe(|| housekeeper.tick(connection))).unwrap_or(false);
             roll_back(connection);
-            // More to do: at once, but after the jobs that came in meanwhile.
+            // More to do: at once, but after the jobs that arrived meanwhile.
             due = Instant::now() + if more { Duration::ZERO } else { HOUSEKEEPING_INTERVAL };
         }
     }
     housekeeper.close(connection);
 }
 
-/// The first job and those that already wait behind it.
+/// The first job and those already waiting behind it.
 fn collect(first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
     let mut bytes = first.bytes();
     let mut batch = vec![first];
@@ -169,8 +169,8 @@ fn collect(first: Box<dyn Job>, queue: &Receiver<Box<dyn Job>>) -> Vec<Box<dyn J
     batch
 }
 
-/// Commits a batch as one transaction, or, if that fails, each job as its own: one that does not fit on the disk
-/// does not take a delete with it.
+/// Commits a batch as one transaction, or, if that fails, each job separately: one that does not fit on the disk does
+/// not make a delete fail.
 fn commit_batch(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
     let together = transaction(connection, |connection| {
         let mut results = Vec::with_capacity(batch.len());
@@ -191,8 +191,8 @@ fn commit_batch(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
     }
 }
 
-/// Runs one job of a batch. The inner result is the job's own; the outer one is lost when SQLite gave up on the
-/// whole transaction, as it does on a full disk.
+/// Runs one job of a batch. The inner result is the job's; the outer one is an error if SQLite aborted the whole
+/// transaction, as it does on a full disk.
 fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, StoreError> {
     connection.prepare_cached("SAVEPOINT job")?.execute([])?;
     let result = job.run(connection);

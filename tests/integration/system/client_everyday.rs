@@ -23,15 +23,15 @@ fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
-    answer(&mut terminal, "Password for the new paste (empty: one is made up): ", 1, "hunter2\n");
-    answer(&mut terminal, "The same password again: ", 1, "hunter3\n");
+    answer(&mut terminal, "Password for the new paste (empty to generate one): ", 1, "hunter2\n");
+    answer(&mut terminal, "Repeat the password: ", 1, "hunter3\n");
     answer(
         &mut terminal,
-        "that was not the same password\r\nPassword for the new paste (empty: one is made up): ",
+        "the passwords do not match\r\nPassword for the new paste (empty to generate one): ",
         1,
         "hunter2\n",
     );
-    answer(&mut terminal, "The same password again: ", 2, "hunter2\n");
+    answer(&mut terminal, "Repeat the password: ", 2, "hunter2\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && !shown.contains("hunter"), "{shown}");
     let link = link_of(&client);
@@ -51,11 +51,11 @@ fn three_slips_make_no_paste() {
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
     for slip in 1..=3 {
-        answer(&mut terminal, "made up): ", slip, "one\n");
+        answer(&mut terminal, "generate one): ", slip, "one\n");
         answer(&mut terminal, "again: ", slip, "other\n");
     }
     let (code, shown) = terminal.end();
-    assert!(code == 2 && shown.contains("error: the password was never typed twice in the same way"), "{shown}");
+    assert!(code == 2 && shown.contains("error: the passwords did not match in 3 attempts"), "{shown}");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn no_password_typed_is_one_made_up() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -pq > link");
-    terminal.type_after("Password for the new paste (empty: one is made up): ", "\n");
+    terminal.type_after("Password for the new paste (empty to generate one): ", "\n");
     let (code, shown) = terminal.end();
     let password = shown.lines().find_map(|line| line.strip_prefix("fpaste: password: ")).unwrap();
     assert!(code == 0 && password.len() == 23 && password.split('-').all(|part| part.len() == 5), "{shown}");
@@ -97,7 +97,7 @@ fn colours_of_a_text_are_shown_and_end_with_it() {
     let link = client.create("\x1b[1;31mred\x1b[2J\x1b[38;5;9m!\n", &[]);
     let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
     assert!(code == 0 && shown.starts_with("\x1b[1;31mred\u{fffd}[2J\x1b[38;5;9m!\x1b[0m\r\n"), "{shown:?}");
-    assert!(shown.contains("1 control characters were not shown"), "{shown:?}");
+    assert!(shown.contains("1 control characters were replaced"), "{shown:?}");
 }
 
 /// Black modules on a white ground, whatever colours the terminal has.
@@ -125,7 +125,7 @@ fn over_ssh_the_terminal_is_asked_to_copy() {
     client.file("x", "x");
     let here = "PATH=/nowhere $FPASTE x -c > link";
     let (_, shown) = Terminal::run(&client, here).end();
-    assert!(shown.contains("could not be copied") && !shown.contains("\x1b]52"), "{shown:?}");
+    assert!(shown.contains("cannot copy to the clipboard") && !shown.contains("\x1b]52"), "{shown:?}");
     for variable in ["SSH_TTY=/dev/pts/9", "SSH_CONNECTION=x"] {
         // Wherever stderr leads, it is the terminal that gets it.
         let (code, shown) = Terminal::run(&client, &format!("{variable} {here} 2> notes; cat notes")).end();
@@ -171,8 +171,8 @@ fn whoever_ends_the_input_at_a_prompt_makes_no_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
-    terminal.type_after("made up): ", "\x04");
+    terminal.type_after("generate one): ", "\x04");
     let (code, shown) = terminal.end();
-    assert!(code == 2 && shown.contains("error: no password was typed"), "{shown}");
+    assert!(code == 2 && shown.contains("error: no password was entered"), "{shown}");
     assert!(!client.history().exists() && !shown.contains("fpaste: password: "), "{shown}");
 }

@@ -57,7 +57,7 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
-    terminal.type_after("made up): ", "hunter2\n");
+    terminal.type_after("generate one): ", "hunter2\n");
     terminal.type_after("again: ", "hunter2\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, 0, "{shown}");
@@ -85,7 +85,7 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
     let (code, shown) = terminal.end();
     assert_eq!(code, 130, "{shown}");
     assert!(
-        shown.starts_with("Password for the new paste (empty: one is made up): \r\nspeed ") && is_as_it_was(&shown),
+        shown.starts_with("Password for the new paste (empty to generate one): \r\nspeed ") && is_as_it_was(&shown),
         "{shown}"
     );
     // At any moment, while the echo is being turned off included.
@@ -127,11 +127,11 @@ fn binary_is_not_shown_and_a_burned_one_is_kept() {
     let content: Vec<u8> = (0..=255).collect();
     let link = client.create(&content, &[]);
     let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
-    assert!(code == 1 && shown.contains("error: the content is binary"), "{code} {shown}");
+    assert!(code == 1 && shown.contains("error: not showing binary content on a terminal"), "{code} {shown}");
     assert_eq!(Terminal::run(&client, &format!("$FPASTE get -o - '{link}'")).end().0, 0);
     let link = client.create(&content, &["-b"]);
     let (code, shown) = Terminal::run(&client, &format!("$FPASTE get '{link}'")).end();
-    assert!(code == 1 && shown.contains("fpaste get again goes on with it"), "{code} {shown}");
+    assert!(code == 1 && shown.contains("fpaste to resume this read"), "{code} {shown}");
     assert_eq!(client.run(&["get", &link]).succeeded().stdout, content);
 }
 
@@ -143,7 +143,7 @@ fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
     for options in [&["-b"][..], &["-b", "-E"]] {
         let link = client.create(text, options);
         let (code, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
-        assert!(code == 0 && shown.contains("3 control characters were not shown; the read is yours"), "{shown:?}");
+        assert!(code == 0 && shown.contains("3 control characters were replaced; run fpaste get again"), "{shown:?}");
         assert_eq!(client.run(&["get", &link]).succeeded().text(), text);
     }
     // Nothing is kept of what was shown whole, and the reader is told.

@@ -164,7 +164,7 @@ fn few_descriptors_mean_a_small_pool_and_no_lost_connections() {
     let launcher = Launcher { words, ..Launcher::default() };
     let server = Server::start_by(launcher, Arc::new(Folder::new()), &[]);
     wait_until("the log says how many there are", SOON, || {
-        server.log().contains("the limit of descriptors is enough for")
+        server.log().contains("the limit of file descriptors is too low")
     });
     let crowd: Vec<Connection> = (0..100).map(|_| server.connect()).collect();
     server.expect_alive();

@@ -111,7 +111,7 @@ impl People {
 }
 
 fn is_known(person: &Client) -> bool {
-    person.run(&["info"]).succeeded().text().contains("known by your certificate")
+    person.run(&["info"]).succeeded().text().contains("authenticated")
 }
 
 #[test]
@@ -307,7 +307,8 @@ fn the_pages_work_through_nginx_below_a_prefix() {
     assert_eq!(read(&server, &link, Some("word")).files, [b"through a proxy"]);
 }
 
-/// What curl and owners use arrives through a proxy: methods, forms, names and tokens, and nobody creates as another address.
+/// What curl and owners use arrives through a proxy: methods, forms, names and tokens, and nobody creates as another
+/// address.
 #[track_caller]
 fn expect_ways_in(server: &Server, people: &People) {
     let token = String::from_utf8(server.run(&["token", "add", "ci"]).stdout).unwrap();
