@@ -1,7 +1,7 @@
 //! The request log: one line per request on stderr.
 //!
-//! Invariant: a line has no complete id, query, body or header value except the request id. A slow stderr never blocks
-//! a request: lines are buffered up to a limit, then dropped and counted. Must never panic on a closed stderr.
+//! Invariant: a line has no complete id, key, file name, query, body or header value except the request id. A slow stderr
+//! never blocks a request: lines are buffered up to a limit, then dropped and counted. Must never panic on a closed stderr.
 
 use crate::clock::{self, UnixSeconds};
 use crate::config::LogFormat;
@@ -137,20 +137,32 @@ fn milliseconds(elapsed: Duration) -> f64 {
 /// The logged hex digits of an id: enough to correlate requests, too few to read the paste.
 const SHOWN_DIGITS: usize = 6;
 
-/// Truncates the ids in a path, so that a log line is never a link.
-fn without_ids(path: &str) -> String {
-    let segments = path.split('/').map(|segment| match segment.split_at_checked(SHOWN_DIGITS) {
-        Some((shown, rest)) if !rest.is_empty() && segment.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            format!("{shown}…")
-        }
-        _ => segment.to_owned(),
-    });
-    segments.collect::<Vec<_>>().join("/")
+/// A path as it is logged. An id is truncated together with the rest of its segment, so that a log line is never a link, not
+/// even one whose `#` was escaped. The file name of a PUT is left out: it is sealed in the database, too.
+fn shown_path(method: &str, path: &str) -> String {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if method == "PUT" && !matches!(name, "" | "raw") {
+        return format!("{}/…", shown_path("", folder));
+    }
+    path.split('/').map(shown_segment).collect::<Vec<_>>().join("/")
+}
+
+fn shown_segment(segment: &str) -> String {
+    let end_of_id = |start: usize| {
+        let digits = segment.bytes().skip(start).take_while(u8::is_ascii_hexdigit).count();
+        (digits > SHOWN_DIGITS).then_some(start + SHOWN_DIGITS)
+    };
+    let id = (0..segment.len()).find_map(end_of_id);
+    let cut = id.into_iter().chain(segment.find("%23")).min();
+    match cut.and_then(|cut| segment.get(..cut)) {
+        Some(shown) => format!("{shown}…"),
+        None => segment.to_owned(),
+    }
 }
 
 fn text_line(entry: &Entry<'_>) -> String {
     let Entry { at, request_id, method, path, status, bytes, elapsed, client } = entry;
-    let (at, path) = (clock::rfc3339(*at), without_ids(path));
+    let (at, path) = (clock::rfc3339(*at), shown_path(method, path));
     format!("{at} {request_id} {client} {method} {path} {status} {bytes}B {:.3}ms\n", milliseconds(*elapsed))
 }
 
@@ -160,7 +172,7 @@ fn json_line(entry: &Entry<'_>) -> String {
         "request_id": entry.request_id,
         "client": entry.client,
         "method": entry.method,
-        "path": without_ids(entry.path),
+        "path": shown_path(entry.method, entry.path),
         "status": entry.status,
         "bytes": entry.bytes,
         "ms": milliseconds(entry.elapsed),
@@ -183,8 +195,36 @@ mod tests {
             ("/health", "/health"),
             ("*", "*"),
         ] {
-            assert_eq!(without_ids(path), shown);
+            assert_eq!(shown_path("GET", path), shown);
         }
+    }
+
+    #[test]
+    fn broken_links_are_truncated_too() {
+        for (path, shown) in [
+            ("/0123456789ab%23FIvW_key-", "/012345…"),
+            ("/0123456789ab).", "/012345…"),
+            ("/%3C0123456789ab%3E", "/%3C0123…"),
+            ("/see:0123456789ab/raw", "/see:012345…/raw"),
+            ("/%23FIvW_key-/x", "/…/x"),
+            ("/static/paste.6cd674f0.js", "/static/paste.6cd674…"),
+        ] {
+            assert_eq!(shown_path("GET", path), shown);
+        }
+    }
+
+    #[test]
+    fn file_names_are_left_out() {
+        for (path, shown) in [
+            ("/", "/"),
+            ("/plans.pdf", "/…"),
+            ("/p/plans.pdf", "/p/…"),
+            ("/a/plans.pdf/", "/a/plans.pdf/"),
+            ("/0123456789ab/raw", "/012345…/raw"),
+        ] {
+            assert_eq!(shown_path("PUT", path), shown);
+        }
+        assert_eq!(shown_path("GET", "/plans.pdf"), "/plans.pdf");
     }
 
     #[test]

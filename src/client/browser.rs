@@ -30,18 +30,24 @@ pub enum Opened {
     Page,
     /// A script.
     Script,
+    /// A script that runs beside a page.
+    Worker,
     /// A style sheet.
     Style,
     /// A picture.
     Picture,
 }
 
+/// The file that pages run as a worker, without the digest in its name.
+const WORKER: &str = "solver.";
+
 impl Opened {
-    /// What a file of this media type is.
-    pub fn of(media_type: &str) -> Self {
+    /// What a file of this name and media type is.
+    pub fn of(name: &str, media_type: &str) -> Self {
         match media_type.split(['/', ';']).next() {
             Some("image") => Self::Picture,
             _ if media_type.starts_with("text/css") => Self::Style,
+            _ if name.starts_with(WORKER) => Self::Worker,
             _ => Self::Script,
         }
     }
@@ -87,10 +93,11 @@ impl Visitor {
     /// The headers of a request. Over plain HTTP, but to this machine, browsers leave out those about where it comes from.
     pub fn headers(&self, opened: Opened, is_secure: bool) -> Vec<(&'static str, String)> {
         use Browser::{Chrome, Firefox};
-        use Opened::{Page, Picture, Script, Style};
+        use Opened::{Page, Picture, Script, Style, Worker};
         let (mode, destination) = match opened {
             Page => ("navigate", "document"),
             Script => ("cors", "script"),
+            Worker => ("same-origin", "worker"),
             Style => ("no-cors", "style"),
             Picture => ("no-cors", "image"),
         };
@@ -107,7 +114,7 @@ impl Visitor {
                 "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8,\
                  application/signed-exchange;v=b3;q=0.7"
             }
-            (Script, _) => "*/*",
+            (Script | Worker, _) => "*/*",
             (Style, _) => "text/css,*/*;q=0.1",
             (Picture, Firefox) => "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
             (Picture, Chrome) => "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn nothing_tells_this_program() {
         for visitor in Visitor::all(["en", "zh-Hans"]) {
-            for opened in [Opened::Page, Opened::Script, Opened::Style, Opened::Picture] {
+            for opened in [Opened::Page, Opened::Script, Opened::Worker, Opened::Style, Opened::Picture] {
                 for (name, value) in visitor.headers(opened, true) {
                     assert!(!value.to_ascii_lowercase().contains("fpaste") || name == "Cookie", "{name}: {value}");
                     assert!(!["Authorization", "X-Requested-With", "X-SSL-Client-SHA1"].contains(&name));

@@ -1,7 +1,7 @@
 //! The headers of a page or of a file of one: those that keep strangers' scripts out have to be there, and those that change
 //! what a browser does must not.
 //!
-//! Invariant: a header that is not known to be harmless is reported. Must never take a header that is there twice for the one that counts.
+//! Invariant: a header that is not known to be harmless is reported, and so is more than one way to say where the content ends. Must never take a header that is there twice for the one that counts.
 
 /// The header's name in lower case, and its value; `None` when it is not text.
 pub type Header = (String, Option<String>);
@@ -57,8 +57,24 @@ pub fn faults(wanted: &[(&str, &str)], headers: &[Header]) -> Vec<String> {
             faults.push(format!("the header {name} should not be there"));
         }
     }
+    if !is_framed_one_way(headers) {
+        faults.push("the headers leave open where the content ends".to_owned());
+    }
     faults.dedup();
     faults
+}
+
+/// Whether every reader takes the same bytes for the content: of two lengths, or of a length and chunks, a browser may
+/// believe the other one, and what stands between chunks would be markup to it.
+fn is_framed_one_way(headers: &[Header]) -> bool {
+    let values = |wanted: &str| -> Vec<Option<&str>> {
+        headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_deref()).collect()
+    };
+    match (values("content-length").as_slice(), values("transfer-encoding").as_slice()) {
+        ([] | [_], []) => true,
+        ([], [coding]) => coding.is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")),
+        _ => false,
+    }
 }
 
 fn is_harmless(name: &str) -> bool {
@@ -83,6 +99,20 @@ mod tests {
         let other = ("content-security-policy", "default-src 'none'; script-src *");
         assert_eq!(found(&[other]), ["the header content-security-policy differs"]);
         assert_eq!(found(&[policy, policy]), ["the header content-security-policy appears more than once"]);
+    }
+
+    #[test]
+    fn where_the_content_ends_is_said_once() {
+        let policy = ("content-security-policy", "default-src 'none'");
+        let (length, chunks) = (("content-length", "5"), ("transfer-encoding", "Chunked"));
+        for framing in [&[][..], &[length], &[chunks]] {
+            assert!(found(&[&[policy], framing].concat()).is_empty(), "{framing:?}");
+        }
+        let gzip = ("transfer-encoding", "gzip, chunked");
+        for framing in [&[length, chunks][..], &[length, length], &[chunks, chunks], &[gzip]] {
+            let faults = found(&[&[policy], framing].concat());
+            assert_eq!(faults, ["the headers leave open where the content ends"], "{framing:?}");
+        }
     }
 
     #[test]

@@ -213,7 +213,7 @@ impl<'a> Comparison<'a> {
             }
             for file in self.version.files.iter().filter(is_loaded) {
                 let path = format!("/static/{}", file.name);
-                let headers = visitor.headers(Opened::of(file.media_type), is_secure);
+                let headers = visitor.headers(Opened::of(file.name, file.media_type), is_secure);
                 let visit = transport.visit(&self.server, &path, &headers)?;
                 add(&path, self.faults_of_file(file, &visit)?);
             }

@@ -301,6 +301,12 @@ fn one_changed_byte_in_a_script_is_detected() {
     });
     let found = expect_one(&one_language.client().run(&["verify"]), "/static/page.", "the content differs");
     assert!(found.contains("Accept-Language: pl,"), "{found}");
+    let worker = Hostile::new(&server, move |asked, answer| {
+        if asked.head.to_lowercase().contains("sec-fetch-dest: worker") {
+            flip(answer);
+        }
+    });
+    expect_one(&worker.client().run(&["verify"]), "/static/solver.", "the content differs");
     let words = Hostile::new(&server, move |asked, answer| {
         if asked.is_file("zh-Hans") {
             flip(answer);
@@ -450,6 +456,20 @@ fn extra_headers_that_browsers_obey_are_detected() {
         }
     });
     expect_one(&hostile.client().run(&["verify"]), "/static/solver.", "service-worker-allowed should not be there");
+}
+
+#[test]
+fn content_hidden_between_chunks_is_detected() {
+    let server = Server::start(&[]);
+    let found = "the headers leave open where the content ends";
+    // Whoever believes the length takes the extension of the chunk for markup.
+    expect_found(&server, found, |answer| {
+        let (first, rest) = answer.body.split_at(1);
+        let size = format!("\r\n{:x}\r\n", rest.len());
+        let chunks = [b"1;<script src=/e>\r\n", first, size.as_bytes(), rest, b"\r\n0\r\n\r\n"];
+        answer.body = chunks.concat();
+        answer.add_header("Transfer-Encoding: chunked");
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! and against each other, and the man pages.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,27 @@ fn the_documented_settings_match_the_program() {
 #[test]
 fn the_readme_is_at_most_150_lines() {
     assert!(read("README.md").lines().count() <= 150);
+}
+
+/// The files that a document links to.
+fn links(document: &str) -> Vec<PathBuf> {
+    let text = read(document);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    files.map(|target| path(document).with_file_name(target.split('#').next().unwrap())).collect()
+}
+
+#[test]
+fn links_between_documents_lead_to_files() {
+    let mut documents: Vec<String> =
+        ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"].map(str::to_owned).into();
+    let docs = fs::read_dir(path("docs")).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let guides = docs.filter_map(|name| Some(format!("docs/{}.md", name.strip_suffix(".md")?)));
+    documents.extend(guides);
+    let linked: Vec<PathBuf> = documents.iter().flat_map(|document| links(document)).collect();
+    assert!(linked.len() > 40, "{linked:?}");
+    let broken: Vec<_> = linked.iter().filter(|file| !file.exists()).collect();
+    assert!(broken.is_empty(), "{broken:?}");
 }
 
 #[test]
@@ -207,23 +228,32 @@ fn both_api_descriptions_have_the_same_codes() {
     assert_eq!(documented, described_codes());
 }
 
+/// All Rust below a folder, without indentation.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |file: PathBuf| match file.extension().and_then(OsStr::to_str) {
+        Some("rs") => fs::read_to_string(file).unwrap().replace("    ", ""),
+        _ if file.is_dir() => sources(&file),
+        _ => String::new(),
+    };
+    entries.map(text).collect()
+}
+
 #[test]
 fn tests_named_in_the_documentation_exist() {
-    let document = read("docs/reliability.md") + &read("SECURITY.md");
+    let document = read("docs/reliability.md") + &read("SECURITY.md") + &read("docs/security-review.md");
     let scaling = read("docs/scaling.md");
     // The other document also names settings; its tests are in the last cells of a table.
     let cells: Vec<&str> = scaling.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit('|').next()).collect();
     let texts = std::iter::once(document.as_str()).chain(cells.into_iter().filter(|cell| cell.starts_with(" `")));
     let words = texts.flat_map(|text| text.split('`').skip(1).step_by(2));
-    let is_test_name =
-        |word: &&str| word.matches('_').count() >= 2 && word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase());
+    let is_test_name = |word: &&str| {
+        word.matches('_').count() >= 2
+            && word.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
     let named: BTreeSet<&str> = words.filter(is_test_name).collect();
     assert!(named.len() > 20, "{named:?}");
-    let files = ["tests/integration", "tests/integration/system"].map(|folder| fs::read_dir(path(folder)).unwrap());
-    let files = files.into_iter().flatten().map(|file| file.unwrap().path()).filter(|file| file.is_file());
-    let sources = files.map(|file| fs::read_to_string(file).unwrap());
-    let sources = sources.collect::<Vec<_>>().concat()
-        + &(read("src/answer.rs") + &read("src/store/tries.rs")).replace("    ", "");
+    let sources = sources(&path("tests/integration")) + &sources(&path("src"));
     for name in named {
         assert!(sources.contains(&format!("#[test]\nfn {name}()")), "there is no test {name}");
     }

@@ -278,16 +278,19 @@ fn the_log_has_one_line_per_request_without_secrets() {
     request.header("X-Paste-Password", "pa55word").send().expect_status(200);
     let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
     delete.header("X-Request-ID", "two").send().expect_status(200);
+    // A link whose # was escaped on its way, and a file that is named.
+    server.get(&format!("{}%23the-key-of-it", paste.path()));
+    server.request("PUT", "/plans.pdf").body("x").send().expect_status(201);
     server.stop();
     let log = server.log();
     // The messages at startup and shutdown are objects, too.
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
-    assert_eq!(lines.iter().filter(|line| line["status"].is_number()).count(), 3, "{log}");
+    assert_eq!(lines.iter().filter(|line| line["status"].is_number()).count(), 5, "{log}");
     assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("listening on"))));
     let read = lines.iter().find(|line| line["request_id"] == "one").expect("a line with the request id");
     let fields = (&read["method"], &read["path"], &read["status"]);
     assert_eq!(fields, (&json!("GET"), &json!(format!("/{}…/raw", &paste.id[..6])), &json!(200)), "{log}");
-    for secret in ["pa55word", "query=1", &paste.delete_token, &paste.id] {
+    for secret in ["pa55word", "query=1", "the-key", "plans", &paste.delete_token, &paste.id] {
         assert!(!log.contains(secret), "the log contains {secret}:\n{log}");
     }
     let quiet = Server::start(&[("FLASKPASTE_LOG", "off")]);

@@ -70,6 +70,7 @@ ip netns exec internet curl -sS -H "X-SSL-Client-SHA1: 00112233445566778899aabbc
     grep -q '"authenticated": *false'
 secret=$(sed -n 's/^FLASKPASTE_PROXY_SECRET=//p' /etc/flaskpaste.env)
 test "$(stat -c '%a %U' /etc/caddy/flaskpaste.env)" = "600 root"
+if curl -s --max-time 5 --output /dev/null http://localhost:2019/config/; then fail "any user of the machine can ask Caddy for the secret"; fi
 for file in /etc/caddy/Caddyfile /result/server; do ! grep -q "$secret" $file || fail "the secret is in $file"; done
 # The server takes the client's address from the proxy that knows the secret.
 ip netns exec internet curl -sS --output /dev/null https://paste.example.org/00000000

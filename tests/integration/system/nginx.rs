@@ -133,7 +133,7 @@ fn write_configuration(folder: &Folder, http: &str) {
         ""
     };
     let text = format!(
-        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log off;\n{}{http}}}\n",
+        "daemon off;\n{user}pid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {{}}\nhttp {{\naccess_log access.log;\n{}{http}}}\n",
         temporary.concat(),
     );
     std::fs::write(folder.join("nginx.conf"), text).unwrap();

@@ -165,6 +165,8 @@ fn nginx_sets_the_client_identity_and_drops_forged_headers() {
     assert!(!server.log().contains("192.0.2.9"), "{}", server.log());
     owner.run(&["delete", &id]).succeeded();
     anonymous.run(&["get", &link]).failed(3);
+    // nginx's own log would have whole IDs.
+    assert_eq!(fs::read_to_string(people.folder.join("access.log")).unwrap(), "");
 }
 
 /// A static file through a proxy: unchanged, compressed for clients that accept it; other responses are not.
@@ -368,21 +370,23 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
 /// Caddy with a shipped file, changing only the site name and the server's address.
 #[track_caller]
 fn expect_caddy(file: &str, name: &str, upstream: &str) {
-    let (server, folder) = (server(&[CONTACT]), certificates());
+    let (mut server, folder) = (server(&[CONTACT]), certificates());
     let port = nginx::free_ports(1)[0];
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let site = format!("https://localhost:{port} {{\n\ttls {} {}", at("server.crt"), at("server.key"));
     let text = change(&contrib(file), name, &site);
     let text = change(&text, upstream, &server.authority());
-    fs::write(folder.join("Caddyfile"), format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}"))
-        .unwrap();
+    // Whoever reaches Caddy's administration has the secret and may change where requests go.
+    let text = change(&text, "\tadmin off\n", "\tadmin off\n\tauto_https disable_redirects\n");
+    fs::write(folder.join("Caddyfile"), text).unwrap();
     let mut command = Command::new(find("caddy").unwrap());
     command
         .args(["run", "--adapter", "caddyfile", "--config"])
         .arg(folder.join("Caddyfile"))
         .env("HOME", folder.path());
     command.env("XDG_DATA_HOME", folder.path()).env("FLASKPASTE_PROXY_SECRET", PROXY_SECRET);
-    let mut caddy = Caddy(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut caddy = Caddy(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
     wait_until("Caddy is listening", SOON, || {
         assert!(caddy.0.try_wait().unwrap().is_none(), "Caddy has exited");
         TcpStream::connect(("127.0.0.1", port)).is_ok()
@@ -402,4 +406,16 @@ fn expect_caddy(file: &str, name: &str, upstream: &str) {
     assert_eq!(people.curl("/", &["--data-binary", &format!("@{}", file.display())]).1, "413");
     assert_eq!(people.curl("/metrics", &[]).1, "403");
     expect_static_files(&people, "");
+    // What cannot be passed on is logged, and the log is no place for what opens or deletes a paste.
+    server.kill();
+    let headers = ["-H", "X-Delete-Token: the-token", "-H", "X-Paste-Password: the-password"];
+    assert_eq!(people.curl("/0123456789ab", &headers).1, "502");
+    let read_log = || fs::read_to_string(folder.join("log")).unwrap();
+    wait_until("Caddy logs it", SOON, || read_log().contains("\"status\":502"));
+    for secret in ["the-token", "the-password", "0123456789ab"] {
+        assert!(!read_log().contains(secret), "{}", read_log());
+    }
+    // The server believed Caddy, so it has the secret; nothing that Caddy has written does.
+    let written = Command::new("grep").args(["-rl", PROXY_SECRET]).arg(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&written.stdout), "");
 }
