@@ -1,4 +1,4 @@
-//! Asks: somebody asks for a secret, somebody else provides it, and it is read once.
+//! Asks: one person asks for a secret, another provides it, and it is read once.
 
 use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
 use crate::http_client::{Request, base64};

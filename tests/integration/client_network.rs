@@ -260,7 +260,7 @@ fn an_endless_download_stops_at_the_size_limit() {
         if !head.contains("/raw") {
             let _ = socket.write_all(&reply(
                 "200 OK",
-                "",
+                "Connection: close\r\n",
                 r#"{"id":"abcd1234","limits":{"max_anon":1000,"max_auth":2000000}}"#,
             ));
             return;

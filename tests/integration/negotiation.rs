@@ -179,7 +179,7 @@ fn everything_a_page_loads_is_local_and_small() {
 }
 
 #[test]
-fn assets_allow_only_get_and_head_and_unknown_ones_are_404() {
+fn unknown_assets_and_methods_are_refused() {
     let server = Server::start(&[]);
     let path = |file| static_path(&server, file);
     let style = server.get(&path("style.css")).expect_header("Content-Type", "text/css; charset=utf-8");

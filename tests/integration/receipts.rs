@@ -59,7 +59,7 @@ fn each_ending_has_its_state() {
 }
 
 #[test]
-fn only_the_owner_sees_the_receipt_and_later_only_the_token() {
+fn only_the_owner_sees_the_receipt_and_after_the_end_only_with_the_token() {
     let server = Server::start(&[]);
     let paste = server.post("owned").header("X-SSL-Client-SHA1", OWNER).created();
     let other = server.paste("other");

@@ -126,21 +126,21 @@ fn axe_finds_no_violations_on_the_create_page() {
     let browser = &eye.browser;
     let server = Server::start(&[]);
     let files = Client::new(&server);
-    eye.look_at("nothing written", &url(&server), "#create");
+    eye.look_at("an empty form", &url(&server), "#create");
     browser.click("#send");
     browser.wait_to_see("#problem");
-    eye.look("nothing to send");
+    eye.look("an empty submission");
     browser.type_into("#text", "a secret");
     browser.type_into("#file", files.file("picture.png", png()).to_str().unwrap());
     browser.wait_to_see("#picture");
-    eye.look("a picture chosen beside a text");
+    eye.look("an image chosen with a text");
     browser.type_into("#file", files.file("a name\u{202e}gnp.html", "x").to_str().unwrap());
     eye.look("several files chosen");
     browser.click("#remove");
     browser.click("#generate");
     browser.click("#copy-password");
     browser.click("#encrypt");
-    eye.look("a password that is shown, and no encryption");
+    eye.look("a visible password, and no encryption");
     browser.click("#encrypt");
     browser.run(HOLD, &[]);
     browser.click("#send");
@@ -152,17 +152,17 @@ fn axe_finds_no_violations_on_the_create_page() {
     create(browser);
     eye.look("the link");
     browser.click("#delete");
-    eye.look("a question before it is deleted");
+    eye.look("the confirmation of a delete");
     browser.click("#copy");
     browser.click("#own summary");
     browser.wait_to_see("#pastes li button");
     browser.click("#pastes button");
     browser.wait_to_see("#pastes select");
-    eye.look("the list of what was created, and a later end");
+    eye.look("the list of created pastes, and a later expiry");
     browser.click("#pastes button:last-of-type");
     browser.click("#pastes button:last-of-type");
     browser.wait_to_see("#own-said");
-    eye.look("the list with nothing in it any more");
+    eye.look("the emptied list");
     browser.click("#again");
     browser.type_into("#text", "a secret");
     browser.type_into("#password", "x");
@@ -177,17 +177,17 @@ fn axe_finds_no_violations_when_creating_is_restricted() {
     let Some(eye) = Eye::open("axe where not everybody may create") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CREATE", "token"), ("FLASKPASTE_CONTACT", "abuse@example.org")]);
-    eye.look_at("a token asked for", &url(&server), "#token");
+    eye.look_at("a token required", &url(&server), "#token");
     eye.look_at("no https", &without_https(&server, "/"), "#insecure");
     eye.look_at("an ask without https", &without_https(&server, "/ask"), "#insecure");
     let certificates = Server::start(&[("FLASKPASTE_CREATE", "certificate")]);
-    eye.look_at("a certificate wanted", &url(&certificates), "#closed");
+    eye.look_at("a certificate required", &url(&certificates), "#closed");
     let slow = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "60")]);
     browser.open(&url(&slow));
     browser.type_into("#text", "expensive");
     browser.click("#send");
     browser.wait_to_see("#progress");
-    eye.look("proof of work under way");
+    eye.look("proof of work in progress");
     browser.devtools("Network.setBlockedURLs", &json!({ "urls": ["*/static/page.*"] }));
     for path in ["/", "/ask"] {
         browser.open(&format!("{}{path}", url(&server)));
@@ -205,18 +205,18 @@ fn axe_finds_no_violations_in_asks_and_answers() {
     asker.browser.run("document.querySelector('#label').value = 'ä'.repeat(101)", &[]);
     asker.browser.click("#send");
     asker.browser.wait_to_see("#problem");
-    asker.look("too long a question");
+    asker.look("a question that is too long");
     let link = ask(&asker.browser, &url(&server), "staging database password");
     asker.browser.wait_for("document.querySelector('#news').textContent");
     asker.browser.click("#copy");
     asker.browser.click("#delete");
     asker.look("waiting for the answer");
 
-    other.look_at("a link that is not complete", link.split('#').next().unwrap(), "#refused");
+    other.look_at("an incomplete link", link.split('#').next().unwrap(), "#refused");
     other.look_at("a question", &link, "#answer");
     other.browser.click("#send");
     other.browser.wait_to_see("#problem");
-    other.look("no answer to send");
+    other.look("an empty answer");
     other.browser.run(HOLD, &[]);
     other.browser.type_into("#text", "hunter2");
     other.browser.click("#send");
@@ -224,10 +224,10 @@ fn axe_finds_no_violations_in_asks_and_answers() {
     other.look("an answer being sent");
     answer(&other.browser, &link, "hunter2");
     other.look("an answer sent");
-    other.look_at("an answer that somebody gave already", &link, "#refused");
+    other.look_at("an ask already answered", &link, "#refused");
 
     asker.browser.wait_to_see("#gate #go");
-    asker.look("an answer that is there");
+    asker.look("an answer ready to read");
     asker.browser.click("#go");
     asker.browser.wait_to_see("#content");
     asker.browser.wait_for("document.querySelector('#state').textContent");
@@ -244,13 +244,13 @@ fn axe_finds_no_violations_before_a_paste_is_opened() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "right");
     let burns = client.create("x", &["--burn"]);
-    eye.look_at("what burns", &burns, "#burns");
-    eye.look_at("what is read three times", &client.create("x", &["--reads", "3"]), "#limited");
+    eye.look_at("a burn paste", &burns, "#burns");
+    eye.look_at("a paste with three reads", &client.create("x", &["--reads", "3"]), "#limited");
     eye.look_at("no key in the link", burns.split('#').next().unwrap(), "#key");
     let (_, first) = post_first_edition(&server, b"x", &[("X-Paste-Password", "right")]);
     eye.look_at("a password that the server would see", &first, "#exposes");
     eye.look_at("no https", &without_https(&server, &format!("/{}", id_of(&burns))), "#insecure");
-    eye.look_at("a password asked for", &client.create("x", &["-p"]), "#password");
+    eye.look_at("a password required", &client.create("x", &["-p"]), "#password");
     browser.type_into("#password", "wrong");
     browser.click("#reveal");
     browser.click("#go");
@@ -280,17 +280,17 @@ fn axe_finds_no_violations_in_an_open_paste() {
     eye.look_at("marked lines", &format!("{}:L2-L4", client.create(&text, &[])), ".marked");
     browser.click("#copy");
     browser.click("#wrap");
-    eye.look("lines that are not wrapped");
-    eye.look_at("characters that deceive", &client.create("a\u{202e}b\u{200b}\n", &[]), "#deceives");
+    eye.look("unwrapped lines");
+    eye.look_at("deceptive characters", &client.create("a\u{202e}b\u{200b}\n", &[]), "#deceives");
     let code = "#!/bin/sh\n# A comment.\nif [ \"$1\" = 'two' ]; then exit 2; fi\n";
     let log = "2026-11-25 10:00:00 ERROR no\n2026-11-25 10:00:01 WARN yes\n2026-11-25 10:00:02 INFO yes\n";
     let diff = "diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1 +1 @@\n-one\n+two\n";
     for coloured in [code, log, diff] {
-        eye.look_at("code in colour", &format!("{}:L2", client.create(coloured, &[])), ".marked");
+        eye.look_at("highlighted code", &format!("{}:L2", client.create(coloured, &[])), ".marked");
         assert_ne!(browser.value("CSS.highlights.size"), 0);
     }
     eye.look_at("the beginning of a long text", &client.create("x".repeat((2 << 20) + 1), &[]), "#rest");
-    eye.look_at("a picture", &client.create(png(), &[]), "#image");
+    eye.look_at("an image", &client.create(png(), &[]), "#image");
     eye.look_at("a file", &client.create([0, 159, 146, 150], &[]), "#file");
     let manifest =
         json!({ "files": [{ "name": "a/b\u{202e}.txt", "size": 2 }, { "name": "c".repeat(200), "size": 1 }] });
@@ -301,7 +301,7 @@ fn axe_finds_no_violations_in_an_open_paste() {
     browser.click("#go");
     browser.wait_to_see("#files");
     browser.wait_for("document.querySelector('#state').textContent");
-    eye.look("several files of a paste that has burned");
+    eye.look("several files of a burned paste");
     browser.click("#files button");
     browser.wait_to_see("#content");
     eye.look("one of several files");
@@ -314,11 +314,11 @@ fn axe_finds_no_violations_in_an_open_paste() {
     browser.run("window.open = () => null", &[]);
     browser.click("#reuse");
     browser.wait_to_see("#blocked");
-    eye.look("a paste that this browser created, and a new tab that it does not open");
+    eye.look("a paste created in this browser, and a blocked new tab");
     browser.click("#delete");
     browser.click("#delete");
     browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
-    eye.look("a paste deleted");
+    eye.look("a deleted paste");
     eye.expect_nothing();
 }
 
@@ -331,13 +331,13 @@ fn axe_finds_no_violations_in_other_languages() {
     for language in ["de", "zh-Hans"] {
         browser.open(&url(&server));
         choose(browser, language);
-        eye.look(&format!("nothing written, {language}"));
+        eye.look(&format!("an empty form, {language}"));
         browser.type_into("#text", "a secret");
         browser.click("#generate");
         create(browser);
         eye.look(&format!("the link, {language}"));
         eye.look_at(&format!("an ask, {language}"), &format!("{}/ask", url(&server)), "#send:enabled");
-        eye.look_at(&format!("what burns, {language}"), &client.create("x", &["--burn"]), "#burns");
+        eye.look_at(&format!("a burn paste, {language}"), &client.create("x", &["--burn"]), "#burns");
         eye.look_at(&format!("a text, {language}"), &client.create("a\u{202e}b", &[]), "#deceives");
         eye.look_at(&format!("no such paste, {language}"), &format!("{}/000000000000", url(&server)), "h1");
     }
