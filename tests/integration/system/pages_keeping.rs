@@ -52,7 +52,7 @@ fn unsent_texts_and_links_nobody_copied_are_asked_about() {
     std::fs::write(&file, "a file").unwrap();
     assert!(!browser.sees("#unsent"));
     browser.type_into("#file", file.to_str().unwrap());
-    assert!(asks(&browser) && browser.text("#unsent").contains("not sent along"));
+    assert!(asks(&browser) && browser.text("#unsent").contains("not sent together"));
     create(&browser);
     start_again(&browser);
     assert_eq!(browser.string("document.querySelector('#text').value"), "kept");
@@ -327,7 +327,7 @@ fn whoever_is_known_by_a_certificate_has_its_rights_in_the_pages() {
     send(1_000_000);
     browser.click("#send");
     browser.wait_to_see("#problem");
-    assert!(browser.text("#problem").contains("the server takes 976.2 KiB at most"), "{}", browser.text("#problem"));
+    assert!(browser.text("#problem").contains("the server accepts at most 976.2 KiB"), "{}", browser.text("#problem"));
     send(500_000);
     let link = create(&browser);
     // As in another browser: the token of the paste is not here.
