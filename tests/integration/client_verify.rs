@@ -400,7 +400,7 @@ fn another_contact_or_id_in_the_answer_is_found() {
     expect_one(
         &hostile.client().run(&["verify"]),
         "/ask:",
-        "names a different contact than the first page, or an invalid one",
+        "names a different contact than the first page, or an invalid one: mailto:evil@",
     );
     let id = server.paste("text").id;
     let own = id.clone();
