@@ -1,5 +1,5 @@
-"""Both end-to-end formats by an independent implementation: `interop.py seal|open|seal2|open2|proof KEY [PASSWORD]`, stdin to
-stdout. `seal2` makes a paste of one nameless file; `open2` gives the contents of all files; `proof` the proofs and their hashes."""
+"""An independent implementation of both end-to-end formats: `interop.py seal|open|seal2|open2|proof KEY [PASSWORD]`, stdin to
+stdout. `seal2` makes a paste of one nameless file; `open2` prints the contents of all files; `proof` the proofs and their hashes."""
 import base64
 import hashlib
 import hmac

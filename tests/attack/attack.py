@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Attacks a real server on a bare port, with default settings, and measures what everybody else notices of it.
+"""Attacks a real server on a bare port, with default settings, and measures the effect on other clients.
 
 Usage: attack.py PATH_OF_FLASKPASTE [NAME...]   (`make attack`); without names, every attack.
 
-While each attack runs, an independent process posts a paste and reads it back on fresh connections, ten times a second.
-Another is far away: it reads burn pastes of 1 MB over a line on which everything takes 100 ms each way.
+While each attack runs, a separate process posts a paste and reads it back on new connections, ten times a second.
+A distant reader reads burn pastes of 1 MB over a connection with a delay of 100 ms each way.
 Required: the same process throughout, at least 99 % of the probes answered, their 95th percentile below 2 s during the
-attack and below 50 ms from five seconds after it, every distant read whole, memory below 200 MiB. Exit 1 if an attack
+attack and below 50 ms from five seconds after it, every distant read complete, memory below 200 MiB. Exit 1 if an attack
 breaks a requirement.
-Standard library only; slowhttptest, where it is installed, for its four modes.
+Standard library only; slowhttptest, if installed, for its four modes.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def attack(function):
 
 
 class Server:
-    """The server, in a folder of its own, with a soft limit of 1,024 descriptors."""
+    """The server, in its own folder, with a soft limit of 1,024 descriptors."""
 
     def __init__(self, program, hard_limit=None, is_unix=False, settings=()):
         self.folder = tempfile.mkdtemp(prefix="flaskpaste-attack-")
@@ -65,7 +65,7 @@ class Server:
             "FLASKPASTE_DB": self.folder + "/pastes.db",
             "PATH": os.environ["PATH"],
             **{name: value for name, value in os.environ.items() if name == "FLASKPASTE_DEDUP_MAX"},
-            # A proxy's clients are not exempt from the proof of work, as those on a loopback port are.
+            # Clients of a proxy are not exempt from the proof of work; clients on a loopback port are.
             **({"FLASKPASTE_POW_DIFFICULTY": "0"} if is_unix else {}),
             **dict(settings),
         }
@@ -74,7 +74,7 @@ class Server:
         self.start_again()
 
     def start_again(self):
-        """Starts the program, and waits until it takes pastes."""
+        """Starts the program and waits until it accepts pastes."""
         self.child = subprocess.Popen([self.program], env=self.environment, stderr=self.log, preexec_fn=self.limit)
         atexit.register(self.child.kill)
         deadline = time.monotonic() + 10
@@ -105,7 +105,7 @@ class Server:
         return code
 
 
-# The prober: a process of its own, so that the attacker's work does not delay it.
+# The prober: a separate process, so that the attackers do not delay it.
 
 
 def open_socket(address, timeout=PROBE_TIMEOUT):
@@ -123,14 +123,14 @@ def read_all(peer):
 
 
 def exchange(address, request):
-    """One request on a fresh connection; the whole answer."""
+    """One request on a new connection; the whole response."""
     with open_socket(address) as peer:
         peer.sendall(request)
         return read_all(peer)
 
 
 def post(address, content, headers=()):
-    """Creates a paste; what the server says of it."""
+    """Creates a paste; its fields."""
     fields = "".join(f"{name}: {value}\r\n" for name, value in dict(headers).items())
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {len(content)}\r\n\r\n"
     answer = exchange(address, head.encode() + content)
@@ -149,8 +149,8 @@ def probe(address):
 
 
 def delay(source, target):
-    """Carries bytes from one socket to another: each piece as long after it came as the way takes, at most 64 KiB in a
-    way's time, as a distant peer with an ordinary window gets them."""
+    """Forwards bytes from one socket to another with a delay, at most 64 KiB per delay, like a
+    distant peer with an ordinary TCP window."""
     try:
         while piece := source.recv(65536):
             time.sleep(WAY_SECONDS)
@@ -161,12 +161,12 @@ def delay(source, target):
 
 
 def read_from_afar(address):
-    """Reads a burn paste of 1 MB over a line of our own; whether it came whole."""
+    """Reads a burn paste of 1 MB over a delayed connection; whether it is complete."""
     content = os.urandom(1 << 20)
     raw = post(address, content, {"X-Burn-After-Read": "true"})["raw"]
     near, here = socket.socketpair()
     there = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
-    # What the kernel takes in for the line is as good as read.
+    # A small buffer: whatever it holds counts as read.
     there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     there.settimeout(30)
     there.connect(address)
@@ -233,7 +233,7 @@ async def drop(writer, reset=False):
 
 
 async def crowd(server, count, behave):
-    """Keeps `count` attackers busy; one that was thrown out comes again at once."""
+    """Keeps `count` attackers busy; a disconnected one reconnects immediately."""
     until = time.monotonic() + DURATION
 
     async def one():
@@ -259,7 +259,7 @@ async def read_to_the_end(reader, until):
 
 
 def told_off(behave):
-    """A behaviour that goes on sending until the server has had enough."""
+    """A behaviour that keeps sending until the server disconnects."""
 
     async def whole(reader, writer, until):
         end = asyncio.create_task(reader.read(1))
@@ -423,7 +423,7 @@ async def password_guessers(server):
     await crowd(server, 40, behave)
 
 
-# What an address may create is counted, and no proof of work slows the flood; the prober's own address stays below it.
+# Creates per address are limited, and no proof of work slows the flood; the prober's address stays below the limit.
 COUNTED = {"FLASKPASTE_RATE": "1500", "FLASKPASTE_POW_DIFFICULTY": "0", "FLASKPASTE_DEDUP_MAX": "0"}
 
 
@@ -454,7 +454,7 @@ async def a_flood_of_tokens(server):
     await crowd(server, 40, behave)
 
 
-# One request each, whatever a reader of another opinion makes of it; the second answer would be the smuggled one.
+# One request each, however parsers differ; a second response would be to the smuggled one.
 SMUGGLED = b"GET /robots.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SMUGGLERS = [
     POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -515,7 +515,7 @@ async def endless_chunk_lines(server):
     await crowd(server, 20, told_off(send))
 
 
-# No number to one reader, and five to another; none of them may be stored.
+# Not a number to some parsers, and five to others; none of them may be stored.
 SIZES = [b"+5", b" 5", b"\t5", b"5 ", b"0x5", b"000000005", b"12345678901234567890", b"5;a\0b", b"5;a\nb", b"5;" + b"x" * 300]
 
 
@@ -542,7 +542,7 @@ async def cut_chunked_uploads(server):
             writer.write_eof()
         answer = await asyncio.wait_for(reader.read(), 5)
         if b" 201 " in answer[:20]:
-            raise AssertionError(f"a cut upload was stored: {answer!r}")
+            raise AssertionError(f"a truncated upload was stored: {answer!r}")
 
     await crowd(server, 300, behave)
 
@@ -570,7 +570,7 @@ async def refused_senders(server):
     send = steadily(1_000_000_000)
 
     async def behave(reader, writer, until):
-        # It goes on sending whatever it is told, until the connection is gone.
+        # It keeps sending whatever the response, until the connection is closed.
         await asyncio.gather(send(writer, until), reader.read())
 
     await crowd(server, 1000, behave)
@@ -631,7 +631,7 @@ if shutil.which("slowhttptest"):
 
 
 def run(name, program, server):
-    """Runs an attack with the prober beside it; the table's row, and what it broke."""
+    """Runs an attack and the prober; the table's row, and the broken requirements."""
     is_own = "256" in name or "unix" in name or "counted" in name
     settings = COUNTED if "counted" in name else {}
     hard_limit = 256 if "256" in name else None
@@ -673,14 +673,14 @@ def run(name, program, server):
         prober.join()
     during = [(seconds, ok) for at, seconds, ok in probes if begun <= at < ended]
     after = [seconds for at, seconds, ok in probes if ended + RECOVERY_SECONDS <= at < ended + RECOVERY_SECONDS + CALM_SECONDS]
-    # What has not come back yet counts as unanswered.
+    # Pending probes count as unanswered.
     expected = max(len(during), int((ended - begun) * PROBES_PER_SECOND) - 1)
     answered = sum(ok for _, ok in during) / max(1, expected)
     slow, calm = percentile([seconds for seconds, _ in during], 0.95), percentile(after, 0.95)
-    # One that could not be created was refused, which loses nothing.
+    # A refused create loses nothing.
     whole = [is_whole for at, is_whole in distant if at < ended and is_whole is not None]
     if not whole or not all(whole):
-        broken.append("a distant reader was cut off" if whole else "no distant reader was served")
+        broken.append("a distant reader was disconnected" if whole else "no distant reader was served")
     if not server.is_same_process():
         broken.append("the process has ended")
     if answered < 0.99:
@@ -706,7 +706,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
     if not shutil.which("slowhttptest"):
         print("SKIPPED: slowhttptest is not installed", file=sys.stderr)
-    print("| attack | probes answered | 95th percentile during | from 5 s after | distant reads whole | memory, at most |")
+    print("| attack | probes answered | 95th percentile during | from 5 s after | distant reads complete | peak memory |")
     print("|---|---|---|---|---|---|")
     server = Server(program)
     failed = False
@@ -718,7 +718,7 @@ def main():
             print(f"BROKEN: {name}: {what}", flush=True)
     if server.stop() != 0:
         failed = True
-        print("BROKEN: the server did not stop in order")
+        print("BROKEN: the server did not stop cleanly")
     sys.exit(failed)
 
 

@@ -3,8 +3,8 @@
 
 Usage: soak.py PATH_OF_FLASKPASTE   (`make soak`; SOAK_SECONDS, SOAK_RACES and SOAK_KILLS shorten or lengthen it)
 
-Required: every answer as expected; memory in the last third of the load at most a tenth above that of the middle third; as
-many threads and descriptors afterwards as before; exactly one winner of every burn race; a sound database and every
+Required: every response as expected; memory in the last third of the load at most a tenth above that of the middle third; as
+many threads and descriptors afterwards as before; exactly one winner of every burn race; an intact database and every
 acknowledged paste after every kill. Exit 1 if anything is broken. Standard library only.
 """
 
@@ -34,7 +34,7 @@ def broken(what):
 
 
 class Person:
-    """A client with a connection of its own, that does what people do, and knows what to expect."""
+    """A client with its own connection that creates, reads and deletes, and checks the responses."""
 
     def __init__(self, server):
         self.server, self.connection, self.pastes, self.latencies, self.requests = server, None, [], [], 0
@@ -46,7 +46,7 @@ class Person:
             reply, content = self.exchange(method, path, body, headers)
         except (OSError, http.client.HTTPException):
             self.connection = None
-            # The server may end a kept connection between two requests; asking again is safe only for a read.
+            # The server may close an idle connection between two requests; only reads can be retried safely.
             if not is_kept or method != "GET":
                 raise
             reply, content = self.exchange(method, path, body, headers)
@@ -147,7 +147,7 @@ def load(program):
 
 
 def races(program):
-    """Many at once read what burns; one of them gets it."""
+    """Many clients read a burn paste at once; one of them gets it."""
     server = Server(program)
     start, done, stop = threading.Barrier(RACERS + 1), threading.Barrier(RACERS + 1), threading.Event()
     paste, winners, lock = [None], [0], threading.Lock()
@@ -183,7 +183,7 @@ def races(program):
 
 
 def kills(program):
-    """kill -9 at random instants under writes; what was acknowledged is there afterwards."""
+    """kill -9 at random moments under writes; acknowledged pastes survive."""
     server = Server(program)
     acknowledged, lock = {}, threading.Lock()
 
@@ -220,13 +220,13 @@ def kills(program):
             status, content = reader.ask("GET", f"/{paste}/raw")
             if status != 200 or content != acknowledged[paste]:
                 broken(f"an acknowledged paste is gone after kill {number}: {status}")
-    print(f"| {KILLS} kills under writes | {len(acknowledged)} acknowledged pastes, all there |", flush=True)
+    print(f"| {KILLS} kills under writes | {len(acknowledged)} acknowledged pastes, all present |", flush=True)
     server.stop()
 
 
 def main():
     program = sys.argv[1]
-    # The races post the same content again and again.
+    # The races post the same content repeatedly.
     os.environ["FLASKPASTE_DEDUP_MAX"] = "0"
     print("| | |\n|---|---|", flush=True)
     for part in (load, races, kills):

@@ -1,8 +1,8 @@
-"""What failover.py runs against: etcd, Patroni with PostgreSQL nodes, HAProxy, servers of ours, and nginx before them.
+"""The cluster of failover.py: etcd, Patroni with PostgreSQL nodes, HAProxy, our servers, and nginx in front of them.
 
 Job: start all of it from Debian's packages in one temporary folder on loopback, kill a node and start it again.
-Invariant: after close() no process of it is left, and no folder.
-It must never touch a service of the system, listen anywhere but on loopback, or signal a process it did not start.
+Invariant: after close() none of its processes and folders is left.
+It must never touch a system service, listen on anything but loopback, or signal a process it did not start.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ import time
 
 NODES = 2
 SERVERS = 2
-# Patroni's shortest sensible lease; loop_wait + 2 * retry_timeout has to be less.
+# Patroni's shortest sensible lease; loop_wait + 2 * retry_timeout must be less.
 TTL, LOOP_WAIT, RETRY_TIMEOUT = 20, 3, 5
 START_SECONDS = 120
 PACKAGES = {"etcd": "etcd-server", "patroni": "patroni", "haproxy": "haproxy", "nginx": "nginx", "initdb": "postgresql",
@@ -45,9 +45,9 @@ listen database
 {servers}
 """
 
-# Nothing is sent to a second server after a first: nginx repeats no POST by itself, but a GET may have burned a paste
-# and a DELETE deleted one, and the second answer, 404, would then be taken for the truth.
-# The servers end connections that are idle for 15 seconds; nginx has to be the one that ends them.
+# No request is retried on a second server: nginx never retries a POST, but a GET may have burned a paste
+# and a DELETE deleted one, and the second response, 404, would hide that.
+# The servers close connections after 15 idle seconds; nginx must close them first.
 NGINX = """
 daemon off;
 worker_processes 1;
@@ -84,11 +84,11 @@ http {{
 
 
 class Stuck(Exception):
-    """Something did not happen in the time it was given."""
+    """A step timed out."""
 
 
 def search_path():
-    # The newest PostgreSQL that is installed.
+    # The newest installed PostgreSQL.
     newest = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))[-1:]
     return ":".join([*newest, os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
 
@@ -99,7 +99,7 @@ def missing():
 
 
 def get(port, path):
-    """The status and the JSON of a local HTTP server; (0, None) if there is none."""
+    """The status and JSON of a local HTTP server; (0, None) if it does not respond."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
     try:
         connection.request("GET", path)
@@ -112,7 +112,7 @@ def get(port, path):
 
 
 def free_ports(count):
-    """Ports below those the kernel gives to outgoing connections, so that a node finds its own free when it comes back."""
+    """Ports below the ephemeral range, so that a restarted node finds its own free."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
         first = int(file.read().split()[0])
     ports = []
@@ -122,22 +122,22 @@ def free_ports(count):
             ports.append(port)
         if len(ports) == count:
             return ports
-    raise Stuck("there are not enough free ports")
+    raise Stuck("not enough free ports")
 
 
 def adopt_orphans():
-    """From now on, whose parent dies becomes our child, so that all that was started is found: PostgreSQL, too."""
+    """Makes this process a subreaper, so that every started process is found, PostgreSQL's too."""
     set_child_subreaper = 36
     if ctypes.CDLL(None, use_errno=True).prctl(set_child_subreaper, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
 
 def descendants():
-    """The processes below this one: their ids, their parents' and whether they are dead and only wait to be reaped."""
+    """The descendants of this process: their PIDs, their parents' and whether they are zombies."""
     children = {}
     for path in glob.glob("/proc/[0-9]*/stat"):
         with contextlib.suppress(OSError), open(path) as file:
-            # The name, in parentheses, may have anything in it.
+            # The name, in parentheses, may contain anything.
             state, parent = file.read().rpartition(")")[2].split()[:2]
             children.setdefault(int(parent), []).append((int(path.split("/")[2]), int(parent), state in "ZX"))
     found, to_see = [], [os.getpid()]
@@ -173,13 +173,13 @@ class Node:
         return get(self.api, path)[0] == 200
 
     def has_standbys(self):
-        """Whether it is the leader and as many standbys as there should be follow it."""
+        """Whether it is the leader and has all its standbys."""
         status, state = get(self.api, "/primary")
         standbys = (state or {}).get("replication", [])
         return status == 200 and sum(standby["state"] == "streaming" for standby in standbys) == NODES - 1
 
     def processes(self):
-        """Those of its PostgreSQL: all of them work in the folder of the data."""
+        """The PIDs of its PostgreSQL: all of them run in the data folder."""
         found = []
         for pid in living():
             with contextlib.suppress(OSError):
@@ -188,14 +188,14 @@ class Node:
         return found
 
     def stall(self):
-        """Stops what sends the log to the standbys: from here on nothing that is committed is known to anybody else."""
+        """Stops the WAL senders: from here on no commit reaches a standby."""
         for pid in self.processes():
             with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline") as file:
                 if "walsender" in file.read():
                     send([pid], signal.SIGSTOP)
 
     def kill(self):
-        """SIGKILL, for Patroni first so that it starts nothing again."""
+        """SIGKILL, to Patroni first so that it restarts nothing."""
         self.process.kill()
         self.process.wait()
         while pids := self.processes():
@@ -203,12 +203,12 @@ class Node:
             time.sleep(0.01)
 
     def forget_memory(self):
-        """The segment that a killed PostgreSQL leaves, and that its next start would remove."""
+        """The shared memory that a killed PostgreSQL leaves, and that its next start would remove."""
         with contextlib.suppress(OSError, IndexError), open(f"{self.data}/postmaster.pid") as file:
             subprocess.run(["ipcrm", "-m", file.read().splitlines()[6].split()[1]], stderr=subprocess.DEVNULL)
 
     def settings(self, etcd, passwords):
-        """Patroni reads YAML, of which JSON is a part."""
+        """Patroni reads YAML, a superset of JSON."""
         address = f"127.0.0.1:{self.port}"
         users = {role: {"username": role, "password": password} for role, password in passwords.items()}
         dynamic = {
@@ -279,7 +279,7 @@ class Cluster:
         return path
 
     def spawn(self, name, *command, **settings):
-        """Starts a process in the folder, in a session of its own: Ctrl-C is for us, and close() ends it."""
+        """Starts a process in the folder, in its own session: Ctrl-C reaches only us, and close() ends it."""
         environment = {"PATH": search_path(), "HOME": self.folder, "LANG": "C.UTF-8", **settings}
         unprivileged = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.getuid() == 0 else {}
         program = shutil.which(command[0], path=environment["PATH"])
@@ -291,7 +291,7 @@ class Cluster:
         return process
 
     def reap_orphans(self):
-        """Patroni waits until its PostgreSQL is gone, and what nobody has reaped is not."""
+        """Reaps zombies: Patroni waits until its PostgreSQL is gone."""
         ours = {process.pid for process in self.processes}
         for pid, parent, is_dead in descendants():
             if is_dead and parent == os.getpid() and pid not in ours:
@@ -301,7 +301,7 @@ class Cluster:
         end = time.monotonic() + seconds
         while not (result := is_done()):
             if time.monotonic() > end:
-                raise Stuck(f"{what}: not in {seconds} s")
+                raise Stuck(f"{what}: timed out after {seconds} s")
             self.reap_orphans()
             time.sleep(0.1)
         return result
@@ -325,7 +325,7 @@ class Cluster:
         self.spawn("haproxy", "haproxy", "-db", "-f", path)
 
     def make_database(self, port, password):
-        """A database, and a user without other rights, made through HAProxy; where our servers find them."""
+        """Creates a database, and a user without other rights, through HAProxy; its URL."""
         own = secrets.token_hex(16)
         for statement in (f"CREATE ROLE flaskpaste LOGIN PASSWORD '{own}'", "CREATE DATABASE flaskpaste OWNER flaskpaste"):
             psql = self.spawn("psql", "psql", "-qX", "-h", "127.0.0.1", "-p", str(port), "-U", "superuser",
@@ -342,7 +342,7 @@ class Cluster:
         self.wait_for_health(server, port, "a server of ours")
 
     def start_nginx(self, port, servers):
-        # No server is ever taken for dead because it answered slowly: both say 503 by themselves.
+        # No server is ever marked down for a slow response: both return 503 by themselves.
         lines = "\n".join(f"        server 127.0.0.1:{server} max_fails=0;" for server in servers)
         path = self.write("nginx.conf", NGINX.format(port=port, folder=self.folder, servers=lines))
         self.address = ("127.0.0.1", port)
@@ -352,7 +352,7 @@ class Cluster:
         return next((node for node in self.nodes if node.is_at("/primary")), None)
 
     def is_whole(self):
-        """A leader, all standbys streaming from it, and one of them allowed to take over."""
+        """A leader, all standbys streaming from it, and one of them synchronous."""
         leader = self.leader()
         followers = [node for node in self.nodes if node is not leader]
         return leader and leader.has_standbys() and any(node.is_at("/synchronous") for node in followers)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills the leader of a real PostgreSQL cluster again and again under load, and holds the servers to what they said.
+"""Kills the leader of a real PostgreSQL cluster repeatedly under load, and checks that the servers keep their promises.
 
 Usage: failover.py PATH_OF_FLASKPASTE_POSTGRES   (`make failover`; FAILOVER_KILLS, 3, and FAILOVER_SECONDS, 10, between them)
 
@@ -31,7 +31,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Kill:
-    """One kill: when it was, when another led, and when the cluster was whole again."""
+    """One kill: its time, when there was a new leader, and when the cluster was complete again."""
 
     def __init__(self, cluster, stalls):
         node = cluster.wait_until(cluster.leader, TAKEOVER_SECONDS, "a leader to kill")
@@ -47,15 +47,15 @@ class Kill:
         self.whole = time.monotonic() - self.at
 
     def row(self, number, answers, book):
-        """What clients noticed of it, until the next kill."""
+        """The effect on clients, until the next kill."""
         answers = [answer for answer in answers if self.at <= answer.ended < self.until]
         cells = [number, self.node, seconds(self.led)]
         for kind, status in (("create", 201), ("read", 200)):
-            # What had begun before may still have been answered by the one that was killed.
+            # Requests begun earlier may have been answered by the killed node.
             good = (answer for answer in answers if answer[::3] == (kind, status) and answer.begun > self.at)
             first = next(good, None)
             if first is None:
-                book.broken("nothing went on", f"no {kind} after kill {number}")
+                book.broken("no recovery", f"no {kind} after kill {number}")
             cells.append(seconds(first and first.ended - self.at))
         for kind in ("create", "read"):
             refused = [answer for answer in answers if answer.kind == kind and answer.status in REFUSED]
@@ -85,7 +85,7 @@ def table(kills, answers, book):
 def summary(load, check, answers):
     book, faults = load.book, load.book.faults
     created = sum(answer.kind == "create" and answer.status == 201 for answer in answers)
-    statuses = collections.Counter(answer.status or "broken off" for answer in answers)
+    statuses = collections.Counter(answer.status or "connection lost" for answer in answers)
     longest = max(answers, key=lambda answer: answer.ended - answer.begun)
     line("", "")
     line("---", "---")
@@ -93,11 +93,11 @@ def summary(load, check, answers):
     line("burns given out", f"{len(book.burned) + len(book.unread)}, twice {len(faults[book.twice])}")
     line("deletes", len(book.deleted))
     line("burned or deleted, and back", len(faults[book.back]))
-    line("burns nobody was sure of", f"{len(book.unsure_burns)}, still there {check.there['burns']}")
-    line("deletes nobody was sure of", f"{len(book.unsure_deletes)}, still there {check.there['deletes']}")
-    line("answers", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items(), key=str)))
+    line("burns with unknown outcome", f"{len(book.unsure_burns)}, still present {check.there['burns']}")
+    line("deletes with unknown outcome", f"{len(book.unsure_deletes)}, still present {check.there['deletes']}")
+    line("responses", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items(), key=str)))
     took = longest.ended - longest.begun
-    line("the slowest answer", f"{seconds(took)}, a {longest.kind}, {longest.status}")
+    line("slowest response", f"{seconds(took)}, a {longest.kind}, {longest.status}")
     if took > LONGEST_SECONDS:
         book.broken("an answer took too long", seconds(took))
     if not (created and book.burned and book.deleted):

@@ -1,8 +1,8 @@
-"""The load of failover.py: creators, readers, burners and deleters, and the book of what they were promised.
+"""The load of failover.py: creators, readers, burners and deleters, and the record of what was acknowledged.
 
-Job: ask through nginx without a pause worth mentioning, note every answer with its time, and know what has to hold.
-Invariant: what is in the book was acknowledged, and what was not is in it as unsure; check() holds the server to both.
-It must never ask for a create, a burn or a delete a second time, nor call a promise broken that was not given.
+Job: send requests through nginx almost without pause, record every response with its time, and know what must hold.
+Invariant: acknowledged operations are recorded as such, all others as unsure; check() verifies both.
+It must never retry a create, a burn or a delete, nor report an operation as lost that was not acknowledged.
 """
 
 import collections
@@ -21,7 +21,7 @@ CREATORS, READERS, BURNERS, DELETERS, CHECKERS = 4, 4, 2, 2, 8
 SIZES = [10, 1000, 1000, 1000, 10_000, 100_000]
 PAUSE_SECONDS, REFUSED_PAUSE_SECONDS = 0.01, 0.1
 PATIENCE_SECONDS = 45
-# No answer at all, or one that says that the server or what is behind it cannot answer just now.
+# No response, or one that says that the server or its database is unavailable.
 REFUSED = (0, 502, 503, 504)
 
 Answer = collections.namedtuple("Answer", "kind begun ended status")
@@ -29,7 +29,7 @@ Paste = collections.namedtuple("Paste", "id token content")
 
 
 class Content:
-    """Unique bytes that are kept as their seed."""
+    """Unique bytes, stored as their seed."""
 
     def __init__(self):
         self.seed, self.size = os.urandom(16), random.choice(SIZES)
@@ -39,7 +39,7 @@ class Content:
 
 
 class Book:
-    """What was acknowledged, and what is broken. Lists that only grow: the threads need no lock but for the last."""
+    """What was acknowledged, and what is broken. The lists only grow: only the last needs a lock."""
 
     def __init__(self):
         self.kept, self.unread, self.burned, self.deleted = [], [], [], []
@@ -48,7 +48,7 @@ class Book:
         self.lost, self.back, self.twice = "acknowledged and lost", "gone and back", "given out twice"
 
     def broken(self, what, which, detail=""):
-        """Each once, and the first few of a kind at once."""
+        """Reports each fault once, and the first few of a kind immediately."""
         with self.lock:
             if which not in self.faults[what] and len(self.faults[what]) < 5:
                 print(f"BROKEN: {what}: {which}{detail}", flush=True)
@@ -56,14 +56,14 @@ class Book:
 
 
 class Person:
-    """A client with a connection of its own that is kept, and notes what it was answered."""
+    """A client with its own persistent connection that records the responses."""
 
     def __init__(self, address, book):
         self.connection = http.client.HTTPConnection(*address, timeout=PATIENCE_SECONDS)
         self.book, self.answers = book, []
 
     def ask(self, kind, method, path, body=None, headers=None):
-        """Status and content; 0 where the connection broke, before the answer or in the middle of it."""
+        """Status and content; 0 if the connection broke before or during the response."""
         begun = time.monotonic()
         try:
             self.connection.request(method, path, body, headers or {})
@@ -89,10 +89,10 @@ class Person:
         return None
 
     def get(self, paste):
-        """The status of a read: 200 means that the content was there as it was sent, None that it was another."""
+        """The status of a read: 200 if the content is as sent, None if it differs."""
         status, content = self.ask("read", "GET", f"/{paste.id}/raw")
         if status == 200 and content != paste.content.bytes():
-            self.book.broken("another content", paste.id, f", {len(content)} bytes of {paste.content.size}")
+            self.book.broken("wrong content", paste.id, f", {len(content)} bytes of {paste.content.size}")
             return None
         if status not in (200, 404, *REFUSED):
             self.book.broken("a read was answered", f"{status} {content[:200]!r}")
@@ -100,7 +100,7 @@ class Person:
 
 
 class Crowd:
-    """Two who read at the same time."""
+    """Two concurrent readers."""
 
     def __init__(self, address, book):
         self.people = [Person(address, book) for _ in range(2)]
@@ -108,7 +108,7 @@ class Crowd:
         self.book = book
 
     def race(self, paste):
-        """Whether the content was given out, is gone, or neither is sure."""
+        """Whether the content was given out, is gone, or neither is known."""
         statuses = list(self.pool.map(lambda person: person.get(paste), self.people))
         if statuses.count(200) > 1:
             self.book.broken(self.book.twice, paste.id)
@@ -152,7 +152,7 @@ class Load:
             self.book.kept.append(paste)
 
     def read(self, person, _):
-        """Mostly what is there, and now and then what is gone."""
+        """Mostly existing pastes, sometimes deleted ones."""
         book = self.book
         pastes = random.choices((book.kept, book.burned, book.deleted), (8, 1, 1))[0]
         if not pastes:
@@ -165,7 +165,7 @@ class Load:
             book.broken(book.back, paste.id)
 
     def burn(self, person, crowd):
-        """Every fourth is left for the end."""
+        """Every fourth is left for the final check."""
         if not (paste := person.post(X_Burn_After_Read="true")):
             return
         if random.random() < 0.25:
@@ -187,7 +187,7 @@ class Load:
 
 
 class Check:
-    """Every promise of the book, with the servers at rest."""
+    """Checks every record, with the servers idle."""
 
     def __init__(self, load):
         self.address, self.book, self.there = load.address, load.book, collections.Counter()
@@ -214,7 +214,7 @@ class Check:
                 part(person, crowd, paste)
 
     def ask(self, person, paste):
-        """A read that is no race may be asked for again."""
+        """A read outside a race can be retried."""
         for _ in range(10):
             if (status := person.get(paste)) not in REFUSED:
                 return status

@@ -1,4 +1,4 @@
-//! Whole connections against a model: requests in a row, sent in pieces with pauses, and what has to come back.
+//! Whole connections against a model: requests in a row, sent in pieces with pauses, and the expected responses.
 
 use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// What may be sent, the status that answers it, and whether the connection goes on behind it.
+/// What may be sent, the status of the response, and whether the connection stays open afterwards.
 const MESSAGES: &[(&str, u16, bool)] = &[
     ("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", 200, true),
     ("GET /health HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", 200, true),
@@ -38,7 +38,7 @@ const MESSAGES: &[(&str, u16, bool)] = &[
     ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nhello", 413, false),
 ];
 
-/// The first byte says how many messages, the next choose them, and the rest where to cut them and how long to pause.
+/// The first byte gives the number of messages, the next ones choose them, the rest say where to split and pause.
 pub fn connection(data: &[u8]) {
     let Some((count, rest)) = data.split_first() else { return };
     let (chosen, cuts) = rest.split_at(rest.len().min(usize::from(count % 8)));
@@ -56,7 +56,7 @@ pub fn connection(data: &[u8]) {
     let mut sent = 0;
     for cut in cuts {
         let end = (sent + 1 + usize::from(cut >> 2)).min(bytes.len());
-        // A server that has ended the connection takes no more.
+        // A server that has closed the connection accepts no more.
         let _ = peer.write_all(&bytes[sent..end]);
         sent = end;
         std::thread::sleep(Duration::from_micros(u64::from(cut & 3) * 200));
@@ -67,7 +67,7 @@ pub fn connection(data: &[u8]) {
     assert_eq!(statuses(&answers), expected, "{}", String::from_utf8_lossy(&bytes));
 }
 
-/// The statuses of answers that follow each other without a gap.
+/// The statuses of consecutive responses without a gap between them.
 fn statuses(mut answers: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
     while !answers.is_empty() {
@@ -81,7 +81,7 @@ fn statuses(mut answers: &[u8]) -> Vec<u16> {
     statuses
 }
 
-/// Where a server of our own listens, for as long as the process lives.
+/// The address of our own server, which runs as long as the process.
 fn address() -> &'static str {
     static SERVER: OnceLock<(Server, String)> = OnceLock::new();
     let start = || {

@@ -1,4 +1,4 @@
-//! A fuzz target, chosen by the name of the program.
+//! A fuzz target, selected by the name of the program.
 #![no_main]
 
 mod connections;

@@ -1,5 +1,5 @@
-//! What a fuzzer may do to our own parsers, and what has to hold whatever it does. Used by cargo-fuzz, and, with a short
-//! deterministic run, by the ordinary tests.
+//! The fuzz targets for our own parsers, and the properties that hold for every input. Used by cargo-fuzz and, in a
+//! short deterministic run, by the integration tests.
 
 use flaskpaste::config::{Config, SETTINGS};
 use flaskpaste::e2e::Key;
@@ -20,7 +20,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tries one input; panics when something does not hold.
+/// Tries one input; panics if a property does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target, by name.
@@ -43,7 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("sealed", sealed),
 ];
 
-/// A manifest that is read keeps the rules: its names stay below a folder, and it comes back as it was.
+/// An accepted manifest keeps the rules: its names stay below a folder, and it round-trips.
 fn manifest(data: &[u8]) {
     let Ok(manifest) = Manifest::parse(data) else { return };
     let folder = std::path::Path::new("/below");
@@ -55,7 +55,7 @@ fn manifest(data: &[u8]) {
     assert_eq!(Manifest::parse(&manifest.render().unwrap()).unwrap(), manifest);
 }
 
-/// A form comes apart in the same way however it comes, and nothing in it is lost or made up.
+/// A form is parsed the same however it is split, and nothing in it is lost or made up.
 fn multipart(data: &[u8]) {
     let (boundary, form) = data.split_at(data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len()));
     let Ok(Some(boundary)) = multipart::boundary(&text(boundary)) else { return };
@@ -74,7 +74,7 @@ fn multipart(data: &[u8]) {
     }
 }
 
-/// The parts of a form that comes in pieces of so many bytes, or what is wrong with it.
+/// The parts of a form that arrives in pieces of this size, or the error.
 fn parts(
     boundary: &str,
     form: &[u8],
@@ -99,7 +99,7 @@ fn parts(
     Ok(found)
 }
 
-/// Names, a line each: a manifest has them together where each is good by itself, and no pair is in each other's way.
+/// Names, one per line: a manifest accepts them together if it accepts each alone and no two conflict.
 fn names(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let names: Vec<&str> = text.split('\n').take(50).collect();
@@ -115,7 +115,7 @@ fn names(data: &[u8]) {
     assert_eq!(manifest.render().is_ok(), is_good, "{names:?}");
 }
 
-/// An upload is opened to what was sealed, or not at all: the input says what is changed of one.
+/// An upload opens to what was sealed or not at all: the input says how it is modified.
 fn sealed(data: &[u8]) {
     let key = Key::from_fragment("qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8").unwrap();
     let secrets = Secrets::new(&key, None);
@@ -128,7 +128,7 @@ fn sealed(data: &[u8]) {
         }
         Some(plaintext)
     };
-    assert!(open(data).is_none(), "nobody makes a commitment without the key");
+    assert!(open(data).is_none(), "the commitment needs the key");
     let plaintext = vec![7; 70_000];
     let mut upload = Vec::new();
     let sealer = Sealer::new(&secrets).unwrap();
@@ -151,7 +151,7 @@ fn text(data: &[u8]) -> String {
     String::from_utf8_lossy(data).into_owned()
 }
 
-/// A request with some headers, from this machine.
+/// A request from this machine with some headers.
 fn with_request<T>(headers: &[(&str, &str)], look: impl FnOnce(&Request<'_>) -> T) -> T {
     let fields =
         |name: &str| headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
@@ -167,7 +167,7 @@ fn with_request<T>(headers: &[(&str, &str)], look: impl FnOnce(&Request<'_>) -> 
     })
 }
 
-/// A password is what is behind the colon, and never empty.
+/// A password is what follows the colon, and never empty.
 fn basic(data: &[u8]) {
     let value = text(data);
     for name in ["Authorization", "X-Paste-Password", "X-Paste-Password-Base64"] {
@@ -176,7 +176,7 @@ fn basic(data: &[u8]) {
     }
 }
 
-/// A wrong value is refused in one line that begins with the variable's name.
+/// An invalid value gets a one-line error that begins with the variable's name.
 fn config(data: &[u8]) {
     let Some((which, value)) = data.split_first() else { return };
     let name = SETTINGS[usize::from(*which) % SETTINGS.len()].name;
@@ -185,7 +185,7 @@ fn config(data: &[u8]) {
         let line = error.to_string();
         assert!(line.starts_with(name) && !line.contains('\n'), "{line}");
     }
-    // A name nobody knows.
+    // An unknown name.
     let unknown = format!("FLASKPASTE_{}", value.replace(['\0', '='], ""));
     let known = SETTINGS.iter().any(|setting| setting.name == unknown);
     let read = Config::from_variables([(OsString::from(&unknown), OsString::new())]);
@@ -198,7 +198,7 @@ fn unknown_is_the_clients(name: &str) -> bool {
         .any(|own| name == format!("FLASKPASTE_{own}"))
 }
 
-/// Whole, positive, and nothing but digits.
+/// A positive whole number: digits only.
 fn expiry(data: &[u8]) {
     let value = text(data);
     if let Some(seconds) = paste::parse_expiry_seconds(&value) {
@@ -206,7 +206,7 @@ fn expiry(data: &[u8]) {
     }
 }
 
-/// Forty lower-case hex digits, which are read as themselves.
+/// Forty lowercase hex digits, which parse to themselves.
 fn fingerprint(data: &[u8]) {
     let value = text(data);
     let config = Config::default();
@@ -219,8 +219,8 @@ fn fingerprint(data: &[u8]) {
     }
 }
 
-/// A head that is whole is the same head whatever follows it, and none before its end. tiny_http reads the same request
-/// out of it, and, where it takes the body at all, the same body.
+/// A complete head is the same head whatever follows it, and no prefix of it is one. tiny_http reads the same request
+/// from it and, where it accepts the body at all, the same body.
 fn head(data: &[u8]) {
     let Scan::Whole(found) = scan(data) else { return };
     let (raw, rest) = data.split_at(found.bytes);
@@ -239,7 +239,7 @@ fn head(data: &[u8]) {
             assert_eq!(read.as_deref(), Some(value.trim_matches(' ')), "{name}");
         }
     });
-    assert!(has_agreed.is_some(), "tiny_http refuses what we accept");
+    assert!(has_agreed.is_some(), "tiny_http rejects what we accept");
     let Ok((content, taken)) = decode(found.framing, rest) else { return };
     let framing = match found.framing {
         Framing::None => return,
@@ -255,7 +255,7 @@ fn head(data: &[u8]) {
     });
 }
 
-/// What our decoder makes of a whole body: its content, and how many bytes it took.
+/// What our decoder makes of a complete body: its content, and how many bytes it consumed.
 fn decode(framing: Framing, bytes: &[u8]) -> Result<(Vec<u8>, usize), ()> {
     let (mut decoder, mut content, mut taken) = (Decoder::new(framing), Vec::new(), 0);
     loop {
@@ -274,9 +274,9 @@ fn decode(framing: Framing, bytes: &[u8]) -> Result<(Vec<u8>, usize), ()> {
     }
 }
 
-/// Looks at what tiny_http reads out of some bytes, behind which nothing comes; `None` when it refuses them.
+/// What tiny_http reads from these bytes and nothing after them; `None` if it rejects them.
 fn tiny_http_reads(head: &[u8], body: &[u8], look: impl FnOnce(&mut tiny_http::Request)) -> Option<()> {
-    // Each name once: a program that other tests are starting just now may hold the last listener for a moment.
+    // Each name once: a program being started by another test may hold the last listener for a moment.
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let name = format!("flaskpaste-fuzz-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let address = SocketAddr::from_abstract_name(name).unwrap();
@@ -288,22 +288,22 @@ fn tiny_http_reads(head: &[u8], body: &[u8], look: impl FnOnce(&mut tiny_http::R
     let mut connection = tiny_http::Server::accept_connection(&listener, &no_tls).unwrap().unwrap();
     let mut request = connection.next()?.ok()?;
     look(&mut request);
-    // Else it answers by itself; and the connection waits for it when dropped.
+    // Otherwise it responds by itself, and dropping it waits for the connection.
     drop(request.into_writer());
     Some(())
 }
 
-/// What is taken for a create is an object with a text.
+/// A body accepted as a create is an object with a text.
 fn json(data: &[u8]) {
     let Ok(body) = JsonBody::parse(data) else { return };
     let _ = (body.expiry_seconds(), body.burn_after_read(), body.password());
     if let Ok(content) = body.content() {
-        // No escape makes it longer than what was sent.
+        // No escape makes it longer than the input.
         assert!(content.len() <= data.len());
     }
 }
 
-/// A link names one paste, and a server that reads as itself.
+/// A link identifies one paste, and its server parses to itself.
 fn link(data: &[u8]) {
     let value = text(data);
     if let Ok(target) = client::link::Target::parse(&value) {
@@ -322,7 +322,7 @@ fn link(data: &[u8]) {
     }
 }
 
-/// No type a browser would run is served, and none breaks a header.
+/// No type that a browser would execute is served, and none breaks a header.
 fn mime(data: &[u8]) {
     let detected = mime::detect(data, std::str::from_utf8(data).is_ok());
     let sent = mime::sanitise(Some(&text(data)));
@@ -339,7 +339,7 @@ fn mime(data: &[u8]) {
     }
 }
 
-/// Whatever an answer and an address hold, a page has the markup it has without; and the scripts read the answer back.
+/// Whatever a response and an address contain, the markup of the page is unchanged; and the scripts parse the response.
 fn page(data: &[u8]) {
     static PAGES: LazyLock<Pages> = LazyLock::new(|| Pages::new("/prefix", "mailto:a@example.org"));
     let value = text(data);
@@ -363,14 +363,14 @@ fn page(data: &[u8]) {
     assert_eq!(serde_json::from_str::<serde_json::Value>(&read).unwrap(), answer);
 }
 
-/// Nobody but the server makes a token.
+/// Only the server makes valid tokens.
 fn pow(data: &[u8]) {
     let value = text(data);
     let (token, solution) = value.split_once('\n').unwrap_or((&value, "0"));
     assert!(pow::check(b"a secret the fuzzer does not know", token, solution, 0, 0).is_err());
 }
 
-/// A part lies within the content.
+/// A range lies within the content.
 fn range(data: &[u8]) {
     let Some((size, header)) = data.split_first_chunk::<8>() else { return };
     let size = u64::from_le_bytes(*size);

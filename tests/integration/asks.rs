@@ -1,4 +1,4 @@
-//! Asks: somebody asks for a secret, somebody else gives it, and it is read once.
+//! Asks: somebody asks for a secret, somebody else provides it, and it is read once.
 
 use crate::harness::{Folder, Paste, SOON, Server, unix_now, wait_until};
 use crate::http_client::{Request, base64};
@@ -6,7 +6,7 @@ use crate::response::Response;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Barrier};
 
-/// What the asker shows to read the answer, and what comes with the answer.
+/// What the asker needs to read the answer, and what the answerer sends.
 const READ_PROOF: [u8; 32] = [3; 32];
 const ANSWER_PROOF: [u8; 32] = [4; 32];
 
@@ -18,7 +18,7 @@ fn hash(proof: &[u8]) -> String {
     })
 }
 
-/// A proof as headers have it.
+/// A proof as written in headers.
 fn encoded(proof: &[u8]) -> String {
     base64(proof).replace('+', "-").replace('/', "_").trim_end_matches('=').to_owned()
 }
@@ -49,7 +49,7 @@ fn state(server: &Server, ask: &Paste) -> String {
 }
 
 #[test]
-fn an_ask_is_answered_and_its_answer_is_read_once() {
+fn an_ask_gets_one_answer_which_is_read_once() {
     let mut server = Server::start(&[]);
     let created = asking(&server).send().expect_status(201).expect_field("state", "asked");
     let created = created.json();
@@ -66,7 +66,7 @@ fn an_ask_is_answered_and_its_answer_is_read_once() {
         assert_eq!(fields, ["created_at", "expires_at", "id", "max_size", "state"]);
         assert_eq!((&asked["state"], &asked["max_size"]), (&"asked".into(), &3_145_728.into()));
         assert_eq!(state(&server, &ask), "asked");
-        // With the proof and without.
+        // With and without the proof.
         read(&server, &ask).expect_code(404, "not_answered");
         server.get(&ask.raw()).expect_code(404, "not_answered");
         server.head(&ask.raw()).expect_status(404);
@@ -100,7 +100,7 @@ fn an_answer_is_read_under_a_lease() {
     let leasing = server.request("POST", &format!("{}/lease", ask.path()));
     let lease = leasing.header("X-Read-Proof", encoded(&READ_PROOF)).send().expect_status(201).json();
     let lease = lease["lease"].as_str().unwrap();
-    // To everybody else it is gone, also to who would answer.
+    // For everybody else it is gone, also for answering.
     server.get(&ask.path()).expect_code(404, "not_found");
     answering(&server, &ask, "again").send().expect_code(404, "not_found");
     assert_eq!(state(&server, &ask), "leased");
@@ -115,7 +115,7 @@ fn an_answer_is_read_under_a_lease() {
 }
 
 #[test]
-fn one_of_64_answers_wins() {
+fn only_one_of_64_concurrent_answers_is_accepted() {
     let server = Server::start(&[("FLASKPASTE_THREADS", "64")]);
     for large in [0, 200_000] {
         let ask = ask(&server);
@@ -138,12 +138,12 @@ fn one_of_64_answers_wins() {
 }
 
 #[test]
-fn an_answer_needs_the_proof_of_the_link() {
+fn answering_requires_the_proof_from_the_link() {
     let server = Server::start(&[]);
     let ask = ask(&server);
     let put = || server.request("PUT", &ask.raw()).body("a lie");
     put().send().expect_code(403, "proof_required");
-    // Whoever asked cannot write it, either.
+    // The asker cannot answer either.
     put().header("X-Delete-Token", &ask.delete_token).send().expect_code(403, "proof_required");
     let proof = encoded(&ANSWER_PROOF);
     for wrong in
@@ -160,11 +160,11 @@ fn an_answer_needs_the_proof_of_the_link() {
     large.expect_code(413, "too_large").expect_field("max_size", 3_145_728);
     assert_eq!(state(&server, &ask), "asked");
     answering(&server, &ask, "the truth").send().expect_status(201);
-    // Of what is there already, a stranger learns no more.
+    // A stranger learns nothing of an existing ask.
     put().send().expect_code(403, "proof_required");
     put().header("X-Answer-Proof", encoded(&READ_PROOF)).send().expect_code(403, "proof_wrong");
     read(&server, &ask).expect_body("the truth");
-    // Neither what is no ask nor what is not there is answered.
+    // Pastes and missing IDs cannot be answered.
     let paste = server.paste("a paste");
     answering(&server, &paste, "no").send().expect_code(401, "auth_required");
     server.get(&paste.raw()).expect_body("a paste");
@@ -173,7 +173,7 @@ fn an_answer_needs_the_proof_of_the_link() {
 }
 
 #[test]
-fn what_is_malformed_asks_for_nothing() {
+fn malformed_asks_are_rejected() {
     let server = Server::start(&[]);
     let (read, answer) = ("X-Read-Proof-SHA256", "X-Answer-Proof-SHA256");
     let good = hash(&READ_PROOF);
@@ -209,7 +209,7 @@ fn what_is_malformed_asks_for_nothing() {
 }
 
 #[test]
-fn an_ask_ends_when_it_should() {
+fn asks_expire_on_time() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "100")]);
     let created = asking(&server).header("X-Expiry", "1000").send().expect_status(201).expect_field("sliding", false);
     let ends = created.json()["expires_at"].as_u64().unwrap();
@@ -217,8 +217,8 @@ fn an_ask_ends_when_it_should() {
     let short = asking(&server).header("X-Expiry", "1").created();
     wait_until("it has expired", SOON, || server.get(&short.path()).status == 404);
     answering(&server, &short, "late").send().expect_code(404, "not_found");
-    wait_until("its receipt is there", SOON, || state(&server, &short) == "expired");
-    // Moved by whoever asked, also once there is an answer.
+    wait_until("its receipt exists", SOON, || state(&server, &short) == "expired");
+    // The asker can change the expiry, also after the answer.
     let ask = ask(&server);
     for state in ["asked", "answered"] {
         let moved = server.request("PATCH", &ask.path()).header("X-Delete-Token", &ask.delete_token);
@@ -234,7 +234,7 @@ fn an_ask_ends_when_it_should() {
 }
 
 #[test]
-fn an_ask_is_a_create_to_whoever_may_create() {
+fn creating_an_ask_follows_the_rules_for_creating_a_paste() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "1"), ("FLASK_ENV", "production")]);
     asking(&server).send().expect_code(400, "pow_required");
     let server = Server::start(&[("FLASKPASTE_CREATE", "token")]);
@@ -245,7 +245,7 @@ fn an_ask_is_a_create_to_whoever_may_create() {
     let ask = asked.created();
     let mine = server.request("GET", "/pastes").header("Authorization", format!("Bearer {token}")).send().json();
     assert_eq!((&mine["pastes"][0]["state"], &mine["pastes"][0]["id"]), (&"asked".into(), &ask.id.as_str().into()));
-    // Whoever answers needs no token, and no proof of work.
+    // Answering needs no token and no proof of work.
     answering(&server, &ask, "an answer").send().expect_status(201);
     let server = Server::start(&[("FLASKPASTE_RATE", "1")]);
     let _ = self::ask(&server);
@@ -254,7 +254,7 @@ fn an_ask_is_a_create_to_whoever_may_create() {
 }
 
 #[test]
-fn operators_see_asks_as_what_they_are() {
+fn operator_commands_and_metrics_distinguish_asks() {
     let server = Server::start(&[]);
     let ask = ask(&server);
     let text = |arguments: &[&str]| {
@@ -277,7 +277,7 @@ fn operators_see_asks_as_what_they_are() {
 }
 
 #[test]
-fn an_answer_lies_at_rest_like_any_content() {
+fn answers_are_stored_encrypted_like_any_content() {
     let folder = Arc::new(Folder::new());
     let mut server = Server::embedded_in(Arc::clone(&folder), &[]);
     let ask = ask(&server);

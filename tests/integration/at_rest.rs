@@ -1,5 +1,5 @@
-//! At rest nothing is readable without the link: not in the database, its log, a spool file or a backup; and what was
-//! erased is in none of them.
+//! At rest nothing is readable without the link: not in the database, its log, a spool file or a backup; and erased
+//! data is in none of them.
 
 use crate::harness::{Folder, Paste, SOON, Server, refusal, run, unix_now, wait_until};
 use flaskpaste::crypto::{self, hex};
@@ -11,14 +11,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Within this time erased bytes are gone from every file.
+/// Erased bytes are gone from every file within this time.
 pub const ERASED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Every file in a folder but the pepper.
+/// Every file in a folder except the pepper.
 pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
-    // A file that goes meanwhile contains nothing.
+    // A file deleted meanwhile contains nothing.
     let read = |entry: fs::DirEntry| (name(&entry), fs::read(entry.path()).unwrap_or_default());
     entries.filter(|entry| !name(entry).ends_with(".pepper")).map(read).collect()
 }
@@ -32,7 +32,7 @@ fn files_with(folder: &Path, wanted: impl AsRef<[u8]>) -> Vec<String> {
     files(folder).into_iter().filter(|(_, bytes)| contains(bytes, wanted.as_ref())).map(|(name, _)| name).collect()
 }
 
-/// The name of a paste's row, as the documentation has it.
+/// The name of a paste's row, as documented.
 fn row_name(pepper: &Path, paste: &Paste) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(&unhex(fs::read_to_string(pepper).unwrap().trim())).unwrap();
     mac.update(paste.id.as_bytes());
@@ -50,7 +50,7 @@ fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn nothing_is_readable_without_the_link() {
+fn stored_data_is_unreadable_without_the_link() {
     let mut server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let content = |size: usize| format!("{marker} ").repeat(size / marker.len() + 1);
@@ -74,7 +74,7 @@ fn nothing_is_readable_without_the_link() {
         assert_eq!(files_with(folder, &marker), Vec::<String>::new(), "stopped: {stopped}");
         assert_eq!(files_with(folder, fingerprint), Vec::<String>::new());
         assert_eq!(files_with(folder, unhex(fingerprint)), Vec::<String>::new());
-        assert_eq!(files_with(folder, Sha256::digest(content(1))), Vec::<String>::new(), "what it was can be tested");
+        assert_eq!(files_with(folder, Sha256::digest(content(1))), Vec::<String>::new(), "the content hash was found");
         for paste in &pastes {
             for wanted in [paste.id.as_bytes(), &unhex(&paste.id), paste.delete_token.as_bytes()] {
                 assert_eq!(files_with(folder, wanted), Vec::<String>::new());
@@ -95,7 +95,7 @@ fn nothing_is_readable_without_the_link() {
 }
 
 #[test]
-fn the_answer_tells_the_handle_of_the_row() {
+fn the_create_response_contains_the_handle() {
     let server = Server::start(&[]);
     let answer = server.post("x").send().expect_status(201).json();
     let paste = Paste { id: answer["id"].as_str().unwrap().into(), delete_token: String::new() };
@@ -104,7 +104,7 @@ fn the_answer_tells_the_handle_of_the_row() {
 }
 
 #[test]
-fn a_spool_file_holds_ciphertext() {
+fn spool_files_hold_only_ciphertext() {
     let server = Server::embedded(&[]);
     let marker = format!("needle-{}", std::process::id());
     let body = format!("{marker} ").repeat(200_000);
@@ -123,7 +123,7 @@ fn a_spool_file_holds_ciphertext() {
             descriptors.filter(is_spool).map(|entry| fs::read(entry.path()).unwrap_or_default()).collect()
         };
         let mut found = Vec::new();
-        wait_until("the upload lies in a file without a name", SOON, || {
+        wait_until("the upload is in an unnamed file", SOON, || {
             found = spool_files();
             found.iter().any(|bytes| bytes.len() > body.len() - 100_000)
         });
@@ -131,7 +131,7 @@ fn a_spool_file_holds_ciphertext() {
     }
 }
 
-/// The sealed keys a database has.
+/// The number of sealed keys in a database.
 pub fn sealed_keys(server: &Server) -> Vec<Vec<u8>> {
     let database = rusqlite::Connection::open(server.database()).unwrap();
     let mut select = database.prepare("SELECT sealed_key FROM paste").unwrap();
@@ -139,7 +139,7 @@ pub fn sealed_keys(server: &Server) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn what_is_erased_is_in_no_file() {
+fn erased_data_is_in_no_file() {
     let server = Server::embedded(&[]);
     let folder = server.folder().path();
     server.paste("a paste that stays");
@@ -160,7 +160,7 @@ fn what_is_erased_is_in_no_file() {
 }
 
 #[test]
-fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
+fn data_expired_or_deleted_before_a_crash_is_erased_after_restart() {
     let mut server = Server::embedded(&[]);
     let folder = server.shared_folder();
     let burned = server.post("b").header("X-Burn-After-Read", "1").created();
@@ -176,7 +176,7 @@ fn what_expired_or_was_erased_before_a_crash_is_erased_after_the_start() {
 }
 
 #[test]
-fn the_pepper_is_made_once_and_nothing_opens_without_it() {
+fn the_pepper_is_created_once_and_required_to_open_the_database() {
     let mut server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let pepper = fs::read_to_string(server.pepper()).unwrap();
@@ -195,7 +195,7 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
     };
     fs::remove_file(server.pepper()).unwrap();
     refused("there is no");
-    assert!(!server.pepper().exists(), "none is made for a database that has one");
+    assert!(!server.pepper().exists(), "no pepper is created for a database that has one");
     fs::write(server.pepper(), "0".repeat(64)).unwrap();
     fs::set_permissions(server.pepper(), fs::Permissions::from_mode(0o600)).unwrap();
     refused("different pepper");
@@ -208,9 +208,9 @@ fn the_pepper_is_made_once_and_nothing_opens_without_it() {
 }
 
 #[test]
-fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_stored() {
+fn removing_the_pepper_stops_creates_on_the_running_server() {
     let server = Server::embedded(&[]);
-    wait_until("the start tells of the pepper", SOON, || {
+    wait_until("startup logs the pepper", SOON, || {
         server.log().contains("keep a copy, apart from the database backups")
     });
     let paste = server.paste("kept");
@@ -218,7 +218,7 @@ fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_
     fs::rename(server.pepper(), &aside).unwrap();
     server.get("/health").expect_status(503);
     server.post("lost").send().expect_code(500, "internal");
-    wait_until("the log says why", SOON, || server.log().contains("pastes.db.pepper was removed or replaced"));
+    wait_until("the log has the reason", SOON, || server.log().contains("pastes.db.pepper was removed or replaced"));
     server.get(&paste.raw()).expect_body("kept");
     fs::rename(&aside, server.pepper()).unwrap();
     server.get("/health").expect_status(200);
@@ -226,7 +226,7 @@ fn a_pepper_that_goes_beneath_the_running_server_is_noticed_and_nothing_more_is_
 }
 
 #[test]
-fn a_command_beside_the_server_makes_no_pepper() {
+fn commands_never_create_a_pepper() {
     let folder = Folder::new();
     let path = folder.join("pastes.db");
     let variables = [("FLASKPASTE_DB", path.to_str().unwrap())];
@@ -240,7 +240,7 @@ fn a_command_beside_the_server_makes_no_pepper() {
 }
 
 #[test]
-fn the_pepper_may_lie_elsewhere_and_a_backup_says_that_it_does_not_have_it() {
+fn a_backup_warns_that_a_pepper_stored_elsewhere_is_not_included() {
     let secrets = Folder::new();
     let pepper = secrets.join("pepper");
     let mut other = Server::embedded(&[("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())]);
@@ -254,7 +254,7 @@ fn the_pepper_may_lie_elsewhere_and_a_backup_says_that_it_does_not_have_it() {
     other.get(&paste.raw()).expect_body("kept");
 }
 
-/// A database as version 0.1.0 made it, with rows of every kind, and with what it had deleted still in free pages.
+/// A database created by version 0.1.0, with rows of every kind and deleted data still in free pages.
 fn make_version_1(path: &Path, marker: &str) {
     let database = rusqlite::Connection::open(path).unwrap();
     database
@@ -305,7 +305,7 @@ fn make_version_1(path: &Path, marker: &str) {
 }
 
 #[test]
-fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
+fn migrating_version_1_encrypts_everything_and_leaves_no_plaintext() {
     let marker = format!("needle-{}", std::process::id());
     let folder = Arc::new(Folder::new());
     let path = folder.join("pastes.db");
@@ -315,8 +315,8 @@ fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
     let old = fs::read(&path).unwrap();
     let line = refusal(folder.path(), &[("FLASKPASTE_DB", path.to_str().unwrap())], &["stats"], 1);
     assert!(line.contains("version 1") && line.contains("start the server"), "{line}");
-    assert!(fs::read(&path).unwrap() == old, "a command beside the server changes nothing");
-    // Held open: what the old file held is overwritten, not only unlinked.
+    assert!(fs::read(&path).unwrap() == old, "a command changes nothing");
+    // Held open: the old contents are overwritten, not only unlinked.
     let unlinked = fs::File::open(&path).unwrap();
 
     let mut server = Server::embedded_in(Arc::clone(&folder), &[]);
@@ -327,7 +327,7 @@ fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
             assert_eq!(files_with(folder.path(), readable), Vec::<String>::new(), "{readable}");
         }
         let text = server.get("/aaaaaaaaaaaa").expect_status(200).json();
-        assert!(text["expires_at"].as_u64().unwrap() >= unix_now() + 4900, "the reads of before count: {text}");
+        assert!(text["expires_at"].as_u64().unwrap() >= unix_now() + 4900, "earlier reads count: {text}");
         server.get("/bbbbbbbbbbbb/raw").expect_body(pieces.concat()).expect_header("Content-Type", "text/x-needle");
         server.head("/cccccccccccc/raw").expect_header("Content-Length", "500");
         if !restarted {
@@ -359,7 +359,7 @@ fn a_database_of_version_1_is_sealed_and_leaves_nothing_readable() {
 }
 
 #[test]
-fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refused() {
+fn an_interrupted_migration_restarts_and_a_concurrent_one_is_refused() {
     let folder = Arc::new(Folder::new());
     let path = folder.join("pastes.db");
     make_version_1(&path, "content");
@@ -371,7 +371,7 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     let line = refusal(folder.path(), &variables, &[], 1);
     assert!(line.contains("another process has it open") && line.contains("nothing was changed"), "{line}");
     drop(reader);
-    // A row that cannot be understood: refused, with the WAL where it is.
+    // A malformed row: the migration is refused, and the WAL stays.
     let database = rusqlite::Connection::open(&path).unwrap();
     database.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
     database.execute_batch("UPDATE paste SET id = 'no id' WHERE key = 3").unwrap();
@@ -391,9 +391,9 @@ fn a_migration_that_was_cut_begins_anew_and_one_beside_another_process_is_refuse
     assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
 }
 
-/// A long reader, such as a backup of a large database, keeps the log from being emptied. Nobody waits for it.
+/// A long reader, such as a backup of a large database, keeps the log from being emptied. Creates do not wait for it.
 #[test]
-fn a_reader_of_the_database_holds_up_no_create() {
+fn a_long_database_reader_does_not_block_creates() {
     let server = Server::embedded(&[]);
     let first = server.paste("first");
     let reader = rusqlite::Connection::open(server.database()).unwrap();
@@ -409,5 +409,5 @@ fn a_reader_of_the_database_holds_up_no_create() {
     });
     reader.execute_batch("COMMIT").unwrap();
     let wal = server.folder().join("pastes.db-wal");
-    wait_until("the log is emptied after all", ERASED_WITHIN, || fs::metadata(&wal).unwrap().len() == 0);
+    wait_until("the log is emptied", ERASED_WITHIN, || fs::metadata(&wal).unwrap().len() == 0);
 }

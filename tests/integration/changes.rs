@@ -1,4 +1,4 @@
-//! What whoever made a paste changes: its end, and its content.
+//! What the owner of a paste can change: its expiry and its content.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::http_client::Request;
@@ -30,13 +30,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn patch_moves_the_end() {
+fn patch_changes_the_expiry() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "1000")]);
     let paste = server.paste("sliding");
     let moved = extend(&server, &paste, "500").expect_status(200).expect_field("sliding", false);
     let expires_at = moved.json()["expires_at"].as_u64().unwrap();
     assert!((490..=500).contains(&(expires_at - unix_now())), "{expires_at}");
-    // A read moves it no more, also one that was under way, nor does a crash.
+    // No later read changes it, not even one in progress, nor does a crash.
     server.get(&paste.raw()).expect_status(200);
     server.get(&paste.path()).expect_field("expires_at", expires_at).expect_field("sliding", false);
     let most = extend(&server, &paste, "99999999999").expect_status(200).json()["expires_at"].as_u64().unwrap();
@@ -48,13 +48,13 @@ fn patch_moves_the_end() {
 }
 
 #[test]
-fn an_end_that_was_moved_survives_a_crash_and_the_reads_before_it() {
+fn a_changed_expiry_survives_crashes_and_earlier_reads() {
     let mut server = Server::start(&[]);
     let paste = server.paste("x");
     server.get(&paste.raw()).expect_status(200);
     let end = extend(&server, &paste, "60").expect_status(200).json()["expires_at"].clone();
     server.get(&paste.raw()).expect_status(200);
-    // What is written of the reads at the end must not move it on.
+    // Recording the reads at shutdown must not extend it.
     server.stop();
     server.restart();
     server.get(&paste.path()).expect_field("expires_at", end.clone());
@@ -65,7 +65,7 @@ fn an_end_that_was_moved_survives_a_crash_and_the_reads_before_it() {
 }
 
 #[test]
-fn only_who_made_it_changes_it() {
+fn only_the_owner_can_change_a_paste() {
     let server = Server::start(&[]);
     let owned = server.post("x").header(OWNER.0, OWNER.1).created();
     let paste = server.paste("y");
@@ -88,7 +88,7 @@ fn only_who_made_it_changes_it() {
 }
 
 #[test]
-fn a_content_is_replaced_under_its_id() {
+fn put_replaces_the_content_under_the_same_id() {
     let server = Server::start(&[
         ("FLASK_ENV", "production"),
         ("FLASKPASTE_POW_DIFFICULTY", "0"),
@@ -105,7 +105,7 @@ fn a_content_is_replaced_under_its_id() {
     server.get(&paste.raw()).expect_body("twofold").expect_header("Content-Type", "text/x-c");
     replace(&server, &paste, vec![0; 300_000]).header("X-Filename", "zeros").send().expect_field("filename", "zeros");
     assert_eq!(server.get(&paste.raw()).body, vec![0; 300_000]);
-    // Reads are counted on, the token is the same, and JSON is a content like any other.
+    // The read count and the token stay, and JSON is stored like any other content.
     let status = by_maker(&server, "GET", &format!("{}/status", paste.path()), &paste).send();
     status.expect_field("reads", 4);
     replace(&server, &paste, "{\"content\": \"x\"}")
@@ -118,7 +118,7 @@ fn a_content_is_replaced_under_its_id() {
 }
 
 #[test]
-fn what_may_not_be_stored_replaces_nothing() {
+fn content_that_would_be_refused_replaces_nothing() {
     let limits =
         [("FLASKPASTE_MAX_ANON", "1000"), ("FLASKPASTE_MIN_ENTROPY", "3.0"), ("FLASKPASTE_MIN_ENTROPY_SIZE", "100")];
     let server = Server::start(&limits);
@@ -141,7 +141,7 @@ fn what_may_not_be_stored_replaces_nothing() {
         replace(&server, &limited, "x").send().expect_code(409, "limited");
         server.get(&limited.raw()).expect_body("limited");
     }
-    // What would be believed in and is not done.
+    // Headers that would be silently ignored.
     for header in ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"] {
         replace(&server, &paste, "x").header(header, "1").send().expect_code(400, "bad_request");
     }
@@ -154,7 +154,7 @@ fn what_may_not_be_stored_replaces_nothing() {
 }
 
 #[test]
-fn proofs_change_only_if_they_are_sent() {
+fn proofs_change_only_when_sent() {
     use base64::Engine;
     let server = Server::start(&[]);
     let proof = |byte: u8| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([byte; 32]);
@@ -169,7 +169,7 @@ fn proofs_change_only_if_they_are_sent() {
 }
 
 #[test]
-fn readers_see_the_old_or_the_new_whole() {
+fn concurrent_readers_get_the_old_or_the_new_content_whole() {
     let server = Server::start(&[]);
     let contents: Vec<Vec<u8>> = (0..2).map(|n| vec![b'a' + n; 400_000 + usize::from(n) * 100_000]).collect();
     let paste = server.paste(contents[0].clone());
@@ -179,7 +179,7 @@ fn readers_see_the_old_or_the_new_whole() {
             scope.spawn(|| {
                 while !is_over.load(Ordering::Relaxed) {
                     let read = server.get(&paste.raw()).expect_status(200);
-                    assert!(contents.contains(&read.body), "a mixture of {} bytes", read.body.len());
+                    assert!(contents.contains(&read.body), "mixed content of {} bytes", read.body.len());
                     reads.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -193,9 +193,9 @@ fn readers_see_the_old_or_the_new_whole() {
 }
 
 #[test]
-fn a_replaced_content_is_erased() {
+fn replaced_content_is_erased() {
     let mut server = Server::embedded(&[]);
-    // Sealed pieces cannot be looked for by what they say: by their keys.
+    // Encrypted chunks cannot be searched for by content, so their keys are.
     let paste = server.paste("x".repeat(200_000));
     let rows = |server: &Server| -> (u32, u32) {
         let database = rusqlite::Connection::open(server.database()).unwrap();
@@ -209,10 +209,10 @@ fn a_replaced_content_is_erased() {
     assert_eq!(rows(&server), (4, 0));
     let old = piece(&server);
     replace(&server, &paste, "y".repeat(100_000)).send().expect_status(200);
-    assert_eq!(rows(&server), (6, 1), "for whoever is in the middle of it");
-    // Also where the server is killed meanwhile.
+    assert_eq!(rows(&server), (6, 1), "kept for readers in progress");
+    // Also if the server is killed meanwhile.
     server.crash_and_restart();
-    wait_until("the old pieces are gone", SOON, || rows(&server) == (2, 0));
+    wait_until("the old chunks are gone", SOON, || rows(&server) == (2, 0));
     let files = || {
         let folder = fs::read_dir(server.folder().path()).unwrap().map(|entry| entry.unwrap().path());
         folder
@@ -228,7 +228,7 @@ fn a_replaced_content_is_erased() {
 }
 
 #[test]
-fn a_flood_of_replacements_takes_no_more_of_the_disk() {
+fn repeated_replacements_do_not_grow_the_database() {
     let server = Server::embedded(&[]);
     let paste = server.paste("0");
     let mut connection = server.connect();
@@ -252,7 +252,7 @@ fn a_flood_of_replacements_takes_no_more_of_the_disk() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_replacement_leaves_the_old_or_the_new_whole() {
+fn a_crash_during_replacement_leaves_the_old_or_the_new_content_whole() {
     let mut server = Server::start(&[]);
     let content = |number: usize| number.to_string().repeat(150_000);
     let paste = server.paste(content(100));
@@ -277,6 +277,6 @@ fn a_kill_in_the_middle_of_a_replacement_leaves_the_old_or_the_new_whole() {
         let last = acknowledged.load(Ordering::SeqCst);
         let found = String::from_utf8(server.get(&paste.raw()).expect_status(200).body).unwrap();
         kept = if found == content(last) { last } else { last + 1 };
-        assert!(found == content(kept), "round {round}: neither what was acknowledged nor what was under way");
+        assert!(found == content(kept), "round {round}: neither the acknowledged content nor the one in progress");
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Behind the `#` of a link.
+/// The part of a link after the `#`.
 fn key_of(link: &str) -> &str {
     link.split_once('#').expect("a link with a key").1
 }
@@ -21,7 +21,7 @@ fn id_of(link: &str) -> &str {
 }
 
 #[test]
-fn what_goes_in_comes_out_and_the_server_never_sees_it() {
+fn uploads_round_trip_and_the_server_never_sees_the_plaintext() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for content in [b"a secret\n".to_vec(), vec![0], (0..=255).collect(), vec![b'x'; 3_000_000]] {
@@ -36,7 +36,7 @@ fn what_goes_in_comes_out_and_the_server_never_sees_it() {
 }
 
 #[test]
-fn every_way_to_name_a_paste_works() {
+fn ids_urls_and_links_all_identify_a_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -45,19 +45,19 @@ fn every_way_to_name_a_paste_works() {
         assert_eq!(client.run(&["get", &name]).succeeded().text(), "x", "{name}");
     }
     assert_eq!(client.pipe(format!("{link}\n"), &["get", "-"]).succeeded().text(), "x");
-    // A bare ID is looked for where it was made, but --server says which server is meant.
+    // A bare ID is looked up on the server it was created on, but --server overrides that.
     let name = format!("{id}#{key}");
     let moved = client.with("FLASKPASTE_SERVER", "http://127.0.0.1:1");
     assert_eq!(moved.run(&["get", &name]).succeeded().text(), "x");
     moved.run(&["get", &name, "-s", "http://127.0.0.1:1"]).failed(7);
-    // Without the key the server gives nothing; of an older one, what it has.
+    // Without the key the server returns nothing; of a paste in format 1, the ciphertext.
     assert!(client.run(&["get", id]).failed(2).contains("the link has no key"));
     let old = client.create("x", &["--format", "1"]);
     assert_eq!(client.run(&["get", id_of(&old)]).succeeded().stdout.len(), 29);
 }
 
 #[test]
-fn create_prints_what_was_asked_for() {
+fn create_prints_the_requested_output() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let base = format!("http://{}", server.authority());
@@ -76,7 +76,7 @@ fn create_prints_what_was_asked_for() {
 }
 
 #[test]
-fn the_public_url_is_what_is_printed() {
+fn create_prints_the_public_url() {
     let server =
         Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example.org"), ("FLASKPASTE_URL_PREFIX", "/p")]);
     let client = Client::with_url(&format!("http://{}/p/", server.authority()));
@@ -104,7 +104,7 @@ fn one_reader_wins_a_burn_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("once", &["-b"]);
-    // What cannot succeed does not take it.
+    // A read that cannot succeed does not consume it.
     client.run(&["get", &link[..link.len() - 1]]).failed(2);
     assert!(client.run(&["get", &link, "-o", "no/such/folder/file"]).failed(2).contains("no such folder"));
     client.run(&["get", &link, "-o", ""]).failed(2);
@@ -116,7 +116,7 @@ fn one_reader_wins_a_burn_paste() {
 }
 
 #[test]
-fn passwords_come_from_the_environment_or_a_file() {
+fn passwords_are_read_from_the_environment_or_a_file() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for password in ["correct horse", "pässwörd 🔑", " blank at the ends "] {
@@ -127,7 +127,7 @@ fn passwords_come_from_the_environment_or_a_file() {
         client.with("FPASTE_PASSWORD", "wrong").run(&["get", "-p", &link]).failed(4);
         assert!(!std::fs::read_to_string(client.history()).unwrap().contains(password));
     }
-    // Nobody to ask, and nothing to take.
+    // No prompt possible, and no password given.
     client.pipe("x", &["-p"]).failed(2);
     client.file("empty", "\n");
     client.pipe("x", &["--password-file", "empty"]).failed(2);
@@ -148,7 +148,7 @@ fn lifetimes_reach_the_server() {
 }
 
 #[test]
-fn delete_uses_the_history_and_forgets() {
+fn delete_uses_and_updates_the_history() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let links: Vec<String> = (0..3).map(|n| client.create(format!("{n}"), &[])).collect();
@@ -159,9 +159,9 @@ fn delete_uses_the_history_and_forgets() {
     let left = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!(left[0]["id"].as_str(), Some(id_of(&links[2])));
     assert!(left[0].get("delete_token").is_none());
-    // Somebody else has no token.
+    // Another client has no token.
     assert!(Client::new(&server).run(&["delete", &links[2]]).failed(4).contains("history"));
-    // The first failure decides, and the others are tried all the same.
+    // The first failure sets the exit code; the others are still tried.
     let run = client.run(&["delete", "abcd1234", &links[2]]);
     assert_eq!((run.code, run.text()), (Some(4), format!("deleted {}\n", id_of(&links[2]))));
 }
@@ -180,7 +180,7 @@ fn an_owner_deletes_without_a_history() {
 }
 
 #[test]
-fn the_history_is_private_and_never_costs_the_url() {
+fn the_history_is_private_and_its_failure_never_loses_the_url() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -188,11 +188,11 @@ fn the_history_is_private_and_never_costs_the_url() {
     assert_eq!(mode & 0o777, 0o600);
     let text = std::fs::read_to_string(client.history()).unwrap();
     assert!(text.contains(id_of(&link)) && !text.contains(key_of(&link)), "{text}");
-    // Damaged: a warning, and the rest is there.
+    // Damaged: a warning, and the valid lines are listed.
     std::fs::write(client.history(), format!("nonsense\n{text}")).unwrap();
     let run = client.run(&["list"]).succeeded();
     assert!(run.stderr.contains("warning") && run.text().contains(id_of(&link)), "{}", run.stderr);
-    // A folder in its place: nothing can be written, and the link is printed all the same.
+    // A folder in its place: nothing can be written, and the link is still printed.
     std::fs::remove_file(client.history()).unwrap();
     std::fs::create_dir(client.history()).unwrap();
     let run = client.pipe("y", &["-"]).succeeded();
@@ -204,7 +204,7 @@ fn the_history_is_private_and_never_costs_the_url() {
     assert!(!quiet.history().exists());
 }
 
-/// Creates a paste, which must print its link and may not wait for what is in the way of the history; its warning.
+/// Creates a paste, which must print its link without waiting for the obstacle to the history; its warning.
 #[track_caller]
 fn warned(client: &Client, arguments: &[&str]) -> String {
     let started = Instant::now();
@@ -215,7 +215,7 @@ fn warned(client: &Client, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_history_that_is_no_file_of_ours_is_left_alone() {
+fn a_foreign_file_in_place_of_the_history_is_not_modified() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let target = client.file("target", "somebody else's\n");
@@ -233,7 +233,7 @@ fn a_history_that_is_no_file_of_ours_is_left_alone() {
     assert!(warned(&client, &[]).contains("history.lock is a symbolic link"));
     let metadata = std::fs::metadata(&target).unwrap();
     assert_eq!((metadata.permissions().mode() & 0o777, metadata.len()), (0o644, 16));
-    // A pipe that nobody writes to or reads from.
+    // A pipe with no writer and no reader.
     std::fs::remove_file(client.state().join("history.lock")).unwrap();
     let pipe = Command::new("sh").args(["-c", "mkfifo \"$0\""]).arg(client.history()).status().unwrap();
     assert!(pipe.success() && warned(&client, &[]).contains("not a regular file"));
@@ -241,7 +241,7 @@ fn a_history_that_is_no_file_of_ours_is_left_alone() {
 }
 
 #[test]
-fn after_the_link_nothing_is_waited_for_without_a_limit() {
+fn after_printing_the_link_every_wait_has_a_timeout() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.create("x", &[]);
@@ -249,7 +249,7 @@ fn after_the_link_nothing_is_waited_for_without_a_limit() {
     lock.lock().unwrap();
     assert!(warned(&client, &[]).contains("it is locked by another program"));
     drop(lock);
-    // A clipboard that never ends, and one that takes the link.
+    // A clipboard program that never ends, and one that takes the link.
     let program = |name: &str, script: &str| {
         std::fs::create_dir_all(client.home.join("bin")).unwrap();
         let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
@@ -265,7 +265,7 @@ fn after_the_link_nothing_is_waited_for_without_a_limit() {
 }
 
 #[test]
-fn refusals_have_their_exit_codes() {
+fn each_refusal_has_its_exit_code() {
     let server = Server::start(&[
         ("FLASKPASTE_MAX_ANON", "1000"),
         ("FLASKPASTE_DEDUP_MAX", "1"),
@@ -273,7 +273,7 @@ fn refusals_have_their_exit_codes() {
     ]);
     let client = Client::new(&server);
     assert!(client.pipe(vec![1; 2000], &["-"]).failed(5).contains("hint: "));
-    // Large input is held against the limit before it is read to its end.
+    // Large input is checked against the limit before it is read to the end.
     client.pipe(vec![1; 20_000_000], &["-"]).failed(5);
     client.pipe("a".repeat(500), &["-E"]).failed(5);
     client.pipe("same", &["-E"]).succeeded();
@@ -284,7 +284,7 @@ fn refusals_have_their_exit_codes() {
 }
 
 #[test]
-fn a_wrong_key_and_a_truncated_upload_release_nothing() {
+fn a_wrong_key_or_truncated_data_outputs_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let (link, other) = (client.create("x".repeat(1000), &["--format", "1"]), client.create("y", &[]));
@@ -296,14 +296,14 @@ fn a_wrong_key_and_a_truncated_upload_release_nothing() {
         let cut = server.paste([&stored[..length], b"!"].concat());
         client.run(&["get", "-o", "out", &format!("{}#{}", cut.id, key_of(&link))]).failed(8);
     }
-    // The list of the home shows no trace of a half-written file.
+    // The home contains no half-written file.
     let names: Vec<_> =
         std::fs::read_dir(client.home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| name.to_str().unwrap() == ".local"), "{names:?}");
 }
 
 #[test]
-fn output_is_whole_or_not_there() {
+fn output_files_are_written_atomically() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &[]);
@@ -320,9 +320,9 @@ fn output_is_whole_or_not_there() {
     client.run(&["get", "-o", "/dev/null", &link]).succeeded();
 }
 
-/// What stands for something that is open is written to; replacing it would lose what was written.
+/// Devices and descriptors are written to in place; replacing them would lose the output.
 #[test]
-fn names_of_devices_and_descriptors_are_written_to() {
+fn devices_and_descriptors_are_written_in_place() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &[]);
@@ -346,7 +346,7 @@ fn names_of_devices_and_descriptors_are_written_to() {
 }
 
 #[test]
-fn a_symbolic_link_to_nothing_yet_stays_one() {
+fn a_dangling_symlink_is_written_through() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("content", &["-b"]);
@@ -364,7 +364,7 @@ fn a_symbolic_link_to_nothing_yet_stays_one() {
 }
 
 #[test]
-fn without_a_standard_output_nothing_is_done() {
+fn a_closed_stdout_fails_before_anything_is_sent() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("once", &["-b"]);
@@ -389,9 +389,9 @@ fn without_a_standard_output_nothing_is_done() {
     assert_eq!(std::fs::read_to_string(client.home.join("out")).unwrap(), "once");
 }
 
-/// A certificate and its key belong together, whoever else makes one.
+/// A certificate and its key belong together, even if another process makes a pair at the same time.
 #[test]
-fn a_certificate_is_written_with_its_key_or_not_at_all() {
+fn a_certificate_and_its_key_are_written_together_or_not_at_all() {
     let client = Client::with_url("https://127.0.0.1:1");
     let arguments = ["cert", "-c", "secp256r1", "-o", "pair"];
     let all_at_once = |more: &[&str]| {
@@ -403,13 +403,13 @@ fn a_certificate_is_written_with_its_key_or_not_at_all() {
         client.with("FLASKPASTE_CLIENT_CERT", "pair/client.crt").with("FLASKPASTE_CLIENT_KEY", "pair/client.key");
     for _ in 0..5 {
         assert_eq!(all_at_once(&["--force"]), 6);
-        // They are looked at before anything is sent; 2 if they do not belong to each other.
+        // They are checked before anything is sent; exit code 2 if they do not match.
         pair.run(&["info"]).failed(7);
     }
     let read = |name: &str| std::fs::read(client.home.join(&format!("pair/{name}"))).unwrap();
     let key = read("client.key");
     assert_eq!(all_at_once(&[]), 0);
-    // What cannot be replaced leaves the other as it was.
+    // If one cannot be replaced, the other stays as it was.
     std::fs::remove_file(client.home.join("pair/client.crt")).unwrap();
     std::fs::create_dir(client.home.join("pair/client.crt")).unwrap();
     client.run(&[&arguments[..], &["--force"]].concat()).failed(2);
@@ -460,7 +460,7 @@ fn proof_of_work_is_solved() {
 }
 
 #[test]
-fn info_tells_the_limits() {
+fn info_shows_the_limits() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     assert!(client.run(&["info"]).succeeded().text().contains("3.00 MiB"));
@@ -468,7 +468,7 @@ fn info_tells_the_limits() {
 }
 
 #[test]
-fn localhost_reaches_a_server_on_one_address_alone() {
+fn localhost_reaches_a_server_bound_to_one_address_family() {
     let server = Server::start(&[]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let client = Client::with_url(&format!("http://localhost:{port}"));
@@ -479,8 +479,8 @@ fn localhost_reaches_a_server_on_one_address_alone() {
 }
 
 #[test]
-fn the_server_hands_out_the_client() {
-    // It lies beside the server's.
+fn the_server_serves_the_client_binary() {
+    // It is installed next to the server.
     let server = Server::start(&[]);
     let binary = server.get("/client").expect_status(200).body;
     assert_eq!(binary, std::fs::read(env!("CARGO_BIN_EXE_fpaste")).unwrap());

@@ -1,4 +1,4 @@
-//! `fpaste ask` and `fpaste answer`, over the real server, and over servers and links that are not to be trusted.
+//! `fpaste ask` and `fpaste answer`, against the real server and against untrusted servers and links.
 
 use crate::client_harness::{Client, Run, Running};
 use crate::client_network::{Stub, reply};
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A person who has asked, and waits.
+/// A running `fpaste ask`, waiting for the answer.
 struct Asking {
     running: Running,
     stderr: PathBuf,
@@ -59,13 +59,13 @@ fn id_of(link: &str) -> String {
     link.split('#').next().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
-/// The link of an ask that is not waited for.
+/// The link of an ask made with --no-wait.
 #[track_caller]
 fn ask(client: &Client, arguments: &[&str]) -> String {
     client.run(&[&["ask", "--no-wait"], arguments].concat()).succeeded().line()
 }
 
-/// The files that say what is asked for, each for its owner alone.
+/// The stored keys of open asks, each readable by its owner only.
 fn kept(client: &Client) -> Vec<PathBuf> {
     let Ok(folder) = fs::read_dir(client.state()) else { return Vec::new() };
     let paths = folder.map(|entry| entry.unwrap().path());
@@ -80,7 +80,7 @@ fn people(server: &Server) -> (Client, Client) {
     (Client::new(server), Client::new(server))
 }
 
-/// The link with other bytes at this place of its 48.
+/// The link with these bytes at this offset of its 48.
 fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
     let (address, fragment) = link.split_once("#ask:").unwrap();
     let mut keys = URL_SAFE_NO_PAD.decode(&fragment[..64]).unwrap();
@@ -88,7 +88,7 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
     format!("{address}#ask:{}{}", URL_SAFE_NO_PAD.encode(keys), &fragment[64..])
 }
 
-/// Answers with these bytes, as whoever has the link can.
+/// Answers with these bytes, as anyone with the link can.
 #[track_caller]
 fn answer_with(server: &Server, link: &str, bytes: impl Into<Vec<u8>>) {
     let keys = URL_SAFE_NO_PAD.decode(&link.split_once("#ask:").unwrap().1[..64]).unwrap();
@@ -98,7 +98,7 @@ fn answer_with(server: &Server, link: &str, bytes: impl Into<Vec<u8>>) {
 }
 
 #[test]
-fn an_answer_appears_where_it_was_asked_for() {
+fn ask_prints_the_answer() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
     let (asker, other) = people(&server);
     let asking = Asking::start(&asker, &["staging database password"]);
@@ -117,7 +117,7 @@ fn an_answer_appears_where_it_was_asked_for() {
     assert!(answered.stdout.is_empty());
     let (run, _) = asking.end();
     assert_eq!(run.succeeded().text(), "s3cr3t\n");
-    // Nothing is left of it, here or there, but what the server is asked with how it ended.
+    // Nothing is left here or on the server except what `fpaste status` needs.
     assert!(kept(&asker).is_empty());
     let history = fs::read_to_string(asker.history()).unwrap();
     assert!(history.contains("delete_token") && history.contains("staging database password"), "{history}");
@@ -134,7 +134,7 @@ fn an_answer_appears_where_it_was_asked_for() {
 }
 
 #[test]
-fn who_does_not_wait_reads_later() {
+fn an_answer_can_be_read_later_with_no_wait() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["-x", "1h", "the key"]);
@@ -146,7 +146,7 @@ fn who_does_not_wait_reads_later() {
     let listed = asker.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&listed[0]["id"], &listed[0]["ask"]), (&json!(id), &json!(true)));
     assert_eq!(listed[0]["name"], "the key");
-    // Nobody was asked how it is.
+    // The server was not contacted.
     for secret in ["delete_token", "private_key", "read_token", "state"] {
         assert!(listed[0].get(secret).is_none(), "{secret}");
     }
@@ -155,7 +155,7 @@ fn who_does_not_wait_reads_later() {
     assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "asked");
     assert!(asker.run(&["status", &id]).succeeded().text().contains("state     asked"));
     assert!(asker.run(&["get", "-m", &id]).succeeded().text().contains("state     asked"));
-    // Others know nothing of it.
+    // Other clients know nothing of it.
     assert!(other.run(&["get", &id]).failed(2).contains("can only be read on the machine that created it"));
     assert!(other.run(&[link.as_str()]).failed(2).contains("to answer it, use fpaste answer 'LINK' FILE"));
     other.pipe("later", &["answer", &link]).succeeded();
@@ -166,7 +166,7 @@ fn who_does_not_wait_reads_later() {
 }
 
 #[test]
-fn what_is_printed_of_the_link() {
+fn ask_prints_the_link_as_text_json_or_id() {
     let server = Server::start(&[]);
     let asker = Client::new(&server);
     let run = asker.run(&["ask", "--no-wait", "--json", "x"]).succeeded();
@@ -190,7 +190,7 @@ fn other_answers(server: &Server, link: &str) {
 }
 
 #[test]
-fn files_and_folders_are_answered_with() {
+fn answers_can_be_files_and_folders() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     fs::create_dir_all(other.home.join("vpn/keys")).unwrap();
@@ -203,7 +203,7 @@ fn files_and_folders_are_answered_with() {
     assert!(run.succeeded().stdout.is_empty());
     assert_eq!(fs::read(asker.home.join("vpn/keys/client.key")).unwrap(), vec![7; 200_000]);
     assert_eq!(fs::read_to_string(asker.home.join("one.txt")).unwrap(), "one");
-    // Several are not printed, and wait.
+    // Several files are not printed; they stay unread.
     let link = ask(&asker, &[]);
     other.run(&["answer", &link, "vpn"]).succeeded();
     let id = id_of(&link);
@@ -212,7 +212,7 @@ fn files_and_folders_are_answered_with() {
     asker.run(&["get", "-o", "out/", &id]).succeeded();
     assert_eq!(fs::read_to_string(asker.home.join("out/vpn/readme.txt")).unwrap(), "hello");
     assert!(kept(&asker).is_empty());
-    // A name for what is piped in, and none for a file.
+    // A name for piped data, and none for a file.
     let [named, nameless] = [(); 2].map(|()| ask(&asker, &[]));
     other.pipe("x", &["answer", "--name", "given.txt", &named]).succeeded();
     other.run(&["answer", "--no-name", &nameless, "one.txt"]).succeeded();
@@ -220,10 +220,10 @@ fn files_and_folders_are_answered_with() {
     assert_eq!(fs::read_to_string(asker.home.join("given.txt")).unwrap(), "x");
     assert!(asker.run(&["get", "-O", &nameless]).failed(2).contains("no file name"));
     assert_eq!(asker.run(&["get", &nameless]).succeeded().text(), "one");
-    // Where nothing can be written, nothing is asked.
+    // If the output cannot be written, nothing is sent.
     let stderr = asker.run(&["ask", "-o", "nowhere/out"]).failed(2);
     assert!(stderr.contains("no such folder") && kept(&asker).is_empty(), "{stderr}");
-    // A large one takes several chunks, each in its place.
+    // A large answer takes several chunks, each at its offset.
     let large: Vec<u8> = (0..2_500_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     let link = ask(&asker, &[]);
     other.pipe(&large, &["answer", &link]).succeeded();
@@ -232,7 +232,7 @@ fn files_and_folders_are_answered_with() {
 }
 
 #[test]
-fn one_answer_is_taken_of_who_has_the_whole_link() {
+fn answering_needs_the_whole_link_and_works_once() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
@@ -253,7 +253,7 @@ fn one_answer_is_taken_of_who_has_the_whole_link() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_sent() {
+fn an_oversized_answer_is_refused_before_it_is_sent() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "1000")]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
@@ -261,7 +261,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
     other.file("large", [7; 900]);
     other.run(&["answer", &link, "large"]).failed(5);
     assert!(!server.log().contains("PUT"));
-    // As large as it can be: its head is counted, too.
+    // The largest possible answer: its head counts too.
     let manifest = r#"{"files":[{"size":860}]}"#.len();
     let most = 1000 - 40 - 56 - 16 - 4 - manifest;
     other.pipe(vec![7; most + 1], &["answer", &link]).failed(5);
@@ -270,7 +270,7 @@ fn what_is_too_large_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn an_ask_outlives_the_program_that_asked() {
+fn an_ask_survives_the_process_that_created_it() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     for (signal, code) in [("KILL", None), ("INT", Some(130)), ("TERM", Some(143))] {
@@ -287,8 +287,8 @@ fn an_ask_outlives_the_program_that_asked() {
 }
 
 #[test]
-fn waiting_goes_on_when_the_server_is_restarted() {
-    // Its socket stays: what comes meanwhile waits there.
+fn waiting_continues_across_a_server_restart() {
+    // Its socket stays open: connections queue meanwhile.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let launcher = Launcher::with_sockets([listener.into()]);
@@ -303,7 +303,7 @@ fn waiting_goes_on_when_the_server_is_restarted() {
 }
 
 #[test]
-fn trouble_while_waiting_is_said_once() {
+fn errors_while_waiting_are_reported_once() {
     let asked = r#"{"id":"abcd1234","state":"asked","expires_at":99999999999,"max_size":1000}"#;
     let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t","created_at":1,"expires_at":99999}"#;
     let looks = AtomicUsize::new(0);
@@ -313,7 +313,7 @@ fn trouble_while_waiting_is_said_once() {
         _ => match looks.fetch_add(1, Ordering::Relaxed) {
             0 => reply("200 OK", "", asked),
             1 => reply("502 Bad Gateway", "", "<html>"),
-            // That of a proxy, which says nothing of the ask.
+            // A 404 of a proxy says nothing about the ask.
             2 => reply("404 Not Found", "", "<html>"),
             _ => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
         },
@@ -326,12 +326,12 @@ fn trouble_while_waiting_is_said_once() {
         stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
         "{stderr}"
     );
-    // A server may be wrong: the key is of use as long as the ask may be open.
+    // A server may be wrong: the key is useful as long as the ask may be open.
     assert_eq!(kept(&client).len(), 1);
 }
 
 #[test]
-fn an_ask_that_ends_is_told_and_forgotten() {
+fn an_ended_ask_is_reported_and_its_key_removed() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let asking = Asking::start(&asker, &["-x", "2"]);
@@ -343,7 +343,7 @@ fn an_ask_that_ends_is_told_and_forgotten() {
     assert!(kept(&asker).is_empty());
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     assert!(asker.run(&["status", &link]).succeeded().text().contains("expired"));
-    // One that is deleted, too.
+    // A deleted ask, too.
     let link = ask(&asker, &[]);
     assert!(other.run(&["delete", &link]).failed(4).contains("no delete token"));
     assert_eq!(asker.run(&["delete", &link]).succeeded().line(), format!("deleted {}", id_of(&link)));
@@ -351,7 +351,7 @@ fn an_ask_that_ends_is_told_and_forgotten() {
     assert!(other.pipe("x", &["answer", &link]).failed(3).contains("no longer exists"));
 }
 
-/// Has the note say that the ask ends at this time.
+/// Sets the expiry in the stored key.
 #[track_caller]
 fn move_noted_end(client: &Client, at: u64) {
     let [note] = kept(client).try_into().unwrap();
@@ -361,7 +361,7 @@ fn move_noted_end(client: &Client, at: u64) {
 }
 
 #[test]
-fn a_clock_that_is_wrong_costs_no_answer() {
+fn a_wrong_clock_loses_no_answer() {
     const DAY: u64 = 86_400;
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
@@ -378,7 +378,7 @@ fn a_clock_that_is_wrong_costs_no_answer() {
 }
 
 #[test]
-fn a_note_that_a_killed_run_has_left_goes_when_the_server_tells_how_the_ask_ended() {
+fn a_key_left_by_a_killed_run_is_removed_once_the_server_says_the_ask_ended() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     for (end, words) in [("get", "its answer was read"), ("delete", "it was deleted")] {
@@ -397,7 +397,7 @@ fn a_note_that_a_killed_run_has_left_goes_when_the_server_tells_how_the_ask_ende
 }
 
 #[test]
-fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
+fn a_404_removes_no_key_before_the_ask_expires() {
     let server = Server::start(&[]);
     let asker = Client::new(&server);
     let link = ask(&asker, &[]);
@@ -421,7 +421,7 @@ fn a_server_that_knows_nothing_of_an_ask_costs_no_key_before_its_end() {
 }
 
 #[test]
-fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
+fn an_unusable_response_to_an_ask_is_an_error() {
     let usable =
         json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "created_at": 9, "expires_at": 99 });
     for (field, value, words) in [
@@ -448,7 +448,7 @@ fn an_answer_to_asking_that_cannot_be_used_is_no_ask() {
 }
 
 #[test]
-fn what_a_killed_run_was_writing_is_tidied_away() {
+fn temporary_files_of_killed_runs_are_removed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     ask(&client, &[]);
@@ -462,12 +462,12 @@ fn what_a_killed_run_was_writing_is_tidied_away() {
         File::options().write(true).open(path).unwrap().set_modified(hour_ago).unwrap();
     }
     assert_eq!(client.run(&["list", "--json"]).succeeded().json().as_array().unwrap().len(), 1);
-    // Somebody may be writing the other.
+    // Another process may be writing the other file.
     assert!(!left.exists() && !empty.exists() && fresh.exists());
 }
 
 #[test]
-fn an_end_that_is_moved_is_noted() {
+fn a_changed_expiry_is_recorded() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["-x", "60"]);
@@ -481,18 +481,18 @@ fn an_end_that_is_moved_is_noted() {
 }
 
 #[test]
-fn without_a_place_for_the_key_nothing_is_asked() {
+fn no_ask_is_sent_when_the_key_cannot_be_stored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let homeless = client.with("HOME", "");
     let stderr = homeless.run(&["ask"]).failed(2);
     assert!(stderr.contains("cannot save the keys to the answer: there is no state folder"), "{stderr}");
-    // Others could put what they like there.
+    // Others could replace its contents.
     fs::create_dir_all(client.state()).unwrap();
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o777)).unwrap();
     assert!(client.run(&["ask"]).failed(2).contains("other users have access to it"));
     assert!(!server.log().contains("/ask"));
-    // The history is another matter.
+    // The history is handled differently.
     fs::set_permissions(client.state(), fs::Permissions::from_mode(0o700)).unwrap();
     client.configure("history = off\n");
     let link = ask(&client, &[]);
@@ -502,7 +502,7 @@ fn without_a_place_for_the_key_nothing_is_asked() {
 }
 
 #[test]
-fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
+fn damaged_or_world_readable_keys_are_ignored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = ask(&client, &[]);
@@ -530,7 +530,7 @@ fn a_note_that_others_can_read_or_that_is_damaged_is_none() {
 }
 
 #[test]
-fn what_was_not_sealed_for_the_ask_is_not_printed() {
+fn an_answer_not_encrypted_for_the_ask_is_not_printed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let sealed = Secret::random(None).pack(&json!({ "files": [{ "size": 5 }] }), &[b"hello"]);
@@ -561,14 +561,14 @@ fn what_was_not_sealed_for_the_ask_is_not_printed() {
 }
 
 #[test]
-fn an_answer_opens_with_the_asks_own_key_alone() {
+fn an_answer_opens_only_with_the_key_of_its_ask() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
-    // Sealed for another key, as by somebody in between who has changed the link.
+    // Encrypted for another key, as if somebody in between had changed the link.
     other.pipe("x", &["answer", &bent(&link, 0, &[9; 32])]).succeeded();
     assert!(asker.run(&["get", &link]).failed(8).contains("it was not encrypted for this ask"));
-    // A link whose key lets anybody read is not answered.
+    // A link whose key lets anybody read the answer is not answered.
     let link = ask(&asker, &[]);
     let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(2);
     assert!(stderr.contains("anyone could read the answer; nothing was sent"), "{stderr}");
@@ -576,7 +576,7 @@ fn an_answer_opens_with_the_asks_own_key_alone() {
 }
 
 #[test]
-fn a_label_is_shown_without_what_deceives() {
+fn labels_are_shown_without_control_or_bidi_characters() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
     let link = ask(&asker, &["a\x1b[31m\u{202e}b"]);
@@ -587,7 +587,7 @@ fn a_label_is_shown_without_what_deceives() {
     asker.run(&["ask", "--no-wait", &"x".repeat(201)]).failed(2);
     let long = ask(&asker, &[&"x".repeat(200)]);
     assert!(other.pipe("x", &["answer", "-v", &long]).succeeded().stderr.contains("requested: …"));
-    // One that is too long, or no text, is not shown, and the link works.
+    // A label that is too long or not text is not shown, and the link works.
     for label in [URL_SAFE_NO_PAD.encode([b'x'; 201]), URL_SAFE_NO_PAD.encode([0xff]), "!".into(), String::new()] {
         let link = ask(&asker, &[]);
         let run = other.pipe("x", &["answer", "-v", &format!("{link}:{label}")]).succeeded();
@@ -596,12 +596,12 @@ fn a_label_is_shown_without_what_deceives() {
 }
 
 #[test]
-fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
+fn a_lost_confirmation_is_not_reported_as_already_answered() {
     let (cut, taken) =
         (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
     let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
     let gone = r#"{"error":"No.","code":"not_found"}"#;
-    // The answer that is there may be ours; it is not, if it has another size; and where it is sent again, all is well.
+    // A stored answer of the same size may be ours; of another size it is not; if a retry succeeds, all is well.
     for (case, size, code, words) in [
         ("the same size", 368, 7, "it may be this one or someone else's"),
         ("another size", 369, 1, "this ask has already been answered"),
@@ -632,7 +632,7 @@ fn an_answer_whose_confirmation_was_lost_is_not_called_taken() {
 }
 
 #[test]
-fn who_we_are_is_not_told_to_the_server_of_a_link() {
+fn credentials_are_not_sent_to_the_server_of_a_link() {
     let stranger = Stub::new(|line| match line {
         line if line.starts_with("PUT") => reply("201 Created", "", "{}"),
         _ => reply("200 OK", "", r#"{"id":"abcd1234","state":"asked","max_size":10000}"#),
@@ -647,7 +647,7 @@ fn who_we_are_is_not_told_to_the_server_of_a_link() {
 }
 
 #[test]
-fn an_older_server_cannot_be_used_to_ask() {
+fn ask_fails_on_a_server_without_asks() {
     let server = Stub::new(|line| match line {
         line if line.starts_with("POST") => {
             reply("405 Method Not Allowed", "", r#"{"error":"No.","code":"method_not_allowed"}"#)
@@ -660,13 +660,13 @@ fn an_older_server_cannot_be_used_to_ask() {
 }
 
 #[test]
-fn an_ask_that_cannot_be_kept_is_deleted_again() {
+fn an_ask_whose_key_cannot_be_stored_is_deleted() {
     let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t0ken","created_at":1,"expires_at":99999}"#;
     let client = Client::with_url("http://127.0.0.1:1");
     let state = client.state();
     fs::create_dir_all(&state).unwrap();
     fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
-    // The folder goes while the server is asked.
+    // The folder is removed during the request.
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => {
             fs::remove_dir_all(&state).unwrap();
@@ -684,9 +684,9 @@ fn an_ask_that_cannot_be_kept_is_deleted_again() {
     assert!(heads.contains("delete /abcd1234 ") && heads.contains("x-delete-token: t0ken"), "{heads}");
 }
 
-/// An answer of ours whose transfer breaks is taken up again behind what was verified, the head of the answer counted.
+/// An interrupted transfer of an answer resumes after the verified part, counting the head of the answer.
 #[test]
-fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
+fn an_interrupted_transfer_of_an_answer_resumes() {
     let made = json!({ "id": "abcd1234", "url": "/abcd1234", "delete_token": "t", "expires_at": unix_now() + 600 });
     let (upload, ranges) = <(Arc<Mutex<Vec<u8>>>, Arc<Mutex<Vec<String>>>)>::default();
     let (kept, asked) = (Arc::clone(&upload), Arc::clone(&ranges));
@@ -710,7 +710,7 @@ fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
                 asked.lock().unwrap().push(range.unwrap_or("all").to_owned());
                 let all = upload.len();
                 let from: usize = range.map_or(0, |range| range.parse().unwrap());
-                // What is sent breaks off in the second chunk, the first time.
+                // The first transfer breaks off in the second chunk.
                 let end = if from == 0 { 100_000 } else { all };
                 let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
                 let part = format!("Content-Range: bytes {from}-{}/{all}\r\n", all - 1);
@@ -730,16 +730,16 @@ fn a_transfer_of_an_answer_that_breaks_is_taken_up_again() {
     let content: Vec<u8> = (0..300_000u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
     client.pipe(&content, &["answer", &link]).succeeded();
     assert!(client.run(&["get", &link]).succeeded().stdout == content);
-    // Behind the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
+    // After the 40 bytes of the answer's head, the 56 of the upload's, and one chunk.
     assert_eq!(*ranges.lock().unwrap(), ["all", "65648"]);
-    // That server goes on having it; what opens it is erased all the same, and what deletes it is not.
+    // That server keeps the answer; the key is erased anyway, the delete token is not.
     assert!(self::kept(&client).is_empty());
     let history = fs::read_to_string(client.history()).unwrap();
     assert!(history.contains("delete_token") && !history.contains("private_key"), "{history}");
     assert_eq!(client.run(&["delete", &link]).succeeded().line(), "deleted abcd1234");
 }
 
-/// A server of one request a connection, which answers as a function of its head and its body.
+/// A server that handles one request per connection with a function of its head and body.
 fn serve_with_bodies(answer: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

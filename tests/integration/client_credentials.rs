@@ -1,4 +1,4 @@
-//! Which server fpaste shows its credentials to, and that no message shows a key.
+//! Which servers fpaste sends its credentials to, and that no message shows a key.
 
 use crate::client_harness::Client;
 use crate::client_network::{CREATED, Stub, accepting, reply};
@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 const KEY: &str = "qBlAjOUBDKLgnvWaw9ifX_hZXQK1JOYb-K-olKldWU8";
 
 #[test]
-fn a_token_goes_to_the_server_that_made_it_whatever_its_answer_names() {
+fn a_delete_token_goes_only_to_the_server_that_issued_it() {
     let foreign = Stub::new(accepting);
     let created = CREATED.replace("/abcd1234\"", &format!("{}/abcd1234\"", foreign.url));
     let ours = Stub::new(move |line| match line {
@@ -24,7 +24,7 @@ fn a_token_goes_to_the_server_that_made_it_whatever_its_answer_names() {
 }
 
 #[test]
-fn a_token_that_came_by_https_never_goes_by_http() {
+fn a_token_received_over_https_is_never_sent_over_http() {
     let plain = Stub::new(accepting);
     let client = Client::with_url("http://localhost:1");
     let link = format!("{}/abcd1234", plain.url);
@@ -44,7 +44,7 @@ fn a_token_that_came_by_https_never_goes_by_http() {
 }
 
 #[test]
-fn spellings_of_an_address_are_one_server() {
+fn equivalent_spellings_of_an_address_are_one_server() {
     let ours = Stub::new(accepting);
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     let port = ours.url.rsplit(':').next().unwrap();
@@ -56,9 +56,9 @@ fn spellings_of_an_address_are_one_server() {
     assert_eq!(heads.matches("x-ssl-client-sha1: abab").count(), heads.matches("user-agent").count(), "{heads}");
 }
 
-/// As the manual says: whoever shows a certificate does not speak in the clear to others than this machine.
+/// As the man page says: with a client certificate, fpaste uses plain HTTP only to this machine.
 #[test]
-fn with_a_certificate_no_distant_server_is_spoken_to_in_the_clear() {
+fn with_a_client_certificate_plain_http_to_a_remote_host_is_refused() {
     let here = Stub::new(|line| match line {
         line if line.contains("ffff") => reply("302 Found", "Location: http://paste.invalid/ffff0000/raw\r\n", ""),
         line => accepting(line),
@@ -73,7 +73,7 @@ fn with_a_certificate_no_distant_server_is_spoken_to_in_the_clear() {
 }
 
 #[test]
-fn no_message_shows_a_key() {
+fn messages_never_show_a_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let damaged = &KEY[1..];
@@ -115,7 +115,7 @@ fn no_message_shows_a_key() {
             assert!(run.stdout.is_empty(), "{arguments:?}");
         }
     }
-    // The key alone, where a file is expected.
+    // A key file alone, where a certificate is expected.
     for arguments in [&[KEY][..], &["get", "--from", KEY, KEY], &["--password-file", KEY]] {
         let run = client.pipe("x", arguments);
         assert!(run.code != Some(0) && !run.stderr.contains(KEY), "{arguments:?}: {}", run.stderr);
@@ -126,7 +126,7 @@ fn no_message_shows_a_key() {
     assert!(!client.with("FLASKPASTE_SERVER", "").run(&["info"]).failed(2).contains(KEY));
 }
 
-/// Writes a pair that is valid for these years alone.
+/// Writes a certificate and key valid only in these years.
 fn write_pair(client: &Client, name: &str, from: i32, until: i32) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
@@ -136,7 +136,7 @@ fn write_pair(client: &Client, name: &str, from: i32, until: i32) {
 }
 
 #[test]
-fn a_certificate_out_of_its_dates_is_not_shown() {
+fn an_expired_or_not_yet_valid_certificate_is_not_presented() {
     let client = Client::with_url("https://127.0.0.1:1");
     write_pair(&client, "old", 1999, 2020);
     write_pair(&client, "new", 2060, 2090);
@@ -151,14 +151,14 @@ fn a_certificate_out_of_its_dates_is_not_shown() {
     assert!(stderr.contains("the client certificate new.crt is not valid before 2060-01-01"), "{stderr}");
     for (days, is_noted) in [("6", true), ("8", false)] {
         client.run(&["cert", "-o", "made", "--force", "-c", "secp256r1", "-d", days]).succeeded();
-        // Nobody listens there: what is noted is noted before.
+        // Connection refused there: the note is printed before.
         let stderr = with("made/client").run(&["-v", "info"]).failed(7);
         assert_eq!(stderr.contains("note: the client certificate made/client.crt expires on "), is_noted, "{stderr}");
     }
 }
 
 #[test]
-fn configure_takes_the_pair_that_is_there() {
+fn configure_uses_the_existing_certificate_and_key() {
     let client = Client::with_url("https://127.0.0.1:1");
     let config = client.home.join(".config/fpaste/config");
     for folder in [&[][..], &["-o", "elsewhere"]] {
@@ -177,7 +177,7 @@ fn configure_takes_the_pair_that_is_there() {
             made.line()
         );
         assert_eq!(std::fs::read_to_string(&config).unwrap(), expected);
-        // What is described is not what is there, and half a pair is none.
+        // The recorded fingerprint is not that of the file, and half a pair is unusable.
         assert!(cert(&["--configure", "-n", "other"]).failed(2).contains("already exists"));
         std::fs::remove_file(pair.join("client.crt")).unwrap();
         assert!(cert(&["--configure"]).failed(2).contains("client.key already exists"));
@@ -187,9 +187,9 @@ fn configure_takes_the_pair_that_is_there() {
     }
 }
 
-/// Also where they are not used: a setting that is wrong is not ignored.
+/// Even where they are not used: an invalid setting is never ignored.
 #[test]
-fn a_certificate_that_is_not_there_is_an_error_before_anything_is_sent() {
+fn a_missing_certificate_is_an_error_before_anything_is_sent() {
     let here = Stub::new(accepting);
     let client = Client::with_url(&here.url);
     client.run(&["cert", "-o", ".", "-c", "secp256r1"]).succeeded();

@@ -1,4 +1,4 @@
-//! fpaste's help, man page and completions say the same.
+//! fpaste's help, man page and completions agree.
 
 use crate::client_harness::Client;
 use crate::harness::Server;
@@ -6,7 +6,7 @@ use flaskpaste::client::flags::COMMANDS;
 use flaskpaste::client::manual;
 use std::collections::BTreeSet;
 
-/// The words of the commands.
+/// The names of the commands.
 fn commands() -> impl Iterator<Item = &'static str> {
     COMMANDS.iter().map(|row| row.word)
 }
@@ -21,13 +21,13 @@ fn man_page() -> String {
     std::fs::read_to_string(MAN_PAGE).unwrap()
 }
 
-/// The man page with its lists of options rendered anew.
+/// The man page with freshly rendered lists of options.
 fn with_options(page: &str) -> String {
     let (end, mut parts) = (".\\\" /options\n", page.split(".\\\" options of "));
     let mut text = parts.next().unwrap().to_owned();
     for part in parts {
         let (word, rest) = part.split_once('\n').unwrap();
-        let (_, after) = rest.split_once(end).expect("the mark behind the options");
+        let (_, after) = rest.split_once(end).expect("the marker after the options");
         let command = COMMANDS.iter().find(|row| row.word == word).map(|row| row.name);
         assert!(command.is_some() || word == "every command", "{word}");
         text.extend([".\\\" options of ", word, "\n", &manual::options(command), end, after]);
@@ -36,9 +36,9 @@ fn with_options(page: &str) -> String {
 }
 
 #[test]
-fn the_man_page_has_the_options_of_the_program() {
+fn the_generated_part_of_the_man_page_is_current() {
     let page = man_page();
-    assert!(page == with_options(&page), "run `make docs` to render the options anew");
+    assert!(page == with_options(&page), "run `make docs` to render the options again");
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_man_page_has_every_option_and_no_other() {
         .collect();
     assert!(help.len() > 20, "{help:?}");
     assert_eq!(help, options_of_man_page());
-    // What the overview shows are some of them.
+    // The overview shows some of them.
     assert!(options_of_help(&client().run(&["-h"]).succeeded().text()).is_subset(&help));
 }
 
@@ -106,7 +106,7 @@ fn completions_know_every_command_and_option() {
     }
 }
 
-/// The hosts, ids, keys and times in a text: each run has its own.
+/// The hosts, ids, keys and times in a text, which differ in each run.
 fn varying(text: &str) -> Vec<&str> {
     let is_host = |word: &str| word.starts_with("localhost:") || word.starts_with("127.0.0.1:");
     let is_id = |word: &str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -116,22 +116,22 @@ fn varying(text: &str) -> Vec<&str> {
     words.filter(|word| is_host(word) || is_id(word) || is_key(word) || is_time(word)).collect()
 }
 
-/// A text with other words in the place of some.
+/// A text with some words replaced.
 fn replaced<'a>(text: &str, words: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     words.into_iter().fold(text.to_owned(), |text, (word, other)| text.replace(word, other))
 }
 
 #[test]
-fn the_session_in_the_readme_is_what_fpaste_prints() {
+fn the_session_in_the_readme_matches_the_output_of_fpaste() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let session = readme.split_once("<!-- session -->\n```console\n").unwrap().1.split_once("```").unwrap().0;
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    // Notes are for terminals alone.
+    // Notes are shown only on terminals.
     let lines: Vec<&str> = session.lines().filter(|line| !line.starts_with("fpaste: note:")).collect();
     assert_eq!(lines[0], "$ cat secret.txt");
     client.file("secret.txt", format!("{}\n", lines[1]));
-    // What was recorded, and what this run has instead.
+    // The recorded value, and the value of this run.
     let mut ours: Vec<(String, String)> = Vec::new();
     let blocks: Vec<&[&str]> = lines.chunk_by(|_, next| !next.starts_with("$ ")).collect();
     assert_eq!(blocks.len(), 5);

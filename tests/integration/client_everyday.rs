@@ -1,4 +1,4 @@
-//! What people do with fpaste every day: links, servers, lists, clipboards, and what they are told.
+//! Everyday use of fpaste: links, servers, lists, clipboards, and messages.
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, accepting, reply};
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 
-/// The part of a link that names the paste.
+/// The part of a link that identifies the paste.
 fn id_of(link: &str) -> &str {
     link.split('#').next().unwrap().trim_end_matches("/raw").rsplit('/').next().unwrap()
 }
@@ -18,7 +18,7 @@ fn url_of(server: &Server) -> String {
     format!("http://{}", server.authority())
 }
 
-/// Puts a program into a folder `bin` of the home.
+/// Writes a program into the folder `bin` of the home.
 fn program(client: &Client, name: &str, script: &str) {
     fs::create_dir_all(client.home.join("bin")).unwrap();
     let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
@@ -30,7 +30,7 @@ fn mode_of(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_link_alone_is_read() {
+fn a_bare_link_argument_reads_the_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("read me", &[]);
@@ -43,28 +43,28 @@ fn a_link_alone_is_read() {
     let secret = client.with("FPASTE_PASSWORD", "hunter2");
     let link_with_password = secret.create("x", &["-p"]);
     assert_eq!(secret.run(&["-p", &link_with_password]).succeeded().text(), "x");
-    // Told to create, it looks for a file.
+    // With `create`, the argument is a file.
     assert!(client.run(&["create", &link]).failed(2).contains("no such file"));
 }
 
 #[test]
-fn a_link_from_a_pipe_is_one_line() {
+fn a_link_read_from_a_pipe_is_one_line() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
-    // The pipe stays open: nobody waits for its end.
+    // The pipe stays open: fpaste does not wait for its end.
     let mut child = Running::start(client.command(&["get", "-"]).stdin(Stdio::piped()));
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(format!("{link}\n").as_bytes()).unwrap();
     assert_eq!(child.code(), Some(0));
-    // What follows is left for whoever comes next.
+    // The remaining input is left for the next program.
     client.file("lines", format!("{link}\nsecond\n"));
     let output = client.shell("(\"$FPASTE\" get -; cat) < lines").output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "xsecond\n");
 }
 
 #[test]
-fn the_server_is_entered_if_it_is_one() {
+fn the_server_command_saves_only_flaskpaste_servers() {
     let server = Server::start(&[]);
     let person = Client::with_url("");
     let url = url_of(&server);
@@ -73,14 +73,14 @@ fn the_server_is_entered_if_it_is_one() {
     assert!(run.line().contains(&url) && run.line().contains(file.to_str().unwrap()), "{}", run.line());
     assert_eq!((fs::read_to_string(&file).unwrap(), mode_of(&file)), (format!("server = {url}\n"), 0o600));
     assert!(person.create("x", &[]).starts_with(&url));
-    // Other lines, and the mode, stay.
+    // The other lines and the mode are kept.
     let old = "# mine\n# server = none\nhistory = on\nserver = http://127.0.0.1:1\n# the end\n";
     person.configure(old);
     fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
     person.run(&["server", &url]).succeeded();
     let expected = old.replace("http://127.0.0.1:1", &url);
     assert_eq!((fs::read_to_string(&file).unwrap(), mode_of(&file)), (expected.clone(), 0o640));
-    // What is no server is not entered.
+    // A server that is not flaskpaste is not saved.
     let elsewhere = Stub::new(|_| reply("200 OK", "", r#"{"name":"Other"}"#));
     let moved = Stub::new(|_| reply("301 Moved", "Location: https://paste.example.org/p/\r\n", ""));
     let led = Stub::new({
@@ -93,7 +93,7 @@ fn the_server_is_entered_if_it_is_one() {
     person.run(&["server", "http://127.0.0.1:1"]).failed(7);
     person.run(&["server", "paste.example.org"]).failed(2);
     assert_eq!(fs::read_to_string(&file).unwrap(), expected);
-    // One that is wrong can be mended.
+    // A wrong entry can be corrected.
     person.configure("server = nonsense\n");
     person.run(&["server", &url]).succeeded();
     assert_eq!(fs::read_to_string(&file).unwrap(), format!("server = {url}\n"));
@@ -103,16 +103,16 @@ fn the_server_is_entered_if_it_is_one() {
 }
 
 #[test]
-fn where_nobody_listens_the_place_of_the_address_is_named() {
+fn connection_errors_name_the_source_of_the_address() {
     let client = Client::with_url("");
-    // Whether somebody listens at the default address is not ours to say.
+    // Whether the default address has a server is unknown here.
     client.configure("# mine\nserver = http://127.0.0.1:1\n");
     let hint = client.run(&["info"]).failed(7);
     let file = client.home.join(".config/fpaste/config");
     assert!(hint.contains(&format!("{} line 2", file.display())) && hint.contains("fpaste server URL"), "{hint}");
     let hint = client.with("FLASKPASTE_SERVER", "http://no.such.host.invalid").run(&["info"]).failed(7);
     assert!(hint.contains("from FLASKPASTE_SERVER"), "{hint}");
-    // An address that was typed is known to whoever typed it.
+    // The source of an address typed on the command line is obvious.
     for arguments in [&["info", "-s", "http://127.0.0.1:2"][..], &["get", "http://127.0.0.1:2/abcd1234"]] {
         let hint = client.run(arguments).failed(7);
         assert!(hint.contains("is the server running?") && !hint.contains("fpaste server"), "{hint}");
@@ -120,7 +120,7 @@ fn where_nobody_listens_the_place_of_the_address_is_named() {
 }
 
 #[test]
-fn without_a_home_there_is_no_history_and_no_failure() {
+fn without_a_home_the_history_is_skipped_without_an_error() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("HOME", "");
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -136,7 +136,7 @@ fn without_a_home_there_is_no_history_and_no_failure() {
     assert!(client.run(&["cert"]).failed(2).contains("-o DIR"));
     client.run(&["cert", "-c", "secp256r1", "-o", "pair"]).succeeded();
     assert!(client.run(&["cert", "-c", "secp256r1", "-o", "two", "--configure"]).failed(2).contains("HOME"));
-    // A read that was taken is noted in a folder of our own; what was piped in is said to be lost.
+    // A completed read is recorded in a folder of our own; piped data is reported as lost.
     let link = client.create("x", &["-b"]);
     assert!(client.run(&["get", "-o", "/dev/full", &link]).failed(1).contains("to resume this read"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
@@ -146,18 +146,18 @@ fn without_a_home_there_is_no_history_and_no_failure() {
 }
 
 #[test]
-fn the_environments_password_opens_without_an_option() {
+fn fpaste_password_opens_a_paste_without_an_option() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.with("FPASTE_PASSWORD", "hunter2").create("x", &["-p"]);
     assert_eq!(client.with("FPASTE_PASSWORD", "hunter2").run(&["get", &link]).succeeded().text(), "x");
     client.with("FPASTE_PASSWORD", "wrong").run(&["get", &link]).failed(4);
     client.run(&["get", &link]).failed(4);
-    // It is shown to who asks for one alone.
+    // The secret is shown only if it is requested by name.
     let open = Stub::new(accepting);
     Client::with_url(&open.url).with("FPASTE_PASSWORD", "hunter2").run(&["get", "abcd1234"]).succeeded();
     assert!(!open.heads().contains("hunter2"), "{}", open.heads());
-    // Nor to a server that is not ours and says that it wants one.
+    // Nor is it sent to another server that says it needs one.
     let foreign =
         Stub::new(|_| reply("401 Unauthorized", "", r#"{"error":"A password, please.","code":"password_required"}"#));
     let with_password = client.with("FPASTE_PASSWORD", "hunter2");
@@ -166,7 +166,7 @@ fn the_environments_password_opens_without_an_option() {
 }
 
 #[test]
-fn a_configuration_that_is_a_symbolic_link_to_nothing_yet_stays_one() {
+fn a_dangling_configuration_symlink_is_written_through() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let folder = client.home.join(".config/fpaste");
@@ -178,7 +178,7 @@ fn a_configuration_that_is_a_symbolic_link_to_nothing_yet_stays_one() {
 }
 
 #[test]
-fn a_password_comes_from_standard_input_if_nothing_else_does() {
+fn a_password_is_read_from_stdin_when_stdin_is_free() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("input", "x");
@@ -195,7 +195,7 @@ fn a_password_comes_from_standard_input_if_nothing_else_does() {
 }
 
 #[test]
-fn a_lifetime_that_is_cut_is_a_warning() {
+fn a_clamped_expiry_is_a_warning() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for form in ["-q", "-j", "-r"] {
@@ -208,22 +208,22 @@ fn a_lifetime_that_is_cut_is_a_warning() {
 }
 
 #[test]
-fn what_expects_nothing_gets_the_upload_without_expect() {
+fn a_417_response_is_retried_once_without_expect() {
     let server = Stub::with_heads(|head| match head {
         head if head.to_ascii_lowercase().contains("\nexpect:") => reply("417 Expectation Failed", "", ""),
         head => accepting(head.lines().next().unwrap()),
     });
     Client::with_url(&server.url).pipe(vec![b'x'; 2_000_000], &[]).succeeded();
     assert_eq!(server.heads().matches("post / ").count(), 2);
-    // Once: who refuses that, too, refuses.
+    // Only once: a second refusal is final.
     let stubborn = Stub::new(|line| if line.starts_with("POST") { reply("417 No", "", "") } else { accepting(line) });
     Client::with_url(&stubborn.url).pipe(vec![b'x'; 2_000_000], &[]).failed(1);
     assert_eq!(stubborn.heads().matches("post / ").count(), 2);
 }
 
-/// What the server tells people with curl is said in the words of who has fpaste.
+/// The server's hints are for curl; fpaste words them for its own users.
 #[test]
-fn no_hint_is_about_http() {
+fn hints_do_not_mention_http() {
     let codes = [
         "bad_request",
         "no_content",
@@ -264,7 +264,7 @@ fn no_hint_is_about_http() {
         };
         assert!(hint.contains(expected), "{code}: {hint}");
     }
-    // Those it does not know pass if they are not about HTTP either.
+    // Unknown hints pass unless they mention HTTP.
     for (code, hint, shown) in [
         ("not_found", "GET / lists every route.", "check the address"),
         ("new_one", "Send X-New: 1.", "check the address"),
@@ -275,7 +275,7 @@ fn no_hint_is_about_http() {
         let stderr = Client::with_url(&server.url).run(&["info"]).failed(1);
         assert!(stderr.contains(&format!("hint: {shown}")), "{code}: {stderr}");
     }
-    // Every code of the server's but those whose hints are for anybody.
+    // Every error code of the server except those whose hints suit any client.
     let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
     for code in codes {
         assert!(source.contains(&format!("`{code}`")) || source.contains(&format!("\"{code}\"")), "{code}");
@@ -283,7 +283,7 @@ fn no_hint_is_about_http() {
 }
 
 #[test]
-fn the_list_tells_names_sizes_and_hosts() {
+fn list_shows_names_sizes_and_hosts() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let path = client.file("a name\x1b[2J.txt", vec![b'x'; 3000]);
@@ -301,11 +301,11 @@ fn the_list_tells_names_sizes_and_hosts() {
     assert!(lines[2].contains(" 5 B ") && lines[2].contains("plain,slides") && lines[2].ends_with(" -"), "{text}");
     let json = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&json[0]["size"], &json[1]["name"]), (&3000.into(), &serde_json::Value::Null));
-    // The server does not learn the name.
+    // The server does not see the name.
     assert!(!server.get(&format!("/{}", id_of(&link))).text().contains("a name"));
 }
 
-/// Writes a history with one paste that this machine made so long ago and that was to go so much later.
+/// Writes a history with one paste created and expiring this long ago.
 fn made(client: &Client, id: &str, seconds_ago: u64, lifetime: u64, slides: bool) {
     let created_at = unix_now() - seconds_ago;
     let expires_at = created_at + lifetime;
@@ -318,7 +318,7 @@ fn made(client: &Client, id: &str, seconds_ago: u64, lifetime: u64, slides: bool
 }
 
 #[test]
-fn a_paste_that_may_have_been_read_stays_in_the_list() {
+fn list_keeps_pastes_that_may_still_exist() {
     let client = Client::with_url("http://127.0.0.1:1");
     let day = 86_400;
     made(&client, "aaaa1111", 9 * day, 5 * day, true);
@@ -331,7 +331,7 @@ fn a_paste_that_may_have_been_read_stays_in_the_list() {
 }
 
 #[test]
-fn a_servers_clock_that_is_wrong_costs_no_token() {
+fn a_wrong_server_clock_loses_no_token() {
     // Ten years behind, and ten years ahead.
     for created_at in [unix_now() - 315_360_000, unix_now() + 315_360_000] {
         let created = format!(
@@ -353,7 +353,7 @@ fn a_servers_clock_that_is_wrong_costs_no_token() {
 }
 
 #[test]
-fn ids_for_completion_are_those_of_the_list() {
+fn completion_offers_the_ids_in_the_list() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("notes.txt", "x");
@@ -364,13 +364,13 @@ fn ids_for_completion_are_those_of_the_list() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() == 2 && lines[0].starts_with(&format!("{}\ta paste, ", id_of(&second))), "{text}");
     assert!(lines[1].starts_with(&format!("{}\tnotes.txt, ", id_of(&first))), "{text}");
-    // Fast, for it is asked at every key: no server is.
+    // Completion runs at every keystroke, so it contacts no server.
     drop(server);
     assert_eq!(client.run(&["completions", "ids"]).succeeded().text().lines().count(), 2);
 }
 
 #[test]
-fn the_clipboard_gets_what_was_printed() {
+fn the_clipboard_gets_the_printed_link() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     program(&client, "xclip", &format!("cat > {}", client.home.join("copied").display()));
@@ -380,7 +380,7 @@ fn the_clipboard_gets_what_was_printed() {
         let run = person.pipe("x", &["-c", form]).succeeded();
         assert_eq!(fs::read_to_string(client.home.join("copied")).unwrap(), run.line(), "{form}");
     }
-    // Without a terminal there is none to ask, over ssh either.
+    // Without a terminal nothing can be copied, over ssh either.
     let distant = client.with("PATH", "/nowhere").with("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22");
     let output = distant.shell("echo x | /usr/bin/setsid -w \"$FPASTE\" -c").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -388,7 +388,7 @@ fn the_clipboard_gets_what_was_printed() {
 }
 
 #[test]
-fn a_raw_link_of_ciphertext_is_said_to_be_one() {
+fn raw_urls_of_encrypted_pastes_get_a_note() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let told = |options: &[&str]| client.pipe("x", options).succeeded().stderr;
@@ -398,10 +398,10 @@ fn a_raw_link_of_ciphertext_is_said_to_be_one() {
 }
 
 #[test]
-fn an_interrupted_upload_of_piped_data_is_kept() {
+fn piped_data_is_kept_when_the_upload_is_interrupted() {
     let answers = Stub::new(|line| {
         if line.starts_with("POST") {
-            // Nothing but a promise.
+            // A header announcing a body, and nothing more.
             b"HTTP/1.1 201 Created\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{".to_vec()
         } else {
             accepting(line)
@@ -426,9 +426,9 @@ fn an_interrupted_upload_of_piped_data_is_kept() {
     }
 }
 
-/// The server does not tell what is gone from what is somebody else's; this machine knows what it has to show.
+/// The server does not distinguish gone from foreign pastes; this machine knows what it created.
 #[test]
-fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
+fn a_gone_paste_is_distinguished_from_one_created_elsewhere() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -444,13 +444,13 @@ fn a_paste_that_is_gone_is_told_from_one_that_was_made_elsewhere() {
     client.configure("history = off\n");
     let stderr = client.run(&["delete", &link]).failed(4);
     assert!(stderr.contains("the history is off"), "{stderr}");
-    // Whoever shows something is told what the server says.
+    // With a token or link, the server's response is shown.
     let claims = client.with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     assert!(!claims.run(&["delete", &link]).failed(3).contains("history"));
 }
 
 #[test]
-fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
+fn status_works_for_pastes_already_read_or_deleted() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let burned = client.create("burned", &["-b"]);
@@ -460,7 +460,7 @@ fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
     client.run(&["delete", &deleted]).succeeded();
     let state = |link: &str| client.run(&["status", "--json", link]).succeeded().json()["state"].clone();
     assert_eq!((state(&burned), state(&deleted), state(&lasting)), ("read".into(), "deleted".into(), "unread".into()));
-    // What may still be there is one.
+    // Only pastes that may still exist are listed.
     let listed = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
     assert_eq!((&listed[0]["id"], &listed[0]["reads"]), (&id_of(&lasting).into(), &2.into()));
@@ -471,12 +471,12 @@ fn what_this_machine_has_read_or_deleted_can_be_asked_about_still() {
     let line = |link: &str| all.lines().find(|line| line.starts_with(id_of(link))).unwrap().to_owned();
     assert!(line(&burned).contains("  read     ") && line(&burned).contains("  burn"), "{all}");
     assert!(line(&deleted).contains("  deleted  ") && line(&lasting).contains("  unread   "), "{all}");
-    // A token is not shown, nor where it is.
+    // Neither a token nor its path is shown.
     assert!(!all.contains("token"));
 }
 
 #[test]
-fn what_names_no_paste_is_named() {
+fn an_invalid_paste_argument_is_quoted_in_the_error() {
     let client = Client::with_url("http://127.0.0.1:1");
     for (arguments, named) in [
         (&["delete", "abcd1234", "http://x/abcd1234", "zz"][..], "error: argument 3: invalid paste ID \"zz\""),
@@ -490,14 +490,14 @@ fn what_names_no_paste_is_named() {
 }
 
 #[test]
-fn nobody_at_the_address_of_a_server_to_enter_is_no_reason_to_name_another() {
+fn the_server_command_does_not_suggest_another_server_when_refused() {
     let client = Client::with_url("");
     let stderr = client.run(&["server", "http://127.0.0.1:1"]).failed(7);
     assert!(stderr.contains("connection refused") && !stderr.contains("-s URL"), "{stderr}");
 }
 
 #[test]
-fn info_says_whether_this_client_has_to_work() {
+fn info_says_whether_proof_of_work_applies_to_this_client() {
     for (required, shown) in [("true", "8 bits per paste"), ("false", "none for you; 8 bits per paste for others")] {
         let body = format!(r#"{{"name":"FlaskPaste","pow":{{"enabled":true,"required":{required},"difficulty":8}}}}"#);
         let server = Stub::new(move |_| reply("200 OK", "", &body));
@@ -507,14 +507,14 @@ fn info_says_whether_this_client_has_to_work() {
 }
 
 #[test]
-fn an_id_with_its_key_is_a_paste_that_get_reads() {
+fn get_accepts_an_id_with_a_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &["-n", "2"]);
     let named = link.rsplit('/').next().unwrap();
     let stderr = client.run(&[named]).failed(2);
     assert!(stderr.contains("hint: to read a paste, use fpaste get 'ID#KEY'"), "{stderr}");
-    // A slash that a program has added to a link changes nothing, and columns do not run together.
+    // A trailing slash added to a link changes nothing, and columns do not run together.
     assert_eq!(client.run(&["get", &link.replace('#', "/#")]).succeeded().text(), "x");
     assert!(client.run(&["get", "-m", &link.replace('#', "/raw/#")]).succeeded().text().contains("left      1\n"));
     let wrong = format!("{}!", &link[..link.len() - 1]);

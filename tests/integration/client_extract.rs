@@ -1,4 +1,4 @@
-//! Where fpaste writes: whole or not at all, whatever is in the way, fails, or interrupts it.
+//! Where fpaste writes files: all or nothing, whatever is in the way, fails, or interrupts it.
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{reply, serve};
@@ -30,7 +30,7 @@ fn drafts(folder: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(".fpaste-")).collect()
 }
 
-/// A server that sends the rest of its paste, the files a and b, only when that is wanted.
+/// A server that sends the rest of its paste, the files a and b, only when told to.
 struct Slow {
     link: String,
     goes_on: Arc<AtomicBool>,
@@ -51,7 +51,7 @@ impl Slow {
             }
             let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", upload.len());
             let _ = socket.write_all(&[head.as_bytes(), &upload[..66_000]].concat());
-            wait_until("the server may go on", SOON, || may_go_on.load(Ordering::Relaxed));
+            wait_until("the server may continue", SOON, || may_go_on.load(Ordering::Relaxed));
             let _ = socket.write_all(&upload[66_000..]);
         });
         Self { link: format!("{url}/abcd1234#{}", secret.fragment()), goes_on }
@@ -63,7 +63,7 @@ impl Slow {
 }
 
 #[test]
-fn what_is_in_the_way_of_one_file_spares_all() {
+fn one_conflicting_path_writes_no_file_at_all() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let two = paste(&server, &[("a", b"new"), ("b", b"new")], &[]);
@@ -84,16 +84,16 @@ fn what_is_in_the_way_of_one_file_spares_all() {
 }
 
 #[test]
-fn what_fails_when_files_get_their_places_is_put_back() {
+fn a_failed_move_into_place_is_rolled_back() {
     let slow = Slow::new();
     let client = Client::with_url("http://127.0.0.1:1");
     client.file("a", "old");
     let child = Running::start(&mut client.command(&["get", "-O", "--force", &slow.link]));
-    wait_until("a draft is there", SOON, || !drafts(client.home.path()).is_empty());
+    wait_until("a draft exists", SOON, || !drafts(client.home.path()).is_empty());
     let draft = drafts(client.home.path()).remove(0);
-    wait_until("the first file is begun", SOON, || draft.join("0").exists());
+    wait_until("the first file exists", SOON, || draft.join("0").exists());
     assert_eq!((mode(&draft), mode(&draft.join("0"))), (0o700, 0o600));
-    // Nothing was in the way when it was looked.
+    // Nothing was in the way at the first check.
     fs::create_dir(client.home.join("b")).unwrap();
     slow.go_on();
     let stderr = child.end(&["get"]).failed(2);
@@ -103,12 +103,12 @@ fn what_fails_when_files_get_their_places_is_put_back() {
 }
 
 #[test]
-fn what_a_killed_fpaste_has_left_goes_with_the_next() {
+fn leftovers_of_a_killed_get_are_removed_by_the_next() {
     let slow = Slow::new();
     let client = Client::with_url("http://127.0.0.1:1");
     let arguments = ["get", "-O", &slow.link];
     let mut child = Running::start(&mut client.command(&arguments));
-    wait_until("a draft is there", SOON, || !drafts(client.home.path()).is_empty());
+    wait_until("a draft exists", SOON, || !drafts(client.home.path()).is_empty());
     child.signal("KILL");
     child.code();
     assert_eq!(drafts(client.home.path()).len(), 1);
@@ -129,7 +129,7 @@ fn what_a_killed_fpaste_has_left_goes_with_the_next() {
 }
 
 #[test]
-fn an_interruption_while_files_get_their_places_leaves_none() {
+fn an_interruption_while_moving_files_into_place_leaves_none() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let names: Vec<String> = (0..1500).map(|number| format!("m/{number}")).collect();
@@ -137,7 +137,7 @@ fn an_interruption_while_files_get_their_places_leaves_none() {
     let link = paste(&server, &files, &[("X-Reads", "2")]);
     client.file("keep", "");
     let mut child = Running::start(&mut client.command(&["get", "-O", &link]));
-    wait_until("the first file has its place", SOON, || {
+    wait_until("the first file is in place", SOON, || {
         client.home.join("m").exists() || child.try_wait().unwrap().is_some()
     });
     child.signal("INT");
@@ -153,7 +153,7 @@ fn an_interruption_while_files_get_their_places_leaves_none() {
 }
 
 #[test]
-fn folders_that_were_made_for_nothing_go_again() {
+fn folders_created_for_a_failed_get_are_removed() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let secret = Secret::random(None);
@@ -170,7 +170,7 @@ fn folders_that_were_made_for_nothing_go_again() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_costs_no_read() {
+fn an_unwritable_folder_consumes_no_read() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = paste(&server, &[("a", b"x")], &[("X-Reads", "1")]);
@@ -185,7 +185,7 @@ fn a_folder_that_cannot_be_written_costs_no_read() {
 }
 
 #[test]
-fn a_program_stays_one_in_a_file_that_is_named() {
+fn the_executable_bit_is_kept_with_output() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let program = client.file("run.sh", "#!/bin/sh\n");

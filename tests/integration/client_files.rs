@@ -1,5 +1,4 @@
-//! What fpaste takes from the file system: files that change, that do not say how large they are, and what they are
-//! called.
+//! What fpaste reads from the file system: files that change, files of unknown size, and the names they get.
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, accepting, reply};
@@ -11,7 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A server that changes something once fpaste has looked at its files, and before it reads them.
+/// A server that runs a change after fpaste has checked its files and before it reads them.
 fn between(change: impl Fn() + Send + 'static) -> Stub {
     Stub::new(move |line| {
         if line.starts_with("GET / ") {
@@ -21,7 +20,7 @@ fn between(change: impl Fn() + Send + 'static) -> Stub {
     })
 }
 
-/// A folder `in` with a file `below/f`, and a file `secret` beside it.
+/// A folder `in` with a file `below/f`, and a file `secret` next to it.
 fn folder(client: &Client) {
     let _ = fs::remove_dir_all(client.home.join("in"));
     fs::create_dir_all(client.home.join("in/below")).unwrap();
@@ -30,7 +29,7 @@ fn folder(client: &Client) {
 }
 
 #[test]
-fn what_takes_a_files_place_while_it_is_sent_is_not_sent() {
+fn a_file_replaced_during_the_upload_is_not_sent() {
     let client = Client::with_url("");
     let path = |name: &str| client.home.join(name);
     let [f, below, aside, secret] = [path("in/below/f"), path("in/below"), path("aside"), path("secret")];
@@ -61,11 +60,11 @@ fn what_takes_a_files_place_while_it_is_sent_is_not_sent() {
         let stderr = client.run(&["-s", &server.url, operand]).failed(2);
         assert!(stderr.contains("in/below/f was replaced while it was being read"), "{what}: {stderr}");
     }
-    // As it is sent as it is, too.
+    // Unencrypted, too.
     folder(&client);
     let server = between(swap("another file"));
     assert!(client.run(&["-s", &server.url, "-E", "in/below/f"]).failed(2).contains("was replaced"));
-    // What was named is followed, and may be a folder.
+    // Symbolic links given as arguments are followed, and may be folders.
     let server = Server::start(&[]);
     let client = Client::new(&server);
     folder(&client);
@@ -79,7 +78,7 @@ fn what_takes_a_files_place_while_it_is_sent_is_not_sent() {
 }
 
 #[test]
-fn a_file_that_grows_or_shrinks_while_it_is_sent_is_named() {
+fn a_file_that_changes_size_during_the_upload_is_an_error() {
     let client = Client::with_url("");
     for (length, word) in [(1, "shorter"), (0, "shorter"), (99, "longer")] {
         for operands in
@@ -103,7 +102,7 @@ fn a_file_that_grows_or_shrinks_while_it_is_sent_is_named() {
 }
 
 #[test]
-fn files_that_do_not_say_how_large_they_are_are_whole() {
+fn files_of_unknown_size_are_read_to_the_end() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("real", "x");
@@ -113,7 +112,7 @@ fn files_that_do_not_say_how_large_they_are_are_whole() {
         let content = fs::read(client.home.join("out").join(name)).unwrap();
         assert!(!content.is_empty() && content == fs::read(format!("/proc/{name}")).unwrap(), "{name}");
     }
-    // One that says more than it has.
+    // A file that reports less than it contains.
     let says_4096 = "/sys/kernel/mm/transparent_hugepage/enabled";
     if fs::metadata(says_4096).is_ok() {
         let content = fs::read(says_4096).unwrap();
@@ -133,7 +132,7 @@ fn files_that_do_not_say_how_large_they_are_are_whole() {
     );
 }
 
-/// The most memory that fpaste took until its upload was there, in KiB.
+/// The peak memory of fpaste up to the end of its upload, in KiB.
 fn peak_memory(client: &Client, arguments: &[&str], stdin: Stdio) -> u64 {
     let (pid, peak) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU64::new(0)));
     let server = Stub::new({
@@ -156,7 +155,7 @@ fn peak_memory(client: &Client, arguments: &[&str], stdin: Stdio) -> u64 {
 }
 
 #[test]
-fn what_is_sent_as_it_is_takes_little_memory_and_format_1_one_buffer() {
+fn unencrypted_uploads_stream_and_format_1_needs_one_buffer() {
     let client = Client::with_url("");
     let (large, bytes) = (client.home.join("large"), 150 << 20);
     File::create(&large).unwrap().set_len(bytes).unwrap();
@@ -170,7 +169,7 @@ fn what_is_sent_as_it_is_takes_little_memory_and_format_1_one_buffer() {
 }
 
 #[test]
-fn what_is_piped_in_as_it_is_comes_out_whatever_its_size() {
+fn unencrypted_piped_data_of_any_size_round_trips() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "300000")]);
     let client = Client::new(&server);
     for size in [1, 65_535, 65_536, 65_537, 300_000] {
@@ -193,7 +192,7 @@ fn what_is_piped_in_as_it_is_comes_out_whatever_its_size() {
     assert_eq!(client.run(&["get", &link]).succeeded().stdout, vec![b'x'; 200_000]);
 }
 
-/// The most bytes of a nameless content whose upload is not larger than this.
+/// The size of the largest nameless content whose upload fits in this many bytes.
 fn most(limit: u64) -> u64 {
     let fits = |size: &u64| {
         let file = FileEntry { size: *size, ..FileEntry::default() };
@@ -204,8 +203,8 @@ fn most(limit: u64) -> u64 {
 }
 
 #[test]
-fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
-    // Around where a size has a digit more.
+fn the_size_limit_is_the_same_for_files_and_pipes() {
+    // Around the point where a size gains a digit.
     let limits = (0..3).map(|more| sealed_bytes(100_000 + 33 + more)).chain([70_000, 65_608 + 56, 200_001]);
     for limit in limits {
         let server = Server::start(&[("FLASKPASTE_MAX_ANON", &limit.to_string())]);
@@ -220,7 +219,7 @@ fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
         client.file("content", vec![b'x'; most + 1]);
         let from_file = client.run(&["content", "--no-name"]).failed(5);
         let piped = client.pipe(vec![b'x'; most + 1], &[]).failed(5);
-        // In the same words, and nothing is kept: it could not be sent.
+        // With the same message, and nothing is kept: it could never be sent.
         assert_eq!(from_file, piped);
         assert!(piped.contains("including the overhead of encryption") && !piped.contains("resume"), "{piped}");
         assert!(!server.log().contains(" 413 "), "{limit}");
@@ -228,7 +227,7 @@ fn whatever_fits_as_a_file_fits_when_it_is_piped_in() {
 }
 
 #[test]
-fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
+fn invalid_file_names_get_an_explanation() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for (name, fault) in [
@@ -260,7 +259,7 @@ fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
     fs::write(client.home.join("folder").join(bytes), "x").unwrap();
     fs::remove_file(client.home.join("folder/back\\slash")).unwrap();
     assert!(hint(&["folder"]).contains("it is not UTF-8"));
-    // A file and a folder of one name.
+    // A file and a folder with the same name.
     fs::create_dir_all(client.home.join("other/GOOD")).unwrap();
     client.file("other/GOOD/q", "x");
     for operands in [["good", "other/GOOD"], ["other/GOOD", "good"]] {
@@ -271,7 +270,7 @@ fn names_that_cannot_be_in_a_paste_are_told_what_is_wrong() {
 }
 
 #[test]
-fn a_file_is_called_as_one_wishes_and_its_name_tells_a_type() {
+fn files_can_be_renamed_and_the_name_gives_the_type() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("a.txt", "x");
@@ -284,7 +283,7 @@ fn a_file_is_called_as_one_wishes_and_its_name_tells_a_type() {
     assert_eq!(words(&client.run(&["a.txt"]).succeeded().line()), ["1", "B", "text/plain", "a.txt"]);
     assert_eq!(words(&client.run(&["data"]).succeeded().line()), ["1", "B", "-", "data"]);
     assert_eq!(words(&client.create("x", &["--name", "p.PNG"])), ["1", "B", "image/png", "p.PNG"]);
-    // Without a name nothing tells one.
+    // Without a name there is no type.
     assert_eq!(words(&client.run(&["a.txt", "--no-name"]).succeeded().line()), ["1", "B", "-", "-"]);
     fs::create_dir(client.home.join("folder")).unwrap();
     assert!(client.run(&["folder", "--name", "x"]).failed(2).contains("folder is a folder"));
@@ -295,7 +294,7 @@ fn a_file_is_called_as_one_wishes_and_its_name_tells_a_type() {
     assert!(stderr.contains("-E takes one file, got 2"), "{stderr}");
     let stderr = client.run(&["a.txt", "data", "--format", "1"]).failed(2);
     assert!(stderr.contains("--format 1 takes one file"), "{stderr}");
-    // One that looks like an option.
+    // A name that looks like an option.
     client.file("-dash.txt", "x");
     for operand in ["-dash.txt", "--dash.txt"] {
         let stderr = client.run(&[operand]).failed(2);

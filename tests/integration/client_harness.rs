@@ -1,4 +1,4 @@
-//! Runs the real `fpaste` in a home of its own.
+//! Runs the real `fpaste` with a home of its own.
 //!
 //! Invariant: nothing of the machine's configuration, history or proxies reaches it, and no run outlives its test.
 
@@ -17,7 +17,7 @@ pub struct Client {
     variables: Vec<(String, String)>,
 }
 
-/// What a run came to.
+/// The result of a run.
 pub struct Run {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
@@ -25,8 +25,8 @@ pub struct Run {
     shown: String,
 }
 
-/// Has children react to signals whatever this process was started to ignore, as scripts do in the background: a signal
-/// that is caught here is as new after exec, one that is ignored stays so.
+/// Resets the signal handling of children whatever this process was started to ignore, as scripts do for background
+/// jobs: a signal caught here is reset by exec, an ignored one stays ignored.
 fn catch_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -36,7 +36,7 @@ fn catch_signals() {
     });
 }
 
-/// A run that goes on. It ends with its test at the latest.
+/// A running command. It ends with its test at the latest.
 pub struct Running(Child);
 
 impl Running {
@@ -50,21 +50,21 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Waits for its end; its exit code, if no signal ended it.
+    /// Waits for it to end; its exit code, if no signal ended it.
     #[track_caller]
     pub fn code(&mut self) -> Option<i32> {
         let mut status = None;
-        wait_until("fpaste has ended", SOON, || {
+        wait_until("fpaste has exited", SOON, || {
             status = self.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap().code()
     }
 
-    /// Waits for its end, and takes what it writes.
+    /// Waits for it to end, and collects its output.
     #[track_caller]
     pub fn end(mut self, arguments: &[&str]) -> Run {
-        // Read while it runs: a full pipe would stop it.
+        // Read while it runs: a full pipe would block it.
         let stdout = drain(self.stdout.take());
         let stderr = drain(self.stderr.take());
         let code = self.code();
@@ -97,18 +97,18 @@ impl Drop for Running {
 }
 
 impl Client {
-    /// A new home, with this server in the environment.
+    /// A new home with this server in the environment.
     pub fn new(server: &Server) -> Self {
         Self::with_url(&format!("http://{}", server.authority()))
     }
 
-    /// A new home, with a server at this address.
+    /// A new home with a server at this address.
     pub fn with_url(url: &str) -> Self {
         catch_signals();
         Self { home: Arc::new(Folder::new()), variables: vec![("FLASKPASTE_SERVER".into(), url.into())] }
     }
 
-    /// The same home with one variable besides or instead; an empty value counts as unset.
+    /// The same home with one variable added or replaced; an empty value counts as unset.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut variables = self.variables.clone();
         variables.retain(|(known, _)| known != name);
@@ -128,7 +128,7 @@ impl Client {
         self.home.join(name)
     }
 
-    /// Where the history is, and what is kept.
+    /// The state folder, with the history and kept files.
     pub fn state(&self) -> PathBuf {
         self.home.join(".local/state/fpaste")
     }
@@ -157,7 +157,7 @@ impl Client {
         command
     }
 
-    /// Runs it with nothing on stdin.
+    /// Runs it with empty stdin.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> Run {
         Running::start(&mut self.command(arguments)).end(arguments)
@@ -168,7 +168,7 @@ impl Client {
     pub fn pipe(&self, input: impl AsRef<[u8]>, arguments: &[&str]) -> Run {
         let mut child = Running::start(self.command(arguments).stdin(Stdio::piped()));
         let (mut stdin, input) = (child.stdin.take().unwrap(), input.as_ref().to_vec());
-        // It may end without reading all.
+        // It may exit without reading everything.
         let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
         let run = child.end(arguments);
         writer.join().unwrap();
@@ -194,14 +194,14 @@ fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::Join
 }
 
 impl Run {
-    /// The run, which has to have ended with 0.
+    /// The run, which must have exited with 0.
     #[track_caller]
     pub fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.shown);
         self
     }
 
-    /// The run, which has to have failed with this code, one `error:` line and at most one `hint:`, and nothing on
+    /// The run, which must have failed with this code, one `error:` line and at most one `hint:`, and nothing on
     /// stdout; its stderr.
     #[track_caller]
     pub fn failed(self, code: i32) -> String {
@@ -217,7 +217,7 @@ impl Run {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
 
-    /// Its one line.
+    /// Its only line.
     #[track_caller]
     pub fn line(&self) -> String {
         let text = self.text();

@@ -1,4 +1,4 @@
-//! What exists nowhere else is not lost by fpaste: content that was burned by its read, and what was piped in.
+//! fpaste loses nothing that exists nowhere else: burned content it has read, and piped data.
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, accepting, reply};
@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
-/// The state folder's files whose names begin so.
+/// The files in the state folder with this prefix.
 fn kept(client: &Client, prefix: &str) -> Vec<PathBuf> {
     let Ok(folder) = fs::read_dir(client.state()) else { return Vec::new() };
     let paths = folder.map(|entry| entry.unwrap().path());
     paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).collect()
 }
 
-/// The one file that was kept, which nobody else may read.
+/// The only kept file, readable only by its owner.
 #[track_caller]
 fn the_kept(client: &Client, prefix: &str) -> PathBuf {
     let [path] = kept(client, prefix).try_into().unwrap_or_else(|paths| panic!("{paths:?}"));
@@ -35,7 +35,7 @@ fn parts(link: &str) -> (&str, &str) {
 }
 
 #[test]
-fn a_burn_paste_without_its_key_is_not_taken() {
+fn a_burn_paste_is_not_read_without_its_key() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("once", &["-b"]);
@@ -43,13 +43,13 @@ fn a_burn_paste_without_its_key_is_not_taken() {
     let stderr = client.run(&["get", id]).failed(2);
     assert!(stderr.contains("the link has no key"), "{stderr}");
     client.run(&["get", "-o", "out", id]).failed(2);
-    // It is still there, and comes out whole; nothing is left behind.
+    // It is still there and complete; nothing is left behind.
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "once");
     assert!(kept(&client, "fpaste-").is_empty());
     let forced = client.create("once", &["-b", "--format", "1"]);
     assert!(client.run(&["get", parts(&forced).0]).failed(2).contains("--force"));
     assert_eq!(client.run(&["get", "--force", parts(&forced).0]).succeeded().stdout.len(), 4 + 28);
-    // What has no key needs none, and what is not burned is not lost.
+    // Without encryption no key is needed, and a paste that does not burn is not lost.
     let plain = client.create("plain", &["-b", "-E"]);
     assert_eq!(client.run(&["get", &plain]).succeeded().text(), "plain");
     let lasting = client.create("lasting", &["--format", "1"]);
@@ -57,10 +57,10 @@ fn a_burn_paste_without_its_key_is_not_taken() {
 }
 
 #[test]
-fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
+fn a_read_with_a_wrong_key_can_be_repeated_with_the_right_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    // Of pastes in the first format, whose keys the server cannot tell apart.
+    // In format 1 the server cannot tell a wrong key.
     let old = ["--format", "1"];
     let (link, other) = (client.create("the only copy", &["-b", old[0], old[1]]), client.create("other", &old));
     let ((id, key), (_, wrong)) = (parts(&link), parts(&other));
@@ -68,19 +68,19 @@ fn a_read_with_a_wrong_key_is_repeated_with_the_right_one() {
     assert!(stderr.contains("to resume this read") && !stderr.contains(wrong), "{stderr}");
     let lease = the_kept(&client, "lease-");
     assert!(!holds(&lease, wrong) && !holds(&lease, key));
-    // To others it is gone; here it can be looked at, and read.
+    // For others it is gone; here it can be listed and read.
     server.get(&format!("/{id}")).expect_code(404, "not_found");
     assert!(client.run(&["get", "-m", &link]).succeeded().text().contains("burns     yes"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "the only copy");
     assert!(kept(&client, "lease-").is_empty());
     client.run(&["get", &link]).failed(3);
-    // A link that was wrong for a lasting paste has lost nothing.
+    // A wrong link to a paste that does not burn has lost nothing.
     client.run(&["get", &format!("{}#{key}", parts(&other).0)]).failed(8);
     assert!(kept(&client, "lease-").is_empty() && kept(&client, "fpaste-").is_empty());
 }
 
 #[test]
-fn what_could_not_be_written_is_read_again() {
+fn a_read_that_could_not_be_written_can_be_repeated() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for plain in [false, true] {
@@ -94,7 +94,7 @@ fn what_could_not_be_written_is_read_again() {
 }
 
 #[test]
-fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_own() {
+fn a_read_is_recorded_elsewhere_when_the_state_folder_is_unwritable() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -106,7 +106,7 @@ fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_o
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    // One that others can write is none.
+    // A file writable by others is ignored.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
     let link = client.create("x", &["-b"]);
     let stderr = homeless.run(&["get", "-o", "/dev/full", &link]).failed(1);
@@ -119,7 +119,7 @@ fn a_read_that_cannot_be_noted_in_the_state_folder_is_noted_in_a_folder_of_our_o
 }
 
 #[test]
-fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
+fn a_closed_pipe_does_not_lose_a_burn_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 2_000_000], &["-b"]);
@@ -130,7 +130,7 @@ fn a_reader_that_has_had_enough_does_not_cost_what_was_burned() {
     assert_eq!(client.run(&["get", &link]).succeeded().stdout.len(), 2_000_000);
 }
 
-/// A server without leases, as before: it gives its content out once.
+/// A server without leases: it serves the content once.
 fn without_leases(id: &str, content: Vec<u8>) -> Stub {
     let metadata = format!(r#"{{"id":"{id}","burn_after_read":true,"mime_type":"application/octet-stream"}}"#);
     let left = std::sync::Mutex::new(Some(content));
@@ -149,7 +149,7 @@ fn without_leases(id: &str, content: Vec<u8>) -> Stub {
 }
 
 #[test]
-fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key() {
+fn a_burn_paste_from_a_server_without_leases_is_kept_until_it_opens() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("the only copy", &["--format", "1"]);
@@ -162,7 +162,7 @@ fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key(
     let path = path.to_str().unwrap();
     assert!(stderr.contains("that was the only read") && stderr.contains(path), "{stderr}");
     assert!(!stderr.contains(wrong) && !holds(path.as_ref(), "the only copy"));
-    // One key of 64 begins with a dash.
+    // One key in 64 begins with a dash.
     let opened = |operand: &str| client.pipe(format!("#{key}\n"), &["get", "--from", path, "--", operand]);
     for operand in [&format!("#{key}"), key, &link, "-"] {
         assert_eq!(opened(operand).succeeded().text(), "the only copy", "{operand}");
@@ -179,9 +179,9 @@ fn what_a_server_without_leases_has_burned_is_kept_and_opens_with_the_right_key(
 fn stdin_is_not_read_while_the_server_is_down() {
     let client = Client::with_url("http://127.0.0.1:1");
     let mut child = Running::start(client.command(&[]).stdin(Stdio::piped()));
-    // It ends though the input does not.
+    // It ends although the input does not.
     let mut stdin = child.stdin.take().unwrap();
-    wait_until("fpaste has ended", SOON, || child.try_wait().unwrap().is_some());
+    wait_until("fpaste has exited", SOON, || child.try_wait().unwrap().is_some());
     assert!(stdin.write_all(b"nobody reads this").is_err());
     assert_eq!(child.wait().unwrap().code(), Some(7));
     assert!(kept(&client, "unsent-").is_empty());
@@ -189,13 +189,13 @@ fn stdin_is_not_read_while_the_server_is_down() {
     client.pipe("x", &["nosuchfile"]).failed(2);
 }
 
-/// A server that refuses uploads as long as this says, and what an upload was like.
+/// A server that refuses uploads while this is set, and the head of an upload.
 fn refusing(status: &'static str) -> Stub {
     Stub::new(move |line| if line.starts_with("POST") { reply(status, "", "") } else { accepting(line) })
 }
 
 #[test]
-fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
+fn piped_data_is_kept_when_the_upload_fails_and_resume_sends_it() {
     let broken = refusing("502 Bad Gateway");
     let client = Client::with_url(&broken.url);
     let stderr = client.pipe("the only copy", &["-b", "-x", "1h"]).failed(7);
@@ -206,10 +206,10 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
     assert!(stderr.contains(&format!("send it with fpaste resume -s {}", elsewhere.url)), "{stderr}");
     let path = the_kept(&client, "unsent-");
     assert!(!holds(&path, "the only copy"));
-    // It fails again: it stays.
+    // It fails again and is kept.
     client.run(&["resume"]).failed(7);
     assert!(path.exists());
-    // Another server gets it only if it is named.
+    // It is sent to another server only if that is named.
     let server = Server::start(&[]);
     let url = format!("http://{}", server.authority());
     let moved = client.with("FLASKPASTE_SERVER", &url);
@@ -223,7 +223,7 @@ fn what_was_piped_in_is_kept_when_the_upload_fails_and_resume_sends_it() {
 }
 
 #[test]
-fn what_is_kept_to_be_sent_holds_no_password_and_is_forgotten_after_a_day() {
+fn kept_uploads_hold_no_password_and_are_removed_after_a_day() {
     let broken = refusing("503 Service Unavailable");
     let client = Client::with_url(&broken.url);
     client.file("password", "hunter2\n");
@@ -250,7 +250,7 @@ fn what_is_kept_to_be_sent_holds_no_password_and_is_forgotten_after_a_day() {
     client.pipe("plain", &["-E", "-t", "text/csv"]).failed(6);
     let link = client.run(&["resume", "-s", &url]).succeeded().line();
     server.get(&format!("/{}/raw", link.rsplit('/').next().unwrap())).expect_body("plain");
-    // A day later the next create removes it.
+    // A day later, the next create removes it.
     client.pipe("old", &[]).failed(6);
     let path = the_kept(&client, "unsent-");
     let file = fs::File::options().append(true).open(&path).unwrap();

@@ -1,5 +1,5 @@
-//! Reads that fpaste takes and confirms, and what it tells a server that is not to be trusted: with a server of the
-//! test's own making, which holds one sealed paste and lies about it.
+//! Reads that fpaste takes and confirms, and what it reveals to an untrusted server: a stub that holds one sealed paste
+//! and lies about it.
 
 use crate::client_harness::Client;
 use crate::client_network::{Stub, reply};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const ID: &str = "abcd1234";
 const LEASE: &str = "abababababababababababababababab";
 
-/// What such a server says of its paste, with these fields besides or instead.
+/// The metadata of such a server's paste, with these fields added or replaced.
 fn metadata(fields: &Value) -> Vec<u8> {
     let mut all = json!({ "id": ID, "mime_type": "application/octet-stream", "proof_required": true });
     all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -41,8 +41,8 @@ fn whole(upload: &[u8]) -> Vec<u8> {
     [head.as_bytes(), upload].concat()
 }
 
-/// A server with this upload, which answers as these fields say and as `bend` wants it; the paste is gone once a read
-/// of it is confirmed.
+/// A server with this upload, whose metadata has these fields and whose responses `bend` may replace; the paste is gone
+/// once a read of it is confirmed.
 fn serving(upload: Vec<u8>, fields: Value, bend: impl Fn(&str) -> Option<Vec<u8>> + Send + 'static) -> Stub {
     let (is_ended, is_leased) = (AtomicBool::new(false), AtomicBool::new(false));
     let mut leased = fields.clone();
@@ -81,7 +81,7 @@ fn notes(client: &Client) -> Vec<PathBuf> {
     paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("lease-")).collect()
 }
 
-/// A note as fpaste writes it, for its owner alone.
+/// A read record as fpaste writes it, readable by its owner only.
 fn note(path: &std::path::Path, id: &str, server: &str, ends: u64) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let text = json!({ "id": id, "server": server, "lease": LEASE, "expires_at": ends, "burns": true });
@@ -129,7 +129,7 @@ fn the_password_of_a_sealed_paste_is_never_sent() {
                 "{case}: {}",
                 run.stderr
             );
-            // The content of what has lost its gate is opened all the same.
+            // Content without a gate opens all the same.
             assert_eq!(run.stdout, if code == 0 { &b"hello"[..] } else { b"" }, "{case}");
         }
         client.run(&["get", &link(&server, &secret)]);
@@ -142,18 +142,18 @@ fn the_password_of_a_sealed_paste_is_never_sent() {
 }
 
 #[test]
-fn the_servers_password_is_sent_only_where_the_link_has_no_key_or_that_was_asked_for() {
+fn a_server_side_password_is_sent_only_without_a_key_or_on_request() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let first = client.create("x", &["-p", "--format", "1"]);
-    // The machine that made it knows that its password is the server's; another has to be told.
+    // The machine that created it knows that the server checks its password; another needs the option.
     assert_eq!(client.run(&["get", "-p", &first]).succeeded().text(), "x");
     let other = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let stderr = other.run(&["get", "-p", &first]).failed(4);
     assert!(stderr.contains("the server asks for the password, but must never see"), "{stderr}");
     assert_eq!(other.run(&["get", "--format", "1", "-p", &first]).succeeded().text(), "x");
     assert_eq!(other.run(&["get", "--format", "1", &first]).succeeded().text(), "x");
-    // Without its key, this machine knows that it is encrypted.
+    // Without the key, this machine knows that it is encrypted.
     let (bare, _) = first.split_once('#').unwrap();
     assert!(client.run(&["get", "-p", bare]).failed(2).contains("its password must not be sent to the server"));
     let sealed = client.create("x", &["-p"]);
@@ -163,20 +163,20 @@ fn the_servers_password_is_sent_only_where_the_link_has_no_key_or_that_was_asked
 }
 
 #[test]
-fn the_environments_password_proves_nothing_to_a_strange_server() {
+fn fpaste_password_is_not_sent_to_an_unknown_server() {
     let secret = Secret::random(Some("hunter2"));
     let protected = json!({ "password_protected": true, "password_proof": true });
     let foreign = serving(one_file(&secret), protected, |_| None);
     let client = Client::with_url("http://127.0.0.1:1").with("FPASTE_PASSWORD", "hunter2");
     assert!(client.run(&["get", &link(&foreign, &secret)]).failed(4).contains("use -p"));
     assert!(!foreign.heads().contains("x-password-proof"), "{}", foreign.heads());
-    // Asked to, it does.
+    // With -p, it does.
     assert_eq!(client.run(&["get", "-p", &link(&foreign, &secret)]).succeeded().text(), "hello");
     assert!(foreign.heads().contains("x-password-proof"));
 }
 
 #[test]
-fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
+fn read_records_outside_the_state_folder_are_ignored() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let client = client.with("TMPDIR", client.home.path().to_str().unwrap());
@@ -189,9 +189,9 @@ fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
     for path in &planted {
         note(path, id, &url, unix_now() + 600);
     }
-    // Others may write into that folder.
+    // That folder is writable by others.
     fs::set_permissions(client.home.join(&format!("fpaste-{uid}")), fs::Permissions::from_mode(0o777)).unwrap();
-    // One in the right place, of a paste whose reads nobody counts.
+    // A valid record, for a paste without a read limit.
     note(&client.state().join(format!("lease-{id}")), id, &url, unix_now() + 600);
     let other = client.file(&format!("lease-{id}-contract.json"), r#"{"expires_at": 5}"#);
     for _ in 0..2 {
@@ -205,7 +205,7 @@ fn a_note_of_a_read_outside_the_state_folder_is_nothing() {
 }
 
 #[test]
-fn notes_that_have_ended_or_are_none_go_when_another_is_written() {
+fn expired_and_invalid_read_records_are_removed_on_the_next_write() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let in_state = |name: &str| client.state().join(name);
@@ -228,7 +228,7 @@ fn notes_that_have_ended_or_are_none_go_when_another_is_written() {
 }
 
 #[test]
-fn a_read_that_could_not_be_confirmed_is_said_and_confirmed_by_the_next() {
+fn an_unconfirmed_read_is_reported_and_confirmed_by_the_next_run() {
     let secret = Secret::random(None);
     let is_broken = Arc::new(AtomicBool::new(true));
     let broken = Arc::clone(&is_broken);
@@ -254,12 +254,12 @@ fn a_read_that_could_not_be_confirmed_is_said_and_confirmed_by_the_next() {
         run.stderr
     );
     assert!(notes(&client).is_empty());
-    // One read was taken.
+    // One read was used.
     assert_eq!(server.heads().matches("post /").count(), 1);
 }
 
 #[test]
-fn a_read_that_ended_by_itself_is_confirmed() {
+fn a_lease_that_already_ended_counts_as_confirmed() {
     let secret = Secret::random(None);
     let server = serving(one_file(&secret), burning(), |line| line.starts_with("DELETE").then(not_found));
     let client = Client::with_url(&server.url);
@@ -273,7 +273,7 @@ fn a_read_that_ended_by_itself_is_confirmed() {
 }
 
 #[test]
-fn more_reads_than_the_sender_asked_for_are_said_also_when_a_read_is_taken_up_again() {
+fn excess_reads_are_reported_even_on_a_resumed_read() {
     let secret = Secret::random(None);
     let upload = secret.pack(&json!({ "files": [{ "size": 5 }], "reads": 2, "expires_at": 1000 }), &[b"hello"]);
     let later = json!({ "reads_left": 900, "expires_at": 99_999_999_999_u64 });
@@ -289,7 +289,7 @@ fn more_reads_than_the_sender_asked_for_are_said_also_when_a_read_is_taken_up_ag
 }
 
 #[test]
-fn a_proxys_404_is_not_the_end_of_a_read() {
+fn a_404_from_a_proxy_does_not_end_a_read() {
     let secret = Secret::random(None);
     let seen = AtomicUsize::new(0);
     let server = serving(one_file(&secret), burning(), move |line| {
@@ -301,14 +301,14 @@ fn a_proxys_404_is_not_the_end_of_a_read() {
     assert!(stderr.contains("to resume this read"), "{stderr}");
     assert_eq!(notes(&client).len(), 1);
     assert_eq!(client.run(&["get", &link(&server, &secret)]).succeeded().text(), "hello");
-    // Of the server itself it is.
+    // A 404 of the server itself does.
     let gone = serving(one_file(&secret), burning(), |line| line.contains("/raw").then(not_found));
     client.run(&["get", &link(&gone, &secret)]).failed(3);
     assert!(notes(&client).is_empty());
 }
 
 #[test]
-fn an_answer_that_is_lost_takes_no_second_read() {
+fn a_lost_response_consumes_no_second_read() {
     let secret = Secret::random(None);
     let unusable = [
         reply("201 Created", "", "{}"),
@@ -336,14 +336,14 @@ fn an_answer_that_is_lost_takes_no_second_read() {
     }
 }
 
-/// A server whose connection ends in the middle of this answer to a lease.
+/// A server whose connection breaks in the middle of this response to a lease.
 fn cutting(secret: &Secret, answer: Arc<Vec<u8>>) -> Stub {
     let stub = serving(one_file(secret), burning(), move |line| line.starts_with("POST").then(|| answer.to_vec()));
     stub.letting_go()
 }
 
 #[test]
-fn a_lease_is_noted_for_a_day_at_most() {
+fn a_lease_is_recorded_for_at_most_a_day() {
     let secret = Secret::random(None);
     let server = serving(one_file(&secret), burning(), |line| {
         line.starts_with("POST").then(|| {
@@ -358,7 +358,7 @@ fn a_lease_is_noted_for_a_day_at_most() {
 }
 
 #[test]
-fn a_read_that_is_ours_can_be_looked_at_and_a_wrong_password_is_blamed() {
+fn list_works_on_a_leased_read_and_a_wrong_password_is_reported() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("right", "hunter2\n");
@@ -371,11 +371,11 @@ fn a_read_that_is_ours_can_be_looked_at_and_a_wrong_password_is_blamed() {
     };
     assert!(get("right", &["--list"]).failed(2).contains("a listing would use one"));
     assert!(get("right", &[]).failed(2).contains("to resume this read"));
-    // Now that it is taken, to look costs nothing.
+    // Now that it is leased, listing costs nothing.
     assert_eq!(get("right", &["--list"]).succeeded().text().lines().count(), 2);
     let stderr = get("wrong", &[]).failed(4);
     assert!(stderr.contains("wrong password"), "{stderr}");
-    // The same server by another name does not know that the read is ours.
+    // The same server under another name does not match the record.
     let named = link.replace("127.0.0.1", "localhost");
     let stderr = client.run(&["get", "--password-file", "right", &named]).failed(3);
     assert!(stderr.contains(&format!("you have started reading it under http://{}", server.authority())), "{stderr}");

@@ -1,4 +1,4 @@
-//! What those do who made a paste, or hold a token: extend, update, list --remote.
+//! What owners and token holders do: extend, update, list --remote.
 
 use crate::client_harness::Client;
 use crate::client_network::{Stub, accepting};
@@ -14,7 +14,7 @@ fn token(server: &Server, name: &str) -> String {
 }
 
 #[test]
-fn a_token_comes_from_the_configuration_the_environment_or_a_file() {
+fn a_token_is_read_from_the_configuration_environment_or_a_file() {
     let server = Server::start(&[("FLASKPASTE_CREATE", "token")]);
     let token = token(&server, "alice");
     let client = Client::new(&server);
@@ -28,7 +28,7 @@ fn a_token_comes_from_the_configuration_the_environment_or_a_file() {
     client.create("three", &[]);
     let listed = client.run(&["list", "--remote", "--json"]).json();
     assert_eq!(listed.as_array().unwrap().len(), 3);
-    // One that is none is said, and not shown.
+    // An invalid token is reported without being shown.
     for (name, value) in [("FLASKPASTE_TOKEN", "fpt_secret"), ("FLASKPASTE_TOKEN", "secret#secret")] {
         let stderr = client.with(name, value).run(&["info"]).failed(2);
         assert!(stderr.contains(name) && !stderr.contains("secret"), "{stderr}");
@@ -40,7 +40,7 @@ fn a_token_comes_from_the_configuration_the_environment_or_a_file() {
 }
 
 #[test]
-fn a_token_goes_to_the_configured_server_alone_and_never_in_the_clear() {
+fn a_token_is_sent_only_to_the_configured_server_and_never_in_the_clear() {
     let (ours, other) = (Stub::new(accepting), Stub::new(accepting));
     let client = Client::with_url(&ours.url).with("FLASKPASTE_TOKEN", TOKEN);
     client.create("x", &[]);
@@ -50,7 +50,7 @@ fn a_token_goes_to_the_configured_server_alone_and_never_in_the_clear() {
     client.run(&["-s", &other.url, "info"]);
     client.run(&["-s", &other.url, "delete", "abcd1234"]);
     assert!(!other.heads().to_lowercase().contains("authorization"), "{}", other.heads());
-    // 192.0.2.1 is nobody's: it is not even connected to.
+    // 192.0.2.1 is unassigned: fpaste does not even connect to it.
     let stderr = Client::with_url("http://192.0.2.1").with("FLASKPASTE_TOKEN", TOKEN).run(&["info"]).failed(2);
     assert!(stderr.contains("a token is configured") && !stderr.contains(TOKEN), "{stderr}");
     let verbose = client.run(&["-v", "info"]);
@@ -58,7 +58,7 @@ fn a_token_goes_to_the_configured_server_alone_and_never_in_the_clear() {
 }
 
 #[test]
-fn the_end_of_a_paste_is_moved() {
+fn extend_changes_the_expiry() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "100000")]);
     let client = Client::new(&server);
     let link = client.create("x", &["-x", "60"]);
@@ -72,7 +72,7 @@ fn the_end_of_a_paste_is_moved() {
     assert!(noted.abs_diff(end) <= 1 && listed[0]["slides"] == false, "{listed}");
     let cut = client.run(&["extend", id, "30d"]).succeeded();
     assert!(cut.stderr.contains("the maximum of this server"), "{}", cut.stderr);
-    // The reader is not told that the server keeps it longer than its sender wished without being told why.
+    // Another client has no delete token.
     let stderr = Client::new(&server).run(&["extend", &link, "1d"]).failed(4);
     assert!(stderr.contains("no delete token"), "{stderr}");
     for bad in [&["extend"][..], &["extend", id], &["extend", id, "soon"], &["extend", id, "1d", "x"]] {
@@ -83,7 +83,7 @@ fn the_end_of_a_paste_is_moved() {
 }
 
 #[test]
-fn the_content_of_a_paste_is_replaced_and_the_link_stays() {
+fn update_replaces_the_content_and_keeps_the_link() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("one", &[]);
@@ -105,7 +105,7 @@ fn the_content_of_a_paste_is_replaced_and_the_link_stays() {
 }
 
 #[test]
-fn a_password_stays_with_the_content_or_another_takes_its_place() {
+fn update_keeps_the_password_or_sets_a_new_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let password = client.with("FPASTE_PASSWORD", "first");
@@ -120,7 +120,7 @@ fn a_password_stays_with_the_content_or_another_takes_its_place() {
 }
 
 #[test]
-fn what_cannot_be_replaced_is_said_before_anything_is_read() {
+fn update_refuses_unsupported_pastes_before_reading_input() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let burn = client.create("one", &["-b"]);
@@ -133,12 +133,12 @@ fn what_cannot_be_replaced_is_said_before_anything_is_read() {
     assert!(stranger.contains("no delete token"), "{stranger}");
     assert!(client.run(&["update", &link, "/nonexistent"]).failed(2).contains("no such file"));
     client.run(&["update"]).failed(2);
-    // What the operator refuses stays as it was.
+    // A refused update leaves the content as it was.
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "one");
 }
 
 #[test]
-fn a_token_extends_and_updates_without_a_history() {
+fn extend_and_update_work_with_a_token_and_no_history() {
     let server = Server::start(&[]);
     let token = token(&server, "alice");
     let client = Client::new(&server).with("FLASKPASTE_TOKEN", &token);
@@ -152,7 +152,7 @@ fn a_token_extends_and_updates_without_a_history() {
 }
 
 #[test]
-fn the_server_lists_what_a_token_has_made() {
+fn list_shows_the_pastes_of_a_token() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let token = token(&server, "alice");
     let client = Client::new(&server).with("FLASKPASTE_TOKEN", &token);

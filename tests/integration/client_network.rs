@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// A server that records what it is sent and answers as the test says: a function of the request's first line.
+/// A server that records its requests and responds with a function of the request line.
 pub struct Stub {
     pub url: String,
     heads: Arc<Mutex<Vec<String>>>,
-    /// Whether a connection ends with its answer, be that whole or not.
+    /// Whether a connection ends after its response, complete or not.
     lets_go: Arc<AtomicBool>,
 }
 
@@ -21,7 +21,7 @@ impl Stub {
         Self::with_heads(move |head| answer(head.lines().next().unwrap()))
     }
 
-    /// One that answers as a function of the whole head.
+    /// A server that responds with a function of the whole head.
     pub fn with_heads(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -40,7 +40,7 @@ impl Stub {
                     }
                     break;
                 }
-                // A body that is promised and never comes.
+                // A response whose announced body never comes.
                 if !is_over.load(Ordering::Relaxed) {
                     held.push(socket);
                 }
@@ -49,7 +49,7 @@ impl Stub {
         Self { url, heads, lets_go }
     }
 
-    /// The same, which does not hold a connection whose answer it has closed.
+    /// The same, without holding closed connections.
     pub fn letting_go(self) -> Self {
         self.lets_go.store(true, Ordering::Relaxed);
         self
@@ -60,7 +60,7 @@ impl Stub {
     }
 }
 
-/// One request's head; its body is read and dropped.
+/// The head of one request; its body is read and dropped.
 fn read_request(socket: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
@@ -80,11 +80,11 @@ pub fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// A paste that such a server has made.
+/// The response of such a server to a create.
 pub const CREATED: &str =
     r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"the-token","created_at":1,"expires_at":99999999999}"#;
 
-/// What a server without proof of work says.
+/// The challenge of a server without proof of work.
 pub fn accepting(line: &str) -> Vec<u8> {
     match line {
         line if line.starts_with("GET / ") => reply("200 OK", "", r#"{"name":"FlaskPaste"}"#),
@@ -97,7 +97,7 @@ pub fn accepting(line: &str) -> Vec<u8> {
 }
 
 #[test]
-fn credentials_go_to_the_configured_server_on_every_request() {
+fn credentials_are_sent_with_every_request_to_the_configured_server() {
     let (ours, foreign) = (Stub::new(accepting), Stub::new(accepting));
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     client.pipe("x", &[]).succeeded();
@@ -112,14 +112,14 @@ fn credentials_go_to_the_configured_server_on_every_request() {
         "{}",
         foreign.heads()
     );
-    // The server a paste was created on gets its token though another is configured now.
+    // The server a paste was created on gets its token although another is configured now.
     let moved = client.with("FLASKPASTE_SERVER", &foreign.url);
     moved.run(&["delete", &format!("{}/abcd1234", ours.url)]).succeeded();
     assert!(ours.heads().contains("x-delete-token: the-token"), "{}", ours.heads());
 }
 
 #[test]
-fn a_redirect_takes_no_credential_along() {
+fn redirects_carry_no_credentials() {
     let elsewhere = Stub::new(accepting);
     let location = format!("Location: {}/abcd1234\r\n", elsewhere.url);
     let ours = Stub::new(move |line| match line {
@@ -130,20 +130,20 @@ fn a_redirect_takes_no_credential_along() {
     });
     let client = Client::with_url(&ours.url).with("FLASKPASTE_CERT_SHA1", &"ab".repeat(20));
     client.file("password", "hunter2\n");
-    // What tells nothing is followed, on the same host as elsewhere: without the credentials.
+    // Redirects of requests without secrets are followed, on the same host and elsewhere: without the credentials.
     assert_eq!(client.run(&["get", "abcd1234"]).succeeded().text(), "content");
     let seen = ours.heads();
     let behind = seen.split("get /p/../elsewhere").nth(1).unwrap();
     assert!(seen.contains("x-ssl-client-sha1: abab") && !behind.contains("x-ssl"), "{seen}");
     assert!(elsewhere.heads().contains("get /abcd1234") && !elsewhere.heads().contains("x-ssl"));
-    // A secret is not, and what it is for would fail without it.
+    // A secret is not sent along, and without it the request would fail.
     let stderr = client.run(&["get", "--password-file", "password", "abcd1234"]).failed(1);
     assert!(
         stderr.contains("redirects to ") && stderr.contains("/p/../elsewhere/raw; secrets are not sent"),
         "{stderr}"
     );
     assert_eq!(ours.heads().matches("hunter2").count(), 1, "{}", ours.heads());
-    // A paste or a deletion is not sent elsewhere at all.
+    // Creates and deletes are never redirected.
     let stderr = client.pipe("x", &[]).failed(1);
     assert!(stderr.contains("hint: if you trust that address, use it with -s"), "{stderr}");
     let stderr = client.run(&["delete", "abcd1234"]).failed(1);
@@ -152,14 +152,14 @@ fn a_redirect_takes_no_credential_along() {
 }
 
 #[test]
-fn circles_end() {
+fn redirect_loops_end() {
     let ours = Stub::new(|_| reply("302 Found", "Location: /abcd1234\r\n", ""));
     assert!(Client::with_url(&ours.url).run(&["get", "abcd1234"]).failed(7).contains("too many redirects"));
 }
 
 #[test]
-fn a_download_that_breaks_off_leaves_nothing() {
-    // A stub holds its sockets; this one ends them.
+fn an_interrupted_download_leaves_no_file() {
+    // A stub holds its sockets open; this one closes them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -184,14 +184,14 @@ fn a_download_that_breaks_off_leaves_nothing() {
     }
 }
 
-/// A body that is promised and never comes.
+/// A response whose announced body never comes.
 fn never_ending() -> Stub {
     Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec())
 }
 
-/// As nohup starts it, and shells what runs in the background.
+/// As nohup starts it, and shells start background jobs.
 #[test]
-fn a_signal_that_was_ignored_at_the_start_is_ignored() {
+fn signals_ignored_at_startup_stay_ignored() {
     for signal in ["HUP", "INT"] {
         let cut = never_ending();
         let client = Client::with_url(&cut.url);
@@ -206,7 +206,7 @@ fn a_signal_that_was_ignored_at_the_start_is_ignored() {
     }
 }
 
-/// A server that answers each request on a thread of its own with what this writes.
+/// A server that handles each request on its own thread with this function.
 pub fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -223,19 +223,19 @@ pub fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> S
     url
 }
 
-/// A paste that has a key, so that nothing is asked before it is fetched.
+/// A paste with a key, so that nothing is asked before it is fetched.
 const KEYED: &str = "abcd1234#AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// An answer without a length, as HTTP/1.0 has it, ends with its connection: in order, or not at all.
+/// A response without a length, as in HTTP/1.0, ends with its connection: an orderly close or an error.
 #[test]
-fn a_reset_is_not_the_end_of_an_answer() {
+fn a_connection_reset_is_not_the_end_of_a_response() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::with_url(&format!("http://{}", listener.local_addr().unwrap()));
     std::thread::spawn(move || {
         for mut socket in listener.incoming().flatten() {
             let mut head = [0; 4096];
-            // What is left unread when a socket is closed makes the system reset the connection.
-            wait_until("the request is there", SOON, || {
+            // Closing a socket with unread data makes the system reset the connection.
+            wait_until("the request has arrived", SOON, || {
                 let seen = socket.peek(&mut head).unwrap();
                 head[..seen].ends_with(b"\r\n\r\n")
             });
@@ -253,7 +253,7 @@ fn a_reset_is_not_the_end_of_an_answer() {
 }
 
 #[test]
-fn an_endless_download_stops_at_what_the_server_allows() {
+fn an_endless_download_stops_at_the_size_limit() {
     let sent = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&sent);
     let url = serve(move |head, socket| {
@@ -273,12 +273,12 @@ fn an_endless_download_stops_at_what_the_server_allows() {
     });
     let stderr = Client::with_url(&url).run(&["get", "-o", "out", KEYED]).failed(1);
     assert!(stderr.contains("exceeds the limit of 1.91 MiB"), "{stderr}");
-    // What the sockets hold comes on top.
+    // The socket buffers come on top.
     assert!(*sent.lock().unwrap() < 30_000_000, "{}", sent.lock().unwrap());
 }
 
 #[test]
-fn proof_of_work_is_interrupted_at_once() {
+fn proof_of_work_can_be_interrupted_immediately() {
     let puzzle =
         r#"{"enabled":true,"nonce":"00","difficulty":40,"expires":99999999999,"token":"t","algorithm":"sha256"}"#;
     let server = Stub::new(|_| reply("200 OK", "", puzzle));
@@ -287,7 +287,7 @@ fn proof_of_work_is_interrupted_at_once() {
         let input = client.file("input", "x");
         let before = server.heads.lock().unwrap().len();
         let mut child = Running::start(&mut client.command(&[input.to_str().unwrap()]));
-        wait_until("the puzzle was asked for", SOON, || server.heads.lock().unwrap().len() > before);
+        wait_until("the challenge was requested", SOON, || server.heads.lock().unwrap().len() > before);
         child.signal(signal);
         let started = Instant::now();
         assert_eq!(child.code(), Some(code));
@@ -297,9 +297,9 @@ fn proof_of_work_is_interrupted_at_once() {
     assert!(Client::with_url(&impossible.url).pipe("x", &[]).failed(1).contains("64 bits"));
 }
 
-/// A puzzle nobody solves in the second it has; the others are solved at once. By the server's clock.
+/// A puzzle too hard for its one second of validity; the others are solved at once. By the server's clock.
 #[test]
-fn an_expired_challenge_is_given_up_and_another_one_is_taken_once() {
+fn an_expired_challenge_is_replaced_once() {
     let puzzle = |difficulty: u64, expires: u64| {
         format!(r#"{{"enabled":true,"nonce":"00","difficulty":{difficulty},"expires":{expires},"token":"t"}}"#)
     };
@@ -325,7 +325,7 @@ fn an_expired_challenge_is_given_up_and_another_one_is_taken_once() {
 }
 
 #[test]
-fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
+fn a_short_retry_after_is_honoured_once_and_a_long_one_is_not() {
     let busy = Mutex::new(1);
     let server = Stub::new(move |line| {
         let mut left = busy.lock().unwrap();
@@ -339,7 +339,7 @@ fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
     let always = Stub::new(|_| reply("503 Service Unavailable", "Retry-After: 0\r\n", ""));
     Client::with_url(&always.url).run(&["info"]).failed(6);
     assert_eq!(always.heads.lock().unwrap().len(), 2);
-    // A server may be busy because it does not know what became of the first try.
+    // A server may be busy because it does not know the outcome of the first try.
     let is_first = Mutex::new(true);
     let unsure = Stub::new(move |line| {
         if !line.starts_with("POST") {
@@ -358,7 +358,7 @@ fn a_short_wait_is_waited_once_and_a_long_one_is_not() {
 }
 
 #[test]
-fn a_hostile_server_gets_nothing_onto_the_terminal() {
+fn a_hostile_server_cannot_write_control_characters_to_the_terminal() {
     let server = Stub::new(|_| {
         reply(
             "400 Bad Request",
@@ -376,7 +376,7 @@ fn a_hostile_server_gets_nothing_onto_the_terminal() {
 }
 
 #[test]
-fn what_is_no_flaskpaste_server_is_said_to_be_none() {
+fn other_servers_are_reported_as_not_flaskpaste() {
     for body in ["", "<html>", "[]", "{}", r#"{"id":"nonsense"}"#] {
         let server = Stub::new(move |line| match line {
             line if line.starts_with("POST") => reply("201 Created", "", body),
@@ -391,15 +391,15 @@ fn what_is_no_flaskpaste_server_is_said_to_be_none() {
     }
     let noise = Stub::new(|_| b"SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n".to_vec());
     Client::with_url(&noise.url).run(&["info"]).failed(7);
-    // An alert, which is what some TLS servers answer to plain HTTP.
+    // A TLS alert, the response of some TLS servers to plain HTTP.
     let tls = Stub::new(|_| b"\x15\x03\x01\0\x02\x02\x46".to_vec());
     let stderr = Client::with_url(&tls.url).run(&["info"]).failed(7);
     assert!(stderr.contains("invalid HTTP response") && stderr.contains("does it need https://?"), "{stderr}");
 }
 
-/// A proxy that drops headers it does not know: what is stored is not what was asked for.
+/// A proxy that drops unknown headers: the stored paste lacks the requested options.
 #[test]
-fn a_paste_without_what_was_asked_for_is_deleted_again() {
+fn a_paste_created_without_the_requested_options_is_deleted() {
     let sliding = CREATED.replace('}', r#","sliding":true}"#);
     for (options, named) in [
         (&["-b"][..], "burn after reading;"),
@@ -422,7 +422,7 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
         assert!(server.heads().contains("delete /abcd1234") && server.heads().contains("x-delete-token: the-token"));
         assert_eq!(client.run(&["list", "--json"]).succeeded().json(), serde_json::json!([]));
     }
-    // One that cannot be deleted is in the history, so that it can be tried again.
+    // A paste that cannot be deleted stays in the history, so that deleting can be retried.
     let server = Stub::new(|line| match line {
         line if line.starts_with("DELETE") => reply("403 Forbidden", "", ""),
         line => accepting(line),
@@ -433,9 +433,9 @@ fn a_paste_without_what_was_asked_for_is_deleted_again() {
     assert_eq!(client.run(&["list", "--json"]).succeeded().json()[0]["id"], "abcd1234");
 }
 
-/// A gate that is half there: nobody would be asked for the password.
+/// Half a gate: nobody would be asked for the password.
 #[test]
-fn a_sealed_paste_whose_password_the_server_does_not_ask_for_is_deleted_again() {
+fn a_sealed_paste_stored_without_its_password_proof_is_deleted() {
     for (told, is_kept) in [
         (r#""password_proof":true"#, false),
         (r#""proof_required":true"#, false),
@@ -458,14 +458,14 @@ fn a_sealed_paste_whose_password_the_server_does_not_ask_for_is_deleted_again() 
         }
         assert_eq!(server.heads().contains("delete /abcd1234"), !is_kept, "{told}");
     }
-    // Without a password nothing can be read without the link all the same.
+    // Without a password, it is still unreadable without the link.
     let server = Stub::new(accepting);
     let stderr = Client::with_url(&server.url).pipe("x", &[]).succeeded().stderr;
     assert!(stderr.contains("warning: the server does not require a proof of the link"), "{stderr}");
 }
 
 #[test]
-fn a_paste_that_the_server_keeps_longer_than_was_asked_is_deleted_again() {
+fn a_paste_stored_longer_than_requested_is_deleted() {
     for (lifetime, is_kept) in [(3600, true), (3660, true), (60, true), (3661, false), (u64::MAX - 5, false)] {
         let created = CREATED.replace("99999999999", &(lifetime + 1).to_string());
         let server = Stub::new(move |line| match line {
@@ -482,7 +482,7 @@ fn a_paste_that_the_server_keeps_longer_than_was_asked_is_deleted_again() {
 }
 
 #[test]
-fn a_link_to_another_server_is_noted() {
+fn a_link_to_another_server_gets_a_note() {
     let elsewhere = CREATED.replace("/abcd1234\"", "https://paste.example.org:8443/p/abcd1234\"");
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => reply("201 Created", "", &elsewhere),
@@ -498,7 +498,7 @@ fn a_link_to_another_server_is_noted() {
 }
 
 #[test]
-fn an_absolute_url_for_another_paste_is_not_believed() {
+fn an_absolute_url_for_another_paste_is_ignored() {
     let lying = CREATED.replace("/abcd1234\"", "https://evil.example/ffff0000\"");
     let server = Stub::new(move |line| match line {
         line if line.starts_with("POST") => reply("201 Created", "", &lying),
@@ -509,7 +509,7 @@ fn an_absolute_url_for_another_paste_is_not_believed() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
+fn a_closed_stdout_pipe_is_not_an_error() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create(vec![b'x'; 3_000_000], &[]);
@@ -523,9 +523,9 @@ fn a_reader_that_has_had_enough_is_no_error() {
     }
 }
 
-/// A full disk must not cost the link, and a file is not half written.
+/// A full disk must not lose the link or leave a half-written file.
 #[test]
-fn a_full_disk_is_said_and_leaves_the_old_file() {
+fn a_full_disk_is_reported_and_keeps_the_old_file() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("x", &[]);
@@ -535,8 +535,8 @@ fn a_full_disk_is_said_and_leaves_the_old_file() {
 }
 
 #[test]
-fn a_proxy_carries_what_is_not_for_this_machine() {
-    // Everything is tunnelled: a proxy learns where to and no more.
+fn a_proxy_is_used_for_remote_hosts_only() {
+    // Everything is tunnelled: a proxy learns only the destination.
     let proxy = Stub::new(|_| reply("403 Forbidden", "", "not this one"));
     let client = Client::with_url("https://paste.invalid").with("https_proxy", &proxy.url);
     assert!(client.run(&["info"]).failed(7).contains("proxy"));

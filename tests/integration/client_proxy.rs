@@ -1,4 +1,4 @@
-//! fpaste behind proxies, those that work and those that do not.
+//! fpaste behind proxies that work and proxies that do not.
 
 use crate::client_harness::Client;
 use crate::client_network::{Stub, reply};
@@ -7,8 +7,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// A SOCKS5 proxy (RFC 1928, 1929) that connects to the one server it knows, whatever it is asked for, and notes what
-/// that was; or one that always answers with this refusal.
+/// A SOCKS5 proxy (RFC 1928, 1929) that connects to its one server whatever the requested address, and records the
+/// requests; or one that always responds with this refusal.
 struct Socks {
     address: String,
     targets: Arc<Mutex<Vec<String>>>,
@@ -53,13 +53,13 @@ fn bytes(client: &mut TcpStream, count: usize) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Some bytes, after their number.
+/// Length-prefixed bytes.
 fn counted(client: &mut TcpStream) -> Option<Vec<u8>> {
     let count = usize::from(bytes(client, 1)?[0]);
     bytes(client, count)
 }
 
-/// What the client asks for; a name and a password that it has are asked for, and go before it.
+/// The requested address, after a name and password if the client has them.
 fn greet(client: &mut TcpStream) -> Option<String> {
     bytes(client, 1)?;
     let has_password = counted(client)?.contains(&2);
@@ -82,7 +82,7 @@ fn greet(client: &mut TcpStream) -> Option<String> {
 }
 
 #[test]
-fn a_socks_proxy_carries_everything() {
+fn a_socks_proxy_carries_every_request() {
     let server = Server::start(&[]);
     let socks = Socks::new(server.authority(), 0);
     for (scheme, userinfo, host, target) in [
@@ -98,14 +98,14 @@ fn a_socks_proxy_carries_everything() {
         let targets = socks.targets();
         assert!(targets.len() >= 2 && targets.iter().all(|known| known == target), "{proxy}: {targets:?}");
     }
-    // A name that the proxy is not to resolve is resolved here.
+    // A name the proxy should not resolve is resolved here.
     let client = Client::with_url("http://paste.invalid").with("all_proxy", &format!("socks5://{}", socks.address));
     assert!(client.run(&["info"]).failed(7).contains("paste.invalid: cannot resolve the host name"));
     assert!(socks.targets().is_empty());
 }
 
 #[test]
-fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
+fn a_failing_proxy_is_named_without_its_password() {
     let asks = Stub::new(|_| reply("407 Proxy Authentication Required", "Connection: close\r\n", ""));
     let asks = asks.url.trim_start_matches("http://").to_owned();
     let closes = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -133,7 +133,7 @@ fn a_proxy_that_does_not_work_is_blamed_and_its_password_is_not_shown() {
 }
 
 #[test]
-fn a_proxy_of_another_kind_is_refused_in_a_sentence() {
+fn unsupported_proxy_schemes_are_refused() {
     for (address, said) in [
         ("https://me:secret@p:1", "https_proxy: HTTPS proxies are not supported"),
         ("socks4://me:secret@p:1", "https_proxy: unsupported proxy scheme"),
@@ -146,9 +146,9 @@ fn a_proxy_of_another_kind_is_refused_in_a_sentence() {
     }
 }
 
-/// The kernel takes the address 0.0.0.0 for this machine; fpaste does not know that.
+/// For the kernel, 0.0.0.0 is this machine; fpaste does not treat it so.
 #[test]
-fn a_network_needs_no_proxy() {
+fn no_proxy_accepts_networks() {
     let server = Server::start(&[]);
     let (_, port) = server.authority().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
     let client = Client::with_url(&format!("http://0.0.0.0:{port}")).with("http_proxy", "http://127.0.0.1:1");

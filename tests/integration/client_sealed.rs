@@ -1,4 +1,4 @@
-//! Sealed pastes in fpaste: the vectors of an independent implementation, gates, leases, names, and hostile contents.
+//! Sealed pastes in fpaste: test vectors of an independent implementation, gates, leases, names, and hostile contents.
 
 use crate::client_harness::Client;
 use crate::harness::{Paste, Server};
@@ -20,7 +20,7 @@ fn vectors() -> Vec<Value> {
     all["sealed"].as_array().unwrap().clone()
 }
 
-/// A paste of this upload, with the gate of these secrets.
+/// A paste with this upload, behind the gate of these secrets.
 fn upload(server: &Server, upload: Vec<u8>, secrets: &Secrets, reads: Option<u32>) -> Paste {
     let hash = |proof: &[u8]| hex(&Sha256::digest(proof));
     let mut request = server.post(upload).header("X-Read-Proof-SHA256", hash(secrets.link_proof().as_slice()));
@@ -37,7 +37,7 @@ fn link(server: &Server, paste: &Paste, fragment: &str) -> String {
     format!("http://{}/{}#{fragment}", server.authority(), paste.id)
 }
 
-/// An upload of this manifest, which need not keep the rules, and these contents.
+/// An upload with this manifest, valid or not, and these contents.
 fn sealed(secrets: &Secrets, manifest: &str, contents: &[&[u8]]) -> Vec<u8> {
     let mut plaintext = u32::try_from(manifest.len()).unwrap().to_be_bytes().to_vec();
     plaintext.extend_from_slice(manifest.as_bytes());
@@ -80,7 +80,7 @@ fn state_of(server: &Server, link: &str, token: &str) -> String {
 }
 
 #[test]
-fn uploads_of_an_independent_implementation_are_read() {
+fn uploads_from_an_independent_implementation_are_readable() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut read = 0;
@@ -111,7 +111,7 @@ fn uploads_of_an_independent_implementation_are_read() {
 }
 
 #[test]
-fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
+fn incomplete_and_wrong_links_fail_with_the_reason() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = paste_of(&server, &[("a.txt", b"sealed")], Some(1));
@@ -125,7 +125,7 @@ fn only_the_whole_link_reads_and_says_what_is_wrong_with_another() {
 }
 
 #[test]
-fn a_password_is_proved_and_never_sent() {
+fn a_password_is_proven_and_never_sent() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let case = vectors().into_iter().find(|case| case["password"].is_string()).unwrap();
@@ -141,7 +141,7 @@ fn a_password_is_proved_and_never_sent() {
 }
 
 #[test]
-fn names_are_listed_and_files_written_below_a_folder() {
+fn files_can_be_listed_and_extracted_into_a_folder() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let big = vec![b'x'; 200_000];
@@ -154,7 +154,7 @@ fn names_are_listed_and_files_written_below_a_folder() {
     assert_eq!((read("notes/a.txt"), read("big")), (b"one".to_vec(), big.clone()));
     let mode = |name: &str| fs::metadata(client.home.join(name)).unwrap().permissions().mode() & 0o111;
     assert_eq!((mode("notes/a.txt"), mode("notes/run.sh")), (0, 0o111));
-    // Nothing is overwritten, and nothing is left of what failed.
+    // Nothing is overwritten, and a failure leaves nothing behind.
     fs::write(client.home.join("notes/a.txt"), "mine").unwrap();
     fs::remove_file(client.home.join("big")).unwrap();
     assert!(client.run(&["get", "-O", &link]).failed(2).contains("notes/a.txt already exists"));
@@ -186,7 +186,7 @@ fn nothing_is_written_outside_or_through_symbolic_links() {
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0, "{name} {option}");
         let _ = fs::remove_file(client.home.join("in/good"));
     }
-    // Manifests that break the rules.
+    // Invalid manifests.
     let key = Key::random().unwrap();
     let secrets = Secrets::new(&key, None);
     for name in ["../x", "/x", "a/../../x", "a\\\\b", "C:x", "a\\u0000b", ""] {
@@ -204,7 +204,7 @@ fn nothing_is_written_outside_or_through_symbolic_links() {
 }
 
 #[test]
-fn damage_is_told_apart_from_a_wrong_key_and_leaves_nothing() {
+fn damage_is_distinguished_from_a_wrong_key_and_outputs_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -239,9 +239,9 @@ fn a_manifest_longer_than_its_paste_is_damage() {
     }
 }
 
-/// In 48 MiB; built as a tree, each of these manifests took twice that.
+/// In 48 MiB; parsed into a tree, each of these manifests took twice that.
 #[test]
-fn a_manifest_full_of_what_is_ignored_takes_little_memory() {
+fn a_manifest_full_of_unknown_fields_takes_little_memory() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -259,7 +259,7 @@ fn a_manifest_full_of_what_is_ignored_takes_little_memory() {
 }
 
 #[test]
-fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
+fn differences_from_what_the_sender_requested_are_reported() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let key = Key::random().unwrap();
@@ -275,7 +275,7 @@ fn what_the_server_does_otherwise_than_the_sender_asked_is_said() {
     assert!(client.run(&["get", "-O", &link(&server, &paste, &key.fragment())]).failed(2).contains("has no file name"));
 }
 
-/// The plaintext of an upload, as this crate's opener gives it, and its manifest.
+/// The plaintext of an upload, opened by this crate, and its manifest.
 fn opened(upload: &[u8], link: &str, password: Option<&str>) -> (Manifest, Vec<u8>) {
     let key = Key::from_fragment(link.split_once('#').unwrap().1).unwrap();
     let mut reader = upload;
@@ -299,7 +299,7 @@ fn stored(server: &Server, link: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
+fn pastes_are_sealed_and_padded_before_upload() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     for size in [1, 300, 65_400, 65_536, 70_000, 1_000_000, 3_000_000] {
@@ -315,7 +315,7 @@ fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
                 plaintext.starts_with(&content) && plaintext[content.len()..].iter().all(|byte| *byte == 0),
                 "{size}"
             );
-            // A size tells little: another byte does not change it, but for one in a hundred.
+            // Padding: one more byte changes the size only one time in a hundred.
             assert!(upload.len() as u64 >= flaskpaste::sealed::sealed_bytes(256));
             assert!(size < 9 || !upload.windows(9).any(|window| window == &content[..9]));
             assert_eq!(client.run(&["get", link]).succeeded().stdout, content);
@@ -326,7 +326,7 @@ fn what_is_created_is_sealed_and_padded_and_the_server_sees_none_of_it() {
 }
 
 #[test]
-fn files_and_folders_go_into_one_paste_and_come_out_again() {
+fn files_and_folders_round_trip_in_one_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let big = vec![b'x'; 200_000];
@@ -362,7 +362,7 @@ fn files_and_folders_go_into_one_paste_and_come_out_again() {
 }
 
 #[test]
-fn names_are_given_to_what_is_piped_in_and_left_out_when_asked() {
+fn piped_data_can_be_named_and_file_names_omitted() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("secret name", "x");
@@ -375,7 +375,7 @@ fn names_are_given_to_what_is_piped_in_and_left_out_when_asked() {
 }
 
 #[test]
-fn limits_and_passwords_are_sealed_in_too() {
+fn limits_and_passwords_work_with_sealed_pastes() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "hunter2");
     let run = client.pipe("x", &["-p", "-n", "3", "-x", "1h", "-v"]).succeeded();
@@ -392,19 +392,19 @@ fn limits_and_passwords_are_sealed_in_too() {
     }
     client.run(&["get", "-p", &link]).failed(3);
     assert!(!server.log().contains("hunter2"));
-    // An end that no reader can count to is the last one that they can.
+    // An expiry beyond the range of clients is clamped to their maximum.
     let link = client.create("x", &["-x", "99999999999999999999d"]);
     assert_eq!(opened(&stored(&server, &link), &link, None).0.expires_at, Some((1 << 53) - 1));
 }
 
 #[test]
-fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
+fn an_oversized_upload_is_refused_before_it_is_sent() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "100000")]);
     let client = Client::new(&server);
     client.file("large", vec![b'x'; 100_000]);
     client.run(&["large"]).failed(5);
     assert!(client.pipe(vec![b'x'; 3_000_000], &[]).failed(5).contains("exceeds the server's limit"));
-    // Padding does not pass a limit that the content keeps.
+    // Padding does not exceed a limit that the content keeps.
     client.file("fits", vec![b'x'; 99_800]);
     let link = client.run(&["fits"]).succeeded().line();
     assert_eq!(client.run(&["get", &link]).succeeded().stdout.len(), 99_800);
@@ -413,7 +413,7 @@ fn an_upload_larger_than_the_server_allows_is_refused_before_it_is_sent() {
 }
 
 #[test]
-fn who_made_a_paste_is_told_what_became_of_it() {
+fn status_shows_the_creator_reads_and_endings() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let (once, lasting) = (client.create("once", &["-b"]), client.create("lasting", &["-x", "1h"]));
@@ -432,7 +432,7 @@ fn who_made_a_paste_is_told_what_became_of_it() {
     assert_eq!(listed.matches(" read ").count(), 2, "{listed}");
     let json = client.run(&["list", "--status", "--json"]).succeeded().json();
     assert_eq!(json[0]["state"], "read");
-    // Nobody else is told, and a strange server gets no token.
+    // Other clients learn nothing, and an unknown server gets no token.
     assert!(elsewhere.run(&["status", &once]).failed(4).contains("no delete token"));
     assert!(client.run(&["status"]).failed(2).contains("list --status"));
 }

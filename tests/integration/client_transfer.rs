@@ -1,4 +1,4 @@
-//! Downloads that break off, do not tell their length, or are large: what fpaste makes of them, and how much memory it
+//! Downloads that break off, have no declared length, or are large: how fpaste handles them, and how much memory it
 //! takes.
 
 use crate::client_harness::{Client, Running};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 const MEMORY_KIB: u64 = 64 << 10;
 
-/// Bytes that repeat in no chunk.
+/// Bytes that differ in every chunk.
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
 }
@@ -22,14 +22,14 @@ fn upload(secret: &Secret, content: &[u8]) -> Vec<u8> {
     secret.pack(&json!({ "files": [{ "size": content.len() }] }), &[content])
 }
 
-/// The byte a request's range begins with.
+/// The first byte of a request's range.
 fn range_of(head: &str) -> Option<usize> {
     let lower = head.to_ascii_lowercase();
     let range = lower.lines().find_map(|line| line.strip_prefix("range: bytes="))?;
     range.split('-').next().unwrap().parse().ok()
 }
 
-/// What ends with its connection says so: else the next request might go there.
+/// A response that ends the connection says so: otherwise the next request might use it.
 const CLOSE: &str = "Connection: close\r\n";
 
 fn send(socket: &mut TcpStream, head: &str, body: &[u8]) {
@@ -47,7 +47,7 @@ fn part(socket: &mut TcpStream, upload: &[u8], from: usize) {
     send(socket, &head, &upload[from..]);
 }
 
-/// Without a length; the end is missing where it is not to come.
+/// Without a length; the final chunk is missing if the transfer is to break.
 fn chunked(socket: &mut TcpStream, body: &[u8], is_whole: bool) {
     send(socket, "200 OK\r\nTransfer-Encoding: chunked", b"");
     for chunk in body.chunks(1 << 20) {
@@ -61,8 +61,8 @@ fn chunked(socket: &mut TcpStream, body: &[u8], is_whole: bool) {
     }
 }
 
-/// A server of one paste, whose content it sends as the test says: a function of the request's head and its number. It
-/// knows no leases.
+/// A server with one paste, whose content it sends by a function of the request's head and its number. It has no
+/// leases.
 fn server(fields: &Value, raw: impl Fn(&str, usize, &mut TcpStream) + Send + Sync + 'static) -> String {
     let number = AtomicUsize::new(0);
     let mut metadata = json!({ "id": "abcd1234", "mime_type": "application/octet-stream", "proof_required": true });
@@ -84,7 +84,7 @@ fn client() -> Client {
 }
 
 #[test]
-fn a_transfer_that_breaks_is_taken_up_again_wherever_it_broke() {
+fn an_interrupted_transfer_resumes_from_any_offset() {
     let secret = Secret::random(None);
     let plain = content(300_000);
     let sealed = Arc::new(upload(&secret, &plain));
@@ -109,10 +109,10 @@ fn a_transfer_that_breaks_is_taken_up_again_wherever_it_broke() {
 }
 
 #[test]
-fn a_transfer_that_always_breaks_is_given_up_as_one_of_the_network() {
+fn a_transfer_that_always_breaks_fails_as_a_network_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
-    // Its chunks end in order, and too early.
+    // Its chunked body ends properly, but too early.
     let url = server(&json!({}), move |_, number, socket| match number {
         0 => send(socket, &format!("200 OK\r\nContent-Length: {}", sealed.len()), &sealed[..200_000]),
         _ => chunked(socket, &sealed[..200_000], true),
@@ -122,7 +122,7 @@ fn a_transfer_that_always_breaks_is_given_up_as_one_of_the_network() {
 }
 
 #[test]
-fn a_part_that_nobody_asked_for_is_the_servers_fault() {
+fn an_unrequested_partial_response_is_a_server_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
     let url = server(&json!({}), move |_, _, socket| part(socket, &sealed, 56));
@@ -131,7 +131,7 @@ fn a_part_that_nobody_asked_for_is_the_servers_fault() {
 }
 
 #[test]
-fn content_of_any_length_is_whole_though_its_length_is_not_told() {
+fn content_without_a_declared_length_arrives_whole() {
     let secret = Secret::random(None);
     // The plaintext begins with its manifest.
     let manifest = json!({ "files": [{ "size": 100_000 }] }).to_string().len() + 4;
@@ -158,7 +158,7 @@ fn content_of_any_length_is_whole_though_its_length_is_not_told() {
 }
 
 #[test]
-fn a_list_takes_no_more_than_a_manifest_can() {
+fn listing_downloads_no_more_than_a_manifest() {
     let secret = Secret::random(None);
     let sealed = Arc::new(upload(&secret, &content(20_000_000)));
     for knows_ranges in [true, false] {
@@ -186,7 +186,7 @@ fn a_list_takes_no_more_than_a_manifest_can() {
     }
 }
 
-/// Runs it to its end; the exit code, and the most memory it was seen to have.
+/// Runs it to the end; the exit code, and the peak memory.
 fn watched(client: &Client, arguments: &[&str]) -> (Option<i32>, u64) {
     let mut child = Running::start(client.command(arguments).stderr(std::process::Stdio::null()));
     let status = format!("/proc/{}/status", child.id());
@@ -203,7 +203,7 @@ fn watched(client: &Client, arguments: &[&str]) -> (Option<i32>, u64) {
 }
 
 #[test]
-fn memory_has_a_bound_whatever_the_server_does() {
+fn memory_is_bounded_against_a_hostile_server() {
     let secret = Secret::random(None);
     let sealed = Arc::new(upload(&secret, &content(90_000_000)));
     for (case, fields) in [("no length", json!({})), ("burned", json!({})), ("no leases", json!({ "reads_left": 3 }))] {
@@ -224,7 +224,7 @@ fn memory_has_a_bound_whatever_the_server_does() {
 }
 
 #[test]
-fn memory_has_a_bound_whatever_stands_in_a_manifest() {
+fn memory_is_bounded_against_a_hostile_manifest() {
     let secret = Secret::random(None);
     let begin = r#"{"files":[{"size":1}],"x":["#;
     for item in ["{},", r#"{"":0},"#, "0,"] {

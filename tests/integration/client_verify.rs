@@ -1,4 +1,4 @@
-//! `fpaste verify` against real servers, and against one that changes what the real one sends.
+//! `fpaste verify` against real servers and a server that modifies the responses of a real one.
 
 use crate::client_harness::{Client, Run};
 use crate::client_network::{Stub, reply};
@@ -8,12 +8,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What was asked.
+/// A request.
 struct Asked<'a> {
     path: &'a str,
     /// The head of the request.
     head: &'a str,
-    /// How often the very same was asked, this time included.
+    /// How often the same request was made, including this time.
     times: usize,
 }
 
@@ -24,17 +24,17 @@ impl Asked<'_> {
     }
 }
 
-/// What is answered: status line and headers, without the length, and the body.
+/// A response: status line and headers, without the length, and the body.
 #[derive(Clone)]
 struct Answer {
     head: String,
     body: Vec<u8>,
-    /// Whether the body goes on for ever.
+    /// Whether the body is endless.
     is_endless: bool,
 }
 
 impl Answer {
-    /// The answer of the real server.
+    /// The response of the real server.
     fn fetch(peer: &str, head: &str) -> Self {
         let mut socket = TcpStream::connect(peer).unwrap();
         let request = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
@@ -52,7 +52,7 @@ impl Answer {
     fn replace(&mut self, from: &str, to: &str) {
         let text = String::from_utf8(self.body.clone()).unwrap();
         let changed = text.replacen(from, to, 1);
-        assert_ne!(changed, text, "there is no {from}");
+        assert_ne!(changed, text, "{from} not found");
         self.body = changed.into_bytes();
     }
 
@@ -65,12 +65,12 @@ impl Answer {
         let start = format!("{name}: ");
         let lines = self.head.split_inclusive("\r\n");
         let kept: String = lines.filter(|known| !known.starts_with(&start)).collect();
-        assert_ne!(kept, self.head, "there is no {name}");
+        assert_ne!(kept, self.head, "{name} not found");
         self.head = kept + line;
     }
 }
 
-/// A server in front of a real one, which changes some of its answers.
+/// A server in front of a real one that modifies some of its responses.
 struct Hostile {
     url: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -90,7 +90,7 @@ impl Hostile {
                 std::thread::spawn(move || {
                     serve(socket, |head| {
                         recorded.lock().unwrap().push(head.to_owned());
-                        // Of what never changes, one answer of the real server is enough.
+                        // For static files, one response of the real server is enough.
                         let found = known.lock().unwrap().get(head).cloned();
                         let (times, real) = found.unwrap_or_else(|| (0, Answer::fetch(&peer, head)));
                         known.lock().unwrap().insert(head.to_owned(), (times + 1, real.clone()));
@@ -110,7 +110,7 @@ impl Hostile {
     }
 }
 
-/// Answers what comes on a connection, until the other end has had enough.
+/// Serves a connection until the other end closes it.
 fn serve(mut socket: TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
     loop {
         let mut head = Vec::new();
@@ -132,7 +132,7 @@ fn serve(mut socket: TcpStream, answer: impl Fn(&str) -> Answer) -> Option<()> {
     }
 }
 
-/// The differences that a run told, on stdout.
+/// The differences that a run printed on stdout.
 #[track_caller]
 fn differences(run: &Run) -> Vec<String> {
     let text = run.text();
@@ -142,7 +142,7 @@ fn differences(run: &Run) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Expects one difference, at a path that begins so.
+/// Expects one difference, at a path with this prefix.
 #[track_caller]
 fn expect_one(run: &Run, path: &str, what: &str) -> String {
     let found = differences(run);
@@ -158,7 +158,7 @@ fn expect_same(run: Run) {
 }
 
 #[test]
-fn the_pages_of_real_servers_are_those_of_their_version() {
+fn real_servers_pass_verification() {
     for variables in [
         &[][..],
         &[("FLASKPASTE_URL_PREFIX", "/some/where"), ("FLASKPASTE_CONTACT", "abuse@example.org")],
@@ -173,7 +173,7 @@ fn the_pages_of_real_servers_are_those_of_their_version() {
 }
 
 #[test]
-fn a_link_has_its_page_verified_whatever_it_is_of() {
+fn the_page_of_a_link_is_verified_for_every_kind_of_paste() {
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p"), ("FLASKPASTE_CONTACT", "https://x.example/?a=1")]);
     let client = Client::with_url(&format!("http://{}/p", server.authority()));
     client.file("password", "a password\n");
@@ -195,7 +195,7 @@ fn a_link_has_its_page_verified_whatever_it_is_of() {
 }
 
 #[test]
-fn what_no_pages_can_be_compared_of_is_refused() {
+fn servers_without_verifiable_pages_are_refused() {
     let run = |url: &str| Client::with_url("http://localhost:1").run(&["verify", url]).failed(1);
     let server = Server::start(&[("FLASKPASTE_WEB", "0")]);
     assert!(run(&format!("http://{}", server.authority())).contains("has no pages"));
@@ -220,7 +220,7 @@ fn what_no_pages_can_be_compared_of_is_refused() {
 }
 
 #[test]
-fn what_cannot_be_fetched_is_no_success() {
+fn a_failed_fetch_is_not_a_success() {
     let server = Server::start(&[]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.is_file("qr") && asked.times == 2 {
@@ -228,7 +228,7 @@ fn what_cannot_be_fetched_is_no_success() {
         }
     });
     hostile.client().run(&["verify"]).failed(7);
-    // Browsers show the page of a server that says it is busy: it is not passed over for the next one.
+    // Browsers show the page of a server that says it is busy, so it is not skipped in favour of the next one.
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.path == "/ask" && asked.times == 1 {
             answer.head = answer.head.replacen("200 OK", "503 Busy", 1);
@@ -239,7 +239,7 @@ fn what_cannot_be_fetched_is_no_success() {
 }
 
 #[test]
-fn a_server_is_known_by_its_own_address_alone() {
+fn other_addresses_of_the_server_are_detected() {
     let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://elsewhere.example")]);
     let found = differences(&Client::new(&server).run(&["verify"]));
     assert_eq!(found.len(), 3, "{found:#?}");
@@ -250,7 +250,7 @@ fn a_server_is_known_by_its_own_address_alone() {
 }
 
 #[test]
-fn a_server_learns_nothing_of_who_verifies() {
+fn verification_requests_look_like_those_of_a_browser() {
     let server = Server::start(&[]);
     let link = Client::new(&server).create("text", &[]);
     let (path, key) = link.rsplit_once('/').unwrap().1.split_once('#').unwrap();
@@ -270,7 +270,7 @@ fn a_server_learns_nothing_of_who_verifies() {
 }
 
 #[test]
-fn one_byte_of_a_script_is_found() {
+fn one_changed_byte_in_a_script_is_detected() {
     let server = Server::start(&[]);
     let flip = |answer: &mut Answer| answer.body[10] ^= 1;
     let everywhere = Hostile::new(&server, move |asked, answer| {
@@ -310,7 +310,7 @@ fn one_byte_of_a_script_is_found() {
 }
 
 #[test]
-fn another_file_under_a_known_name_is_found() {
+fn a_different_file_under_a_known_name_is_detected() {
     let server = Server::start(&[]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.is_file("seal") {
@@ -329,7 +329,7 @@ fn another_file_under_a_known_name_is_found() {
     }
 }
 
-/// Expects that a change of the page for making a paste, for one browser, is found in that page, and nowhere else.
+/// Expects that a change of the create page for one browser is detected in that page and nowhere else.
 #[track_caller]
 fn expect_found(server: &Server, what: &str, change: impl Fn(&mut Answer) + Send + Sync + 'static) {
     let hostile = Hostile::new(server, move |asked, answer| {
@@ -343,7 +343,7 @@ fn expect_found(server: &Server, what: &str, change: impl Fn(&mut Answer) + Send
 const OTHERS: &str = "the text or markup differs";
 
 #[test]
-fn a_script_that_is_added_to_a_page_is_found() {
+fn an_added_script_is_detected() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let script = "<script src=\"/static/evil.js\"></script>";
     for from in ["</head>", "</main>", "</body>", "<body data-view=", "<title>", "</title>", "</footer>"] {
@@ -354,7 +354,7 @@ fn a_script_that_is_added_to_a_page_is_found() {
 }
 
 #[test]
-fn markup_in_what_varies_is_found() {
+fn markup_in_variable_fields_is_detected() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     expect_found(&server, OTHERS, |answer| answer.replace(">abuse@example.org<", "><b>abuse@example.org</b><"));
     expect_found(&server, OTHERS, |answer| {
@@ -376,7 +376,7 @@ fn markup_in_what_varies_is_found() {
 }
 
 #[test]
-fn a_contact_that_is_no_address_is_found_though_all_of_a_page_agrees() {
+fn an_invalid_contact_is_detected_even_if_the_whole_page_agrees() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if !asked.path.contains("/static/") {
@@ -390,7 +390,7 @@ fn a_contact_that_is_no_address_is_found_though_all_of_a_page_agrees() {
 }
 
 #[test]
-fn another_contact_or_id_in_the_answer_is_found() {
+fn a_different_contact_or_id_in_the_response_is_detected() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.path == "/ask" {
@@ -414,7 +414,7 @@ fn another_contact_or_id_in_the_answer_is_found() {
 }
 
 #[test]
-fn a_weaker_policy_is_found() {
+fn a_weaker_content_security_policy_is_detected() {
     let server = Server::start(&[]);
     let policy = "Content-Security-Policy";
     expect_found(&server, "content-security-policy is missing", move |answer| answer.replace_header(policy, ""));
@@ -436,7 +436,7 @@ fn a_weaker_policy_is_found() {
 }
 
 #[test]
-fn headers_that_browsers_obey_are_found() {
+fn extra_headers_that_browsers_obey_are_detected() {
     let server = Server::start(&[]);
     let headers =
         ["Refresh: 0; url=//evil.example", "Link: </evil.js>; rel=preload", "Set-Cookie: a=b", "Content-Encoding: br"];
@@ -453,7 +453,7 @@ fn headers_that_browsers_obey_are_found() {
 }
 
 #[test]
-fn a_redirect_is_found() {
+fn a_redirect_is_detected() {
     let server = Server::start(&[]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.path == "/ask" && asked.head.contains("Firefox/") {
@@ -464,7 +464,7 @@ fn a_redirect_is_found() {
 }
 
 #[test]
-fn an_endless_answer_is_found() {
+fn an_endless_response_is_detected() {
     let server = Server::start(&[]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.is_file("zip") {
@@ -477,7 +477,7 @@ fn an_endless_answer_is_found() {
 }
 
 #[test]
-fn only_the_page_of_the_link_is_another() {
+fn a_page_changed_for_one_link_is_detected_only_with_that_link() {
     let server = Server::start(&[]);
     let id = server.paste("text").id;
     let changed = id.clone();
@@ -486,13 +486,13 @@ fn only_the_page_of_the_link_is_another() {
             answer.replace("</main>", "<script src=\"/evil.js\"></script></main>");
         }
     });
-    // Nobody who does not ask for it finds it: docs/trust.md says so.
+    // Without the link it is not found, as docs/trust.md says.
     expect_same(hostile.client().run(&["verify"]));
     expect_one(&hostile.client().run(&["verify", &format!("{}/{id}#key", hostile.url)]), &format!("/{id}:"), OTHERS);
 }
 
 #[test]
-fn a_page_of_another_kind_or_language_is_found() {
+fn a_page_of_another_kind_or_language_is_detected() {
     let server = Server::start(&[]);
     let (peer, id) = (server.authority(), server.paste("text").id);
     let hostile = Hostile::new(&server, move |asked, answer| {
@@ -512,7 +512,7 @@ fn a_page_of_another_kind_or_language_is_found() {
 }
 
 #[test]
-fn a_version_that_is_not_known_is_told() {
+fn an_unknown_version_is_reported() {
     let server = Server::start(&[]);
     let hostile = Hostile::new(&server, |asked, answer| {
         if asked.path == "/" {

@@ -1,9 +1,9 @@
-//! Real `PostgreSQL` for the tests: starts primaries and standbys in folders of their own, cuts their power, freezes and
-//! promotes them.
+//! Real `PostgreSQL` for the tests: starts primaries and standbys in their own folders, kills, freezes and promotes
+//! them.
 //!
-//! Invariant: nothing survives a test process, however it ends: a watchdog below it, which notices when its pipe
-//! closes, kills the servers and removes their folder; what writes into the folder runs below the watchdog. Must never
-//! sleep for a fixed time, nor weaken what a commit promises (`fsync` and the like) where a test does not ask for it.
+//! Invariant: nothing survives a test process, however it ends: its watchdog notices that the pipe has closed, kills
+//! the servers and removes their folder; everything that writes into the folder runs below the watchdog. Must never
+//! sleep for a fixed time, nor weaken durability (`fsync` and the like) unless a test asks for it.
 
 use std::fs::OpenOptions;
 use std::hash::{BuildHasher, RandomState};
@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long anything may take that should happen at once, on a machine that is busy with other tests.
+/// The limit for anything that should be immediate, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(60);
 
-/// The role whose name the tests log in with. It owns its databases, and is nothing else.
+/// The role the tests log in with. It owns its databases and has no other rights.
 const ROLE: &str = "flaskpaste";
 
-/// What every cluster is set to: small, quick to start, and as durable as by default.
+/// The settings of every cluster: small, quick to start, and as durable as the defaults.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 max_connections = 200
@@ -47,8 +47,8 @@ log_destination = stderr
 log_statement = 'none'
 ";
 
-/// Runs the commands it reads until the pipe closes, however the other end came to close it. Kills the servers then,
-/// the frozen too, releases the memory of those that were killed before, and removes the folder.
+/// Runs the commands it reads until the pipe closes for any reason. Then kills the servers, frozen or not, frees the
+/// shared memory of those killed before, and removes the folder.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP PIPE
 umask 077
@@ -66,7 +66,7 @@ done
 cd / && rm -rf "$0"
 "#;
 
-/// The folder of the newest server's programs; none: there is no `PostgreSQL` 15 or later.
+/// The program folder of the newest version; `None` without `PostgreSQL` 15 or later.
 pub fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let versions = versions.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
@@ -81,7 +81,7 @@ struct Node {
     port: u16,
 }
 
-/// A primary, and perhaps its synchronous standby, in a folder of their own. Killed and removed on drop.
+/// A primary, and optionally its synchronous standby, in their own folder. Killed and removed on drop.
 pub struct Cluster {
     programs: PathBuf,
     folder: PathBuf,
@@ -100,7 +100,7 @@ impl Cluster {
         Self::start_with(&[])
     }
 
-    /// The same with these lines besides in `postgresql.conf`.
+    /// The same with additional lines in `postgresql.conf`.
     #[track_caller]
     pub fn start_with(lines: &[&str]) -> Self {
         let programs = programs().expect("PostgreSQL 15 or later is not installed");
@@ -127,7 +127,7 @@ impl Cluster {
         cluster
     }
 
-    /// Starts a primary and a standby without which it commits nothing.
+    /// Starts a primary and the standby it needs for every commit.
     #[track_caller]
     pub fn start_with_standby() -> Self {
         let mut cluster = Self::start();
@@ -135,20 +135,20 @@ impl Cluster {
         let source = format!("{source} application_name=standby");
         cluster.run(&format!("pg_basebackup -d '{source}' -D standby -N -c fast -R -X stream"));
         cluster.standby = Some(cluster.first_launch("standby"));
-        // Only now, so that the standby's copy of the settings has none, and it waits for nobody once it is promoted.
+        // Only now, so that the standby's copy of the settings lacks it, and it waits for nobody after promotion.
         cluster.set("synchronous_standby_names = 'standby'");
         cluster.wait_for_standby();
         cluster
     }
 
-    /// The primary all tests of this process may share.
+    /// The primary shared by the tests of this process.
     #[track_caller]
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
-    /// Creates a database unless it is there, and returns its URL, which names every node.
+    /// Creates a database unless it exists, and returns its URL, which names every node.
     #[track_caller]
     pub fn database(&self, name: &str) -> String {
         let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
@@ -157,7 +157,7 @@ impl Cluster {
             "select 'create database \"{name}\" owner {ROLE} strategy wal_log'
              where not exists (select from pg_database where datname = '{name}') \\gexec"
         );
-        // One at a time, or two could both find that it is not there.
+        // Serialized, or two threads could both find it missing.
         let creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
         let created = self.psql("postgres", &["-v", "ON_ERROR_STOP=1"], &script);
         drop(creating);
@@ -167,8 +167,7 @@ impl Cluster {
         format!("postgres://{ROLE}:{}@{}/{name}", self.password, hosts.join(","))
     }
 
-    /// Runs a statement as the superuser on the node that is the primary now; what psql prints, without the last line
-    /// feed.
+    /// Runs a statement as the superuser on the current primary; the output of psql without the last line feed.
     #[track_caller]
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let result = self.psql(database, &["-c", statement], "");
@@ -176,7 +175,7 @@ impl Cluster {
         result.unwrap_or_default()
     }
 
-    /// Where all that the nodes keep is.
+    /// The folder with all data of the nodes.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -187,14 +186,14 @@ impl Cluster {
         self.existing_standby().port
     }
 
-    /// What the servers have logged so far: the primary, then the standby.
+    /// The logs so far: the primary's, then the standby's.
     pub fn log(&self) -> String {
         let read = |name| std::fs::read(self.folder.join(name)).unwrap_or_default();
         ["primary.log", "standby.log"].map(|name| String::from_utf8_lossy(&read(name)).into_owned()).concat()
     }
 
-    /// Changes a setting, given as a line of `postgresql.conf`, on the node that is the primary now, and waits until it
-    /// is in force.
+    /// Changes a setting, given as a line of `postgresql.conf`, on the current primary, and waits until it takes
+    /// effect.
     #[track_caller]
     pub fn set(&self, setting: &str) {
         let loaded = || self.sql("postgres", "select pg_conf_load_time()");
@@ -202,7 +201,7 @@ impl Cluster {
         self.sql("postgres", &format!("alter system set {setting}"));
         self.sql("postgres", "select pg_reload_conf()");
         self.wait_until(&format!("the server has loaded {setting}"), || loaded() != before);
-        // Whether commits wait for a standby, and pages are written in full, is for the checkpointer to tell the others.
+        // The checkpointer propagates whether commits wait for a standby and whether full pages are written.
         self.sql("postgres", "checkpoint");
     }
 
@@ -213,7 +212,7 @@ impl Cluster {
         let processes = self.processes(&self.primary);
         signal("KILL", &processes);
         self.wait_until("the primary is dead", || !processes.iter().any(|process| is_alive(*process)));
-        // The numbers in it are nobody's now, and soon perhaps another's.
+        // The PIDs in it are unused now, and may soon be reused.
         let pid_file = self.folder.join("primary/postmaster.pid");
         std::fs::rename(pid_file, self.folder.join("primary.killed")).unwrap();
     }
@@ -221,10 +220,10 @@ impl Cluster {
     /// Starts the first primary again.
     #[track_caller]
     pub fn restart_primary(&self) {
-        self.wait_until("the primary has its port again", || self.launch(&self.primary));
+        self.wait_until("the primary has its port back", || self.launch(&self.primary));
     }
 
-    /// Stops every process of the first primary where it stands; its sockets stay open.
+    /// Stops every process of the first primary; its sockets stay open.
     #[track_caller]
     pub fn freeze_primary(&self) {
         let stop = |processes: &[u32]| {
@@ -232,18 +231,18 @@ impl Cluster {
             let stopped = |process: &u32| matches!(state(*process), None | Some('T' | 'Z' | 'X'));
             self.wait_until("the primary is frozen", || processes.iter().all(stopped));
         };
-        // The postmaster first: it starts no others then.
+        // The postmaster first, so that it starts no others.
         stop(&[self.postmaster(&self.primary)]);
         stop(&self.processes(&self.primary));
     }
 
-    /// Lets the first primary go on.
+    /// Resumes the first primary.
     #[track_caller]
     pub fn thaw_primary(&self) {
         signal("CONT", &self.processes(&self.primary));
     }
 
-    /// Makes the standby a primary, which commits alone, and waits until it accepts writes. The other methods with
+    /// Promotes the standby, which then commits alone, and waits until it accepts writes. The other methods with
     /// "primary" in their names still mean the first.
     #[track_caller]
     pub fn promote_standby(&self) {
@@ -253,7 +252,7 @@ impl Cluster {
         self.wait_until("the standby accepts writes", writable);
     }
 
-    /// Shuts the standby down in order.
+    /// Shuts the standby down cleanly.
     #[track_caller]
     pub fn stop_standby(&self) {
         let postmaster = self.postmaster(self.existing_standby());
@@ -264,7 +263,7 @@ impl Cluster {
     /// Starts the standby again and, if the primary runs, waits until commits wait for it.
     #[track_caller]
     pub fn start_standby(&self) {
-        self.wait_until("the standby has its port again", || self.launch(self.existing_standby()));
+        self.wait_until("the standby has its port back", || self.launch(self.existing_standby()));
         let primary = self.read_pid_file(&self.primary).and_then(|lines| lines.first()?.parse().ok());
         if primary.is_some_and(|process| is_alive(process) && state(process) != Some('T')) {
             self.wait_for_standby();
@@ -282,7 +281,7 @@ impl Cluster {
         self.standby.as_ref().expect("the cluster has no standby")
     }
 
-    /// Starts a node for the first time, on a port that is free.
+    /// Starts a node for the first time, on a free port.
     #[track_caller]
     fn first_launch(&self, name: &'static str) -> Node {
         for _ in 0..10 {
@@ -291,15 +290,15 @@ impl Cluster {
                 return node;
             }
         }
-        panic!("no port was free for long enough\n{}", self.last_lines());
+        panic!("every port was taken before the server could use it\n{}", self.last_lines());
     }
 
-    /// Starts a node, and waits until it is ready; false: somebody else has its port.
+    /// Starts a node and waits until it is ready; false if its port is taken.
     #[track_caller]
     fn launch(&self, node: &Node) -> bool {
         let Node { name, port } = node;
         let before = self.log().matches("could not create any TCP/IP sockets").count();
-        // What a killed server has left: it takes its memory over, and must not take another process for its owner.
+        // Left by a killed server: the new one reuses its memory, and must not take another process for the owner.
         let locks = format!("rm -f {name}.killed {name}/postmaster.pid .s.PGSQL.{port}*");
         self.tell(&format!("{locks}; \"$PROGRAMS\"/postgres -D {name} -p {port} >>{name}.log 2>&1 &"));
         let mut taken = false;
@@ -311,7 +310,7 @@ impl Cluster {
         !taken
     }
 
-    /// Has a program of `PostgreSQL` run to its end by the watchdog.
+    /// Runs a program of `PostgreSQL` to its end in the watchdog.
     #[track_caller]
     fn run(&self, command: &str) {
         let result = self.folder.join("result");
@@ -323,7 +322,7 @@ impl Cluster {
         assert_eq!(std::fs::read_to_string(result).unwrap(), "0\n", "{command}\n{output}\n{}", self.last_lines());
     }
 
-    /// Hands the watchdog a line of shell.
+    /// Sends a line of shell to the watchdog.
     #[track_caller]
     fn tell(&self, command: &str) {
         let line = format!("PROGRAMS='{}'; {command}\n", self.programs.display());
@@ -338,14 +337,14 @@ impl Cluster {
         command.env_clear().env("PGCONNECT_TIMEOUT", SOON.as_secs().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // One that could not connect does not read it, and says so.
+        // psql does not read it if it could not connect, and reports that.
         let _ = child.stdin.take().unwrap().write_all(script.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\n').to_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// The lines of the file in which a running node says who and how it is.
+    /// The lines of `postmaster.pid` of a running node.
     fn read_pid_file(&self, node: &Node) -> Option<Vec<String>> {
         let text = std::fs::read_to_string(self.folder.join(node.name).join("postmaster.pid")).ok()?;
         Some(text.lines().map(|line| line.trim().to_owned()).collect())
@@ -357,7 +356,7 @@ impl Cluster {
         lines[0].parse().unwrap()
     }
 
-    /// The numbers of a node's processes, the postmaster's last.
+    /// The PIDs of a node, the postmaster's last.
     #[track_caller]
     fn processes(&self, node: &Node) -> Vec<u32> {
         let postmaster = self.postmaster(node);
@@ -367,12 +366,12 @@ impl Cluster {
         numbers.filter(is_child).chain([postmaster]).collect()
     }
 
-    /// Waits until a condition holds, and panics with the end of the log when it does not.
+    /// Waits until a condition holds; panics with the end of the log if it does not.
     #[track_caller]
     fn wait_until(&self, what: &str, mut condition: impl FnMut() -> bool) {
         let deadline = Instant::now() + SOON;
         while !condition() {
-            assert!(Instant::now() < deadline, "waited {SOON:?} in vain until {what}\n{}", self.last_lines());
+            assert!(Instant::now() < deadline, "timed out after {SOON:?} waiting until {what}\n{}", self.last_lines());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -386,12 +385,12 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Closes the pipe first, and so sets it to work.
+        // Closes the pipe first, which starts the cleanup.
         let _ = self.watchdog.wait();
     }
 }
 
-/// Starts the watchdog of a folder that it makes itself, as a user `PostgreSQL` agrees to run as.
+/// Starts the watchdog with a new folder, as a user `PostgreSQL` accepts.
 fn watch(folder: &Path) -> Child {
     let as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"];
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
@@ -399,7 +398,7 @@ fn watch(folder: &Path) -> Child {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(["sh", "-c", WATCHDOG]).arg(folder);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
-    // A group of its own: what ends the test process by its terminal must not end the watchdog.
+    // Its own process group: what kills the tests from their terminal must not kill the watchdog.
     command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -407,8 +406,8 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// A port that is free now. Not one the system gives to whoever asks for any: it would give it away while its server is
-/// down, or even to a client that tries that very port, and so connects to itself.
+/// A free port outside the ephemeral range: the system would give that away while the server is down, even to a client
+/// connecting to that very port, which would connect to itself.
 fn free_port() -> u16 {
     let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let end = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);
@@ -418,14 +417,14 @@ fn free_port() -> u16 {
     free.next().unwrap().local_addr().unwrap().port()
 }
 
-/// Sends a signal; to a process that has ended meanwhile, in vain.
+/// Sends a signal; no error if the process has ended.
 fn signal(name: &str, processes: &[u32]) {
     let numbers: Vec<String> = processes.iter().map(u32::to_string).collect();
     let mut command = Command::new("sh");
     command.args(["-c", "kill -$0 \"$@\"", name]).args(numbers).stderr(Stdio::null()).status().unwrap();
 }
 
-/// The state of a process, as `/proc/PID/stat` has it, and its parent.
+/// The state of a process, as in `/proc/PID/stat`, and its parent.
 fn status(process: u32) -> Option<(char, u32)> {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();

@@ -1,4 +1,4 @@
-//! Many at once: one winner for content that burns, nothing lost among parallel creates, and peers that hang up early.
+//! Concurrency: one reader of a burn paste, nothing lost among parallel creates, and clients that disconnect early.
 
 use crate::harness::{Paste, Server, wait_until};
 use std::sync::Barrier;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[test]
-fn one_of_many_readers_gets_what_burns() {
+fn one_of_many_concurrent_readers_gets_a_burn_paste() {
     const READERS: usize = 64;
     let server = Server::start(&[]);
     for round in 0..20 {
@@ -33,7 +33,7 @@ fn one_of_many_readers_gets_what_burns() {
 }
 
 #[test]
-fn a_read_and_a_delete_of_what_burns_do_not_both_win() {
+fn a_concurrent_read_and_delete_of_a_burn_paste_never_both_succeed() {
     let server = Server::start(&[]);
     for round in 0..20 {
         let paste = server.post(format!("{round}")).header("X-Burn-After-Read", "1").created();
@@ -52,9 +52,9 @@ fn a_read_and_a_delete_of_what_burns_do_not_both_win() {
     }
 }
 
-/// However often it was read before, and whoever is reading while it goes.
+/// However often it was read before, and even during reads.
 #[test]
-fn what_was_deleted_is_not_read_any_more() {
+fn deleted_pastes_are_never_served_again() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for round in 0..30 {
         let paste = server.paste(format!("hot {round}"));
@@ -79,23 +79,23 @@ fn what_was_deleted_is_not_read_any_more() {
     }
 }
 
-/// Commands beside the server write to its database, too.
+/// Commands also write to the server's database.
 #[test]
-fn what_another_process_deleted_is_forgotten_within_seconds() {
+fn pastes_deleted_by_another_process_disappear_within_seconds() {
     let server = Server::start(&[]);
     let other = Server::start_in(server.shared_folder(), &[]);
     let paste = server.paste("hot");
     other.get(&paste.raw()).expect_status(200);
     let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
     delete.send().expect_status(200);
-    wait_until("the other has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
+    wait_until("the other server has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
 }
 
 #[test]
 fn parallel_creates_are_all_readable() {
     let server = Server::start(&[]);
     let content = |writer: usize, n: usize| {
-        // Now and then a large one, which takes another way through the server.
+        // Sometimes a large one, which takes another path through the server.
         format!("writer {writer} paste {n} ").repeat(if n % 10 == 9 { 80_000 } else { n + 1 })
     };
     let pastes: Vec<(String, Paste)> = std::thread::scope(|scope| {
@@ -117,11 +117,11 @@ fn parallel_creates_are_all_readable() {
     let mut ids: Vec<&str> = pastes.iter().map(|(_, paste)| paste.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), pastes.len(), "every paste has an id of its own");
+    assert_eq!(ids.len(), pastes.len(), "ids are unique");
 }
 
 #[test]
-fn the_same_content_from_many_is_counted_exactly() {
+fn concurrent_duplicates_are_counted_exactly() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "5")]);
     let barrier = Barrier::new(24);
     let accepted = std::thread::scope(|scope| {
@@ -137,7 +137,7 @@ fn the_same_content_from_many_is_counted_exactly() {
 }
 
 #[test]
-fn peers_that_hang_up_early_harm_nobody() {
+fn early_disconnects_do_not_affect_other_clients() {
     let server = Server::start(&[]);
     let paste = server.paste(vec![b'x'; 3 << 20]);
     let openings = [
@@ -156,10 +156,10 @@ fn peers_that_hang_up_early_harm_nobody() {
 }
 
 #[test]
-fn large_downloads_do_not_hold_up_small_requests() {
+fn large_downloads_do_not_block_small_requests() {
     let server = Server::start(&[]);
     let paste = server.paste(vec![b'x'; 3 << 20]);
-    // Sixteen peers ask and do not read.
+    // Sixteen clients send requests and do not read.
     let slow: Vec<_> = (0..16)
         .map(|_| {
             let mut connection = server.connect();

@@ -1,11 +1,11 @@
-//! Creating pastes: the three forms of a body, what a client may wish for, and everything the answer tells.
+//! Creating pastes: the three forms of a body, the options, and every field of the response.
 
 use crate::engine;
 use crate::harness::{Server, unix_now};
 use serde_json::json;
 
 #[test]
-fn raw_bytes_are_stored_and_every_field_is_told() {
+fn raw_bodies_are_stored_and_the_response_has_every_field() {
     let server = Server::start(&[]);
     let before = unix_now();
     let response = server.post("hello\n").header("Content-Type", "text/x-rust").send().expect_status(201);
@@ -51,7 +51,7 @@ fn json_fields_take_effect() {
 }
 
 #[test]
-fn json_stored_verbatim_with_another_type() {
+fn json_with_another_content_type_is_stored_verbatim() {
     let server = Server::start(&[]);
     let paste = server.post(r#"{"content": "x"}"#).header("Content-Type", "text/plain").created();
     server.get(&paste.raw()).expect_body(r#"{"content": "x"}"#);
@@ -79,7 +79,7 @@ fn a_json_field_wins_over_the_header() {
 }
 
 #[test]
-fn chunked_bodies_of_any_cut_are_stored() {
+fn chunked_bodies_are_stored_however_they_are_split() {
     let server = Server::start(&[]);
     let long = vec![b'x'; 70_000];
     let pieces: [&[u8]; 3] = [b"one ", b"two ", &long];
@@ -92,7 +92,7 @@ fn chunked_bodies_of_any_cut_are_stored() {
 }
 
 #[test]
-fn binary_content_of_every_byte_comes_back_unchanged() {
+fn binary_content_round_trips_unchanged() {
     let server = Server::start(&[]);
     for size in [1, 255, 1024, 1025, 65_536, 65_537, (1 << 20) - 1, (1 << 20) + 1, 3 << 20] {
         let content: Vec<u8> = (0..size).map(|n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
@@ -102,7 +102,7 @@ fn binary_content_of_every_byte_comes_back_unchanged() {
 }
 
 #[test]
-fn burn_header_spellings() {
+fn every_spelling_of_the_burn_header_works() {
     let server = Server::start(&[]);
     for yes in ["true", "1", "yes", "True"] {
         server.post(yes).header("X-Burn-After-Read", yes).send().expect_field("burn_after_read", true);
@@ -126,7 +126,7 @@ fn an_empty_password_is_refused() {
 }
 
 #[test]
-fn text_answer_is_the_absolute_url_alone() {
+fn the_text_response_is_just_the_absolute_url() {
     let server = Server::start(&[]);
     let response = server.post("x").header("Accept", "text/plain").send().expect_status(201);
     let start = format!("http://{}/", server.authority());
@@ -138,7 +138,7 @@ fn text_answer_is_the_absolute_url_alone() {
 }
 
 #[test]
-fn scheme_comes_from_a_trusted_proxy_alone() {
+fn the_url_scheme_is_taken_only_from_a_trusted_proxy() {
     let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
     let url = |secret| {
         let request = server.post("x").header("Accept", "text/plain").header("X-Forwarded-Proto", "https");
@@ -152,7 +152,7 @@ fn scheme_comes_from_a_trusted_proxy_alone() {
 }
 
 #[test]
-fn urls_are_absolute_with_a_public_url_and_carry_the_prefix() {
+fn urls_use_the_public_url_and_the_prefix() {
     let server =
         Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example:8443"), ("FLASKPASTE_URL_PREFIX", "/p/q")]);
     let response = server.request("POST", "/p/q/").body("x").send().expect_status(201);
@@ -192,7 +192,7 @@ fn a_custom_expiry_is_fixed_and_clamped() {
 }
 
 #[test]
-fn an_expiry_that_is_no_positive_whole_number_is_refused() {
+fn invalid_expiries_are_refused() {
     let server = Server::start(&[]);
     for bad in ["0", "00", "-1", "1.5", "1e3", "abc", "", "0x10", "1 2"] {
         server.post("x").header("X-Expiry", bad).send().expect_code(400, "invalid_expiry");
@@ -205,7 +205,7 @@ fn an_expiry_that_is_no_positive_whole_number_is_refused() {
 }
 
 #[test]
-fn json_that_is_not_the_documented_object_is_refused() {
+fn undocumented_json_bodies_are_refused() {
     let server = Server::start(&[]);
     let bad: [&[u8]; 12] = [
         b"{",

@@ -1,4 +1,4 @@
-//! What a create is refused for: size, entropy, and too many of the same.
+//! Why a create is refused: size, entropy, and too many duplicates.
 
 use crate::harness::{SOON, Server, wait_until};
 use crate::http_client::chunk;
@@ -8,7 +8,7 @@ const FINGERPRINT: &str = "0123456789abcdef0123456789abcdef01234567";
 const LIMITS: &[(&str, &str)] = &[("FLASKPASTE_MAX_ANON", "1000"), ("FLASKPASTE_MAX_AUTH", "2000")];
 
 #[test]
-fn size_limits_of_anonymous_and_authenticated_clients() {
+fn size_limits_differ_for_anonymous_and_authenticated_clients() {
     let server = Server::start(LIMITS);
     server.paste(vec![b'a'; 1000]);
     let response = server.post(vec![b'b'; 1001]).send().expect_code(413, "too_large");
@@ -18,9 +18,9 @@ fn size_limits_of_anonymous_and_authenticated_clients() {
     owned(2001).expect_code(413, "too_large").expect_field("max_size", 2000).expect_field("authenticated", true);
 }
 
-/// A guesser would learn from a refusal, or from the count, what somebody has pasted for few to read.
+/// A refusal or the count would reveal to a guesser that somebody has pasted this for few readers.
 #[test]
-fn what_few_may_read_is_neither_counted_nor_refused_as_a_duplicate() {
+fn pastes_with_restricted_reads_are_exempt_from_duplicate_detection() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     for _ in 0..3 {
         server.post("guess me").header("X-Burn-After-Read", "1").created();
@@ -47,7 +47,7 @@ fn a_declared_length_is_refused_before_the_body_is_sent() {
     for length in ["1001", "100000000000", "18446744073709551615"] {
         let mut connection = server.connect();
         let request = server.request("POST", "/").header("Content-Length", length);
-        // Nothing but the head is sent: the answer has to come all the same.
+        // Only the head is sent: the response must come without the body.
         request.send_on(&mut connection).expect_code(413, "too_large");
     }
     assert!(server.status_kib("VmHWM") < 200 << 10, "a declared length must not be allocated");
@@ -55,7 +55,7 @@ fn a_declared_length_is_refused_before_the_body_is_sent() {
 }
 
 #[test]
-fn the_refusal_reaches_a_client_that_goes_on_sending() {
+fn a_client_that_keeps_sending_still_gets_the_refusal() {
     let server = Server::start(LIMITS);
     server.post(vec![b'x'; 4 << 20]).send().expect_code(413, "too_large");
     let content = vec![b'x'; 64 << 10];
@@ -72,13 +72,13 @@ fn a_chunked_body_is_refused_as_soon_as_it_passes_the_limit() {
         connection.send(chunk(&[b'x'; 400]));
     }
     // The last chunk is never sent.
-    let response = connection.read_response("three chunks of 400 bytes", false).expect("an answer");
+    let response = connection.read_response("three chunks of 400 bytes", false).expect("a response");
     response.expect_code(413, "too_large").expect_field("max_size", 1000);
     server.request("POST", "/").chunks(&[&[b'x'; 500], &[b'x'; 500]]).send().expect_status(201);
 }
 
 #[test]
-fn low_entropy_is_refused_where_encryption_is_asked_for() {
+fn low_entropy_is_refused_where_encryption_is_required() {
     let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6.0")]);
     let response = server.post("ab".repeat(200)).send().expect_code(400, "entropy_too_low");
     response.expect_field("entropy", 1.0).expect_field("min_entropy", 6.0);
@@ -100,13 +100,13 @@ fn entropy_equal_to_the_minimum_passes() {
 }
 
 #[test]
-fn entropy_of_a_body_that_is_spooled_is_measured_too() {
+fn the_entropy_of_spooled_bodies_is_checked_too() {
     let server = Server::start(&[("FLASKPASTE_MIN_ENTROPY", "6")]);
     server.post(vec![b'a'; 2 << 20]).send().expect_code(400, "entropy_too_low");
 }
 
 #[test]
-fn the_same_content_is_accepted_a_few_times() {
+fn duplicates_are_accepted_up_to_the_limit() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "600")]);
     for _ in 0..3 {
         server.paste("again");
@@ -115,13 +115,13 @@ fn the_same_content_is_accepted_a_few_times() {
     response.expect(response.json()["count"].as_u64().is_some_and(|count| count >= 3), "the count so far");
     assert!((1..=600).contains(&response.retry_after()));
     server.paste("something else");
-    // In whatever form it comes.
+    // In any form.
     server.request("POST", "/").json(&json!({"content": "again"})).send().expect_code(429, "duplicate");
     server.request("POST", "/").chunks(&[b"ag", b"ain"]).send().expect_code(429, "duplicate");
 }
 
 #[test]
-fn the_window_moves_on() {
+fn the_duplicate_window_slides() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_WINDOW", "2"), ("FLASKPASTE_DEDUP_MAX", "1")]);
     server.paste("again");
     assert!(server.post("again").send().expect_code(429, "duplicate").retry_after() <= 2);
@@ -129,7 +129,7 @@ fn the_window_moves_on() {
 }
 
 #[test]
-fn the_count_survives_a_restart_and_a_crash() {
+fn the_duplicate_count_survives_restarts_and_crashes() {
     let mut server = Server::start(&[]);
     server.paste("again");
     server.paste("again");
@@ -141,7 +141,7 @@ fn the_count_survives_a_restart_and_a_crash() {
 }
 
 #[test]
-fn deleting_does_not_reset_the_count() {
+fn deleting_does_not_reset_the_duplicate_count() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     let paste = server.paste("again");
     server.request("DELETE", &paste.path()).header("X-Delete-Token", &paste.delete_token).send().expect_status(200);
@@ -149,7 +149,7 @@ fn deleting_does_not_reset_the_count() {
 }
 
 #[test]
-fn zero_turns_the_throttle_off() {
+fn zero_disables_the_duplicate_limit() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for _ in 0..10 {
         server.paste("again");

@@ -1,4 +1,4 @@
-//! Deleting, owning, and which proxy is believed when it says who the owner is.
+//! Deleting, ownership, and which proxies may assert the owner.
 
 use crate::harness::{Paste, Server};
 use crate::response::Response;
@@ -16,7 +16,7 @@ fn delete(server: &Server, path: &str, headers: &[(&str, &str)]) -> Response {
 }
 
 #[test]
-fn the_delete_token_deletes() {
+fn the_delete_token_deletes_its_paste() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     let token = ("X-Delete-Token", paste.delete_token.as_str());
@@ -27,7 +27,7 @@ fn the_delete_token_deletes() {
 }
 
 #[test]
-fn the_owner_deletes() {
+fn the_owner_can_delete() {
     let server = Server::start(&[]);
     let paste = owned(&server, "x");
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", OWNER)]).expect_status(200);
@@ -35,7 +35,7 @@ fn the_owner_deletes() {
 }
 
 #[test]
-fn a_stranger_does_not() {
+fn other_clients_cannot_delete() {
     let server = Server::start(&[]);
     let (paste, other) = (owned(&server, "x"), server.paste("y"));
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", STRANGER)]).expect_code(403, "permission_denied");
@@ -51,21 +51,21 @@ fn a_stranger_does_not() {
 }
 
 #[test]
-fn who_presents_nothing_learns_nothing() {
+fn deletes_without_credentials_reveal_nothing() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     let existing = delete(&server, &paste.path(), &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
     let missing = delete(&server, "/0123456789ab", &[("X-Request-ID", "same")]).expect_code(401, "auth_required");
     assert_eq!(existing.body, missing.body);
     delete(&server, &paste.path(), &[("X-Delete-Token", "")]).expect_code(401, "auth_required");
-    // What is no fingerprint is ignored.
+    // Invalid fingerprints are ignored.
     delete(&server, &paste.path(), &[("X-SSL-Client-SHA1", "abc")]).expect_code(401, "auth_required");
     delete(&server, "/0123456789ab", &[("X-Delete-Token", "0")]).expect_code(404, "not_found");
     server.get(&paste.raw()).expect_status(200);
 }
 
 #[test]
-fn a_deleted_protected_or_burn_paste_is_gone_unread() {
+fn protected_and_burn_pastes_can_be_deleted_unread() {
     let server = Server::start(&[]);
     let paste = server.post("x").header("X-Paste-Password", "p").header("X-Burn-After-Read", "1").created();
     delete(&server, &paste.path(), &[("X-Delete-Token", paste.delete_token.as_str())]).expect_status(200);
@@ -73,7 +73,7 @@ fn a_deleted_protected_or_burn_paste_is_gone_unread() {
 }
 
 #[test]
-fn the_owner_is_shown_to_the_owner_alone() {
+fn the_owner_field_is_shown_only_to_the_owner() {
     let server = Server::start(&[]);
     let response = server.post("x").header("X-SSL-Client-SHA1", OWNER).send().expect_field("owner", OWNER);
     let path = response.json()["url"].as_str().unwrap().to_owned();
@@ -98,7 +98,7 @@ fn fingerprints_are_normalised_or_ignored() {
 }
 
 #[test]
-fn without_a_secret_loopback_is_believed() {
+fn without_a_proxy_secret_loopback_is_trusted() {
     let server = Server::start(&[]);
     let index = |headers: &[(&str, &str)]| {
         let request = server.request("GET", "/");
@@ -110,7 +110,7 @@ fn without_a_secret_loopback_is_believed() {
 }
 
 #[test]
-fn with_a_secret_only_who_knows_it_is_believed() {
+fn with_a_proxy_secret_only_requests_with_it_are_trusted() {
     let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
     let authenticated = |secret: Option<&str>| {
         let request = server.request("GET", "/").header("X-SSL-Client-SHA1", OWNER);
@@ -131,13 +131,13 @@ fn with_a_secret_only_who_knows_it_is_believed() {
     ] {
         assert!(!authenticated(wrong), "{wrong:?}");
     }
-    // The rest of the API follows: no owner, and nothing presented at a delete.
+    // The rest of the API agrees: no owner, and no credential at a delete.
     let paste = server.post("x").header("X-SSL-Client-SHA1", OWNER).created();
     let owner = ("X-SSL-Client-SHA1", OWNER);
     delete(&server, &paste.path(), &[owner]).expect_code(401, "auth_required");
     delete(&server, &paste.path(), &[owner, ("X-Proxy-Secret", "a-secret-of-the-proxy")])
         .expect_code(403, "permission_denied");
     let log = server.log();
-    assert!(!log.contains("a-secret") && !log.contains("A-SECRET"), "the log must not tell the secret");
-    assert_eq!(log.matches("127.0.0.1 sent a wrong X-Proxy-Secret").count(), 1, "told once a minute: {log}");
+    assert!(!log.contains("a-secret") && !log.contains("A-SECRET"), "the log must not contain the secret");
+    assert_eq!(log.matches("127.0.0.1 sent a wrong X-Proxy-Secret").count(), 1, "logged once a minute: {log}");
 }

@@ -1,5 +1,5 @@
-//! The documents say what the program does: README, docs/api.md and docs/openapi.json against the tables they come
-//! from and against each other, and the man pages.
+//! The documentation matches the program: README, docs/api.md and docs/openapi.json against the tables they come from
+//! and against each other, and the man pages.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What is rendered from the table of settings: file, the lines around the place, and what belongs there.
+/// What is rendered from the table of settings: the file, the surrounding lines, and the text between.
 fn rendered() -> [(&'static str, &'static str, &'static str, String); 3] {
     [
         ("docs/admin.md", "<!-- settings -->\n", "<!-- /settings -->\n", settings_markdown()),
@@ -28,17 +28,17 @@ fn rendered() -> [(&'static str, &'static str, &'static str, String); 3] {
     ]
 }
 
-/// A file with its settings rendered anew.
+/// A file with its settings freshly rendered.
 fn with_settings(file: &str, begin: &str, end: &str, settings: &str) -> String {
     let text = read(file);
-    let (before, rest) = text.split_once(begin).expect("the mark before the settings");
-    let (_, after) = rest.split_once(end).expect("the mark behind the settings");
+    let (before, rest) = text.split_once(begin).expect("the marker before the settings");
+    let (_, after) = rest.split_once(end).expect("the marker after the settings");
     format!("{before}{begin}{settings}{end}{after}")
 }
 
-/// Whoever takes the mark of a comment away, to change the value later, changes nothing yet.
+/// Uncommenting a value, in order to edit it, must not change anything yet.
 #[test]
-fn the_values_of_the_environment_file_are_the_services_own() {
+fn commented_values_in_the_environment_file_are_the_defaults() {
     let config = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let mut config = Config::from_variables(variables).unwrap();
@@ -57,7 +57,7 @@ fn the_values_of_the_environment_file_are_the_services_own() {
 }
 
 #[test]
-fn the_documents_have_the_settings_of_the_program() {
+fn the_documented_settings_match_the_program() {
     for (file, begin, end, settings) in rendered() {
         let expected = with_settings(file, begin, end, &settings);
         assert!(read(file) == expected, "{file}: run `make docs` to render the settings anew");
@@ -102,12 +102,12 @@ fn openapi() -> Value {
     serde_json::from_str(&read("docs/openapi.json")).unwrap()
 }
 
-/// "METHOD /path" of every operation that has its own section in docs/api.md.
+/// "METHOD /path" of every operation with its own section in docs/api.md.
 fn described_routes() -> BTreeSet<String> {
     let mut routes = BTreeSet::new();
     for (path, item) in openapi()["paths"].as_object().unwrap() {
         for method in ["get", "post", "put", "patch", "delete"].iter().filter(|method| item.get(**method).is_some()) {
-            // OpenAPI has one name for what stands in a path; of a PUT it is that of a file.
+            // OpenAPI has one name per path parameter; in a PUT it is that of a file.
             let path = if (*method, path.as_str()) == ("put", "/{id}") { "/{name}" } else { path };
             routes.insert(format!("{} {path}", method.to_uppercase()));
         }
@@ -115,14 +115,14 @@ fn described_routes() -> BTreeSet<String> {
     routes
 }
 
-/// What a place of the description holds: the component it refers to, or itself.
+/// A node of the description: the component it refers to, or itself.
 fn followed<'a>(openapi: &'a Value, place: &'a Value) -> &'a Value {
     let Some(reference) = place["$ref"].as_str() else { return place };
     let component = reference.strip_prefix('#').and_then(|pointer| openapi.pointer(pointer));
-    followed(openapi, component.unwrap_or_else(|| panic!("{reference} leads nowhere")))
+    followed(openapi, component.unwrap_or_else(|| panic!("{reference} does not exist")))
 }
 
-/// Every error code that stands in some `enum` of codes, with the statuses it stands under.
+/// Every error code in an `enum` of codes, with the statuses it is listed under.
 fn described_codes() -> BTreeSet<(String, String)> {
     let mut codes = BTreeSet::new();
     let openapi = openapi();
@@ -139,7 +139,7 @@ fn described_codes() -> BTreeSet<(String, String)> {
     codes
 }
 
-/// Every reference below a place of the description.
+/// Every reference below a node of the description.
 fn references(place: &Value) -> BTreeSet<&str> {
     let inner: Vec<&Value> = match place {
         Value::Object(fields) => fields.values().collect(),
@@ -150,20 +150,20 @@ fn references(place: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_description_refers_to_all_of_its_components_and_to_nothing_else() {
+fn the_api_description_uses_all_and_only_its_components() {
     let openapi = openapi();
     let kinds = openapi["components"].as_object().unwrap().iter().filter(|(kind, _)| *kind != "securitySchemes");
     let names = kinds.flat_map(|(kind, components)| {
         components.as_object().unwrap().keys().map(move |name| format!("#/components/{kind}/{name}"))
     });
     let mut referred: BTreeSet<String> = references(&openapi).into_iter().map(str::to_owned).collect();
-    // The answer to a method that a path does not have belongs to no operation.
+    // The 405 response belongs to no operation.
     referred.insert("#/components/responses/MethodNotAllowed".into());
     assert_eq!(referred, names.collect::<BTreeSet<String>>());
 }
 
 #[test]
-fn both_descriptions_have_the_same_routes() {
+fn both_api_descriptions_have_the_same_routes() {
     let api = read("docs/api.md");
     let methods = ["GET /", "POST /", "PUT /", "PATCH /", "DELETE /"];
     let headings: BTreeSet<String> = api
@@ -176,14 +176,14 @@ fn both_descriptions_have_the_same_routes() {
 }
 
 #[test]
-fn the_descriptions_have_the_routes_and_codes_of_the_server() {
+fn the_api_descriptions_match_the_routes_and_codes_of_the_server() {
     let server = Server::start(&[]);
     let index = server.get("/").json();
     let listed = index["endpoints"].as_object().unwrap().keys().map(|route| route.replace('<', "{").replace('>', "}"));
     let described = described_routes();
     let missing: Vec<String> = listed.filter(|route| !described.contains(route)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // The code stands behind the status in the one table of refusals.
+    // In the table of refusals, the code follows the status.
     let source = read("src/error.rs");
     let words: Vec<&str> =
         source.split(|c: char| c.is_whitespace() || "(),".contains(c)).filter(|word| !word.is_empty()).collect();
@@ -195,7 +195,7 @@ fn the_descriptions_have_the_routes_and_codes_of_the_server() {
 }
 
 #[test]
-fn both_descriptions_have_the_same_codes() {
+fn both_api_descriptions_have_the_same_codes() {
     let api = read("docs/api.md");
     let rows = api.lines().filter(|line| line.starts_with("| 4") || line.starts_with("| 5"));
     let documented: BTreeSet<(String, String)> = rows
@@ -208,10 +208,10 @@ fn both_descriptions_have_the_same_codes() {
 }
 
 #[test]
-fn the_tests_named_in_the_threat_model_exist() {
+fn tests_named_in_the_documentation_exist() {
     let document = read("docs/reliability.md") + &read("SECURITY.md");
     let scaling = read("docs/scaling.md");
-    // The other document has names of settings, too; its tests are in the last cells of a table.
+    // The other document also names settings; its tests are in the last cells of a table.
     let cells: Vec<&str> = scaling.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit('|').next()).collect();
     let texts = std::iter::once(document.as_str()).chain(cells.into_iter().filter(|cell| cell.starts_with(" `")));
     let words = texts.flat_map(|text| text.split('`').skip(1).step_by(2));
@@ -229,9 +229,9 @@ fn the_tests_named_in_the_threat_model_exist() {
     }
 }
 
-/// Whoever fetches the client from a server that has none must not be left with an error as a program.
+/// A failed download of the client must not leave an error response as an executable.
 #[test]
-fn wherever_the_client_is_fetched_an_error_makes_no_file() {
+fn documented_client_downloads_do_not_save_error_responses() {
     let usage = Server::start(&[]).get("/").json()["usage"].clone();
     let mut texts = vec![usage["get the encrypting client"].as_str().unwrap().to_owned()];
     let files = ["README.md", "docs/api.md", "src/client/failure.rs", "src/client/challenge.rs", "src/web/create.html"];
@@ -245,14 +245,14 @@ fn wherever_the_client_is_fetched_an_error_makes_no_file() {
     }
 }
 
-/// The names in a text that begin with a prefix.
+/// The names in a text with this prefix.
 fn names_with<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(|c: char| !is_part(c)).filter(|word| word.starts_with(prefix) && word.len() > prefix.len()).collect()
 }
 
 #[test]
-fn alerts_and_dashboard_name_metrics_that_exist() {
+fn alerts_and_dashboard_use_existing_metrics() {
     let server = Server::start(&[("FLASKPASTE_METRICS", "1")]);
     let told = String::from_utf8(server.get("/metrics").body).unwrap();
     let mut exist = names_with(&told, "flaskpaste_");
@@ -264,7 +264,7 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
         let unknown: Vec<_> = named.difference(&exist).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
-    // What no figure of ours is missing from is the dashboard; a histogram's sum and count say what its buckets do.
+    // The dashboard leaves out none of our metrics; a histogram's sum and count cover its buckets.
     let dashboard = read("contrib/grafana/flaskpaste.json");
     serde_json::from_str::<Value>(&dashboard).unwrap();
     let shown = names_with(&dashboard, "flaskpaste_");
@@ -274,7 +274,7 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
 }
 
 #[test]
-fn the_compose_file_names_settings_that_exist() {
+fn the_compose_file_uses_existing_settings() {
     let compose = read("contrib/compose/compose.yml");
     let example = read("contrib/compose/compose.env.example");
     let settings: BTreeSet<&str> = flaskpaste::config::SETTINGS.iter().map(|setting| setting.name).collect();

@@ -1,4 +1,4 @@
-//! A 201 is on the disk, whatever happens next.
+//! A 201 means the paste is on the disk, whatever happens next.
 
 use crate::harness::{Folder, Paste, SOON, Server, program, run, wait_until};
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Creates a paste over a socket that may break at any moment; its id once the server has acknowledged it.
+/// Creates a paste over a socket that may break at any moment; its id if the server has acknowledged it.
 fn try_create(authority: &str, content: &str) -> Option<String> {
     let mut socket = TcpStream::connect(authority).ok()?;
     socket.set_read_timeout(Some(SOON)).ok()?;
@@ -17,14 +17,14 @@ fn try_create(authority: &str, content: &str) -> Option<String> {
     let _ = socket.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    // A part of a body is an acknowledgement too, but one whose id we do not know.
+    // A partial body is an acknowledgement too, but of an unknown id.
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
     assert!(head.starts_with("HTTP/1.1 201 "), "{answer}");
     Some(body["id"].as_str().unwrap().to_owned())
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
+fn no_acknowledged_write_is_lost_when_the_server_is_killed_under_load() {
     const WRITERS: usize = 8;
     let mut server = Server::start(&[]);
     let mut acknowledged: Vec<(String, String)> = Vec::new();
@@ -65,9 +65,9 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
     }
 }
 
-/// Killed at any moment of its first start, the server starts the next time.
+/// The server starts after a kill at any moment of its first start.
 #[test]
-fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
+fn the_server_starts_after_its_first_start_was_killed() {
     for milliseconds in 0..40 {
         let folder = Folder::new();
         let mut first =
@@ -84,10 +84,10 @@ fn a_first_start_that_is_killed_leaves_nothing_that_is_refused() {
     }
 }
 
-/// A checkpoint copies pages from the WAL into the database in their order. A crash after the first one leaves a file
-/// whose header tells of pages that only the WAL has.
+/// A checkpoint copies pages from the WAL into the database in order. A crash after the first one leaves a file whose
+/// header refers to pages that only the WAL has.
 #[test]
-fn a_crash_in_the_middle_of_a_checkpoint_loses_nothing() {
+fn a_crash_during_a_checkpoint_loses_nothing() {
     const PAGE_BYTES: usize = 4096;
     let mut server = Server::embedded(&[]);
     let database = server.database();
@@ -111,7 +111,7 @@ fn a_crash_in_the_middle_of_a_checkpoint_loses_nothing() {
 }
 
 #[test]
-fn deletes_and_burns_survive_a_crash_too() {
+fn deletes_and_burns_survive_a_crash() {
     let mut server = Server::start(&[]);
     let (deleted, burned, kept) = (
         server.paste("deleted"),
@@ -127,7 +127,7 @@ fn deletes_and_burns_survive_a_crash_too() {
 }
 
 #[test]
-fn pastes_survive_an_orderly_restart_with_all_their_properties() {
+fn pastes_keep_all_properties_across_a_restart() {
     let mut server = Server::start(&[]);
     let request = server.post("x").header("X-Expiry", "1000").header("X-Burn-After-Read", "1");
     let paste = request.header("X-Paste-Password", "p").header("Content-Type", "text/markdown").created();
@@ -147,7 +147,7 @@ fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn the_file_shrinks_after_a_big_deletion() {
+fn the_database_file_shrinks_after_large_deletions() {
     let server = Server::embedded(&[]);
     let wal = server.folder().join("pastes.db-wal");
     let size =
@@ -163,7 +163,7 @@ fn the_file_shrinks_after_a_big_deletion() {
 }
 
 #[test]
-fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
+fn restoring_a_backup_restores_everything() {
     let mut server = Server::embedded(&[]);
     let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
     let backup = server.folder().join("backup.db");
@@ -180,7 +180,7 @@ fn a_backup_put_in_the_place_of_the_database_brings_everything_back() {
     server.get(&deleted.raw()).expect_body("deleted later");
     server.get(&newer.raw()).expect_code(404, "not_found");
     server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
-    // The backup itself is a database one can look at.
+    // The backup itself is a usable database.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let stats = run(server.folder().path(), &variables, &["stats", "--json"]);

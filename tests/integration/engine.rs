@@ -1,8 +1,7 @@
-//! Which engine the servers of this run keep their pastes in: the embedded one, or PostgreSQL, if
-//! `TEST_ENGINE=postgres` says so.
+//! Which engine the servers of this run use: the embedded one, or PostgreSQL with `TEST_ENGINE=postgres`.
 //!
-//! Invariant: a test that needs files of the embedded engine runs with it in either run. Must never run with another
-//! engine than was asked for.
+//! Invariant: a test that needs files of the embedded engine always uses it. Must never run with another engine than
+//! requested.
 
 use crate::harness::Folder;
 use std::path::PathBuf;
@@ -20,12 +19,12 @@ pub fn is_postgres() -> bool {
 /// The server's program.
 pub fn program() -> PathBuf {
     let embedded = PathBuf::from(env!("CARGO_BIN_EXE_flaskpaste"));
-    // Beside it: cargo has a variable for its path, too, but no shell passes on a name with a hyphen in it, and one stands
-    // before the compiler.
+    // Not from cargo's variable for its path: shells drop variables with a hyphen in the name, and a shell wraps the
+    // compiler.
     if is_postgres() { embedded.with_file_name("flaskpaste-postgres") } else { embedded }
 }
 
-/// What names the database of a server in this folder: one of its own, that outlasts the server.
+/// The URL of a database for the server in this folder, which outlives the server.
 pub fn variables(folder: &Folder) -> Vec<(&'static str, String)> {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     #[cfg(feature = "postgres")]

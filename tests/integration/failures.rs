@@ -1,7 +1,7 @@
-//! What breaks in a database that servers share: the primary, its standby, a server, the way between them.
+//! Failures of a shared database: the primary, its standby, a server, the network between them.
 //!
-//! Invariant: what was acknowledged is there afterwards, what was given out or deleted is not, and no content was given out
-//! twice; every request is answered within ten seconds. Each test breaks a cluster of its own.
+//! Invariant: acknowledged writes survive, nothing given out or deleted reappears, no content is given out twice, and
+//! every request is answered within ten seconds. Each test breaks its own cluster.
 
 use crate::cluster::Cluster;
 use crate::harness::{Folder, Paste, SOON, Server, refusal, run, wait_until};
@@ -16,12 +16,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longer no request may wait, with some time for a busy machine to answer in.
+/// The longest a request may wait, with a margin for a busy machine.
 const MOST_WAITING: Duration = Duration::from_secs(12);
-/// Who waits for no deadline is answered sooner, on a busy machine, too.
+/// The limit for requests that wait for no deadline, on a busy machine.
 const SOONER: Duration = Duration::from_secs(7);
 
-/// An answer over a socket that may break at any moment; `None` if it did.
+/// A response over a socket that may break at any moment; `None` if it did.
 fn exchange(authority: &str, head: &str, body: &str) -> Option<(u16, Vec<u8>)> {
     let mut socket = TcpStream::connect(authority).ok()?;
     socket.set_read_timeout(Some(SOON)).ok()?;
@@ -35,11 +35,11 @@ fn exchange(authority: &str, head: &str, body: &str) -> Option<(u16, Vec<u8>)> {
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let length: usize = head.lines().find_map(|line| line.strip_prefix("Content-Length: "))?.parse().ok()?;
     let body = answer.split_off(end + 4);
-    // What was cut is no answer.
+    // A truncated response does not count.
     (body.len() == length).then_some((status, body))
 }
 
-/// What a load has done, and what is to be true of it in the end.
+/// The operations of a load, and the state they must leave.
 #[derive(Default)]
 struct Ledger {
     /// Acknowledged, with their contents.
@@ -74,7 +74,7 @@ impl Ledger {
         Some(Paste { id: field("id")?, delete_token: field("delete_token")? })
     }
 
-    /// One paste after the other, on one server and then on the other: kept, deleted, or read once by two at once.
+    /// One paste after the other, alternating between servers: kept, deleted, or read once by two at a time.
     fn work(&self, authorities: &[String], worker: usize) {
         for number in 0.. {
             if self.is_over.load(Ordering::SeqCst) {
@@ -103,7 +103,7 @@ impl Ledger {
         }
     }
 
-    /// Two readers at once.
+    /// Two concurrent readers.
     fn burn(&self, paste: &Paste, content: &str, servers: [&str; 2]) {
         let head = format!("GET /{}/raw HTTP/1.1\r\n", paste.id);
         let answers = std::thread::scope(|scope| {
@@ -121,7 +121,7 @@ impl Ledger {
         }
     }
 
-    /// Puts servers under load while something happens to them. More must be acknowledged after it than before.
+    /// Puts servers under load during an event. More writes must be acknowledged after it than before.
     fn under_load(&self, servers: &[&Server], what_happens: impl FnOnce()) {
         let authorities: Vec<String> = servers.iter().map(|server| server.authority()).collect();
         let count = || self.acknowledged.load(Ordering::SeqCst);
@@ -141,7 +141,7 @@ impl Ledger {
         });
     }
 
-    /// Looks at everything once more.
+    /// Checks everything once more.
     #[track_caller]
     fn check(&self, server: &Server) {
         let (kept, gone) = (self.kept.lock().unwrap(), self.gone.lock().unwrap());
@@ -154,12 +154,12 @@ impl Ledger {
         }
         assert_eq!(self.given_out_twice.load(Ordering::SeqCst), 0);
         let slowest = *self.slowest.lock().unwrap();
-        assert!(slowest < MOST_WAITING, "somebody waited {slowest:?}");
+        assert!(slowest < MOST_WAITING, "the slowest response took {slowest:?}");
     }
 }
 
 #[test]
-fn a_primary_that_is_killed_and_comes_back_has_all_that_was_acknowledged() {
+fn a_killed_and_restarted_primary_has_every_acknowledged_write() {
     if !has_postgres("a killed primary") {
         return;
     }
@@ -178,7 +178,7 @@ fn a_primary_that_is_killed_and_comes_back_has_all_that_was_acknowledged() {
 }
 
 #[test]
-fn a_standby_that_is_promoted_has_all_that_was_acknowledged() {
+fn a_promoted_standby_has_every_acknowledged_write() {
     if !has_postgres("a promoted standby") {
         return;
     }
@@ -190,12 +190,12 @@ fn a_standby_that_is_promoted_has_all_that_was_acknowledged() {
         cluster.kill_primary();
         cluster.promote_standby();
     });
-    // No server was started again.
+    // No server was restarted.
     ledger.check(one);
 }
 
 #[test]
-fn a_server_that_is_killed_takes_nothing_with_it() {
+fn a_killed_server_loses_no_acknowledged_write() {
     if !has_postgres("a killed server") {
         return;
     }
@@ -214,14 +214,14 @@ fn a_server_that_is_killed_takes_nothing_with_it() {
         wait_until("the load has begun", SOON, || count() > 200);
         victim.kill();
         let before = count();
-        wait_until("the others go on", SOON, || count() > before + 200);
+        wait_until("the other servers continue", SOON, || count() > before + 200);
         ledger.is_over.store(true, Ordering::SeqCst);
     });
     ledger.check(survivors.0);
 }
 
 #[test]
-fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
+fn writes_the_standby_has_not_confirmed_are_not_acknowledged() {
     if !has_postgres("a lost standby") {
         return;
     }
@@ -238,7 +238,7 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
         wait_until("commits wait for the standby", SOON, || {
             cluster.sql("postgres", "select count(*) > 10 from pg_stat_activity where wait_event = 'SyncRep'") == "t"
         });
-        // Reads wait for none of them.
+        // Reads do not wait for the standby.
         for _ in 0..20 {
             let asked = Instant::now();
             server.get(&kept.raw()).expect_status(200).expect_body("kept");
@@ -252,7 +252,7 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
         assert!(create.expect_code(503, "busy").retry_after() > 0);
     }
     burn.expect_code(503, "busy");
-    // Who comes now is told at once.
+    // Later requests fail immediately.
     let asked = Instant::now();
     server.post("not confirmed either").send().expect_code(503, "busy");
     server.get(&once.raw()).expect_code(503, "busy");
@@ -260,13 +260,13 @@ fn what_the_standby_has_not_confirmed_is_not_acknowledged() {
     assert!(server.log().contains("no synchronous standby is connected"), "{}", server.log());
     cluster.start_standby();
     server.post("confirmed").created();
-    // Nobody was there to confirm it, so the read was not taken.
+    // Nothing could confirm it, so the read was not used.
     server.get(&once.raw()).expect_status(200).expect_body("once");
     server.get(&once.raw()).expect_code(404, "not_found");
 }
 
 #[test]
-fn a_commit_that_was_only_warned_about_is_no_commit() {
+fn a_commit_with_a_replication_warning_is_not_acknowledged() {
     if !has_postgres("a cancelled wait for the standby") {
         return;
     }
@@ -279,9 +279,9 @@ fn a_commit_that_was_only_warned_about_is_no_commit() {
     let answers = std::thread::scope(|scope| {
         let create = scope.spawn(|| server.post("warned about").send());
         let burn = scope.spawn(|| server.get(&once.raw()));
-        // The operator loses patience: PostgreSQL says that it committed, and warns that the standby has not.
+        // The operator cancels the wait: PostgreSQL says that it committed, and warns that the standby has not.
         scope.spawn(|| {
-            wait_until("both are answered", SOON, || {
+            wait_until("both have a response", SOON, || {
                 let waiting = "select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'";
                 cluster.sql("postgres", waiting);
                 is_over.load(Ordering::SeqCst)
@@ -298,7 +298,7 @@ fn a_commit_that_was_only_warned_about_is_no_commit() {
 }
 
 #[test]
-fn a_frozen_primary_holds_nobody_up_for_long() {
+fn requests_fail_quickly_when_the_primary_freezes() {
     if !has_postgres("a frozen primary") {
         return;
     }
@@ -325,7 +325,7 @@ fn a_frozen_primary_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
+fn a_database_that_may_lose_acknowledged_writes_is_refused() {
     if !has_postgres("unsafe settings") {
         return;
     }
@@ -362,14 +362,14 @@ fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
     let unsafe_cluster = Cluster::start_with(&["fsync = off"]);
     let line = refused(&unsafe_cluster.database("refused"));
     assert!(line.contains("fsync is off"), "{line}");
-    assert!(!pepper.exists(), "nothing was made");
+    assert!(!pepper.exists(), "nothing was created");
     let nobody = refused("postgres://flaskpaste:secret-of-nobody@127.0.0.1:1/refused");
     assert!(nobody.contains("onnection refused"), "{nobody}");
 }
 
 #[test]
-fn nothing_is_readable_in_the_cluster_without_the_link() {
-    if !has_postgres("a cluster at rest") {
+fn data_in_the_cluster_is_unreadable_without_the_link() {
+    if !has_postgres("a cluster's data at rest") {
         return;
     }
     let cluster = Cluster::start();
@@ -382,7 +382,7 @@ fn nothing_is_readable_in_the_cluster_without_the_link() {
     let large = server.paste(secret.repeat(300));
     let protected = server.post(secret.clone()).header("X-Paste-Password", "swordfish-swordfish").created();
     server.request("GET", &protected.raw()).header("X-Paste-Password", "wrong-guess-wrong").send().expect_status(403);
-    // A row of the same name: the server's log tells the key of what it refuses.
+    // A row of the same name: PostgreSQL's log contains the key of a rejected row.
     let database = group.database().to_owned();
     for sql in ["insert into paste select * from paste limit 1", "select 1/0"] {
         let refused = std::panic::catch_unwind(|| cluster.sql(&database, sql));
@@ -426,7 +426,7 @@ fn end_connections(cluster: &Cluster, group: &Group) {
 }
 
 #[test]
-fn connections_that_are_lost_cost_nobody_his_patience() {
+fn lost_database_connections_are_replaced_quickly() {
     if !has_postgres("lost connections") {
         return;
     }
@@ -441,7 +441,7 @@ fn connections_that_are_lost_cost_nobody_his_patience() {
         server.get(&paste.raw()).expect_status(200).expect_body("there");
         assert!(asked.elapsed() < SOONER, "{:?}", asked.elapsed());
     }
-    // Creates find out what became of them.
+    // Creates check whether they were committed.
     let ledger = Ledger::default();
     ledger.under_load(&[server], || {
         for _ in 0..10 {
@@ -453,7 +453,7 @@ fn connections_that_are_lost_cost_nobody_his_patience() {
 }
 
 #[test]
-fn a_primary_that_hangs_is_left_for_the_standby_that_was_promoted() {
+fn servers_switch_from_a_hanging_primary_to_the_promoted_standby() {
     if !has_postgres("a hanging primary") {
         return;
     }
@@ -463,15 +463,15 @@ fn a_primary_that_hangs_is_left_for_the_standby_that_was_promoted() {
     let paste = server.paste("there");
     cluster.freeze_primary();
     cluster.promote_standby();
-    wait_until("the other is asked", SOON, || server.get(&paste.raw()).status == 200);
+    wait_until("the server uses the new primary", SOON, || server.get(&paste.raw()).status == 200);
     server.post("and creates").created();
-    // The old one has its connections still, and is not heard any more.
+    // The old primary still has its connections, and they are no longer used.
     cluster.thaw_primary();
     server.get(&paste.raw()).expect_status(200);
 }
 
 #[test]
-fn a_database_that_becomes_read_only_is_not_healthy_and_not_waited_for() {
+fn a_read_only_database_is_unhealthy_and_fails_fast() {
     if !has_postgres("a read-only database") {
         return;
     }
@@ -492,7 +492,7 @@ fn a_database_that_becomes_read_only_is_not_healthy_and_not_waited_for() {
 }
 
 #[test]
-fn with_fewer_connections_than_it_would_have_a_server_goes_on() {
+fn a_server_works_with_fewer_database_connections_than_configured() {
     if !has_postgres("few connections") {
         return;
     }
@@ -513,8 +513,8 @@ fn with_fewer_connections_than_it_would_have_a_server_goes_on() {
 }
 
 #[test]
-fn a_server_stops_in_time_while_the_database_hangs() {
-    if !has_postgres("a stop beside a frozen primary") {
+fn a_server_stops_on_time_while_the_database_hangs() {
+    if !has_postgres("a shutdown with a frozen primary") {
         return;
     }
     let cluster = Cluster::start();
@@ -529,7 +529,7 @@ fn a_server_stops_in_time_while_the_database_hangs() {
     assert!(started.elapsed() < MOST_WAITING, "{:?}", started.elapsed());
 }
 
-/// An authority, and the certificate and key of a server that is called `localhost`, for PostgreSQL's user.
+/// A CA, a certificate and key for a server named `localhost`, readable by PostgreSQL's user.
 fn make_certificates(folder: &Folder) {
     let script = "set -e
         key='-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes'
@@ -545,7 +545,7 @@ fn make_certificates(folder: &Folder) {
 }
 
 #[test]
-fn the_way_to_the_database_is_verified_as_the_address_says() {
+fn database_tls_is_verified_as_the_url_requires() {
     if !has_postgres("TLS to PostgreSQL") || !has("TLS to PostgreSQL", &["openssl"]) {
         return;
     }
@@ -565,7 +565,7 @@ fn the_way_to_the_database_is_verified_as_the_address_says() {
     let try_start = |url: &str| {
         let variables = variables(url);
         let variables = variables.each_ref().map(|(name, value)| (name.as_str(), value.as_str()));
-        // It ends with a failure: nobody may listen there. What is said before tells whether it reached the database.
+        // It fails because its listen address is invalid. The messages before tell whether it reached the database.
         let unusable = [&variables[..], &[("FLASKPASTE_BIND", "192.0.2.1:1")]].concat();
         refusal_lines(&folder, &unusable)
     };
@@ -601,10 +601,10 @@ fn the_way_to_the_database_is_verified_as_the_address_says() {
     assert_eq!(cluster.sql("postgres", ways), "t");
 }
 
-/// What a server says that cannot start.
+/// The error of a server that cannot start.
 fn refusal_lines(home: &Folder, variables: &[(&str, &str)]) -> String {
     let output = run(home.path(), variables, &[]);
-    // An address that is wrong by itself is a wrong setting.
+    // An invalid URL is an invalid setting.
     assert!(matches!(output.status.code(), Some(1 | 2)), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }

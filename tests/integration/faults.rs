@@ -1,11 +1,10 @@
-//! What the world around the server may do to it: files that vanish. What takes programs of the system to bring about
-//! is in system/faults.rs.
+//! Faults outside the server: files that vanish. Faults that need system programs are in system/faults.rs.
 
 use crate::harness::{SOON, Server, wait_until};
 use std::fs;
 
 #[test]
-fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_more_is_acknowledged() {
+fn nothing_is_acknowledged_after_the_database_is_removed_or_replaced() {
     for name in ["pastes.db", "pastes.db-wal"] {
         let server = Server::embedded(&[]);
         let paste = server.paste("from before");
@@ -19,7 +18,7 @@ fn a_database_that_is_removed_or_replaced_is_noticed_and_nothing_more_is_acknowl
             server.post("new").send().expect_code(500, "internal");
             let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", &paste.delete_token);
             delete.send().expect_code(500, "internal");
-            // What was there is still told, and nothing else.
+            // Existing pastes are still served, and nothing else.
             server.get(&paste.raw()).expect_status(200).expect_body("from before");
             wait_until("the log names the file", SOON, || {
                 server.log().contains(&format!("{name} was removed or replaced while the server was running"))

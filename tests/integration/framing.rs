@@ -1,29 +1,29 @@
 //! Messages that readers could understand differently: each gets one refusal and its connection is closed, so that
-//! nothing behind it is taken for a request. And messages that are cut short, which are never stored.
+//! nothing after it is parsed as a request. And truncated messages, which are never stored.
 
 use crate::harness::Server;
 use crate::http_client::chunk;
 use crate::response::Response;
 
-/// What would be smuggled: it deletes nothing and reads nothing, but an answer to it would show.
+/// The smuggled request: it deletes and reads nothing, but a response to it would show.
 const SMUGGLED: &str = "GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: smuggled\r\n\r\n";
 
-/// Sends bytes that have to get exactly one refusal, and a closed connection though our side stays open.
+/// Sends bytes that must get exactly one refusal, and a closed connection although our side stays open.
 #[track_caller]
 fn refused(server: &Server, bytes: impl AsRef<[u8]>) -> Response {
     let mut connection = server.connect();
     connection.send(&bytes);
     let dump = String::from_utf8_lossy(bytes.as_ref()).into_owned();
     let Some(response) = connection.read_response(&dump, false) else {
-        panic!("no answer to\n{dump}\n{}", server.log())
+        panic!("no response to\n{dump}\n{}", server.log())
     };
     let response = response.expect_code(400, "bad_request");
-    response.expect(connection.is_ended(), "exactly one answer, and the connection closed");
+    response.expect(connection.is_ended(), "exactly one response, and a closed connection");
     response
 }
 
 #[test]
-fn lengths_that_readers_differ_on() {
+fn ambiguous_lengths_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Content-Length: 3\r\nContent-Length: 4",
@@ -48,7 +48,7 @@ fn lengths_that_readers_differ_on() {
 }
 
 #[test]
-fn transfer_codings_other_than_chunked() {
+fn transfer_codings_other_than_chunked_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Transfer-Encoding: chunked\r\nContent-Length: 3",
@@ -71,7 +71,7 @@ fn transfer_codings_other_than_chunked() {
 }
 
 #[test]
-fn header_lines_that_readers_differ_on() {
+fn ambiguous_header_lines_are_rejected() {
     let server = Server::start(&[]);
     for fields in [
         "Content-Length : 3",
@@ -101,7 +101,7 @@ fn header_lines_that_readers_differ_on() {
 }
 
 #[test]
-fn request_lines_that_are_none() {
+fn malformed_request_lines_are_rejected() {
     let server = Server::start(&[]);
     for line in [
         "GET /",
@@ -123,7 +123,7 @@ fn request_lines_that_are_none() {
     refused(&server, "GET / HTTP/1.1\r\n\r\n");
     refused(&server, "GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n");
     refused(&server, "GET / HTTP/1.1\r\nHost: a b/c\r\n\r\n");
-    // Not HTTP at all: a TLS hello.
+    // Not HTTP at all: a TLS ClientHello.
     refused(&server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     server.expect_alive();
 }
@@ -140,23 +140,23 @@ fn newer_versions_do_not_hang_the_server() {
 }
 
 #[test]
-fn heads_without_end_are_refused() {
+fn endless_heads_are_rejected() {
     let server = Server::start(&[]);
     let lines = "X-Filler: 0123456789\r\n".repeat(50_000);
     refused(&server, format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(1 << 20)));
     refused(&server, format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(1 << 20)));
     refused(&server, format!("GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n"));
-    // Not even their end has to come.
+    // The end of the head need not even arrive.
     refused(&server, "a".repeat(1 << 20));
     assert!(server.status_kib("VmHWM") < 100 << 10, "a head must not fill the memory");
     server.expect_alive();
 }
 
 #[test]
-fn a_body_behind_a_request_that_has_none_is_not_taken_for_one_of_its_own() {
+fn bytes_after_a_bodyless_request_are_not_its_body() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
-    // A body where none is looked at is still a body.
+    // A body is a body even where none is expected.
     for (line, status) in [
         (format!("GET {} HTTP/1.1", paste.path()), 200),
         ("GET /xyz HTTP/1.1".to_owned(), 400),
@@ -176,7 +176,7 @@ fn a_body_behind_a_request_that_has_none_is_not_taken_for_one_of_its_own() {
 }
 
 #[test]
-fn bodies_that_are_cut_short_are_never_stored() {
+fn truncated_bodies_are_never_stored() {
     let server = Server::start(&[]);
     let head = |field: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{field}\r\n\r\n").into_bytes();
     let mut cut: Vec<Vec<u8>> = Vec::new();
@@ -199,7 +199,7 @@ fn bodies_that_are_cut_short_are_never_stored() {
         for response in server.raw(bytes) {
             response.expect_code(400, "bad_request");
         }
-        // And a peer that is simply gone.
+        // And a client that has simply gone.
         server.connect().send(bytes);
     }
     server.expect_alive();
@@ -207,9 +207,9 @@ fn bodies_that_are_cut_short_are_never_stored() {
     assert_eq!(stats["pastes"], 0, "{stats}\n{}", server.log());
 }
 
-/// Larger than any receive buffer: a server that waits for all of it before it reads any waits for ever.
+/// Larger than any receive buffer: a server that waits for the whole chunk before reading would wait forever.
 #[test]
-fn large_chunked_bodies_are_stored_whether_they_come_in_one_chunk_or_many() {
+fn large_chunked_bodies_are_stored_in_one_or_many_chunks() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for size in [16_000, 17_000, 127_000, 200_000, 3_000_000] {
         let content: Vec<u8> = (0..size).map(|at| b'a' + u8::try_from(at % 23).unwrap()).collect();
@@ -224,7 +224,7 @@ fn large_chunked_bodies_are_stored_whether_they_come_in_one_chunk_or_many() {
 }
 
 #[test]
-fn a_whole_body_is_stored_though_the_peer_sends_no_more() {
+fn a_body_is_stored_after_the_peer_closes_its_write_side() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for size in [1, 1024, 1025, 10_000, 70_000] {
         let content = vec![b'x'; size];
@@ -240,28 +240,28 @@ fn a_whole_body_is_stored_though_the_peer_sends_no_more() {
 }
 
 #[test]
-fn a_client_that_waits_for_continue_is_told_to() {
+fn expect_100_continue_gets_an_interim_response() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000"), ("FLASKPASTE_DEDUP_MAX", "0")]);
     for content in ["hello".to_owned(), "x".repeat(5000)] {
         let mut connection = server.connect();
         let request = server.request("POST", "/").header("Content-Length", content.len().to_string());
         let expecting = request.header("Expect", "100-continue");
         let interim = expecting.send_on(&mut connection).expect_status(100);
-        // Strict clients refuse one with a Content-Length, as tiny_http would send it (RFC 9110 section 8.6).
+        // Strict clients reject one with a Content-Length, as tiny_http would send it (RFC 9110 section 8.6).
         assert!(interim.headers.is_empty(), "{:?}", interim.headers);
         connection.send(&content);
         let response = connection.read_response("the body", false).unwrap().expect_status(201);
         let raw = response.json()["raw"].as_str().unwrap().to_owned();
         server.get(&raw).expect_body(content);
     }
-    // A body that is too large is not asked for.
+    // No 100 for a body that is too large.
     let mut connection = server.connect();
     let request = server.request("POST", "/").header("Content-Length", "5001").header("Expect", "100-continue");
     request.send_on(&mut connection).expect_code(413, "too_large");
 }
 
 #[test]
-fn bytes_that_arrive_one_by_one_are_a_request_all_the_same() {
+fn requests_arriving_byte_by_byte_are_served() {
     let server = Server::start(&[]);
     let mut connection = server.connect();
     let request = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";

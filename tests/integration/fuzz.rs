@@ -1,10 +1,10 @@
-//! A hostile vocabulary, composed by a fixed seed into thousands of requests: the server stays up, answers everything
-//! with well-formed HTTP and a documented status, and finds nothing to be its own fault.
+//! A hostile vocabulary, composed with a fixed seed into thousands of requests: the server stays up, answers everything
+//! with well-formed HTTP and a documented status, and never with an internal error.
 
 use crate::harness::Server;
 use std::fmt::Write as _;
 
-/// Statuses a client can bring about; none of them is the server's fault.
+/// Statuses a client can cause; none of them is the server's fault.
 const DOCUMENTED: &[u16] = &[100, 200, 201, 204, 206, 400, 401, 403, 404, 405, 413, 416, 417, 429];
 
 const METHODS: &[&str] = &[
@@ -28,7 +28,7 @@ const METHODS: &[&str] = &[
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 ];
 
-/// `ID` and `BURN` stand for pastes that exist.
+/// `ID` and `BURN` stand for existing pastes.
 const TARGETS: &[&str] = &[
     "/",
     "/ID",
@@ -219,7 +219,7 @@ impl Random {
     }
 }
 
-/// Composes one request, and now and then breaks it.
+/// Composes one request, and sometimes breaks it.
 fn compose(random: &mut Random, id: &str, burning: &str) -> Vec<u8> {
     let target = random.pick_tamed(TARGETS, 3).replace("ID", id).replace("BURN", burning);
     let mut text = format!("{} {target} {}\r\n", random.pick_tamed(METHODS, 6), random.pick_tamed(VERSIONS, 1));
@@ -253,7 +253,7 @@ fn compose(random: &mut Random, id: &str, burning: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_hostile_vocabulary_finds_nothing() {
+fn requests_from_a_hostile_vocabulary_find_no_defect() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_MAX_ANON", "2000")]);
     let target = server.paste("0123456789");
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();
@@ -273,8 +273,8 @@ fn a_hostile_vocabulary_finds_nothing() {
     server.get(&target.path()).expect_status(200);
     server.get(&burning.path()).expect_status(200);
     assert!(!server.log().contains("panic"), "{}", server.log());
-    // The vocabulary is worth its name only if it reaches everything.
+    // The vocabulary must reach every status.
     for status in [200, 201, 204, 206, 400, 401, 404, 405, 413, 416] {
-        assert!(seen.contains(&status), "no request of {} was answered with {status}", seen.len());
+        assert!(seen.contains(&status), "none of {} requests got {status}", seen.len());
     }
 }

@@ -1,4 +1,4 @@
-//! The fuzz targets, with their seeds and a few thousand deterministic changes of each.
+//! The fuzz targets, with their seeds and a few thousand deterministic mutations of each.
 
 #[path = "../fuzz/connections.rs"]
 mod connections;
@@ -8,7 +8,7 @@ mod targets;
 use std::fs;
 use std::path::Path;
 
-/// Changed inputs for each seed.
+/// Mutations per seed.
 const CHANGES: usize = 3000;
 
 /// xorshift64*: the same inputs on every machine.
@@ -57,11 +57,11 @@ pub fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn every_parser_of_ours_stands_its_seeds_and_changes_of_them() {
+fn every_parser_survives_its_seeds_and_mutations() {
     let mut random = Random(0x5eed);
     for (name, target) in targets::TARGETS {
         let seeds = seeds(name);
-        // A connection takes a hundred times as long as a parser, and so does an upload that has to be sealed first.
+        // A connection takes a hundred times as long as a parser, and so does an upload that must be sealed first.
         let changes = if matches!(*name, "connection" | "sealed") { CHANGES / 20 } else { CHANGES };
         for seed in &seeds {
             target(seed);

@@ -1,4 +1,4 @@
-//! The gate: content that is given only to who proves to have the whole link, and the password if there is one.
+//! The gate: content served only with proof of the whole link, and of the password if there is one.
 
 use crate::harness::{Paste, Server};
 use crate::response::Response;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// A proof and another one, in base64url: 32 bytes each.
+/// Two different proofs in base64url: 32 bytes each.
 const LINK: &str = "xNaZlRigg5YZEVI-aJQM2vo_5tM0ITK7ob1v1k7S3v4";
 const PASSWORD: &str = "4HFQvDPgYqEadGJKJXJRvRS5sEYRcg4Ulr5ykRyf1IQ";
 /// SHA-256 of the first.
@@ -36,7 +36,7 @@ fn read(server: &Server, paste: &Paste, link: &str, password: &str) -> Response 
 }
 
 #[test]
-fn only_the_proof_of_the_link_opens() {
+fn only_the_proof_from_the_link_opens_a_paste() {
     let server = Server::start(&[]);
     let created =
         server.post("sealed").header("X-Read-Proof-SHA256", LINK_HASH.to_uppercase()).send().expect_status(201);
@@ -65,7 +65,7 @@ fn only_the_proof_of_the_link_opens() {
 }
 
 #[test]
-fn the_second_proof_is_asked_for_after_the_first() {
+fn the_password_proof_is_required_after_the_link_proof() {
     let server = Server::start(&[]);
     let paste = gated_with_password(&server);
     let metadata = server.get(&paste.path()).expect_status(200).expect_field("proof_required", true);
@@ -74,13 +74,13 @@ fn the_second_proof_is_asked_for_after_the_first() {
     only_password.expect_code(403, "proof_required");
     read(&server, &paste, PASSWORD, PASSWORD).expect_code(403, "proof_wrong");
     let refused = read(&server, &paste, LINK, "").expect_code(403, "password_required");
-    assert!(refused.get("WWW-Authenticate").is_none(), "nothing a browser could ask for");
+    assert!(refused.get("WWW-Authenticate").is_none(), "no login dialog in the browser");
     read(&server, &paste, LINK, LINK).expect_code(403, "password_wrong");
     read(&server, &paste, LINK, PASSWORD).expect_status(200).expect_body("sealed");
 }
 
 #[test]
-fn only_who_has_the_link_is_counted_as_guessing() {
+fn wrong_passwords_count_only_with_a_valid_link_proof() {
     let server = Server::start(&[]);
     let paste = gated_with_password(&server);
     for _ in 0..30 {
@@ -90,13 +90,13 @@ fn only_who_has_the_link_is_counted_as_guessing() {
     let statuses: Vec<u16> = (0..30).map(|_| read(&server, &paste, LINK, LINK).status).collect();
     assert!(statuses.contains(&429), "{statuses:?}");
     read(&server, &paste, LINK, PASSWORD).expect_code(429, "throttled");
-    // Another client is not held up.
+    // Other clients are not throttled.
     let other = server.request("GET", &paste.raw()).header("X-Read-Proof", LINK).header("X-Password-Proof", PASSWORD);
     other.header("X-Forwarded-For", "192.0.2.7").send().expect_status(200);
 }
 
 #[test]
-fn a_refusal_burns_and_touches_nothing() {
+fn refused_reads_neither_burn_nor_extend_a_paste() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "1000")]);
     let burn =
         server.post("sealed").header("X-Read-Proof-SHA256", LINK_HASH).header("X-Burn-After-Read", "1").created();
@@ -118,7 +118,7 @@ fn a_paste_without_a_gate_ignores_proofs() {
 }
 
 #[test]
-fn what_is_malformed_or_does_not_go_together_is_refused() {
+fn malformed_or_conflicting_proofs_are_refused() {
     let server = Server::start(&[]);
     let hash = LINK_HASH.to_owned();
     let create = |headers: &[(&str, &str)]| {
@@ -179,7 +179,7 @@ fn fields_of_a_json_body_win_over_headers() {
 }
 
 #[test]
-fn nothing_counts_gated_pastes_as_duplicates() {
+fn gated_pastes_are_not_counted_as_duplicates() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "1")]);
     for _ in 0..3 {
         gated(&server);

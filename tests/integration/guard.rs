@@ -1,5 +1,5 @@
-//! Crowds that only keep the server's threads busy do not keep others out. Each crowd is large enough that without the
-//! guard the pool would be taken for longer than a test waits.
+//! Clients that only keep the server's threads busy do not block others. Each crowd is large enough to occupy the pool
+//! for longer than a test waits if the guard did not act.
 
 use crate::harness::{Folder, SOON, Server, wait_until};
 use crate::http_client::Connection;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Connections in a crowd: five for each thread, and each would be waited for fifteen seconds.
+/// Connections in a crowd: five per thread, each with a timeout of fifteen seconds.
 pub const CROWD: usize = 40;
 
 fn server() -> Server {
     Server::start(&[("FLASKPASTE_THREADS", "8")])
 }
 
-/// A crowd that has sent this and says no more.
+/// A crowd that sends this and then nothing.
 fn crowd(server: &Server, bytes: &[u8]) -> Vec<Connection> {
     let one = |_| {
         let mut connection = server.connect();
@@ -25,7 +25,7 @@ fn crowd(server: &Server, bytes: &[u8]) -> Vec<Connection> {
 }
 
 #[test]
-fn idle_connections_make_way() {
+fn idle_connections_are_closed_when_others_wait() {
     let server = server();
     let crowd = crowd(&server, b"");
     server.expect_alive();
@@ -33,7 +33,7 @@ fn idle_connections_make_way() {
 }
 
 #[test]
-fn kept_alive_connections_make_way() {
+fn kept_alive_connections_are_closed_when_others_wait() {
     let server = server();
     let one = |_| {
         let mut connection = server.connect();
@@ -46,13 +46,13 @@ fn kept_alive_connections_make_way() {
 }
 
 #[test]
-fn connections_that_never_rest_make_way() {
+fn busy_connections_are_closed_when_others_wait() {
     let server = server();
     let over = AtomicBool::new(false);
     let restless = || {
         while !over.load(Ordering::SeqCst) {
             let mut connection = server.connect();
-            // Until it is closed, which only a pool that is pressed does.
+            // Until it is closed, which only a pool under pressure does.
             while !over.load(Ordering::SeqCst) {
                 let response = server.request("GET", "/robots.txt").send_on(&mut connection).expect_status(200);
                 if response.get("Connection") == Some("close") {
@@ -73,7 +73,7 @@ fn connections_that_never_rest_make_way() {
     });
 }
 
-/// Ends the crowd also when the test fails.
+/// Ends the crowd also if the test fails.
 pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -83,7 +83,7 @@ impl Drop for SetOnDrop<'_> {
 }
 
 #[test]
-fn unfinished_heads_make_way() {
+fn connections_with_unfinished_heads_are_closed_when_others_wait() {
     let server = server();
     let crowd = crowd(&server, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ");
     server.expect_alive();
@@ -91,33 +91,33 @@ fn unfinished_heads_make_way() {
 }
 
 #[test]
-fn unfinished_bodies_make_way_and_are_told_so() {
+fn connections_with_unfinished_bodies_get_503_when_others_wait() {
     let server = server();
     let mut crowd = crowd(&server, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc");
     server.expect_alive();
-    // There is no place for the last.
-    let response = crowd[CROWD - 1].read_response("an unfinished body", false).expect("no answer");
+    // There is no thread for the last.
+    let response = crowd[CROWD - 1].read_response("an unfinished body", false).expect("no response");
     response.expect_code(503, "busy").expect_header("Retry-After", "1");
-    // Whoever sends faster gets the place of one of the first.
+    // A faster sender gets the thread of one of the first.
     let large = vec![b'x'; 3 << 20];
-    wait_until("a large upload gets a place", SOON, || server.post(large.clone()).send().status == 201);
+    wait_until("a large upload gets a thread", SOON, || server.post(large.clone()).send().status == 201);
     let told = crowd.iter_mut().take(4).filter_map(|connection| connection.read_response("an unfinished body", false));
     assert!(told.into_iter().any(|response| response.json()["code"] == "busy"));
 }
 
-/// A request that has come whole, if slowly, is the server's affair: nobody takes its place.
+/// A fully received request, even if it came slowly, is never displaced.
 #[test]
-fn newcomers_do_not_end_requests_that_have_come_whole() {
+fn new_connections_do_not_end_fully_received_requests() {
     let folder = Arc::new(Folder::new());
     let bind = format!("unix:{}", folder.join("socket").display());
     let server = Server::start_in(folder, &[("FLASKPASTE_BIND", &bind), ("FLASKPASTE_THREADS", "4")]);
-    // Hashing a password takes a while, in which newcomers come.
+    // Hashing a password takes a while, in which new connections arrive.
     let head = "POST / HTTP/1.1\r\nHost: x\r\nX-Paste-Password: abc\r\nContent-Length: 5\r\n\r\n";
     let mut slow: Vec<Connection> = (0..2).map(|_| server.connect()).collect();
     for (number, connection) in slow.iter_mut().enumerate() {
         connection.send(format!("{head}{number}el"));
     }
-    // Until they are old enough to be called slow.
+    // Until they are old enough to count as slow.
     std::thread::sleep(Duration::from_millis(1500));
     for connection in &mut slow {
         connection.send("lo");
@@ -131,13 +131,13 @@ fn newcomers_do_not_end_requests_that_have_come_whole() {
         })
         .collect();
     for connection in &mut slow {
-        connection.read_response("a slow create", false).expect("it was cut off").expect_status(201);
+        connection.read_response("a slow create", false).expect("it was disconnected").expect_status(201);
     }
     drop(newcomers);
 }
 
 #[test]
-fn readers_that_do_not_read_make_way() {
+fn stalled_readers_are_disconnected_when_others_wait() {
     let server = server();
     let paste = server.paste(vec![b'x'; 3 << 20]);
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());

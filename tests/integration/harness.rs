@@ -1,7 +1,7 @@
-//! The harness: starts real servers in folders of their own, waits on conditions, and cleans up after itself.
+//! The harness: starts real servers in their own folders, waits on conditions, and cleans up after itself.
 //!
 //! Invariant: nothing survives a test, passed or failed: the process is killed and the folder removed on drop. Must
-//! never sleep for a fixed time: what takes time is waited for with [`wait_until`].
+//! never sleep for a fixed time: use [`wait_until`].
 
 use crate::engine;
 use crate::http_client::{Connection, Peer, Request};
@@ -14,25 +14,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Where programs are looked for: also where an ordinary person's `PATH` does not lead.
+/// Where programs are searched, including folders missing from an ordinary user's `PATH`.
 pub fn search_path() -> String {
     format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
-/// How long anything may take that should happen at once, on a machine that is busy with other tests.
+/// The limit for anything that should be immediate, on a machine that is busy with other tests.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Waits until a condition holds, and panics when it does not within the limit.
+/// Waits until a condition holds; panics if it does not within the limit.
 #[track_caller]
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited {limit:?} in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out after {limit:?} waiting until {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Seconds since 1970, as the server's fields have them.
+/// Seconds since 1970, as in the server's fields.
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
@@ -64,7 +64,7 @@ impl Drop for Folder {
     }
 }
 
-/// The program with nothing in its environment but `PATH`, `HOME` and these variables.
+/// The program with only `PATH`, `HOME` and these variables in its environment.
 pub fn program(home: &Path, variables: &[(&str, &str)]) -> Command {
     bare(Command::new(engine::program()), home, variables)
 }
@@ -80,7 +80,7 @@ fn bare(mut command: Command, home: &Path, variables: &[(&str, &str)]) -> Comman
 pub fn run(home: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = program(home, variables);
     let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Read while it runs: it may print more than a pipe holds.
+    // Read while it runs: its output may exceed the pipe.
     let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
     let deadline = Instant::now() + SOON;
     let status = loop {
@@ -89,14 +89,14 @@ pub fn run(home: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Outpu
         }
         if Instant::now() > deadline {
             child.kill().unwrap();
-            panic!("flaskpaste {arguments:?} with {variables:?} did not end");
+            panic!("flaskpaste {arguments:?} with {variables:?} did not exit");
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
-/// Reads all that a program prints.
+/// Reads all output of a program.
 fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
@@ -105,24 +105,24 @@ fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8
     })
 }
 
-/// Runs the program, which has to fail with this exit code and exactly one line on stderr; the line.
+/// Runs the program, which must fail with this exit code and exactly one line on stderr; the line.
 #[track_caller]
 pub fn refusal(home: &Path, variables: &[(&str, &str)], arguments: &[&str], exit_code: i32) -> String {
     let output = run(home, variables, arguments);
     let stderr = String::from_utf8(output.stderr).unwrap();
     let context = format!("flaskpaste {arguments:?} with {variables:?}: {}, stderr {stderr:?}", output.status);
     assert_eq!(output.status.code(), Some(exit_code), "{context}");
-    assert_eq!(stderr.lines().count(), 1, "one line was expected; {context}");
+    assert_eq!(stderr.lines().count(), 1, "expected one line; {context}");
     stderr
 }
 
 /// How a server is started.
 pub struct Launcher {
-    /// A program, and its arguments, that becomes the server in the end; none: it is started by itself.
+    /// A program and arguments that finally exec the server; empty: it is started directly.
     pub words: Vec<String>,
     /// The server, as `words` find it.
     pub server: PathBuf,
-    /// Listening sockets it is handed as a service manager would.
+    /// Listening sockets passed to it as by a service manager.
     pub sockets: Vec<OwnedFd>,
 }
 
@@ -133,9 +133,9 @@ impl Default for Launcher {
 }
 
 impl Launcher {
-    /// One that hands over one or two listening sockets.
+    /// Passes one or two listening sockets.
     pub fn with_sockets(sockets: impl IntoIterator<Item = OwnedFd>) -> Self {
-        // They arrive as the standard input and output, the only descriptors a child can be given in safe code.
+        // They are passed as stdin and stdout, the only descriptors a child can get in safe code.
         let script = "exec 3<&0 4<&1 </dev/null >/dev/null; export LISTEN_PID=$$; exec \"$0\"";
         let words = ["sh", "-c", script].map(str::to_owned).to_vec();
         Self { words, sockets: sockets.into_iter().collect(), ..Self::default() }
@@ -160,8 +160,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server: development, on a free port, with its database in a folder of its own, without proof of work,
-    /// and with these variables besides or instead.
+    /// Starts a server: development, on a free port, with its database in its own folder, without proof of work, and
+    /// with these variables added or replaced.
     #[track_caller]
     pub fn start(variables: &[(&str, &str)]) -> Self {
         Self::start_in(Arc::new(Folder::new()), variables)
@@ -173,7 +173,7 @@ impl Server {
         Self::start_by(Launcher::default(), folder, variables)
     }
 
-    /// A server whose database is a file in a folder of its own, whichever engine the others have.
+    /// A server whose database is a file in its own folder, whichever engine the others use.
     #[track_caller]
     pub fn embedded(variables: &[(&str, &str)]) -> Self {
         Self::embedded_in(Arc::new(Folder::new()), variables)
@@ -185,7 +185,7 @@ impl Server {
         Self::embedded_by(Launcher::default(), folder, variables)
     }
 
-    /// The same by a launcher.
+    /// The same with a launcher.
     #[track_caller]
     pub fn embedded_by(launcher: Launcher, folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
         let database = folder.join("pastes.db");
@@ -193,7 +193,7 @@ impl Server {
         Self::start_by(launcher, folder, &variables)
     }
 
-    /// A server as [`Server::start_in`] starts it, by a launcher.
+    /// A server as [`Server::start_in`] starts it, with a launcher.
     #[track_caller]
     pub fn start_by(launcher: Launcher, folder: Arc<Folder>, variables: &[(&str, &str)]) -> Self {
         let mut all: Vec<(String, String)> =
@@ -224,7 +224,7 @@ impl Server {
         self.folder.join("pastes.db")
     }
 
-    /// The file of the pepper.
+    /// The pepper file.
     pub fn pepper(&self) -> PathBuf {
         self.folder.join("pastes.db.pepper")
     }
@@ -234,12 +234,12 @@ impl Server {
         self.peer.authority()
     }
 
-    /// What the server has written to stderr so far.
+    /// The server's stderr so far.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// The number of its process.
+    /// Its PID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -251,7 +251,7 @@ impl Server {
         value.expect("no such line in /proc/PID/status").trim().to_owned()
     }
 
-    /// Memory the process holds, in KiB (`VmRSS` and the like).
+    /// Memory of the process, in KiB (`VmRSS` and the like).
     pub fn status_kib(&self, field: &str) -> u64 {
         self.status(field).trim_end_matches(" kB").parse().unwrap()
     }
@@ -269,7 +269,7 @@ impl Server {
         run(self.folder.path(), &variables, arguments)
     }
 
-    /// Kills the process as a power cut would, and starts it again on the same folder.
+    /// Kills the process as a power cut would, and restarts it in the same folder.
     #[track_caller]
     pub fn crash_and_restart(&mut self) {
         self.kill();
@@ -282,7 +282,7 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// Starts the stopped server again on the same folder.
+    /// Restarts the stopped server in the same folder.
     #[track_caller]
     pub fn restart(&mut self) {
         let (child, peer, log) = spawn(&self.launcher, &self.folder, &self.variables);
@@ -299,14 +299,14 @@ impl Server {
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
-        wait_until("the server has ended", SOON, || {
+        wait_until("the server has exited", SOON, || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap()
     }
 
-    /// `SIGTERM`, and the orderly end that follows.
+    /// `SIGTERM`, and the clean shutdown that follows.
     #[track_caller]
     pub fn stop(&mut self) {
         self.signal("TERM");
@@ -314,7 +314,7 @@ impl Server {
         assert!(status.success(), "after SIGTERM: {status}\n{}", self.log());
     }
 
-    /// A connection of its own.
+    /// A new connection.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(&self.peer, &self.log)
@@ -346,7 +346,7 @@ impl Server {
         self.post(content).created()
     }
 
-    /// Sends these bytes, ends our side, and returns every response until the server ends its own.
+    /// Sends these bytes, closes our write side, and returns every response until the server closes its side.
     #[track_caller]
     pub fn raw(&self, bytes: impl AsRef<[u8]>) -> Vec<Response> {
         let mut connection = self.connect();
@@ -410,7 +410,7 @@ fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             let text = String::from_utf8_lossy(&line).into_owned();
             if let Some((_, address)) = text.split_once("listening on ") {
-                // In either form of the log.
+                // In either log format.
                 let end = address.find(['"', ' ', '\n']).unwrap_or(address.len());
                 let _ = announce.send(address[..end].to_owned());
             }

@@ -1,4 +1,4 @@
-//! The routes and the protocol around them: methods, prefixes, request ids, connections that stay open.
+//! The routes and the protocol around them: methods, prefixes, request ids, persistent connections.
 
 use crate::harness::{Folder, SOON, Server, wait_until};
 use serde_json::json;
@@ -33,14 +33,14 @@ fn the_index_describes_the_server() {
 }
 
 #[test]
-fn health_is_told() {
+fn health_reports_the_status() {
     let server = Server::start(&[]);
     let response = server.get("/health").expect_status(200);
     assert_eq!(response.json(), json!({"status": "healthy", "database": "ok"}));
 }
 
 #[test]
-fn robots_are_kept_out() {
+fn robots_txt_disallows_everything() {
     let robots = Server::start(&[]).get("/robots.txt").expect_status(200);
     robots.expect(robots.text().lines().any(|line| line == "Disallow: /"), "disallow everything");
 }
@@ -54,7 +54,7 @@ fn the_api_description_is_served() {
 }
 
 #[test]
-fn metrics_are_there_only_when_asked_for() {
+fn metrics_are_served_only_when_enabled() {
     let without = Server::start(&[]);
     for method in ["GET", "OPTIONS", "POST"] {
         without.request(method, "/metrics").send().expect_code(404, "not_found");
@@ -86,14 +86,14 @@ fn metrics_are_there_only_when_asked_for() {
     for name in ["busy_workers", "disk_free_bytes", "spool_bytes", "request_seconds_sum", "request_seconds_count"] {
         response.expect(text.contains(&format!("\nflaskpaste_{name} ")), name);
     }
-    // It is looked at now and then, and may have been looked at while a connection of ours was one.
+    // Sampled periodically, and possibly while one of our connections was counted.
     wait_until("no connection waits for a worker", SOON, || {
         server.get("/metrics").text().contains("\nflaskpaste_queued_connections 0\n")
     });
 }
 
 #[test]
-fn the_client_is_handed_out_where_it_was_placed() {
+fn the_client_binary_is_served_if_installed() {
     let folder = Folder::new();
     let empty = Server::start(&[("FLASKPASTE_CLIENT_DIR", folder.path().to_str().unwrap())]);
     empty.get("/client").expect_code(404, "not_found");
@@ -120,7 +120,7 @@ fn the_client_is_handed_out_where_it_was_placed() {
 }
 
 #[test]
-fn unknown_paths_and_wrong_methods() {
+fn unknown_paths_and_wrong_methods_are_refused() {
     let server = Server::start(&[]);
     for path in ["/abcd/nothing", "/abcd/raw/", "/abcd/", "//", "/a/b/c", "/health/", "/static/../health"] {
         server.get(path).expect_code(404, "not_found");
@@ -170,7 +170,7 @@ fn head_works_wherever_get_does() {
 }
 
 #[test]
-fn queries_are_no_part_of_the_path() {
+fn query_strings_are_ignored() {
     let server = Server::start(&[]);
     let paste = server.paste("x");
     server.get("/health?x=/y").expect_status(200);
@@ -179,7 +179,7 @@ fn queries_are_no_part_of_the_path() {
 }
 
 #[test]
-fn request_ids_are_taken_over_or_replaced() {
+fn valid_request_ids_are_kept_and_others_replaced() {
     let server = Server::start(&[]);
     for id in ["a", "A-b_c.9", &"x".repeat(128)] {
         server.request("GET", "/health").header("X-Request-ID", id).send().expect_header("X-Request-ID", id);
@@ -195,7 +195,7 @@ fn request_ids_are_taken_over_or_replaced() {
 }
 
 #[test]
-fn every_route_lives_under_the_prefix() {
+fn every_route_is_under_the_prefix() {
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/p/q")]);
     for path in ["/p/q/", "/p/q/health", "/p/q/challenge", "/p/q/robots.txt", "/p/q/openapi.json"] {
         server.get(path).expect_status(200);
@@ -211,7 +211,7 @@ fn every_route_lives_under_the_prefix() {
 }
 
 #[test]
-fn a_connection_serves_many_requests() {
+fn one_connection_serves_many_requests() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let mut connection = server.connect();
     for round in 0..100 {
@@ -228,7 +228,7 @@ fn a_connection_serves_many_requests() {
 }
 
 #[test]
-fn a_connection_is_closed_when_the_client_asks() {
+fn connection_close_is_honoured() {
     let server = Server::start(&[]);
     let mut connection = server.connect();
     let request = server.request("GET", "/health").header("Connection", "close");
@@ -241,7 +241,7 @@ fn pipelined_requests_are_answered_in_order() {
     let server = Server::start(&[]);
     let request = |id: u32| format!("GET /health HTTP/1.1\r\nHost: x\r\nX-Request-ID: {id}\r\n\r\n");
     let responses = server.raw((0..10).map(request).collect::<String>());
-    // A server may close early, and then says so; what it answers, it answers in order.
+    // A server may close early, and then says so; its responses come in order.
     assert!(!responses.is_empty());
     for (n, response) in responses.iter().enumerate() {
         response.clone().expect_status(200).expect_header("X-Request-ID", &n.to_string());
@@ -263,7 +263,7 @@ fn http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn absolute_targets_are_understood() {
+fn absolute_request_targets_are_accepted() {
     let server = Server::start(&[]);
     let target = format!("http://{}/health?x", server.authority());
     server.get(&target).expect_status(200).expect_field("status", "healthy");
@@ -271,7 +271,7 @@ fn absolute_targets_are_understood() {
 }
 
 #[test]
-fn the_log_has_a_line_per_request_without_secrets() {
+fn the_log_has_one_line_per_request_without_secrets() {
     let mut server = Server::start(&[("FLASKPASTE_LOG", "json")]);
     let paste = server.post("x").header("X-Paste-Password", "pa55word").created();
     let request = server.request("GET", &format!("{}?query=1", paste.raw())).header("X-Request-ID", "one");
@@ -280,7 +280,7 @@ fn the_log_has_a_line_per_request_without_secrets() {
     delete.header("X-Request-ID", "two").send().expect_status(200);
     server.stop();
     let log = server.log();
-    // The messages of the start and the end are objects, too.
+    // The messages at startup and shutdown are objects, too.
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!(lines.iter().filter(|line| line["status"].is_number()).count(), 3, "{log}");
     assert!(lines.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("listening on"))));
@@ -288,7 +288,7 @@ fn the_log_has_a_line_per_request_without_secrets() {
     let fields = (&read["method"], &read["path"], &read["status"]);
     assert_eq!(fields, (&json!("GET"), &json!(format!("/{}…/raw", &paste.id[..6])), &json!(200)), "{log}");
     for secret in ["pa55word", "query=1", &paste.delete_token, &paste.id] {
-        assert!(!log.contains(secret), "the log tells {secret}:\n{log}");
+        assert!(!log.contains(secret), "the log contains {secret}:\n{log}");
     }
     let quiet = Server::start(&[("FLASKPASTE_LOG", "off")]);
     quiet.get("/health");
@@ -296,12 +296,12 @@ fn the_log_has_a_line_per_request_without_secrets() {
 }
 
 #[test]
-fn strict_transport_security_is_what_the_operator_says() {
+fn strict_transport_security_follows_the_configuration() {
     for (setting, value) in
         [("", Some("max-age=31536000; includeSubDomains")), ("host", Some("max-age=31536000")), ("off", None)]
     {
         let server = Server::start(&[("FLASKPASTE_HSTS", setting)]);
-        // Past the harness, which holds every response to the default.
+        // Bypasses the harness, which expects the default in every response.
         let mut socket = TcpStream::connect(server.authority()).unwrap();
         socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut response = String::new();

@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client on plain sockets: it composes requests, sends what it is told, however wrong, and reads
-//! responses as strictly as they should be written.
+//! A small HTTP/1.1 client on plain sockets: it composes requests, sends them however malformed, and parses responses
+//! strictly.
 
 use crate::harness::{Paste, SOON, Server};
 use crate::response::{Log, Response, cut};
@@ -10,7 +10,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug)]
 pub enum Peer {
     Tcp(SocketAddr),
@@ -18,7 +18,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// The address as the server announces it.
+    /// The address as announced by the server.
     pub fn parse(text: &str) -> Self {
         match (text.strip_prefix("http://"), text.strip_prefix("unix:")) {
             (Some(address), _) => Self::Tcp(address.trim_end_matches('/').parse().unwrap()),
@@ -35,7 +35,7 @@ impl Peer {
     }
 }
 
-/// A request to be.
+/// A request to be sent.
 pub struct Request<'a> {
     server: &'a Server,
     line: String,
@@ -67,7 +67,7 @@ impl<'a> Request<'a> {
         self.body(value.to_string()).header("Content-Type", "application/json")
     }
 
-    /// A chunked body, one chunk for each piece.
+    /// A chunked body, one chunk per piece.
     pub fn chunks(mut self, pieces: &[&[u8]]) -> Self {
         for piece in pieces {
             self.content.extend_from_slice(&chunk(piece));
@@ -76,7 +76,7 @@ impl<'a> Request<'a> {
         self.header("Transfer-Encoding", "chunked")
     }
 
-    /// The bytes of the head, without a `Connection` header unless one was asked for.
+    /// The bytes of the head, without a `Connection` header unless requested.
     pub fn head_bytes(&self) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.line);
         if !self.headers.iter().any(|(name, _)| name == "Host") {
@@ -88,7 +88,7 @@ impl<'a> Request<'a> {
         (head + "\r\n").into_bytes()
     }
 
-    /// Sends it on a connection of its own and reads the one response.
+    /// Sends it on a new connection and reads the response.
     #[track_caller]
     pub fn send(self) -> Response {
         let request = self.header("Connection", "close");
@@ -110,7 +110,7 @@ impl<'a> Request<'a> {
         response
     }
 
-    /// Sends a create that has to succeed.
+    /// Sends a create that must succeed.
     #[track_caller]
     pub fn created(self) -> Paste {
         let response = self.send().expect_status(201);
@@ -155,7 +155,7 @@ impl Connection {
         Self { stream, received: Vec::new(), log: log.clone() }
     }
 
-    /// Writes. A server that has refused and gone is no failure: its answer says more.
+    /// Writes. A server that has responded and closed is not an error: its response says more.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes.as_ref()),
@@ -163,7 +163,7 @@ impl Connection {
         };
     }
 
-    /// Ends our side; the other may still answer.
+    /// Closes our write side; the other may still respond.
     pub fn end(&self) {
         let _ = match &self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -171,7 +171,7 @@ impl Connection {
         };
     }
 
-    /// Takes more bytes off the wire; how many.
+    /// Reads more bytes from the socket; how many.
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = vec![0; 64 << 10];
         let read = loop {
@@ -188,7 +188,7 @@ impl Connection {
         Ok(read)
     }
 
-    /// The next response, whole; `None` when the server ended the connection instead.
+    /// The next complete response; `None` if the server closed the connection instead.
     #[track_caller]
     pub fn read_response(&mut self, request: &str, head_only: bool) -> Option<Response> {
         let fail = |received: &[u8], log: &Log, what: &str| -> ! {
@@ -240,7 +240,7 @@ impl Connection {
         Some(response)
     }
 
-    /// Whether the server has ended the connection; waits for it to.
+    /// Waits for the server to close the connection; whether it did.
     pub fn is_ended(&mut self) -> bool {
         self.received.is_empty() && !matches!(self.fill(), Ok(read) if read > 0)
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Which modules of this crate each module may name. The tests inside a file are held to it too; comments are not.
+/// The modules of this crate that each module may name. Tests inside a file count too; comments do not.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "server",
@@ -80,7 +80,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("file_digest", &["crypto"]),
     ("filename", &[]),
     ("request_id", &["crypto"]),
-    // The client shares leaves with the server, and nothing else.
+    // The client shares only leaf modules with the server.
     ("client", &["clock", "crypto", "e2e", "owner", "page_values", "paste", "pow", "sealed", "static_names", "text"]),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
@@ -99,7 +99,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("user", &[]),
 ];
 
-/// Crates, and the modules that may name them, or the file and the folder of one.
+/// Crates, and the modules, files or folders that may name them.
 const BELONGS_TO: &[(&str, &[&str])] = &[
     ("tiny_http", &["server"]),
     ("rusqlite", &["store/sqlite"]),
@@ -136,7 +136,7 @@ fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// The modules a text names after `crate::`, in a group of braces too.
+/// The modules named after `crate::`, also in grouped imports.
 fn named_modules(code: &str) -> Vec<String> {
     let word = |text: &str| -> String { text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect() };
     let mut names = Vec::new();
@@ -167,15 +167,15 @@ fn named_modules(code: &str) -> Vec<String> {
 }
 
 #[test]
-fn groups_of_imports_are_understood() {
+fn grouped_imports_are_parsed() {
     assert_eq!(named_modules("use crate::{a, b::{c, d}, e};\ncrate::f::g(); macrocrate::h"), ["a", "b", "e", "f"]);
 }
 
 #[test]
-fn modules_import_only_what_lies_below_them() {
+fn modules_import_only_from_modules_below() {
     let mut faults = Vec::new();
     for (module, path, code) in sources() {
-        // The root lists modules and does not use them; the binary may use everything.
+        // The root only lists modules; the binary may use everything.
         if module == "lib" || module == "bin" {
             continue;
         }
@@ -213,14 +213,14 @@ fn crates_stay_in_the_module_that_owns_them() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// A table without cycles can be laid out so that every module comes before those it may name.
+/// Without cycles, the modules can be sorted so that each comes before those it may name.
 #[test]
-fn the_table_goes_one_way() {
+fn the_import_table_has_no_cycles() {
     let mut left: Vec<_> = MAY_IMPORT.iter().collect();
     while !left.is_empty() {
         let before = left.len();
         let names: Vec<&str> = left.iter().map(|(module, _)| *module).collect();
         left.retain(|(_, imports)| imports.iter().any(|import| names.contains(import)));
-        assert!(left.len() < before, "these import each other: {names:?}");
+        assert!(left.len() < before, "import cycle: {names:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Limits of reads, and leases: reads that are taken now and confirmed later.
+//! Read limits and leases: reads that are taken now and confirmed later.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::response::Response;
@@ -33,7 +33,7 @@ fn state(server: &Server, paste: &Paste) -> String {
 }
 
 #[test]
-fn a_content_leaves_as_often_as_was_asked() {
+fn content_is_served_exactly_as_often_as_requested() {
     let server = Server::start(&[]);
     let created = server.post("three times").header("X-Reads", "3").send().expect_status(201);
     let created = created.expect_field("reads_left", 3).expect_no_fields(&["burn_after_read"]);
@@ -41,7 +41,7 @@ fn a_content_leaves_as_often_as_was_asked() {
     for left in [3, 2, 1] {
         server.head(&format!("{path}/raw")).expect_status(200);
         server.get(&path).expect_field("reads_left", left);
-        // A range is one read of everything.
+        // A range counts as a full read.
         let read = server.request("GET", &format!("{path}/raw")).header("Range", "bytes=0-3").send();
         read.expect_status(200).expect_body("three times");
     }
@@ -50,7 +50,7 @@ fn a_content_leaves_as_often_as_was_asked() {
 }
 
 #[test]
-fn a_leased_read_is_repeated_until_it_is_confirmed() {
+fn a_leased_read_can_be_repeated_until_confirmed() {
     let mut server = Server::start(&[]);
     let paste = server.post("secret").header("X-Burn-After-Read", "true").header("Content-Type", "text/csv").created();
     let answer = ask_lease(&server, &paste).expect_status(201);
@@ -63,7 +63,7 @@ fn a_leased_read_is_repeated_until_it_is_confirmed() {
         read(&server, &paste, &lease).expect_status(200).expect_body("secret");
         let part = server.request("GET", &paste.raw()).header("X-Lease", lease.as_str()).header("Range", "bytes=2-3");
         part.send().expect_status(206).expect_body("cr").expect_header("Content-Range", "bytes 2-3/6");
-        // To everybody else it is gone.
+        // For everybody else it is gone.
         for path in [paste.path(), paste.raw()] {
             server.get(&path).expect_code(404, "not_found");
         }
@@ -84,14 +84,14 @@ fn a_leased_read_is_repeated_until_it_is_confirmed() {
 }
 
 #[test]
-fn a_lease_of_one_read_leaves_the_others_to_others() {
+fn a_lease_takes_one_read_and_leaves_the_rest() {
     let server = Server::start(&[]);
     let paste = limited(&server, "twice", 2);
     let first = lease(&server, &paste);
     server.get(&paste.path()).expect_field("reads_left", 1);
-    assert_eq!(state(&server, &paste), "read", "one of its reads is out");
+    assert_eq!(state(&server, &paste), "read", "one of its reads is leased");
     server.get(&paste.raw()).expect_status(200).expect_body("twice");
-    // None is left, and who holds the lease still reads.
+    // No read is left, and the lease still works.
     server.get(&paste.raw()).expect_code(404, "not_found");
     read(&server, &paste, &first).expect_status(200).expect_body("twice");
     assert_eq!(state(&server, &paste), "leased");
@@ -100,19 +100,19 @@ fn a_lease_of_one_read_leaves_the_others_to_others() {
 }
 
 #[test]
-fn a_lease_that_runs_out_is_a_read() {
+fn an_expired_lease_counts_as_a_read() {
     let server = Server::start(&[("FLASKPASTE_LEASE_TTL", "1")]);
     let (once, twice) = (limited(&server, "once", 1), limited(&server, "twice", 2));
     let leases = [lease(&server, &once), lease(&server, &twice)];
-    wait_until("the leases have run out", SOON, || read(&server, &once, &leases[0]).status == 404);
-    wait_until("the receipt is there", SOON, || state(&server, &once) == "read");
+    wait_until("the leases have expired", SOON, || read(&server, &once, &leases[0]).status == 404);
+    wait_until("the receipt exists", SOON, || state(&server, &once) == "read");
     read(&server, &twice, &leases[1]).expect_code(404, "not_found");
     server.get(&twice.raw()).expect_status(200).expect_body("twice");
     server.get(&twice.raw()).expect_code(404, "not_found");
 }
 
 #[test]
-fn a_lease_is_good_until_its_end_whatever_becomes_of_the_server() {
+fn a_lease_survives_restarts_and_crashes() {
     let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
     let paste = limited(&server, "secret", 1);
     let created = server.get(&paste.path()).json()["created_at"].as_u64().unwrap();
@@ -120,14 +120,14 @@ fn a_lease_is_good_until_its_end_whatever_becomes_of_the_server() {
     let answer = ask_lease(&server, &paste).expect_status(201).json();
     let ends = answer["expires_at"].as_u64().unwrap();
     server.crash_and_restart();
-    wait_until("the end it was made with is over", SOON, || unix_now() > created + 7);
+    wait_until("its original expiry has passed", SOON, || unix_now() > created + 7);
     if unix_now() + 1 < ends {
         read(&server, &paste, answer["lease"].as_str().unwrap()).expect_status(200).expect_body("secret");
     }
 }
 
 #[test]
-fn a_lease_is_asked_for_without_a_body() {
+fn lease_requests_have_no_body() {
     let server = Server::start(&[]);
     let paste = limited(&server, "once", 1);
     let path = format!("/{}/lease", paste.id);
@@ -146,7 +146,7 @@ fn a_lease_is_asked_for_without_a_body() {
 }
 
 #[test]
-fn the_end_of_a_paste_ends_its_leases() {
+fn leases_end_with_their_paste() {
     let server = Server::start(&[]);
     let dying = server.post("dying").header("X-Reads", "2").header("X-Expiry", "2").created();
     let answer = ask_lease(&server, &dying).expect_status(201).json();
@@ -159,7 +159,7 @@ fn the_end_of_a_paste_ends_its_leases() {
     delete.send().expect_status(200);
     read(&server, &deleted, &held).expect_code(404, "not_found");
     assert_eq!(state(&server, &deleted), "deleted");
-    // Who sends the token means the paste, and not the lease.
+    // The delete token means the paste, not the lease.
     let both = limited(&server, "both", 2);
     let delete = server.request("DELETE", &both.path()).header("X-Delete-Token", &both.delete_token);
     delete.header("X-Lease", "0".repeat(32)).send().expect_status(200);
@@ -181,7 +181,7 @@ fn a_paste_without_a_limit_needs_no_lease() {
 }
 
 #[test]
-fn a_lease_takes_what_a_read_takes_and_nothing_more_afterwards() {
+fn a_lease_requires_the_password_and_reads_under_it_do_not() {
     let server = Server::start(&[]);
     let paste = server.post("secret").header("X-Reads", "1").header("X-Paste-Password", "word").created();
     ask_lease(&server, &paste).expect_code(401, "password_required");
@@ -194,7 +194,7 @@ fn a_lease_takes_what_a_read_takes_and_nothing_more_afterwards() {
 }
 
 #[test]
-fn large_contents_are_read_and_leased_too() {
+fn large_contents_can_be_read_and_leased() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..2_500_000u32).map(|at| (at % 251) as u8).collect();
     let paste = server.post(content.clone()).header("X-Reads", "2").created();
@@ -206,10 +206,9 @@ fn large_contents_are_read_and_leased_too() {
     confirm(&server, &paste, &held).expect_status(200);
 }
 
-/// Readers and leasers at once, and a kill -9 in the middle: what was given out before and after is never more than there
-/// was.
+/// Concurrent reads and leases, and a kill -9 in the middle: the total before and after never exceeds the limit.
 #[test]
-fn no_more_is_given_out_than_there_is_whatever_happens() {
+fn concurrent_reads_and_leases_never_exceed_the_limit() {
     const READERS: usize = 64;
     let mut server = Server::start(&[]);
     for (round, reads) in [1, 2, 5, 1, 2, 5, 5].into_iter().enumerate() {
@@ -234,7 +233,7 @@ fn no_more_is_given_out_than_there_is_whatever_happens() {
             };
             let askers: Vec<_> = (0..READERS).map(|number| scope.spawn(move || ask(number))).collect();
             if is_killed {
-                wait_until("some are answered", SOON, || answered.load(Ordering::SeqCst) >= round);
+                wait_until("some have responses", SOON, || answered.load(Ordering::SeqCst) >= round);
                 server.signal("KILL");
             }
             askers.into_iter().map(|asker| asker.join().unwrap()).sum()
@@ -242,7 +241,7 @@ fn no_more_is_given_out_than_there_is_whatever_happens() {
         if is_killed {
             server.crash_and_restart();
         }
-        // What the crash left is given out now; what it took without an answer is lost, as it is for any reader.
+        // Reads left after the crash can be used; those taken without a response are lost, as for any reader.
         let later = (0..=reads).filter(|_| server.get(&paste.raw()).status == 200).count();
         assert!(given + later <= reads as usize, "round {round}: {given} and {later} of {reads}");
         assert!(is_killed || given == reads as usize, "round {round}: {given} of {reads}");

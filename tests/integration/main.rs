@@ -1,5 +1,5 @@
-//! The integration tests: each drives the real server over real sockets, in a folder of its own, and knows nothing of
-//! it but what the documentation promises.
+//! The integration tests: each drives the real server over real sockets, in its own folder, and relies only on
+//! documented behaviour.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

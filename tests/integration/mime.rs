@@ -1,4 +1,4 @@
-//! Media types: kept as sent where they say something, detected where they do not, tamed where a browser would run them.
+//! Media types: kept if specific, detected if generic or missing, replaced if a browser would execute them.
 
 use crate::harness::{Paste, Server};
 
@@ -13,7 +13,7 @@ fn stored_type(server: &Server, content: &[u8], sent: Option<&str>) -> (Paste, S
 }
 
 #[test]
-fn a_specific_type_is_kept() {
+fn specific_types_are_kept() {
     let server = Server::start(&[]);
     for sent in ["text/markdown", "image/png", "application/x-yaml", "text/csv; charset=utf-8", "application/pdf"] {
         let (paste, stored) = stored_type(&server, sent.as_bytes(), Some(sent));
@@ -23,7 +23,7 @@ fn a_specific_type_is_kept() {
 }
 
 #[test]
-fn a_generic_or_missing_type_is_detected() {
+fn generic_or_missing_types_are_detected() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let mut tar = vec![0; 512];
     tar[..5].copy_from_slice(b"a.txt");
@@ -73,7 +73,7 @@ fn a_generic_or_missing_type_is_detected() {
 }
 
 #[test]
-fn text_is_told_from_binary_at_its_last_byte() {
+fn text_detection_looks_at_every_byte() {
     let server = Server::start(&[]);
     let mut content = "ä".repeat(1 << 20).into_bytes();
     let (_, stored) = stored_type(&server, &content, None);
@@ -84,7 +84,7 @@ fn text_is_told_from_binary_at_its_last_byte() {
 }
 
 #[test]
-fn what_a_browser_would_execute_is_served_as_inline_text() {
+fn executable_types_are_served_as_inline_text() {
     let server = Server::start(&[]);
     let active = [
         "text/html",
@@ -109,7 +109,7 @@ fn what_a_browser_would_execute_is_served_as_inline_text() {
 }
 
 #[test]
-fn a_hostile_type_never_reaches_a_header_as_it_was_sent() {
+fn hostile_types_never_reach_a_header_unchanged() {
     let server = Server::start(&[]);
     let hostile = [
         "text/plain; charset=utf-8; boundary=\"<script>\"",
@@ -140,7 +140,7 @@ fn a_hostile_type_never_reaches_a_header_as_it_was_sent() {
 }
 
 #[test]
-fn disposition_is_inline_for_text_and_raster_images_alone() {
+fn only_text_and_raster_images_are_served_inline() {
     let server = Server::start(&[]);
     let table = [
         ("text/plain", "inline", "txt"),

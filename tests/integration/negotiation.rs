@@ -1,14 +1,14 @@
-//! Who gets a page and who gets JSON, on the wire; what the pages do in a browser is in pages*.rs.
+//! Who gets a page and who gets JSON, on the wire; how the pages behave in a browser is in pages*.rs.
 
 use crate::harness::Server;
 use crate::http_client::Request;
 use crate::response::Response;
 use sha2::{Digest, Sha256};
 
-/// What a browser sends when somebody opens an address.
+/// The headers of a browser opening an address.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
 
-/// The policy of a page, as the contract words it.
+/// The policy of a page, as worded in the contract.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; \
     connect-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";
@@ -29,14 +29,14 @@ fn expect_page(response: &Response, status: u16) -> String {
     page
 }
 
-/// The addresses of what a page loads.
+/// The addresses a page loads.
 fn loaded(page: &str) -> Vec<&str> {
     let attributes = [" src=\"", " srcset=\"", "stylesheet\" href=\"", "modulepreload\" href=\"", "icon\" href=\""];
     let found = |mark| page.split(mark).skip(1).filter_map(|rest: &str| rest.split('"').next());
     attributes.into_iter().flat_map(found).collect()
 }
 
-/// The address under which a file of src/web/ is served, as the pages that need it name it.
+/// The address of a file of src/web/, as named in the pages that need it.
 #[track_caller]
 fn static_path(server: &Server, file: &str) -> String {
     let (stem, extension) = file.split_once('.').unwrap();
@@ -51,7 +51,7 @@ fn static_path(server: &Server, file: &str) -> String {
 }
 
 #[test]
-fn a_browser_gets_pages_and_everybody_else_json() {
+fn browsers_get_pages_and_other_clients_json() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     for path in ["/", &paste.path()] {
@@ -77,7 +77,7 @@ fn a_browser_gets_pages_and_everybody_else_json() {
 }
 
 #[test]
-fn a_page_comes_in_the_language_that_is_asked_for() {
+fn pages_follow_the_requested_language() {
     let server = Server::start(&[]);
     let path = server.paste("hello").path();
     for (accepted, cookie, tag, missing) in [
@@ -119,7 +119,7 @@ fn only_the_index_and_pastes_have_pages() {
 }
 
 #[test]
-fn head_tells_what_get_would_send() {
+fn head_has_the_headers_of_get() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     for path in ["/", &paste.path(), "/000000000000", &static_path(&server, "style.css")] {
@@ -129,13 +129,13 @@ fn head_tells_what_get_would_send() {
             assert_eq!(head.get(name), get.get(name), "{path}: {name}");
         }
         assert_eq!(head.status, get.status, "{path}");
-        // A refusal holds its request's id, all of which are equally long; a page the moment of the last read.
+        // A refusal contains the id of its request, all of equal length; a page contains the time of the last read.
         assert_eq!(head.get("Content-Length"), get.get("Content-Length"), "{path}");
     }
 }
 
 #[test]
-fn what_is_refused_has_a_page_that_says_so() {
+fn errors_have_their_own_pages() {
     let server = Server::start(&[]);
     let missing = expect_page(&browse(&server, "/000000000000").send(), 404);
     assert!(missing.contains("There is no such paste.") && missing.contains("expired"), "{missing}");
@@ -144,13 +144,13 @@ fn what_is_refused_has_a_page_that_says_so() {
 }
 
 #[test]
-fn all_that_a_page_loads_is_here_and_small() {
+fn everything_a_page_loads_is_local_and_small() {
     let prefix = "/some/where";
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", prefix)]);
     let id = server.request("POST", prefix).body("hello").created().id;
     for path in [prefix.to_owned(), format!("{prefix}/"), format!("{prefix}/{id}")] {
         let page = expect_page(&browse(&server, &path).send(), 200);
-        // Before what it loads, a page fits into the ten segments that a server sends before it waits.
+        // A page itself fits into the ten segments that a server sends before the first acknowledgement.
         assert!(page.len() < 14_000, "{path}: {} bytes", page.len());
         let addresses = loaded(&page);
         assert!(addresses.len() > 5, "{addresses:?}");
@@ -170,7 +170,7 @@ fn all_that_a_page_loads_is_here_and_small() {
     for file in files {
         let name = file.display();
         let text = std::fs::read_to_string(&file).unwrap();
-        // The name space of SVG is a name, not an address anybody asks.
+        // The SVG namespace is a name; browsers do not fetch it.
         for address in text.split("http").skip(1).filter(|rest| rest.starts_with("://") || rest.starts_with("s://")) {
             let is_words = address.starts_with("s:// ") || address.starts_with("s://,");
             assert!(is_words || address.starts_with("://www.w3.org/2000/svg"), "{name}: http{address:.40}");
@@ -179,7 +179,7 @@ fn all_that_a_page_loads_is_here_and_small() {
 }
 
 #[test]
-fn assets_have_their_methods_and_nothing_beside_them() {
+fn assets_allow_only_get_and_head_and_unknown_ones_are_404() {
     let server = Server::start(&[]);
     let path = |file| static_path(&server, file);
     let style = server.get(&path("style.css")).expect_header("Content-Type", "text/css; charset=utf-8");
@@ -195,7 +195,7 @@ fn assets_have_their_methods_and_nothing_beside_them() {
 }
 
 #[test]
-fn assets_are_kept_for_a_year_under_names_of_their_content() {
+fn assets_are_cached_for_a_year_under_content_hashes() {
     let server = Server::start(&[]);
     for file in ["style.css", "icon.svg", "icon-dark.svg", "create.js", "paste.js", "page.js", "lines.js"] {
         let path = static_path(&server, file);
@@ -203,15 +203,14 @@ fn assets_are_kept_for_a_year_under_names_of_their_content() {
         asset.expect(asset.get("Pragma").is_none(), "it would contradict");
         let digest = hex(&Sha256::digest(&asset.body));
         assert!(path.contains(&format!(".{}.", &digest[..8])), "{path} has the digest {digest}");
-        // Neither the name in the source nor that of another content: what a cache kept of an old server is not mixed
-        // in.
+        // Neither the source name nor another hash is served, so files cached from an old server are not mixed in.
         let (stem, extension) = file.split_once('.').unwrap();
         for other in [file.to_owned(), format!("{stem}.{}.{extension}", "0".repeat(8)), path.to_uppercase()] {
             let response = server.get(&format!("/static/{}", other.trim_start_matches("/STATIC/")));
             response.expect_code(404, "not_found").expect_header("Pragma", "no-cache");
         }
     }
-    // Another server has the same names: several behind one address can answer for each other.
+    // Another server uses the same names: several behind one address are interchangeable.
     let other = Server::start(&[]);
     assert_eq!(static_path(&server, "create.js"), static_path(&other, "create.js"));
 }
@@ -221,7 +220,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn scripts_are_refused_without_a_dialog_of_the_browser() {
+fn requests_from_scripts_never_open_a_login_dialog() {
     let server = Server::start(&[]);
     let locked = server.post("hello").header("X-Paste-Password", "word").created();
     for (method, path, scheme) in [("GET", locked.raw(), "Basic"), ("DELETE", locked.path(), "X-Delete-Token")] {
@@ -235,14 +234,14 @@ fn scripts_are_refused_without_a_dialog_of_the_browser() {
         let other = server.request(method, &path).header("X-Requested-With", "XMLHttpRequest").send();
         other.expect(other.get("WWW-Authenticate").unwrap().starts_with(scheme), scheme);
     }
-    // What a proxy asked the browser for is no password of a paste where a page sends one.
+    // The credentials for a proxy are not taken for a paste password in requests of a page.
     let login = "Basic dXNlcjpsb2dpbg==";
     let read = server.request("GET", &locked.raw()).header("Authorization", login);
     read.header("X-Paste-Password-Base64", "d29yZA==").send().expect_status(200).expect_body("hello");
 }
 
 #[test]
-fn commands_that_cannot_work_are_not_shown() {
+fn pages_hide_commands_that_cannot_work() {
     let shows = |variables: &[(&str, &str)]| {
         let server = Server::start(variables);
         expect_page(&browse(&server, "/").send(), 200).contains("curl --data-binary @notes.txt")
@@ -266,7 +265,7 @@ fn without_pages_everything_is_json() {
 }
 
 #[test]
-fn a_page_takes_what_strangers_send_for_text() {
+fn pages_escape_untrusted_values() {
     let server = Server::start(&[]);
     let typed = server.post("hello").header("Content-Type", "text/x\"><script>alert(1)</script>").created();
     let page = expect_page(&browse(&server, &typed.path()).send(), 200);
@@ -276,7 +275,7 @@ fn a_page_takes_what_strangers_send_for_text() {
 }
 
 #[test]
-fn looking_at_the_page_of_a_burn_paste_burns_nothing() {
+fn opening_the_page_of_a_burn_paste_does_not_burn_it() {
     let server = Server::start(&[]);
     let paste = server.post("once").header("X-Burn-After-Read", "true").created();
     for _ in 0..3 {

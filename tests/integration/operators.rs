@@ -1,4 +1,4 @@
-//! What operators do beside the running server: list, show, delete, block, and read what was done.
+//! What operators do while the server runs: list, show, delete, block, and read the audit log.
 
 use crate::harness::{Paste, SOON, Server, wait_until};
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn sha256(content: &[u8]) -> String {
 }
 
 #[test]
-fn the_list_has_every_paste_and_no_id() {
+fn list_shows_every_paste_without_its_id() {
     let server = Server::start(&[]);
     let (plain, first) = handle(&server, "plain");
     let burn = server.post("burn").header("X-Burn-After-Read", "1").header("X-Filename", "secret-name.txt").created();
@@ -51,7 +51,7 @@ fn the_list_has_every_paste_and_no_id() {
 }
 
 #[test]
-fn a_long_list_comes_in_pages() {
+fn long_lists_are_paginated() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let mut connection = server.connect();
     for number in 0..1100 {
@@ -63,7 +63,7 @@ fn a_long_list_comes_in_pages() {
 }
 
 #[test]
-fn a_paste_is_shown_by_its_id_and_less_of_it_by_its_handle() {
+fn show_reveals_less_by_handle_than_by_id() {
     let server = Server::start(&[]);
     let token = out(&server.run(&["token", "add", "ci"]), 0);
     let request = server.post("hello").header("Authorization", format!("Bearer {}", token.trim_end()));
@@ -76,7 +76,7 @@ fn a_paste_is_shown_by_its_id_and_less_of_it_by_its_handle() {
     }
     let by_handle = out(&server.run(&["show", handle]), 0);
     assert!(by_handle.contains("owner       token:ci") && !by_handle.contains("aż.c"), "{by_handle}");
-    // A look is no read, and moves nothing.
+    // Showing is not a read and extends nothing.
     let status =
         server.request("GET", &format!("/{id}/status")).header("Authorization", format!("Bearer {}", token.trim_end()));
     status.send().expect_field("reads", 1);
@@ -96,7 +96,7 @@ fn a_paste_is_shown_by_its_id_and_less_of_it_by_its_handle() {
 }
 
 #[test]
-fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
+fn takedown_is_immediate_and_visible_to_the_owner() {
     let server = Server::start(&[]);
     let (by_id, _) = handle(&server, "one");
     let (by_handle, name) = handle(&server, "two");
@@ -108,9 +108,9 @@ fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
     }
     let deleted = server.run(&["delete", "000000000000", &by_id.id, &name]);
     out(&deleted, 3);
-    assert!(String::from_utf8(deleted.stderr).unwrap().contains("000000000000"), "what was not there is named");
+    assert!(String::from_utf8(deleted.stderr).unwrap().contains("000000000000"), "missing pastes are named");
     for paste in [&by_id, &by_handle] {
-        wait_until("it is in force", SOON, || server.get(&paste.raw()).status == 404);
+        wait_until("the change is in effect", SOON, || server.get(&paste.raw()).status == 404);
         let status = server.request("GET", &format!("{}/status", paste.path()));
         status.header("X-Delete-Token", &paste.delete_token).send().expect_field("state", "removed");
     }
@@ -120,7 +120,7 @@ fn what_is_taken_down_is_gone_at_once_and_its_maker_is_told() {
 }
 
 #[test]
-fn a_blocked_content_is_refused_until_it_is_not() {
+fn blocked_content_is_refused_until_unblocked() {
     let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let (paste, handle) = handle(&server, "forbidden");
     let other = server.paste("allowed");
@@ -128,7 +128,7 @@ fn a_blocked_content_is_refused_until_it_is_not() {
     let hash = sha256(b"forbidden");
     assert_eq!(printed, format!("{hash}  {}\n", paste.id));
     let refused = || server.post("forbidden").send().status == 403;
-    wait_until("it is in force", SOON, refused);
+    wait_until("the change is in effect", SOON, refused);
     server.post("forbidden").send().expect_code(403, "blocked");
     server.request("PUT", "/x").body("forbidden").send().expect_code(403, "blocked");
     server.request("POST", "/").json(&serde_json::json!({ "content": "forbidden" })).send().expect_code(403, "blocked");
@@ -138,17 +138,17 @@ fn a_blocked_content_is_refused_until_it_is_not() {
     server.get(&other.raw()).expect_body("allowed");
     server.post("forbidden!").send().expect_status(201);
     server.get(&paste.raw()).expect_code(404, "not_found");
-    // The database tells nobody what it is that is refused.
+    // The database does not reveal what the blocked content is.
     let database = rusqlite::Connection::open(server.database()).unwrap();
     let mark: Vec<u8> = database.query_row("SELECT mark FROM blocked", [], |row| row.get(0)).unwrap();
     assert_ne!(mark, Sha256::digest(b"forbidden").to_vec());
     drop(database);
-    // One that fails leaves none of the others undone; a failure is told before what is not there.
+    // A failure does not stop the others, and takes precedence over a missing ID in the exit code.
     let [first, last] = ["another", "one more"].map(|content| server.paste(content));
     let (_, third) = self::handle(&server, "by its handle");
     out(&server.run(&["block", &first.id, "000000000000", &third, "111111111111", &last.id]), 1);
     for paste in [&first, &last] {
-        wait_until("it is in force", SOON, || server.get(&paste.raw()).status == 404);
+        wait_until("the change is in effect", SOON, || server.get(&paste.raw()).status == 404);
         out(&server.run(&["unblock", &sha256(if paste.id == first.id { b"another" } else { b"one more" })]), 0);
     }
     out(&server.run(&["block", &handle]), 3);
@@ -167,7 +167,7 @@ fn a_blocked_content_is_refused_until_it_is_not() {
 }
 
 #[test]
-fn a_block_needs_the_id() {
+fn block_needs_the_id() {
     let server = Server::start(&[]);
     let (paste, handle) = handle(&server, "x");
     let refused = server.run(&["block", &handle]);
@@ -186,9 +186,9 @@ fn commands_need_a_database() {
     }
 }
 
-/// Made by flaskpaste 0.1.0 before there were tokens: the dump of a database of version 3 and its pepper.
+/// Created by flaskpaste 0.1.0 before there were tokens: the dump of a version 3 database and its pepper.
 #[test]
-fn a_database_of_version_3_is_brought_up_to_date() {
+fn a_version_3_database_is_migrated() {
     let folder = std::sync::Arc::new(crate::harness::Folder::new());
     let path = folder.join("pastes.db");
     let database = rusqlite::Connection::open(&path).unwrap();
@@ -221,5 +221,5 @@ fn a_database_of_version_3_is_brought_up_to_date() {
     let owned = server.request("GET", "/pastes").header("X-SSL-Client-SHA1", "ab".repeat(20)).send().expect_status(200);
     assert_eq!(owned.json()["pastes"].as_array().unwrap().len(), 1);
     out(&server.run(&["delete", &sliding.id]), 0);
-    wait_until("it is in force", SOON, || server.get(&sliding.raw()).status == 404);
+    wait_until("the change is in effect", SOON, || server.get(&sliding.raw()).status == 404);
 }

@@ -1,4 +1,4 @@
-//! The table of the pages that fpaste carries, rendered from what the server sends.
+//! fpaste's table of known pages, rendered from the server's responses.
 
 use flaskpaste::client::page::{Expected, template};
 use flaskpaste::crypto::hex;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::harness::Server;
 use crate::response::Response;
 
-/// The headers of a page that the table has; those of a file are some of them.
+/// The headers of a page that are in the table; those of a file are a subset.
 const HEADERS: [&str; 9] = [
     "Content-Type",
     "Content-Security-Policy",
@@ -33,12 +33,12 @@ fn digest(bytes: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(bytes.as_ref()))
 }
 
-/// What stands behind a mark, up to the next quote, everywhere in a text.
+/// Everything between a marker and the next quote in a text.
 fn behind<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = String> + 'a {
     text.split(mark).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned())
 }
 
-/// Lines of the headers that an answer has, but for those named.
+/// The header lines of a response except those named.
 fn headers(row: &str, response: &Response, but: &[&str]) -> String {
     let lines = HEADERS
         .iter()
@@ -47,7 +47,7 @@ fn headers(row: &str, response: &Response, but: &[&str]) -> String {
     lines.collect()
 }
 
-/// The table of the version that runs.
+/// The table of the running version.
 fn table() -> String {
     let (mut pages, mut names, mut page_headers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let plain = Server::start(&[]);
@@ -102,8 +102,8 @@ fn table() -> String {
 }
 
 #[test]
-fn fpaste_has_the_pages_of_its_version() {
-    assert!(fs::read_to_string(path()).unwrap_or_default() == table(), "run `make docs` to render the table anew");
+fn fpaste_knows_the_pages_of_its_version() {
+    assert!(fs::read_to_string(path()).unwrap_or_default() == table(), "run `make docs` to render the table again");
 }
 
 #[test]

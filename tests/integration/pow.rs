@@ -27,7 +27,7 @@ fn solution(challenge: &Value, solved: bool) -> String {
     (0..=u64::MAX).map(|n| n.to_string()).find(|n| (zero_bits(&hash(n)) >= difficulty) == solved).unwrap()
 }
 
-/// A create that brings this proof.
+/// A create with this proof.
 fn with_proof<'a>(server: &'a Server, content: &str, challenge: &Value, solution: &str) -> Request<'a> {
     let token = challenge["token"].as_str().unwrap();
     server.post(content).header("X-PoW-Token", token).header("X-PoW-Solution", solution)
@@ -39,7 +39,7 @@ fn pay(server: &Server, content: &str, challenge: &Value) -> Response {
 }
 
 #[test]
-fn the_challenge_says_what_to_solve() {
+fn the_challenge_describes_the_puzzle() {
     let server = Server::start(PRODUCTION);
     let before = unix_now();
     let response = server.get("/challenge").expect_status(200);
@@ -49,11 +49,11 @@ fn the_challenge_says_what_to_solve() {
     response.expect((before + 300..=unix_now() + 300).contains(&json["expires"].as_u64().unwrap()), "in 300 seconds");
     response.expect(json["token"].as_str().is_some_and(|token| !token.is_empty()), "a token");
     response.expect_field("enabled", true).expect_field("difficulty", 8).expect_field("algorithm", "sha256");
-    assert_ne!(challenge(&server)["nonce"], json["nonce"], "every challenge is new");
+    assert_ne!(challenge(&server)["nonce"], json["nonce"], "every challenge is unique");
 }
 
 #[test]
-fn switched_off_it_says_so_and_asks_for_nothing() {
+fn without_proof_of_work_the_challenge_says_disabled() {
     let server = Server::start(&[("FLASK_ENV", "production")]);
     let off = serde_json::json!({"enabled": false, "difficulty": 0});
     assert_eq!(challenge(&server), off);
@@ -71,7 +71,7 @@ fn a_solved_challenge_buys_a_paste() {
 }
 
 #[test]
-fn a_proof_that_lacks_a_half_is_asked_for() {
+fn an_incomplete_proof_of_work_gets_pow_required() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let token = challenge["token"].as_str().unwrap();
@@ -81,7 +81,7 @@ fn a_proof_that_lacks_a_half_is_asked_for() {
 }
 
 #[test]
-fn a_wrong_solution_or_a_forged_token_is_invalid() {
+fn wrong_solutions_and_forged_tokens_are_invalid() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let invalid = |challenge: &Value, solution: &str| {
@@ -99,13 +99,13 @@ fn a_wrong_solution_or_a_forged_token_is_invalid() {
         forged["token"] = token.into();
         invalid(&forged, &right);
     }
-    // A token of another server is no better.
+    // A token of another server is not accepted either.
     invalid(&self::challenge(&Server::start(PRODUCTION)), &right);
     pay(&server, "x", &challenge).expect_status(201);
 }
 
 #[test]
-fn a_late_token_is_expired() {
+fn late_tokens_are_expired() {
     let server = Server::start(&[PRODUCTION, &[("FLASKPASTE_POW_TTL", "1")]].concat());
     let challenge = challenge(&server);
     wait_until("the token has expired", SOON, || unix_now() > challenge["expires"].as_u64().unwrap());
@@ -122,7 +122,7 @@ fn a_token_is_accepted_once() {
 }
 
 #[test]
-fn one_token_in_many_hands_buys_one_paste() {
+fn a_token_used_concurrently_buys_one_paste() {
     let server = Server::start(PRODUCTION);
     let challenge = challenge(&server);
     let barrier = Barrier::new(16);
@@ -139,7 +139,7 @@ fn one_token_in_many_hands_buys_one_paste() {
 }
 
 #[test]
-fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
+fn a_token_is_spent_once_the_body_has_begun() {
     let limits = [("FLASKPASTE_MAX_ANON", "100"), ("FLASKPASTE_DEDUP_MAX", "1")];
     let mut server = Server::start(&[PRODUCTION, &limits].concat());
     pay(&server, "again", &challenge(&server)).expect_status(201);
@@ -163,7 +163,7 @@ fn a_token_is_spent_once_the_body_has_begun_whatever_becomes_of_it() {
 }
 
 #[test]
-fn a_token_is_given_back_when_no_body_has_begun_or_the_server_is_at_fault() {
+fn a_token_stays_valid_without_a_body_or_on_a_server_error() {
     let limits = [("FLASKPASTE_MAX_ANON", "100000"), ("FLASKPASTE_MAX_DB_SIZE", "150000")];
     let server = Server::embedded(&[PRODUCTION, &limits].concat());
     let challenge = challenge(&server);
@@ -183,7 +183,7 @@ fn a_token_buys_one_attempt_at_a_time() {
     let mut first = server.connect();
     first.send(create_head(&challenge, "Content-Length: 10\r\nExpect: 100-continue").as_bytes());
     assert_eq!(first.read_response("", false).unwrap().status, 100, "the first has the token");
-    // Nothing was hashed or read for the others: each is answered at once, though it announces a body.
+    // Nothing was hashed or read for the others: each is answered immediately, although it announces a body.
     for _ in 0..20 {
         let password = "Content-Length: 10\r\nX-Paste-Password: secret\r\nConnection: close";
         let mut other = server.connect();
@@ -220,7 +220,7 @@ fn single_use_holds_across_restarts_while_the_secret_is_kept() {
 }
 
 #[test]
-fn another_secret_makes_old_tokens_invalid() {
+fn changing_the_secret_invalidates_old_tokens() {
     let folder = Arc::new(Folder::new());
     let start =
         |secret| Server::start_in(Arc::clone(&folder), &[PRODUCTION, &[("FLASKPASTE_POW_SECRET", secret)]].concat());
@@ -229,13 +229,13 @@ fn another_secret_makes_old_tokens_invalid() {
 }
 
 #[test]
-fn in_development_a_direct_local_client_is_exempt() {
+fn in_development_direct_local_clients_are_exempt() {
     let server = Server::start(&[("FLASKPASTE_POW_DIFFICULTY", "8")]);
     server.paste("direct");
     for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded"] {
         server.post(name).header(name, "127.0.0.1").send().expect_code(400, "pow_required");
     }
-    // A token that is sent is checked all the same, and counts.
+    // A token that is sent is still checked and used up.
     let challenge = challenge(&server);
     with_proof(&server, "x", &challenge, &solution(&challenge, false)).send().expect_code(400, "pow_invalid");
     pay(&server, "x", &challenge).expect_status(201);
@@ -251,7 +251,7 @@ fn in_production_nobody_is_exempt() {
 }
 
 #[test]
-fn the_index_tells_whether_this_client_needs_it() {
+fn the_index_says_whether_this_client_needs_proof_of_work() {
     let pow = |server: &Server, forwarded: bool| {
         let request = server.request("GET", "/");
         let request = if forwarded { request.header("X-Forwarded-For", "192.0.2.1") } else { request };

@@ -1,9 +1,9 @@
-//! No room left within the quota: creates are refused, everything else goes on, and deleting makes room again. On a disk
-//! that is full: `system/full_disk.rs`.
+//! A full quota: creates are refused, everything else works, and deleting frees room. For a full disk, see
+//! `system/full_disk.rs`.
 
 use crate::harness::{Paste, SOON, Server, wait_until};
 
-/// Creates pastes of this size until there is no room; those that fit.
+/// Creates pastes of this size until the quota is full; those that were stored.
 #[track_caller]
 pub fn fill(server: &Server, size: usize) -> Vec<Paste> {
     let mut pastes = Vec::new();
@@ -17,7 +17,7 @@ pub fn fill(server: &Server, size: usize) -> Vec<Paste> {
         let field = |name: &str| response.json()[name].as_str().unwrap().to_owned();
         pastes.push(Paste { id: field("id"), delete_token: field("delete_token") });
     }
-    panic!("a thousand pastes of {size} bytes and still room");
+    panic!("a thousand pastes of {size} bytes fit");
 }
 
 pub fn content(n: usize, size: usize) -> Vec<u8> {
@@ -31,7 +31,7 @@ pub fn delete(server: &Server, paste: &Paste) {
 }
 
 #[test]
-fn the_quota_refuses_creates_and_nothing_else() {
+fn the_quota_refuses_only_creates() {
     let mut server = Server::embedded(&[("FLASKPASTE_MAX_DB_SIZE", "2000000")]);
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();
     let pastes = fill(&server, 100_000);
@@ -42,13 +42,13 @@ fn the_quota_refuses_creates_and_nothing_else() {
     }
     server.get(&burning.raw()).expect_status(200).expect_body("burning");
     server.expect_alive();
-    // It counts what is there, not what was written since the start.
+    // It counts what is stored, not what was written since startup.
     server.stop();
     server.restart();
     server.post(content(5000, 100_000)).send().expect_code(507, "storage_full");
     pastes.iter().take(3).for_each(|paste| delete(&server, paste));
     for n in 6000..6002 {
-        wait_until("deleting has made room", SOON, || server.post(content(n, 100_000)).send().status == 201);
+        wait_until("deleting has freed space", SOON, || server.post(content(n, 100_000)).send().status == 201);
     }
     assert!(std::fs::metadata(server.database()).unwrap().len() < 4_000_000);
 }

@@ -1,4 +1,4 @@
-//! How much: pastes a minute and client address, and by all together.
+//! Rates: pastes per minute and client address, and in total.
 
 use crate::harness::Server;
 use crate::response::Response;
@@ -17,7 +17,7 @@ fn metric(server: &Server, name: &str) -> u64 {
 const MANY: (&str, &str) = ("FLASKPASTE_DEDUP_MAX", "0");
 
 #[test]
-fn each_address_creates_so_many_a_minute() {
+fn creates_are_rate_limited_per_address() {
     let server = Server::start(&[MANY, ("FLASKPASTE_RATE", "3"), ("FLASKPASTE_METRICS", "1")]);
     assert_eq!(server.get("/").json()["limits"]["rate"], 3);
     for _ in 0..3 {
@@ -26,7 +26,7 @@ fn each_address_creates_so_many_a_minute() {
     let refused = create(&server, "192.0.2.1").expect_code(429, "rate_limited");
     let wait: u64 = refused.get("Retry-After").unwrap().parse().unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
-    // What the proxy says last counts, an IPv4 address is one however it is written, and a /64 is one customer's.
+    // The proxy's last entry counts, IPv4 addresses are normalised, and a /64 is one client.
     create(&server, "198.51.100.7, 192.0.2.1").expect_code(429, "rate_limited");
     create(&server, "::ffff:192.0.2.1").expect_code(429, "rate_limited");
     create(&server, "192.0.2.1, 198.51.100.7").expect_status(201);
@@ -35,7 +35,7 @@ fn each_address_creates_so_many_a_minute() {
     }
     create(&server, "2001:db8:1:2:ffff::9").expect_code(429, "rate_limited");
     create(&server, "2001:db8:1:3::9").expect_status(201);
-    // Every way in is one, and reading is none.
+    // Every way to create counts, and reads do not.
     server
         .request("PUT", "/a.txt")
         .header("X-Forwarded-For", "192.0.2.1")
@@ -48,7 +48,7 @@ fn each_address_creates_so_many_a_minute() {
 }
 
 #[test]
-fn what_is_refused_otherwise_is_not_counted() {
+fn requests_refused_for_other_reasons_are_not_counted() {
     let server = Server::start(&[MANY, ("FLASKPASTE_RATE", "2"), ("FLASKPASTE_MAX_ANON", "100")]);
     for _ in 0..10 {
         let large = server.post("x".repeat(101)).header("X-Forwarded-For", "192.0.2.1").send();
@@ -60,7 +60,7 @@ fn what_is_refused_otherwise_is_not_counted() {
 }
 
 #[test]
-fn who_is_not_a_trusted_proxy_does_not_choose_its_address() {
+fn only_a_trusted_proxy_sets_the_client_address() {
     let secret = "0123456789abcdef";
     let server = Server::start(&[MANY, ("FLASKPASTE_RATE", "1"), ("FLASKPASTE_PROXY_SECRET", secret)]);
     create(&server, "192.0.2.1").expect_status(201);
@@ -85,7 +85,7 @@ fn thousands_of_addresses_take_bounded_memory() {
 }
 
 #[test]
-fn a_flood_makes_the_proof_of_work_harder_and_old_challenges_stay_good() {
+fn a_flood_raises_the_difficulty_and_old_challenges_stay_valid() {
     let server = Server::start(&[
         MANY,
         ("FLASKPASTE_POW_DIFFICULTY", "1"),
@@ -119,7 +119,7 @@ fn a_flood_makes_the_proof_of_work_harder_and_old_challenges_stay_good() {
 }
 
 #[test]
-fn without_proof_of_work_or_with_zero_nothing_rises() {
+fn the_difficulty_stays_constant_when_disabled() {
     for settings in [
         [("FLASKPASTE_POW_DIFFICULTY", "0"), ("FLASKPASTE_POW_FLOOD", "1")],
         [("FLASKPASTE_POW_DIFFICULTY", "1"), ("FLASKPASTE_POW_FLOOD", "0")],

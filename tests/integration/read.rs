@@ -1,9 +1,9 @@
-//! Reading pastes: metadata, content, ranges, and the clock that reading moves.
+//! Reading pastes: metadata, content, ranges, and the expiry that reading extends.
 
 use crate::harness::{SOON, Server, unix_now, wait_until};
 
 #[test]
-fn metadata_tells_what_there_is() {
+fn metadata_describes_the_paste() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     let response = server.get(&paste.path()).expect_status(200).expect_header("Content-Type", "application/json");
@@ -36,7 +36,7 @@ fn raw_content_is_served_in_a_sandbox() {
 }
 
 #[test]
-fn head_answers_as_get_without_the_body() {
+fn head_responds_like_get_without_the_body() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     for target in [paste.path(), paste.raw()] {
@@ -50,7 +50,7 @@ fn head_answers_as_get_without_the_body() {
 }
 
 #[test]
-fn ids_match_in_any_case() {
+fn ids_are_case_insensitive() {
     let server = Server::start(&[]);
     let paste = server.paste("hello");
     let upper = paste.id.to_uppercase();
@@ -61,7 +61,7 @@ fn ids_match_in_any_case() {
 }
 
 #[test]
-fn what_is_no_id_is_told_so() {
+fn malformed_ids_get_invalid_id() {
     let server = Server::start(&[]);
     let long = "a".repeat(65);
     for bad in ["x", "abc", "abcg", "%61bcd", "ab-cd", "..", "abcd.txt", long.as_str()] {
@@ -76,7 +76,7 @@ fn what_is_no_id_is_told_so() {
 }
 
 #[test]
-fn never_existed_expired_burned_and_deleted_are_one_and_the_same() {
+fn missing_expired_burned_and_deleted_pastes_get_the_same_404() {
     let server = Server::start(&[]);
     let expired = server.post("expired").header("X-Expiry", "1").created();
     let burned = server.post("burned").header("X-Burn-After-Read", "1").created();
@@ -98,7 +98,7 @@ fn never_existed_expired_burned_and_deleted_are_one_and_the_same() {
 }
 
 #[test]
-fn single_ranges() {
+fn single_ranges_are_served() {
     let server = Server::start(&[]);
     let paste = server.paste("0123456789");
     let get = |range: &str| server.request("GET", &paste.raw()).header("Range", range).send();
@@ -124,7 +124,7 @@ fn single_ranges() {
 }
 
 #[test]
-fn ranges_of_large_content_cross_the_stores_pieces() {
+fn ranges_cross_the_chunks_of_the_store() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..3_000_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let paste = server.paste(content.clone());
@@ -136,7 +136,7 @@ fn ranges_of_large_content_cross_the_stores_pieces() {
 }
 
 #[test]
-fn burn_pastes_have_no_ranges() {
+fn burn_pastes_ignore_ranges() {
     let server = Server::start(&[]);
     let paste = server.post("0123456789").header("X-Burn-After-Read", "1").created();
     let head = server.head(&paste.raw()).expect_status(200).expect_header("Content-Length", "10");
@@ -146,11 +146,11 @@ fn burn_pastes_have_no_ranges() {
 }
 
 #[test]
-fn a_custom_expiry_is_not_moved_by_reading() {
+fn reading_does_not_extend_a_custom_expiry() {
     let server = Server::start(&[]);
     let paste = server.post("fixed").header("X-Expiry", "2").created();
     let expires_at = server.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
-    wait_until("the paste has expired though it was read", SOON, || {
+    wait_until("the paste has expired although it was read", SOON, || {
         let response = server.get(&paste.path());
         server.get(&paste.raw());
         if response.status == 200 {

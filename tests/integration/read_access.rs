@@ -1,4 +1,4 @@
-//! Reading what is guarded: passwords in their three forms, throttled guessing, and content that burns.
+//! Reading protected pastes: passwords in their three forms, throttled guessing, and burn pastes.
 
 use crate::harness::{Paste, SOON, Server, wait_until};
 use crate::http_client::base64;
@@ -19,7 +19,7 @@ fn protected(server: &Server, content: &str, password: &str) -> Paste {
 }
 
 #[test]
-fn a_password_is_asked_for_and_checked() {
+fn a_password_is_required_and_checked() {
     let server = Server::start(&[]);
     let paste = server.post("secret").header("X-Paste-Password", "open sesame").created();
     let response = server.get(&paste.raw()).expect_code(401, "password_required");
@@ -29,13 +29,13 @@ fn a_password_is_asked_for_and_checked() {
     assert_eq!(server.head(&paste.raw()).status, 401);
     let head = server.request("HEAD", &paste.raw()).header("X-Paste-Password", "open sesame").send();
     head.expect_status(200).expect_header("Content-Length", "6");
-    // The metadata asks for nothing, and tells nothing of the password.
+    // Metadata requires no password and reveals nothing about it.
     let response = server.get(&paste.path()).expect_status(200).expect_field("password_protected", true);
     response.expect(!response.text().contains("sesame"), "no password in the metadata");
 }
 
 #[test]
-fn every_form_of_the_right_password_opens() {
+fn every_way_to_send_the_right_password_works() {
     let server = Server::start(&[]);
     let ascii = protected(&server, "ascii", "a:b c");
     with_password(&server, &ascii.raw(), "a:b c").expect_status(200).expect_body("ascii");
@@ -56,7 +56,7 @@ fn every_form_of_the_right_password_opens() {
 }
 
 #[test]
-fn ranges_of_a_protected_paste_ask_for_the_password_too() {
+fn ranges_of_protected_pastes_require_the_password() {
     let server = Server::start(&[]);
     let paste = protected(&server, "secret", "p");
     server.request("GET", &paste.raw()).header("Range", "bytes=0-0").send().expect_code(401, "password_required");
@@ -64,7 +64,7 @@ fn ranges_of_a_protected_paste_ask_for_the_password_too() {
 }
 
 #[test]
-fn guessing_is_throttled_for_its_paste_alone() {
+fn guessing_is_throttled_per_paste() {
     let server = Server::start(&[]);
     let guessed = protected(&server, "guessed", "right");
     let other = protected(&server, "other", "right");
@@ -80,14 +80,14 @@ fn guessing_is_throttled_for_its_paste_alone() {
     assert!(throttled.expect("twenty guesses in a row must be throttled").retry_after() <= 3600);
     with_password(&server, &other.raw(), "right").expect_status(200);
     server.get(&guessed.path()).expect_status(200);
-    wait_until("the throttled reader who knows the password gets in", SOON, || {
+    wait_until("the throttled reader with the password gets in", SOON, || {
         with_password(&server, &guessed.raw(), "right").status == 200
     });
 }
 
-/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in at once, and the burn paste is read.
+/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in immediately and reads the burn paste.
 #[test]
-fn a_guesser_keeps_nobody_else_out() {
+fn guessing_does_not_lock_out_other_readers() {
     let server = Server::start(&[]);
     let paste = server.post("once").header("X-Burn-After-Read", "1").header("X-Paste-Password", "right").created();
     let read = |client: &str, password: &str| {
@@ -96,7 +96,7 @@ fn a_guesser_keeps_nobody_else_out() {
     };
     for client in ["192.0.2.1", "2001:db8:1:2::1"] {
         for number in 0..30 {
-            // Of an IPv6 network all addresses are one client's.
+            // All addresses of an IPv6 /64 are one client.
             let client = if client.contains(':') { format!("2001:db8:1:2::{number:x}") } else { client.into() };
             let response = read(&client, "wrong");
             assert!([403, 429, 503].contains(&response.status), "{}", response.status);
@@ -109,7 +109,7 @@ fn a_guesser_keeps_nobody_else_out() {
 }
 
 #[test]
-fn a_crowd_of_passwords_does_not_starve_other_requests() {
+fn many_password_checks_do_not_starve_other_requests() {
     let server = Server::start(&[]);
     let plain = server.paste("plain");
     std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ fn a_crowd_of_passwords_does_not_starve_other_requests() {
 }
 
 #[test]
-fn content_burns_at_the_first_get_and_not_before() {
+fn content_burns_on_the_first_get_of_its_content() {
     let server = Server::start(&[]);
     let paste = server.post("once").header("X-Burn-After-Read", "true").created();
     server.head(&paste.raw()).expect_status(200).expect_header("X-Burn-After-Read", "true");
@@ -168,7 +168,7 @@ fn a_wrong_password_never_burns() {
 }
 
 #[test]
-fn large_burn_pastes_arrive_whole() {
+fn large_burn_pastes_are_delivered_whole() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..2_500_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let paste = server.post(content.clone()).header("X-Burn-After-Read", "true").created();

@@ -1,4 +1,4 @@
-//! What whoever made a paste learns of it, while it is there and after its end.
+//! What the owner of a paste learns about it, before and after its end.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::response::Response;
@@ -17,7 +17,7 @@ fn status(server: &Server, paste: &Paste) -> Response {
 }
 
 #[test]
-fn reads_of_the_content_are_counted_and_nothing_else_is() {
+fn only_reads_of_the_content_are_counted() {
     let server = Server::start(&[]);
     for paste in [server.paste("sliding"), server.post("fixed").header("X-Expiry", "1000").created()] {
         let fresh = status(&server, &paste).expect_field("state", "unread").expect_field("reads", 0);
@@ -37,7 +37,7 @@ fn reads_of_the_content_are_counted_and_nothing_else_is() {
 }
 
 #[test]
-fn each_end_has_its_name() {
+fn each_ending_has_its_state() {
     let mut server = Server::start(&[]);
     let expired = server.post("expired").header("X-Expiry", "1").created();
     let deleted = server.paste("deleted");
@@ -59,7 +59,7 @@ fn each_end_has_its_name() {
 }
 
 #[test]
-fn only_who_made_it_is_told_and_after_the_end_the_token_alone() {
+fn only_the_owner_sees_the_receipt_and_later_only_the_token() {
     let server = Server::start(&[]);
     let paste = server.post("owned").header("X-SSL-Client-SHA1", OWNER).created();
     let other = server.paste("other");
@@ -83,9 +83,9 @@ fn only_who_made_it_is_told_and_after_the_end_the_token_alone() {
     }
 }
 
-/// The key is what the documents say, so that who has the database finds neither id nor token in it.
+/// The key is derived as documented, so that neither id nor token can be found in the database.
 #[test]
-fn what_is_kept_is_keyed_by_token_and_id_together() {
+fn receipts_are_keyed_by_token_and_id() {
     let mut server = Server::embedded(&[]);
     let paste = server.post("gone").header("X-Burn-After-Read", "1").created();
     server.get(&paste.raw()).expect_status(200);
@@ -105,7 +105,7 @@ fn what_is_kept_is_keyed_by_token_and_id_together() {
 }
 
 #[test]
-fn receipts_can_be_switched_off() {
+fn receipts_can_be_disabled() {
     let server = Server::start(&[("FLASKPASTE_RECEIPT_DAYS", "0")]);
     let paste = server.post("gone").header("X-Burn-After-Read", "1").created();
     status(&server, &paste).expect_field("state", "unread");
@@ -113,9 +113,9 @@ fn receipts_can_be_switched_off() {
     ask(&server, &paste.id, &paste.delete_token).expect_code(404, "not_found");
 }
 
-/// Made by flaskpaste 0.1.0 before there were gates: the dump of a database of version 2 and its pepper.
+/// Created by flaskpaste 0.1.0 before there were gates: the dump of a version 2 database and its pepper.
 #[test]
-fn a_database_of_version_2_is_brought_up_to_date() {
+fn a_version_2_database_is_migrated() {
     let folder = std::sync::Arc::new(crate::harness::Folder::new());
     let path = folder.join("pastes.db");
     let database = rusqlite::Connection::open(&path).unwrap();
@@ -128,7 +128,7 @@ fn a_database_of_version_2_is_brought_up_to_date() {
     let old = fs::read(&path).unwrap();
     let line = crate::harness::refusal(folder.path(), &[("FLASKPASTE_DB", path.to_str().unwrap())], &["stats"], 1);
     assert!(line.contains("version 2") && line.contains("start the server"), "{line}");
-    assert!(fs::read(&path).unwrap() == old, "a command beside the server changes nothing");
+    assert!(fs::read(&path).unwrap() == old, "a command changes nothing");
 
     let server = Server::embedded_in(folder, &[]);
     let paste = |id: &str, token: &str| Paste { id: id.into(), delete_token: token.into() };
@@ -147,7 +147,7 @@ fn a_database_of_version_2_is_brought_up_to_date() {
     server.get(&protected.raw()).expect_code(401, "password_required");
     let read = server.request("GET", &protected.raw()).header("X-Paste-Password", "word").send();
     read.expect_status(200).expect_body("a protected paste");
-    // Its id was nobody's to know when it was made: it leaves no receipt.
+    // Its id was not secret when it was created, so it leaves no receipt.
     server
         .request("DELETE", &fixed.path())
         .header("X-Delete-Token", "wrong")

@@ -1,4 +1,4 @@
-//! Reports: where they go, and whether the key in one is a paste's.
+//! Reports: where they go, and checking whether a reported key belongs to a paste.
 
 use crate::harness::{Folder, Server};
 use crate::sealed_format::{Secret, post_first_edition, post_text};
@@ -23,7 +23,7 @@ fn report(folder: &Folder, name: &str, text: &str) -> String {
 }
 
 #[test]
-fn a_reported_key_is_held_against_the_proof_without_decrypting() {
+fn a_reported_key_is_checked_against_the_proof_without_decrypting() {
     let server = Server::start(&[]);
     let folder = Folder::new();
     let (paste, link) = post_text(&server, b"reported", &[("X-Burn-After-Read", "1")]);
@@ -42,13 +42,13 @@ fn a_reported_key_is_held_against_the_proof_without_decrypting() {
         assert!(shown.contains(&format!("key         {words}")) && !shown.contains("reported"), "{shown}");
         assert!(!shown.contains(&link[link.len() - 43..]), "the key is not shown");
     }
-    assert_eq!(log(&server), "", "a look leaves nothing");
+    assert_eq!(log(&server), "", "show is not logged");
     let (code, shown, errors) = show(&server, &["--key-from", &right, "--decrypt", &paste.id]);
     assert_eq!((code, shown.as_str()), (Some(0), "reported"), "{errors}");
     let (code, shown, _) = show(&server, &["--key-from", &wrong, "--decrypt", &paste.id]);
     assert_eq!((code, shown.as_str()), (Some(1), ""));
     assert!(log(&server).lines().count() == 1 && log(&server).contains("show --decrypt"), "{}", log(&server));
-    // Neither was a read: the burn paste is there.
+    // Neither was a read: the burn paste still exists.
     server.get(&paste.path()).expect_status(200).expect_field("reads_left", 1);
     let nothing = report(&folder, "nothing", "no key here");
     let (code, _, errors) = show(&server, &["--key-from", &nothing, &paste.id]);
@@ -84,17 +84,20 @@ fn a_paste_of_several_files_and_a_password_is_decrypted_file_by_file() {
     let opened = log(&server).lines().count();
     let other = report(&folder, "other", "pässword \n");
     let (code, shown, errors) = decrypt(&["--password-from", &other, "--file", "1"]);
-    assert!(code == Some(1) && shown.is_empty() && errors.contains("password"), "a blank belongs to it: {errors}");
-    assert_eq!(log(&server).lines().count(), opened, "what was not opened is not in the log");
+    assert!(
+        code == Some(1) && shown.is_empty() && errors.contains("password"),
+        "a trailing space is part of the password: {errors}"
+    );
+    assert_eq!(log(&server).lines().count(), opened, "failed decryptions are not logged");
     let (code, _, errors) = show(&server, &["--key-from", "-", "--password-from", "-", &paste.id]);
     assert!(code == Some(2) && errors.contains("standard input"), "{errors}");
 }
 
 #[test]
-fn what_has_no_proof_of_its_key_is_opened_to_tell() {
+fn keys_of_pastes_without_a_proof_are_checked_by_decrypting() {
     let server = Server::start(&[]);
     let folder = Folder::new();
-    // Of the first edition, and sealed but without a gate.
+    // Format 1, and sealed without a gate.
     let (first, link) = post_first_edition(&server, b"old", &[]);
     let file = report(&folder, "key", &link);
     let (code, shown, _) = show(&server, &["--key-from", &file, &first.id]);
@@ -110,7 +113,7 @@ fn what_has_no_proof_of_its_key_is_opened_to_tell() {
 }
 
 #[test]
-fn the_contact_is_told_wherever_it_is_looked_for() {
+fn the_contact_is_shown_everywhere_it_belongs() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org"), ("FLASKPASTE_URL_PREFIX", "/p")]);
     assert_eq!(server.get("/p/").json()["contact"], "mailto:abuse@example.org");
     for path in ["/.well-known/security.txt", "/p/.well-known/security.txt"] {

@@ -1,13 +1,13 @@
-//! A response and what is expected of it: every one is checked for the headers and the error shape that the
-//! documentation promises on all of them, and every failed expectation prints the whole exchange.
+//! A response and its expectations: every one is checked for the headers and the error format that the documentation
+//! promises, and every failed expectation prints the whole exchange.
 
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Longest part of a body or request that a failure prints.
+/// The longest part of a body or request that a failure prints.
 const DUMP_BYTES: usize = 2048;
 
-/// Every response carries these, whatever it is.
+/// Every response has these.
 const ON_EVERY_RESPONSE: &[(&str, &str)] = &[
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -17,7 +17,7 @@ const ON_EVERY_RESPONSE: &[(&str, &str)] = &[
     ("X-Robots-Tag", "noindex, nofollow"),
 ];
 
-/// What a server has written to stderr so far, filled by a thread of the harness.
+/// The server's stderr so far, filled by a thread of the harness.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<String>>);
 
@@ -42,7 +42,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The value of a header, in any case.
+    /// The value of a header; names are case-insensitive.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -57,7 +57,7 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Panics with everything there is to know.
+    /// Panics with the whole exchange.
     #[track_caller]
     pub fn fail(&self, what: &str) -> ! {
         let headers = self.headers.iter().fold(String::new(), |text, (name, value)| text + name + ": " + value + "\n");
@@ -141,14 +141,14 @@ impl Response {
         self.expect(policy.contains("frame-ancestors 'none'"), "expected frame-ancestors in the policy");
         self.expect(self.get("Permissions-Policy").is_some_and(|policy| policy.contains("=()")), "Permissions-Policy");
         let server = self.get("Server").unwrap_or_default();
-        self.expect(!server.bytes().any(|byte| byte.is_ascii_digit()), "the Server header tells a version");
+        self.expect(!server.bytes().any(|byte| byte.is_ascii_digit()), "the Server header has a version");
         let id = self.get("X-Request-ID").unwrap_or_else(|| self.fail("expected X-Request-ID"));
         if self.status >= 400 && !head_only {
             self.check_error(id);
         }
     }
 
-    /// What has a name of its own for each content is kept, and nothing else is.
+    /// Files with a content hash in the name are cached, and nothing else is.
     #[track_caller]
     fn check_caching(&self) {
         let target = self.request.split(' ').nth(1).unwrap_or_default();
@@ -165,7 +165,7 @@ impl Response {
     fn check_error(&self, request_id: &str) {
         if self.get("Content-Type") == Some("text/html; charset=utf-8") {
             let page = String::from_utf8_lossy(&self.body);
-            return self.expect(page.contains(request_id), "a page that refuses has to name the request");
+            return self.expect(page.contains(request_id), "an error page must name the request");
         }
         let json = self.json();
         if json["status"] == "unhealthy" {
@@ -180,7 +180,7 @@ impl Response {
     }
 }
 
-/// Bytes as text, cut where they are many.
+/// Bytes as text, truncated.
 pub fn cut(bytes: &[u8]) -> String {
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(DUMP_BYTES)]).into_owned();
     if bytes.len() > DUMP_BYTES { format!("{shown}… ({} bytes in all)", bytes.len()) } else { shown }

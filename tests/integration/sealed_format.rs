@@ -1,7 +1,7 @@
-//! Sealed pastes, and those of the first edition, made and opened by the tests themselves.
+//! Sealed pastes and format 1, created and opened by the tests themselves.
 //!
-//! Invariant: written from the contract alone, with nothing of what is tested. Must never share code with the programs: a
-//! mistake in both would be none.
+//! Invariant: written from the contract alone, without the tested code. Must never share code with the programs: a
+//! mistake in both would go unnoticed.
 
 use crate::harness::{Paste, Server};
 use aes_gcm::aead::AeadInOut;
@@ -19,11 +19,11 @@ const CHUNK: usize = 65_536;
 const SEALED_CHUNK: usize = CHUNK + 16;
 pub const HEAD: usize = 56;
 
-/// What stands in a sealed paste.
+/// The contents of a sealed paste.
 pub struct Opened {
     pub manifest: Value,
     pub files: Vec<Vec<u8>>,
-    /// Bytes of the plaintext, with its zeros.
+    /// Bytes of the plaintext, including padding.
     pub padded: usize,
 }
 
@@ -113,7 +113,7 @@ impl Secret {
         upload
     }
 
-    /// The same of files behind a manifest, padded to 256 bytes at least.
+    /// The same for files after a manifest, padded to at least 256 bytes.
     pub fn pack(&self, manifest: &Value, contents: &[&[u8]]) -> Vec<u8> {
         let manifest = manifest.to_string();
         let mut plain = [&u32::try_from(manifest.len()).unwrap().to_be_bytes()[..], manifest.as_bytes()].concat();
@@ -122,7 +122,7 @@ impl Secret {
         self.seal(random(), &plain)
     }
 
-    /// Opens an upload, every chunk of which has to be right.
+    /// Opens an upload; every chunk must be valid.
     #[track_caller]
     pub fn open(&self, upload: &[u8]) -> Opened {
         let (head, chunks) = upload.split_at(HEAD);
@@ -141,7 +141,7 @@ impl Secret {
             plain[at - size..at].to_vec()
         };
         let files = manifest["files"].as_array().unwrap().iter().map(&mut take).collect();
-        assert!(plain[at..].iter().all(|byte| *byte == 0), "what is behind the files is zeros");
+        assert!(plain[at..].iter().all(|byte| *byte == 0), "the padding is zeros");
         Opened { manifest, files, padded: plain.len() }
     }
 
@@ -223,7 +223,7 @@ pub fn read_one(server: &Server, link: &str) -> Vec<u8> {
     opened.files.into_iter().next().unwrap()
 }
 
-/// Posts a paste of the first edition; the paste, and its link.
+/// Posts a paste in format 1; the paste, and its link.
 #[track_caller]
 pub fn post_first_edition(server: &Server, plain: &[u8], headers: &[(&str, &str)]) -> (Paste, String) {
     let (key, nonce): ([u8; 32], [u8; 12]) = (random(), random());
@@ -241,14 +241,14 @@ fn value(name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name}"))[25..].to_owned()
 }
 
-/// The upload that begins so, which is in lines of its own, the first of which say what they are.
+/// The upload that begins so, whose first lines are labelled.
 fn dumped(magic: &[u8]) -> String {
     let dump = DOCUMENT.split("```\n").find(|block| block.starts_with(&hex(magic))).unwrap();
     dump.lines().map(|line| line.split(' ').next().unwrap()).collect()
 }
 
 #[test]
-fn the_worked_example_of_the_document_is_right() {
+fn the_worked_example_for_sealed_pastes_is_correct() {
     let key: [u8; 32] = unhex(&value("K")).try_into().unwrap();
     let secret = Secret::new(key, Some("hąsło z ogonkami"));
     let stretched = unhex(&value("PBKDF2"));
@@ -279,7 +279,7 @@ fn the_worked_example_of_the_document_is_right() {
 }
 
 #[test]
-fn the_worked_example_of_an_ask_is_right() {
+fn the_worked_example_for_asks_is_correct() {
     use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
     let bytes = |name| unhex(&value(name));
     let (asker, secret, ephemeral) =

@@ -1,6 +1,6 @@
 //! Several servers on one PostgreSQL database: what they count and decide together.
 //!
-//! Invariant: each test has a database of its own, in the cluster that all share; what stops or breaks a cluster is in
+//! Invariant: each test has its own database in a shared cluster; tests that stop or break a cluster are in
 //! failures.rs. Must never depend on which of the servers was first.
 
 use crate::asks;
@@ -24,13 +24,13 @@ pub struct Group {
 }
 
 impl Group {
-    /// So many servers on a new database of the cluster; `None` where there is no PostgreSQL, which is said.
+    /// This many servers on a new database of the cluster; `None`, with a message, without PostgreSQL.
     #[track_caller]
     pub fn start(test: &str, servers: usize, variables: &[(&str, &str)]) -> Option<Self> {
         has_postgres(test).then(|| Self::on(Cluster::shared(), servers, variables))
     }
 
-    /// The same on a cluster of one's own.
+    /// The same on a separate cluster.
     #[track_caller]
     pub fn on(cluster: &Cluster, servers: usize, variables: &[(&str, &str)]) -> Self {
         let folder = Arc::new(Folder::new());
@@ -60,7 +60,7 @@ impl Group {
         self.servers.push(server);
     }
 
-    /// What names the database and its pepper.
+    /// The settings of the database and its pepper.
     pub fn variables(&self) -> [(&str, &str); 2] {
         [("FLASKPASTE_DB", &self.url), ("FLASKPASTE_PEPPER_FILE", self.pepper.to_str().unwrap())]
     }
@@ -74,7 +74,7 @@ fn burn(server: &Server, content: &str) -> Paste {
     server.post(content).header("X-Burn-After-Read", "true").created()
 }
 
-/// Has threads do something on each server at once; what each came to.
+/// Runs threads on each server concurrently; their results.
 fn race<T: Send>(group: &Group, threads: usize, work: impl Fn(&Server, usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(threads);
     std::thread::scope(|scope| {
@@ -93,7 +93,7 @@ fn race<T: Send>(group: &Group, threads: usize, work: impl Fn(&Server, usize) ->
 }
 
 #[test]
-fn what_one_server_stores_the_others_have_at_once() {
+fn writes_on_one_server_are_visible_on_the_others_immediately() {
     let Some(group) = Group::start("pastes on two servers", 2, &[]) else { return };
     let (one, other) = group.pair();
     for size in [0, 1, 65_536, 65_537, 3_000_000] {
@@ -108,7 +108,7 @@ fn what_one_server_stores_the_others_have_at_once() {
 }
 
 #[test]
-fn a_burn_has_one_winner_across_servers() {
+fn a_burn_paste_has_one_reader_across_servers() {
     let Some(group) = Group::start("burns on two servers", 2, &[]) else { return };
     for content in ["small".to_owned(), "x".repeat(300_000), "y".repeat(2_000_000)] {
         for _ in 0..4 {
@@ -123,7 +123,7 @@ fn a_burn_has_one_winner_across_servers() {
 }
 
 #[test]
-fn reads_and_leases_across_servers_are_as_many_as_there_are() {
+fn reads_and_leases_across_servers_never_exceed_the_limit() {
     let Some(group) = Group::start("leases on two servers", 2, &[]) else { return };
     for reads in [1, 2, 5] {
         let paste = group.servers[0].post("counted").header("X-Reads", reads.to_string()).created();
@@ -135,7 +135,7 @@ fn reads_and_leases_across_servers_are_as_many_as_there_are() {
             }
         });
         assert_eq!(answers.iter().filter(|answer| matches!(answer.status, 200 | 201)).count(), reads, "of {reads}");
-        // A lease of one server is one of the other, too.
+        // A lease of one server is valid on the others.
         for answer in answers.iter().filter(|answer| answer.status == 201) {
             let lease = answer.json()["lease"].as_str().unwrap().to_owned();
             for server in &group.servers {
@@ -177,14 +177,14 @@ fn solution(challenge: &Value) -> String {
 }
 
 #[test]
-fn duplicates_are_counted_together() {
+fn duplicates_are_counted_across_servers() {
     let Some(group) = Group::start("duplicates on two servers", 2, &[]) else { return };
     let answers = race(&group, 12, |server, _| server.post("the same").send());
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 3);
     for answer in answers.into_iter().filter(|answer| answer.status != 201) {
         answer.expect_code(429, "duplicate").expect_field("count", 4);
     }
-    // What few may read is not counted.
+    // Pastes with restricted reads are not counted.
     assert!(
         race(&group, 8, |server, _| server.post("the same").header("X-Burn-After-Read", "true").send().status)
             .iter()
@@ -193,7 +193,7 @@ fn duplicates_are_counted_together() {
 }
 
 #[test]
-fn guesses_are_counted_together() {
+fn guesses_are_counted_across_servers() {
     let Some(group) = Group::start("guesses on two servers", 2, &[]) else { return };
     let paste = group.servers[0].post("protected").header("X-Paste-Password", "right").created();
     let guess = |server: &Server, password: &str| {
@@ -209,12 +209,12 @@ fn guesses_are_counted_together() {
         }
     }
     assert!((5..9).contains(&made), "{made} guesses on two servers, as on one");
-    // The right one is let in once its turn has come.
-    wait_until("the password is let in", SOON, || guess(&group.servers[1], "right").status == 200);
+    // The right one is accepted after the throttle's wait.
+    wait_until("the password is accepted", SOON, || guess(&group.servers[1], "right").status == 200);
 }
 
 #[test]
-fn deletes_and_changes_are_seen_by_all_at_once() {
+fn deletes_and_changes_are_visible_on_all_servers_immediately() {
     let Some(group) = Group::start("changes on two servers", 2, &[]) else { return };
     let (one, other) = group.pair();
     let paste = one.paste("first");
@@ -239,7 +239,7 @@ fn deletes_and_changes_are_seen_by_all_at_once() {
     let delete = other.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token);
     delete.send().expect_status(200);
     one.get(&deleted.raw()).expect_code(404, "not_found");
-    // An operator's block is one of all.
+    // An operator's block applies to all.
     let bad = one.paste("refused content");
     assert!(other.run(&["block", &bad.id]).status.success());
     one.get(&bad.raw()).expect_code(404, "not_found");
@@ -247,7 +247,7 @@ fn deletes_and_changes_are_seen_by_all_at_once() {
 }
 
 #[test]
-fn a_read_on_one_server_keeps_a_paste_alive_on_the_others() {
+fn a_read_on_one_server_extends_the_paste_on_all() {
     let expiry = [("FLASKPASTE_EXPIRY", "4")];
     let Some(group) = Group::start("expiry on two servers", 2, &expiry) else { return };
     let (one, other) = group.pair();
@@ -262,7 +262,7 @@ fn a_read_on_one_server_keeps_a_paste_alive_on_the_others() {
 }
 
 #[test]
-fn receipts_count_the_reads_of_all_servers() {
+fn receipts_count_reads_across_servers() {
     let expiry = [("FLASKPASTE_EXPIRY", "8")];
     let Some(group) = Group::start("receipts on two servers", 2, &expiry) else { return };
     let (one, other) = group.pair();
@@ -273,7 +273,7 @@ fn receipts_count_the_reads_of_all_servers() {
         let request = server.request("GET", &format!("/{}/status", paste.id));
         request.header("X-Delete-Token", &paste.delete_token).send().expect_status(200).json()
     };
-    wait_until("each knows of the other's read", SOON, || {
+    wait_until("each server sees the other's read", SOON, || {
         [one, other].iter().all(|server| status(server)["reads"] == 2)
     });
     other.get(&paste.raw()).expect_status(200);
@@ -285,8 +285,8 @@ fn receipts_count_the_reads_of_all_servers() {
 }
 
 #[test]
-fn ten_servers_start_at_once_on_an_empty_database() {
-    let Some(mut group) = Group::start("ten servers at once", 0, &[]) else { return };
+fn ten_servers_start_concurrently_on_an_empty_database() {
+    let Some(mut group) = Group::start("ten concurrent servers", 0, &[]) else { return };
     let servers: Vec<Server> = std::thread::scope(|scope| {
         let start = || Server::start_in(Arc::clone(&group.folder), &group.variables());
         let starters: Vec<_> = (0..10).map(|_| scope.spawn(start)).collect();
@@ -300,7 +300,7 @@ fn ten_servers_start_at_once_on_an_empty_database() {
 }
 
 #[test]
-fn a_database_is_opened_with_its_own_pepper_alone() {
+fn a_database_opens_only_with_its_own_pepper() {
     let Some(group) = Group::start("peppers", 1, &[]) else { return };
     let home = Folder::new();
     let other = home.join("other");
@@ -313,7 +313,7 @@ fn a_database_is_opened_with_its_own_pepper_alone() {
     assert!(refused(other.to_str().unwrap()).contains("different pepper"));
     let missing = home.join("missing");
     assert!(refused(missing.to_str().unwrap()).contains("there is no"));
-    assert!(!missing.exists(), "no other pepper is made");
+    assert!(!missing.exists(), "no other pepper is created");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_ask_has_one_answer_and_one_reader_across_servers() {
 }
 
 #[test]
-fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
+fn import_from_sqlite_keeps_ids() {
     let Some(mut group) = Group::start("an import", 0, &[]) else { return };
     let mut old = Server::embedded(&[("FLASKPASTE_LEASE_TTL", "3600")]);
     let (plain, large) = (old.paste("plain"), old.paste("x".repeat(300_000)));
@@ -361,7 +361,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     old.get(&plain.raw()).expect_status(200);
     let source = old.database();
 
-    // The pepper of the one is that of the others.
+    // Both use the same pepper.
     std::fs::copy(old.pepper(), group.folder.join("pepper")).unwrap();
     let source = source.to_str().unwrap();
     let import = |group: &Group| run(group.folder.path(), &group.variables(), &["import", source]);
@@ -372,11 +372,11 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
     let imported = import(&group);
     let said = String::from_utf8([imported.stdout, imported.stderr].concat()).unwrap();
     assert!(imported.status.success() && said.contains("pastes              8 ("), "{said}");
-    // Once: what ends from now on would be there again.
+    // Only once: pastes that end from now on would come back.
     let again = import(&group);
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(again.status.code() == Some(1) && said.contains("was completed before"), "{said}");
-    // Where it was cut short, what is there stays, and what has ended since.
+    // After an interruption, imported pastes stay, and pastes that have ended since stay ended.
     let database = group.database().to_owned();
     let sql = |statement: &str| Cluster::shared().sql(&database, statement);
     sql("delete from setting where name in ('import_completed', 'import_last_key')");
@@ -418,7 +418,7 @@ fn the_pastes_of_a_single_machine_move_over_with_their_ids() {
 }
 
 #[test]
-fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
+fn commands_work_and_backup_points_to_pg_dump() {
     let Some(group) = Group::start("commands on PostgreSQL", 1, &[]) else { return };
     let server = &group.servers[0];
     let paste = server.paste("told of");
@@ -442,8 +442,8 @@ fn commands_beside_the_servers_work_and_a_backup_names_what_does_it() {
 }
 
 #[test]
-fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
-    let Some(group) = Group::start("leases that run out", 2, &[("FLASKPASTE_LEASE_TTL", "1")]) else { return };
+fn expired_leases_end_their_pastes_on_every_server() {
+    let Some(group) = Group::start("expired leases", 2, &[("FLASKPASTE_LEASE_TTL", "1")]) else { return };
     let pastes: Vec<Paste> = race(&group, 8, |server, worker| {
         let lease = |number| {
             let paste = burn(server, &format!("worker {worker} paste {number}"));
@@ -467,9 +467,9 @@ fn leases_that_run_out_end_their_pastes_whichever_server_looks() {
 }
 
 #[test]
-fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
+fn deleting_during_a_replacement_leaves_nothing_behind() {
     let limits = [("FLASKPASTE_DEDUP_MAX", "0")];
-    let Some(group) = Group::start("deletes beside replacements", 2, &limits) else { return };
+    let Some(group) = Group::start("deletes during replacements", 2, &limits) else { return };
     let content = "z".repeat(200_000);
     for _ in 0..15 {
         let pastes: Vec<Paste> = (0..4).map(|number| group.servers[0].paste(format!("first {number}"))).collect();
@@ -489,7 +489,7 @@ fn a_paste_deleted_while_it_is_replaced_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_password() {
+fn a_refused_database_url_is_reported_without_its_password() {
     let home = Folder::new();
     for (url, code) in [
         ("postgres://u:hunter2@127.0.0.1:1/d?sslmode=prefer", 2),
@@ -507,7 +507,7 @@ fn a_setting_that_looks_like_a_database_elsewhere_is_refused_without_its_passwor
 }
 
 #[test]
-fn a_newer_schema_is_worked_with_if_it_allows_that() {
+fn a_newer_compatible_schema_is_accepted() {
     let Some(mut group) = Group::start("a newer schema", 1, &[]) else { return };
     let paste = group.servers[0].paste("from before");
     let database = group.database().to_owned();
@@ -521,6 +521,6 @@ fn a_newer_schema_is_worked_with_if_it_allows_that() {
     note(99);
     let line = refusal(group.folder.path(), &group.variables(), &[], 1);
     assert!(line.contains("version 99") && line.contains("Use a newer one"), "{line}");
-    // Servers that run go on.
+    // Running servers continue.
     group.servers[1].get(&paste.raw()).expect_status(200);
 }

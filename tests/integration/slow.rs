@@ -1,4 +1,4 @@
-//! The tests that take long, because what they look at is that time has passed. `make test-quick` leaves this module out.
+//! The tests that take long because time must pass. `make test-quick` leaves this module out.
 
 use crate::at_rest::{ERASED_WITHIN, contains, files, sealed_keys};
 use crate::guard::{CROWD, SetOnDrop};
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
-fn reading_keeps_a_paste_alive_and_head_does_not() {
+fn reading_extends_a_paste_and_head_does_not() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "2")]);
     let kept = server.paste("kept");
     let described = server.paste("described");
@@ -27,20 +27,20 @@ fn reading_keeps_a_paste_alive_and_head_does_not() {
         headed_gone |= server.head(&headed.raw()).status == 404 || server.head(&headed.path()).status == 404;
         started.elapsed() > Duration::from_secs(6)
     });
-    assert!(headed_gone, "HEAD must not move the clock");
+    assert!(headed_gone, "HEAD must not extend the expiry");
     let expires_at = server.get(&described.path()).json()["expires_at"].as_u64().unwrap();
-    assert!(expires_at > unix_now(), "the metadata tells the moved expiry");
-    wait_until("the paste nobody reads has expired", SOON, || server.head(&kept.raw()).status == 404);
+    assert!(expires_at > unix_now(), "the metadata has the extended expiry");
+    wait_until("the unread paste has expired", SOON, || server.head(&kept.raw()).status == 404);
     server.get(&kept.raw()).expect_code(404, "not_found");
 }
 
 #[test]
-fn a_moved_clock_survives_an_orderly_restart() {
-    // With a watchdog's thread, which still holds the store at the end.
+fn an_extended_expiry_survives_a_restart() {
+    // With a watchdog thread, which still holds the store at shutdown.
     let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "20"), ("WATCHDOG_USEC", "60000000")]);
     let paste = server.paste("kept");
     let first = server.get(&paste.path()).json()["expires_at"].as_u64().unwrap();
-    wait_until("the clock has moved", SOON, || {
+    wait_until("the expiry has moved", SOON, || {
         server.get(&paste.path()).json()["expires_at"].as_u64().unwrap() >= first + 2
     });
     server.stop();
@@ -51,7 +51,7 @@ fn a_moved_clock_survives_an_orderly_restart() {
     server.get(&paste.path()).expect_status(200);
 }
 
-/// A line to the server on which every piece takes 200 ms.
+/// A connection to the server on which every segment takes 200 ms.
 fn distant(server: &Server) -> TcpStream {
     const WAY: Duration = Duration::from_millis(200);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -74,9 +74,9 @@ fn distant(server: &Server) -> TcpStream {
     near
 }
 
-/// Five pieces a second is slow, but it comes on: it is not the reader's fault that it is far away.
+/// Five segments a second is slow, but steady: a distant reader is not a stalled one.
 #[test]
-fn a_distant_reader_is_not_cut_off_while_others_wait() {
+fn slow_readers_are_not_cut_off_while_others_wait() {
     let server = Server::start(&[("FLASKPASTE_THREADS", "8"), ("FLASKPASTE_MAX_ANON", "20000000")]);
     // More than the buffers on the way hold.
     let content = vec![b'x'; 12 << 20];
@@ -92,7 +92,7 @@ fn a_distant_reader_is_not_cut_off_while_others_wait() {
         for _ in 0..8 {
             scope.spawn(|| {
                 while !over.load(Ordering::SeqCst) {
-                    // Silent or unfinished, and again as soon as it is thrown out.
+                    // Silent or unfinished, and reconnecting when closed.
                     let mut connection = server.connect();
                     connection.send("GET / HTTP/1.1\r\nX: ");
                     connection.is_ended();
@@ -102,15 +102,15 @@ fn a_distant_reader_is_not_cut_off_while_others_wait() {
         let mut answer = Vec::new();
         reader.read_to_end(&mut answer).map(|_| answer)
     });
-    assert!(answer.unwrap().ends_with(&content), "the reader was cut off");
+    assert!(answer.unwrap().ends_with(&content), "the reader was disconnected");
     drop(crowd);
 }
 
-/// Twenty thousand pastes come, half of them go, and then the rest: whatever SQLite has done to its pages meanwhile, no
-/// file tells what is or was in them, nor their ids. Of the sealed keys of those that are gone, which are of no use without
-/// the id, a few may stay where a page was rebuilt: SQLite does not clear what it leaves behind there.
+/// Twenty thousand pastes are created, half are deleted, then the rest: whatever SQLite has done to its pages, no file
+/// reveals their contents or ids. A few sealed keys of deleted pastes, useless without the id, may stay where a page
+/// was rebuilt: SQLite does not clear what it leaves behind there.
 #[test]
-fn after_twenty_thousand_pastes_no_file_tells_anything() {
+fn no_file_reveals_anything_after_twenty_thousand_pastes() {
     const PASTES: usize = 20_000;
     const THREADS: usize = 4;
     let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_LOG", "off")]);
@@ -155,7 +155,7 @@ fn after_twenty_thousand_pastes_no_file_tells_anything() {
         assert!(!contains(&bytes, marker.as_bytes()), "{name} has content");
         assert!(!contains(&bytes, b"text/plain"), "{name} has a type");
         assert!(!bytes.windows(12).any(|window| ids.contains(window)), "{name} has an id");
-        // Six bytes of ciphertext may be those of an id by chance: once in 2^48 windows and ids.
+        // Six bytes of ciphertext may equal those of an id by chance: once in 2^48 windows and ids.
         assert!(!bytes.windows(6).any(|window| raw_ids.contains(window)), "{name} has the bytes of an id");
     }
     let mut connection = server.connect();

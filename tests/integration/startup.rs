@@ -1,4 +1,4 @@
-//! The program: starting, stopping, sockets, and the subcommands beside a running server.
+//! The program: starting, stopping, sockets, and the subcommands next to a running server.
 
 use crate::engine;
 use crate::harness::{Folder, SOON, Server, refusal, run, wait_until};
@@ -17,14 +17,14 @@ fn stdout(output: &Output) -> String {
 }
 
 #[test]
-fn help_and_version() {
+fn help_and_version_are_printed() {
     let folder = Folder::new();
-    // Help is not refused because a setting is wrong: it is where one looks then.
+    // Help works with invalid settings: that is when it is needed.
     let wrong = [("FLASKPASTE_TYPO", "1")];
     for argument in ["--help", "-h"] {
         let help = stdout(&run(folder.path(), &wrong, &[argument]));
         for word in ["stats", "purge", "backup", "health", "--check-config", "FLASKPASTE_BIND", "FLASK_ENV"] {
-            assert!(help.contains(word), "--help does not name {word}:\n{help}");
+            assert!(help.contains(word), "--help does not mention {word}:\n{help}");
         }
     }
     for argument in ["--version", "-V"] {
@@ -36,7 +36,7 @@ fn help_and_version() {
 }
 
 #[test]
-fn check_config_neither_serves_nor_makes_anything() {
+fn check_config_neither_listens_nor_creates_files() {
     let folder = Folder::new();
     let database = folder.join("new/pastes.db");
     let variables =
@@ -48,7 +48,7 @@ fn check_config_neither_serves_nor_makes_anything() {
 }
 
 #[test]
-fn check_config_shows_the_settings_by_their_names() {
+fn check_config_lists_every_setting() {
     let folder = Folder::new();
     let variables = [("FLASKPASTE_BIND", "[::1]:8080"), ("FLASKPASTE_POW_SECRET", "a-secret-of-the-server")];
     let text = stdout(&run(folder.path(), &variables, &["--check-config"]));
@@ -60,7 +60,7 @@ fn check_config_shows_the_settings_by_their_names() {
 }
 
 #[test]
-fn in_production_without_a_proxy_secret_the_start_says_who_is_believed() {
+fn production_without_a_proxy_secret_logs_which_peers_are_trusted() {
     let production = ("FLASK_ENV", "production");
     let told = |variables: &[(&str, &str)]| {
         let mut server = Server::start(variables);
@@ -76,7 +76,7 @@ fn in_production_without_a_proxy_secret_the_start_says_who_is_believed() {
 }
 
 #[test]
-fn with_a_json_log_failures_are_objects_too() {
+fn startup_errors_are_json_with_a_json_log() {
     let folder = Folder::new();
     for variables in [
         &[("FLASKPASTE_LOG", "json"), ("FLASKPASTE_TYPO", "1")],
@@ -89,7 +89,7 @@ fn with_a_json_log_failures_are_objects_too() {
 }
 
 #[test]
-fn the_folder_of_the_database_is_made_and_private() {
+fn the_database_folder_is_created_private() {
     let folder = Arc::new(Folder::new());
     let database = folder.join("a/b/pastes.db");
     let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", database.to_str().unwrap())]);
@@ -99,7 +99,7 @@ fn the_folder_of_the_database_is_made_and_private() {
 }
 
 #[test]
-fn without_settings_the_database_is_where_the_documentation_says() {
+fn the_default_database_path_matches_the_documentation() {
     let folder = Arc::new(Folder::new());
     let server = Server::start_in(Arc::clone(&folder), &[("FLASKPASTE_DB", "")]);
     server.paste("x");
@@ -118,7 +118,7 @@ fn testing_keeps_everything_in_memory() {
 }
 
 #[test]
-fn a_unix_socket_is_listened_on() {
+fn the_server_listens_on_a_unix_socket() {
     let folder = Arc::new(Folder::new());
     let socket = folder.join("socket");
     let bind = format!("unix:{}", socket.display());
@@ -129,23 +129,23 @@ fn a_unix_socket_is_listened_on() {
     server.get(&raw).expect_status(200).expect_body(content);
     server.request("POST", "/").chunks(&[b"he", b"llo"]).send().expect_status(201).expect_field("size", 5);
     assert_eq!(server.run(&["health"]).status.code(), Some(0));
-    // What a crash leaves behind is replaced.
+    // A stale socket is replaced.
     server.kill();
     assert!(std::fs::symlink_metadata(&socket).unwrap().file_type().is_socket());
     server.restart();
     server.expect_alive();
-    // One that is in use is not.
+    // A socket in use is not.
     let database = folder.join("other.db");
     let variables = [("FLASKPASTE_BIND", bind.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
     let line = refusal(folder.path(), &variables, &[], 1);
     assert!(line.contains(socket.to_str().unwrap()), "{line}");
     server.expect_alive();
     server.stop();
-    assert!(!socket.exists(), "an orderly end takes the socket along");
+    assert!(!socket.exists(), "a clean shutdown removes the socket");
 }
 
 #[test]
-fn a_file_where_the_socket_should_be_is_not_touched() {
+fn a_file_at_the_socket_path_is_not_touched() {
     let folder = Folder::new();
     let path = folder.join("precious");
     std::fs::write(&path, "content").unwrap();
@@ -156,13 +156,13 @@ fn a_file_where_the_socket_should_be_is_not_touched() {
 }
 
 #[test]
-fn sigterm_lets_a_request_in_flight_finish() {
+fn sigterm_lets_requests_in_flight_finish() {
     let mut server = Server::start(&[]);
     let mut connection = server.connect();
     let idle = server.connect();
     let content = "x".repeat(100_000);
     let request = server.request("POST", "/").header("Content-Length", content.len().to_string());
-    // The answer to `Expect` shows that the request is being worked on.
+    // The response to `Expect` shows that the request is being handled.
     request.header("Expect", "100-continue").send_on(&mut connection).expect_status(100);
     connection.send(&content[..50_000]);
     server.signal("TERM");
@@ -177,9 +177,9 @@ fn sigterm_lets_a_request_in_flight_finish() {
     server.get(&raw).expect_status(200).expect_body(content);
 }
 
-/// More have connected and asked than there are threads: they are not turned away by a reset.
+/// More clients have connected and sent requests than there are threads: none is reset.
 #[test]
-fn who_has_connected_before_the_stop_is_answered() {
+fn connections_accepted_before_a_stop_are_served() {
     let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
     for _ in 0..5 {
         let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
@@ -196,7 +196,7 @@ fn who_has_connected_before_the_stop_is_answered() {
 }
 
 #[test]
-fn signals_end_an_idle_server_at_once() {
+fn signals_stop_an_idle_server_immediately() {
     for signal in ["TERM", "INT"] {
         let mut server = Server::start(&[]);
         let mut idle = server.connect();
@@ -212,7 +212,7 @@ fn signals_end_an_idle_server_at_once() {
 }
 
 #[test]
-fn stats_are_told_as_text_and_as_json() {
+fn stats_prints_text_and_json() {
     let server = Server::start(&[]);
     server.paste("12345");
     server.post("1234567890").header("X-Burn-After-Read", "1").header("X-Paste-Password", "p").created();
@@ -226,14 +226,14 @@ fn stats_are_told_as_text_and_as_json() {
 }
 
 #[test]
-fn purge_deletes_what_has_expired_and_nothing_else() {
+fn purge_deletes_only_expired_pastes() {
     let mut server = Server::start(&[]);
     let kept = server.paste("kept");
     let expired = server.post("expired").header("X-Expiry", "1").created();
     wait_until("the paste has expired", SOON, || server.get(&expired.path()).status == 404);
     stdout(&server.run(&["purge"]));
     server.get(&kept.raw()).expect_status(200);
-    // And without a server beside it.
+    // And without a running server.
     server.post("expired too").header("X-Expiry", "1").created();
     server.stop();
     let expired = |server: &Server| -> u64 {
@@ -247,7 +247,7 @@ fn purge_deletes_what_has_expired_and_nothing_else() {
 }
 
 #[test]
-fn a_backup_of_the_live_database_is_whole() {
+fn a_backup_of_a_live_database_is_complete() {
     let server = Server::embedded(&[]);
     let paste = server.paste("kept");
     let large = server.paste(vec![b'x'; 2 << 20]);
@@ -262,7 +262,7 @@ fn a_backup_of_the_live_database_is_whole() {
     let check: String = copy.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     drop(copy);
-    // It serves, with the pepper that is not in it.
+    // It can be served, with the pepper, which it does not contain.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", target.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let restored = Server::embedded(&variables);
@@ -284,7 +284,7 @@ fn a_backup_that_cannot_start_removes_nothing() {
 }
 
 #[test]
-fn a_backup_overwrites_nothing() {
+fn backup_never_overwrites_a_file() {
     let server = Server::embedded(&[]);
     let target = server.folder().join("precious");
     std::fs::write(&target, "content").unwrap();
@@ -301,7 +301,7 @@ fn a_backup_overwrites_nothing() {
 }
 
 #[test]
-fn chores_do_not_make_a_database_of_their_own() {
+fn commands_do_not_create_a_database() {
     let folder = Folder::new();
     let database = folder.join("none.db");
     for arguments in [&["stats"][..], &["purge"], &["backup", "copy.db"]] {
@@ -312,7 +312,7 @@ fn chores_do_not_make_a_database_of_their_own() {
 }
 
 #[test]
-fn health_asks_the_running_server() {
+fn the_health_command_checks_the_running_server() {
     let mut server = Server::embedded(&[("FLASKPASTE_URL_PREFIX", "/p")]);
     assert_eq!(server.run(&["health"]).status.code(), Some(0));
     server.kill();

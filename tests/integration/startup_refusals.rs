@@ -1,12 +1,12 @@
-//! What ends a start: wrong settings and arguments with exit 2, a port or a database that cannot be used with exit 1;
-//! always with one line that names the culprit, and with nothing changed.
+//! Startup errors: invalid settings and arguments exit with 2, an unusable port or database with 1; always with one
+//! line that names the cause, and with nothing changed.
 
 use crate::harness::{Folder, Server, refusal, run};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 #[test]
-fn every_invalid_value_is_refused_by_name() {
+fn invalid_values_are_refused_with_the_name_of_the_setting() {
     let bad = [
         ("FLASK_ENV", "prod"),
         ("FLASKPASTE_ID_LENGTH", "7"),
@@ -56,18 +56,18 @@ fn every_invalid_value_is_refused_by_name() {
             assert!(value != "3M" || line.contains("whole number of bytes"), "{line}");
         }
     }
-    assert!(!folder.join("data").exists(), "a wrong setting must not make a database");
+    assert!(!folder.join("data").exists(), "an invalid setting must not create a database");
 }
 
 #[test]
-fn a_wrong_secret_is_not_repeated() {
+fn invalid_secrets_are_not_echoed() {
     let folder = Folder::new();
     let line = refusal(folder.path(), &[("FLASKPASTE_PROXY_SECRET", "two words")], &[], 2);
     assert!(line.contains("FLASKPASTE_PROXY_SECRET") && !line.contains("two words"), "{line}");
 }
 
 #[test]
-fn empty_values_and_the_clients_variables_are_tolerated() {
+fn empty_values_and_client_variables_are_accepted() {
     let folder = Folder::new();
     let names = [
         "FLASK_ENV",
@@ -115,7 +115,7 @@ fn unknown_arguments_are_usage_errors() {
 }
 
 #[test]
-fn a_port_in_use_is_named() {
+fn a_port_in_use_is_reported() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -125,7 +125,7 @@ fn a_port_in_use_is_named() {
     assert!(line.contains(&address) && line.contains("listen"), "{line}");
 }
 
-/// A database as an orderly end leaves it.
+/// A database after a clean shutdown.
 fn real_database(folder: &Folder) -> PathBuf {
     let path = folder.join("real.db");
     let mut server = Server::start(&[("FLASKPASTE_DB", path.to_str().unwrap())]);
@@ -134,7 +134,7 @@ fn real_database(folder: &Folder) -> PathBuf {
     path
 }
 
-/// A start on this file has to fail with a line that names it, and leave it as it was.
+/// Starting with this file must fail with a line that names it, and leave it unchanged.
 #[track_caller]
 fn refused_and_unchanged(folder: &Folder, path: &Path) -> String {
     let before = std::fs::read(path).unwrap();
@@ -146,7 +146,7 @@ fn refused_and_unchanged(folder: &Folder, path: &Path) -> String {
 }
 
 #[test]
-fn files_that_are_no_database_are_left_alone() {
+fn other_files_in_place_of_the_database_are_not_modified() {
     let folder = Folder::new();
     let path = folder.join("garbage.db");
     for content in [&b"garbage"[..], &[0; 8192], &[0xff; 4096], b"SQLite format 3\0"] {
@@ -156,7 +156,7 @@ fn files_that_are_no_database_are_left_alone() {
 }
 
 #[test]
-fn cut_or_damaged_databases_are_left_alone() {
+fn truncated_or_damaged_databases_are_not_modified() {
     let folder = Folder::new();
     let whole = std::fs::read(real_database(&folder)).unwrap();
     let path = folder.join("damaged.db");
@@ -173,7 +173,7 @@ fn cut_or_damaged_databases_are_left_alone() {
 }
 
 #[test]
-fn the_database_of_another_program_is_left_alone() {
+fn databases_of_other_programs_are_not_modified() {
     let folder = Folder::new();
     let path = folder.join("foreign.db");
     let foreign = rusqlite::Connection::open(&path).unwrap();
@@ -183,7 +183,7 @@ fn the_database_of_another_program_is_left_alone() {
 }
 
 #[test]
-fn a_database_of_a_newer_version_is_left_alone() {
+fn databases_of_newer_versions_are_not_modified() {
     let folder = Folder::new();
     let path = real_database(&folder);
     let newer = rusqlite::Connection::open(&path).unwrap();
@@ -194,7 +194,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn unwritable_folders_are_reported_by_name() {
     let folder = Folder::new();
     std::fs::write(folder.join("file"), "x").unwrap();
     let below_a_file = folder.join("file/pastes.db");

@@ -1,6 +1,6 @@
-//! The tests that need programs of the system: nginx, Chromium, systemd, shells, tracers, the static programs and what
-//! only root may do. `make test-quick` leaves this module out, and with it all that can be skipped: nothing outside can
-//! name [`programs`], where skips are made.
+//! The tests that need system programs: nginx, Chromium, systemd, shells, tracers, the static programs, and root
+//! privileges. `make test-quick` leaves this module out, and with it every test that can be skipped: nothing outside
+//! can name [`programs`], which skips them.
 
 pub mod programs;
 

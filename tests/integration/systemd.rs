@@ -1,4 +1,4 @@
-//! What the server and a service manager say to each other: sockets handed over, news told.
+//! The server and a service manager: socket activation and notifications.
 
 use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Asks for the health on a connection of its own; the whole answer.
+/// Requests the health on a new connection; the whole response.
 fn ask(mut connection: impl Read + Write) -> std::io::Result<String> {
     connection.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
@@ -23,13 +23,13 @@ fn expect_healthy(connection: impl Read + Write) {
 }
 
 #[test]
-fn sockets_handed_over_are_served_and_survive_the_server() {
+fn inherited_sockets_are_served_and_survive_the_server() {
     let folder = Arc::new(Folder::new());
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, path) = (tcp.local_addr().unwrap(), folder.join("socket"));
     let unix = UnixListener::bind(&path).unwrap();
     let launcher = Launcher::with_sockets([tcp.into(), unix.into()]);
-    // The setting names a port that cannot be had: it is not looked at.
+    // The setting names an unavailable port: it is ignored.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let mut server = Server::start_by(launcher, folder, &[("FLASKPASTE_BIND", &bind)]);
@@ -38,7 +38,7 @@ fn sockets_handed_over_are_served_and_survive_the_server() {
     expect_healthy(UnixStream::connect(&path).unwrap());
     wait_until("both sockets are in the log", SOON, || server.log().contains(path.to_str().unwrap()));
     server.stop();
-    // Whoever connects in between waits for the next server.
+    // Connections made in between wait for the next server.
     let waiting = (TcpStream::connect(address).unwrap(), UnixStream::connect(&path).unwrap());
     server.restart();
     expect_healthy(waiting.0);
@@ -46,7 +46,7 @@ fn sockets_handed_over_are_served_and_survive_the_server() {
 }
 
 #[test]
-fn a_restart_refuses_no_connection() {
+fn no_connection_is_refused_during_a_restart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut server = Server::start_by(Launcher::with_sockets([listener.into()]), Arc::new(Folder::new()), &[]);
@@ -66,7 +66,7 @@ fn a_restart_refuses_no_connection() {
     });
 }
 
-/// Asks on one fresh connection after the other; panics unless each is answered.
+/// Sends requests on one new connection after the other; panics unless each is answered.
 fn ask_until(over: &AtomicBool, address: SocketAddr, answered: &AtomicU32) {
     while !over.load(Ordering::SeqCst) {
         let answer = TcpStream::connect(address).and_then(ask);
@@ -76,14 +76,14 @@ fn ask_until(over: &AtomicBool, address: SocketAddr, answered: &AtomicU32) {
 }
 
 #[test]
-fn sockets_for_another_process_are_not_taken() {
+fn sockets_passed_to_another_process_are_ignored() {
     let server = Server::start(&[("LISTEN_PID", "1"), ("LISTEN_FDS", "1")]);
     server.expect_alive();
     assert!(!server.log().contains("manager"), "{}", server.log());
 }
 
 #[test]
-fn what_is_no_listening_socket_is_refused() {
+fn descriptors_that_are_not_listening_sockets_are_refused() {
     let folder = Folder::new();
     let script = "exec 3</dev/null; export LISTEN_PID=$$; exec \"$0\"";
     for (count, named) in [("1", "Accept=no"), ("65", "at most 64"), ("-1", "at most 64")] {
@@ -97,11 +97,11 @@ fn what_is_no_listening_socket_is_refused() {
     }
 }
 
-/// The next piece of news.
+/// The next notification.
 #[track_caller]
 fn news(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 1000];
-    let length = socket.recv(&mut buffer).expect("no news");
+    let length = socket.recv(&mut buffer).expect("no notification");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
@@ -127,20 +127,20 @@ fn expect_the_news(socket: &UnixDatagram, name: &str) {
 }
 
 #[test]
-fn the_manager_is_told_when_the_server_is_ready_alive_and_stopping() {
+fn the_server_notifies_systemd_when_ready_alive_and_stopping() {
     let folder = Folder::new();
     let path = folder.join("notify");
     expect_the_news(&UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap());
-    // The abstract kind has no file.
+    // An abstract socket has no file.
     let name = format!("flaskpaste-test-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
     expect_the_news(&UnixDatagram::bind_addr(&address).unwrap(), &format!("@{name}"));
 }
 
 #[test]
-fn a_manager_that_does_not_listen_stops_nobody() {
+fn a_missing_notify_socket_does_not_stop_the_server() {
     let mut server = Server::start(&[("NOTIFY_SOCKET", "/nonexistent/notify"), ("WATCHDOG_PID", "1")]);
     server.expect_alive();
-    wait_until("the log says so", SOON, || server.log().contains("cannot notify the service manager"));
+    wait_until("the log has the error", SOON, || server.log().contains("cannot notify the service manager"));
     server.stop();
 }

@@ -1,4 +1,4 @@
-//! Who may create: anybody, the holders of tokens, or those of certificates; and what a token is good for.
+//! Who may create: anyone, token holders, or certificate holders; and the rights of a token.
 
 use crate::harness::{Paste, SOON, Server, unix_now, wait_until};
 use crate::http_client::Request;
@@ -8,13 +8,13 @@ use serde_json::Value;
 const OWNER: (&str, &str) = ("X-SSL-Client-SHA1", "0123456789abcdef0123456789abcdef01234567");
 const TOKENS: (&str, &str) = ("FLASKPASTE_CREATE", "token");
 
-/// A token that the operator makes beside the running server.
+/// A token created by the operator while the server runs.
 #[track_caller]
 fn token(server: &Server, name: &str) -> String {
     let made = server.run(&["token", "add", name]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let token = String::from_utf8(made.stdout).unwrap().trim_end().to_owned();
-    assert!(token.starts_with("fpt_") && token.len() == 47 && !token.contains('\n'), "alone on stdout");
+    assert!(token.starts_with("fpt_") && token.len() == 47 && !token.contains('\n'), "only the token on stdout");
     assert!(!String::from_utf8_lossy(&made.stderr).contains(&token), "shown once");
     token
 }
@@ -38,13 +38,13 @@ fn handles(answer: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn only_those_whom_the_operator_lets_create() {
+fn only_clients_allowed_by_the_operator_can_create() {
     let server = Server::start(&[TOKENS]);
     let token = token(&server, "ci");
     assert_eq!(server.get("/").json()["create"], "token");
     let refused = server.post("x").send().expect_code(401, "create_denied").expect_header("WWW-Authenticate", "Bearer");
     assert!(refused.json()["hint"].as_str().unwrap().contains("Bearer TOKEN"), "what to do");
-    // Before anything that says more of the request.
+    // Before any other check of the request.
     server.request("PUT", "/%ff").body("x").send().expect_code(401, "create_denied");
     let form = server.post("x").header("Content-Type", "multipart/form-data");
     form.send().expect_code(401, "create_denied");
@@ -59,29 +59,29 @@ fn only_those_whom_the_operator_lets_create() {
     let refused = certificates.post("x").bearing(&token).send().expect_code(401, "create_denied");
     assert!(refused.json()["hint"].as_str().unwrap().contains("certificate"), "what to do");
     certificates.post("x").header(OWNER.0, OWNER.1).send().expect_status(201);
-    // Both: the certificate lets it, the token owns it.
+    // With both, the certificate allows the create and the token owns the paste.
     let both = certificates.post("y").header(OWNER.0, OWNER.1).bearing(&token).send();
     both.expect_status(201).expect_field("owner", "token:ci");
 }
 
 #[test]
-fn who_may_not_create_is_told_before_anything_else_is_looked_at() {
+fn the_right_to_create_is_checked_first() {
     let server = Server::start(&[TOKENS, ("FLASKPASTE_MAX_ANON", "10"), ("FLASK_ENV", "production")]);
     let refused = server.post("x".repeat(1000)).header("X-Expiry", "-1").header("Content-Type", "application/json");
     refused.send().expect_code(401, "create_denied");
     server.request("PUT", "/name.txt").body("x".repeat(1000)).send().expect_code(401, "create_denied");
     let form = server.post("x").header("Content-Type", "multipart/form-data; boundary=x");
     form.send().expect_code(401, "create_denied");
-    // Nothing of the body is waited for.
+    // The body is not awaited.
     let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     server.raw(head).remove(0).expect_code(401, "create_denied");
-    // The pages are told without a dialog of the browser's own.
+    // Pages get the refusal without a browser dialog.
     let quiet = server.post("x").header("X-Requested-With", "flaskpaste").send().expect_code(401, "create_denied");
     quiet.expect_header("WWW-Authenticate", "FlaskPaste");
 }
 
 #[test]
-fn a_token_counts_wherever_a_certificate_does() {
+fn a_token_gives_the_same_rights_as_a_certificate() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "10")]);
     let (token, other) = (token(&server, "alice"), token(&server, "bob"));
     assert_eq!(server.request("GET", "/").bearing(&token).send().json()["authenticated"], true);
@@ -100,7 +100,7 @@ fn a_token_counts_wherever_a_certificate_does() {
 }
 
 #[test]
-fn a_bad_token_is_never_taken_for_nobody() {
+fn an_invalid_token_is_never_treated_as_anonymous() {
     let server = Server::start(&[]);
     let good = token(&server, "ci");
     let paste = server.paste("x");
@@ -115,17 +115,17 @@ fn a_bad_token_is_never_taken_for_nobody() {
             assert!(refused.get("WWW-Authenticate").unwrap().starts_with("Bearer"), "{bad}");
         }
     }
-    // Other schemes are none of its business.
+    // Other schemes are ignored.
     server.request("GET", &paste.raw()).header("Authorization", "Basic eDp5").send().expect_status(200);
-    assert!(!server.log().contains("fpt_"), "a token is in no log");
+    assert!(!server.log().contains("fpt_"), "no token in the log");
 }
 
 #[test]
-fn a_token_ends_when_its_time_comes_or_it_is_removed() {
+fn a_token_ends_when_it_expires_or_is_removed() {
     let server = Server::embedded(&[TOKENS]);
     let (kept, removed) = (token(&server, "kept"), token(&server, "removed"));
     let again = server.run(&["token", "add", "kept"]);
-    assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0), "a name is one token's");
+    assert_eq!((again.status.code(), again.stdout.len()), (Some(1), 0), "names are unique");
     assert_eq!(server.run(&["token", "remove", "nobody"]).status.code(), Some(3));
     for bad in [&["token"][..], &["token", "add"], &["token", "add", "a b"], &["token", "add", "x", "--days", "0"]] {
         assert_eq!(server.run(bad).status.code(), Some(2), "{bad:?}");
@@ -137,14 +137,14 @@ fn a_token_ends_when_its_time_comes_or_it_is_removed() {
         list.lines().count() == 3 && list.contains("kept") && list.contains("never") && !list.contains("fpt_"),
         "{list}"
     );
-    // Its day has passed.
+    // It has expired.
     let database = rusqlite::Connection::open(server.database()).unwrap();
     database.execute("UPDATE token SET expires_at = ?1 WHERE name = 'short'", [unix_now()]).unwrap();
     drop(database);
     let short = String::from_utf8(expiring.stdout).unwrap();
     server.post("x").bearing(short.trim_end()).send().expect_code(401, "token_invalid");
     assert!(server.run(&["token", "remove", "removed"]).status.success());
-    wait_until("it is in force", SOON, || server.post("y").bearing(&removed).send().status == 401);
+    wait_until("the change is in effect", SOON, || server.post("y").bearing(&removed).send().status == 401);
     server.post("z").bearing(&kept).send().expect_status(201);
     let log = String::from_utf8(server.run(&["log"]).stdout).unwrap();
     for line in ["token add kept", "token add removed", "token add short", "token remove removed"] {
@@ -167,7 +167,7 @@ fn an_owner_lists_its_pastes_page_by_page() {
         ids.extend(answer["pastes"].as_array().unwrap().iter().map(|paste| paste["id"].as_str().unwrap().to_owned()));
         query = answer["next"].as_str().map(|next| format!("?before={next}")).unwrap_or_default();
     }
-    assert!(query.is_empty(), "there is no more");
+    assert!(query.is_empty(), "this was the last page");
     let newest_first: Vec<&str> = made.iter().rev().map(|paste| paste.id.as_str()).collect();
     assert_eq!(ids, newest_first);
     let bobs = own_pastes(&server, &other, "").json();
@@ -177,24 +177,24 @@ fn an_owner_lists_its_pastes_page_by_page() {
     for bad in ["?before=", "?before=x", "?before=0-0", "?before=123456789"] {
         own_pastes(&server, &token, bad).expect_code(400, "bad_request");
     }
-    // What was deleted is not in it.
+    // Deleted pastes are not listed.
     server.request("DELETE", &made[229].path()).bearing(&token).send().expect_status(200);
     assert_eq!(own_pastes(&server, &token, "").json()["pastes"][0]["id"], made[228].id);
 }
 
 #[test]
-fn ids_are_told_to_the_token_that_made_the_paste_alone() {
+fn ids_are_listed_only_for_the_token_that_created_the_paste() {
     let server = Server::start(&[]);
     let token = token(&server, "alice");
     let created = server.post("x").bearing(&token).header("X-Filename", "a.txt").send().expect_status(201).json();
     let own = own_pastes(&server, &token, "").json()["pastes"][0].clone();
     assert_eq!([&own["handle"], &own["id"], &own["filename"]], [&created["handle"], &created["id"], &"a.txt".into()]);
-    // A certificate opens no id, and without one neither type nor name.
+    // A certificate reveals no id, and without one neither type nor name.
     let owned = server.post("y").header(OWNER.0, OWNER.1).send().expect_status(201).json();
     let listed = server.request("GET", "/pastes").header(OWNER.0, OWNER.1).send().json()["pastes"][0].clone();
     assert_eq!([&listed["handle"], &listed["owner"]], [&owned["handle"], &OWNER.1.into()]);
     assert!(listed.get("id").is_none() && listed.get("mime_type").is_none() && listed.get("raw").is_none());
-    // Another token of the same name owns the paste, and is not told its id.
+    // Another token of the same name owns the paste, and does not see its id.
     assert!(server.run(&["token", "remove", "alice"]).status.success());
     let again = self::token(&server, "alice");
     let own = own_pastes(&server, &again, "").json()["pastes"][0].clone();

@@ -1,4 +1,4 @@
-//! Ways in for habits people have: `curl -T`, `curl -F`, and names of files.
+//! Other ways to upload: `curl -T`, `curl -F`, and file names.
 
 use crate::harness::{Paste, Server};
 use crate::http_client::Request;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 const FORM: &str = "multipart/form-data; boundary=xyz";
 
-/// A form of these parts, each the lines of its head and its content.
+/// A form of these parts, each with its head lines and its content.
 fn form(parts: &[(&str, &str)]) -> Vec<u8> {
     let part = |(head, content): &(&str, &str)| {
         format!("--xyz\r\nContent-Disposition: form-data; {head}\r\n\r\n{content}\r\n")
@@ -19,13 +19,13 @@ fn post_form<'a>(server: &'a Server, parts: &[(&str, &str)]) -> Request<'a> {
     server.post(form(parts)).header("Content-Type", FORM)
 }
 
-/// The paste whose address an answer consists of.
+/// The paste whose URL is the response.
 #[track_caller]
 fn told(server: &Server, answer: Response) -> Paste {
     let answer = answer.expect_status(201).expect_header("Content-Type", "text/plain; charset=utf-8");
     let text = String::from_utf8(answer.body).unwrap();
     let id = text.strip_prefix(&format!("http://{}/", server.authority())).and_then(|rest| rest.strip_suffix('\n'));
-    Paste { id: id.unwrap_or_else(|| panic!("{text:?} is no address")).to_owned(), delete_token: String::new() }
+    Paste { id: id.unwrap_or_else(|| panic!("{text:?} is not an address")).to_owned(), delete_token: String::new() }
 }
 
 fn metadata(server: &Server, paste: &Paste) -> Value {
@@ -33,7 +33,7 @@ fn metadata(server: &Server, paste: &Paste) -> Value {
 }
 
 #[test]
-fn put_creates_under_the_name_in_the_path() {
+fn put_creates_a_paste_named_after_the_path() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     for (path, name) in [
         ("/notes.txt", Some("notes.txt")),
@@ -62,7 +62,7 @@ fn put_creates_under_the_name_in_the_path() {
 }
 
 #[test]
-fn put_costs_what_a_create_costs() {
+fn put_follows_the_rules_for_creating() {
     let server = Server::start(&[
         ("FLASKPASTE_POW_DIFFICULTY", "1"),
         ("FLASK_ENV", "production"),
@@ -73,14 +73,14 @@ fn put_costs_what_a_create_costs() {
 }
 
 #[test]
-fn a_form_with_a_file_is_a_paste() {
+fn a_form_upload_creates_a_paste() {
     let server = Server::start(&[]);
     let parts = [("name=\"file\"; filename=\"a b.c\"\r\nContent-Type: text/x-c", "int main;\r\n--xy")];
     let paste = told(&server, post_form(&server, &parts).send());
     let read = server.get(&paste.raw()).expect_status(200).expect_body("int main;\r\n--xy");
     read.expect_header("Content-Disposition", "attachment; filename=\"a b.c\"")
         .expect_header("Content-Type", "text/x-c");
-    // The first part with a file name, and the fields, wherever they stand.
+    // The first part with a file name, and the fields, in any order.
     let parts = [
         ("name=\"burn_after_read\"", "true"),
         ("name=\"upload\"; filename=\"C:\\dir\\x.bin\"\r\nContent-Type: application/octet-stream", "\u{1}\u{2}"),
@@ -100,7 +100,7 @@ fn a_form_with_a_file_is_a_paste() {
     server.get(&paste.raw()).expect_code(401, "password_required");
     let password = crate::http_client::base64("pässword".as_bytes());
     server.request("GET", &paste.raw()).header("X-Paste-Password-Base64", password).send().expect_body("x");
-    // A field wins over a header, and a header counts where the form is silent.
+    // A field wins over a header, and a header applies if the form has no such field.
     let parts = [("name=\"content\"", "y"), ("name=\"burn\"", "false")];
     let request = post_form(&server, &parts).header("X-Burn-After-Read", "1").header("X-Expiry", "60");
     let paste = told(&server, request.send());
@@ -109,7 +109,7 @@ fn a_form_with_a_file_is_a_paste() {
 }
 
 #[test]
-fn a_form_that_leaves_something_open_is_refused() {
+fn ambiguous_forms_are_refused() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "20000")]);
     let file = ("name=\"file\"; filename=\"a\"", "x");
     let several = post_form(&server, &[file, ("name=\"other\"; filename=\"b\"", "y")]).send();
@@ -144,7 +144,7 @@ fn a_form_that_leaves_something_open_is_refused() {
 }
 
 #[test]
-fn a_large_file_of_a_form_comes_back_as_it_was() {
+fn large_files_in_forms_round_trip() {
     let server = Server::start(&[]);
     let content: Vec<u8> = (0..2_500_000u32)
         .flat_map(|number| (number.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[..1].to_vec())
@@ -159,7 +159,7 @@ fn a_large_file_of_a_form_comes_back_as_it_was() {
 }
 
 #[test]
-fn names_are_kept_and_told() {
+fn names_are_stored_and_returned() {
     let server = Server::start(&[]);
     let named = |name: &str| server.post(name.to_owned()).header("X-Filename", name).created();
     let paste = named("notes.txt");
@@ -180,7 +180,7 @@ fn names_are_kept_and_told() {
     for bad in ["UTF-8''%zz", "UTF-8''%ff", "UTF-8'x", "ISO-8859-1''%e9"] {
         server.post("x").header("X-Filename", bad).send().expect_code(400, "bad_request");
     }
-    // A name makes nothing a browser would run.
+    // A name never makes content executable by a browser.
     let page =
         server.post("<script>alert(1)</script>").header("X-Filename", "x.html").header("Content-Type", "text/html");
     let read = server.get(&page.created().raw()).expect_header("Content-Type", "text/plain; charset=utf-8");

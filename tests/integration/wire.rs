@@ -1,5 +1,5 @@
-//! HTTP on the wire, completely (RFC 9110 and 9112): connections that stay open, requests in a row, chunks with all that
-//! may be in them, expectations, and uploads that are too large. What readers differ on is in framing.rs.
+//! HTTP on the wire (RFC 9110 and 9112): persistent connections, pipelining, chunked bodies with extensions and
+//! trailers, expectations, and oversized uploads. Ambiguous messages are in framing.rs.
 
 use crate::harness::{Folder, SOON, Server, wait_until};
 use crate::http_client::{Connection, chunk};
@@ -18,20 +18,20 @@ fn on_unix_socket() -> Server {
     Server::start_in(folder, &[("FLASKPASTE_BIND", &bind), ("FLASKPASTE_THREADS", "4"), ("FLASKPASTE_DEDUP_MAX", "0")])
 }
 
-/// Sends bytes and reads the next answer, our side staying open.
+/// Sends bytes and reads the next response; our side stays open.
 #[track_caller]
 fn answer(connection: &mut Connection, bytes: impl AsRef<[u8]>) -> Response {
     connection.send(&bytes);
     let dump = String::from_utf8_lossy(bytes.as_ref()).into_owned();
-    connection.read_response(&dump, false).unwrap_or_else(|| panic!("no answer to {dump:.2000}"))
+    connection.read_response(&dump, false).unwrap_or_else(|| panic!("no response to {dump:.2000}"))
 }
 
-/// The one answer to bytes behind which the connection ends, whatever follows them.
+/// The only response to bytes after which the connection ends, whatever follows them.
 #[track_caller]
 fn only_answer(server: &Server, bytes: impl AsRef<[u8]>) -> Response {
     let mut connection = server.connect();
     let response = answer(&mut connection, [bytes.as_ref(), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"].concat());
-    response.expect(connection.is_ended(), "exactly one answer, and the connection closed");
+    response.expect(connection.is_ended(), "exactly one response, and a closed connection");
     response
 }
 
@@ -48,7 +48,7 @@ fn pipelined_requests_are_answered_in_order() {
         let mut connection = server.connect();
         bytes.chunks(piece_bytes).for_each(|piece| connection.send(piece));
         for n in 0..60 {
-            let response = connection.read_response("a row of requests", false).expect("an answer is missing");
+            let response = connection.read_response("a row of requests", false).expect("a response is missing");
             let response = response.expect_header("X-Request-ID", &format!("r{n}"));
             response.expect_status(if n % 3 == 0 { 201 } else { 200 });
         }
@@ -56,7 +56,7 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn connections_stay_open_after_bodies_of_every_kind() {
+fn connections_stay_open_after_every_kind_of_body() {
     for server in [server(), on_unix_socket()] {
         let mut connection = server.connect();
         for size in [5, 70_000] {
@@ -69,7 +69,7 @@ fn connections_stay_open_after_bodies_of_every_kind() {
                 chunks.send_on(&mut connection).expect_status(201).expect_field("size", size + 4);
             }
         }
-        // A small body that nobody reads does not cost the connection either.
+        // Nor does an unread small body cost the connection.
         server.request("POST", "/health").body("x").send_on(&mut connection).expect_status(405);
         server.request("PATCH", "/").chunks(&[b"x"]).send_on(&mut connection).expect_status(405);
         server.request("GET", "/health").send_on(&mut connection).expect_status(200);
@@ -77,7 +77,7 @@ fn connections_stay_open_after_bodies_of_every_kind() {
 }
 
 #[test]
-fn http_1_0_stays_open_when_it_asks_to() {
+fn http_1_0_keep_alive_is_honoured() {
     let server = server();
     let mut connection = server.connect();
     for _ in 0..3 {
@@ -107,9 +107,9 @@ fn chunk_extensions_and_trailer_fields_are_ignored() {
     }
 }
 
-/// Wherever in the body they come: the beginning is not read more strictly than the rest.
+/// Anywhere in the body: the beginning is not parsed more strictly than the rest.
 #[test]
-fn malformed_chunks_are_refused_wherever_they_come() {
+fn malformed_chunks_are_refused_anywhere_in_the_body() {
     let server = server();
     for before in [0, 100, 20_000, 100_000] {
         let content = if before == 0 { Vec::new() } else { chunk(&vec![b'x'; before]) };
@@ -140,9 +140,9 @@ fn malformed_chunks_are_refused_wherever_they_come() {
     assert_eq!(stats["pastes"], 0, "{stats}");
 }
 
-/// A chunk size that never ends is not collected.
+/// An endless chunk size is not buffered.
 #[test]
-fn endless_chunk_lines_are_refused_at_once() {
+fn endless_chunk_lines_are_refused_immediately() {
     let server = server();
     let expecting = CHUNKED.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     for head in [CHUNKED, &expecting] {
@@ -151,12 +151,12 @@ fn endless_chunk_lines_are_refused_at_once() {
                 let content = if before == 0 { Vec::new() } else { chunk(&vec![b'x'; before]) };
                 let mut connection = server.connect();
                 connection.send([head.as_bytes(), &content, endless.as_bytes()].concat());
-                // Far more than all buffers together: a server that collects it holds it.
+                // Far more than all buffers together: a server that buffers it would use that much memory.
                 let filler = endless.as_bytes()[endless.len() - 1..].repeat(1 << 20);
                 (0..64).for_each(|_| connection.send(&filler));
-                let mut response = connection.read_response("an endless line", false).expect("no answer");
+                let mut response = connection.read_response("an endless line", false).expect("no response");
                 if response.status == 100 {
-                    response = connection.read_response("an endless line", false).expect("no final answer");
+                    response = connection.read_response("an endless line", false).expect("no final response");
                 }
                 response.expect_code(400, "bad_request");
             }
@@ -167,7 +167,7 @@ fn endless_chunk_lines_are_refused_at_once() {
 }
 
 #[test]
-fn chunked_uploads_that_are_cut_are_never_stored() {
+fn truncated_chunked_uploads_are_never_stored() {
     let server = server();
     let whole = [CHUNKED.as_bytes(), &chunk(&vec![b'x'; 120_480]), b"0\r\n\r\n"].concat();
     for cut in [whole.len() - 1, whole.len() - 3, whole.len() - 5, whole.len() - 7, whole.len() / 2, 20_000, 17_000] {
@@ -182,13 +182,13 @@ fn chunked_uploads_that_are_cut_are_never_stored() {
 }
 
 #[test]
-fn an_upload_past_its_limit_is_refused_at_once() {
+fn uploads_over_the_limit_are_refused_immediately() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000")]);
     let refused = |bytes: Vec<u8>| {
         let response = only_answer(&server, bytes).expect_code(413, "too_large");
         response.expect_field("max_size", 5000);
     };
-    // Finished or not, whether it has come or was only announced.
+    // Finished or not, sent or only announced.
     refused(format!("{CHUNKED}1389\r\n").into_bytes());
     refused([format!("{CHUNKED}1388\r\n").as_bytes(), &[b'x'; 5000], b"\r\n1\r\n"].concat());
     refused([CHUNKED.as_bytes(), &chunk(&[b'x'; 5001]), b"0\r\n\r\n"].concat());
@@ -198,7 +198,7 @@ fn an_upload_past_its_limit_is_refused_at_once() {
 }
 
 #[test]
-fn a_bare_100_or_the_final_refusal() {
+fn expect_continue_gets_a_bare_100_or_the_refusal() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "5000"), ("FLASKPASTE_DEDUP_MAX", "0")]);
     let head = |version: &str, fields: &str| format!("POST / HTTP/{version}\r\nHost: x\r\n{fields}\r\n\r\n");
     let (length, chunked) = ("Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n");
@@ -207,7 +207,7 @@ fn a_bare_100_or_the_final_refusal() {
         for expect in ["100-continue", "100-Continue"] {
             let interim = answer(&mut connection, head("1.1", &format!("{framing}Expect: {expect}")));
             let interim = interim.expect_status(100);
-            interim.expect(interim.headers.is_empty(), "it is bare");
+            interim.expect(interim.headers.is_empty(), "it has no headers");
             answer(&mut connection, body).expect_status(201);
         }
     }
@@ -217,13 +217,13 @@ fn a_bare_100_or_the_final_refusal() {
     only_answer(&server, unknown).expect_code(417, "expectation_failed");
     answer(&mut server.connect(), "GET /health HTTP/1.1\r\nHost: x\r\nExpect: y\r\n\r\n")
         .expect_code(417, "expectation_failed");
-    // HTTP/1.0 knows no interim responses (RFC 9110 section 10.1.1).
+    // HTTP/1.0 has no interim responses (RFC 9110 section 10.1.1).
     let old = head("1.0", &format!("{length}Expect: 100-continue"));
     answer(&mut server.connect(), old + "hello").expect_status(201);
 }
 
 #[test]
-fn fields_that_say_who_somebody_is_come_once() {
+fn duplicate_identity_fields_are_rejected() {
     let server = server();
     for fields in [
         "Authorization: Basic Og==\r\nAuthorization: Basic Og==",
@@ -232,13 +232,13 @@ fn fields_that_say_who_somebody_is_come_once() {
     ] {
         only_answer(&server, format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n")).expect_code(400, "bad_request");
     }
-    // Elsewhere several lines are one list, which is no number.
+    // For other headers, several lines are one list, which is not a number.
     let request = server.post("x").header("X-Expiry", "60").header("X-Expiry", "60");
     request.send().expect_code(400, "invalid_expiry");
 }
 
 #[test]
-fn absolute_targets_name_the_host() {
+fn absolute_request_targets_set_the_host() {
     let server = server();
     let paste = server.paste("hello");
     for scheme in ["http", "HTTP", "HtTpS"] {
@@ -252,7 +252,7 @@ fn absolute_targets_name_the_host() {
 }
 
 #[test]
-fn the_last_forwarded_address_is_the_proxys_own() {
+fn the_last_forwarded_address_is_used() {
     let server = server();
     for (lines, client) in [
         (&["192.0.2.1"][..], "192.0.2.1"),
@@ -268,7 +268,7 @@ fn the_last_forwarded_address_is_the_proxys_own() {
 }
 
 #[test]
-fn wildcards_are_no_types() {
+fn wildcard_content_types_are_ignored() {
     let server = server();
     for sent in ["*/*", "text/*", "*/plain"] {
         let created = server.post("hello").header("Content-Type", sent).send().expect_status(201);
@@ -277,9 +277,9 @@ fn wildcards_are_no_types() {
 }
 
 #[test]
-fn whoever_hangs_up_is_noticed_on_a_unix_socket_too() {
+fn disconnects_are_noticed_on_a_unix_socket() {
     let server = on_unix_socket();
-    // More than the pool: each would hold a thread until it is given up.
+    // More than the pool: each would hold a thread until its timeout.
     for bytes in ["GET / HT", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhel"] {
         for _ in 0..20 {
             let mut connection = server.connect();
@@ -290,7 +290,7 @@ fn whoever_hangs_up_is_noticed_on_a_unix_socket_too() {
 }
 
 #[test]
-fn readers_that_do_not_read_make_way_on_a_unix_socket_too() {
+fn stalled_readers_on_a_unix_socket_are_disconnected_when_others_wait() {
     let server = on_unix_socket();
     let paste = server.paste(vec![b'x'; 3 << 20]);
     let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());
@@ -298,7 +298,7 @@ fn readers_that_do_not_read_make_way_on_a_unix_socket_too() {
     for connection in &mut crowd {
         connection.send(&request);
     }
-    wait_until("somebody else is answered", SOON, || {
+    wait_until("another client gets a response", SOON, || {
         let mut connection = server.connect();
         connection.send("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         connection.read_response("health", false).is_some_and(|response| response.status == 200)

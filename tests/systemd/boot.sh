@@ -1,14 +1,14 @@
 #!/bin/sh
-# Boots a real systemd, with nothing but our units, in namespaces of its own over a throw-away copy of this machine's
-# file system, and runs a scenario in it. Run as root: unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net
-# boot.sh SCENARIO STAGE RESULT; SCENARIO is one beside this file, install.sh or package.sh, STAGE a folder that is copied over
-# the root, RESULT one for what the scenario prints.
+# Boots a real systemd, with only our units, in its own namespaces on a throw-away copy of this machine's
+# file system, and runs a scenario. Run as root: unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net
+# boot.sh SCENARIO STAGE RESULT; SCENARIO is a script in this folder, such as install.sh, STAGE a folder copied over
+# the root, RESULT a folder for the scenario's output.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 scenario=$1 stage=$(realpath "$2") result=$(realpath "$3") here=$(dirname "$(realpath "$0")")
 
 mount --make-rprivate /
-# Everything below is for the new root alone; writes end in memory.
+# Everything below affects only the new root; writes go to memory.
 work=$result/work
 mkdir "$work"
 mount -t tmpfs tmpfs "$work"
@@ -23,9 +23,9 @@ mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 
 rm -rf "$root/var/lib/flaskpaste" "$root/var/lib/private" "$root/etc/flaskpaste.env"
-# Containers forbid packages to start services.
+# Container images forbid packages to start services.
 rm -f "$root/usr/sbin/policy-rc.d"
-# Of the units of packages there are none but ours.
+# No units of other packages.
 mount -t tmpfs -o mode=755 tmpfs "$root/usr/lib/systemd/system"
 cp -r "$stage/." "$root/"
 mkdir "$root/test-units" "$root/result"

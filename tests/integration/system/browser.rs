@@ -1,8 +1,8 @@
-//! A real headless Chromium, driven through chromedriver (W3C `WebDriver`). Where they are missing, tests say so and are
-//! skipped; with `CI` set that is a failure.
+//! A real headless Chromium, driven through chromedriver (W3C `WebDriver`). If they are missing, tests are skipped with
+//! a message; with `CI` set that is a failure.
 //!
-//! Invariant: each browser has a profile of its own, so that it knows nothing of any other, and is gone with its test.
-//! Must never let a complaint of the console pass unseen: [`Browser::expect_clean`] ends every test.
+//! Invariant: each browser has its own profile, shares nothing with others, and ends with its test. Must never hide an
+//! error in the console: [`Browser::expect_clean`] ends every test.
 
 use super::programs::{find, has};
 use crate::harness::{Folder, SOON};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A browser, and the window in which it goes on.
+/// A browser, and its current window.
 pub struct Browser {
     driver: Child,
     port: u16,
@@ -22,13 +22,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser with a fresh profile; none where there is no Chromium.
+    /// A browser with a fresh profile; `None` without Chromium.
     #[track_caller]
     pub fn start() -> Option<Self> {
         Self::start_with(&[], &json!({}))
     }
 
-    /// The same with further command-line arguments and preferences.
+    /// The same with additional command-line arguments and preferences.
     #[track_caller]
     pub fn start_with(arguments: &[&str], preferences: &Value) -> Option<Self> {
         if !has("a test in a browser", &["chromium", "chromedriver"]) {
@@ -50,14 +50,14 @@ impl Browser {
         Some(browser)
     }
 
-    /// Opens an address, also where it differs from the last one only in its fragment.
+    /// Opens an address, also if it differs from the current one only in its fragment.
     #[track_caller]
     pub fn open(&self, url: &str) {
         self.command("POST", "/url", &json!({ "url": "about:blank" }));
         self.command("POST", "/url", &json!({ "url": url }));
     }
 
-    /// Runs a function body in the page; what it returns.
+    /// Runs a function body in the page; its return value.
     #[track_caller]
     pub fn run(&self, script: &str, arguments: &[Value]) -> Value {
         self.command("POST", "/execute/sync", &json!({ "script": script, "args": arguments }))
@@ -69,10 +69,10 @@ impl Browser {
         self.run(&format!("return {expression}"), &[])
     }
 
-    /// The same, of one that is a text.
+    /// The same, as a string.
     #[track_caller]
     pub fn string(&self, expression: &str) -> String {
-        self.value(expression).as_str().unwrap_or_else(|| panic!("{expression} is no text")).to_owned()
+        self.value(expression).as_str().unwrap_or_else(|| panic!("{expression} is not a string")).to_owned()
     }
 
     /// Waits until an expression holds.
@@ -82,19 +82,19 @@ impl Browser {
         while self.value(&format!("Boolean({expression})")) != true {
             if Instant::now() > deadline {
                 let (page, console) = (self.value("document.body?.innerText"), self.log("browser"));
-                panic!("waited in vain for {expression}; the page says:\n{page}\nand its console:\n{console:#?}");
+                panic!("timed out waiting for {expression}; the page:\n{page}\nits console:\n{console:#?}");
             }
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Waits until an element is to be seen.
+    /// Waits until an element is visible.
     #[track_caller]
     pub fn wait_to_see(&self, selector: &str) {
         self.wait_for(&format!("document.querySelector('{selector}')?.checkVisibility()"));
     }
 
-    /// Whether an element is to be seen.
+    /// Whether an element is visible.
     #[track_caller]
     pub fn sees(&self, selector: &str) -> bool {
         self.value(&format!("Boolean(document.querySelector('{selector}')?.checkVisibility())")) == true
@@ -107,21 +107,21 @@ impl Browser {
         text.as_str().unwrap().to_owned()
     }
 
-    /// Clicks an element as a person does, who has it in the middle of the window: it has to be there, and not covered.
+    /// Clicks an element as a person does, scrolled to the middle of the window: it must exist and not be covered.
     #[track_caller]
     pub fn click(&self, selector: &str) {
         self.run("document.querySelector(arguments[0])?.scrollIntoView({ block: 'center' })", &[json!(selector)]);
         self.command("POST", &format!("/element/{}/click", self.element(selector)), &json!({}));
     }
 
-    /// Types into an element; into a choice of files, the path of one.
+    /// Types into an element; for a file input, the path of the file.
     #[track_caller]
     pub fn type_into(&self, selector: &str, text: &str) {
         let path = format!("/element/{}/value", self.element(selector));
         self.command("POST", &path, &json!({ "text": text }));
     }
 
-    /// Presses and releases keys wherever the focus is; `WebDriver` has letters for the special ones.
+    /// Presses and releases keys wherever the focus is; `WebDriver` has codes for special keys.
     #[track_caller]
     pub fn press(&self, keys: &str) {
         let press = |key: char| [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })];
@@ -148,14 +148,14 @@ impl Browser {
         self.command("POST", "/actions", &json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
     }
 
-    /// A picture of an element, as PNG.
+    /// A screenshot of an element, as PNG.
     #[track_caller]
     pub fn picture(&self, selector: &str) -> Vec<u8> {
         let picture = self.command("GET", &format!("/element/{}/screenshot", self.element(selector)), &Value::Null);
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, picture.as_str().unwrap()).unwrap()
     }
 
-    /// Goes on in the window that was opened last, when it is there.
+    /// Switches to the window opened last, once it exists.
     #[track_caller]
     pub fn enter_new_window(&self) {
         let deadline = Instant::now() + SOON;
@@ -165,20 +165,20 @@ impl Browser {
             if windows.len() > 1 {
                 break windows;
             }
-            assert!(Instant::now() < deadline, "no window was opened");
+            assert!(Instant::now() < deadline, "no new window opened");
             std::thread::sleep(Duration::from_millis(10));
         };
         self.command("POST", "/window", &json!({ "handle": windows.last().unwrap() }));
     }
 
-    /// Closes this window and goes on in the first one.
+    /// Closes this window and switches to the first one.
     #[track_caller]
     pub fn leave_window(&self) {
         let left = self.command("DELETE", "/window", &Value::Null);
         self.command("POST", "/window", &json!({ "handle": left[0] }));
     }
 
-    /// The page on paper, as PDF.
+    /// The printed page, as PDF.
     #[track_caller]
     pub fn printed(&self) -> Vec<u8> {
         let printed = self.devtools("Page.printToPDF", &json!({ "printBackground": true }));
@@ -191,13 +191,13 @@ impl Browser {
         self.command("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
-    /// Where downloads go; they are accepted from now on.
+    /// Sets the download folder, and allows downloads.
     #[track_caller]
     pub fn accept_downloads(&self, folder: &Path) {
         self.devtools("Browser.setDownloadBehavior", &json!({ "behavior": "allow", "downloadPath": folder }));
     }
 
-    /// The requests since the last look at them, as "METHOD address".
+    /// The requests since the last call, as "METHOD address".
     #[track_caller]
     pub fn requests(&self) -> Vec<String> {
         let events = self.log("performance");
@@ -210,14 +210,14 @@ impl Browser {
         events.iter().filter_map(request).collect()
     }
 
-    /// Ends a test: the console has said nothing worse than a hint, nor has the policy refused anything, but for lines
-    /// with one of these texts; and no request since the last look has left this server.
+    /// Ends a test: the console has no warning or error and no policy violation, except lines with one of these texts;
+    /// and no request since the last call has left this server.
     #[track_caller]
     pub fn expect_clean(&self, server_url: &str, expected: &[&str]) {
         let console = self.log("browser");
         let unexpected: Vec<&String> =
             console.iter().filter(|line| !expected.iter().any(|text| line.contains(text))).collect();
-        assert!(unexpected.is_empty(), "the console says: {unexpected:#?}");
+        assert!(unexpected.is_empty(), "unexpected console messages: {unexpected:#?}");
         let own = |request: &&String| {
             let address = request.split_once(' ').unwrap().1;
             address.starts_with(server_url)
@@ -225,10 +225,10 @@ impl Browser {
         };
         let requests = self.requests();
         let foreign: Vec<&String> = requests.iter().filter(|request| !own(request)).collect();
-        assert!(foreign.is_empty(), "requests to elsewhere: {foreign:#?}");
+        assert!(foreign.is_empty(), "requests to other servers: {foreign:#?}");
     }
 
-    /// Messages of a log since the last look; of the console, those that are more than a hint.
+    /// Messages of a log since the last call; of the console, those above info level.
     #[track_caller]
     fn log(&self, kind: &str) -> Vec<String> {
         let entries = self.command("POST", "/se/log", &json!({ "type": kind }));
@@ -261,7 +261,7 @@ impl Browser {
             body.len()
         );
         stream.write_all((head + &body).as_bytes()).unwrap();
-        // It never ends a connection by itself.
+        // chromedriver never closes a connection by itself.
         let mut reader = BufReader::new(stream);
         let head: Vec<String> =
             reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
@@ -278,7 +278,7 @@ impl Browser {
     }
 }
 
-/// A running chromedriver and its port. It wants the same port of IPv4 and IPv6, and ends when somebody has the second.
+/// A running chromedriver and its port. It wants the same port of IPv4 and IPv6, and exits if one is taken.
 fn start_driver(home: &Path) -> (Child, u16) {
     let deadline = Instant::now() + SOON;
     loop {
@@ -293,19 +293,19 @@ fn start_driver(home: &Path) -> (Child, u16) {
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
         let port =
             lines.find_map(|line| line.split_once("successfully on port ")?.1.trim_end_matches('.').parse().ok());
-        // Read on, lest it stops at a full pipe.
+        // Drained, so that a full pipe does not block it.
         std::thread::spawn(move || lines.for_each(drop));
         if let Some(port) = port {
             return (driver, port);
         }
         let status = driver.wait();
-        assert!(Instant::now() < deadline, "chromedriver does not start: {status:?}");
+        assert!(Instant::now() < deadline, "chromedriver did not start: {status:?}");
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ends the browser; with the driver alone it would stay.
+        // Quits the browser, which killing the driver would leave running.
         if !self.session.is_empty() && !std::thread::panicking() {
             self.command("DELETE", "", &Value::Null);
         } else {

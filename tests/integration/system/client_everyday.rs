@@ -1,4 +1,4 @@
-//! What people do with fpaste every day, where it takes a terminal.
+//! Everyday use of fpaste that needs a terminal.
 
 use super::client_terminal::Terminal;
 use crate::client_harness::Client;
@@ -7,19 +7,19 @@ use crate::harness::{SOON, Server, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// A new paste's link, which a command on a terminal has written into the file `link`.
+/// The link of a new paste, which a command on a terminal has written to the file `link`.
 fn link_of(client: &Client) -> String {
     std::fs::read_to_string(client.home.join("link")).unwrap().trim().to_owned()
 }
 
-/// Types this once the question has been asked so many times.
+/// Types this after the prompt has appeared this many times.
 fn answer(terminal: &mut Terminal, question: &str, times: usize, keys: &str) {
     wait_until(question, SOON, || terminal.text().matches(question).count() == times);
     terminal.type_after("", keys);
 }
 
 #[test]
-fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
+fn a_new_password_is_typed_twice_and_a_mismatch_prompts_again() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
@@ -40,13 +40,13 @@ fn a_new_password_is_typed_twice_and_a_slip_is_asked_for_again() {
     terminal.type_after(&format!("Password of paste {id}: "), "hunter2\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && shown.contains("data\r\n"), "{shown}");
-    // The environment's comes before any question.
+    // The environment variable comes before any prompt.
     let (code, shown) = Terminal::run(&client, &format!("FPASTE_PASSWORD=hunter2 $FPASTE '{link}'")).end();
     assert_eq!((code, shown.as_str()), (0, "data\r\n"));
 }
 
 #[test]
-fn three_slips_make_no_paste() {
+fn three_password_mismatches_create_no_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
@@ -59,7 +59,7 @@ fn three_slips_make_no_paste() {
 }
 
 #[test]
-fn no_password_typed_is_one_made_up() {
+fn an_empty_password_prompt_generates_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -pq > link");
@@ -73,7 +73,7 @@ fn no_password_typed_is_one_made_up() {
 }
 
 #[test]
-fn a_link_is_asked_for_and_not_shown() {
+fn the_link_prompt_does_not_echo() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("data\n", &[]);
@@ -81,7 +81,7 @@ fn a_link_is_asked_for_and_not_shown() {
     terminal.type_after("Link: ", &format!("{link}\n"));
     let (code, shown) = terminal.end();
     assert_eq!((code, shown.as_str()), (0, "Link: \r\ndata\r\n"));
-    // A password that would come from standard input, too.
+    // Also with a password from standard input.
     client.file("x", "x");
     let mut terminal = Terminal::run(&client, "$FPASTE x --password-file - > link");
     terminal.type_after("Password: ", "hunter2\n");
@@ -91,7 +91,7 @@ fn a_link_is_asked_for_and_not_shown() {
 }
 
 #[test]
-fn colours_of_a_text_are_shown_and_end_with_it() {
+fn colours_in_a_text_are_shown_and_reset_at_its_end() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("\x1b[1;31mred\x1b[2J\x1b[38;5;9m!\n", &[]);
@@ -100,7 +100,7 @@ fn colours_of_a_text_are_shown_and_end_with_it() {
     assert!(shown.contains("1 control characters were replaced"), "{shown:?}");
 }
 
-/// Black modules on a white ground, whatever colours the terminal has.
+/// Black modules on a white background, whatever the colours of the terminal.
 #[test]
 fn a_qr_code_is_black_on_white() {
     let server = Server::start(&[]);
@@ -113,13 +113,13 @@ fn a_qr_code_is_black_on_white() {
         assert!(line.starts_with("\x1b[38;5;16;48;5;231m    ") && line.ends_with("    \x1b[0m"), "{line:?}");
     }
     assert!(lines[0].contains("m    █▀▀▀▀▀█ "), "{:?}", lines[0]);
-    // Without colours it is drawn for a dark ground, as before.
+    // Without colours it is drawn for a dark background, as before.
     let (_, plain) = Terminal::run(&client, "NO_COLOR=1 $FPASTE --qr x").end();
     assert!(plain.contains("█ ▄▄▄▄▄ █") && !plain.contains('\x1b'), "{plain}");
 }
 
 #[test]
-fn over_ssh_the_terminal_is_asked_to_copy() {
+fn over_ssh_copying_uses_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("x", "x");
@@ -127,16 +127,16 @@ fn over_ssh_the_terminal_is_asked_to_copy() {
     let (_, shown) = Terminal::run(&client, here).end();
     assert!(shown.contains("cannot copy to the clipboard") && !shown.contains("\x1b]52"), "{shown:?}");
     for variable in ["SSH_TTY=/dev/pts/9", "SSH_CONNECTION=x"] {
-        // Wherever stderr leads, it is the terminal that gets it.
+        // Wherever stderr leads, the terminal gets it.
         let (code, shown) = Terminal::run(&client, &format!("{variable} {here} 2> notes; cat notes")).end();
         let sequence = format!("\x1b]52;c;{}\x07", STANDARD.encode(link_of(&client)));
         assert_eq!((code, shown), (0, sequence));
     }
 }
 
-/// A shell's next prompt stands at the beginning of a line, and no progress is left before it.
+/// A shell's next prompt starts at the beginning of a line, with no progress before it.
 #[test]
-fn an_interruption_leaves_a_clean_line() {
+fn an_interrupt_leaves_a_clean_line() {
     let puzzle = r#"{"enabled":true,"nonce":"00","difficulty":40,"token":"t"}"#;
     let server = Stub::new(move |line| {
         if line.contains("/challenge") {
@@ -151,23 +151,23 @@ fn an_interruption_leaves_a_clean_line() {
     terminal.type_after("proof of work, 40 bits: about ", "\x03");
     let shown = terminal.end().1;
     let last = shown.rsplit_once("\r\x1b[K").unwrap();
-    // It may have been drawn once more behind the ^C.
+    // It may have been redrawn after the ^C.
     assert!(last.1 == "after\r\n" && last.0.contains("^C"), "{shown:?}");
-    // Nothing of it fills the line: what the terminal adds would be on the next.
+    // The line is not filled: the ^C added by the terminal would wrap.
     let drawn = shown.split('\r').filter(|part| part.starts_with("proof of work"));
     assert!(drawn.map(|part| part.trim_end_matches("^C").chars().count()).all(|columns| columns <= 79), "{shown:?}");
-    // Before there is progress.
+    // Before any progress.
     let waiting = Stub::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\nhalf".to_vec());
     let client = client.with("FLASKPASTE_SERVER", &waiting.url);
     let mut terminal = Terminal::run(&client, command);
-    wait_until("it was asked", SOON, || !waiting.heads().is_empty());
+    wait_until("the server got a request", SOON, || !waiting.heads().is_empty());
     terminal.type_after("", "\x03");
     assert_eq!(terminal.end().1, "^C\r\nafter\r\n");
 }
 
-/// The end of the input is no answer, and an empty answer is one.
+/// End of input is not an answer; an empty line is one.
 #[test]
-fn whoever_ends_the_input_at_a_prompt_makes_no_paste() {
+fn end_of_input_at_a_prompt_creates_no_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");

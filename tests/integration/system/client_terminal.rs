@@ -1,4 +1,4 @@
-//! fpaste on a terminal: prompts, what may be shown, interruption. The terminal is a real one, made by script(1).
+//! fpaste on a terminal: prompts, output filtering, interrupts. The terminal is a real one, created by script(1).
 
 use crate::client_harness::{Client, Running};
 use crate::client_network::{Stub, reply};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-/// A shell command on a terminal of its own, with `$FPASTE` as the program.
+/// A shell command on its own terminal, with `$FPASTE` as the program.
 pub struct Terminal {
     child: Running,
     shown: Arc<Mutex<Vec<u8>>>,
@@ -46,14 +46,14 @@ impl Terminal {
     /// Its exit code, and everything shown.
     pub fn end(mut self) -> (i32, String) {
         let code = self.child.code().unwrap();
-        // What it wrote last may still be on its way.
+        // Its last output may still be in transit.
         wait_until("all of it was read", SOON, || self.reader.is_finished());
         (code, self.text())
     }
 }
 
 #[test]
-fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
+fn the_password_prompt_works_with_piped_stdin_and_does_not_echo() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
@@ -63,7 +63,7 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
     let link = std::fs::read_to_string(client.home.join("link")).unwrap();
-    // Reading asks by itself when somebody is there.
+    // On a terminal, reading prompts by itself.
     let mut terminal = Terminal::run(&client, &format!("$FPASTE get '{}'", link.trim()));
     terminal.type_after(": ", "hunter2\n");
     let (code, shown) = terminal.end();
@@ -74,11 +74,11 @@ fn a_password_is_asked_for_though_stdin_is_data_and_never_shown() {
 }
 
 #[test]
-fn an_interrupted_prompt_gives_the_terminal_back() {
+fn an_interrupted_prompt_restores_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     client.file("x", "x");
-    // The shell outlives the interruption, to say how the terminal was left.
+    // The shell outlives the interrupt and reports the state of the terminal.
     let interrupted = "trap : INT; $FPASTE x -p; code=$?; stty -a; exit $code";
     let mut terminal = Terminal::run(&client, interrupted);
     terminal.type_after(": ", "\x03");
@@ -88,7 +88,7 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
         shown.starts_with("Password for the new paste (empty to generate one): \r\nspeed ") && is_as_it_was(&shown),
         "{shown}"
     );
-    // At any moment, while the echo is being turned off included.
+    // At any moment, even while the echo is being turned off.
     for pause in ["0", "0.01", "0.02", "0.04", "0.1"] {
         let killed = format!(
             "(while ! pgrep -P $$ -x fpaste; do :; done > pid; sleep {pause}; kill $(cat pid)) & $FPASTE x -p; code=$?; stty -a; exit $code"
@@ -99,13 +99,13 @@ fn an_interrupted_prompt_gives_the_terminal_back() {
     }
 }
 
-/// Whether this output of `stty -a` is of a terminal that shows what is typed.
+/// Whether this output of `stty -a` shows that echo is on.
 fn is_as_it_was(shown: &str) -> bool {
     shown.contains(" echo ") && shown.contains(" icanon ")
 }
 
 #[test]
-fn long_work_shows_progress_on_a_terminal_alone() {
+fn progress_is_shown_only_on_a_terminal() {
     let puzzle = r#"{"enabled":true,"nonce":"00","difficulty":40,"token":"t"}"#;
     let server = Stub::new(move |_| reply("200 OK", "", puzzle));
     let client = Client::with_url(&server.url);
@@ -114,14 +114,14 @@ fn long_work_shows_progress_on_a_terminal_alone() {
     terminal.type_after("proof of work, 40 bits: about ", "\x03");
     assert_eq!(terminal.end().0, 130);
     let mut terminal = Terminal::run(&client, "$FPASTE x 2> errors; code=$?; cat errors; exit $code");
-    wait_until("the puzzle was asked for", SOON, || server.heads().matches("get /challenge").count() == 2);
+    wait_until("the challenge was requested", SOON, || server.heads().matches("get /challenge").count() == 2);
     terminal.type_after("", "\x03");
     let (code, shown) = terminal.end();
     assert!(code == 130 && !shown.contains("proof of work"), "{shown}");
 }
 
 #[test]
-fn binary_is_not_shown_and_a_burned_one_is_kept() {
+fn binary_content_is_not_printed_and_a_burned_one_is_kept() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let content: Vec<u8> = (0..=255).collect();
@@ -136,7 +136,7 @@ fn binary_is_not_shown_and_a_burned_one_is_kept() {
 }
 
 #[test]
-fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
+fn a_burned_text_keeps_the_characters_hidden_from_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let text = "\x1b]0;red\x1b[2K\x07\n";
@@ -146,7 +146,7 @@ fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
         assert!(code == 0 && shown.contains("3 control characters were replaced; run fpaste get again"), "{shown:?}");
         assert_eq!(client.run(&["get", &link]).succeeded().text(), text);
     }
-    // Nothing is kept of what was shown whole, and the reader is told.
+    // Nothing is kept of a text that was shown whole, and the reader is told.
     let link = client.create("plain text\n", &["-b"]);
     let (_, shown) = Terminal::run(&client, &format!("NO_COLOR=1 $FPASTE get '{link}'")).end();
     assert!(shown.starts_with("plain text\r\n") && shown.contains("note: that was the only read"), "{shown:?}");
@@ -154,7 +154,7 @@ fn a_burned_text_keeps_the_characters_a_terminal_was_not_shown() {
 }
 
 #[test]
-fn a_terminal_is_only_shown_what_it_does_not_obey() {
+fn control_characters_never_reach_the_terminal() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let link = client.create("a\x1b]0;owned\x07b\u{202e}c\tdé", &[]);
@@ -167,7 +167,7 @@ fn a_terminal_is_only_shown_what_it_does_not_obey() {
 }
 
 #[test]
-fn colours_are_for_terminals_that_want_them() {
+fn colours_are_used_only_where_supported_and_wanted() {
     let client = Client::with_url("http://127.0.0.1:1");
     let (_, coloured) = Terminal::run(&client, "$FPASTE info").end();
     assert!(coloured.contains("\x1b[31merror:\x1b[0m"), "{coloured:?}");
@@ -178,7 +178,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn alone_on_a_terminal_it_says_what_to_do() {
+fn without_input_on_a_terminal_it_says_what_to_do() {
     let client = Client::with_url("http://127.0.0.1:1");
     let (code, shown) = Terminal::run(&client, "$FPASTE").end();
     assert!(code == 2 && shown.contains("nothing to upload") && shown.contains("fpaste FILE"), "{shown}");

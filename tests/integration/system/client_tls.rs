@@ -1,11 +1,11 @@
-//! fpaste over TLS, through a real nginx that looks at client certificates.
+//! fpaste over TLS, through a real nginx that checks client certificates.
 
 use super::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
 use crate::client_harness::Client;
 use crate::harness::{Folder, Server};
 use std::os::unix::fs::PermissionsExt;
 
-/// The kinds of key `fpaste cert` makes.
+/// The key types of `fpaste cert`.
 const KINDS: &[(&str, &[&str])] = &[
     ("p256", &["-c", "secp256r1"]),
     ("p384", &[]),
@@ -14,14 +14,14 @@ const KINDS: &[(&str, &[&str])] = &[
     ("rsa4096", &["-a", "rsa"]),
 ];
 
-/// Takes any certificate and passes on its fingerprint.
+/// Accepts any certificate and passes on its fingerprint.
 const OPTIONAL: &str = "ssl_verify_client optional_no_ca;";
 
 fn server() -> Server {
     Server::start(&[("FLASKPASTE_PROXY_SECRET", PROXY_SECRET)])
 }
 
-/// A folder with an authority and a server certificate.
+/// A folder with a CA and a server certificate.
 fn authority() -> Folder {
     let folder = Folder::new();
     make_authority(folder.path());
@@ -29,7 +29,7 @@ fn authority() -> Folder {
     folder
 }
 
-/// A client that trusts the authority.
+/// A client that trusts the CA.
 fn client(url: &str, ca: &str) -> Client {
     let client = Client::with_url(url);
     client.file("ca.crt", ca);
@@ -37,13 +37,13 @@ fn client(url: &str, ca: &str) -> Client {
 }
 
 #[test]
-fn certificates_of_every_kind_prove_who_owns_a_paste() {
+fn every_kind_of_certificate_proves_ownership() {
     if !nginx::is_available() {
         return;
     }
     let (server, folder) = (server(), authority());
     let ca = std::fs::read_to_string(folder.join("ca.crt")).unwrap();
-    // Made first, because the verifying nginx has to know them all.
+    // Created first, because the verifying nginx must know them all.
     let maker = Client::with_url("http://localhost:1");
     let mut all = String::new();
     for (kind, options) in KINDS {
@@ -79,11 +79,11 @@ fn certificates_of_every_kind_prove_who_owns_a_paste() {
             assert!(first.run(&["info"]).succeeded().text().contains("authenticated"), "{kind} {block}");
             let link = first.create(format!("{kind} {block}"), &[]);
             assert_eq!(second.run(&["get", &link]).succeeded().text(), format!("{kind} {block}"));
-            // Another home, no history: the certificate alone does it.
+            // Another home, no history: the certificate alone is enough.
             second.run(&["delete", &link]).succeeded();
         }
     }
-    // Nobody else: without a certificate it is refused before the server hears of it.
+    // Without a certificate, nginx refuses the request.
     let stderr = client(&nginx.url(2), &ca).run(&["info"]).failed(4);
     assert!(stderr.contains("asks for a client certificate") && stderr.contains("hint: set client_cert"), "{stderr}");
     let stranger = client(&nginx.url(2), &ca);
@@ -97,7 +97,7 @@ fn certificates_of_every_kind_prove_who_owns_a_paste() {
 }
 
 #[test]
-fn configure_is_all_it_takes() {
+fn cert_configure_is_enough_to_use_a_certificate() {
     if !nginx::is_available() {
         return;
     }
@@ -110,17 +110,17 @@ fn configure_is_all_it_takes() {
     let config = std::fs::read_to_string(person.home.join(".config/fpaste/config")).unwrap();
     assert!(config.starts_with("# mine\n") && config.contains(&format!("cert_sha1 = {fingerprint}")), "{config}");
     assert!(person.run(&["info"]).succeeded().text().contains("authenticated"));
-    // A second one would lock the first one's pastes.
+    // A second one would lock the owner out of existing pastes.
     assert!(person.run(&["cert"]).failed(2).contains("--force"));
     person.run(&["cert", "--force", "-c", "secp256r1"]).succeeded();
-    // More than an anonymous client may send.
+    // More than an anonymous client may upload.
     let large = vec![7; 10_000_000];
     let link = person.create(&large, &[]);
     assert_eq!(person.run(&["get", &link]).succeeded().stdout, large);
 }
 
 #[test]
-fn a_server_that_cannot_be_trusted_is_not() {
+fn untrusted_server_certificates_are_refused() {
     if !nginx::is_available() {
         return;
     }
@@ -149,9 +149,9 @@ fn a_server_that_cannot_be_trusted_is_not() {
     assert!(client(&plain_url, &ca).run(&["info"]).failed(7).contains("does not speak TLS"));
 }
 
-/// As openssl makes it when nobody asks for more: an authority's, often without the name it is used under.
+/// As openssl creates it by default: a CA certificate, often without the host name in use.
 #[test]
-fn a_servers_own_certificate_is_believed_as_it_is() {
+fn a_self_signed_server_certificate_can_be_trusted() {
     if !nginx::is_available() {
         return;
     }
@@ -178,9 +178,9 @@ fn a_servers_own_certificate_is_believed_as_it_is() {
     client(&nginx.url(1), &(stranger.clone() + &named)).run(&["info"]).succeeded();
     assert!(client(&nginx.url(2), &other).run(&["info"]).failed(7).contains("another name"));
     assert!(client(&nginx.url(3), &expired).run(&["info"]).failed(7).contains("expired"));
-    // An authority's, as openssl makes them, is called what it is, too.
+    // The default certificate of openssl, a CA's, gets a name here too.
     assert!(client(&nginx.url(0), &ca).run(&["info"]).failed(7).contains("certificate is self-signed"));
-    // Another of the same kind, even by the same name, is not the one in the file.
+    // Another certificate of the same kind, even with the same name, is not the one in the file.
     for own in [&stranger, &ca, &plain] {
         client(&nginx.url(1), own).run(&["info"]).failed(7);
     }
@@ -188,7 +188,7 @@ fn a_servers_own_certificate_is_believed_as_it_is() {
 }
 
 #[test]
-fn files_that_cannot_be_used_are_named() {
+fn unusable_certificate_files_are_named() {
     if !nginx::is_available() {
         return;
     }
@@ -214,11 +214,11 @@ fn files_that_cannot_be_used_are_named() {
         let stderr = maker.with("FLASKPASTE_CA_CERT", ca).run(&["info"]).failed(2);
         assert!(stderr.contains(named), "{ca}: {stderr}");
     }
-    // Others can read the key: a warning. And nobody listens there.
+    // A key readable by others gets a warning. The connection is refused.
     std::fs::set_permissions(maker.home.join("a/client.key"), PermissionsExt::from_mode(0o644)).unwrap();
     let certified = maker.with("FLASKPASTE_CLIENT_CERT", "a/client.crt").with("FLASKPASTE_CLIENT_KEY", "a/client.key");
     assert!(certified.run(&["info"]).failed(7).contains("warning: other users can read"));
-    // In the clear, elsewhere: refused before a connection is made.
+    // Plain HTTP to another host: refused before connecting.
     let stderr = certified.with("FLASKPASTE_SERVER", "http://192.0.2.1").run(&["info"]).failed(2);
     assert!(stderr.contains("not encrypted") && stderr.contains("hint: use https://"), "{stderr}");
     certified.with("FLASKPASTE_SERVER", "http://127.0.0.1:1").run(&["info"]).failed(7);

@@ -1,4 +1,4 @@
-//! fpaste's completions, read by the shells they are for.
+//! fpaste's completions, loaded by their shells.
 
 use super::client_terminal::Terminal;
 use super::programs::has;
@@ -13,9 +13,9 @@ fn completions(shell: &str) -> String {
 }
 
 #[test]
-fn every_shell_can_read_its_completions() {
+fn every_shell_loads_its_completions() {
     for shell in ["bash", "zsh", "fish"] {
-        if !has(&format!("the completions for {shell}"), &[shell]) {
+        if !has(&format!("completions for {shell}"), &[shell]) {
             continue;
         }
         let mut child = Command::new(shell).arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -25,10 +25,10 @@ fn every_shell_can_read_its_completions() {
     }
 }
 
-/// Bash's script, asked as bash asks it.
+/// Bash's script, called as bash calls it.
 #[test]
 fn bash_completes_words_and_values() {
-    if !has("words that bash completes", &["bash"]) {
+    if !has("bash completion of words", &["bash"]) {
         return;
     }
     let script = completions("bash");
@@ -51,10 +51,10 @@ fn bash_completes_words_and_values() {
     }
 }
 
-/// What an interactive bash makes of keys: the arguments that `fpaste` would get.
+/// What an interactive bash makes of keystrokes: the arguments `fpaste` would get.
 #[test]
 fn bash_completes_files_folders_and_ids() {
-    if !has("names that bash completes", &["bash", "script"]) {
+    if !has("bash completion of names", &["bash", "script"]) {
         return;
     }
     let server = Server::start(&[]);
@@ -99,8 +99,8 @@ fn bash_completes_files_folders_and_ids() {
 }
 
 #[test]
-fn fish_completes_ids_with_what_they_are() {
-    if !has("names that fish completes", &["fish"]) {
+fn fish_completes_ids_with_descriptions() {
+    if !has("fish completion of names", &["fish"]) {
         return;
     }
     let server = Server::start(&[]);

@@ -1,5 +1,5 @@
-//! The programs as they are deployed: on IPv6, without privileges, on a read-only root, statically linked in an empty one,
-//! and in a container.
+//! The programs as deployed: on IPv6, without privileges, on a read-only root, statically linked in an empty one, and
+//! in a container.
 
 #[cfg(feature = "postgres")]
 use super::programs::has_postgres;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-/// The user an administrator would take, where the tests run as root.
+/// An unprivileged user, for tests that run as root.
 const NOBODY: u32 = 65534;
 
 fn is_root() -> bool {
@@ -21,15 +21,15 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn an_unprivileged_user_and_a_read_only_root_are_enough() {
+fn the_server_runs_unprivileged_on_a_read_only_root() {
     let folder = Arc::new(Folder::new());
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
-    // Where anybody may look, unlike the folder it was built in perhaps.
+    // Readable by any user, unlike the build folder perhaps.
     let server = folder.join("flaskpaste");
     fs::copy(env!("CARGO_BIN_EXE_flaskpaste"), &server).unwrap();
-    // Root makes the view of the file system by itself, and then becomes nobody; others need a user namespace for it.
+    // Root creates the mount namespace and then becomes nobody; others need a user namespace for it.
     let (namespace, become_nobody) = if is_root() {
         std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).unwrap();
         let drop = "--clear-groups --no-new-privs --bounding-set -all";
@@ -45,7 +45,7 @@ fn an_unprivileged_user_and_a_read_only_root_are_enough() {
     );
     let words: Vec<String> = ["unshare", namespace, "sh", "-c", &script].map(str::to_owned).to_vec();
     if !Command::new(&words[0]).args(&words[1..]).arg("true").status().unwrap().success() {
-        return skip("a server on a read-only root", "the right to mount in a namespace of one's own (unshare)");
+        return skip("a server on a read-only root", "the right to mount in a new namespace (unshare)");
     }
     let launcher = Launcher { words, server, ..Launcher::default() };
     let database = data.join("pastes.db");
@@ -65,16 +65,16 @@ fn an_unprivileged_user_and_a_read_only_root_are_enough() {
 }
 
 #[test]
-fn ipv6_is_listened_on() {
+fn the_server_listens_on_ipv6() {
     if TcpListener::bind("[::1]:0").is_err() {
-        return skip("a server on IPv6", "an address ::1");
+        return skip("a server on IPv6", "the address ::1");
     }
     let server = Server::start(&[("FLASKPASTE_BIND", "[::1]:0")]);
     let paste = server.post("x").header("X-SSL-Client-SHA1", "a".repeat(40)).created();
     server.get(&paste.raw()).expect_body("x");
 }
 
-/// The architecture that is not this machine's, of those that releases are made for.
+/// The other of the two architectures of the releases.
 pub const OTHER_ARCH: &str = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
 
 /// The static programs for an architecture, if they have been built.
@@ -87,10 +87,10 @@ pub fn static_programs(arch: &str) -> Option<[PathBuf; 2]> {
 }
 
 #[test]
-fn the_static_programs_are_static_stripped_small_and_at_no_fixed_place() {
+fn static_programs_are_static_pie_stripped_and_small() {
     for arch in [ARCH, OTHER_ARCH] {
         let Some(programs) = static_programs(arch) else {
-            skip(&format!("the static programs for {arch}"), &format!("what `make static ARCH={arch}` builds"));
+            skip(&format!("the static programs for {arch}"), &format!("the output of `make static ARCH={arch}`"));
             continue;
         };
         for (program, most_bytes) in programs.iter().zip([4 << 20, 8 << 20]) {
@@ -108,9 +108,9 @@ fn the_static_programs_are_static_stripped_small_and_at_no_fixed_place() {
 }
 
 #[test]
-fn the_static_programs_need_nothing_but_themselves() {
+fn static_programs_run_in_an_empty_root() {
     let Some([server, client]) = static_programs(ARCH) else {
-        return skip("the static programs in an empty root", "what `make static` builds");
+        return skip("the static programs in an empty root", "the output of `make static`");
     };
     if !works("unshare -r chroot / true && strace -V") {
         return skip(
@@ -125,7 +125,7 @@ fn the_static_programs_need_nothing_but_themselves() {
     for folder in ["data", "etc", "home"] {
         fs::create_dir(root.join(folder)).unwrap();
     }
-    // What would make a static glibc look for libraries.
+    // A static glibc with these would look for libraries.
     fs::write(root.join("etc/nsswitch.conf"), "hosts: mymachines mdns4_minimal resolve files dns\n").unwrap();
     fs::write(root.join("etc/hosts"), "127.0.0.1 paste.example\n").unwrap();
     let words = ["unshare", "-r", "chroot"].into_iter().chain(root.path().to_str());
@@ -139,25 +139,25 @@ fn the_static_programs_need_nothing_but_themselves() {
         command.arg("/fpaste").args(arguments).env_clear().env("PATH", search_path());
         let output = command.env("HOME", "/home").env("FLASKPASTE_SERVER", url).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        // Behind unshare and chroot, which are programs of the system's.
+        // Through unshare and chroot, which are system programs.
         let trace = fs::read_to_string(root.join("trace")).unwrap();
-        let own = trace.split_once("execve(\"/fpaste\"").expect("fpaste was not started").1.to_owned();
-        assert!(!own.contains(".so"), "a library was looked for: {own}");
+        let own = trace.split_once("execve(\"/fpaste\"").expect("fpaste did not run").1.to_owned();
+        assert!(!own.contains(".so"), "it looked for a library: {own}");
         own
     };
     let opened = run(&format!("http://paste.example:{port}"), &["info"]);
     assert!(opened.contains("/etc/hosts"), "{opened}");
-    // The TLS library wants nothing either.
+    // The TLS library needs nothing either.
     run("http://127.0.0.1:1", &["cert", "-c", "secp256r1"]);
 }
 
 #[test]
-fn the_container_holds_the_programs_and_serves() {
+fn the_container_has_both_programs_and_serves() {
     if static_programs(ARCH).is_none() {
-        return skip("the container", "what `make static` builds");
+        return skip("the container", "the output of `make static`");
     }
     if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
-        return skip("the container", "buildah, curl, ip and a root who may make namespaces");
+        return skip("the container", "buildah, curl, ip and root with the right to create namespaces");
     }
     let folder = Folder::new();
     let mut command = Command::new("timeout");
@@ -176,21 +176,21 @@ fn the_container_holds_the_programs_and_serves() {
 
 #[cfg(feature = "postgres")]
 #[test]
-fn the_container_for_postgresql_serves() {
+fn the_postgresql_container_serves() {
     const TEST: &str = "the container for PostgreSQL";
     let is_built = |programs: [PathBuf; 2]| programs[0].with_file_name("flaskpaste-postgres").is_file();
     if !static_programs(ARCH).is_some_and(is_built) {
-        return skip(TEST, "what `make static static-postgres` builds");
+        return skip(TEST, "the output of `make static static-postgres`");
     }
     if !works("command -v buildah && command -v curl && command -v ip && unshare --net true") {
-        return skip(TEST, "buildah, curl, ip and a root who may make namespaces");
+        return skip(TEST, "buildah, curl, ip and root with the right to create namespaces");
     }
     if !has_postgres(TEST) {
         return;
     }
     let (folder, cluster) = (Folder::new(), crate::cluster::Cluster::start());
     let url = cluster.database("container");
-    // Its user reaches the sockets; what PostgreSQL keeps for itself is in folders of their own.
+    // Its user can reach the sockets; PostgreSQL's own files are in their own folders.
     fs::set_permissions(cluster.folder(), fs::Permissions::from_mode(0o755)).unwrap();
     let (_, address) = url.split_once('@').unwrap();
     let port = address.trim_start_matches("127.0.0.1:").trim_end_matches("/container");

@@ -1,5 +1,5 @@
-//! What the world around the server may do to it: a clock that is set back, threads and descriptors that cannot be had;
-//! and the order in which a paste reaches the disk.
+//! Faults outside the server: clock changes, missing threads and descriptors; and the order in which a paste reaches
+//! the disk.
 
 use super::programs::{skip, works};
 use crate::harness::{Folder, Launcher, SOON, Server, refusal, wait_until};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a server under strace did, in order: writes to the log of the database, syncs of it, and answers 201.
+/// The events of a server under strace, in order: writes to the log of the database, syncs of it, and 201 responses.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     LogWritten,
@@ -39,13 +39,13 @@ fn steps(trace: &str) -> Vec<Step> {
     steps
 }
 
-/// Pastes whose way to the disk is looked at.
+/// Pastes whose path to the disk is traced.
 const PASTES: usize = 20;
 
 #[test]
 fn a_paste_is_synced_to_the_disk_before_it_is_acknowledged() {
     if !works("strace -D true") {
-        return skip("the order of sync and answer", "strace");
+        return skip("the order of sync and response", "strace");
     }
     let folder = Arc::new(Folder::new());
     let trace = folder.join("trace");
@@ -58,7 +58,7 @@ fn a_paste_is_synced_to_the_disk_before_it_is_acknowledged() {
     server.stop();
     let mut steps = steps(&fs::read_to_string(&trace).unwrap()).into_iter();
     for n in 0..PASTES {
-        // Behind the answer before: a write to the log, then a sync of it, then the answer.
+        // After the previous response: a write to the log, then its sync, then the response.
         let before: Vec<Step> = steps.by_ref().take_while(|step| *step != Step::Acknowledged).collect();
         let written = before.iter().position(|step| *step == Step::LogWritten);
         let synced = before.iter().rposition(|step| *step == Step::LogSynced);
@@ -66,19 +66,19 @@ fn a_paste_is_synced_to_the_disk_before_it_is_acknowledged() {
     }
 }
 
-/// The library that lies to a program about the time.
+/// The library that fakes the time of a program.
 fn faketime() -> Option<PathBuf> {
     let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", std::env::consts::ARCH);
     Some(PathBuf::from(library)).filter(|library| library.is_file())
 }
 
 #[test]
-fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
-    let Some(library) = faketime() else { return skip("a clock that is set back", "faketime") };
+fn clock_changes_expire_nothing_early_and_stop_nothing() {
+    let Some(library) = faketime() else { return skip("a changed clock", "faketime") };
     let folder = Arc::new(Folder::new());
     let offset = folder.join("offset");
     let set_clock = |text: &str| {
-        // In one step: the server must not read half a file.
+        // Atomically: the server must not read half a file.
         fs::write(folder.join("offset.new"), text).unwrap();
         fs::rename(folder.join("offset.new"), &offset).unwrap();
     };
@@ -92,7 +92,7 @@ fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
     ]
     .to_vec();
     let launcher = Launcher { words, ..Launcher::default() };
-    // Of the embedded engine: one that is shared is unhealthy where its clock is another.
+    // With the embedded engine: with PostgreSQL, a server whose clock differs is unhealthy.
     let server = Server::embedded_by(launcher, Arc::clone(&folder), &[("FLASKPASTE_EXPIRY", "1000")]);
     let (read, fixed) =
         (server.paste("read now and then"), server.post("for an hour").header("X-Expiry", "3600").created());
@@ -109,7 +109,7 @@ fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
     set_clock("+0");
     server.get("/health").expect_status(200);
     server.get(&fixed.raw()).expect_body("for an hour");
-    // Reading it a day ago did not shorten its life.
+    // Reading it with the clock a day back did not shorten its life.
     server.get(&read.raw()).expect_body("read now and then");
     server.get(&past.raw()).expect_code(404, "not_found");
 
@@ -123,25 +123,25 @@ fn a_clock_that_is_set_back_or_forth_expires_nothing_early_and_stops_nothing() {
 }
 
 #[test]
-fn too_few_threads_are_said_in_a_line() {
+fn too_few_threads_are_reported_in_one_line() {
     if !works("test \"$(id -u)\" = 0 && setpriv --version && prlimit --version") {
-        return skip("a server that gets no threads", "root, setpriv and prlimit");
+        return skip("a server without threads", "root, setpriv and prlimit");
     }
     let folder = Folder::new();
     let data = folder.join("data");
     fs::create_dir(&data).unwrap();
-    // A user of its own, so that nobody else's threads count.
+    // A separate user, so that no other threads count.
     let user = 61_234;
     std::os::unix::fs::chown(&data, Some(user), Some(user)).unwrap();
     let server = folder.join("flaskpaste");
     fs::copy(env!("CARGO_BIN_EXE_flaskpaste"), &server).unwrap();
     let line = refusal_by(&folder, &server, &data, user);
     assert!(line.contains("cannot start") && line.contains("FLASKPASTE_THREADS"), "{line}");
-    // The harness's own, to be sure that it is the limit that is refused.
+    // An invalid setting is another error.
     refusal(folder.path(), &[("FLASKPASTE_THREADS", "0")], &[], 2);
 }
 
-/// Runs the server as a user who may have twenty threads; its one line.
+/// Runs the server as a user limited to twenty threads; its only line.
 fn refusal_by(folder: &Folder, server: &Path, data: &Path, user: u32) -> String {
     let script = format!(
         "exec setpriv --reuid {user} --regid {user} --clear-groups prlimit --nproc=20 env FLASKPASTE_DB={}/pastes.db \
@@ -156,14 +156,14 @@ fn refusal_by(folder: &Folder, server: &Path, data: &Path, user: u32) -> String 
 }
 
 #[test]
-fn few_descriptors_mean_a_small_pool_and_no_lost_connections() {
+fn few_descriptors_shrink_the_pool_and_lose_no_connection() {
     if !works("command -v prlimit") {
         return skip("a server with few descriptors", "prlimit");
     }
     let words = ["prlimit", "--nofile=160:160"].map(str::to_owned).to_vec();
     let launcher = Launcher { words, ..Launcher::default() };
     let server = Server::start_by(launcher, Arc::new(Folder::new()), &[]);
-    wait_until("the log says how many there are", SOON, || {
+    wait_until("the log shows the pool size", SOON, || {
         server.log().contains("the limit of file descriptors is too low")
     });
     let crowd: Vec<Connection> = (0..100).map(|_| server.connect()).collect();

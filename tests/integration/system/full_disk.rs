@@ -1,4 +1,4 @@
-//! No room left on the disk: creates are refused, everything else goes on, and deleting makes room again.
+//! A full disk: creates are refused, everything else works, and deleting frees room.
 
 use super::programs::skip;
 use crate::harness::{Folder, SOON, Server, wait_until};
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// A small file system of its own, unmounted on drop.
+/// A small file system, unmounted on drop.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
@@ -27,7 +27,7 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-/// Uploads that never end take spool files, on a disk that has 48 MiB.
+/// Endless uploads take spool files on a disk of 48 MiB.
 #[test]
 fn unfinished_uploads_do_not_fill_the_disk() {
     let folder = Arc::new(Folder::new());
@@ -44,12 +44,12 @@ fn unfinished_uploads_do_not_fill_the_disk() {
         .map(|n| {
             let mut upload = server.connect();
             let head = &b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n"[..];
-            // A refusal may come, and the connection end, while this is still being sent.
+            // The server may respond and close while this is still being sent.
             upload.send([head, &content(n, 1_500_000)].concat());
             upload
         })
         .collect();
-    // Twice a paste and 16 MiB are kept free, whatever is under way.
+    // Twice a paste and 16 MiB are kept free, whatever is in progress.
     let df = Command::new("df").args(["--output=avail", "-B1"]).arg(&path).output().unwrap();
     let free: u64 = String::from_utf8(df.stdout).unwrap().lines().last().unwrap().trim().parse().unwrap();
     assert!(free > 10_000_000, "{free} bytes are free");
@@ -58,12 +58,12 @@ fn unfinished_uploads_do_not_fill_the_disk() {
     delete(&server, &deleted);
     server.get(&burning.raw()).expect_body(content(2, 1_000_000));
     drop(uploads);
-    wait_until("their room is given back", SOON, || server.post(content(4, 2_000_000)).send().status == 201);
+    wait_until("their space is freed", SOON, || server.post(content(4, 2_000_000)).send().status == 201);
 }
 
-/// Also on a disk where the WAL, before it is moved into the database, is longer than what is kept free on a small one.
+/// Also on a disk where the WAL, before a checkpoint, is longer than the space kept free on a small one.
 #[test]
-fn a_full_disk_refuses_creates_while_reads_and_deletes_go_on() {
+fn a_full_disk_refuses_creates_while_reads_and_deletes_work() {
     for mebibytes in [48, 300] {
         let folder = Arc::new(Folder::new());
         let path = folder.join("disk");
@@ -79,7 +79,7 @@ fn fill_and_empty(folder: &Arc<Folder>, path: &Path) {
     let mut server = Server::start_in(Arc::clone(folder), &[("FLASKPASTE_DB", database.to_str().unwrap())]);
     let burning = server.post("burning").header("X-Burn-After-Read", "1").created();
     let mut pastes = fill(&server, 1_000_000);
-    // Large ones fail while they are spooled.
+    // Large ones fail while being spooled.
     server.post(content(2000, 3_000_000)).send().expect_code(507, "storage_full");
     for (n, paste) in pastes.iter().enumerate() {
         server.get(&paste.path()).expect_status(200);
@@ -90,8 +90,8 @@ fn fill_and_empty(folder: &Arc<Folder>, path: &Path) {
     for paste in &deleted {
         delete(&server, paste);
     }
-    wait_until("deleting has made room", SOON, || server.post(content(3000, 1_000_000)).send().status == 201);
-    // And nothing was damaged on the way.
+    wait_until("deleting has freed space", SOON, || server.post(content(3000, 1_000_000)).send().status == 201);
+    // And nothing was damaged meanwhile.
     server.crash_and_restart();
     for (n, paste) in pastes.iter().enumerate() {
         server.get(&paste.raw()).expect_status(200).expect_body(content(n, 1_000_000));

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Where the programs under test lie, as `make install` finds them.
+/// The folder of the tested programs, for `make install`.
 fn built() -> &'static str {
     env!("CARGO_BIN_EXE_flaskpaste").strip_suffix("/flaskpaste").unwrap()
 }
@@ -17,12 +17,12 @@ fn built() -> &'static str {
 fn make(target: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new("make");
     command.arg("--silent").arg("--directory").arg(env!("CARGO_MANIFEST_DIR")).arg(target);
-    // A `make test` that runs this one must not hand its own settings down.
+    // The settings of a `make test` that runs this one must not be inherited.
     command.env_remove("MAKEFLAGS").env_remove("MFLAGS");
     command.args(variables.iter().map(|(name, value)| format!("{name}={value}"))).output().unwrap()
 }
 
-/// Makes a target, which has to succeed.
+/// Makes a target, which must succeed.
 #[track_caller]
 pub fn expect_made(target: &str, variables: &[(&str, &str)]) {
     let output = make(target, variables);
@@ -72,9 +72,9 @@ const CLIENT_FILES: &[&str] = &[
 ];
 
 #[test]
-fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
+fn each_program_is_installed_and_uninstalled_at_the_given_prefix() {
     let folder = Folder::new();
-    // Packagers' build folders have spaces in them, sometimes.
+    // Packagers' build folders sometimes have spaces in their names.
     let root = folder.join("the root");
     let variables = [
         ("DESTDIR", root.to_str().unwrap()),
@@ -90,7 +90,7 @@ fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
     assert_eq!(files(&root), BTreeSet::new());
     expect_made("install-client", &variables);
     assert_eq!(files(&root), expected(&[CLIENT_FILES]));
-    // Twice, over what is there.
+    // Twice, over the existing files.
     expect_made("install", &variables);
     expect_made("install", &variables);
     assert_eq!(files(&root), expected(&[SERVER_FILES, CLIENT_FILES]));
@@ -101,14 +101,14 @@ fn each_program_is_installed_where_it_is_told_and_uninstalled_again() {
     }
     let version = Command::new(root.join("opt/bin/fpaste")).arg("--version").output().unwrap();
     assert!(version.status.success() && version.stdout.starts_with(b"fpaste "));
-    // What is not ours stays.
+    // Other files stay.
     fs::write(root.join("opt/share/doc/flaskpaste/notes"), "mine").unwrap();
     expect_made("uninstall", &variables);
     assert_eq!(files(&root), expected(&[&["opt/share/doc/flaskpaste/notes 644"]]));
 }
 
 #[test]
-fn the_archive_unpacks_where_the_guide_says_and_its_documents_have_no_broken_links() {
+fn the_archive_unpacks_as_documented_without_broken_links() {
     let folder = Folder::new();
     let [archive, root] = ["archive", "the root"].map(|name| folder.join(name));
     expect_made("archive", &[("BUILT", built()), ("ARCHIVE", archive.to_str().unwrap())]);
@@ -159,7 +159,7 @@ fn links(document: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn where_there_is_nothing_to_install_that_is_said() {
+fn make_install_without_a_build_says_so() {
     let folder = Folder::new();
     let output = make("install", &[("DESTDIR", folder.path().to_str().unwrap()), ("BUILT", "/nonexistent")]);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -168,16 +168,16 @@ fn where_there_is_nothing_to_install_that_is_said() {
 }
 
 #[test]
-fn the_units_are_clean_and_hardened() {
+fn the_units_pass_systemd_analyze_and_are_hardened() {
     if !works("command -v systemd-analyze") {
-        return skip("the check of the systemd units", "systemd-analyze");
+        return skip("the systemd units", "systemd-analyze");
     }
     let folder = Folder::new();
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     expect_made("install-server", &[("PREFIX", &at("opt")), ("UNITDIR", &at("units")), ("BUILT", built())]);
     let analyze = |arguments: &[&str]| {
         let mut command = Command::new("systemd-analyze");
-        // The manual is where systemd looks for it only once it is installed for real.
+        // The man page is where systemd looks for it only after a real installation.
         command.args(arguments).args([at("units/flaskpaste.service"), at("units/flaskpaste.socket")]);
         let output = command.env("SYSTEMD_LOG_LEVEL", "warning").output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
@@ -194,16 +194,16 @@ fn the_units_are_clean_and_hardened() {
 }
 
 #[test]
-fn the_service_with_its_part_for_postgresql_is_clean_and_hardened() {
+fn the_postgresql_unit_passes_systemd_analyze_and_is_hardened() {
     if !works("command -v systemd-analyze") {
-        return skip("the check of the systemd unit with PostgreSQL", "systemd-analyze");
+        return skip("the systemd unit for PostgreSQL", "systemd-analyze");
     }
     let folder = Folder::new();
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     expect_made("install-server", &[("PREFIX", &at("opt")), ("UNITDIR", &at("units")), ("BUILT", built())]);
     let part = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd/flaskpaste-postgres.conf");
     let part = fs::read_to_string(part).unwrap();
-    // A program has to be there, be it this one.
+    // systemd-analyze needs an existing program; this one will do.
     let program = at("opt/bin/flaskpaste-postgres");
     fs::copy(at("opt/bin/flaskpaste"), &program).unwrap();
     fs::create_dir(at("units/flaskpaste.service.d")).unwrap();
@@ -219,16 +219,16 @@ fn the_service_with_its_part_for_postgresql_is_clean_and_hardened() {
     assert!(is_clean && stdout.is_empty() && stderr.is_empty(), "{stdout}{stderr}");
     let (is_hardened, table, _) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=15"]);
     assert!(is_hardened && table.contains("Overall exposure level"), "more than 1.5: {table}");
-    // That the part was read: without it neither is so.
+    // Checks that the drop-in was read: without it, neither setting is there.
     for more in ["Service has access to the host's network", "Service may allocate Internet sockets"] {
         assert!(table.contains(more), "{more}: {table}");
     }
 }
 
 #[test]
-fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
+fn the_fail2ban_filter_matches_guessers_in_the_log() {
     if !works("command -v fail2ban-regex") {
-        return skip("the filter for fail2ban", "fail2ban");
+        return skip("the fail2ban filter", "fail2ban");
     }
     for format in ["text", "json"] {
         let server = Server::start(&[("FLASKPASTE_LOG", format)]);
@@ -239,9 +239,9 @@ fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
         scan.header("X-Forwarded-For", "2001:db8::2").send().expect_status(404);
         server.request("GET", &paste.path()).header("X-Forwarded-For", "192.0.2.3").send().expect_status(200);
         let all = ["192.0.2.1", "2001:db8::2", "192.0.2.3"];
-        wait_until("all is in the log", SOON, || all.iter().all(|client| server.log().contains(client)));
+        wait_until("the log has every request", SOON, || all.iter().all(|client| server.log().contains(client)));
         let log = server.folder().join("log");
-        // As a file has it, and as the journal hands it on.
+        // As written to a file, and as the journal forwards it.
         let journal: Vec<String> = server.log().lines().map(|line| format!("host flaskpaste[7]: {line}")).collect();
         for (text, place) in [(server.log(), "a file"), (journal.join("\n") + "\n", "the journal")] {
             fs::write(&log, text).unwrap();
@@ -256,13 +256,13 @@ fn the_filter_for_fail2ban_finds_guessers_in_the_log() {
     }
 }
 
-/// Runs a scenario of tests/systemd under a real systemd, on a copy of this machine with a folder laid over it.
+/// Runs a scenario of tests/systemd under a real systemd, on a copy of this machine with this folder copied over it.
 #[track_caller]
 pub fn boot(test: &str, scenario: &str, stage: &Path) {
     let namespaces = "unshare --mount --pid --fork --kill-child --cgroup --uts --ipc --net";
     if !works(&format!("test -x /lib/systemd/systemd && command -v curl && test \"$(id -u)\" = 0 && {namespaces} true"))
     {
-        return skip(test, "systemd, curl and a root who may make namespaces");
+        return skip(test, "systemd, curl and root with the right to create namespaces");
     }
     let result = Folder::new();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systemd/boot.sh");
@@ -274,7 +274,7 @@ pub fn boot(test: &str, scenario: &str, stage: &Path) {
 }
 
 #[test]
-fn under_a_real_systemd_it_does_what_the_manual_says() {
+fn under_a_real_systemd_the_documented_commands_work() {
     let stage = Folder::new();
     expect_made("install", &[("DESTDIR", stage.path().to_str().unwrap()), ("BUILT", built())]);
     boot("the service under a real systemd", "install.sh", stage.path());
@@ -283,7 +283,7 @@ fn under_a_real_systemd_it_does_what_the_manual_says() {
 #[test]
 fn the_man_pages_are_well_formed() {
     if !works("command -v mandoc") {
-        return skip("the form of the man pages", "mandoc");
+        return skip("the man pages' syntax", "mandoc");
     }
     for page in ["man/flaskpaste.8", "man/fpaste.1"] {
         let output = Command::new("mandoc")

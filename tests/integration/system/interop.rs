@@ -1,4 +1,4 @@
-//! The encryption formats against an implementation that is not ours.
+//! The encryption formats against an independent implementation.
 
 use super::programs::schemathesis;
 use crate::client_harness::Client;
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 /// The formats, checked against Python's cryptography in both directions.
 #[test]
-fn an_independent_implementation_reads_and_writes_the_same() {
-    let Some(tool) = schemathesis("the format against Python's cryptography") else { return };
+fn an_independent_implementation_interoperates() {
+    let Some(tool) = schemathesis("interoperability with Python's cryptography") else { return };
     let python = tool.with_file_name("python");
     let server = Server::start(&[]);
     let client = Client::new(&server);

@@ -1,5 +1,5 @@
-//! A real nginx before the server: TLS with a made-up authority, client certificates, and the headers the contract asks
-//! of a proxy. Where nginx or openssl is missing, tests say so and are skipped; with `CI` set that is a failure.
+//! A real nginx in front of the server: TLS with a test CA, client certificates, and the headers the contract requires
+//! of a proxy. Without nginx or openssl, tests are skipped with a message; with `CI` set that is a failure.
 
 use super::programs::{find, has};
 use crate::harness::{Folder, SOON, Server};
@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What nginx tells the server, so that it is believed.
+/// The header with which the server trusts nginx.
 pub const PROXY_SECRET: &str = "between-the-two-of-them";
 
-/// Whether nginx is there, with what its tests need.
+/// Whether nginx and what its tests need are installed.
 pub fn is_available() -> bool {
     has("a test through a proxy", &["nginx", "openssl"])
 }
@@ -24,7 +24,7 @@ pub fn openssl(folder: &Path, arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes `ca.crt` and `ca.key`, a made-up authority.
+/// Creates `ca.crt` and `ca.key`, a test CA.
 pub fn make_authority(folder: &Path) {
     openssl(
         folder,
@@ -32,7 +32,7 @@ pub fn make_authority(folder: &Path) {
     );
 }
 
-/// Makes `NAME.crt` and `NAME.key`, signed by the authority, for some subject alternative names and days.
+/// Creates `NAME.crt` and `NAME.key`, signed by the CA, with these subject alternative names and validity in days.
 pub fn make_server_certificate(folder: &Path, name: &str, alternatives: &str, days: i32) {
     openssl(
         folder,
@@ -58,15 +58,15 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it in a folder that holds `ca.crt`, the certificates and keys; a server block a port, each with a
-    /// certificate by its name and some directives.
+    /// Starts it in a folder that holds `ca.crt`, the certificates and keys; one server block per port, each with a
+    /// named certificate and some directives.
     #[track_caller]
     pub fn start(folder: Folder, server: &Server, blocks: &[(&str, &str)]) -> Self {
         let authority = server.authority();
         Self::start_with(folder, blocks.len(), |ports| server_blocks(&authority, blocks, ports))
     }
 
-    /// Starts it on some ports, with what its `http` block shall hold.
+    /// Starts it on some ports, with this `http` block.
     #[track_caller]
     pub fn start_with(folder: Folder, ports: usize, configuration: impl Fn(&[u16]) -> String) -> Self {
         let deadline = Instant::now() + SOON;
@@ -76,12 +76,12 @@ impl Nginx {
             let mut command = Command::new(find("nginx").unwrap());
             command.arg("-p").arg(folder.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            // Ends by itself when somebody else was faster to take a port.
+            // It exits if a port was taken meanwhile.
             while child.try_wait().unwrap().is_none() {
                 if ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
                     return Self { child, ports, _folder: folder };
                 }
-                assert!(Instant::now() < deadline, "nginx does not listen");
+                assert!(Instant::now() < deadline, "nginx is not listening");
                 std::thread::sleep(Duration::from_millis(10));
             }
             let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
@@ -97,7 +97,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers go with it on TERM, and would outlive it on KILL.
+        // TERM also ends its workers, which would survive a KILL.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let _ = self.child.wait();
     }
@@ -126,7 +126,7 @@ fn write_configuration(folder: &Folder, http: &str) {
         .iter()
         .map(|name| format!("{name}_temp_path {};\n", folder.join(name).display()))
         .collect();
-    // As root, nginx gives its workers to another user, who may not look into the folder.
+    // As root, nginx runs its workers as another user, who cannot read the folder.
     let user = if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
         "user root;\n"
     } else {

@@ -1,6 +1,6 @@
-//! What `make dist` and `make deb` make, beside the archive's own layout (install.rs): the same bytes whoever makes them, a
-//! list of what is in each program, and Debian packages that install, upgrade and go as packages should, for both
-//! architectures. That the programs themselves are the same twice takes `make reproduce`.
+//! What `make dist` and `make deb` build, apart from the archive's layout (install.rs): reproducible bytes, an SBOM per
+//! program, and Debian packages that install, upgrade and purge properly, for both architectures. `make reproduce`
+//! checks that the programs themselves are reproducible.
 
 use super::deployment::{OTHER_ARCH, static_programs};
 use super::install::{boot, expect_made};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What Debian calls an architecture.
+/// Debian's name of an architecture.
 fn debian(arch: &str) -> &str {
     if arch == "x86_64" { "amd64" } else { "arm64" }
 }
@@ -46,17 +46,17 @@ fn make_packages(folder: &Path, arch: &str, programs: &[PathBuf; 2], version: &s
 }
 
 #[test]
-fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
-    if !has("the reproducible archive and packages", &["dpkg-deb", "faketime", "python3"]) {
+fn archives_and_packages_are_reproducible() {
+    if !has("reproducible archives and packages", &["dpkg-deb", "faketime", "python3"]) {
         return;
     }
     let folder = Folder::new();
     let built = folder.join("built");
     fs::create_dir(&built).unwrap();
-    // Below faketime rustc hangs, which cargo asks for its version.
+    // faketime would also affect rustc, which cargo asks for its version.
     let rustc = folder.join("rustc");
     write_script(&rustc, "unset LD_PRELOAD\nexec rustc \"$@\"");
-    // What is packed does not matter here.
+    // The packed contents do not matter here.
     write_script(&built.join("flaskpaste"), "echo flaskpaste");
     write_script(&built.join("fpaste"), "echo \"$@\"");
     let made_by = |name: &str, umask: &str, clock: &str, variables: &[(&str, &str)]| {
@@ -71,17 +71,17 @@ fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
             .env("ARCHIVE", &archive);
         command.env("RUSTC", &rustc).env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("NO_FAKE_STAT", "1");
         command.env_remove("MAKEFLAGS").env_remove("MFLAGS").envs(variables.iter().copied());
-        // Another clock, and not other times of the files that are there.
+        // Another clock, without changing the times of existing files.
         command.env("NO_FAKE_STAT", "1");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         contents(&archive)
     };
     let one = made_by("one", "022", "@2030-01-01 00:00:00", &[("LC_ALL", "C"), ("TZ", "UTC")]);
-    // A locale in which letters are not what programmers take them for.
+    // A locale with unusual letter rules.
     let locale = folder.join("tr_TR.UTF-8");
     if !works(&format!("localedef -i tr_TR -f UTF-8 {}", locale.display())) {
-        return skip("the reproducible archive and packages", "localedef and the source of tr_TR (locales)");
+        return skip("reproducible archives and packages", "localedef and the source of tr_TR (locales)");
     }
     let locales = folder.path().to_str().unwrap();
     let other = [("LC_ALL", "tr_TR.UTF-8"), ("LOCPATH", locales), ("TZ", "Pacific/Kiritimati"), ("USER", "another")];
@@ -94,7 +94,7 @@ fn archive_and_packages_are_the_same_bytes_whoever_makes_them() {
 }
 
 #[test]
-fn the_date_of_a_source_is_that_of_its_commit_with_git_or_without() {
+fn the_source_date_is_the_commit_date_with_or_without_git() {
     let folder = Folder::new();
     for name in ["contrib/dist/source.sh", "contrib/dist/commit", "man/flaskpaste.8"] {
         fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
@@ -107,26 +107,26 @@ fn the_date_of_a_source_is_that_of_its_commit_with_git_or_without() {
         let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         (output.status.success(), stdout.trim_end().to_owned(), stderr)
     };
-    // Neither git nor `git archive`: the manual page's date.
+    // With neither git nor `git archive`: the man page's date.
     fs::write(folder.join("man/flaskpaste.8"), ".Dd November 24, 2026\n").unwrap();
     let (_, date, note) = ask("date", "");
     assert!(date == "1795478400" && note.contains("SOURCE_DATE_EPOCH"), "{date} {note}");
     assert_eq!(ask("commit", ""), (true, "unknown".into(), String::new()));
-    // As `git archive` leaves the file: the placeholder in its second line replaced.
+    // As `git archive` leaves the file: with the placeholder in its second line replaced.
     let commit = "0123456789abcdef0123456789abcdef01234567";
     let archived = fs::read_to_string(folder.join("contrib/dist/commit")).unwrap();
     let archived = archived.replace("$Format:%H %ct$", &format!("{commit} 1700000000"));
     fs::write(folder.join("contrib/dist/commit"), archived).unwrap();
     assert_eq!(ask("date", ""), (true, "1700000000".into(), String::new()));
     assert_eq!(ask("commit", ""), (true, commit.into(), String::new()));
-    // Whoever sets it has decided.
+    // If set by the caller, it is used.
     assert_eq!(ask("date", "1234567890").1, "1234567890");
     let (is_accepted, _, told) = ask("date", "yesterday");
     assert!(!is_accepted && told.contains("yesterday"), "{told}");
 }
 
 #[test]
-fn a_missing_cross_compiler_is_said_and_with_ci_set_is_a_failure() {
+fn a_missing_cross_compiler_is_reported_and_fails_with_ci_set() {
     let folder = Folder::new();
     write_script(&folder.join("uname"), "echo x86_64");
     write_script(&folder.join("rustc"), "echo /nonexistent");
@@ -146,7 +146,7 @@ fn a_missing_cross_compiler_is_said_and_with_ci_set_is_a_failure() {
     assert!(!is_done && stderr.contains("FAILED"), "{stderr}");
 }
 
-/// The crates that cargo says are linked into a program, as purls.
+/// The crates that cargo reports as linked into a program, as purls.
 fn linked(triple: &str, features: &str) -> BTreeSet<String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"]);
@@ -169,7 +169,7 @@ fn bill_of_materials(program: &str, triple: &str, variables: &[(&str, &str)]) ->
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Crates whose source files a program names, in what it says when it panics: "crates/NAME-VERSION/src/FILE".
+/// Crates whose source files a program names in its panic messages: "crates/NAME-VERSION/src/FILE".
 fn named_in(program: &Path) -> BTreeSet<String> {
     let bytes = fs::read(program).unwrap();
     let text = String::from_utf8_lossy(&bytes);
@@ -187,13 +187,13 @@ fn named_in(program: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_bill_of_materials_lists_what_is_linked_and_nothing_else() {
+fn the_sbom_lists_exactly_the_linked_crates() {
     const PROGRAMS: [(&str, &str, &[&str]); 3] = [
         ("flaskpaste", "server", &["sqlite"]),
         ("flaskpaste-postgres", "postgres", &["sqlite", "aws-lc"]),
         ("fpaste", "client", &["aws-lc"]),
     ];
-    if !has("the bills of materials", &["python3", "cc"]) {
+    if !has("the SBOMs", &["python3", "cc"]) {
         return;
     }
     let architectures = Command::new("sh").arg("contrib/dist/architectures.sh").current_dir(ROOT).output().unwrap();
@@ -223,7 +223,7 @@ fn the_bill_of_materials_lists_what_is_linked_and_nothing_else() {
             let expected: BTreeSet<&str> = bundled.iter().copied().chain(["glibc", "rust-std"]).collect();
             assert_eq!(others, expected, "{program}");
             expect_a_whole_graph(&bill);
-            // And what the program itself says, where it has been built.
+            // And those in the program itself, if it has been built.
             let Some(built) = static_programs(arch).map(|programs| programs[0].with_file_name(program)) else {
                 continue;
             };
@@ -237,7 +237,7 @@ fn the_bill_of_materials_lists_what_is_linked_and_nothing_else() {
     }
 }
 
-/// Every component is in the graph of dependencies, and the graph names no other.
+/// Every component is in the dependency graph, and the graph names no other.
 #[track_caller]
 fn expect_a_whole_graph(bill: &serde_json::Value) {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -252,7 +252,7 @@ fn expect_a_whole_graph(bill: &serde_json::Value) {
 }
 
 #[test]
-fn the_packages_have_what_belongs_there_and_lintian_is_content() {
+fn the_packages_have_the_right_contents_and_pass_lintian() {
     const TEST: &str = "the Debian packages";
     if !has(TEST, &["dpkg-deb", "lintian"]) {
         return;
@@ -260,7 +260,7 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
     let folder = Folder::new();
     for arch in [ARCH, OTHER_ARCH] {
         let Some(programs) = static_programs(arch) else {
-            skip(&format!("{TEST} for {arch}"), &format!("what `make static ARCH={arch}` builds"));
+            skip(&format!("{TEST} for {arch}"), &format!("the output of `make static ARCH={arch}`"));
             continue;
         };
         make_packages(&folder.join(arch), arch, &programs, "1.2.3-1");
@@ -282,7 +282,7 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
         for file in ["bin/flaskpaste", "lib/systemd/system/flaskpaste.socket", "share/man/man8/flaskpaste.8.gz"] {
             assert!(server.contains(&format!(" ./usr/{file}")), "{file}: {server}");
         }
-        assert!(!server.contains("/etc/"), "the settings are made on the machine: {server}");
+        assert!(!server.contains("/etc/"), "the settings are created at installation: {server}");
         let client = ask("fpaste", &["--contents"]);
         for file in ["bin/fpaste", "share/man/man1/fpaste.1.gz", "share/zsh/vendor-completions/_fpaste"] {
             assert!(client.contains(&format!(" ./usr/{file}")), "{file}: {client}");
@@ -294,7 +294,7 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
         assert!(texts.contains("Permission is hereby granted") && !notices.contains(ROOT));
         for purl in linked(&format!("{arch}-unknown-linux-gnu"), "server") {
             let name = purl.trim_start_matches("pkg:cargo/").replace('@', " ");
-            assert!(list.contains(&format!("\n{name}, ")) && texts.contains(&name), "no licence of {name}");
+            assert!(list.contains(&format!("\n{name}, ")) && texts.contains(&name), "the licence of {name} is missing");
         }
         let mut lintian = Command::new("lintian");
         let output =
@@ -304,9 +304,9 @@ fn the_packages_have_what_belongs_there_and_lintian_is_content() {
 }
 
 #[test]
-fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
+fn the_packages_install_upgrade_and_purge_under_a_real_dpkg_and_systemd() {
     const TEST: &str = "the Debian packages under a real dpkg and systemd";
-    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
+    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "the output of `make static`") };
     if !has(TEST, &["dpkg", "dpkg-deb", "deb-systemd-helper"]) {
         return;
     }
@@ -318,10 +318,10 @@ fn the_packages_install_upgrade_and_go_under_a_real_dpkg_and_systemd() {
 }
 
 #[test]
-fn the_ten_minute_page_works_as_it_is_written() {
+fn the_ten_minute_guide_works_as_written() {
     const TEST: &str = "docs/tls.md";
     const CADDY_UNIT: &str = "lib/systemd/system/caddy.service";
-    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "what `make static` builds") };
+    let Some(programs) = static_programs(ARCH) else { return skip(TEST, "the output of `make static`") };
     if !has(TEST, &["apt", "dpkg-deb", "deb-systemd-helper", "caddy", "ip", "curl"]) {
         return;
     }
@@ -329,7 +329,7 @@ fn the_ten_minute_page_works_as_it_is_written() {
     let stage = folder.join("stage");
     let version = format!("{}-1", env!("CARGO_PKG_VERSION"));
     make_packages(&stage.join("packages"), ARCH, &programs, &version);
-    // Of the units of other packages the machine that boots has this one.
+    // The booted machine has this one unit of other packages.
     let unit = stage.join("usr").join(CADDY_UNIT);
     fs::create_dir_all(unit.parent().unwrap()).unwrap();
     fs::copy(Path::new("/").join(CADDY_UNIT), unit).unwrap();
@@ -337,16 +337,16 @@ fn the_ten_minute_page_works_as_it_is_written() {
 }
 
 #[test]
-fn the_programs_of_the_other_architecture_run() {
+fn programs_for_the_other_architecture_run() {
     let test = format!("the programs for {OTHER_ARCH}");
     let emulator = format!("qemu-{OTHER_ARCH}-static");
     let Some(programs) = static_programs(OTHER_ARCH) else {
-        return skip(&test, &format!("what `make static ARCH={OTHER_ARCH}` builds"));
+        return skip(&test, &format!("the output of `make static ARCH={OTHER_ARCH}`"));
     };
     if !has(&test, &["dpkg-deb", &emulator]) {
         return;
     }
-    // From the packages, as they are installed.
+    // From the installed packages.
     let folder = Folder::new();
     make_packages(folder.path(), OTHER_ARCH, &programs, "1.2.3-1");
     let root = folder.join("root");

@@ -1,5 +1,5 @@
-//! The pages in a real browser: what a person who creates a paste goes through, and what the tests of the other pages
-//! work with. Opening one is in `pages_reading.rs`, what every page owes to everybody in `pages_everybody.rs`.
+//! The pages in a real browser: creating a paste, and helpers for the tests of the other pages. Opening a paste is in
+//! `pages_reading.rs`, requirements of every page in `pages_everybody.rs`.
 
 use super::browser::Browser;
 use super::programs::has;
@@ -9,17 +9,17 @@ use crate::sealed_format::{read, read_one};
 use serde_json::json;
 use std::process::Command;
 
-/// All that is shown of a text.
+/// The whole text shown.
 pub const SHOWN: &str = "Array.from(document.querySelectorAll('.line'), (line) => line.textContent).join('')";
 
-/// The key, as `WebDriver` writes it.
+/// The Enter key, as `WebDriver` writes it.
 pub const ENTER: &str = "\u{e007}";
 
 pub fn url(server: &Server) -> String {
     format!("http://{}", server.authority())
 }
 
-/// Sends the form and waits for the link.
+/// Submits the form and waits for the link.
 #[track_caller]
 pub fn create(browser: &Browser) -> String {
     browser.click("#send");
@@ -27,7 +27,7 @@ pub fn create(browser: &Browser) -> String {
     browser.string("document.querySelector('#link').value")
 }
 
-/// From a link to the form, as somebody does who has the link.
+/// Goes from a link to the form, as somebody with the link would.
 #[track_caller]
 pub fn start_again(browser: &Browser) {
     browser.click("#copy");
@@ -35,7 +35,7 @@ pub fn start_again(browser: &Browser) {
     browser.wait_to_see("#create");
 }
 
-/// Opens a text in a browser of its own.
+/// Opens a text in a new browser.
 #[track_caller]
 pub fn expect_text(browser: &Browser, link: &str, text: &str) {
     browser.open(link);
@@ -56,7 +56,7 @@ pub fn png() -> Vec<u8> {
     (0..hex.len()).step_by(2).map(digit).collect()
 }
 
-/// What was copied: it is pasted into the form of the page that creates, which ends lines its own way.
+/// The clipboard: pasted into the form of the create page, which normalises line endings.
 #[track_caller]
 pub fn pasted(browser: &Browser, server: &Server) -> String {
     browser.open(&url(server));
@@ -66,7 +66,7 @@ pub fn pasted(browser: &Browser, server: &Server) -> String {
 }
 
 #[test]
-fn a_text_is_created_and_opened_in_a_fresh_profile() {
+fn a_text_created_in_one_profile_opens_in_another() {
     let server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "12")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -90,11 +90,11 @@ fn a_text_is_created_and_opened_in_a_fresh_profile() {
 }
 
 #[test]
-fn the_browser_and_fpaste_read_each_other() {
+fn the_browser_and_fpaste_interoperate() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
-    // Every script, every length of UTF-8, lines of every length: 200 KB.
+    // Every writing system, every length of UTF-8, lines of every length: 200 KB.
     let numbered = |i: usize| format!("{i} äöü Ελληνικά русский עברית 日本語 हिन्दी 🦀 {}\n", "x".repeat(i % 90));
     let text: String = (0..)
         .map(numbered)
@@ -115,7 +115,7 @@ fn the_browser_and_fpaste_read_each_other() {
     browser.type_into("#text", "not encrypted: é");
     assert!(!browser.sees("#readable"));
     browser.click("#encrypt");
-    assert!(browser.text("#readable").contains("the server"), "it is said before anything is sent");
+    assert!(browser.text("#readable").contains("the server"), "the error comes before anything is sent");
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     let link = create(&browser);
     assert!(!link.contains('#'), "{link}");
@@ -127,7 +127,7 @@ fn the_browser_and_fpaste_read_each_other() {
 }
 
 #[test]
-fn files_are_dropped_and_pasted() {
+fn files_can_be_dropped_and_pasted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -154,7 +154,7 @@ fn files_are_dropped_and_pasted() {
 }
 
 #[test]
-fn pages_work_below_a_prefix() {
+fn pages_work_under_a_prefix() {
     let server = Server::start(&[
         ("FLASKPASTE_URL_PREFIX", "/some/paste"),
         ("FLASKPASTE_POW_DIFFICULTY", "8"),
@@ -175,7 +175,7 @@ fn pages_work_below_a_prefix() {
 }
 
 #[test]
-fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
+fn proof_of_work_runs_in_a_worker_and_can_be_cancelled() {
     let server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "60")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -183,7 +183,7 @@ fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
     browser.click("#send");
     browser.wait_to_see("#progress");
     browser.wait_for("document.querySelector('#bar').value > 0");
-    // While the workers work, a page that is not held up draws a frame every few milliseconds.
+    // While the workers run, a responsive page draws a frame every few milliseconds.
     let frames = "return new Promise((resolve) => { let frames = 0; const start = performance.now();
         const frame = () => { frames++; if (performance.now() - start > 500) resolve(frames); else requestAnimationFrame(frame); };
         requestAnimationFrame(frame); })";
@@ -192,14 +192,14 @@ fn proof_of_work_is_done_beside_the_page_and_can_be_cancelled() {
     assert_eq!(Some(solvers as u64), browser.value("navigator.hardwareConcurrency").as_u64());
     browser.click("#cancel");
     browser.wait_for("!document.querySelector('#send').ariaDisabled");
-    assert_eq!(browser.string("document.activeElement.id"), "send", "the keyboard goes on where it was");
+    assert_eq!(browser.string("document.activeElement.id"), "send", "the focus stays where it was");
     assert!(!browser.sees("#progress") && !browser.sees("#problem"));
     assert_eq!(browser.string("document.querySelector('#text').value"), "expensive");
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn what_this_browser_created_it_can_delete() {
+fn the_browser_that_created_a_paste_can_delete_it() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for later in [false, true] {
@@ -222,7 +222,7 @@ fn what_this_browser_created_it_can_delete() {
 }
 
 #[test]
-fn copying_copies_all_of_it() {
+fn copy_copies_the_whole_text() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -239,13 +239,13 @@ fn copying_copies_all_of_it() {
 }
 
 #[test]
-fn the_qr_code_is_the_link() {
+fn the_qr_code_encodes_the_link() {
     if !has("the QR code of a page", &["zbarimg"]) {
         return;
     }
     let folder = Folder::new();
     let Some(browser) = Browser::start() else { return };
-    // Links of several lengths, so that versions with and without version bits, and of several blocks, are read.
+    // Links of several lengths cover versions with and without version bits, and with several blocks.
     for prefix in ["", "/a/rather/long/prefix/of/the/kind/nobody/would/choose", &"/segment".repeat(22)] {
         let server = Server::start(&[("FLASKPASTE_URL_PREFIX", prefix)]);
         browser.open(&format!("{}{prefix}/", url(&server)));
@@ -259,7 +259,7 @@ fn the_qr_code_is_the_link() {
 }
 
 #[test]
-fn what_the_server_refuses_is_said() {
+fn refusals_are_shown() {
     let server = Server::start(&[
         ("FLASKPASTE_MAX_ANON", "2000"),
         ("FLASKPASTE_MIN_ENTROPY", "6"),
@@ -273,7 +273,7 @@ fn what_the_server_refuses_is_said() {
         browser.click("#send");
         browser.wait_for("!document.querySelector('#problem').hidden");
         assert!(browser.text("#problem").contains(sentence), "{}", browser.text("#problem"));
-        assert_eq!(browser.string("document.querySelector('#text').value"), text, "nothing typed is lost");
+        assert_eq!(browser.string("document.querySelector('#text').value"), text, "the typed text is kept");
     };
     browser.open(&url(&server));
     let expiries = "Array.from(document.querySelector('#expiry').options, (option) => option.text)";
@@ -281,7 +281,7 @@ fn what_the_server_refuses_is_said() {
         ["after 90 minutes without a read", "after 10 minutes", "after 1 hour", "after 1 day", "after 36 hours"];
     assert_eq!(browser.value(expiries), json!(expected));
     refused(&browser, "", "Write something");
-    // What encryption adds: a head, a tag, and the manifest behind its length. There is no room for zeros.
+    // The overhead of encryption: a head, a tag, and the length-prefixed manifest. There is no room for padding.
     let manifest = json!({ "files": [{ "type": "text/plain; charset=utf-8", "size": 1000 }] }).to_string();
     let room = 2000 - 56 - 16 - 4 - manifest.len();
     refused(&browser, &"x".repeat(room + 1), "the server accepts at most 1.8 KiB");

@@ -1,4 +1,4 @@
-//! What the pages do where not everybody may create, and where reports go.
+//! The pages when not everyone may create, and where reports go.
 
 use super::browser::Browser;
 use super::pages::{create, start_again, url};
@@ -20,7 +20,7 @@ fn expect_problem(browser: &Browser, sentence: &str) {
 }
 
 #[test]
-fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
+fn a_token_is_requested_when_needed_and_saved_only_on_request() {
     let server = Server::start(&[("FLASKPASTE_CREATE", "token"), ("FLASKPASTE_MAX_ANON", "1000")]);
     let token = token(&server);
     let Some(browser) = Browser::start() else { return };
@@ -36,9 +36,9 @@ fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
     let link = create(&browser);
     assert_eq!(read(&server, &link, None).files, [b"mine"]);
     let pastes = server.request("GET", "/pastes").header("Authorization", format!("Bearer {token}")).send();
-    assert_eq!(pastes.json()["pastes"].as_array().unwrap().len(), 1, "it is the token's");
+    assert_eq!(pastes.json()["pastes"].as_array().unwrap().len(), 1, "the limit is that of the token");
     assert!(browser.value(KEPT).is_null());
-    // On the same page it is still there, and with it more may be sent; on a new one it is asked for again.
+    // On the same page it is kept, and raises the limit; a new page asks again.
     start_again(&browser);
     browser.run("document.querySelector('#text').value = 'x'.repeat(5000)", &[]);
     create(&browser);
@@ -53,7 +53,7 @@ fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
     browser.click("#copy");
     browser.open(&url(&server));
     assert_eq!(browser.string("document.querySelector('#token').value"), token);
-    // One that the server knows no more is forgotten.
+    // A token the server no longer knows is removed.
     assert!(server.run(&["token", "remove", "alice"]).status.success());
     browser.type_into("#text", "late");
     expect_problem(&browser, "does not know this token");
@@ -63,7 +63,7 @@ fn a_token_is_asked_for_where_one_is_needed_and_kept_only_if_told() {
 }
 
 #[test]
-fn where_only_certificates_create_that_is_said_and_elsewhere_nothing() {
+fn the_page_says_so_when_creating_needs_a_certificate() {
     let certificates = Server::start(&[("FLASKPASTE_CREATE", "certificate")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&certificates));
@@ -88,7 +88,7 @@ fn a_paste_can_be_reported_from_its_page() {
     browser.wait_to_see("#content");
     let report = browser.string("document.querySelector('footer a:last-child').href");
     let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
-    // The key is the reporter's to add, or not.
+    // Including the key is the reporter's choice.
     assert_eq!(report, format!("https://example.org/report?from=pages&paste={id}"));
     assert!(browser.text("footer").contains("Report this paste"));
     browser.expect_clean(&url(&server), &[]);

@@ -1,7 +1,7 @@
-//! Asks in the pages: somebody asks in one browser, somebody else answers in another, and the first reads it.
+//! Asks in the pages: one browser asks, another answers, and the first reads it.
 //!
-//! Invariant: what the pages seal fpaste opens, and the other way round. Must never take what a page says of an ask for what the
-//! server knows of it.
+//! Invariant: fpaste opens what the pages seal, and vice versa. Must never rely on what a page says about an ask: the
+//! server is asked.
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, id_of, url};
@@ -14,7 +14,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-/// Asks in a browser; the link for whoever answers.
+/// Asks in a browser; the link for the answer.
 #[track_caller]
 pub fn ask(browser: &Browser, site: &str, label: &str) -> String {
     browser.open(&format!("{site}/ask"));
@@ -44,13 +44,13 @@ fn read(browser: &Browser) -> String {
     shown(browser)
 }
 
-/// The text that is shown, without the newline that ends what has none.
+/// The text shown, without the newline added to texts that lack one.
 #[track_caller]
 fn shown(browser: &Browser) -> String {
     browser.string(SHOWN).trim_end_matches('\n').to_owned()
 }
 
-/// The asks that a browser keeps.
+/// The asks stored by a browser.
 fn kept(browser: &Browser) -> Vec<Value> {
     let script = "return new Promise((resolve) => { const opening = indexedDB.open('flaskpaste', 1);
         opening.onsuccess = () => { const all = opening.result.transaction('asks').objectStore('asks').getAll();
@@ -66,7 +66,7 @@ fn refused(browser: &Browser, words: &str) {
     assert!(!browser.sees("#answer") && !browser.sees("#waiting"));
 }
 
-/// The link with other bytes at this place of its 48.
+/// The link with these bytes at this offset of its 48.
 fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
     let (address, fragment) = link.split_once("#ask:").unwrap();
     let mut keys = URL_SAFE_NO_PAD.decode(&fragment[..64]).unwrap();
@@ -75,8 +75,8 @@ fn bent(link: &str, at: usize, bytes: &[u8]) -> String {
 }
 
 #[test]
-fn somebody_asks_and_somebody_else_answers() {
-    // Its socket stays when it is restarted.
+fn one_browser_asks_and_another_answers() {
+    // Its socket survives a restart.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let site = format!("http://{}", listener.local_addr().unwrap());
     let variables = [("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "12")];
@@ -88,11 +88,11 @@ fn somebody_asks_and_somebody_else_answers() {
     asker.click("nav a[href$='/ask']");
     let link = ask(&asker, &site, "staging <b>database</b> password");
     assert!(link.starts_with(&format!("{site}/")) && link.contains("#ask:"), "{link}");
-    assert_eq!(asker.value("location.href"), link.as_str(), "the page that is reloaded is that of the ask");
+    assert_eq!(asker.value("location.href"), link.as_str(), "reloading shows the ask again");
     assert_eq!(asker.text("#question"), "staging <b>database</b> password");
     assert!(asker.sees("#qr svg"));
     assert_eq!(kept(&asker), [json!([id_of(&link), "staging <b>database</b> password", false, "deriveBits"])]);
-    // Nothing of it is in the other storage, and both survive a restart.
+    // Neither local nor session storage has any of it, and both sides survive a restart.
     assert!(!asker.string("JSON.stringify({ ...localStorage, ...sessionStorage })").contains("database"));
     server.crash_and_restart();
     answer(&other, &link, "hunter2\nthe second line\n");
@@ -112,7 +112,7 @@ fn somebody_asks_and_somebody_else_answers() {
 }
 
 #[test]
-fn pages_and_fpaste_answer_each_other() {
+fn asks_work_between_pages_and_fpaste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let client = Client::new(&server);
@@ -135,7 +135,7 @@ fn pages_and_fpaste_answer_each_other() {
 }
 
 #[test]
-fn what_cannot_be_answered_says_why_and_what_to_do() {
+fn asks_that_cannot_be_answered_say_why_and_what_to_do() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     let link = ask(&asker, &url(&server), "a secret");
@@ -146,7 +146,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
         other.open(&format!("{address}{fragment}"));
         refused(&other, "incomplete");
     }
-    // A key that would make the outcome known to everybody, and an answer secret that is another's.
+    // A low-order key, whose shared secret anyone knows, and the answer secret of another ask.
     other.open(&bent(&link, 0, &[0; 32]));
     other.wait_to_see("#answer");
     other.type_into("#text", "not for everybody");
@@ -157,8 +157,8 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     other.type_into("#text", "for nobody");
     other.click("#send");
     other.wait_for("document.querySelector('#problem').textContent.includes('Open the whole link')");
-    assert_eq!(other.value("document.querySelector('#text').value"), "for nobody", "what was written stays");
-    // Nothing, and more than fits.
+    assert_eq!(other.value("document.querySelector('#text').value"), "for nobody", "the typed text is kept");
+    // Empty, and too long.
     other.open(&link);
     other.wait_to_see("#answer");
     other.click("#send");
@@ -170,7 +170,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
     answer(&other, &link, "the first");
     other.open(&link);
     refused(&other, "already been answered");
-    // The asker reads, and then there is nothing.
+    // The asker reads, and then it is gone.
     assert_eq!(read(&asker), "the first");
     other.open(&link);
     other.wait_to_see("h1");
@@ -180,7 +180,7 @@ fn what_cannot_be_answered_says_why_and_what_to_do() {
 }
 
 #[test]
-fn hostile_questions_are_text() {
+fn hostile_questions_are_shown_as_text() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     let link = ask(&asker, &url(&server), "x");
@@ -198,7 +198,7 @@ fn hostile_questions_are_text() {
         assert_eq!(other.value("document.querySelectorAll('#question img').length"), 0);
     }
     assert!(other.sees("#question"));
-    // What is no text, or too long, is not shown; the link works all the same.
+    // A label that is not text or too long is not shown; the link still works.
     for label in [vec![b'x'; 201], vec![0xff, 0xfe], vec![]] {
         other.open(&labelled(&label));
         other.wait_to_see("#answer");
@@ -212,7 +212,7 @@ fn hostile_questions_are_text() {
     other.type_into("#text", "an answer");
     other.click("#send");
     other.wait_to_see("#sent");
-    // Too long to be asked.
+    // Too long to send.
     let Some(third) = Browser::start() else { return };
     third.open(&format!("{}/ask", url(&server)));
     third.wait_for("!document.querySelector('#send').disabled");
@@ -230,25 +230,25 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     let link = ask(&asker, &url(&server), "first");
     let address = link.split('#').next().unwrap();
-    // Closed and opened again, also without what stands behind the #.
+    // Closed and reopened, also without the fragment.
     asker.open(address);
     asker.wait_to_see("#waiting");
     assert_eq!(asker.value("document.querySelector('#link').value"), link.as_str());
     answer(&other, &link, "an answer");
-    // A read that is taken and not finished goes on after a reload.
+    // An unfinished read continues after a reload.
     asker.wait_to_see("#gate #go");
     let key_of_ask = kept(&asker);
     asker.run("const real = window.fetch; window.fetch = (url, options) => String(url).endsWith('/raw') && options.method === 'GET'
         ? new Promise(() => {}) : real(url, options);", &[]);
     asker.click("#go");
     let paste = Paste { id: id_of(&link).into(), delete_token: String::new() };
-    wait_until("the read is taken", SOON, || server.get(&paste.path()).status == 404);
+    wait_until("the read has begun", SOON, || server.get(&paste.path()).status == 404);
     assert_eq!(kept(&asker), key_of_ask);
     asker.open(address);
     asker.wait_to_see("#content");
     assert_eq!(shown(&asker), "an answer");
     wait_until("the key is gone", SOON, || kept(&asker).is_empty());
-    // Deleted by whoever asked, who is asked once more.
+    // Deleted by the asker, after a confirmation.
     let link = ask(&asker, &url(&server), "second");
     asker.click("#delete");
     assert_eq!(server.get(&format!("/{}", id_of(&link))).status, 200);
@@ -256,7 +256,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
     asker.wait_to_see("#ask");
     server.get(&format!("/{}", id_of(&link))).expect_code(404, "not_found");
     assert!(kept(&asker).is_empty());
-    // Ended while somebody waits: they are told.
+    // Ended while a page is waiting: it says so.
     let link = ask(&asker, &url(&server), "third");
     let token =
         asker.string(&format!("JSON.parse(localStorage['flaskpaste-delete-tokens'])['{}'].token", id_of(&link)));
@@ -266,7 +266,7 @@ fn an_ask_is_kept_until_it_is_read_or_deleted() {
 }
 
 #[test]
-fn an_ask_is_made_and_answered_by_keyboard() {
+fn an_ask_can_be_created_and_answered_by_keyboard() {
     let server = Server::start(&[]);
     let (Some(asker), Some(other)) = (Browser::start(), Browser::start()) else { return };
     asker.open(&format!("{}/ask", url(&server)));
@@ -283,7 +283,7 @@ fn an_ask_is_made_and_answered_by_keyboard() {
     other.press_with_control('\u{e007}');
     other.wait_to_see("#sent");
     assert_eq!(other.value("document.activeElement.id"), "title");
-    assert_eq!(other.value("document.querySelector('#text').value"), "", "what was sent is not left lying there");
+    assert_eq!(other.value("document.querySelector('#text').value"), "", "sent text does not stay in the form");
     asker.wait_to_see("#gate #go");
     assert_eq!(asker.value("document.activeElement.id"), "go");
     asker.press(ENTER);

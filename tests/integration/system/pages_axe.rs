@@ -1,8 +1,8 @@
-//! axe-core looks at the pages in every state, light and dark, on a desktop and on a telephone, and with forced colours.
-//! It is named by `AXE_CORE`; without it the tests are skipped, and with `CI` set that is a failure.
+//! axe-core checks the pages in every state, light and dark, on a desktop and on a phone, and with forced colours.
+//! `AXE_CORE` names it; without it the tests are skipped, and with `CI` set that is a failure.
 //!
-//! Invariant: each state is reached as a reader reaches it, and what axe cannot decide is a fault like what it finds.
-//! Must never leave a rule out without a reason beside it.
+//! Invariant: each state is reached as a reader reaches it, and undecided checks count as violations. Must never
+//! disable a rule without giving the reason next to it.
 
 use super::browser::Browser;
 use super::pages::{create, id_of, png, url};
@@ -15,7 +15,7 @@ use crate::sealed_format::{Secret, post_first_edition};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// The media feature and the width of each look at a state; the next page is opened as in the last of them.
+/// The media feature and width of each check of a state; the next page opens with the last of them.
 const LOOKS: [(&str, &str, u32); 5] = [
     ("forced-colors", "active", 360),
     ("prefers-color-scheme", "dark", 360),
@@ -24,7 +24,7 @@ const LOOKS: [(&str, &str, u32); 5] = [
     ("prefers-color-scheme", "light", 1000),
 ];
 
-/// All rules of these levels, and what axe has decided or could not: a line for each element that is at fault.
+/// All rules of these levels, violated or undecided: one line per element.
 const RUN: &str = "
     const levels = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22a', 'wcag22aa', 'best-practice'];
     return axe.run({ runOnly: levels, resultTypes: ['violations', 'incomplete'] }).then(({ violations, incomplete, passes }) => ({
@@ -33,7 +33,7 @@ const RUN: &str = "
             nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`)),
     }));";
 
-/// A browser whose pages axe looks at; what it found.
+/// A browser whose pages axe checks, and the violations found.
 struct Eye {
     browser: Browser,
     axe: String,
@@ -44,12 +44,12 @@ impl Eye {
     #[track_caller]
     fn open(test: &str) -> Option<Self> {
         let axe = axe_core(test)?;
-        // A name that is no address of this machine: for the pages without https.
+        // A host name for pages without https.
         let browser = Browser::start_with(&["--host-resolver-rules=MAP paste.test 127.0.0.1"], &json!({}))?;
         Some(Self { browser, axe, faults: RefCell::default() })
     }
 
-    /// Looks at the state that the page is in.
+    /// Checks the current state of the page.
     #[track_caller]
     fn look(&self, state: &str) {
         let browser = &self.browser;
@@ -62,14 +62,14 @@ impl Eye {
             let metrics = json!({ "width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500 });
             browser.devtools("Emulation.setDeviceMetricsOverride", &metrics);
             let found = browser.run(RUN, &[]);
-            assert!(found["passed"].as_u64().unwrap() > 10, "axe has not looked at {state}: {found}");
+            assert!(found["passed"].as_u64().unwrap() > 10, "axe has not checked {state}: {found}");
             let faults = found["faults"].as_array().unwrap().iter().filter_map(Value::as_str);
             let here = |fault| format!("{state}, {value}, {width} wide: {fault}");
             self.faults.borrow_mut().extend(faults.map(here));
         }
     }
 
-    /// Opens a page, waits for a part of it, and looks.
+    /// Opens a page, waits for an element, and checks.
     #[track_caller]
     fn look_at(&self, state: &str, address: &str, part: &str) {
         self.browser.open(address);
@@ -77,7 +77,7 @@ impl Eye {
         self.look(state);
     }
 
-    /// Ends a test: nothing was found.
+    /// Ends a test: no violations.
     #[track_caller]
     fn expect_nothing(self) {
         let faults = self.faults.take();
@@ -86,7 +86,7 @@ impl Eye {
 }
 
 #[test]
-fn axe_finds_what_is_wrong_in_these_pages() {
+fn axe_detects_known_violations() {
     let Some(eye) = Eye::open("axe and planted faults") else { return };
     let server = Server::start(&[]);
     eye.browser.open(&url(&server));
@@ -108,20 +108,20 @@ fn axe_finds_what_is_wrong_in_these_pages() {
         "region: body > p",
         "target-size: #reveal",
     ] {
-        assert!(faults.contains(rule), "axe has not found {rule}:\n{faults}");
+        assert!(faults.contains(rule), "axe did not report {rule}:\n{faults}");
     }
 }
 
-/// Holds the next request of the page up, for ever.
+/// Blocks the next request of the page forever.
 const HOLD: &str = "XMLHttpRequest.prototype.send = () => {}; window.fetch = () => new Promise(() => {})";
 
-/// An address of this server that browsers do not take for this machine.
+/// An address of this server that browsers do not treat as local.
 fn without_https(server: &Server, path: &str) -> String {
     format!("http://paste.test:{}{path}", server.authority().rsplit(':').next().unwrap())
 }
 
 #[test]
-fn axe_finds_nothing_where_a_paste_is_created() {
+fn axe_finds_no_violations_on_the_create_page() {
     let Some(eye) = Eye::open("axe where a paste is created") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[]);
@@ -173,7 +173,7 @@ fn axe_finds_nothing_where_a_paste_is_created() {
 }
 
 #[test]
-fn axe_finds_nothing_where_not_everybody_may_create() {
+fn axe_finds_no_violations_when_creating_is_restricted() {
     let Some(eye) = Eye::open("axe where not everybody may create") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CREATE", "token"), ("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -198,7 +198,7 @@ fn axe_finds_nothing_where_not_everybody_may_create() {
 }
 
 #[test]
-fn axe_finds_nothing_in_an_ask_and_its_answer() {
+fn axe_finds_no_violations_in_asks_and_answers() {
     let (Some(asker), Some(other)) = (Eye::open("axe in an ask"), Eye::open("axe in an answer")) else { return };
     let server = Server::start(&[]);
     asker.look_at("an ask", &format!("{}/ask", url(&server)), "#send:enabled");
@@ -238,7 +238,7 @@ fn axe_finds_nothing_in_an_ask_and_its_answer() {
 }
 
 #[test]
-fn axe_finds_nothing_before_a_paste_is_open() {
+fn axe_finds_no_violations_before_a_paste_is_opened() {
     let Some(eye) = Eye::open("axe before a paste is open") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -271,7 +271,7 @@ fn axe_finds_nothing_before_a_paste_is_open() {
 }
 
 #[test]
-fn axe_finds_nothing_in_an_open_paste() {
+fn axe_finds_no_violations_in_an_open_paste() {
     let Some(eye) = Eye::open("axe in an open paste") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
@@ -323,7 +323,7 @@ fn axe_finds_nothing_in_an_open_paste() {
 }
 
 #[test]
-fn axe_finds_nothing_in_other_languages() {
+fn axe_finds_no_violations_in_other_languages() {
     let Some(eye) = Eye::open("axe in other languages") else { return };
     let browser = &eye.browser;
     let server = Server::start(&[]);

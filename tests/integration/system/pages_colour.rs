@@ -1,5 +1,5 @@
-//! Code in colour on the page of a paste: which parts of a text have one, which language is guessed, and that the text
-//! itself is never touched.
+//! Syntax highlighting on the page of a paste: what is highlighted, which language is detected, and that the text
+//! itself is never changed.
 
 use super::browser::Browser;
 use super::pages::{SHOWN, pasted, url};
@@ -9,7 +9,7 @@ use crate::sealed_format::Secret;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// What has a colour: a line for each kind, with the texts in their order.
+/// The highlighted parts: one line per kind, with the texts in order.
 const COLOURS: &str = "Array.from(CSS.highlights, ([kind, ranges]) => [kind, Array.from(ranges, (found) => {
         const range = document.createRange();
         range.setStart(found.startContainer, found.startOffset);
@@ -19,7 +19,7 @@ const COLOURS: &str = "Array.from(CSS.highlights, ([kind, ranges]) => [kind, Arr
 
 const LANGUAGE: &str = "document.querySelector('#syntax').value";
 
-/// Waits until this and nothing else has a colour.
+/// Waits until exactly this is highlighted.
 #[track_caller]
 fn expect_colours(browser: &Browser, expected: &str) {
     let deadline = Instant::now() + SOON;
@@ -29,7 +29,7 @@ fn expect_colours(browser: &Browser, expected: &str) {
             return;
         }
         let language = browser.string(LANGUAGE);
-        assert!(Instant::now() < deadline, "as {language:?} this has a colour:\n{shown}\nbut not:\n{expected}");
+        assert!(Instant::now() < deadline, "as {language:?} this is highlighted:\n{shown}\ninstead of:\n{expected}");
     }
 }
 
@@ -41,7 +41,7 @@ fn choose(browser: &Browser, language: &str) {
     browser.run(script, &[json!(language)]);
 }
 
-/// Runs a script with what languages.js exports.
+/// Runs a script with the exports of languages.js.
 #[track_caller]
 fn with_languages(browser: &Browser, body: &str, arguments: &[Value]) -> Value {
     let script = format!(
@@ -52,7 +52,7 @@ fn with_languages(browser: &Browser, body: &str, arguments: &[Value]) -> Value {
     browser.run(&script, arguments)
 }
 
-/// Names of files, their languages and texts, and what of them has a colour.
+/// File names, their languages and texts, and the expected highlighting.
 const SNIPPETS: &[(&str, &str, &str, &str)] = &[
     (
         "a.sh",
@@ -181,7 +181,7 @@ const SNIPPETS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn each_language_has_its_colours() {
+fn each_language_is_highlighted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -191,7 +191,7 @@ fn each_language_has_its_colours() {
     let (_, link) = secret.post(&server, secret.pack(&json!({ "files": files }), &contents), &[]);
     browser.open(&link);
     browser.wait_to_see("#files");
-    assert_eq!(with_languages(&browser, "return NAMES.length", &[]), SNIPPETS.len(), "each language has its snippet");
+    assert_eq!(with_languages(&browser, "return NAMES.length", &[]), SNIPPETS.len(), "each language has a snippet");
     for (at, (name, language, text, colours)) in SNIPPETS.iter().enumerate() {
         browser.click(&format!("#files li:nth-child({}) button", at + 1));
         browser.wait_for(&format!("{SHOWN} === {}", json!(text)));
@@ -201,7 +201,7 @@ fn each_language_has_its_colours() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// Texts without a name, and what they are taken for; prose, keys and tables for nothing.
+/// Texts without a name, and the language detected; none for prose, keys and tables.
 const GUESSES: &[(&str, &str)] = &[
     ("#!/usr/bin/env -S python3 -u\nx", "Python"),
     ("#!/bin/bash\nx", "Shell"),
@@ -251,7 +251,7 @@ const GUESSES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn a_language_is_guessed_by_the_name_or_the_first_lines_and_prose_is_none() {
+fn languages_are_detected_and_prose_is_not_highlighted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("x", &[]));
@@ -261,7 +261,7 @@ fn a_language_is_guessed_by_the_name_or_the_first_lines_and_prose_is_none() {
     for ((text, language), guessed) in GUESSES.iter().zip(guessed.as_array().unwrap()) {
         assert_eq!(guessed, language, "{text}");
     }
-    // The name tells more than the text.
+    // The name takes precedence over the text.
     for (name, language) in [
         ("a/b.c/notes.txt", ""),
         ("README.md", ""),
@@ -279,7 +279,7 @@ fn a_language_is_guessed_by_the_name_or_the_first_lines_and_prose_is_none() {
 }
 
 #[test]
-fn the_text_stays_as_it_is_under_its_colours() {
+fn highlighting_does_not_change_the_text() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -296,8 +296,8 @@ fn the_text_stays_as_it_is_under_its_colours() {
     assert_eq!(browser.string(SHOWN), format!("{text}\n"));
     choose(&browser, "");
     expect_colours(&browser, "");
-    assert_eq!(browser.value(look), coloured, "neither what is there nor what is selected is another");
-    // The choice holds while the file is shown, also where lines are marked.
+    assert_eq!(browser.value(look), coloured, "neither the text nor the selection changes");
+    // The choice holds while the file is shown, also when lines are marked.
     choose(&browser, "SQL");
     expect_colours(&browser, "string: 'a\u{200b}b'¦'<b>'\nkeyword: if");
     browser.run("document.querySelector('#lines').value = ''", &[]);
@@ -319,7 +319,7 @@ fn the_text_stays_as_it_is_under_its_colours() {
 }
 
 #[test]
-fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
+fn long_texts_are_highlighted_where_visible_and_very_long_ones_nowhere() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -330,8 +330,8 @@ fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
     choose(&browser, "Go");
     let count = "CSS.highlights.get('keyword').size";
     browser.wait_for(count);
-    assert!(browser.value(count).as_u64().unwrap() < 2000, "what is out of view is not coloured");
-    // The last lines that are shown get their colours when somebody looks at them, and the first ones lose theirs.
+    assert!(browser.value(count).as_u64().unwrap() < 2000, "text out of view is not highlighted");
+    // Lines that scroll into view are highlighted, and the first ones lose their highlighting.
     browser.run("document.querySelector('#text').lastChild.scrollIntoView()", &[]);
     let among = |place: &str| {
         format!(
@@ -339,7 +339,7 @@ fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
         )
     };
     browser.wait_for(&format!("{} && !{}", among("lastChild"), among("firstChild")));
-    // A very long line stays plain, and those around it do not.
+    // A very long line stays plain; its neighbours do not.
     let long = "{\"a\":1},".repeat(62_000);
     browser.open(&client.create(format!("{{\"b\":2}}\n{long}\n{{\"c\":3}}"), &[]));
     browser.wait_to_see("#text");
@@ -352,15 +352,15 @@ fn a_long_text_is_coloured_where_it_is_looked_at_and_a_very_long_one_nowhere() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// What a pattern may stumble over, when there is a lot of it.
+/// Inputs that slow a pattern down when repeated.
 const HOSTILE: &[&str] = &[
     "\"", "'", "`", "\\", "/*", "<!--", "- ", "\"\"\"", "x", " ", "\n", "<<A", "<<A\n", "--[=", "=", "(/[", "$(", "a:",
     "\"\": ", "r#\"", "1.", "[[", "\t\n", "\\\"", "x-", "x:", "a b ", "- x", "#[", "<<A\n ", "10:00:00",
 ];
 
-/// A text that takes quadratic time is not taken apart in the minutes that a script may take.
+/// A pattern with quadratic time would exceed the script timeout on this text.
 #[test]
-fn a_hostile_text_takes_no_longer_than_its_length() {
+fn highlighting_hostile_text_takes_linear_time() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("x", &[]));
@@ -383,7 +383,7 @@ fn a_hostile_text_takes_no_longer_than_its_length() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// The contrast of each colour on the text and on a marked line, where it is under 4.5; of those that differ from plain text.
+/// The contrast of each colour on the text and on a marked line, if below 4.5, for colours that differ from plain text.
 const CONTRAST: &str = "
     const luminance = (color) => color.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
         .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
@@ -400,7 +400,7 @@ const CONTRAST: &str = "
     return [own.length, low];";
 
 #[test]
-fn colours_can_be_read_everywhere_and_are_the_systems_where_those_are_forced() {
+fn highlighting_is_readable_everywhere_and_yields_to_forced_colours() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let link = Client::new(&server).create("#!/bin/sh\nif true\n", &[]);
@@ -417,7 +417,7 @@ fn colours_can_be_read_everywhere_and_are_the_systems_where_those_are_forced() {
         if own > 0 {
             expect_colours(&browser, "comment: #!/bin/sh\nkeyword: if");
         }
-        // Chromium paints any highlight like selected text where colours are forced, so that there must be none.
+        // With forced colours, Chromium paints any highlight like selected text, so there must be none.
         assert_eq!(
             browser.value("[CSS.highlights.size > 0, document.querySelector('#colours').hidden]"),
             json!([own > 0, own == 0])

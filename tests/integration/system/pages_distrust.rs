@@ -1,7 +1,7 @@
-//! What the pages do where the server, or a proxy before it, does otherwise than it was asked, or says what is not so.
+//! The pages against a server, or a proxy in front of it, that does not do what was asked, or lies.
 //!
-//! Invariant: what was sent is told by who stands between, never by the page. Must never take a sentence of a page for
-//! what it kept to itself.
+//! Invariant: what was sent is seen by the proxy, never told by the page. Must never take a page's word for what it
+//! kept to itself.
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, url};
@@ -12,14 +12,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Who stands between a browser and a server, one request a connection.
+/// A proxy between a browser and a server, one request per connection.
 struct Meddler {
     address: String,
-    /// The heads of the requests that came.
+    /// The heads of the requests.
     heads: Arc<Mutex<Vec<String>>>,
 }
 
-/// What is done to requests and answers: to a head, and to the answer to a request with that head.
+/// How requests and responses are modified: a head, and the response to a request with that head.
 type Meddling = (fn(&str) -> String, fn(&str, Vec<u8>) -> Vec<u8>);
 
 impl Meddler {
@@ -37,7 +37,7 @@ impl Meddler {
                 server.write_all(&[sent.as_bytes(), &body].concat()).unwrap();
                 let mut whole = Vec::new();
                 let _ = server.read_to_end(&mut whole);
-                // What runs in the page is the server's own.
+                // The scripts of the page are the server's own.
                 let answered = if head.contains("/static/") { whole } else { answer(&head, whole) };
                 let _ = peer.write_all(&answered);
             }
@@ -50,7 +50,7 @@ impl Meddler {
         self.heads.lock().unwrap().iter().filter(|head| head.to_lowercase().contains(text)).count()
     }
 
-    /// A link of the server's, as it leads through here.
+    /// A link of the server, leading through this proxy.
     fn link(&self, server: &Server, link: &str) -> String {
         link.replace(&url(server), &self.address)
     }
@@ -75,7 +75,7 @@ fn pass(head: &str) -> String {
     head.to_owned()
 }
 
-/// An answer in which fields have other names: as if they were not there, and no shorter.
+/// A response with renamed fields: as if they were missing, at the same length.
 fn without(answer: Vec<u8>, fields: &[&str]) -> Vec<u8> {
     let mut answer = answer;
     for field in fields {
@@ -92,7 +92,7 @@ fn hide_gate(_: &str, answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_server_that_hides_the_gate_does_not_get_the_password() {
+fn a_server_hiding_the_gate_does_not_get_the_password() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, hide_gate));
@@ -105,7 +105,7 @@ fn a_server_that_hides_the_gate_does_not_get_the_password() {
         assert!(browser.text("#exposes").contains("should never see the password") && !browser.sees("#go"));
         browser.type_into("#password", &format!("hunter2{ENTER}"));
         assert!(browser.sees("#exposes") && !browser.sees("#content"));
-        // Nor where the key comes afterwards.
+        // Nor if the key is added later.
         browser.open(meddler.link(&server, &link).split('#').next().unwrap());
         if !headers.is_empty() {
             browser.wait_to_see("#key");
@@ -120,7 +120,7 @@ fn a_server_that_hides_the_gate_does_not_get_the_password() {
 }
 
 #[test]
-fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
+fn a_format_1_password_is_sent_only_with_the_readers_consent() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, |_, answer| answer));
@@ -140,7 +140,7 @@ fn a_server_sees_a_password_of_the_first_edition_when_the_reader_says_so() {
     browser.expect_clean(&meddler.address, &["status of 403"]);
 }
 
-/// Has what is made lie on another host: an address that begins with two slashes is one of a host.
+/// Puts the paste on another host: an address that begins with two slashes names a host.
 fn lead_away(head: &str, mut answer: Vec<u8>) -> Vec<u8> {
     let field: &[u8] = if head.starts_with("POST /ask ") { b"\"id\":\"" } else { b"\"url\":\"/" };
     if head.starts_with("POST ") {
@@ -151,7 +151,7 @@ fn lead_away(head: &str, mut answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_key_does_not_go_into_a_link_that_leads_elsewhere() {
+fn a_key_is_not_put_into_a_link_to_another_server() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (pass, lead_away));
@@ -167,7 +167,7 @@ fn a_key_does_not_go_into_a_link_that_leads_elsewhere() {
         );
         assert_eq!(browser.string(&format!("document.querySelector('{field}').value")), "secret");
     }
-    // Where the operator names another address for the same server, the link has that.
+    // If the operator configures another address for the same server, the link has that.
     let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example"), ("FLASKPASTE_URL_PREFIX", "/p")]);
     browser.open(&format!("http://{}/p/", server.authority()));
     browser.type_into("#text", "secret");
@@ -177,7 +177,7 @@ fn a_key_does_not_go_into_a_link_that_leads_elsewhere() {
     browser.click("#copy");
 }
 
-/// A proxy that lets no header of ours pass; without it, the server knows nothing of what a paste asks for.
+/// A proxy that drops our headers; without them, the server does not see the options of a paste.
 fn drop_ours(head: &str) -> String {
     let is_ours =
         |line: &&str| line.to_lowercase().starts_with("x-") && !line.to_lowercase().starts_with("x-requested");
@@ -189,7 +189,7 @@ fn drop_ours_but_tokens(head: &str) -> String {
 }
 
 #[test]
-fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
+fn a_paste_stored_without_the_requested_options_is_deleted() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let meddler = Meddler::before(&server, (drop_ours_but_tokens, |_, answer| answer));
@@ -212,14 +212,14 @@ fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
         assert_eq!(browser.value("localStorage.getItem('flaskpaste-delete-tokens')"), "{}");
     }
     assert_eq!(meddler.count("delete /"), wishes.len());
-    // Not encrypted, the password is the server's, and has to be asked for all the same.
+    // Unencrypted, the server checks the password, and must still ask for it.
     browser.click("#encrypt");
     browser.run("document.querySelector('#password').value = 'x'", &[]);
     browser.click("#send");
     browser.wait_for(
         "document.querySelector('#problem').textContent.includes('does not ask for the password. The server does not')",
     );
-    // Without any wish the link is shown, with what is missing.
+    // Without any options the link is shown, with what is missing.
     browser.open(&meddler.address);
     browser.type_into("#text", "secret");
     create(&browser);
@@ -230,7 +230,7 @@ fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
     create(&browser);
     assert!(!browser.sees("#lacks"));
     browser.click("#copy");
-    // Nor can it be deleted where the token is dropped, too.
+    // Nor can it be deleted if the token is dropped, too.
     let meddler = Meddler::before(&server, (drop_ours, |_, answer| answer));
     browser.open(&meddler.address);
     browser.type_into("#text", "secret");
@@ -239,7 +239,7 @@ fn a_server_that_drops_what_was_asked_for_keeps_no_paste() {
     browser.wait_for("document.querySelector('#problem').textContent.includes('could not be deleted, but nobody')");
 }
 
-/// What a page says beside a content that is shown, in its state and in what differs.
+/// The text next to the content: the state and the differences.
 #[track_caller]
 fn told(browser: &Browser) -> [String; 2] {
     browser.wait_for(
@@ -257,7 +257,7 @@ fn needs_no_lease(head: &str, answer: Vec<u8>) -> Vec<u8> {
     if head.contains("/lease ") { refused.into_bytes() } else { answer }
 }
 
-/// An old server, which knows no leases, and says of a paste that burns that it is still there.
+/// An old server without leases that says a burn paste still exists.
 fn knows_no_lease(head: &str, answer: Vec<u8>) -> Vec<u8> {
     let none = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
     let there =
@@ -271,13 +271,13 @@ fn knows_no_lease(head: &str, answer: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Leases nothing of a paste without a limit, though the request of the page was for one with a limit.
+/// Turns lease requests into HEAD requests, so that nothing is leased.
 fn never_ask_for_a_lease(head: &str) -> String {
     if head.contains("/lease ") { head.replace("POST", "HEAD") } else { pass(head) }
 }
 
 #[test]
-fn a_paste_is_called_deleted_when_that_is_known_and_no_sooner() {
+fn a_paste_is_called_deleted_only_once_confirmed() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for meddling in [needs_no_lease, knows_no_lease] {
@@ -309,7 +309,7 @@ fn lose_leases(head: &str, answer: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
+fn a_lost_lease_is_not_requested_again_automatically() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for (meddling, is_lost) in [(garble_leases as fn(&str, Vec<u8>) -> Vec<u8>, false), (lose_leases, true)] {
@@ -337,7 +337,7 @@ fn a_lease_that_is_lost_is_not_taken_again_by_itself() {
 }
 
 #[test]
-fn a_page_that_is_reloaded_goes_on_with_its_read() {
+fn a_reloaded_page_continues_its_read() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let text = "0123456789abcde\n".repeat(18_000);
@@ -366,7 +366,7 @@ fn a_page_that_is_reloaded_goes_on_with_its_read() {
         assert_eq!(browser.string("JSON.stringify({ ...sessionStorage })"), "{}");
         browser.click("#copy");
     }
-    // What is not this tab's is still not there.
+    // A read of another tab is still unavailable.
     browser.open(&format!("{}/000000000000", url(&server)));
     assert!(browser.text("main").contains("There is no such paste."));
     browser.expect_clean(&url(&server), &["status of 404"]);

@@ -1,5 +1,5 @@
-//! What the pages owe to everybody: nothing a stranger wrote runs, and nobody is left out, be it for want of a mouse,
-//! of sight, of a large screen, of https or of JavaScript.
+//! Requirements of every page: untrusted content never runs, and the page works without a mouse, sight, a large screen,
+//! https or JavaScript.
 
 use super::browser::Browser;
 use super::pages::{SHOWN, create, expect_text, id_of, png, url};
@@ -9,7 +9,7 @@ use crate::sealed_format::{Secret, post_first_edition, post_text};
 use serde_json::json;
 
 #[test]
-fn what_a_stranger_wrote_stays_text() {
+fn untrusted_content_stays_text() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -49,7 +49,7 @@ fn what_a_stranger_wrote_stays_text() {
 }
 
 #[test]
-fn a_script_that_got_in_could_not_run() {
+fn injected_scripts_do_not_run() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -57,7 +57,7 @@ fn a_script_that_got_in_could_not_run() {
         addEventListener('securitypolicyviolation', (event) => said.push(event.effectiveDirective));
         const attempt = (action) => { try { action(); } catch (error) { said.push(error.name); } };
         attempt(() => { document.body.insertAdjacentHTML('beforeend', '<b>x</b>'); });
-        // Later, because what a driver runs may itself evaluate.
+        // Deferred, because the driver itself may evaluate scripts.
         setTimeout(() => attempt(() => { eval('window.pwned = 1'); }));
         attempt(() => { document.body.append(Object.assign(document.createElement('script'), { text: 'window.pwned = 1' })); });
         attempt(() => { new Worker('/static/solver.js?' + 1); });
@@ -77,7 +77,7 @@ fn a_script_that_got_in_could_not_run() {
     assert_eq!(browser.value("[typeof pwned, document.body.checkVisibility()]"), json!(["undefined", true]));
 }
 
-/// The contrast of two colours (WCAG 2.2, 1.4.3), and what a screen reader finds nothing about.
+/// The contrast of two colours (WCAG 2.2, 1.4.3), and elements without a name for screen readers.
 const AUDIT: &str = "
     const parse = (color) => color.match(/[\\d.]+/g).map(Number);
     const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
@@ -116,7 +116,7 @@ const AUDIT: &str = "
     return faults;";
 
 #[test]
-fn every_state_can_be_read_by_everybody() {
+fn every_state_is_accessible() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
     let Some(browser) = Browser::start() else { return };
@@ -167,11 +167,11 @@ fn every_state_can_be_read_by_everybody() {
     browser.expect_clean(&url(&server), &["status of 404"]);
 }
 
-/// What the console says of a header that browsers heed over https alone.
+/// The console message for a header that browsers honour only over https.
 const UNTRUSTED: &str = "Cross-Origin-Opener-Policy header has been ignored";
 
 #[test]
-fn without_https_the_page_says_what_to_do() {
+fn without_https_the_page_says_how_to_proceed() {
     let server = Server::start(&[]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     let Some(browser) = Browser::start_with(&["--host-resolver-rules=MAP paste.test 127.0.0.1"], &json!({})) else {
@@ -200,14 +200,14 @@ fn without_https_the_page_says_what_to_do() {
         assert_eq!(secure(&browser), format!("https://paste.test:{port}/{}#{key}", id_of(&sealed)));
         assert!(!browser.sees("#go") && !browser.sees("#gate"));
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
-        // Without a key it cannot be known whether it is encrypted; a burn paste is not touched before that is said.
+        // Without a key, encryption is unknown; a burn paste is not fetched before the warning.
         browser.open(sealed.replace(&url(&server), &plain).split('#').next().unwrap());
         browser.wait_to_see("#as-is");
         assert!(browser.sees("#insecure") && !browser.sees("#go"));
         server.head(&format!("/{}/raw", id_of(&sealed))).expect_status(200);
         browser.click("#as-is");
         browser.wait_to_see("#download");
-        // What is given to who has the whole link alone, cannot be had as it is.
+        // A gated paste cannot be downloaded as ciphertext.
         let (paste, sealed) = post_text(&server, b"sealed", burn);
         for link in [sealed.as_str(), sealed.split('#').next().unwrap()] {
             browser.open(&link.replace(&url(&server), &plain));
@@ -217,7 +217,7 @@ fn without_https_the_page_says_what_to_do() {
         }
     }
     browser.expect_clean(&plain, &[UNTRUSTED]);
-    // Where the operator has said where https is, the link leads there.
+    // If the operator has configured the https address, the link leads there.
     let server = Server::start(&[("FLASKPASTE_PUBLIC_URL", "https://paste.example.org")]);
     let port = server.authority().rsplit(':').next().unwrap().to_owned();
     browser.open(&format!("http://paste.test:{port}/#shell"));
@@ -226,7 +226,7 @@ fn without_https_the_page_says_what_to_do() {
 }
 
 #[test]
-fn forced_colours_keep_what_colour_alone_tells() {
+fn forced_colours_lose_no_information() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let forced = json!({ "features": [{ "name": "forced-colors", "value": "active" }] });
@@ -251,7 +251,7 @@ fn forced_colours_keep_what_colour_alone_tells() {
 }
 
 #[test]
-fn the_logo_is_seen_in_the_dark() {
+fn the_logo_is_visible_in_dark_mode() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for (theme, name) in [("light", "/static/icon."), ("dark", "/static/icon-dark.")] {
@@ -264,7 +264,7 @@ fn the_logo_is_seen_in_the_dark() {
 }
 
 #[test]
-fn the_second_visit_fetches_no_file_anew() {
+fn the_second_visit_uses_the_cache() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let fetched = "performance.getEntriesByType('resource').filter((file) => file.name.includes('/static/') && file.transferSize > 0).length";
@@ -278,14 +278,14 @@ fn the_second_visit_fetches_no_file_anew() {
 }
 
 #[test]
-fn a_page_whose_script_does_not_come_says_so() {
+fn a_page_whose_script_fails_to_load_says_so() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let pages = [url(&server), format!("{}{}", url(&server), server.paste("x").path())];
     for page in &pages {
         browser.open(page);
         browser.wait_for("!document.querySelector('#unstarted')");
-        // One of many is enough.
+        // One of several is enough.
         for blocked in ["*/static/page.*", "*/static/paste.*", "*/static/create.*", "*/static/keys.*"] {
             let is_other =
                 page == &pages[0] && blocked.contains("paste") || page != &pages[0] && blocked.contains("create");
@@ -303,7 +303,7 @@ fn a_page_whose_script_does_not_come_says_so() {
 }
 
 #[test]
-fn without_javascript_the_pages_explain_the_shell() {
+fn without_javascript_the_pages_show_shell_commands() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let preferences = json!({ "profile.managed_default_content_settings.javascript": 2 });

@@ -1,5 +1,4 @@
-//! What the pages keep: nothing goes without a question that cannot be had again, and what is said of a paste stays true
-//! as time goes by.
+//! The pages lose nothing irreplaceable without asking, and what they say about a paste stays true over time.
 
 use super::browser::Browser;
 use super::pages::{SHOWN, create, id_of, start_again, url};
@@ -8,7 +7,7 @@ use crate::harness::{Folder, Server};
 use crate::sealed_format::post_first_edition;
 use serde_json::json;
 
-/// Whether the browser would ask before the page is left. The question itself is the browser's own.
+/// Whether the browser would ask before leaving the page. The dialog itself is the browser's.
 #[track_caller]
 fn asks(browser: &Browser) -> bool {
     let ask = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
@@ -16,7 +15,7 @@ fn asks(browser: &Browser) -> bool {
 }
 
 #[test]
-fn unsent_texts_and_links_nobody_copied_are_asked_about() {
+fn leaving_with_unsent_text_or_an_uncopied_link_asks_first() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -26,13 +25,13 @@ fn unsent_texts_and_links_nobody_copied_are_asked_about() {
     assert!(asks(&browser));
     let link = create(&browser);
     assert!(asks(&browser));
-    // The address is that of the paste: closed by mistake and opened again, the page is not lost. The title has no secret.
+    // The address is that of the paste: a page closed by mistake can be reopened. The title has no secret.
     assert_eq!(browser.string("location.href"), link);
     let title = browser.string("document.title");
     assert!(title.contains(id_of(&link)) && !title.contains(link.split_once('#').unwrap().1), "{title}");
     browser.click("#again");
     assert_eq!(browser.text("#again"), "Go on without copying?");
-    // Nor does a file that is dropped replace it.
+    // Dropping a file does not replace it either.
     let drop = "const files = new DataTransfer(); files.items.add(new File(['x'], 'x'));
         document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }))";
     browser.run(drop, &[]);
@@ -46,7 +45,7 @@ fn unsent_texts_and_links_nobody_copied_are_asked_about() {
         browser.value("[location.pathname + location.hash, document.title]"),
         json!(["/", "New paste · flaskpaste"])
     );
-    // What was written beside a file that went instead is still there.
+    // Text written before a file was uploaded instead is still there.
     browser.type_into("#text", "kept");
     let file = folder.join("file");
     std::fs::write(&file, "a file").unwrap();
@@ -75,7 +74,7 @@ fn the_link_opens_from_its_own_page() {
 }
 
 #[test]
-fn a_burned_content_is_asked_about_until_it_is_copied_or_downloaded() {
+fn leaving_a_burned_paste_asks_until_it_is_copied_or_downloaded() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -99,7 +98,7 @@ fn a_burned_content_is_asked_about_until_it_is_copied_or_downloaded() {
     browser.click("#go");
     browser.wait_to_see("#key");
     assert!(asks(&browser));
-    // What stays on the server is not asked about.
+    // A paste that stays on the server needs no confirmation.
     browser.open(&client.create("more than once", &[]));
     browser.wait_to_see("#content");
     assert!(!asks(&browser));
@@ -107,7 +106,7 @@ fn a_burned_content_is_asked_about_until_it_is_copied_or_downloaded() {
 }
 
 #[test]
-fn sliding_and_fixed_ends_are_told_apart() {
+fn sliding_and_fixed_expiries_are_distinguished() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "7200")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -127,7 +126,7 @@ fn sliding_and_fixed_ends_are_told_apart() {
 }
 
 #[test]
-fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
+fn gone_pastes_are_not_described_as_existing() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "6")]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -151,7 +150,7 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
     browser.click("#go");
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('gone')");
     browser.expect_clean(&url(&server), &["status of 404"]);
-    // Expired: what is shown stays, what is not cannot be had any more.
+    // Expired: shown content stays, other content is gone.
     browser.open(&client.create("expired", &["-x", "6"]));
     browser.wait_to_see("#content");
     browser.wait_for("document.querySelector('#facts').textContent.endsWith('expired')");
@@ -160,7 +159,7 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
     browser.wait_to_see("#go");
     browser.wait_for("document.querySelector('#problem').textContent.includes('expired')");
     assert!(!browser.sees("#gate") && browser.text("#facts").ends_with("expired"));
-    // And on the page that made it.
+    // And on the page that created it.
     browser.open(&url(&server));
     browser.type_into("#text", "expired");
     browser.run("document.querySelector('#expiry').value = '6'", &[]);
@@ -170,10 +169,10 @@ fn what_is_gone_is_not_spoken_of_as_if_it_were_there() {
 }
 
 #[test]
-fn a_sliding_end_that_has_passed_is_asked_about() {
+fn a_passed_sliding_expiry_is_checked_with_the_server() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
     let Some(browser) = Browser::start() else { return };
-    // A browser's first page takes it a while, and the paste does not wait.
+    // The browser's first page takes a while; the paste would expire meanwhile.
     browser.open(&url(&server));
     browser.open(&format!("{}{}", url(&server), server.post("x").created().path()));
     browser.wait_to_see("#content");
@@ -184,7 +183,7 @@ fn a_sliding_end_that_has_passed_is_asked_about() {
 }
 
 #[test]
-fn progress_is_shown_of_what_takes_long() {
+fn long_operations_show_progress() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let slow = |bytes_per_second: i32| {
@@ -213,7 +212,7 @@ fn progress_is_shown_of_what_takes_long() {
     slow(500_000);
     browser.click("#go");
     browser.wait_for(is_under_way);
-    assert!(asks(&browser), "what burns is not here yet, and off the server");
+    assert!(asks(&browser), "a burned paste not yet received");
     slow(-1);
     browser.wait_to_see("#content");
     assert!(!browser.sees("#progress"));
@@ -223,7 +222,7 @@ fn progress_is_shown_of_what_takes_long() {
 }
 
 #[test]
-fn an_upload_under_way_can_be_cancelled() {
+fn an_upload_in_progress_can_be_cancelled() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -242,7 +241,7 @@ fn an_upload_under_way_can_be_cancelled() {
 }
 
 #[test]
-fn passwords_are_shown_generated_and_had_with_the_link() {
+fn passwords_can_be_shown_generated_and_copied_with_the_link() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let kind = |field: &str| browser.string(&format!("document.querySelector('{field}').type"));
@@ -258,7 +257,7 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
     let mut passwords = Vec::new();
     for _ in 0..2 {
         browser.click("#generate");
-        assert_eq!(kind("#password"), "text", "what nobody typed has to be seen");
+        assert_eq!(kind("#password"), "text", "a generated password is shown");
         passwords.push(browser.string("document.querySelector('#password').value"));
     }
     let groups: Vec<&str> = passwords[1].split('-').collect();
@@ -287,7 +286,7 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
     create(&browser);
     assert!(!browser.sees("#secret"));
     start_again(&browser);
-    // What was generated nobody knows before it is copied or looked at; what was typed, who typed it.
+    // A generated password is unknown until copied or shown; a typed one is known.
     for (generated, known_by) in [(true, "#copy-secret"), (true, "#reveal-secret"), (false, "")] {
         browser.type_into("#text", "locked");
         if generated {
@@ -311,10 +310,10 @@ fn passwords_are_shown_generated_and_had_with_the_link() {
 }
 
 #[test]
-fn whoever_is_known_by_a_certificate_has_its_rights_in_the_pages() {
+fn a_client_certificate_works_in_the_pages() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "2000"), ("FLASKPASTE_MAX_AUTH", "1000000")]);
     let Some(browser) = Browser::start() else { return };
-    // What a proxy on this machine says of a certificate.
+    // The headers of a local proxy with a client certificate.
     let certificate = |headers: serde_json::Value| {
         browser.devtools("Network.enable", &json!({}));
         browser.devtools("Network.setExtraHTTPHeaders", &json!({ "headers": headers }));
@@ -330,7 +329,7 @@ fn whoever_is_known_by_a_certificate_has_its_rights_in_the_pages() {
     assert!(browser.text("#problem").contains("the server accepts at most 976.2 KiB"), "{}", browser.text("#problem"));
     send(500_000);
     let link = create(&browser);
-    // As in another browser: the token of the paste is not here.
+    // As in another browser: without the delete token.
     browser.run("localStorage.clear()", &[]);
     certificate(json!({}));
     browser.open(&link);

@@ -1,8 +1,8 @@
-//! The pages with keys alone: everything can be reached and done, in the order in which it is seen. Asks are made and
-//! answered so in `pages_asks.rs`.
+//! The pages by keyboard alone: everything can be reached and used, in visual order. Asks by keyboard are in
+//! `pages_asks.rs`.
 //!
-//! Invariant: at each step the focus is where the next key is wanted, and to be seen. Must never use the mouse, nor set the
-//! focus by script.
+//! Invariant: at each step the focus is where the next key is needed, and visible. Must never use the mouse, nor set
+//! the focus by script.
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, id_of, png, url};
@@ -17,10 +17,10 @@ const SHIFT: char = '\u{e008}';
 const DOWN: &str = "\u{e015}";
 const SPACE: &str = " ";
 
-/// What has the focus; "body" where nothing has.
+/// The focused element; "body" if there is none.
 const FOCUSED: &str = "document.activeElement.id || document.activeElement.localName";
 
-/// Whether what has the focus is in the window and has a ring that is seen.
+/// Whether the focused element is in the window with a visible focus ring.
 const IS_SEEN: &str = "(({ outlineStyle, outlineWidth }, { top, bottom }) =>
     outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 && bottom > 0 && top < innerHeight)(
     getComputedStyle(document.activeElement), document.activeElement.getBoundingClientRect())";
@@ -30,7 +30,7 @@ fn expect_focus(browser: &Browser, id: &str) {
     assert_eq!(browser.string(FOCUSED), id);
 }
 
-/// Goes on with Tab, or back with Shift and Tab, until this has the focus.
+/// Presses Tab, or Shift and Tab, until this has the focus.
 #[track_caller]
 fn go(browser: &Browser, id: &str, back: bool) {
     let mut passed = Vec::new();
@@ -42,7 +42,7 @@ fn go(browser: &Browser, id: &str, back: bool) {
             browser.press(&TAB.to_string());
         }
         passed.push(browser.string(FOCUSED));
-        assert_eq!(browser.value(IS_SEEN), true, "the focus cannot be seen: {passed:?}");
+        assert_eq!(browser.value(IS_SEEN), true, "the focus is not visible: {passed:?}");
     }
 }
 
@@ -56,7 +56,7 @@ fn tab_back_to(browser: &Browser, id: &str) {
     go(browser, id, true);
 }
 
-/// Opens a page that begins with the focus here.
+/// Opens a page whose initial focus is here.
 #[track_caller]
 fn open(browser: &Browser, address: &str, id: &str) {
     browser.open(address);
@@ -68,11 +68,11 @@ fn value_of(browser: &Browser, id: &str) -> String {
     browser.string(&format!("document.getElementById('{id}').value"))
 }
 
-/// Holds up what the page sends from now on.
+/// Delays the page's requests from now on.
 const HOLD: &str = "XMLHttpRequest.prototype.send = () => {}; window.fetch = () => new Promise(() => {})";
 
 #[test]
-fn a_paste_is_created_copied_and_deleted_with_keys() {
+fn a_paste_can_be_created_copied_and_deleted_by_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     open(&browser, &url(&server), "text");
@@ -92,7 +92,7 @@ fn a_paste_is_created_copied_and_deleted_with_keys() {
     tab_to(&browser, "send");
     browser.press(ENTER);
     browser.wait_to_see("#result");
-    // A screen reader reads on from the heading.
+    // A screen reader continues from the heading.
     browser.wait_for("document.activeElement.id === 'done'");
     tab_to(&browser, "copy");
     browser.press(ENTER);
@@ -118,7 +118,7 @@ fn a_paste_is_created_copied_and_deleted_with_keys() {
     assert_eq!(browser.string(SHOWN), "typed\n");
     server.get(&format!("/{}", id_of(&link))).expect_code(404, "not_found");
 
-    // What is deleted is asked about, and not if the focus goes on.
+    // Deleting asks first, and is cancelled if the focus moves on.
     open(&browser, &url(&server), "text");
     browser.press("a mistake");
     browser.press_with_control('\u{e007}');
@@ -138,13 +138,13 @@ fn a_paste_is_created_copied_and_deleted_with_keys() {
 }
 
 #[test]
-fn what_burns_is_opened_and_its_tools_are_used_with_keys() {
+fn a_burn_paste_can_be_opened_and_used_by_keyboard() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
     let link = client.create("#!/bin/sh\necho one\necho two\n", &["--burn"]);
     open(&browser, &link, "go");
-    // While it is fetched, the button keeps the focus and does nothing.
+    // While fetching, the button keeps the focus and does nothing.
     browser.run(HOLD, &[]);
     browser.press(ENTER);
     browser.wait_for("document.querySelector('#go').ariaDisabled");
@@ -171,10 +171,10 @@ fn what_burns_is_opened_and_its_tools_are_used_with_keys() {
 }
 
 #[test]
-fn the_focus_is_nowhere_lost() {
+fn the_focus_is_never_lost() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
-    // While something is sent, the button keeps the focus, and one more press does nothing; Cancel comes next.
+    // While sending, the button keeps the focus, and another press does nothing; Cancel comes next.
     open(&browser, &url(&server), "text");
     browser.run(HOLD, &[]);
     browser.press("held up");
@@ -187,7 +187,7 @@ fn the_focus_is_nowhere_lost() {
     browser.press(&TAB.to_string());
     expect_focus(&browser, "cancel");
     open(&browser, &url(&server), "text");
-    // A file pasted in the place of the text, and removed.
+    // A file pasted instead of text, and removed.
     let paste = "const files = new DataTransfer();
         files.items.add(new File(['x'], 'x'));
         document.querySelector('#text').dispatchEvent(new ClipboardEvent('paste', { clipboardData: files, bubbles: true }))";
@@ -209,7 +209,7 @@ fn the_focus_is_nowhere_lost() {
     browser.press(ENTER);
     browser.wait_for("!document.querySelector('#all').ariaDisabled");
     expect_focus(&browser, "all");
-    // A token that is missing.
+    // A missing token.
     let closed = Server::start(&[("FLASKPASTE_CREATE", "token")]);
     open(&browser, &url(&closed), "text");
     browser.press("mine");
@@ -219,7 +219,7 @@ fn the_focus_is_nowhere_lost() {
 }
 
 #[test]
-fn the_language_is_switched_with_keys() {
+fn the_language_can_be_switched_by_keyboard() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     open(&browser, &url(&server), "text");
@@ -238,7 +238,7 @@ fn the_language_is_switched_with_keys() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// Everything that Tab reaches, in its order: those that stand before the one that comes before them.
+/// Every element Tab reaches, in order: those that are laid out before their predecessor.
 const OUT_OF_ORDER: &str = "
     const reached = [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex=\"0\"]')]
         .filter((element) => element.checkVisibility() && !element.disabled && element.tabIndex >= 0);
@@ -249,7 +249,7 @@ const OUT_OF_ORDER: &str = "
     return [reached.length, [...positive, ...wrong]];";
 
 #[test]
-fn the_order_of_the_keyboard_is_that_of_the_eye() {
+fn the_tab_order_matches_the_visual_order() {
     let server = Server::start(&[("FLASKPASTE_CONTACT", "abuse@example.org")]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "x");
     let Some(browser) = Browser::start() else { return };

@@ -1,12 +1,11 @@
-//! The pages in the language of who reads them: what the browser asks for, what somebody chooses, and what the scripts say
-//! in it.
+//! The languages of the pages: the browser's preference, the reader's choice, and the messages of the scripts.
 
 use super::browser::Browser;
 use super::pages::{create, url};
 use crate::harness::Server;
 use serde_json::json;
 
-/// What the page says in an element.
+/// The text of an element.
 const SAID: &str = "document.querySelector('#problem').textContent";
 
 #[track_caller]
@@ -16,7 +15,7 @@ fn expect_language(browser: &Browser, tag: &str, heading: &str, send: &str) {
     assert_eq!((browser.text("h1").as_str(), browser.text("#send").as_str()), (heading, send));
 }
 
-/// Switches to a language, as somebody does in the header.
+/// Switches the language in the header.
 #[track_caller]
 pub fn choose(browser: &Browser, tag: &str) {
     browser.click(&format!("#language option[value={tag}]"));
@@ -24,7 +23,7 @@ pub fn choose(browser: &Browser, tag: &str) {
 }
 
 #[test]
-fn a_page_comes_in_the_language_of_the_browser_and_stays_in_the_one_that_is_chosen() {
+fn pages_use_the_browsers_language_until_one_is_chosen() {
     let server = Server::start(&[("FLASKPASTE_URL_PREFIX", "/some/where")]);
     let accept = json!({ "intl": { "accept_languages": "pl,en" } });
     let Some(browser) = Browser::start_with(&["--accept-lang=pl,en"], &accept) else { return };
@@ -39,16 +38,16 @@ fn a_page_comes_in_the_language_of_the_browser_and_stays_in_the_one_that_is_chos
     browser.wait_for("document.readyState === 'complete' && !document.querySelector('#unstarted')");
     expect_language(&browser, "de", "Ein Geheimnis teilen", "Link erstellen");
     assert_eq!(browser.string("document.cookie"), "flaskpaste_language=de");
-    // What is not here, is not here in German.
+    // The 404 is in German.
     browser.open(&format!("{}/some/where/000000000000", url(&server)));
     assert_eq!(browser.text("h1"), "Diesen Eintrag gibt es nicht.");
     browser.open(&url(&server));
-    assert_eq!(browser.string("document.cookie"), "", "it is for the paths of the pages");
+    assert_eq!(browser.string("document.cookie"), "", "the cookie applies to the pages' paths");
     browser.expect_clean(&url(&server), &["status of 404"]);
 }
 
 #[test]
-fn every_language_creates_opens_and_refuses() {
+fn creating_opening_and_errors_work_in_every_language() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "432000")]);
     let Some(browser) = Browser::start() else { return };
     let cases = [
@@ -65,7 +64,7 @@ fn every_language_creates_opens_and_refuses() {
             choose(&browser, tag);
         }
         let offered = browser.string("document.querySelector('#expiry').options[0].text");
-        // Between a number and its unit the browser has spaces that do not break.
+        // Between numbers and units the browser uses non-breaking spaces.
         assert!(offered.replace(['\u{a0}', '\u{202f}'], " ").contains(expiry), "{offered}");
         browser.type_into("#text", tag);
         browser.type_into("#password", "right");
@@ -89,13 +88,13 @@ fn every_language_creates_opens_and_refuses() {
 }
 
 #[test]
-fn a_choice_of_language_loses_nothing_without_a_question() {
+fn switching_the_language_loses_nothing_without_asking() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
     browser.wait_for("!document.querySelector('#unstarted')");
     browser.type_into("#text", "not sent");
-    // The driver answers the question with yes; what was asked is seen by a listener after that of the page.
+    // The driver accepts the dialog; a listener after the page's own sees that it was shown.
     let listen =
         "addEventListener('beforeunload', ({ defaultPrevented }) => { sessionStorage.asked = defaultPrevented })";
     browser.run(listen, &[]);

@@ -1,5 +1,5 @@
-//! The pages behind a proxy that lets nobody in without a login: the browser's own dialog (HTTP Basic), or a cookie from a
-//! page elsewhere, as single sign-on has it.
+//! The pages behind a proxy that requires a login: the browser's own dialog (HTTP Basic), or a cookie from another
+//! page, as in single sign-on.
 
 use super::browser::Browser;
 use super::nginx::{Nginx, is_available};
@@ -7,7 +7,7 @@ use super::pages::{create, id_of};
 use crate::harness::{Folder, Server};
 use serde_json::json;
 
-/// nginx with some directives before a server; its address, without a scheme.
+/// nginx with some directives in front of a server; its address, without a scheme.
 fn behind(server: &Server, directives: &str) -> (Nginx, String) {
     let folder = Folder::new();
     std::fs::write(folder.join("logins"), "me:{PLAIN}login\n").unwrap();
@@ -24,7 +24,7 @@ fn behind(server: &Server, directives: &str) -> (Nginx, String) {
     (nginx, address)
 }
 
-/// Creates, reads with a wrong and the right password, and deletes: each through the login, without another dialog.
+/// Creates, reads with a wrong and the right password, and deletes: all with the login, without another dialog.
 #[track_caller]
 fn expect_everything_works(browser: &Browser, url: &str, server: &Server) {
     browser.open(url);
@@ -48,21 +48,21 @@ fn expect_everything_works(browser: &Browser, url: &str, server: &Server) {
 }
 
 #[test]
-fn pages_work_behind_a_basic_login() {
+fn pages_work_behind_basic_authentication() {
     if !is_available() {
         return;
     }
     let server = Server::start(&[("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "8")]);
     let Some(browser) = Browser::start() else { return };
     let (_nginx, address) = behind(&server, "auth_basic us; auth_basic_user_file logins;");
-    // As if it had been entered in the dialog: the browser sends it from now on.
+    // As if entered in the dialog: the browser sends it from now on.
     browser.open(&format!("http://me:login@{address}/robots.txt"));
     browser.requests();
     expect_everything_works(&browser, &format!("http://{address}"), &server);
 }
 
 #[test]
-fn pages_work_behind_a_cookie_and_say_when_it_has_ended() {
+fn pages_work_behind_a_login_cookie_and_report_its_expiry() {
     if !is_available() {
         return;
     }
@@ -74,7 +74,7 @@ fn pages_work_behind_a_cookie_and_say_when_it_has_ended() {
     let url = format!("http://{address}");
     browser.open(&format!("{url}/login"));
     expect_everything_works(&browser, &url, &server);
-    // It ends while a text is being written, and while a paste is open.
+    // It expires while a text is being written, and while a paste is open.
     let paste = server.post("x").header("X-Paste-Password", "word").created();
     browser.open(&format!("{url}{}", paste.path()));
     browser.wait_to_see("#password");

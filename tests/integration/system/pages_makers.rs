@@ -1,5 +1,5 @@
-//! What the pages do for those who make pastes: the options of a new one, "Your pastes", a paste as the start of a new one,
-//! sharing and printing.
+//! The pages for creators: the options of a new paste, "Your pastes", a paste as the start of a new one, sharing and
+//! printing.
 
 use super::browser::Browser;
 use super::pages::{SHOWN, create, id_of, png, start_again, url};
@@ -22,7 +22,7 @@ fn make(browser: &Browser, server: &Server, text: &str) -> String {
     link
 }
 
-/// Opens the list of what the browser made.
+/// Opens the list of pastes created in this browser.
 #[track_caller]
 fn open_list(browser: &Browser, server: &Server) {
     browser.open(&url(server));
@@ -32,7 +32,7 @@ fn open_list(browser: &Browser, server: &Server) {
     browser.wait_for("[...document.querySelectorAll('#pastes li')].every((row) => row.querySelector('button'))");
 }
 
-/// A button in the row of a paste, which is named in the description of the button.
+/// A button in the row of a paste, identified by its accessible description.
 fn button_of(link: &str, name: &str) -> String {
     format!(
         "[...document.querySelectorAll('#pastes [aria-describedby=\"paste-{}\"]')].find((button) => button.textContent === '{name}')",
@@ -46,18 +46,18 @@ fn press(browser: &Browser, link: &str, name: &str) {
     browser.run(&format!("const button = {}; button.focus(); button.click()", button_of(link, name)), &[]);
 }
 
-/// What the list says of a paste.
+/// The state of a paste in the list.
 fn row_of(link: &str) -> String {
     format!("document.querySelector('#paste-{}').closest('li').innerText", id_of(link))
 }
 
 #[test]
-fn your_pastes_are_listed_with_what_became_of_each() {
+fn your_pastes_shows_the_state_of_each_paste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
     browser.wait_for("!document.querySelector('#unstarted')");
-    assert!(!browser.sees("#own"), "there is nothing to list");
+    assert!(!browser.sees("#own"), "the list is empty");
     browser.click("#burn");
     browser.type_into("#text", "burned");
     let burned = create(&browser);
@@ -82,14 +82,14 @@ fn your_pastes_are_listed_with_what_became_of_each() {
     assert!(row(&burned).contains("read today at") && !row(&burned).contains("expires"), "{}", row(&burned));
     assert!(row(&deleted).contains("never read, deleted today at"), "{}", row(&deleted));
     assert!(row(&asked).contains("a <b>PIN</b>") && row(&asked).contains("not answered yet"), "{}", row(&asked));
-    // No read was taken for it, and nothing that is kept opens anything.
+    // No read was used, and no stored value can open a paste.
     assert!(browser.requests().iter().all(|request| request.starts_with("GET ") && !request.contains("/raw")));
     let kept =
         browser.string("JSON.stringify([localStorage, sessionStorage, document.querySelector('#own').outerHTML])");
     for link in [&burned, &unread, &deleted, &asked] {
         assert!(kept.contains(id_of(link)) && !kept.contains(link.split_once('#').unwrap().1), "{kept}");
     }
-    // What has ended can be taken off the list, and nothing else.
+    // Only ended pastes can be removed from the list.
     assert_eq!(browser.value(&format!("Boolean({})", button_of(&unread, "Remove from list"))), false);
     press(&browser, &burned, "Remove from list");
     browser.wait_for(&format!("!document.querySelector('#paste-{}')", id_of(&burned)));
@@ -98,7 +98,7 @@ fn your_pastes_are_listed_with_what_became_of_each() {
     browser.click("#pastes a");
     browser.wait_to_see("#waiting");
     assert_eq!(browser.string("document.querySelector('#link').value"), asked);
-    // An ask is extended like a paste, and says when there is an answer.
+    // An ask can be extended like a paste, and the list says when it is answered.
     open_list(&browser, &server);
     press(&browser, &asked, "Extend");
     press(&browser, &asked, "Extend");
@@ -112,7 +112,7 @@ fn your_pastes_are_listed_with_what_became_of_each() {
 }
 
 #[test]
-fn a_paste_is_extended_and_deleted_from_the_list() {
+fn pastes_can_be_extended_and_deleted_from_the_list() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "1209600")]);
     let Some(browser) = Browser::start() else { return };
     let link = make(&browser, &server, "extended");
@@ -120,7 +120,7 @@ fn a_paste_is_extended_and_deleted_from_the_list() {
     open_list(&browser, &server);
     press(&browser, &link, "Extend");
     let choice = format!("document.querySelector('select[aria-describedby=\"paste-{}\"]')", id_of(&link));
-    // Only what is later than now, and no more than the server keeps.
+    // Only times later than now, up to the server's maximum.
     let offered = browser.value(&format!("Array.from({choice}.options, (option) => option.text)"));
     assert_eq!(offered, json!(["in 7 days", "in 14 days"]));
     assert_eq!(browser.value(&format!("document.activeElement === {choice}")), true);
@@ -130,12 +130,12 @@ fn a_paste_is_extended_and_deleted_from_the_list() {
     let paste: Value = serde_json::from_slice(&server.get(&format!("/{}", id_of(&link))).body).unwrap();
     let left = paste["expires_at"].as_u64().unwrap() - paste["created_at"].as_u64().unwrap();
     assert!((1_209_600..1_209_700).contains(&left) && paste["sliding"] == false, "{paste}");
-    // There is nothing later; the keyboard stays in the row, and the list remembers the end.
+    // Nothing later is possible; the focus stays in the row, and the list stores the expiry.
     assert_eq!(browser.value(&format!("Boolean({})", button_of(&link, "Extend"))), false);
     assert_eq!(browser.value(&format!("document.activeElement === {}", button_of(&link, "Delete"))), true);
     let kept = format!("JSON.parse(localStorage['flaskpaste-delete-tokens'])['{}'].expires", id_of(&link));
     assert_eq!(browser.value(&kept), paste["expires_at"]);
-    // Deleted after a question.
+    // Deleted after a confirmation.
     press(&browser, &other, "Delete");
     assert_eq!(server.get(&format!("/{}", id_of(&other))).status, 200);
     press(&browser, &other, "Delete for everyone?");
@@ -150,7 +150,7 @@ fn row_count() -> String {
 }
 
 #[test]
-fn the_list_says_what_went_wrong_with_each_paste() {
+fn the_list_shows_errors_per_paste() {
     let server = Server::start(&[("FLASKPASTE_RECEIPT_DAYS", "0")]);
     let Some(browser) = Browser::start() else { return };
     let link = make(&browser, &server, "here");
@@ -161,7 +161,7 @@ fn the_list_says_what_went_wrong_with_each_paste() {
     block(&[]);
     press(&browser, &link, "Try again");
     browser.wait_for(&format!("{}.includes('not read yet')", row_of(&link)));
-    // It goes while the list is open, and the server keeps no receipts.
+    // Deleted while the list is open, on a server without receipts.
     let token =
         browser.string(&format!("JSON.parse(localStorage['flaskpaste-delete-tokens'])['{}'].token", id_of(&link)));
     server.request("DELETE", &format!("/{}", id_of(&link))).header("X-Delete-Token", token).send().expect_status(200);
@@ -174,11 +174,11 @@ fn the_list_says_what_went_wrong_with_each_paste() {
 }
 
 #[test]
-fn a_long_list_is_shown_in_parts_the_newest_first() {
+fn long_lists_are_shown_in_parts_newest_first() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
-    // Ids of digits alone, which objects put into another order.
+    // Ids of digits only, which JavaScript objects reorder.
     let fill = "const now = Math.floor(Date.now() / 1000);
         localStorage['flaskpaste-delete-tokens'] = JSON.stringify(Object.fromEntries(Array.from({ length: 45 },
         (_, i) => [String(99999999 - i), { token: 'x', expires: now + 60, created: now - 1000 + i }])))";
@@ -196,14 +196,14 @@ fn a_long_list_is_shown_in_parts_the_newest_first() {
 }
 
 #[test]
-fn a_paste_is_the_start_of_a_new_one() {
+fn a_paste_can_be_the_start_of_a_new_one() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
     let text = "burned, and <b>changed</b> \u{1f980}\n";
     browser.open(&client.create(text, &["--burn"]));
     browser.wait_to_see("#go");
-    assert!(!browser.sees("#reuse"), "there is nothing to begin with");
+    assert!(!browser.sees("#reuse"), "the form is empty");
     browser.click("#go");
     browser.wait_to_see("#reuse");
     browser.requests();
@@ -211,7 +211,7 @@ fn a_paste_is_the_start_of_a_new_one() {
     browser.enter_new_window();
     browser.wait_for("document.querySelector('#text')?.value");
     assert_eq!(browser.string("document.querySelector('#text').value"), text);
-    // Neither the server nor anything that stays has seen it; and the pages no longer know each other.
+    // Neither the server nor any storage has seen it; and the two pages are no longer connected.
     let address = format!("{}/", url(&server));
     let kept = "[location.href, opener, history.length, localStorage.length, sessionStorage.length, window.name]";
     assert_eq!(browser.value(kept), json!([address, null, 1, 0, 0, ""]));
@@ -222,7 +222,7 @@ fn a_paste_is_the_start_of_a_new_one() {
     browser.click("#copy");
     browser.leave_window();
 
-    // Files go with their names and types; one without a name gets one that says nothing of the first paste.
+    // Files keep their names and types; one without a name gets one unrelated to the first paste.
     let secret = Secret::random(None);
     let manifest =
         json!({ "files": [{ "name": "a/b.txt", "type": "text/x-b", "size": 2 }, { "name": "c", "size": 1 }] });
@@ -250,11 +250,11 @@ fn a_paste_is_the_start_of_a_new_one() {
         browser.click("#copy");
         browser.leave_window();
     }
-    // A window that is kept from opening costs a sentence.
+    // A blocked pop-up shows a message.
     browser.run("window.open = () => null", &[]);
     browser.click("#reuse");
     assert!(browser.text("#blocked").contains("Allow pop-ups"), "{}", browser.text("#blocked"));
-    // Nobody else fills a form.
+    // Other pages cannot fill the form.
     browser.open(&address);
     browser.wait_for("!document.querySelector('#unstarted')");
     let intrude =
@@ -265,7 +265,7 @@ fn a_paste_is_the_start_of_a_new_one() {
 }
 
 #[test]
-fn a_link_is_shared_by_the_system_where_it_can() {
+fn the_share_button_uses_the_system_share_sheet() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let stub = "window.shared = []; navigator.canShare = ({ url }) => url.startsWith('http');
@@ -275,7 +275,7 @@ fn a_link_is_shared_by_the_system_where_it_can() {
     browser.type_into("#text", "shared");
     let link = create(&browser);
     let asks = "const leave = new Event('beforeunload', { cancelable: true }); dispatchEvent(leave); return leave.defaultPrevented";
-    // Whoever changes their mind has not shared it.
+    // A cancelled share counts as not shared.
     for (refusal, said) in [("AbortError", ""), ("NotAllowedError", "It could not be shared. Copy the link instead.")] {
         browser.run("window.refusal = arguments[0]", &[json!(refusal)]);
         browser.click("#share");
@@ -307,11 +307,11 @@ fn on_paper(browser: &Browser) -> String {
 }
 
 #[test]
-fn a_paste_is_printed_whole() {
+fn printing_prints_the_whole_paste() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
-    if !has("what is on paper", &["pdftotext"]) {
+    if !has("a printed page", &["pdftotext"]) {
         return;
     }
     let text: Vec<String> = (1..=900).map(|n| format!("fn line_{n}() {{}} {}\n", "word ".repeat(n % 30))).collect();
@@ -323,7 +323,7 @@ fn a_paste_is_printed_whole() {
         let link = client.run(&["create", name.to_str().unwrap()]).succeeded().line();
         browser.open(&link);
         browser.wait_to_see("#content");
-        // Also where the lines are not wrapped on the screen.
+        // Also if lines are not wrapped on the screen.
         browser.click("#wrap");
         let paper = on_paper(&browser);
         for wanted in [&format!("Paste {}", id_of(&link)), "code.rs", "created "] {
@@ -338,13 +338,13 @@ fn a_paste_is_printed_whole() {
         for button in ["Copy", "Download", "Wrap", "New paste", "In a shell", "Delete"] {
             assert!(!paper.contains(button), "{button} is on paper");
         }
-        // On paper the colours are those for light.
+        // On paper the colours are those of the light theme.
         browser.devtools("Emulation.setEmulatedMedia", &json!({ "media": "print", "features": feature["features"] }));
         let colours = "['color', 'backgroundColor'].map((name) => getComputedStyle(document.documentElement)[name])";
         assert_eq!(browser.value(colours), json!(["rgb(0, 0, 0)", "rgb(255, 255, 255)"]), "{theme}");
         browser.devtools("Emulation.setEmulatedMedia", &json!({ "media": "", "features": [] }));
     }
-    // Of what is shown in part, paper says so.
+    // A partly shown text says so on paper.
     let long = (1..=20_500).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
     browser.open(&client.create(&long, &[]));
     browser.wait_to_see("#rest");
@@ -355,7 +355,7 @@ fn a_paste_is_printed_whole() {
 }
 
 #[test]
-fn every_option_says_what_it_does() {
+fn every_option_is_explained() {
     let server = Server::start(&[("FLASKPASTE_MAX_EXPIRY", "90000")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -372,7 +372,7 @@ fn every_option_says_what_it_does() {
             assert!(words <= 10 && note.as_str().unwrap().ends_with(['.', '。']), "{language}: {note}");
         }
     }
-    // No end is beyond what the server keeps, nor there twice in words: 25 hours are a day.
+    // No expiry exceeds the server's maximum, or is listed twice: 25 hours are a day.
     let ends = "Array.from(document.querySelector('#expiry').options, ({ text, value }) => [text, value])";
     assert_eq!(
         browser.value(ends),
@@ -383,7 +383,7 @@ fn every_option_says_what_it_does() {
             ["after 1 day", "90000"]
         ])
     );
-    // To burn is to be read once.
+    // Burn means one read.
     let reads = "[document.querySelector('#reads').value, document.querySelector('#burn').checked]";
     browser.click("#burn");
     assert_eq!(browser.value(reads), json!(["1", true]));
@@ -393,7 +393,7 @@ fn every_option_says_what_it_does() {
     assert_eq!(browser.value(reads), json!(["1", true]));
     browser.type_into("#reads", "2");
     assert_eq!(browser.value(reads), json!(["12", false]));
-    // A number that the server refuses is not sent.
+    // A number the server would refuse is not sent.
     browser.type_into("#reads", "345");
     browser.type_into("#text", "x");
     browser.click("#send");
@@ -401,7 +401,7 @@ fn every_option_says_what_it_does() {
         !browser.sees("#result") && browser.value("document.querySelector('#reads').validity.rangeOverflow") == true
     );
     browser.run("document.querySelector('#reads').value = 12", &[]);
-    // A password is copied where it is made, and then not asked about.
+    // A generated password can be copied, and then leaving does not ask.
     assert!(!browser.sees("#copy-password"));
     browser.click("#generate");
     let password = browser.string("document.querySelector('#password').value");

@@ -1,4 +1,4 @@
-//! The page of a paste in a real browser: what a person who opens a link goes through.
+//! The page of a paste in a real browser: opening a link.
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, pasted, png, url};
@@ -8,7 +8,7 @@ use crate::sealed_format::{post_first_edition, read, read_one};
 use serde_json::json;
 
 #[test]
-fn a_burn_paste_is_fetched_by_a_click_alone() {
+fn a_burn_paste_is_fetched_only_after_a_click() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -24,24 +24,24 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
     browser.value("new Promise((resolve) => requestIdleCallback(resolve))");
     assert!(browser.requests().iter().all(|request| !request.contains("/raw")));
     server.get(&format!("/{}", id_of(&link))).expect_field("reads_left", 1);
-    // However often it is pressed, there is one request: a second would say that there is no such paste.
+    // However often it is pressed, there is one request: a second would get a 404.
     browser.run("const go = document.querySelector('#go'); go.click(); go.click(); go.form.requestSubmit()", &[]);
     browser.wait_to_see("#text");
     assert_eq!(browser.string(SHOWN), "once\n");
     let fetched = browser.requests().iter().filter(|request| request.ends_with("/raw")).count();
     assert_eq!(fetched, 1);
-    // What became of it is told once the server has confirmed it.
+    // The state is shown once the server has confirmed it.
     browser.wait_for("document.querySelector('#facts').textContent.trim().endsWith('burned')");
     assert!(browser.text("#state").contains("deleted"), "{}", browser.text("#state"));
-    assert!(!browser.sees("#delete"), "there is nothing left to delete");
+    assert!(!browser.sees("#delete"), "nothing is left to delete");
     client.run(&["get", &link]).failed(3);
     browser.expect_clean(&url(&server), &[]);
     browser.click("#copy");
-    // Whoever comes later is told; the console has the 404 of the page itself.
+    // Later visitors see the message; the console has the 404 of the page itself.
     browser.open(&link);
     assert!(browser.text("main").contains("There is no such paste."), "{}", browser.text("main"));
     browser.expect_clean(&url(&server), &["status of 404"]);
-    // So is who had the page open before.
+    // And so does a page opened before.
     let link = client.create("twice?", &["--burn"]);
     browser.open(&link);
     browser.wait_to_see("#go");
@@ -53,7 +53,7 @@ fn a_burn_paste_is_fetched_by_a_click_alone() {
 }
 
 #[test]
-fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
+fn a_wrong_password_in_the_page_burns_nothing() {
     let server = Server::start(&[]);
     let client = Client::new(&server).with("FPASTE_PASSWORD", "pässwörd 密");
     let Some(browser) = Browser::start() else { return };
@@ -75,7 +75,7 @@ fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
     assert_eq!(browser.string(SHOWN), "locked\n");
     browser.expect_clean(&url(&server), &["status of 403"]);
 
-    // Both ways with fpaste, encrypted and not.
+    // In both directions with fpaste, encrypted and not.
     for options in [&["-p"][..], &["-p", "-E"]] {
         browser.open(&client.create("from a shell", options));
         browser.wait_to_see("#password");
@@ -93,11 +93,11 @@ fn a_password_is_asked_for_and_a_wrong_one_burns_nothing() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// A link as somebody sent it, from its address and key.
+/// A link as sent by somebody, from its address and key.
 type Mistake = fn(&str, &str) -> String;
 
 #[test]
-fn a_missing_damaged_or_wrong_key_can_be_mended() {
+fn a_missing_damaged_or_wrong_key_can_be_corrected() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -105,7 +105,7 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
         let cases: [(Mistake, &str); 4] = [
             (|address, _| address.to_owned(), "no key"),
             (|address, key| format!("{address}#{}", &key[1..]), "not 43 letters"),
-            // The last of 43 letters holds two bits that are none of the key.
+            // The last of 43 letters has two unused bits.
             (|address, key| format!("{address}#{}9", &key[..42]), "one character is wrong"),
             (|address, _| format!("{address}#{}", "A".repeat(43)), "does not open"),
         ];
@@ -120,7 +120,7 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
             browser.wait_for(&format!("document.querySelector('#problem').textContent.includes('{sentence}')"));
             let is_there = sentence != "does not open" || burn.is_empty();
             server.head(&format!("/{}/raw", id_of(&link))).expect_status(if is_there { 200 } else { 404 });
-            // What is no key, neither fetches nor burns.
+            // An invalid key neither fetches nor burns.
             browser.type_into("#key", "nonsense");
             browser.click("#go");
             browser.wait_for("document.querySelector('#problem').textContent.includes('That is not a key')");
@@ -132,7 +132,7 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
             assert_eq!(browser.string(SHOWN), "mended\n");
             assert_eq!(browser.string("location.href"), link);
         }
-        // The key is taken from the address, too, whether the content is still on the server or in this page alone.
+        // The key is also taken from the address, whether the content is still on the server or only in this page.
         browser.run("location.hash = 'nonsense'", &[]);
         browser.wait_to_see("#key");
         assert!(!browser.sees("#content"));
@@ -148,14 +148,14 @@ fn a_missing_damaged_or_wrong_key_can_be_mended() {
 }
 
 #[test]
-fn a_key_that_changes_while_the_read_is_confirmed_is_followed() {
+fn a_key_changed_while_a_read_is_confirmed_is_applied_afterwards() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (_, link) = post_first_edition(&server, b"mended", &[("X-Burn-After-Read", "true")]);
     let key = link.split_once('#').unwrap().1;
     browser.open(&link);
     browser.wait_to_see("#go");
-    // The confirmation waits until it is let go.
+    // The confirmation blocks until it is released.
     let hold = "const real = window.fetch;
         const held = new Promise((resolve) => { window.letGo = resolve; });
         window.fetch = async (url, options) => {
@@ -177,16 +177,16 @@ fn a_key_that_changes_while_the_read_is_confirmed_is_followed() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// Downloads what is shown, into the folder the browser was told, under this name.
+/// Downloads the content to the browser's download folder, under this name.
 #[track_caller]
 fn expect_download(browser: &Browser, folder: &Folder, name: &str, content: &[u8]) {
     browser.click("#download");
     let file = folder.join(name);
-    wait_until("the download is there", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+    wait_until("the download is complete", SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
 }
 
 #[test]
-fn an_encrypted_paste_can_be_had_as_it_is() {
+fn the_ciphertext_can_be_downloaded() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (_, link) = post_first_edition(&server, b"sealed", &[]);
@@ -202,7 +202,7 @@ fn an_encrypted_paste_can_be_had_as_it_is() {
 }
 
 #[test]
-fn images_are_shown_and_files_offered() {
+fn images_are_shown_and_other_files_offered_for_download() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -224,7 +224,7 @@ fn images_are_shown_and_files_offered() {
         assert!(browser.sees("#image") && !browser.sees("#text") && !browser.sees("#copy"));
         expect_download(&browser, &folder, &format!("{}.png", id_of(link)), &png());
     }
-    // What only begins like a picture, and what is none.
+    // Files that only begin like images.
     for (content, name) in [([&png()[..20], &[0; 99]].concat(), "png"), ([b"PK\x03\x04", &[0; 99][..]].concat(), "zip")]
     {
         let link = client.create(&content, &[]);
@@ -237,7 +237,7 @@ fn images_are_shown_and_files_offered() {
 }
 
 #[test]
-fn lines_have_numbers_and_links() {
+fn lines_have_numbers_and_anchors() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -281,7 +281,7 @@ fn lines_have_numbers_and_links() {
 }
 
 #[test]
-fn long_lines_wrap_unless_told_not_to() {
+fn long_lines_wrap_by_default() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&Client::new(&server).create("word ".repeat(500), &[]));
@@ -296,7 +296,7 @@ fn long_lines_wrap_unless_told_not_to() {
 }
 
 #[test]
-fn a_long_text_is_shown_in_part_and_had_whole() {
+fn a_long_text_is_shown_in_part_and_copied_whole() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -309,7 +309,7 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
     browser.click("#rest button");
     assert_eq!(browser.string(SHOWN), text);
     assert_eq!(pasted(&browser, &server), text.replace('\r', ""));
-    // One line is cut, too, and nothing is where it fits exactly.
+    // A single line is cut, too, and nothing is cut if it fits exactly.
     for (letters, shown) in [(2 << 20, 2 << 20), ((2 << 20) + 1, 2 << 20)] {
         browser.open(&client.create("x".repeat(letters), &[]));
         browser.wait_to_see("#text");
@@ -324,12 +324,12 @@ fn a_long_text_is_shown_in_part_and_had_whole() {
 }
 
 #[test]
-fn a_link_to_lines_beyond_what_is_shown_shows_them() {
+fn a_link_to_hidden_lines_shows_them() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
     let marked = "Array.from(document.querySelectorAll('.marked'), (line) => line.textContent).join('')";
-    // Of many lines, and of few that are long: 100 of 40,000 letters.
+    // Many lines, and a few long ones: 100 of 40,000 letters.
     let many = (1..=30_000).fold(String::new(), |text, number| text + &format!("{number}\r\n"));
     let long = (1..=75).fold(String::new(), |text, number| text + &format!("{number} {}\n", "x".repeat(40_000)));
     for (text, lines, expected) in [
@@ -344,7 +344,7 @@ fn a_link_to_lines_beyond_what_is_shown_shows_them() {
         let in_sight = "document.querySelector('.marked').getBoundingClientRect()";
         browser.wait_for(&format!("{in_sight}.bottom > 0 && {in_sight}.top < innerHeight"));
         assert!(browser.text("#rest").starts_with("These are lines "), "{}", browser.text("#rest"));
-        // The numbers are those of the text, in the margin too.
+        // Line numbers match the text, in the margin too.
         let number = expected.split([' ', '\r']).next().unwrap();
         let script =
             "const line = document.querySelector('.marked'); const { left, top } = line.getBoundingClientRect();
@@ -365,7 +365,7 @@ fn a_link_to_lines_beyond_what_is_shown_shows_them() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// Characters that deceive, and what stands for them.
+/// Deceptive characters, and how they are shown.
 const ODDITIES: &[(&str, &str)] = &[
     ("\u{200b}", "ZWSP"),
     ("\u{200d}", "ZWJ"),
@@ -386,7 +386,7 @@ const ODDITIES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn characters_that_deceive_are_marked_where_they_stand() {
+fn deceptive_characters_are_marked_in_place() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -404,7 +404,7 @@ fn characters_that_deceive_are_marked_where_they_stand() {
     }))";
     let expected: Vec<_> = ODDITIES.iter().map(|(_, name)| json!([["a", format!("\"{name}\""), true]])).collect();
     assert_eq!(browser.value(marks), json!(expected));
-    // What is copied, by the button and by hand, and what is downloaded, is the text itself.
+    // What is copied, by button or selection, and downloaded is the text itself.
     assert_eq!(browser.string(SHOWN), text);
     let listen = "addEventListener('copy', (event) => { window.copied = event.clipboardData.getData('text/plain'); })";
     browser.run(listen, &[]);
@@ -416,7 +416,7 @@ fn characters_that_deceive_are_marked_where_they_stand() {
     })";
     let lines: Vec<String> = ODDITIES.iter().map(|(odd, name)| format!("a{odd}b {name}")).collect();
     assert_eq!(browser.value(selected), json!(lines));
-    // The direction of writing is that of the text around: what follows a mark stands to its right.
+    // Markers follow the direction of the surrounding text: what follows a marker is on its right.
     let order = "Array.from(document.querySelectorAll('.line'), (line) => {
         const range = document.createRange();
         const after = line.querySelector('.odd').nextSibling;
@@ -426,7 +426,7 @@ fn characters_that_deceive_are_marked_where_they_stand() {
     }).every(Boolean)";
     assert_eq!(browser.value(order), true);
     expect_download(&browser, &folder, &format!("{}.txt", id_of(&link)), text.as_bytes());
-    // Where they belong, they are not marked.
+    // Where they are legitimate, they are not marked.
     browser.open(
         &client.create("👨\u{200d}👩\u{200d}👧 ❤\u{fe0f} می\u{200c}خواهم क\u{94d}\u{200d}ष tab\tand\r\nlines", &[]),
     );
@@ -436,7 +436,7 @@ fn characters_that_deceive_are_marked_where_they_stand() {
 }
 
 #[test]
-fn texts_in_other_encodings_are_texts() {
+fn texts_in_other_encodings_are_shown() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
     let Some(browser) = Browser::start() else { return };
@@ -454,7 +454,7 @@ fn texts_in_other_encodings_are_texts() {
             expect_download(&browser, &folder, &format!("{}.txt", id_of(&link)), &content);
         }
     }
-    // Ciphertext without its key is none.
+    // Ciphertext is not text without its key.
     browser.open(client.create("a short secret", &[]).split('#').next().unwrap());
     browser.wait_to_see("#key");
     browser.expect_clean(&url(&server), &[]);

@@ -1,7 +1,7 @@
-//! Sealed pastes in the pages: made and opened in a real browser, and by the tests themselves.
+//! Sealed pastes in the pages: created and opened in a real browser, and by the tests themselves.
 //!
-//! Invariant: what a page makes is opened by code that is not the page's, and the other way round. Must never take what a
-//! page says of a read for what the server knows of it: its receipt is asked.
+//! Invariant: what a page creates is opened by other code, and vice versa. Must never rely on what a page says about a
+//! read: the receipt on the server is checked.
 
 use super::browser::Browser;
 use super::pages::{ENTER, SHOWN, create, expect_text, id_of, start_again, url};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const BURN: (&str, &str) = ("X-Burn-After-Read", "true");
 
-/// What the server knows of the reads of a paste.
+/// The state of the reads of a paste on the server.
 #[track_caller]
 fn receipt(server: &Server, paste: &Paste) -> Value {
     let request = server.request("GET", &format!("/{}/status", paste.id)).header("X-Delete-Token", &paste.delete_token);
@@ -36,10 +36,10 @@ fn expect_state(server: &Server, paste: &Paste, state: &str) {
 #[track_caller]
 fn wait_for_problem(browser: &Browser, sentence: &str) {
     browser.wait_for(&format!("document.querySelector('#problem').textContent.includes(\"{sentence}\")"));
-    assert!(!browser.sees("#content") && !browser.sees("#files"), "nothing of it is shown");
+    assert!(!browser.sees("#content") && !browser.sees("#files"), "no part of it is shown");
 }
 
-/// The vectors that another implementation has made: the secret and the upload of each.
+/// The vectors of another implementation: the secret and the upload of each.
 fn vectors() -> Vec<(Value, Secret, Vec<u8>)> {
     let all: Value = serde_json::from_str(include_str!("../../vectors-sealed.json")).unwrap();
     let upload = |case: &Value| {
@@ -48,7 +48,7 @@ fn vectors() -> Vec<(Value, Secret, Vec<u8>)> {
         let salt: [u8; 16] = unhex(case["salt_hex"].as_str().unwrap()).try_into().unwrap();
         let upload = case["upload_hex"].as_str().map_or_else(
             || {
-                // The long ones are described by their digests: zeros behind a manifest.
+                // The long ones are given by their digests: zeros after a manifest.
                 let manifest = case["manifest"].as_str().unwrap();
                 let mut plain = u32::try_from(manifest.len()).unwrap().to_be_bytes().to_vec();
                 plain.extend(manifest.as_bytes());
@@ -65,7 +65,7 @@ fn vectors() -> Vec<(Value, Secret, Vec<u8>)> {
 }
 
 #[test]
-fn what_others_sealed_opens() {
+fn pastes_sealed_by_an_independent_implementation_open() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -98,7 +98,7 @@ fn what_others_sealed_opens() {
                 "#download".into()
             });
             let digest = case["files_sha256"][at].as_str().unwrap();
-            wait_until("the file is there", SOON, || {
+            wait_until("the file is downloaded", SOON, || {
                 std::fs::read(&saved).is_ok_and(|bytes| crate::sealed_format::hex(&Sha256::digest(bytes)) == digest)
             });
         }
@@ -107,7 +107,7 @@ fn what_others_sealed_opens() {
 }
 
 #[test]
-fn the_scripts_pad_as_the_vectors_do() {
+fn the_scripts_pad_as_in_the_test_vectors() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -116,7 +116,7 @@ fn the_scripts_pad_as_the_vectors_do() {
     let script = "const { href } = document.querySelector('link[href*=\"/sealed.\"]');
         return import(href).then(({ padded }) => arguments[0].map(([length]) => [length, padded(length)]))";
     assert_eq!(&browser.run(script, std::slice::from_ref(pairs)), pairs);
-    // A name that leads out of a folder, or is another one on some system, is none.
+    // A name that leads out of a folder, or differs between systems, is rejected.
     let names: [(&[&str], bool); 15] = [
         (&["a", "b/c", "b/d", "…"], true),
         (&["a", "A"], false),
@@ -150,7 +150,7 @@ fn changed(target: &str, count: usize) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_scripts_and_fpaste_read_the_same_manifests() {
+fn the_scripts_and_fpaste_accept_the_same_manifests() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -180,7 +180,7 @@ fn the_scripts_and_fpaste_read_the_same_manifests() {
 }
 
 #[test]
-fn the_scripts_and_fpaste_take_the_same_names() {
+fn the_scripts_and_fpaste_accept_the_same_names() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
@@ -205,14 +205,14 @@ fn the_scripts_and_fpaste_take_the_same_names() {
 }
 
 #[test]
-fn the_scripts_open_what_was_sealed_or_nothing() {
+fn the_scripts_output_the_exact_content_or_nothing() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));
     let secret = Secret::random(None);
     let text = "0123456789abcde\n".repeat(4_500);
     let upload = secret.pack(&json!({ "files": [{ "size": text.len() }] }), &[text.as_bytes()]);
-    // Each input is where and how a whole upload is changed, as in the fuzz target of the same name.
+    // Each input says where and how a complete upload is modified, as in the fuzz target of the same name.
     let script = "const [hex, fragment, changes] = arguments;
         const scripts = (name) => import(document.querySelector(`link[href*=\"/${name}.\"]`).href);
         const bytesOf = (text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -254,13 +254,13 @@ fn the_scripts_open_what_was_sealed_or_nothing() {
         assert!(["WrongKey", "Damaged", "whole"].contains(&result.as_str().unwrap()), "{change}: {result}");
     }
     for seen in ["WrongKey", "Damaged"] {
-        assert!(results.iter().any(|result| result == seen), "no change led to {seen}");
+        assert!(results.iter().any(|result| result == seen), "no mutation led to {seen}");
     }
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn several_files_go_into_one_paste_under_their_names() {
+fn several_files_go_into_one_paste_with_their_names() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -270,7 +270,7 @@ fn several_files_go_into_one_paste_under_their_names() {
         for (const [name, text, type] of arguments[0]) files.items.add(new File([text], name, { type }));
         document.querySelector('#file').files = files.files;
         document.querySelector('#file').dispatchEvent(new Event('change'))";
-    // What a sealed paste forbids is said before anything is sent.
+    // What a sealed paste does not allow is said before anything is sent.
     for (names, said) in [(["a.txt", "A.TXT"], "it occurs twice"), (["a", "b\\c"], "it has a backslash")] {
         browser.run(choose, &[json!(names.map(|name| (name, "x", "")))]);
         browser.click("#send");
@@ -286,7 +286,7 @@ fn several_files_go_into_one_paste_under_their_names() {
     let chosen =
         json!([["a.txt", "first\n", "text/plain"], ["<b>\u{202e}gnp.html", large, "text/html"], ["empty", "", ""]]);
     browser.run(choose, &[chosen]);
-    assert!(!browser.sees("#nameless"), "among several, none goes without its name");
+    assert!(!browser.sees("#nameless"), "several files need names");
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     browser.type_into("#reads", "3");
     let link = create(&browser);
@@ -306,9 +306,9 @@ fn several_files_go_into_one_paste_under_their_names() {
     ]);
     assert_eq!(opened.manifest["files"], files);
     assert_eq!(opened.files, [b"first\n".to_vec(), large.clone().into_bytes(), Vec::new()]);
-    assert_eq!(opened.padded, 200_704, "a length with many others");
+    assert_eq!(opened.padded, 200_704, "a length shared with many others");
 
-    // One more reading, of two that are left.
+    // One more read, of two left.
     browser.open(&link);
     browser.wait_to_see("#go");
     assert!(browser.text("#limited").contains("once more"), "{}", browser.text("#limited"));
@@ -319,21 +319,21 @@ fn several_files_go_into_one_paste_under_their_names() {
     assert!(browser.text("#facts").starts_with("195.3 KiB"), "{}", browser.text("#facts"));
     let listed = browser.text("#files li:nth-child(2) span");
     assert!(listed.starts_with("<b>") && listed.contains("text/html, 195.3 KiB"), "{listed}");
-    assert!(browser.sees("#files .odd"), "what turns the direction of writing is marked in names, too");
+    assert!(browser.sees("#files .odd"), "direction-changing characters are marked in names, too");
     browser.click("#files li:first-child button");
     browser.wait_to_see("#content");
     assert_eq!(browser.string(SHOWN), "first\n");
     assert_eq!(browser.text("#name"), "a.txt, text/plain");
     browser.click("#files li:nth-child(2) button:last-child");
     let saved = folder.join("_b__gnp.html");
-    wait_until("the file is there", SOON, || std::fs::read(&saved).is_ok_and(|bytes| bytes == large.as_bytes()));
+    wait_until("the file is downloaded", SOON, || std::fs::read(&saved).is_ok_and(|bytes| bytes == large.as_bytes()));
     server.get(&format!("/{}", id_of(&link))).expect_field("reads_left", 1);
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn several_files_are_had_as_one_archive() {
-    if !has("an archive of a page", &["chromium", "unzip"]) {
+fn several_files_can_be_downloaded_as_one_archive() {
+    if !has("an archive downloaded from a page", &["chromium", "unzip"]) {
         return;
     }
     let server = Server::start(&[]);
@@ -341,7 +341,7 @@ fn several_files_are_had_as_one_archive() {
     let folder = Folder::new();
     browser.accept_downloads(folder.path());
     let secret = Secret::random(None);
-    // Without what deceives, several names are one: those who have nothing odd keep it.
+    // Without deceptive characters, several names are the same: those without any keep theirs.
     let files: [(&str, &[u8]); 6] = [
         ("notes/Zażółć.txt", b"text\n"),
         ("notes/run\u{202e}.sh", b"#!/bin/sh\n"),
@@ -366,7 +366,7 @@ fn several_files_are_had_as_one_archive() {
         command.args(["-qo"]).arg(&archive).arg("-d").arg(folder.path()).env("LC_ALL", "C.UTF-8");
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
     };
-    wait_until("the archive is there, and whole", SOON, unzip);
+    wait_until("the archive is downloaded", SOON, unzip);
     for ((name, bytes), saved) in files.iter().zip(saved) {
         let path = folder.join(saved);
         assert_eq!(std::fs::read(&path).unwrap(), *bytes);
@@ -377,7 +377,7 @@ fn several_files_are_had_as_one_archive() {
 }
 
 #[test]
-fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
+fn long_names_and_types_are_truncated() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "9000000")]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -393,7 +393,7 @@ fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
             browser.string(&format!("document.querySelector('{}').textContent", ["#name", "#files span"][count - 1]));
         assert!(shown.contains('…') && shown.chars().count() < 400, "{} letters", shown.chars().count());
     }
-    // What is chosen is marked, too, before it is sent.
+    // Chosen names are marked, too, before uploading.
     browser.open(&url(&server));
     let choose = "const files = new DataTransfer(); files.items.add(new File(['x'], 'exe\u{202e}gnp.txt'));
         document.querySelector('#file').files = files.files;
@@ -401,14 +401,14 @@ fn a_name_or_a_type_is_shown_in_part_however_long_it_is() {
     browser.run(choose, &[]);
     browser.wait_to_see("#chosen .odd");
     assert_eq!(browser.string("document.querySelector('#chosen').textContent"), "exe\u{202e}gnp.txt (1 byte)");
-    // The browser's own word for it, which nobody marks, is not shown.
+    // The browser's own text for it, which is not marked, is hidden.
     assert_eq!(browser.string("getComputedStyle(document.querySelector('#file')).fontSize"), "0px");
     browser.run("document.querySelector('#remove').click()", &[]);
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn show_and_download_stand_side_by_side_on_a_narrow_screen() {
+fn show_and_download_fit_side_by_side_on_a_narrow_screen() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let narrow = json!({ "width": 360, "height": 700, "deviceScaleFactor": 1, "mobile": true });
@@ -425,7 +425,7 @@ fn show_and_download_stand_side_by_side_on_a_narrow_screen() {
 }
 
 #[test]
-fn a_folder_that_is_dropped_goes_with_what_is_below_it() {
+fn a_dropped_folder_is_uploaded_recursively() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -456,7 +456,7 @@ fn a_folder_that_is_dropped_goes_with_what_is_below_it() {
 }
 
 #[test]
-fn a_file_goes_without_its_name_when_told() {
+fn the_name_of_a_file_can_be_left_out() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -500,7 +500,7 @@ fn a_sealed_password_never_leaves_the_page() {
     assert_eq!(browser.string(SHOWN), "locked\n");
     browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
     browser.expect_clean(&url(&server), &["status of 403"]);
-    // Both ways, and what the page makes opens with the password alone.
+    // In both directions, and a paste of the page opens with the password alone.
     browser.click("#copy");
     browser.open(&url(&server));
     browser.type_into("#text", "locked again");
@@ -513,7 +513,7 @@ fn a_sealed_password_never_leaves_the_page() {
 }
 
 #[test]
-fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
+fn a_wrong_link_burns_nothing_and_is_distinguished_from_damage() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (paste, link) = post_text(&server, b"once", &[BURN]);
@@ -533,7 +533,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
                 browser.text("#problem")
             );
         }
-        assert!(!browser.sees("#as-is"), "there is nothing to be had without the key");
+        assert!(!browser.sees("#as-is"), "nothing is offered without the key");
         expect_state(&server, &paste, "unread");
     }
     browser.type_into("#key", &link);
@@ -544,7 +544,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
     expect_state(&server, &paste, "read");
     browser.expect_clean(&url(&server), &["status of 403"]);
     browser.click("#copy");
-    // A server without a gate: the commitment tells a wrong key, and the right one is taken then.
+    // Without a gate, the commitment detects a wrong key, and the right one is then accepted.
     let secret = Secret::random(None);
     let manifest = json!({ "files": [{ "size": 4 }] });
     let upload = secret.pack(&manifest, &[b"open"]);
@@ -563,7 +563,7 @@ fn a_wrong_link_burns_nothing_and_is_told_from_damage() {
 }
 
 #[test]
-fn a_damaged_paste_is_shown_in_no_part() {
+fn no_part_of_a_damaged_paste_is_shown() {
     let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "0")]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -589,7 +589,7 @@ fn a_damaged_paste_is_shown_in_no_part() {
     let mut damaged = vec![
         flipped,
         reordered,
-        // Cut within a chunk, at its end, behind the head; and longer than it was.
+        // Cut within a chunk, at its end, after the head; and longer than expected.
         good[..good.len() - 1].to_vec(),
         good[..second.end].to_vec(),
         good[..HEAD].to_vec(),
@@ -604,7 +604,7 @@ fn a_damaged_paste_is_shown_in_no_part() {
         wait_for_problem(&browser, "This paste is damaged");
         assert!(!browser.sees("#key"), "another key would not help");
     }
-    // Of one that burns, the read is not confirmed.
+    // The read of a damaged burn paste is not confirmed.
     let (paste, link) = secret.post(&server, good[..second.end].to_vec(), &[BURN]);
     browser.open(&link);
     browser.wait_to_see("#go");
@@ -615,8 +615,8 @@ fn a_damaged_paste_is_shown_in_no_part() {
     browser.expect_clean(&url(&server), &[]);
 }
 
-/// A relay to a server for one request a connection; its address. `answer` is called with the head of each: it may answer
-/// instead of the server, or let so many bytes of the server's answer pass.
+/// A relay to a server, one request per connection; its address. `answer` gets the head of each: it may respond instead
+/// of the server, or pass only the first bytes of the server's response.
 fn relay(server: &Server, mut answer: impl FnMut(&str) -> Relayed + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, upstream) = (listener.local_addr().unwrap(), server.authority());
@@ -643,13 +643,13 @@ fn relay(server: &Server, mut answer: impl FnMut(&str) -> Relayed + Send + 'stat
 }
 
 enum Relayed {
-    /// This answer, and the server is not asked.
+    /// This response, without asking the server.
     Instead(String),
-    /// The first bytes of the server's answer.
+    /// The first bytes of the server's response.
     Only(u64),
 }
 
-/// One that breaks off within the contents of pastes after so many bytes, as long as `breaks` is not 0: it counts that down.
+/// A relay that breaks off after so many bytes of content as long as `breaks` is not 0, counting it down.
 fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> String {
     let breaks = Arc::clone(breaks);
     relay(server, move |head| {
@@ -660,7 +660,7 @@ fn breaking_relay(server: &Server, breaks: &Arc<AtomicUsize>, bytes: u64) -> Str
     })
 }
 
-/// One that gives this answer where a lease is asked for, or a content.
+/// A relay that sends this response to requests for a lease or content.
 fn answering_relay(server: &Server, path: &'static str, head: String) -> String {
     relay(
         server,
@@ -671,7 +671,7 @@ fn answering_relay(server: &Server, path: &'static str, head: String) -> String 
 }
 
 #[test]
-fn proofs_do_not_go_along_with_a_redirect() {
+fn proofs_are_not_sent_after_a_redirect() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -689,13 +689,13 @@ fn proofs_do_not_go_along_with_a_redirect() {
             browser.click("#go");
         }
         wait_for_problem(&browser, "Log in to the server");
-        // The browser's record names the request that it did not send: whoever would have got it is asked.
-        assert!(elsewhere.accept().is_err(), "nobody came");
+        // The browser also logs the request it did not send, so the other server is checked.
+        assert!(elsewhere.accept().is_err(), "no request was sent");
     }
 }
 
 #[test]
-fn a_server_without_leases_is_read_as_before() {
+fn reading_works_on_a_server_without_leases() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     for status in ["404 Not Found", "405 Method Not Allowed"] {
@@ -714,11 +714,11 @@ fn a_server_without_leases_is_read_as_before() {
     }
 }
 
-/// What the console says of a broken connection.
+/// The console message for a broken connection.
 const BREAKS: &[&str] = &["ERR_CONTENT_LENGTH_MISMATCH", "ERR_EMPTY_RESPONSE"];
 
 #[test]
-fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
+fn an_interrupted_read_resumes_and_is_confirmed() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let text = "0123456789abcde\n".repeat(20_000);
@@ -739,7 +739,7 @@ fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
         }
         browser.expect_clean(&relay, BREAKS);
     }
-    // Broken for good: the read is this page's as long as it is open, and the button goes on with it.
+    // Permanently broken: the read stays with this page while it is open, and the button resumes it.
     let breaks = Arc::new(AtomicUsize::new(usize::MAX));
     let relay = breaking_relay(&server, &breaks, 2000);
     let (paste, link) = post_text(&server, text.as_bytes(), &[BURN]);
@@ -759,7 +759,7 @@ fn a_read_that_breaks_off_is_taken_up_again_and_confirmed() {
 }
 
 #[test]
-fn a_page_that_is_closed_confirms_nothing() {
+fn closing_the_page_confirms_nothing() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let (paste, link) = post_text(&server, "0123456789abcde\n".repeat(100_000).as_bytes(), &[BURN]);
@@ -777,11 +777,11 @@ fn a_page_that_is_closed_confirms_nothing() {
     server.get(&paste.path()).expect_code(404, "not_found");
 }
 
-/// A manifest, the headers its paste is made with, and what a reader is told; nothing: "".
+/// A manifest, the headers of its paste, and the message for the reader; "" for none.
 type Treatment = (Value, &'static [(&'static str, &'static str)], &'static str);
 
 #[test]
-fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
+fn a_server_that_deviates_from_the_senders_request_is_reported() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let secret = Secret::random(None);
@@ -814,7 +814,7 @@ fn a_server_that_does_otherwise_than_the_sender_asked_is_told_on() {
 }
 
 #[test]
-fn fifty_mebibytes_do_not_hold_the_page_up() {
+fn fifty_mebibytes_do_not_block_the_page() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "60000000")]);
     let Some(browser) = Browser::start() else { return };
     let folder = Folder::new();
@@ -840,12 +840,12 @@ fn fifty_mebibytes_do_not_hold_the_page_up() {
     assert!(sealing < 1000.0 && opening < 1000.0, "{sealing} and {opening} ms without a frame");
     std::fs::remove_file(&file).unwrap();
     browser.click("#download");
-    wait_until("the download is there", 2 * SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
+    wait_until("the download is complete", 2 * SOON, || std::fs::read(&file).is_ok_and(|bytes| bytes == content));
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn who_created_a_paste_sees_what_became_of_it() {
+fn the_creator_sees_the_state_of_a_paste() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     let look_again = "document.dispatchEvent(new Event('visibilitychange'))";
@@ -872,13 +872,13 @@ fn who_created_a_paste_sees_what_became_of_it() {
     let item = |at: usize| browser.text(&format!("#pastes li:nth-child({at})"));
     assert!(item(1).starts_with(id_of(&second)) && item(1).contains("not read yet"), "{}", item(1));
     assert!(item(2).starts_with(id_of(&first)) && item(2).contains("read today at"), "{}", item(2));
-    // A look counts for nothing.
+    // Viewing the page does not count.
     assert_eq!(browser.requests().iter().filter(|request| request.contains("/raw")).count(), 0);
     browser.expect_clean(&url(&server), &[]);
 }
 
 #[test]
-fn proofs_and_keys_are_in_no_address_and_no_log() {
+fn proofs_and_keys_appear_in_no_url_and_no_log() {
     let server = Server::start(&[]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&server));

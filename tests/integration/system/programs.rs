@@ -1,6 +1,6 @@
-//! What this machine has, and how a test that needs more is skipped.
+//! The programs on this machine, and skipping tests that need others.
 //!
-//! Invariant: a skip is seen. Whoever runs the tests reads a line of it, and with `CI` set it is a failure.
+//! Invariant: a skip is visible. It prints a line, and with `CI` set it is a failure.
 
 use crate::harness::search_path;
 use std::fs;
@@ -8,22 +8,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Says that a test is skipped because something is missing; with `CI` set that is a failure.
+/// Reports that a test is skipped because something is missing; with `CI` set that is a failure.
 #[track_caller]
 pub fn skip(test: &str, missing: &str) {
-    assert!(std::env::var_os("CI").is_none(), "{test}: there must be {missing} here");
-    // Not with `eprintln!`: the test harness captures what the macros print, and shows none of it when a test passes.
-    // In one piece, so that the lines of two tests do not mix.
-    let line = format!("SKIPPED: {test}; it needs {missing}\n");
+    assert!(std::env::var_os("CI").is_none(), "{test}: requires {missing}, and with CI set nothing is skipped");
+    // Not `eprintln!`: the test harness captures it, and hides it if the test passes. In a single write, so that lines
+    // of concurrent tests do not mix.
+    let line = format!("SKIPPED: {test}: requires {missing}\n");
     std::io::stderr().lock().write_all(line.as_bytes()).unwrap();
 }
 
-/// Where a program is.
+/// The path of a program.
 pub fn find(name: &str) -> Option<PathBuf> {
     search_path().split(':').map(|folder| Path::new(folder).join(name)).find(|program| program.is_file())
 }
 
-/// Whether these programs are there; if not, says that a test is skipped.
+/// Whether these programs are installed; if not, reports that a test is skipped.
 #[track_caller]
 pub fn has(test: &str, programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs.iter().copied().filter(|name| find(name).is_none()).collect();
@@ -33,7 +33,7 @@ pub fn has(test: &str, programs: &[&str]) -> bool {
     missing.is_empty()
 }
 
-/// Whether there is a PostgreSQL that the servers accept; if not, says that a test is skipped.
+/// Whether a supported PostgreSQL is installed; if not, reports that a test is skipped.
 #[cfg(feature = "postgres")]
 #[track_caller]
 pub fn has_postgres(test: &str) -> bool {
@@ -44,7 +44,7 @@ pub fn has_postgres(test: &str) -> bool {
     is_there
 }
 
-/// The program `SCHEMATHESIS` names, in a virtual environment made from tests/requirements.txt; if it names none, says
+/// The program named by `SCHEMATHESIS`, in a virtual environment made from tests/requirements.txt; without it, reports
 /// that a test is skipped.
 #[track_caller]
 pub fn schemathesis(test: &str) -> Option<PathBuf> {
@@ -55,19 +55,19 @@ pub fn schemathesis(test: &str) -> Option<PathBuf> {
     program
 }
 
-/// axe-core, the script in the file `AXE_CORE` names: axe.min.js, as it is in the package axe-playwright-python; if it
-/// names none, says that a test is skipped.
+/// axe-core, the script in the file `AXE_CORE`: axe.min.js from the package axe-playwright-python; without it, reports
+/// that a test is skipped.
 #[track_caller]
 #[cfg(feature = "client")]
 pub fn axe_core(test: &str) -> Option<String> {
     let file = std::env::var_os("AXE_CORE");
     if file.is_none() {
-        skip(test, "AXE_CORE=PATH, axe.min.js of pip install --no-deps axe-playwright-python");
+        skip(test, "AXE_CORE=PATH, axe.min.js from pip install --no-deps axe-playwright-python");
     }
-    file.map(|file| fs::read_to_string(file).expect("AXE_CORE names a file"))
+    file.map(|file| fs::read_to_string(file).expect("AXE_CORE must name a readable file"))
 }
 
-/// Whether a command succeeds: a look at what this machine can do.
+/// Whether a command succeeds: a probe of this machine.
 pub fn works(command: &str) -> bool {
     Command::new("sh")
         .args(["-c", command])
@@ -82,11 +82,11 @@ pub fn works(command: &str) -> bool {
 #[test]
 #[ignore = "a test that is skipped, for the next one to run"]
 fn skipped() {
-    skip("this test", "what no machine has");
+    skip("this test", "a missing program");
 }
 
 #[test]
-fn a_skip_is_seen_past_the_capture_and_with_ci_set_is_a_failure() {
+fn skips_bypass_output_capture_and_fail_with_ci_set() {
     let name = format!("{}::skipped", module_path!().split_once("::").unwrap().1);
     let run = |ci: Option<&str>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
@@ -97,15 +97,15 @@ fn a_skip_is_seen_past_the_capture_and_with_ci_set_is_a_failure() {
         (output.status.success(), stdout, stderr)
     };
     let (passed, _, stderr) = run(None);
-    assert!(passed && stderr == "SKIPPED: this test; it needs what no machine has\n", "{stderr}");
+    assert!(passed && stderr == "SKIPPED: this test: requires a missing program\n", "{stderr}");
     let (passed, stdout, stderr) = run(Some("1"));
-    assert!(!passed && stdout.contains("this test: there must be what no machine has here"), "{stdout}{stderr}");
+    assert!(!passed && stdout.contains("this test: requires a missing program"), "{stdout}{stderr}");
     assert!(!stderr.contains("SKIPPED"), "{stderr}");
 }
 
-/// What keeps `make test-quick` to its word: the tests it runs start our own programs and a shell.
+/// `make test-quick` relies on it: its tests start only our own programs and a shell.
 #[test]
-fn tests_outside_this_module_start_no_programs_of_the_system() {
+fn tests_outside_this_module_start_no_system_programs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration");
     for file in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
         let text = fs::read_to_string(&file).unwrap();

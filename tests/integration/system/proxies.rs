@@ -1,4 +1,4 @@
-//! The example configurations in contrib/, before a real server: nginx and Caddy with a made-up authority.
+//! The example configurations in contrib/ in front of a real server: nginx and Caddy with a test CA.
 
 use super::browser::Browser;
 use super::nginx::{self, Nginx, PROXY_SECRET, make_authority, make_server_certificate, openssl};
@@ -12,14 +12,14 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// The limits the examples speak of.
+/// The limits stated in the examples.
 const MAX_AUTH: usize = 52_428_800;
 
 fn contrib(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(name)).unwrap()
 }
 
-/// A text with exactly one place changed: an example that no longer has it fails.
+/// A text with exactly one replacement: fails if the example has no such text.
 #[track_caller]
 fn change(text: &str, from: &str, to: &str) -> String {
     assert_eq!(text.matches(from).count(), 1, "{from} in {text}");
@@ -30,7 +30,7 @@ fn server(variables: &[(&str, &str)]) -> Server {
     Server::start(&[&[("FLASKPASTE_PROXY_SECRET", PROXY_SECRET)], variables].concat())
 }
 
-/// A folder with an authority, a server certificate, one of a person the authority knows, and a stranger's.
+/// A folder with a CA, a server certificate, a client certificate of the CA, and a foreign one.
 fn certificates() -> Folder {
     let folder = Folder::new();
     make_authority(folder.path());
@@ -44,7 +44,7 @@ fn certificates() -> Folder {
     folder
 }
 
-/// A server behind nginx, and people who reach it there; `None` where nginx is missing, which is said.
+/// A server behind nginx, and its clients; `None`, with a message, without nginx.
 fn behind_nginx(variables: &[(&str, &str)], edit: impl Fn(String) -> String) -> Option<(Server, Nginx, People)> {
     if !has("a test through a proxy", &["nginx", "openssl", "curl"]) {
         return None;
@@ -56,7 +56,7 @@ fn behind_nginx(variables: &[(&str, &str)], edit: impl Fn(String) -> String) -> 
     Some((server, nginx, People { folder, url }))
 }
 
-/// nginx with the shipped files, where only names, paths and ports are changed, and what `edit` changes besides.
+/// nginx with the shipped files, changing only names, paths and ports, and applying `edit`.
 fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String) -> Nginx {
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let proxy = change(&contrib("nginx/flaskpaste-proxy.conf"), "CHANGE-ME", PROXY_SECRET);
@@ -68,7 +68,7 @@ fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String)
         ("/etc/letsencrypt/live/paste.example.org/fullchain.pem", at("server.crt")),
         ("/etc/letsencrypt/live/paste.example.org/privkey.pem", at("server.key")),
         ("/etc/nginx/authority.crt", at("ca.crt")),
-        // Only one family, on ports nobody else uses.
+        // Only one address family, on free ports.
         ("    listen [::]:80;\n", String::new()),
         ("    listen [::]:443 ssl;\n", String::new()),
     ] {
@@ -83,7 +83,7 @@ fn start_nginx(server: &Server, folder: Folder, edit: impl Fn(String) -> String)
     })
 }
 
-/// A person who trusts the authority, with a certificate of theirs, at a URL.
+/// A client that trusts the CA, with its certificate, at a URL.
 struct People {
     folder: PathBuf,
     url: String,
@@ -99,7 +99,7 @@ impl People {
         self.anonymous().with("FLASKPASTE_CLIENT_CERT", &file("crt")).with("FLASKPASTE_CLIENT_KEY", &file("key"))
     }
 
-    /// curl's answer: the body, and the status behind it. Caddy cuts the body of some refusals short.
+    /// curl's output: the body, and the status after it. Caddy truncates the body of some refusals.
     fn curl(&self, path: &str, arguments: &[&str]) -> (String, String) {
         let mut command = Command::new("curl");
         command.args(["-sS", "--max-time", "60", "-w", "\n%{http_code}", "--cacert"]).arg(self.folder.join("ca.crt"));
@@ -115,7 +115,7 @@ fn is_known(person: &Client) -> bool {
 }
 
 #[test]
-fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
+fn nginx_limits_floods_and_serves_metrics_only_locally() {
     let Some((server, _nginx, people)) = behind_nginx(&[("FLASKPASTE_METRICS", "1")], |text| text) else { return };
     assert_eq!(people.curl("/metrics", &[]).1, "403");
     server.get("/metrics").expect_status(200);
@@ -125,7 +125,7 @@ fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
     assert!((10..=20).contains(&refused.len()), "{} of 40 were refused", refused.len());
     let refusal: serde_json::Value = serde_json::from_str(refused[0]).unwrap();
     assert_eq!(refusal["code"], "rate_limited");
-    // Reading goes on.
+    // Reading still works.
     let first: serde_json::Value = serde_json::from_str(&pastes[0].0).unwrap();
     for _ in 0..60 {
         assert_eq!(people.curl(first["raw"].as_str().unwrap(), &[]).1, "200");
@@ -133,7 +133,7 @@ fn nginx_holds_back_floods_and_keeps_figures_to_the_machine() {
 }
 
 #[test]
-fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
+fn nginx_sets_the_client_identity_and_drops_forged_headers() {
     let Some((server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let fingerprint = |name: &str| {
         let text = openssl(&people.folder, &format!("x509 -in {name}.crt -noout -fingerprint -sha1"));
@@ -147,7 +147,7 @@ fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
     assert!(link.starts_with(&people.url), "the link names the proxy: {link}");
     assert_eq!(anonymous.run(&["get", &link]).succeeded().text(), "mine");
 
-    // A foreign certificate, and whoever only says that they are the owner, are told no.
+    // A foreign certificate, and a forged owner header, are refused.
     stranger.run(&["delete", &id]).failed(4);
     let liar = anonymous.with("FLASKPASTE_CERT_SHA1", &fingerprint("known").replace(':', "").to_lowercase());
     assert!(!is_known(&liar));
@@ -159,7 +159,7 @@ fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
     let (body, _) =
         people.curl("/", &["-H", &spoofed[0], "-H", &spoofed[0].to_lowercase(), "-H", "x_ssl_client_sha1: a"]);
     assert!(body.contains("\"authenticated\":false"), "{body}");
-    // The address of the client is the proxy's word too.
+    // The client address is set by the proxy too.
     people.curl("/robots.txt", &["-H", "X-Forwarded-For: 192.0.2.9"]);
     wait_until("the request is in the log", SOON, || server.log().contains("/robots.txt"));
     assert!(!server.log().contains("192.0.2.9"), "{}", server.log());
@@ -167,7 +167,7 @@ fn nginx_tells_the_server_who_asks_and_lets_nobody_else_tell_it() {
     anonymous.run(&["get", &link]).failed(3);
 }
 
-/// A file of the pages through a proxy: as the server says, compressed for who takes that, and nothing else is.
+/// A static file through a proxy: unchanged, compressed for clients that accept it; other responses are not.
 #[track_caller]
 fn expect_static_files(people: &People, prefix: &str) {
     let (page, _) = people.curl(&format!("{prefix}/"), &["-H", "Accept: text/html"]);
@@ -194,18 +194,18 @@ fn expect_static_files(people: &People, prefix: &str) {
 }
 
 #[test]
-fn nginx_passes_static_files_on_to_be_kept_and_compressed() {
+fn nginx_passes_static_files_with_caching_and_compression() {
     let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     expect_static_files(&people, "");
     let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     expect_static_files(&people, "/paste");
-    // What else lives on the host keeps its own files.
+    // Other content on the host keeps its own files.
     let (body, status) = people.curl("/other/static/style.css", &[]);
     assert!(status == "404" && !body.contains("request_id"), "{body}");
 }
 
 #[test]
-fn nginx_sends_plain_http_to_https() {
+fn nginx_redirects_http_to_https() {
     let Some((_server, nginx, mut people)) = behind_nginx(&[], |text| text) else { return };
     people.url = nginx.url(0).replace("https://127.0.0.1", "http://localhost");
     let (headers, status) = people.curl("/abcd", &["-o", "/dev/null", "-D", "-"]);
@@ -213,7 +213,7 @@ fn nginx_sends_plain_http_to_https() {
 }
 
 #[test]
-fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
+fn nginx_passes_bodies_up_to_the_servers_limit() {
     let Some((_server, _nginx, people)) = behind_nginx(&[], |text| text) else { return };
     let path = &people.folder;
     let file = path.join("large");
@@ -229,10 +229,10 @@ fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
     let copy = path.join("copy");
     people.curl(created["raw"].as_str().unwrap(), &["-o", copy.to_str().unwrap()]);
     assert!(fs::read(&copy).unwrap() == fs::read(&file).unwrap());
-    // Without the certificate the server refuses it, and the refusal arrives through nginx.
+    // Without the certificate the server refuses it, and the refusal passes through nginx.
     let (body, status) = people.curl("/", &["--data-binary", &data]);
     assert!(status == "413" && body.contains("\"authenticated\":false"), "{status} {body}");
-    // One byte more, and nginx does, in the same words.
+    // One byte more, and nginx refuses it, with the same text.
     fs::write(&file, vec![b'x'; MAX_AUTH + 1]).unwrap();
     let (body, status) = people.curl("/", &upload);
     let refusal: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -244,7 +244,7 @@ fn large_bodies_pass_nginx_up_to_the_limit_of_the_server() {
 }
 
 #[test]
-fn nginx_can_ask_for_certificates_of_an_authority_alone() {
+fn nginx_can_require_certificates_of_one_authority() {
     let edit = |text: String| {
         let text = change(&text, "    default $ssl_client_fingerprint;\n", "");
         let text = change(&text, "    #SUCCESS ", "    SUCCESS ");
@@ -253,12 +253,12 @@ fn nginx_can_ask_for_certificates_of_an_authority_alone() {
     };
     let Some((_server, _nginx, people)) = behind_nginx(&[], edit) else { return };
     assert!(is_known(&people.certified("known")));
-    // The stranger is served, as anybody.
+    // The foreign certificate is served as anonymous.
     assert!(!is_known(&people.certified("stranger")));
     assert!(!is_known(&people.anonymous()));
 }
 
-/// The same under a prefix, beside something else.
+/// The same under a prefix, next to other content.
 fn behind_nginx_below_a_prefix() -> Option<(Server, Nginx, People)> {
     behind_nginx(&[("FLASKPASTE_URL_PREFIX", "/paste")], |text| {
         change(&text, "    location / {", "    location = /other { return 200 other; }\n    location /paste {")
@@ -266,7 +266,7 @@ fn behind_nginx_below_a_prefix() -> Option<(Server, Nginx, People)> {
 }
 
 #[test]
-fn nginx_serves_under_a_prefix_beside_other_things() {
+fn nginx_serves_a_prefix_next_to_other_content() {
     let Some((_server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
     assert_eq!(people.curl("/other", &[]), ("other".into(), "200".into()));
     assert_eq!(people.curl("/paste/health", &[]).1, "200");
@@ -279,9 +279,9 @@ fn nginx_serves_under_a_prefix_beside_other_things() {
 }
 
 #[test]
-fn the_pages_work_through_nginx_below_a_prefix() {
+fn the_pages_work_through_nginx_under_a_prefix() {
     let Some((server, _nginx, people)) = behind_nginx_below_a_prefix() else { return };
-    // The made-up authority is not in the browser's list.
+    // The test CA is not in the browser's trust store.
     let Some(browser) = Browser::start_with(&["--ignore-certificate-errors"], &json!({})) else { return };
     let url = format!("{}/paste", people.url);
     browser.open(&url);
@@ -305,7 +305,7 @@ fn the_pages_work_through_nginx_below_a_prefix() {
     assert_eq!(read(&server, &link, Some("word")).files, [b"through a proxy"]);
 }
 
-/// What curl and owners use arrives through a proxy: methods, forms, names and tokens, and nobody creates as another
+/// Requests of curl and of owners pass a proxy: methods, forms, names and tokens, and nobody can forge the client
 /// address.
 #[track_caller]
 fn expect_ways_in(server: &Server, people: &People) {
@@ -337,7 +337,7 @@ fn expect_ways_in(server: &Server, people: &People) {
 const CONTACT: (&str, &str) = ("FLASKPASTE_CONTACT", "abuse@example.org");
 
 #[test]
-fn nginx_passes_the_ways_in() {
+fn nginx_passes_put_and_form_uploads() {
     let Some((server, _nginx, people)) = behind_nginx(&[CONTACT], |text| text) else { return };
     expect_ways_in(&server, &people);
 }
@@ -365,7 +365,7 @@ fn caddy_passes_the_secret_and_no_fingerprint() {
     }
 }
 
-/// Caddy with a shipped file, where only its site's name and the server's address are changed.
+/// Caddy with a shipped file, changing only the site name and the server's address.
 #[track_caller]
 fn expect_caddy(file: &str, name: &str, upstream: &str) {
     let (server, folder) = (server(&[CONTACT]), certificates());
@@ -383,14 +383,14 @@ fn expect_caddy(file: &str, name: &str, upstream: &str) {
         .env("HOME", folder.path());
     command.env("XDG_DATA_HOME", folder.path()).env("FLASKPASTE_PROXY_SECRET", PROXY_SECRET);
     let mut caddy = Caddy(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    wait_until("Caddy listens", SOON, || {
-        assert!(caddy.0.try_wait().unwrap().is_none(), "Caddy has ended");
+    wait_until("Caddy is listening", SOON, || {
+        assert!(caddy.0.try_wait().unwrap().is_none(), "Caddy has exited");
         TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
     let people = People { folder: folder.path().to_owned(), url: format!("https://localhost:{port}") };
     let person = people.anonymous();
     let link = person.create("through Caddy", &[]);
-    assert!(link.starts_with(&people.url), "the proxy is believed about https: {link}");
+    assert!(link.starts_with(&people.url), "the proxy is trusted about https: {link}");
     assert_eq!(person.run(&["get", &link]).succeeded().text(), "through Caddy");
     person.run(&["delete", &link]).succeeded();
     let fingerprint = format!("X-SSL-Client-SHA1: {}", "a".repeat(40));
