@@ -1,18 +1,18 @@
-# flaskpaste: everything one does with the source, each as one word. `make help` lists them.
+# flaskpaste: all tasks for working with the source. `make help` lists them.
 
 CARGO ?= cargo
 PYTHON ?= python3
-# Where cargo builds.
+# cargo's target directory.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MACHINE := $(shell uname -m)
-# What the static programs are for: ARCH=aarch64 on another machine needs a cross compiler (contrib/dist/architectures.sh).
+# Architecture of the static programs: ARCH=aarch64 on another machine needs a cross compiler (contrib/dist/architectures.sh).
 ARCH := $(MACHINE)
 STATIC_TARGET := $(ARCH)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
 .PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive deb packages checksums reproduce container containers container-postgres install install-server install-client install-postgres install-guides install-documents uninstall docs pictures clean
-# cargo uses all processors by itself; `make -j dist deb` would have two of them in each other's way.
+# cargo already uses all processors; under `make -j dist deb`, two would compete.
 .NOTPARALLEL:
 
 help: ## list the targets
@@ -21,7 +21,7 @@ help: ## list the targets
 run: build ## build and serve on 127.0.0.1:5000
 	$(TARGET)/release/flaskpaste
 
-# Each with its own feature alone, so that no program has the others' crates.
+# Each is built with only its own feature, so that no program links the others' crates.
 SERVER = --locked --bin flaskpaste
 SHARED = --locked --bin flaskpaste-postgres --no-default-features --features postgres
 CLIENT = --locked --bin fpaste --no-default-features --features client
@@ -31,11 +31,11 @@ build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(CLIENT)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste $(TARGET)/release/fpaste
 
-postgres: ## build target/release/flaskpaste-postgres, for any number of servers on PostgreSQL (docs/scaling.md)
+postgres: ## build target/release/flaskpaste-postgres, for several servers on one PostgreSQL (docs/scaling.md)
 	$(CARGO) build --release $(SHARED)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste-postgres
 
-lint: ## format, lints with warnings as errors, each program alone, the crates (cargo-deny, if it is installed)
+lint: ## check formatting, clippy for each program, the crates (cargo-deny, if installed)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features client -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features client,postgres -- -D warnings
@@ -45,17 +45,17 @@ lint: ## format, lints with warnings as errors, each program alone, the crates (
 	sh contrib/check-dependencies.sh
 	sh contrib/check-crates.sh
 
-test: ## run the whole test suite; what it skips is said, and with CI set a failure
+test: ## run all tests; skipped ones are reported, and fail with CI set
 	$(CARGO) test --locked --features client
 
-# What needs system programs, or what only root may do, is in the module `system` of the integration tests, and what
-# waits longest in `slow`. The others mostly wait, too: four at a time, on two cores as well.
-test-quick: ## the tests that need no system programs, in about half a minute
+# Tests that need system programs or root are in the module `system` of the integration tests, the slowest in `slow`. The
+# others mostly wait, too: four at a time, even on two cores.
+test-quick: ## run the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
-# The unit tests hold both engines to one suite; of the others, those that need the embedded one's files run with it here, too.
-# The pages in a browser, what is installed and the packages are the same whatever the engine.
-test-postgres: ## the test suite with every server on PostgreSQL, and what breaks there (needs postgresql)
+# The unit tests run one suite against both engines. Integration tests that need SQLite's files use it here, too. The pages,
+# the installation and the packages do not depend on the engine.
+test-postgres: ## run the tests with every server on PostgreSQL, and the failure tests for it (needs postgresql)
 	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install --skip system::packages
 
 check: lint test test-postgres ## lint, then both test runs
@@ -66,10 +66,10 @@ bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv;
 bench-postgres: build postgres ## measure one, two and four servers on PostgreSQL (needs wrk and postgresql)
 	$(PYTHON) bench/shared.py $(BENCH_ARGS)
 
-attack: build ## attack a server on a bare port and measure what others notice (ATTACKS="name ..." for some alone)
+attack: build ## attack a server without a proxy and measure the effect on others (ATTACKS="name ..." to select)
 	$(PYTHON) tests/attack/attack.py $(TARGET)/release/flaskpaste $(ATTACKS)
 
-soak: build ## minutes of mixed load, burn races and kills under writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
+soak: build ## run mixed load, burn races and kills during writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
 	$(PYTHON) tests/attack/soak.py $(TARGET)/release/flaskpaste
 
 failover: postgres ## kill the leader of a Patroni cluster under load (needs patroni etcd-server haproxy nginx postgresql)
@@ -83,15 +83,15 @@ fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS (needs cargo-fuzz and the
 		$(FUZZ) $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -print_final_stats=1 || exit 1; done
 
-# The first finds what the compiler can see, the second what the kernel is given. Between them are all modules with
-# unsafe code; that of the static client's name lookup runs in a test of the static programs.
+# AddressSanitizer checks what the compiler instruments, valgrind also what system calls get. Together they cover all modules
+# with unsafe code, except the static client's name lookup, which a test of the static programs runs.
 sanitize: export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER = valgrind --quiet --error-exitcode=1 --leak-check=no
-sanitize: ## the unit tests under AddressSanitizer (nightly toolchain), and those of server and store under valgrind
+sanitize: ## run the unit tests under AddressSanitizer (nightly toolchain), those of server and store under valgrind
 	env -u CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER RUSTFLAGS="-Zsanitizer=address" \
 		$(CARGO) +nightly test --locked --features client --lib --target $(STATIC_TARGET) --target-dir $(TARGET)/sanitize
 	$(CARGO) test --locked --features client --lib -- --test-threads=1 server:: store::
 
-# The target is named so that the flag reaches the binary and not the build scripts.
+# An explicit target applies the flag to the binary and not to build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'
 ifeq ($(ARCH),aarch64)
 STATIC += --config 'target.$(STATIC_TARGET).linker = "$(CURDIR)/contrib/dist/link-aarch64.sh"'
@@ -107,20 +107,20 @@ static: ## build fully static binaries with the stock toolchain, in target/TRIPL
 	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
-static-postgres: ## build flaskpaste-postgres fully static, too
+static-postgres: ## build a fully static flaskpaste-postgres
 	$(CARGO) build --release $(SHARED) $(STATIC)
 	@! readelf -lW $(STATIC_BUILT)/flaskpaste-postgres | grep INTERP || { echo "flaskpaste-postgres is not static" >&2; exit 1; }
 	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste-postgres
 	@ls -l $(STATIC_BUILT)/flaskpaste-postgres
 
-# Where things go. DESTDIR is put before each path, for packages.
+# Installation paths. DESTDIR is prepended to each, for packages.
 PREFIX ?= /usr/local
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
-# Where the programs come from: after `make static`, target/TRIPLE/release.
+# The programs to install; after `make static`, target/TRIPLE/release.
 BUILT ?= $(TARGET)/release
-# The fpaste that writes the completions: one that runs on this machine.
+# The fpaste that generates the completions; it must run on this machine.
 ifeq ($(ARCH),$(MACHINE))
 FPASTE ?= $(BUILT)/fpaste
 else
@@ -138,8 +138,8 @@ EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/f
 	contrib/grafana/flaskpaste.json contrib/compose/compose.yml contrib/compose/compose.Caddyfile \
 	contrib/compose/compose.env.example contrib/systemd/flaskpaste-postgres.conf
 
-# A program that is missing is built; one that is there is taken as it is, however old: after `make build`, `sudo make
-# install` builds nothing, and without it `make install` installs what was built before.
+# A missing program is built; an existing one is installed as it is, however old: after `make build`, `sudo make install`
+# builds nothing.
 $(TARGET)/release/flaskpaste:
 	$(CARGO) build --release $(SERVER)
 
@@ -170,7 +170,7 @@ install-server: $(BUILT)/flaskpaste ## install the server, its man page, systemd
 	install -m 644 $(EXAMPLES) "$(DOC)"
 	chmod 644 "$(MAN)/man8/flaskpaste.8" "$(UNITS)/flaskpaste.service"
 
-install-postgres: $(BUILT)/flaskpaste-postgres ## install flaskpaste-postgres, too (docs/scaling.md)
+install-postgres: $(BUILT)/flaskpaste-postgres ## install flaskpaste-postgres (docs/scaling.md)
 	install -d "$(BIN)"
 	install -m 755 $(BUILT)/flaskpaste-postgres "$(BIN)/flaskpaste-postgres"
 
@@ -185,7 +185,7 @@ install-client: $(BUILT)/fpaste ## install the client, its man page and completi
 	chmod 644 "$(SHARE)/bash-completion/completions/fpaste" "$(ZSH)/_fpaste" \
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
 
-uninstall: ## remove what install installed; settings and pastes stay
+uninstall: ## remove the installed files; settings and pastes stay
 	rm -f "$(BIN)/flaskpaste" "$(BIN)/flaskpaste-postgres" "$(BIN)/fpaste" "$(MAN)/man8/flaskpaste.8" "$(MAN)/man1/fpaste.1" \
 		"$(UNITS)/flaskpaste.service" "$(UNITS)/flaskpaste.socket" \
 		"$(SHARE)/bash-completion/completions/fpaste" "$(ZSH)/_fpaste" \
@@ -194,26 +194,26 @@ uninstall: ## remove what install installed; settings and pastes stay
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 NAME := flaskpaste-$(VERSION)-$(ARCH)-linux
-# Where all goes that a release consists of (docs/releasing.md).
+# The folder for the files of a release (docs/releasing.md).
 ARCHIVE ?= $(TARGET)/dist
 STAGE := $(ARCHIVE)/stage
 
-# In a Turkish locale, [a-z] has no i.
+# In a Turkish locale, [a-z] does not match i.
 dist deb archive packages install-guides install-documents: export LC_ALL := C
 
-# Runs `make $(1)` for each architecture a release is made for, as far as this machine can build for it.
+# Runs `make $(1)` for each release architecture this machine can build for.
 define for_each_architecture
 	@architectures=$$(sh contrib/dist/architectures.sh) || exit 1; for arch in $$architectures; do \
 		$(MAKE) static ARCH=$$arch && $(MAKE) $(1) ARCH=$$arch BUILT=$(TARGET)/$$arch-unknown-linux-gnu/release || exit 1; done
 endef
 
-dist: ## static binaries and all that belongs to them, as target/dist/NAME.tar.gz for /usr/local, x86_64 and aarch64; SBOMs
+dist: ## build release archives target/dist/NAME.tar.gz (static, for /usr/local; x86_64 and aarch64) and SBOMs
 	rm -rf $(ARCHIVE)
 	$(call for_each_architecture,archive sboms)
 	sh contrib/dist/build-info.sh $$(sh contrib/dist/architectures.sh 2>/dev/null) > $(ARCHIVE)/BUILDINFO
 	@$(MAKE) checksums
 
-# Nothing of the builder's umask, names and locale is in it.
+# Independent of the builder's umask, user name and locale.
 archive:
 	rm -rf $(STAGE) $(ARCHIVE)/$(NAME).tar.gz
 	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
@@ -226,10 +226,10 @@ sboms:
 	for program in flaskpaste flaskpaste-postgres fpaste; do $(PYTHON) contrib/dist/sbom.py $$program $(STATIC_TARGET) \
 		> $(ARCHIVE)/$$program-$(VERSION)-$(ARCH)-linux.cdx.json || exit 1; done
 
-# Of a pre-release, 1.0.0-rc.1, ~ makes the older version: 1.0.0~rc.1.
+# A pre-release, 1.0.0-rc.1, becomes 1.0.0~rc.1, which dpkg sorts before 1.0.0.
 DEB_VERSION ?= $(subst -,~,$(VERSION))-1
 
-deb: ## Debian packages of both programs for amd64 and arm64, in target/dist
+deb: ## build Debian packages of both programs for amd64 and arm64, in target/dist
 	rm -f $(ARCHIVE)/*.deb
 	$(call for_each_architecture,packages)
 	@$(MAKE) checksums
@@ -244,7 +244,7 @@ packages:
 checksums:
 	cd $(ARCHIVE) && rm -f SHA256SUMS && sha256sum $$(LC_ALL=C ls) > SHA256SUMS && cat SHA256SUMS
 
-reproduce: ## build all of dist and deb twice, on what might be two machines, and compare (half an hour; docs/releasing.md)
+reproduce: ## build dist and deb twice, as if on two machines, and compare (half an hour; docs/releasing.md)
 	sh contrib/dist/reproduce.sh
 
 install-guides:
@@ -256,7 +256,7 @@ install-guides:
 		-e 's|](\.\./man/\([a-z]*\)\.\([18]\))|](../../../man/man\2/\1.\2)|g' $$guide > "$(DOC)/$$guide"; done
 	chmod 644 "$(DOC)"/docs/*.*
 
-# The documents, with links to where install puts what they name.
+# The documents, with links adjusted to the installed paths.
 install-documents: install-guides
 	install -d "$(DOC)/bench"
 	install -m 644 CHANGELOG.md CONTRIBUTING.md LICENSE contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
@@ -266,9 +266,9 @@ install-documents: install-guides
 	chmod 644 "$(DOC)/README.md"
 
 CONTAINER ?= podman build --format docker
-# What Docker calls the architectures.
+# Docker's names of the architectures.
 PLATFORM := $(subst x86_64,amd64,$(subst aarch64,arm64,$(ARCH)))
-# The tags of an image: its architecture, and none for the one that runs here.
+# The tags of an image: its architecture, and for this machine's also the plain name.
 tags = -t $(1):$(PLATFORM) $(if $(filter $(MACHINE),$(ARCH)),-t $(1))
 
 container: static ## build the container image flaskpaste (CONTAINER="docker build" for Docker)
@@ -280,7 +280,7 @@ container: static ## build the container image flaskpaste (CONTAINER="docker bui
 containers: ## build the images flaskpaste:amd64 and flaskpaste:arm64
 	$(call for_each_architecture,container)
 
-# The authorities of this machine, for databases with certificates of a public one.
+# This machine's CA certificates, for databases with a certificate from a public CA.
 AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
 
 container-postgres: static static-postgres ## build the container image flaskpaste-postgres (docs/scaling.md)
@@ -290,11 +290,11 @@ container-postgres: static static-postgres ## build the container image flaskpas
 	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
 	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile.postgres $(call tags,flaskpaste-postgres) $(TARGET)/container-postgres
 
-docs: ## render the tables: settings and options into documents and man pages, the digests of the pages
+docs: ## render the tables of settings, options and page digests
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render page_tables::render --ignored
 
-pictures: build ## record the terminal sessions of the README and the pictures of the pages (needs chromium, chromium-driver)
+pictures: build ## record the README's terminal sessions and screenshots (needs chromium, chromium-driver)
 	$(PYTHON) contrib/record.py $(TARGET)/release
 
-clean: ## remove what was built
+clean: ## remove the build output
 	$(CARGO) clean

@@ -1,9 +1,9 @@
-"""Measure flaskpaste beside nginx, a Flask pastebin and, where it is there, wastebin, in one run, as ratios.
+"""Compare flaskpaste with nginx, a Flask pastebin and, if installed, wastebin, in one run, as ratios.
 
-Absolute figures say more about the machine than about the program, so every figure that has a
+Absolute numbers say more about the machine than about the program, so every number with a
 target is a ratio of two contestants measured seconds apart, several times in turn. The median of
-the rounds' ratios is printed, so a machine that slows down half-way slows both sides.
-README.md beside this file tells how to read the table.
+the rounds' ratios is printed, so that a machine that slows down half-way affects both sides.
+README.md in this folder explains the table.
 """
 
 import argparse
@@ -45,12 +45,12 @@ OWNER = {"X-SSL-Client-SHA1": "ab" * 20}
 
 
 def die(message):
-    """Stop with one line; the exit stack in `main` still ends every server."""
+    """Exit with a one-line message; the exit stack in `main` still stops every server."""
     raise SystemExit(f"bench: {message}")
 
 
 def note(message):
-    """Progress goes to stderr, so that stdout is the table alone."""
+    """Print progress to stderr, so that stdout has only the table."""
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
@@ -62,24 +62,24 @@ class Server(NamedTuple):
 
 
 def needs(tool, package):
-    """The path of a program, or the one line that says what to install."""
+    """The path of a program; exits with the package to install if it is missing."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     return shutil.which(tool, path=path) or die(f"{tool} is missing: apt-get install {package}")
 
 
 def free_port():
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
 def die_with_parent():
-    """Ask Linux to end this child even if the benchmark itself is killed by SIGKILL."""
+    """Make Linux kill this child even if the benchmark is killed with SIGKILL."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def end(process):
-    """End a server and its workers: politely, then not."""
+    """Stop a server and its workers: with SIGTERM, then with SIGKILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)
@@ -89,10 +89,10 @@ def end(process):
 
 
 def spawn(stack, argv, log, **env):
-    """Start a program in a session of its own that `stack` will end.
+    """Start a program in its own session, to be stopped by `stack`.
 
-    Linux shares the cores between sessions first: with all of them in one, a server with more threads
-    would get more of the cores than another, and than wrk."""
+    Linux shares the cores between sessions first: in a shared session, a server with more threads
+    would get more CPU than the others and wrk."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK", "GUNICORN"))}
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -104,7 +104,7 @@ def spawn(stack, argv, log, **env):
 
 
 def wait_for(attempt, process, log, seconds=20):
-    """Poll until `attempt` gives something; a server that died or is silent shows its log."""
+    """Poll until `attempt` returns something; if the server exits or stays silent, print its log."""
     limit = time.monotonic() + seconds
     while time.monotonic() < limit and process.poll() is None:
         try:
@@ -117,14 +117,14 @@ def wait_for(attempt, process, log, seconds=20):
 
 
 def answering(process, port, path, log):
-    """The server, once a GET of `path` is answered with 200."""
+    """Return the server once a GET of `path` returns 200."""
     server = Server(process, port)
     wait_for(lambda: fetch(server, "GET", path), process, log)
     return server
 
 
 def start_flaskpaste(stack, binary, folder, **more):
-    """Start the program under test on an empty database, durable as shipped, and time its start."""
+    """Start the program under test on an empty database, with its default durability, and time its start."""
     folder.mkdir()
     log = folder / "log"
     settings = {"FLASKPASTE_BIND": "127.0.0.1:0", "FLASKPASTE_DB": f"{folder}/pastes.db"}
@@ -139,7 +139,7 @@ def start_flaskpaste(stack, binary, folder, **more):
 
 
 def start_nginx(stack, nginx, folder):
-    """nginx with one static file, its file cache on and connections kept for ever."""
+    """nginx with one static file, its file cache on and unlimited keep-alive."""
     (folder / "www").mkdir(parents=True)
     (folder / "www" / "body.txt").write_bytes(BODY)
     port, log = free_port(), folder / "log"
@@ -162,7 +162,7 @@ def start_nginx(stack, nginx, folder):
 
 
 def start_wastebin(stack, program, folder):
-    """wastebin as it comes, on a database of its own; anew for each run, because it may end when clients hang up."""
+    """wastebin with its defaults and its own database; restarted for each run, because it may exit when clients hang up."""
     folder = Path(tempfile.mkdtemp(prefix="wastebin-", dir=folder))
     port, log = free_port(), folder / "log"
     settings = {"WASTEBIN_ADDRESS_PORT": f"127.0.0.1:{port}", "WASTEBIN_DATABASE_PATH": f"{folder}/pastes.db"}
@@ -176,7 +176,7 @@ def start_wastebin(stack, program, folder):
 
 
 def start_browser(stack, folder):
-    """A Chromium and what drives it; none where one of them is missing."""
+    """Chromium and its driver; None if either is missing."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         return None
@@ -191,7 +191,7 @@ def start_browser(stack, folder):
 
 
 def make_venv():
-    """Flask and gunicorn, at the pinned versions, in a folder of the benchmark's own."""
+    """Flask and gunicorn in a virtual environment, at the pinned versions."""
     venv, wanted = WORK / "venv", (BENCH / "requirements.txt").read_text()
     stamp = venv / "installed.txt"
     if not stamp.exists() or stamp.read_text() != wanted:
@@ -206,7 +206,7 @@ def make_venv():
 
 
 def start_flask(stack, gunicorn, folder):
-    """The Flask program; gthread with 4 threads was the fastest of sync, gthread 1 and gthread 4."""
+    """The Flask program; with gthread and 4 threads, the fastest of sync, gthread 1 and gthread 4."""
     folder.mkdir()
     port, log = free_port(), folder / "log"
     workers = f"--workers={2 * CORES + 1} --worker-class=gthread --threads=4 --keep-alive=60"
@@ -217,7 +217,7 @@ def start_flask(stack, gunicorn, folder):
 
 
 def fetch(server, method, path, body=None, headers=None, status=200):
-    """The body of an answer, over a connection of its own; any status but the promised one is fatal."""
+    """The body of a response, over a new connection; an unexpected status is fatal."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     try:
         connection.request(method, path, body, headers or {})
@@ -231,7 +231,7 @@ def fetch(server, method, path, body=None, headers=None, status=200):
 
 
 def paste(server):
-    """Store BODY and check, before anything is timed, that it comes back as it went in."""
+    """Store BODY and check, before timing, that it is returned unchanged."""
     kept = json.loads(fetch(server, "POST", "/", BODY, {"Content-Type": "text/plain"}, 201))["id"]
     raw, told = fetch(server, "GET", f"/{kept}/raw"), json.loads(fetch(server, "GET", f"/{kept}"))
     if raw != BODY or told["size"] != len(BODY):
@@ -240,7 +240,7 @@ def paste(server):
 
 
 def prefill(server, rows, ids_file):
-    """Store `rows` different pastes through the front door, and write their IDs to a file."""
+    """Create `rows` different pastes over HTTP, and write their IDs to a file."""
 
     def feed(lane):
         ids = []
@@ -261,8 +261,8 @@ def prefill(server, rows, ids_file):
 
 
 def read_id(peer):
-    """The ID in the next answer, which must be a whole 201; by hand, because http.client costs more
-    than the server does."""
+    """The ID in the next response, which must be a complete 201; parsed here, because http.client
+    costs more than the server."""
     answer = b""
     while not answer.endswith((b"}", b"}\n")):
         answer += peer.recv(4096) or die(f"the server hung up while it was filled: {answer[:300]!r}")
@@ -273,7 +273,7 @@ def read_id(peer):
 
 
 class Sample(NamedTuple):
-    """What one run of wrk says."""
+    """The results of one wrk run."""
 
     rate: float
     cpu: float  # microseconds a request, all threads and processes of the server
@@ -282,7 +282,7 @@ class Sample(NamedTuple):
 
 
 def cpu_seconds(server):
-    """The time all processes of a server's session have spent in user code and in the kernel."""
+    """The user and system CPU time of all processes in a server's session."""
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -295,7 +295,7 @@ def cpu_seconds(server):
 
 
 def wrk(seconds, connections, server, path, mode, *ids):
-    """One run of wrk. Its one thread saturates any contestant and leaves it the other cores."""
+    """Run wrk once. Its single thread saturates any contestant and leaves it the other cores."""
     url = f"http://127.0.0.1:{server.port}{path}"
     argv = f"wrk -t1 -c{connections} -d{seconds}s --timeout 10s -s".split()
     argv += [BENCH / "wrk.lua", url, "--", mode, str(time.time_ns()), *ids]
@@ -318,10 +318,10 @@ def memory(server, field):
 
 
 def peak_under_transfers(server, size, headers):
-    """Peak memory while 32 uploads and 8 downloads of `size` bytes are under way at once.
+    """Peak memory during 32 uploads and 8 downloads of `size` bytes at once.
 
-    The uploads wait for each other half-way, so that all 32 really are in the server at one
-    moment, and every download is repeated, and checked, until the last upload is answered."""
+    The uploads wait for each other half-way, so that all 32 are in progress at the same time,
+    and downloads are repeated and checked until the last upload is answered."""
     payload = os.urandom(size)
     half_way, uploaded = threading.Barrier(32, timeout=60), threading.Event()
 
@@ -355,7 +355,7 @@ def peak_under_transfers(server, size, headers):
 
 
 def sync_cost(folder):
-    """Milliseconds for the disk to take 4 KiB: the price of one durable write without grouping."""
+    """Milliseconds to write 4 KiB to disk durably: the cost of one commit without grouping."""
     began = time.perf_counter()
     with (folder / "sync").open("wb", buffering=0) as file:
         for _ in range(100):
@@ -365,7 +365,7 @@ def sync_cost(folder):
 
 
 class Target(NamedTuple):
-    """What flaskpaste's figures must be against a contestant's, as ratios."""
+    """The targets for flaskpaste relative to a contestant, as ratios."""
 
     rate: float = 0
     cpu: float = 0
@@ -373,10 +373,10 @@ class Target(NamedTuple):
 
 
 def compare(title, seconds, contestants, targets, connections=CONNECTIONS):
-    """Run the contestants in turn, each round beginning with another, and add a block to the table.
+    """Run the contestants in turn, each round starting with another one, and add a block to the table.
 
-    `contestants` maps a name to what `wrk` is given, or to what makes it, flaskpaste first; `targets`
-    has what flaskpaste must reach against a name."""
+    `contestants` maps a name to the arguments of `wrk`, or a function that returns them, flaskpaste
+    first; `targets` maps a name to flaskpaste's targets against it."""
     runs = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(ROUNDS):
@@ -389,7 +389,7 @@ def compare(title, seconds, contestants, targets, connections=CONNECTIONS):
 
 
 def add_block(title, runs, targets):
-    """Add a block to the table: the medians of each contestant's runs, and the ratios of the first one's to them."""
+    """Add a block to the table: the medians of each contestant's runs, and the ratios of the first one to them."""
     table.append(f"\n{title:<52}{'req/s':>8}{'CPU µs':>9}{'p50 ms':>9}{'p99 ms':>9}   ratios")
     ours = next(iter(runs.values()))
     for name, theirs in runs.items():
@@ -401,7 +401,7 @@ def add_block(title, runs, targets):
 
 
 def ratios(ours, theirs, target):
-    """Each round's ratio, its median, and whether it is what it must be."""
+    """The ratio of each round, the median, and whether it meets the target."""
     for what, goal in target._asdict().items():
         ratio = statistics.median(getattr(a, what) / getattr(b, what) for a, b in zip(ours, theirs))
         if what == "rate" and not goal:
@@ -413,12 +413,12 @@ def ratios(ours, theirs, target):
 
 
 def add_limit(what, value, unit, limit):
-    """Add a line to the table whose value must not pass a limit."""
+    """Add a line to the table whose value must not exceed a limit."""
     table.append(f"  {what:<48}{value:>10.1f} {unit:<26}   ≤ {limit:<6g}{OK[value <= limit]}")
 
 
 def measure_start(stack, binary, folder):
-    """Start-up time of ten fresh servers, each with a database to make, and the size of the file."""
+    """Start-up time of ten fresh servers, each creating a database, and the size of the binary."""
     times = []
     for n in range(10):
         with ExitStack() as one:
@@ -433,7 +433,7 @@ def measure_start(stack, binary, folder):
 
 
 def measure_rates(seconds, ours, nginx, flask, wastebin):
-    """The requests that users make most, against nginx and Flask, and against wastebin where it is there."""
+    """The most common requests, against nginx and Flask, and wastebin if installed."""
     kept, theirs = paste(ours), paste(flask)
     contestants = {
         "flaskpaste": (ours, f"/{kept}/raw", "get"),
@@ -465,7 +465,7 @@ def measure_rates(seconds, ours, nginx, flask, wastebin):
 
 
 def measure_random(seconds, rows, server, folder):
-    """Whether reads stay fast when the paste asked for is any of very many."""
+    """Reads of random pastes out of very many."""
     many, one = folder / "ids", folder / "id"
     prefill(server, rows, many)
     one.write_text(paste(server) + "\n")
@@ -478,14 +478,14 @@ def measure_random(seconds, rows, server, folder):
 
 
 def client_environment(server, home):
-    """What tells fpaste, in a home of its own, of a server, which knows it by a certificate."""
+    """The environment of fpaste, with its own home folder, for a server that identifies it by a certificate."""
     home.mkdir()
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], "FLASKPASTE_CERT_SHA1": "ab" * 20}
     return environment | {"FLASKPASTE_SERVER": f"http://127.0.0.1:{server.port}"}
 
 
 def measure_pages(stack, binary, folder, nginx, wastebin, quick):
-    """A sealed paste in a browser, beside a static file of nginx, and the page of wastebin where that is there."""
+    """A sealed paste in a browser, against a static file of nginx, and the page of wastebin if installed."""
     note("pages")
     browser = start_browser(stack, folder)
     if not browser:
@@ -504,7 +504,7 @@ def measure_pages(stack, binary, folder, nginx, wastebin, quick):
 
 
 def measure_client(stack, binary, folder, quick):
-    """fpaste, on a server that takes 1 GiB from an owner."""
+    """fpaste, with a server that accepts 1 GiB from an owner."""
     note("fpaste")
     server, _ = start_flaskpaste(stack, binary, folder / "client", FLASKPASTE_MAX_AUTH=str(1100 * MIB))
     environment = client_environment(server, home := folder / "home")
@@ -516,7 +516,7 @@ def measure_client(stack, binary, folder, quick):
 
 
 def run(stack, options):
-    """Everything, in the order that keeps one measurement from loading the next."""
+    """All measurements, ordered so that none affects the next."""
     binary = options.binary.resolve()
     if not os.access(binary, os.X_OK):
         die(f"{binary} is missing: `make bench` builds it first")
@@ -559,7 +559,7 @@ def run(stack, options):
 
 
 def carry_out(run, options):
-    """Run a benchmark, end what it has started however it ends, and print what there is of its table."""
+    """Run a benchmark, stop everything it started whatever happens, and print its table so far."""
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, lambda number, _: sys.exit(128 + number))
     try:
@@ -574,8 +574,8 @@ def carry_out(run, options):
 def main():
     parser = argparse.ArgumentParser(description="Benchmark of flaskpaste; see bench/README.md.")
     parser.add_argument("--quick", action="store_true", help="1 s runs, 20,000 rows, no 50 MiB transfers")
-    parser.add_argument("--pages", action="store_true", help="the pages in a browser alone")
-    parser.add_argument("--seconds", type=int, help="length of one run of wrk (5)")
+    parser.add_argument("--pages", action="store_true", help="only the pages in a browser")
+    parser.add_argument("--seconds", type=int, help="length of one wrk run (5)")
     parser.add_argument("--rows", type=int, help="pastes for the random reads (200000)")
     built = ROOT / "target/release/flaskpaste"
     parser.add_argument("--binary", type=Path, default=built, help="default: target/release/flaskpaste")

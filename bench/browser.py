@@ -1,4 +1,4 @@
-"""A headless Chromium, driven through chromedriver by WebDriver: for the benchmark and for the pictures of the pages."""
+"""A headless Chromium, driven by WebDriver through chromedriver: for the benchmark and the screenshots of the pages."""
 
 import http.client
 import json
@@ -8,7 +8,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disab
 
 
 class Browser:
-    """A Chromium with a profile of its own, driven by the chromedriver that listens on a port."""
+    """A Chromium with its own profile, driven by the chromedriver on a port."""
 
     def __init__(self, port, chromium, profile, width=1000, height=800):
         self.port, self.session = port, ""
@@ -36,7 +36,7 @@ class Browser:
         self.command("POST", "/url", {"url": url})
 
     def run(self, script, *arguments):
-        """What a script returns, or what its promise comes to."""
+        """The result of a script, or of its promise."""
         return self.command("POST", "/execute/sync", {"script": script, "args": arguments})
 
     def end(self):

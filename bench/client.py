@@ -1,4 +1,4 @@
-"""Measure fpaste: start-up and proof of work, beside Python in the same run."""
+"""Measure fpaste: start-up and proof of work, compared with Python in the same run."""
 
 import hashlib
 import http.server
@@ -10,12 +10,12 @@ import time
 
 ROUNDS = 5
 MIB = 1 << 20
-# Solved in some seconds at 20 million hashes a second.
+# Takes a few seconds at 20 million hashes a second.
 DIFFICULTY = 26
 
 
 class Puzzles(http.server.BaseHTTPRequestHandler):
-    """A server that hands out puzzles of a fixed difficulty and notes the solutions."""
+    """A server that issues challenges of a fixed difficulty and records the solutions."""
 
     protocol_version = "HTTP/1.1"
     difficulty = 0
@@ -41,7 +41,7 @@ class Puzzles(http.server.BaseHTTPRequestHandler):
 
 
 def timed(argv, environment, stdin=None):
-    """Seconds a command takes; it has to succeed."""
+    """The seconds a command takes; it must succeed."""
     started = time.perf_counter()
     subprocess.run(argv, env=environment, input=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
@@ -57,7 +57,7 @@ def hash_rates(binary, environment):
     Puzzles.difficulty = DIFFICULTY
     tried = spent = 0
     for _ in range(ROUNDS):
-        # The threads take batches in turn, so about as many numbers were tried as the solution says.
+        # The threads take batches in turn, so the solution is about the number of hashes tried.
         spent += timed([binary, "-q"], environment, b"x") - overhead
         tried += Puzzles.solution
     server.shutdown()

@@ -1,6 +1,6 @@
-"""The yardstick: the same pastebin the way a person would write it in Python.
+"""The baseline: the same pastebin as one would write it in Python.
 
-Flask on gunicorn over SQLite, kept small and given every fair advantage: WAL,
+Flask on gunicorn and SQLite, kept small and given every fair advantage: WAL,
 `synchronous=NORMAL` (flaskpaste pays for FULL), one open connection per worker, one
 statement per request, no hashing, no throttles, and reads that never write.
 """
@@ -16,8 +16,8 @@ EXPIRY = 432_000
 
 app = Flask(__name__)
 
-# gunicorn imports this module once in each worker, which has a single request thread (that is
-# not the importing one): so this connection is the worker's own and needs no lock.
+# gunicorn imports this module once per worker, which has a single request thread (not the
+# importing one), so this connection belongs to the worker and needs no lock.
 db = sqlite3.connect(os.environ["BENCH_DB"], timeout=30, isolation_level=None, check_same_thread=False)
 db.execute("PRAGMA journal_mode=WAL")
 db.execute("PRAGMA synchronous=NORMAL")
@@ -28,7 +28,7 @@ db.execute(
 
 
 def describe(paste_id, mime_type, size, created_at, expires_at):
-    """The JSON of a paste, the same for a new one and for one looked up."""
+    """The JSON of a paste, for creates and lookups."""
     return jsonify(
         id=paste_id,
         url=f"/{paste_id}",

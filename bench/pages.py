@@ -1,8 +1,8 @@
-"""Measure a sealed paste in headless Chromium: when its page first paints, and when its text can be read, beside a plain
-page of the same text, in turn.
+"""Measure a sealed paste in headless Chromium: first paint, and when its text is visible, alternating with a plain page of
+the same text.
 
-What the plain page takes is what the browser alone costs; the ratio is what the page and its encryption add. A page that
-does not show the text ends the benchmark.
+The plain page's time is the cost of the browser alone; the ratio shows what the page and its encryption add. If a page does
+not show the text, the benchmark fails.
 """
 
 import json
@@ -11,7 +11,7 @@ import statistics
 
 from browser import Browser
 
-# Runs before anything of the page: marks the element that gets the text, so that the browser tells when it was painted.
+# Runs before the page's scripts: marks the element that gets the text, so that the browser reports when it is painted.
 PROBE = """new MutationObserver((_, observer) => {
     const texts = document.createTreeWalker(document.body ?? document, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
@@ -20,7 +20,7 @@ PROBE = """new MutationObserver((_, observer) => {
         observer.disconnect();
     }
 }).observe(document, { childList: true, characterData: true, subtree: true })"""
-# Milliseconds from the start of the navigation to the first paint and to that of the text, and whether the text is to be seen.
+# Milliseconds from the start of the navigation to the first paint and to that of the text, and whether the text is visible.
 TIMES = """const entry = (type, name) => new Promise((resolve) => {
         new PerformanceObserver((list) => list.getEntries().filter((one) => [one.name, one.identifier].includes(name))
             .forEach((one) => resolve(one.renderTime ?? one.startTime))).observe({ type, buffered: true });
@@ -31,7 +31,7 @@ COLUMNS = ("first paint, cold", "text, cold", "first paint, warm", "text, warm")
 
 
 class Reader(Browser):
-    """A browser that tells when a page has painted, and when a text in it."""
+    """A browser that reports when a page, and a text in it, was painted."""
 
     def __init__(self, port, chromium, profile, text):
         super().__init__(port, chromium, profile)
@@ -39,7 +39,7 @@ class Reader(Browser):
         self.devtools("Page.addScriptToEvaluateOnNewDocument", source=PROBE % json.dumps(text))
 
     def times(self, url):
-        """Opens an address from an empty page: milliseconds to its first paint and to its text."""
+        """Open an address from an empty page: milliseconds to its first paint and to its text."""
         for address in ("about:blank", url):
             self.open(address)
         first, readable, is_seen = self.run(TIMES, self.text)
@@ -48,7 +48,7 @@ class Reader(Browser):
         return first, readable
 
     def cold_and_warm(self, url):
-        """The times of a visit with nothing in the cache, and of the one after it."""
+        """The times of a visit with an empty cache, and of the next one."""
         self.devtools("Network.clearBrowserCache")
         return *self.times(url), *self.times(url)
 

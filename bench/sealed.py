@@ -1,4 +1,4 @@
-"""Measure sealed pastes: fpaste beside `age` piped into and out of curl, on the same server, in turn."""
+"""Measure sealed pastes: fpaste against `age` piped into and out of curl, on the same server, in turn."""
 
 import json
 import os
@@ -16,7 +16,7 @@ OWNER = "ab" * 20
 
 
 class Age:
-    """age with a key of its own: no password, so that neither side stretches one."""
+    """age with a key instead of a password, so that neither side does key stretching."""
 
     def __init__(self, folder, url):
         self.key, self.url = folder / "age-key", url
@@ -24,7 +24,7 @@ class Age:
         self.recipient = subprocess.run(["age-keygen", "-y", self.key], capture_output=True, text=True, check=True).stdout.strip()
 
     def upload(self, file):
-        """The id of a paste. `-T -` streams: --data-binary would hold all of it first."""
+        """The id of a new paste. `-T -` streams; --data-binary would buffer everything first."""
         curl = f"curl -sf -X POST -T - -H 'X-SSL-Client-SHA1: {OWNER}' -H 'Content-Type: application/octet-stream' '{self.url}/'"
         return json.loads(shell(f"age -r {self.recipient} '{file}' | {curl}"))["id"]
 
@@ -33,7 +33,7 @@ class Age:
 
 
 class Fpaste:
-    """fpaste as it comes."""
+    """fpaste with its defaults."""
 
     def __init__(self, binary, environment):
         settings = ("HOME", "FLASKPASTE_SERVER", "FLASKPASTE_CERT_SHA1")
@@ -47,12 +47,12 @@ class Fpaste:
 
 
 def shell(command):
-    """What a command line prints; each part of a pipe has to succeed."""
+    """The output of a command line; every part of a pipe must succeed."""
     return subprocess.run(["bash", "-o", "pipefail", "-c", command], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def first_byte(command):
-    """Milliseconds from the start of a command to the first byte it prints; the rest is read and counted."""
+    """Milliseconds from the start of a command to its first byte of output; the rest is read and counted."""
     started = time.perf_counter()
     process = subprocess.Popen(["bash", "-o", "pipefail", "-c", command], stdout=subprocess.PIPE, bufsize=0)
     size = len(process.stdout.read(1))
@@ -80,8 +80,8 @@ def once(contestant, file, opened):
 
 
 def peak_mib(argv, environment, stdin=None):
-    """What a command prints and the most memory it held, asked for until it ends: what wait4 tells is never less than
-    what this process held when it forked."""
+    """A command's output and peak memory, polled until it exits: the value from wait4 is never less than the memory of
+    this process when it forked."""
     process = subprocess.Popen(argv, env=environment, stdin=stdin, stdout=subprocess.PIPE, text=True)
     status, peak = Path(f"/proc/{process.pid}/status"), 0
     while process.poll() is None:
@@ -94,7 +94,7 @@ def peak_mib(argv, environment, stdin=None):
 
 
 def measure_memory(binary, environment, folder, size):
-    """fpaste's peak for one file of `size` bytes, each way, from a file and from standard input: pairs of what and MiB."""
+    """fpaste's peak memory for `size` bytes, up and down, from a file and from standard input: pairs of label and MiB."""
     large, opened, label = folder / "large", folder / "opened", f"{size // MIB} MiB"
     with large.open("wb") as file:
         for _ in range(size // MIB):
@@ -113,7 +113,7 @@ def measure_memory(binary, environment, folder, size):
 
 
 def measure(binary, port, environment, folder):
-    """The lines of the table; `environment` tells fpaste of the server on `port`, which takes what an owner sends."""
+    """The lines of the table; `environment` configures fpaste for the server on `port`, which accepts an owner's uploads."""
     contestants = {"fpaste": Fpaste(binary, environment)}
     if shutil.which("age") and shutil.which("curl"):
         contestants["age and curl"] = Age(folder, f"http://127.0.0.1:{port}")

@@ -1,8 +1,8 @@
-"""Measure flaskpaste on PostgreSQL beside flaskpaste with its embedded database, in one run, as ratios.
+"""Compare flaskpaste on PostgreSQL with flaskpaste on its embedded database, in one run, as ratios.
 
-One server, two and four, on a primary alone and on one that waits for a synchronous standby; random reads and durable
-creates of 1 KiB. All of it shares the cores of this machine, clusters and wrk included: several servers on one machine show
-what another one costs, not what another machine brings. docs/scaling.md has the table of a run.
+One, two and four servers, without and with a synchronous standby; random reads and durable creates of 1 KiB. Everything
+shares the cores of this machine, including the clusters and wrk: several servers on one machine show the cost of another
+server, not the benefit of another machine. docs/scaling.md has the results of a run.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def programs():
 
 
 def as_user(*argv):
-    """A command that runs as nobody where we are root, as PostgreSQL demands."""
+    """A command, run as nobody if we are root, because PostgreSQL refuses to run as root."""
     if os.geteuid():
         return list(argv)
     group = str(pwd.getpwnam(USER).pw_gid)
@@ -49,7 +49,7 @@ def call(*argv):
 
 
 def start_node(stack, bin, folder, data):
-    """A PostgreSQL server, once it answers."""
+    """A running PostgreSQL server."""
     log = folder / f"{data.name}.log"
     process = bench.spawn(stack, as_user(f"{bin}/postgres", "-D", str(data)), log)
     ready = [f"{bin}/pg_isready", "-q", "-h", str(folder), "-p", port_of(data)]
@@ -67,7 +67,7 @@ def sql(bin, folder, data, statement):
 
 
 def start_cluster(stack, folder, has_standby):
-    """A primary, and a standby that its commits wait for; the address of an empty database."""
+    """A primary with a synchronous standby; returns the address of an empty database."""
     bin = programs()
     folder.mkdir()
     folder.chmod(0o777)
@@ -90,13 +90,13 @@ def start_cluster(stack, folder, has_standby):
 
 
 def start_servers(stack, binary, folder, address, count):
-    """So many servers on one database, which find the same pepper."""
+    """A number of servers on one database, with the same pepper."""
     settings = {"FLASKPASTE_DB": address, "FLASKPASTE_PEPPER_FILE": f"{folder}/pepper", "FLASKPASTE_DEDUP_MAX": "0"}
     return [bench.start_flaskpaste(stack, binary, folder / f"server-{n}", **settings)[0] for n in range(count)]
 
 
 def load(seconds, servers, mode, *ids):
-    """wrk against all servers at once, each with its share of the connections; together, as one sample."""
+    """Run wrk against all servers at once, each with its share of the connections; returns the sum as one sample."""
     share = CONNECTIONS // len(servers)
     with ThreadPoolExecutor(len(servers)) as pool:
         samples = list(pool.map(lambda server: bench.wrk(seconds, share, server, "/", mode, *ids), servers))
@@ -106,7 +106,7 @@ def load(seconds, servers, mode, *ids):
 
 
 def compare(title, contestants):
-    """The contestants in turn, as bench.compare has them; `contestants` maps a name to what takes a sample."""
+    """Run the contestants in turn, like bench.compare; `contestants` maps a name to a function that takes a sample."""
     runs = {name: [] for name in contestants}
     names = list(contestants)
     for turn in range(ROUNDS):
@@ -124,7 +124,7 @@ def run(stack, options):
     bench.needs("wrk", "wrk")
     bench.WORK.mkdir(parents=True, exist_ok=True)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=bench.WORK)))
-    # PostgreSQL's user has to reach what is in it.
+    # PostgreSQL's user needs access to it.
     folder.chmod(0o755)
     table.append(f"{bench.CORES} cores for all of it; wrk with 1 thread a server; {ROUNDS} rounds of {options.seconds} s")
     table.append(f"one 4 KiB write with fdatasync takes {bench.sync_cost(folder):.2f} ms on this disk")
@@ -146,7 +146,7 @@ def run(stack, options):
 
 def main():
     parser = argparse.ArgumentParser(description="Benchmark of flaskpaste on PostgreSQL; see bench/README.md.")
-    parser.add_argument("--seconds", type=int, default=5, help="length of one run of wrk (5)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of one wrk run (5)")
     parser.add_argument("--rows", type=int, default=20_000, help="pastes in each database (20000)")
     built = ROOT / "target/release"
     parser.add_argument("--binary", type=Path, default=built / "flaskpaste-postgres")

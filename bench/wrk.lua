@@ -1,7 +1,7 @@
--- What wrk sends, chosen by the arguments after `--`:
---   get SEED         the URL on the command line, a request made once
---   post SEED        POST / of a 1 KiB body that no other request sends, in this run or with another SEED
---   pick SEED FILE   GET /<id>/raw of an ID drawn at random from FILE (one a line, all of one length)
+-- The requests of wrk, chosen by the arguments after `--`:
+--   get SEED         the URL on the command line
+--   post SEED        POST / with a 1 KiB body that no other request or SEED sends
+--   pick SEED FILE   GET /<id>/raw with a random ID from FILE (one per line, all of the same length)
 -- and one line that bench.py reads: BENCH requests microseconds p50 p99 errors
 
 local threads = 0

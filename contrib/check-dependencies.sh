@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fails when a crate is linked into a server that is not on its list. A list is the whole tree, so that a new name, be it
-# deep below, is a decision somebody made and wrote down here. The plain server has nothing of what PostgreSQL brings.
+# Fails if a server links a crate that is not on its list. The lists cover the whole tree, so that every new crate, however
+# deep, is a decision recorded here. The plain server has none of the PostgreSQL crates.
 set -eu
 
 plain='aead
@@ -52,7 +52,7 @@ universal-hash
 zeroize
 zmij'
 
-# What flaskpaste-postgres has besides: the protocol's client, the part of tokio it runs on, and TLS.
+# Additional crates of flaskpaste-postgres: the protocol client, the parts of tokio it needs, and TLS.
 postgres='async-trait
 aws-lc-rs
 aws-lc-sys
@@ -110,7 +110,7 @@ untrusted
 whoami
 x509-cert'
 
-# The crates that the server has with these options, against a list.
+# Compares a server's crates, with these cargo options, with a list.
 check() {
     program=$1 allowed=$2
     shift 2

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Record what the README shows: two terminal sessions, between the marks in README.md, and pictures of the pages, in
-docs/pictures/. `make pictures` runs it; it needs chromium and chromedriver, and the port that the README names.
+"""Record the README's two terminal sessions, between the marks in README.md, and the screenshots of the pages, in
+docs/pictures/. Run it with `make pictures`; it needs chromium, chromedriver and a free port, the one in the README.
 
-Everything comes from the programs as they run, with a database and a home folder that are thrown away.
+Everything comes from the running programs, with a temporary database and home folder.
 """
 
 import base64
@@ -49,7 +49,7 @@ def answers(port):
 
 
 class Terminal:
-    """A shell session in a folder, as text: each command behind a prompt, then what it prints."""
+    """A shell session in a folder, as text: each command after a prompt, then its output."""
 
     def __init__(self, folder, programs):
         self.folder, self.lines = folder, []
@@ -58,7 +58,7 @@ class Terminal:
         }
 
     def run(self, command):
-        """Runs a command on a terminal of its own; yields the lines that it prints."""
+        """Runs a command on its own terminal; yields its lines of output."""
         ours, its = pty.openpty()
         process = subprocess.Popen(
             ["sh", "-c", command], cwd=self.folder, env=self.environment, stdin=its, stdout=its, stderr=its
@@ -67,14 +67,14 @@ class Terminal:
         with open(ours, errors="replace", newline="\n") as screen:
             try:
                 for line in screen:
-                    # What is left when progress was drawn over it and erased, without colours.
+                    # Without colours and erased progress.
                     yield re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.rstrip("\r\n")).rsplit("\r", 1)[-1]
             except OSError:
                 pass  # so a terminal ends whose other side is closed (EIO)
         process.wait(timeout=WAIT_SECONDS)
 
     def type(self, command):
-        """Runs a command; what it prints."""
+        """Runs a command and returns its output."""
         printed = list(self.run(command))
         self.lines += [f"$ {command}", *printed]
         return "\n".join(printed)
@@ -88,7 +88,7 @@ def link_in(printed):
 
 
 def record_secret(terminal):
-    """A burn paste is made, read, gone, and its maker told."""
+    """A burn paste is created, read and gone, and its receipt shown."""
     terminal.lines += ["$ cat secret.txt", "db_password = correct-horse"]
     (terminal.folder / "secret.txt").write_text("db_password = correct-horse\n")
     link = link_in(terminal.type("fpaste -b -x 1h secret.txt"))
@@ -98,7 +98,7 @@ def record_secret(terminal):
 
 
 def record_ask(terminal):
-    """A secret is asked for, and answered by somebody else meanwhile."""
+    """A secret is asked for and answered by somebody else."""
     command = "fpaste ask 'staging database password'"
     terminal.lines.append(f"$ {command}")
     for line in terminal.run(command):
@@ -116,7 +116,7 @@ def replace(text, mark, session):
 
 
 class Camera:
-    """A browser that takes pictures of its window."""
+    """A browser that takes screenshots."""
 
     def __init__(self, port, folder):
         self.browser = Browser(port, shutil.which("chromium"), folder, WIDTH, HEIGHT)
@@ -139,7 +139,7 @@ class Camera:
 
 
 def take_pictures(camera):
-    """The page that creates, the link it makes, and the page of a burn paste before and after the click."""
+    """The create page, its link, and the page of a burn paste before and after the click."""
     browser = camera.browser
     browser.open(f"{URL}/")
     camera.see("#send")
@@ -150,7 +150,7 @@ def take_pictures(camera):
     camera.see("#result")
     camera.take("link")
     link = browser.run("return document.querySelector('#link').value")
-    # Without the page that made it there is nothing for the browser to ask before it leaves.
+    # Leave the create page first: with the link copied, it does not ask.
     camera.click("#copy")
     browser.open("about:blank")
     browser.open(link)

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs the compiler so that it writes no path of this machine into what it makes; .cargo/config.toml names this script.
-# Where several prefixes fit, the last counts.
+# Runs rustc so that its output contains no path of this machine; configured in .cargo/config.toml. If several prefixes match,
+# the last one wins.
 set -eu
 
-# The script's own place, as cargo gives it.
+# The script's path, as given by cargo.
 checkout=${0%/contrib/*}
 cargo_home=${CARGO_HOME:-${HOME-}/.cargo}
 set -- "$@" ${HOME:+--remap-path-prefix="$HOME=~"}
-# The crates lie in a folder that is named after the registry they came through, which may be a mirror.
+# The crates are in a folder named after their registry, which may be a mirror.
 for registry in "$cargo_home"/registry/src/*; do
     set -- "$@" --remap-path-prefix="$registry=crates"
 done

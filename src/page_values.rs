@@ -1,12 +1,12 @@
-//! The values in the pages that are not the same on every server and for every paste: how they are written into markup, and
-//! those that follow from others.
+//! The values in the pages that depend on the server or the paste: how they are escaped, and how some are derived from
+//! others.
 //!
-//! Invariant: the server fills its pages with them, and `fpaste verify` computes the same from what it asked for; nothing else
-//! in a page varies within a language. Must never let a value be taken for markup.
+//! Invariant: the server fills its pages with them, and `fpaste verify` computes the same from its requests; nothing else in
+//! a page varies within a language. Must never let a value become markup.
 
 use serde_json::Value;
 
-/// A value as text in HTML, or between the double quotes of an attribute.
+/// Escapes a value for HTML text or a double-quoted attribute.
 pub fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
@@ -22,7 +22,7 @@ pub fn escape(value: &str) -> String {
     escaped
 }
 
-/// The value that is written so; `None` for what [`escape`] does not write.
+/// Reverses [`escape`]; `None` for text it does not produce.
 pub fn unescape(escaped: &str) -> Option<String> {
     let mut value = escaped.to_owned();
     for (written, c) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
@@ -31,7 +31,7 @@ pub fn unescape(escaped: &str) -> Option<String> {
     (escape(&value) == escaped).then_some(value)
 }
 
-/// Where a paste is reported: a mail, or a page, that names it.
+/// The address for reporting a paste: a mail or a page that names it.
 pub fn report(contact: &str, id: &str) -> String {
     if contact.starts_with("mailto:") {
         return format!("{contact}?subject=Report%20of%20paste%20{id}");
@@ -42,13 +42,13 @@ pub fn report(contact: &str, id: &str) -> String {
     format!("{page}{mark}paste={id}{fragment}")
 }
 
-/// What is shown of a contact.
+/// A contact as it is shown.
 pub fn address(contact: &str) -> &str {
     contact.trim_start_matches("mailto:")
 }
 
-/// What curl can do here, as a line of a shell: on the page of a paste, read it; on the page that creates, create; nothing
-/// where it takes what curl cannot make.
+/// A curl command line: reads the paste on the page of a paste, creates one on the create page; empty if that takes more
+/// than curl can do.
 pub fn curl(fields: &Value, url: &str) -> String {
     let holds = |pointer: &str| fields.pointer(pointer).and_then(Value::as_bool) == Some(true);
     if let Some(id) = fields.get("id").and_then(Value::as_str) {

@@ -1,23 +1,23 @@
 #!/bin/sh
-# Makes the Debian packages of what `make packages` has installed into STAGE/flaskpaste and STAGE/fpaste:
+# Builds the Debian packages from what `make packages` has installed into STAGE/flaskpaste and STAGE/fpaste:
 #
 #   build.sh STAGE VERSION ARCH FOLDER
 #
-# Every byte follows from these files and contrib/dist/source.sh: no time, umask, locale or name of the builder is in a
-# package. dpkg-deb is enough for that; debhelper would do the same with more parts.
+# The packages depend only on these files and contrib/dist/source.sh, not on the builder's clock, umask, locale or name.
+# dpkg-deb is enough for that; debhelper would only add parts.
 set -eu
 stage=$1 version=$2 target=$3-unknown-linux-gnu folder=$4
 here=$(dirname "$0")
 case $3 in
     x86_64) arch=amd64 ;;
     aarch64) arch=arm64 ;;
-    *) echo "no Debian package is made for $3, only for x86_64 and aarch64" >&2; exit 1 ;;
+    *) echo "Debian packages cannot be built for $3, only for x86_64 and aarch64" >&2; exit 1 ;;
 esac
 export LC_ALL=C TZ=UTC
 SOURCE_DATE_EPOCH=$(sh "$here/../dist/source.sh" date)
 export SOURCE_DATE_EPOCH
 
-# What the program is, from Cargo.toml, as the first line of a description wants it: without an article, and short.
+# The short description, from Cargo.toml, without an article.
 what=$(sed -n 's/^description = "A \(.*\):.*"/\1/p' "$here/../../Cargo.toml")
 maintainer=$(sed -n 's/^Maintainer: //p' "$here/flaskpaste.control")
 [ -n "$what" ] && [ -n "$maintainer" ] || { echo "Cargo.toml has no description 'A …: …', or flaskpaste.control no maintainer" >&2; exit 1; }
@@ -27,12 +27,12 @@ debian_changelog() {
     printf ' -- %s  %s\n' "$maintainer" "$(date -R -d "@$SOURCE_DATE_EPOCH")"
 }
 
-# What the policy asks of every package.
+# The files Debian policy requires in every package.
 add_documents() {
     package=$1 root=$2
     install -d "$root/usr/share/doc/$package" "$root/usr/share/lintian/overrides"
     install -m 644 "$here/copyright" "$root/usr/share/doc/$package/copyright"
-    # Not through a pipe, in which its failure would not count.
+    # Not in a pipe, which would hide its failure.
     python3 "$here/../dist/notices.py" "$target" "$package" > "$root/usr/share/doc/$package/third-party.txt"
     gzip -9n "$root/usr/share/doc/$package/third-party.txt"
     gzip -9n < "$here/../../CHANGELOG.md" > "$root/usr/share/doc/$package/changelog.gz"
@@ -41,8 +41,8 @@ add_documents() {
     find "$root/usr/share/man" -type f -exec gzip -9n {} +
 }
 
-# The folder DEBIAN: the maintainer scripts, checksums and the control file. Sizes are summed up as dpkg-gencontrol does it,
-# since what `du` says depends on the file system.
+# The folder DEBIAN: maintainer scripts, checksums and the control file. The size is computed as by dpkg-gencontrol, because
+# that of `du` depends on the file system.
 add_control() {
     package=$1 root=$2
     size=$(find "$root" \( -type f -printf '%s\n' -o -printf '1\n' \) | awk '{ sum += int(($1 + 1023) / 1024) } END { print sum }')
@@ -58,7 +58,7 @@ add_control() {
 for package in flaskpaste fpaste; do
     root=$stage/$package
     if [ $package = flaskpaste ]; then
-        # What postinst copies; nothing may need what is in /usr/share/doc, which administrators can leave out.
+        # For postinst; not in /usr/share/doc, which administrators may exclude.
         install -d "$root/usr/share/flaskpaste"
         install -m 644 "$here/../flaskpaste.env" "$root/usr/share/flaskpaste/flaskpaste.env"
     fi

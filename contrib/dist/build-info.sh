@@ -1,13 +1,13 @@
 #!/bin/sh
-# Prints what made the static programs of the architectures given: whoever has the same, and the same source, gets the same
-# bytes (docs/releasing.md). Nothing of the machine is in it but its tools: no path, no name, no time of its own.
+# Prints the tools that built the static programs of these architectures: the same tools and source give the same bytes
+# (docs/releasing.md). Contains no paths, names or times of the machine.
 set -eu
 here=$(dirname "$0")
 
-# Text below a heading, as the fields of a Debian control file have it.
+# A heading and its indented text, like a field in a Debian control file.
 field() { printf '%s:\n' "$1"; sed 's/^/ /'; }
 
-# The linker and the C library of an architecture. The library is in the programs, so its hash counts, not its name.
+# The linker and C library of an architecture. The library is linked in, so its hash matters, not its name.
 c_tools() {
     compiler=$1-linux-gnu-gcc
     [ "$1" != "$(uname -m)" ] || compiler=cc
@@ -15,7 +15,7 @@ c_tools() {
     "$compiler" --version | head -n 1
     "$("$compiler" -print-prog-name=ld)" --version | head -n 1
     echo "libc.a $(sha256sum < "$library" | cut -d ' ' -f 1)"
-    # The package that has it, where packages are Debian's.
+    # The Debian package it comes from, if any.
     package=$(dpkg-query --search "$(realpath "$library")" 2>/dev/null | cut -d : -f 1 || true)
     [ -z "$package" ] || dpkg-query --show --showformat '${Package} ${Version}\n' "$package"
 }
@@ -35,6 +35,6 @@ done
     gzip --version | head -n 1
     ! command -v dpkg-deb >/dev/null || dpkg-deb --version | head -n 1
 } | field Packed-By
-# What else reaches the compilers; unset, as it should be, is not listed.
+# Environment variables that affect the compilers; normally none is set.
 env | sort | grep -E '^(RUSTFLAGS|CARGO_ENCODED_RUSTFLAGS|CARGO_PROFILE_[A-Z_]*|(TARGET_|HOST_)?(CC|AR|CFLAGS)(_.*)?)=' |
     field Flags || true

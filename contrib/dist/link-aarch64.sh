@@ -1,6 +1,6 @@
 #!/bin/sh
-# Links the static programs for aarch64 as position-independent executables, whose place in memory differs from start to start.
-# rustc does so by itself for x86_64; for aarch64 it asks for a fixed place, although the C library can do better.
+# Links the static programs for aarch64 as position-independent executables, so that ASLR applies. rustc does that for x86_64;
+# for aarch64 it requests a fixed address, although the C library supports static-pie.
 set -eu
 
 linker=aarch64-linux-gnu-gcc

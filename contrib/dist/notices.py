@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Prints the copyright notices and licences of what is linked into static programs, which go where the programs go.
+"""Prints the copyright notices and licences of the code linked into static programs, for distribution with them.
 
     notices.py TRIPLE PROGRAM...
 
-The crates are those of the bill of materials (sbom.py), each with the texts that its authors ship in it; a text that several
-have stands here once. Whoever ships none is named with the licence that its manifest declares. Must never name a path of
-the machine.
+The crates are those of the SBOM (sbom.py), each with the licence texts it contains; identical texts are printed once. A crate
+without a text is listed with the licence in its manifest. Must never print a path of the machine.
 """
 
 import os
@@ -14,11 +13,11 @@ import sys
 
 import sbom
 
-# What a crate's licence lies in, at the top of its folder and of the C library in it.
+# Names of licence files, at the top of a crate's folder and of the C library in it.
 IS_NOTICE = re.compile(r"(?i)^(licen[cs]e|copying|copyright|notice|unlicense)([-._].*)?$")
 FOLDERS = ("", "aws-lc")
 
-# What the compilers link in by themselves, in a few words: their licences ask for no more with a program.
+# Code linked in by the compilers, in brief: their licences require no more for a program.
 TOOLCHAIN = """\
 The Rust standard library, MIT OR Apache-2.0, https://www.rust-lang.org
 The GNU C library, LGPL-2.1-or-later, https://www.gnu.org/software/libc
@@ -48,7 +47,7 @@ def main():
         for text in notices_in(os.path.dirname(packages[crate]["manifest_path"])):
             users.setdefault(text, []).append("{} {}".format(*crate))
 
-    print("These programs contain the work of others, under their licences. The texts follow.\n")
+    print("These programs contain third-party code under the following licences.\n")
     for crate in crates:
         print("{} {}, {}".format(*crate, sbom.licence(packages[crate])))
     print(TOOLCHAIN, end="")

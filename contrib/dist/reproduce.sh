@@ -1,18 +1,18 @@
 #!/bin/sh
-# Builds what a release consists of twice, each time as on another machine, and compares byte for byte: make reproduce.
+# Builds a release twice, as if on two machines, and compares the results byte for byte: make reproduce.
 #
 #             one                             two
-#   source    a clone of the commit           what git archive makes of it, unpacked, without git
+#   source    a clone of the commit           the unpacked output of git archive, without git
 #   folder    one                             a deeper one, with a space in its name
-#   user      whoever runs this               nobody, if that is root
-#   HOME, CARGO_HOME, rustup's toolchain      all elsewhere
+#   user      the current user                nobody, if the current user is root
+#   HOME, CARGO_HOME, rustup's toolchain      all in other folders
 #   umask     022                             077
 #   clock     this machine's                  400 days later (faketime), for all but rustc
-#   locale    C, UTC                          a Turkish one if it can be made, else C.UTF-8; Kiritimati, 14 hours ahead
+#   locale    C, UTC                          Turkish if it can be generated, else C.UTF-8; Kiritimati, 14 hours ahead
 #   jobs      as many as processors           3
 #
-# It takes what is committed, needs no network once the crates were fetched, and leaves both builds in their folder when they
-# differ. REPRODUCE names where that is made; about 5 GB must be free there.
+# Builds the last commit, needs no network once the crates are fetched, and keeps both builds if they differ. The folder is
+# created in REPRODUCE, by default /var/tmp; it needs about 5 GB.
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
@@ -20,15 +20,15 @@ umask 022
 for program in faketime git python3; do
     command -v $program > /dev/null || { echo "make reproduce needs $program; on Debian: apt-get install faketime git python3" >&2; exit 1; }
 done
-[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "what is not committed is not looked at" >&2
-# Not below this folder, or cargo would read its settings as well. Another user has to get there.
+[ -z "$(git status --porcelain --untracked-files=no)" ] || echo "uncommitted changes are ignored" >&2
+# Not below this folder, or cargo would read its configuration, too. Another user needs access.
 work=$(mktemp -d "${REPRODUCE:-/var/tmp}/flaskpaste-reproduce.XXXXXXXXXX")
 chmod 755 "$work"
 cargo fetch --locked --quiet
 
 sysroot=$(rustc --print sysroot)
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-# Nothing of whoever calls this but what is said below; CI stays, since it forbids to leave an architecture out.
+# A clean environment; CI is kept, because it forbids skipping an architecture.
 clean() { env -i ${CI+CI="$CI"} "$@"; }
 
 build_one() {
@@ -38,7 +38,7 @@ build_one() {
             make dist deb )
 }
 
-# Links where the file system has them: a toolchain is a gigabyte, and nobody writes into it.
+# Hard links if possible: a toolchain is a gigabyte, and nothing writes to it.
 copy() { cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; }; }
 
 build_two() {
@@ -54,13 +54,12 @@ build_two() {
         as_nobody="setpriv --reuid=65534 --regid=65534 --clear-groups"
         for mine in "$work/two/a deeper folder" "$work/two/home" "$work/two/cargo"; do chown -R 65534:65534 "$mine"; done
     else
-        echo "both builds run as this user: only root can become another" >&2
+        echo "both builds run as the current user: only root can switch users" >&2
     fi
-    # rustc hangs below faketime, as programs with an allocator of their own do. It alone sees the true clock.
+    # rustc hangs under faketime, like other programs with their own allocator, so it sees the real clock.
     printf '#!/bin/sh\nunset LD_PRELOAD\nexec "%s" "$@"\n' "$work/two/toolchain/bin/rustc" > "$work/two/bin/rustc"
     chmod 755 "$work/two/bin/rustc"
-    # Programs that wait for a time would wait for ever, were the clock that only counts faked as well; and the times of files
-    # are what they are.
+    # Faking the monotonic clock would make timed waits hang; file times are not faked either.
     # shellcheck disable=SC2086
     ( cd "$two" && umask 077 &&
         clean $as_nobody faketime -f +400d env FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1 \
@@ -69,7 +68,7 @@ build_two() {
             LOCPATH="$work/two" LC_ALL=$locale TZ=Pacific/Kiritimati make dist deb )
 }
 
-# Which files of two archives or packages differ, so that one knows where to look.
+# Prints which files of two archives or packages differ.
 tell() {
     echo "$1 differs:"
     mkdir -p "$work/unpacked/one" "$work/unpacked/two"
@@ -92,7 +91,7 @@ dist_two="$work/two/a deeper folder/flaskpaste/target/dist"
 if diff "$dist_one/SHA256SUMS" "$dist_two/SHA256SUMS"; then
     cat "$dist_one/SHA256SUMS"
     rm -rf "$work"
-    echo "both builds are the same, byte for byte"
+    echo "both builds are identical"
     exit 0
 fi
 for file in $(LC_ALL=C ls "$dist_one"); do

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Prints the software bill of materials of one static program: CycloneDX 1.6, JSON.
+"""Prints the SBOM of a static program: CycloneDX 1.6, JSON.
 
     sbom.py PROGRAM TRIPLE
 
-It lists what is linked into PROGRAM for TRIPLE and nothing else: the crates, the C libraries that two of them compile
-(SQLite, AWS-LC), and what the toolchain adds (the Rust standard library, glibc). The crates are those of Cargo.lock that the
-program's features bring on that target, without build scripts, tests and procedural macros, which run and are not linked.
+It lists exactly what is linked into PROGRAM for TRIPLE: the crates, the C libraries that two of them compile (SQLite, AWS-LC),
+and what the toolchain adds (the Rust standard library, glibc). The crates are those in Cargo.lock that the program's features
+enable for that target, without build scripts, tests and procedural macros, which are not linked.
 
-The same source and toolchain print the same bytes, so there is no serial number and no time. Must never name a path of the
-machine, nor guess: what it does not find ends it with an error.
+The same source and toolchain give the same output, so there is no serial number and no time. Must never print a path of the
+machine, nor guess: missing data is an error.
 """
 
 import json
@@ -21,10 +21,10 @@ import tomllib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# The features of each program, as the Makefile builds it.
+# The features of each program, as in the Makefile.
 FEATURES = {"flaskpaste": "server", "flaskpaste-postgres": "postgres", "fpaste": "client"}
 
-# The C library in a crate: its name, where its version is, what it is called elsewhere, its licence.
+# The C library in a crate: name, location of its version, identifiers, licence.
 BUNDLED = {
     "libsqlite3-sys": {
         "name": "sqlite",
@@ -51,14 +51,14 @@ def output_of(*command, **options):
 def found(pattern, text, what):
     match = re.search(pattern, text)
     if not match:
-        sys.exit(f"sbom.py: no version of {what} is where it should be")
+        sys.exit(f"sbom.py: cannot find the version of {what}")
     return match.group(1)
 
 
 def cargo_tree(program, triple):
-    """The crates linked into a program, as (name, version), and what each of them depends on.
+    """The crates linked into a program, as (name, version), and the dependencies of each.
 
-    cargo tree, because cargo metadata adds the features that build scripts and tests want to those of the program."""
+    Uses cargo tree, because cargo metadata also enables the features that build scripts and tests need."""
     lines = output_of(
         "cargo", "tree", "--locked", "--edges", "normal,no-proc-macro", "--no-dedupe", "--prefix", "depth",
         "--format", " {p}", "--target", triple, "--no-default-features", "--features", FEATURES[program],
@@ -77,7 +77,7 @@ def cargo_tree(program, triple):
 
 
 def packages(triple):
-    """What cargo knows of each crate, by (name, version)."""
+    """The metadata of each crate, by (name, version)."""
     text = output_of(
         "cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", triple, "--all-features"
     )  # fmt: skip
@@ -85,7 +85,7 @@ def packages(triple):
 
 
 def licence(package):
-    """As an SPDX expression; before there were any, cargo had a slash for OR."""
+    """The licence as an SPDX expression; older crates use a slash for OR."""
     return re.sub(" ?/ ?", " OR ", package["license"])
 
 
@@ -115,14 +115,14 @@ def bundled_component(crate_name, package):
 
 
 def library_component(library, version):
-    """A library that is no crate."""
+    """A library that is not a crate."""
     names = {key: library[key].format(version) for key in ("cpe", "purl") if key in library}
     component = {"type": "library", "bom-ref": names["purl"], "name": library["name"], "version": version}
     return component | {"scope": "required", "licenses": [{"expression": library["license"]}]} | names
 
 
 def toolchain_components(triple):
-    """What the compilers link in by themselves."""
+    """The code linked in by the compilers."""
     rust = found(r"(?m)^release: (.+)$", output_of("rustc", "-vV"), "Rust")
     arch = triple.split("-")[0]
     compiler = "cc" if arch == platform.machine() else f"{arch}-linux-gnu-gcc"

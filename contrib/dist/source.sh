@@ -1,16 +1,16 @@
 #!/bin/sh
-# Prints which source this is: source.sh commit, or source.sh date for the time that everything packed from it gets, in
-# seconds. The same source gives the same answer, whoever asks, where and when: never the clock, nor the time of a file.
+# Identifies the source: `source.sh commit`, or `source.sh date` for the timestamp of everything packed from it, in seconds.
+# The same source always gives the same answer; it never depends on the clock or file times.
 #
-# The date is SOURCE_DATE_EPOCH, if that is set; else the time of the commit; without git, what git archive has written
-# into contrib/dist/commit; and where that was not written either, the date of the manual page.
+# The date is SOURCE_DATE_EPOCH if set; else that of the commit; without git, the one git archive wrote into
+# contrib/dist/commit; and without that, the date of the manual page.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
 
-# A folder above may be somebody else's repository, so only one of our own counts.
+# A parent folder may be another repository, so only our own .git counts.
 has_git() { [ -e .git ]; }
-# The second line of the file: "COMMIT SECONDS", or the placeholder of a file that git archive has not seen.
+# The file's second line: "COMMIT SECONDS", or the placeholder if git archive did not write it.
 archived() { sed -n '2s/^\([0-9a-f]\{40\}\) \([0-9]*\)$/\'"$1"'/p' contrib/dist/commit; }
 
 commit() {
@@ -33,7 +33,7 @@ date_of_source() {
     fi
     if [ -z "$seconds" ]; then
         seconds=$(TZ=UTC date -d "$(sed -n 's/^\.Dd //p' man/flaskpaste.8)" +%s)
-        echo "there is no git here and no SOURCE_DATE_EPOCH: the files get the date of man/flaskpaste.8" >&2
+        echo "no git and no SOURCE_DATE_EPOCH: using the date of man/flaskpaste.8" >&2
     fi
     case $seconds in
         *[!0-9]*) echo "SOURCE_DATE_EPOCH must be a number of seconds, not '$seconds'" >&2; exit 1 ;;

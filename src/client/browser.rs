@@ -1,29 +1,29 @@
-//! What browsers send: the headers with which `fpaste verify` asks.
+//! The request headers of browsers, which `fpaste verify` sends.
 //!
-//! Invariant: nothing in a request tells this program, its version or its owner. What a browser does below HTTP, it cannot
-//! imitate: docs/trust.md says so.
+//! Invariant: nothing in a request reveals this program, its version or its user. It cannot imitate what a browser does
+//! below HTTP; docs/trust.md says so.
 
-/// Somebody who opens pages.
+/// A visitor of the pages.
 #[derive(Clone, Copy)]
 pub struct Visitor {
     /// The browser.
     pub browser: Browser,
-    /// The language of the pages that is wanted, by its tag.
+    /// The tag of the preferred language.
     pub language: &'static str,
-    /// Whether it was chosen on a page, and is in a cookie; else the browser asks for it.
+    /// Whether it was chosen on a page, and is sent in a cookie; otherwise in Accept-Language.
     pub has_cookie: bool,
 }
 
-/// The browsers that most people have.
+/// The most common browsers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Browser {
     /// Mozilla's.
     Firefox,
-    /// Google's, and what is made of it.
+    /// Google's, and those based on it.
     Chrome,
 }
 
-/// What is opened.
+/// The kind of resource requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Opened {
     /// A page.
@@ -42,7 +42,7 @@ pub enum Opened {
 const WORKER: &str = "solver.";
 
 impl Opened {
-    /// What a file of this name and media type is.
+    /// The kind of a file with this name and media type.
     pub fn of(name: &str, media_type: &str) -> Self {
         match media_type.split(['/', ';']).next() {
             Some("image") => Self::Picture,
@@ -54,7 +54,7 @@ impl Opened {
 }
 
 impl Visitor {
-    /// Who opens the pages in these languages: each once with a cookie and once without, and once with each browser.
+    /// The visitors for these languages: each browser, with and without a cookie.
     pub fn all(languages: impl IntoIterator<Item = &'static str>) -> Vec<Self> {
         let kinds =
             [(Browser::Firefox, false), (Browser::Chrome, false), (Browser::Firefox, true), (Browser::Chrome, true)];
@@ -62,7 +62,7 @@ impl Visitor {
         languages.into_iter().flat_map(of).collect()
     }
 
-    /// Who it is, for a report.
+    /// A description for the report.
     pub fn describe(&self) -> String {
         let browser = if self.browser == Browser::Firefox { "Firefox" } else { "Chrome" };
         if self.has_cookie {
@@ -90,7 +90,7 @@ impl Visitor {
         }
     }
 
-    /// The headers of a request. Over plain HTTP, but to this machine, browsers leave out those about where it comes from.
+    /// The headers of a request. Browsers omit the Sec-Fetch headers over plain HTTP, except to this machine.
     pub fn headers(&self, opened: Opened, is_secure: bool) -> Vec<(&'static str, String)> {
         use Browser::{Chrome, Firefox};
         use Opened::{Page, Picture, Script, Style, Worker};

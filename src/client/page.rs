@@ -1,49 +1,49 @@
-//! A page of a server as a template: what every server of its version sends, without the values that may differ.
+//! Turns a server's page into a template: what every server of its version sends, without the values that may differ.
 //!
-//! Invariant: whoever knows the digest of a template knows every byte of the page: the template with exactly the values that
-//! the caller expects, escaped, and one attribute, the server's answer, which is escaped text. Must never drop, skip or
-//! normalise a byte that is not put back and compared.
+//! Invariant: the digest of a template determines every byte of the page: the template with exactly the values the caller
+//! expects, escaped, and one attribute, the server's answer, which is escaped text. Must never drop, skip or normalise a
+//! byte that is not put back and compared.
 
 use crate::page_values::{address, curl, escape, report, unescape};
 use serde_json::Value;
 
-/// Where the attribute with the answer begins.
+/// Start of the attribute with the answer.
 const ANSWER: &str = " data-answer=\"";
-/// Where the attribute with the server's address begins.
+/// Start of the attribute with the server's address.
 const URL: &str = " data-url=\"";
 
-/// What a page of this server should have where pages differ.
+/// The values a page of this server should have.
 pub struct Expected<'a> {
     /// The server's address.
     pub url: &'a str,
-    /// The path its routes live under.
+    /// The path prefix of its routes.
     pub prefix: &'a str,
-    /// Where reports go; empty: nowhere.
+    /// The contact for reports; empty if none.
     pub contact: &'a str,
-    /// The paste or ask that the page is of; empty: none.
+    /// The paste or ask of the page; empty if none.
     pub id: &'a str,
 }
 
-/// The value of an attribute, if it is written as the server writes it.
+/// The value of an attribute, if it is escaped as the server does.
 fn attribute(page: &str, start: &str) -> Option<String> {
     unescape(page.split_once(start)?.1.split_once('"')?.0)
 }
 
-/// What the server said, as a page has it: a JSON object in an attribute.
+/// The server's answer in a page: a JSON object in an attribute.
 pub fn answer(page: &str) -> Option<Value> {
     serde_json::from_str(&attribute(page, ANSWER)?).ok().filter(Value::is_object)
 }
 
-/// What a page says is the address of its server.
+/// The server address a page names.
 pub fn url(page: &str) -> Option<String> {
     attribute(page, URL)
 }
 
-/// The page with a name in two braces for each value. `None` when it has no answer, or other values than these, or values in
+/// The page with each value replaced by its name in double braces. `None` if it has no answer, other values, or values in
 /// other places.
 ///
-/// Which occurrences of a value become its name is a guess, and nothing depends on it: the template with the values put
-/// back has to be the page, byte for byte, so a wrong guess gives a template that nobody knows.
+/// Which occurrences of a value are replaced is a guess, and a wrong one is harmless: the template with the values put back
+/// must equal the page byte for byte, so a wrong guess gives an unknown template.
 pub fn template(page: &str, expected: &Expected<'_>) -> Option<String> {
     let answer = answer(page)?;
     let (before, rest) = page.split_once(ANSWER)?;
@@ -66,7 +66,7 @@ pub fn template(page: &str, expected: &Expected<'_>) -> Option<String> {
         ("id", escape(expected.id)),
     ];
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
-    // Each with what stands around it, those that contain others first.
+    // Each with its surroundings; those that contain others come first.
     let mut places = vec![r#" href="{{report}}""#, r#" href="{{contact}}">{{address}}<"#, " {{request_id}}</p>"];
     places.retain(|place| match *place {
         " {{request_id}}</p>" => !request_id.is_empty(),
@@ -82,7 +82,7 @@ pub fn template(page: &str, expected: &Expected<'_>) -> Option<String> {
     (fill(&template, value) == page).then_some(template)
 }
 
-/// A template with its values, in one pass; a name without a value stays as it is.
+/// Fills in a template in one pass; a name without a value stays.
 fn fill<'a>(template: &str, value: impl Fn(&str) -> Option<&'a str>) -> String {
     let mut pieces = template.split("{{");
     let mut filled = pieces.next().unwrap_or_default().to_owned();
@@ -122,7 +122,7 @@ mod tests {
     fn what_may_differ_gets_a_name() {
         assert_eq!(template(PAGE, &EXPECTED).unwrap(), TEMPLATE);
         assert_eq!(answer(PAGE).unwrap()["id"], "4f2a91c07d3e");
-        // In another answer nothing else changes.
+        // Another answer changes nothing else.
         let other = PAGE.replace("7d3e&quot;}", "7d3e&quot;,&quot;x&quot;:&quot;&lt;b&gt; https://x.example/p&quot;}");
         assert_ne!(other, PAGE);
         assert_eq!(template(&other, &EXPECTED).unwrap(), TEMPLATE);
@@ -133,7 +133,7 @@ mod tests {
         let same = |page: &str| template(page, &EXPECTED).is_some_and(|template| template == TEMPLATE);
         assert!(same(PAGE));
         for (from, to) in [
-            // Names where values belong, and values where other values belong.
+            // Names instead of values, and the wrong values.
             ("\"/p/static", "\"/static"),
             ("\"/p/static", "\"{{prefix}}/static"),
             ("data-prefix=\"/p\"", "data-prefix=\"{{prefix}}\""),
@@ -144,7 +144,7 @@ mod tests {
             ("7d3e/raw", "7d3e/raw "),
             ("data-url=\"https://x.example/p\"", "data-url=\"https://z.example/p\""),
             ("data-url=\"https://x.example/p\"", "data-url=\"http://x.example/p\""),
-            // Markup in what varies, and around it.
+            // Markup in the values and around them.
             ("7d3e&quot;}", "7d3e\"}\" onload=\""),
             ("7d3e&quot;}", "<b>&quot;}"),
             ("data-answer=\"", "data-answer=\"{}\" data-answer=\""),

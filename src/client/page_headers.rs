@@ -1,13 +1,14 @@
-//! The headers of a page or of a file of one: those that keep strangers' scripts out have to be there, and those that change
-//! what a browser does must not.
+//! The headers of pages and their files: those that block foreign scripts are required, those that change a browser's
+//! behaviour are forbidden.
 //!
-//! Invariant: a header that is not known to be harmless is reported, and so is more than one way to say where the content ends. Must never take a header that is there twice for the one that counts.
+//! Invariant: a header not known to be harmless is reported, and so is an ambiguous content length. Must never accept a
+//! duplicate header.
 
-/// The header's name in lower case, and its value; `None` when it is not text.
+/// A header's name in lower case, and its value; `None` if it is not text.
 pub type Header = (String, Option<String>);
 
-/// Headers that change nothing of what a browser shows, runs or sends: of connections, of proxies and of caches. `Alt-Svc`,
-/// which Caddy sends, leads browsers to the same server by HTTP/3; that it may answer there otherwise, docs/trust.md says.
+/// Headers that do not affect what a browser shows, runs or sends: of connections, proxies and caches. `Alt-Svc`, which
+/// Caddy sends, makes browsers use HTTP/3; docs/trust.md says that the server may answer differently there.
 const HARMLESS: &[&str] = &[
     "accept-ranges",
     "age",
@@ -28,7 +29,7 @@ const HARMLESS: &[&str] = &[
     "via",
 ];
 
-/// Of the headers that begin with `X-`, which browsers mostly ignore, those that some do not.
+/// `X-` headers that some browsers obey; the others are ignored.
 const MEANT: &[&str] = &[
     "x-content-security-policy",
     "x-dns-prefetch-control",
@@ -39,7 +40,7 @@ const MEANT: &[&str] = &[
     "x-xss-protection",
 ];
 
-/// What is wrong with these headers, which should be `wanted`.
+/// How these headers differ from `wanted`.
 pub fn faults(wanted: &[(&str, &str)], headers: &[Header]) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, value) in wanted {

@@ -1,8 +1,8 @@
-//! `fpaste verify`: compares the pages of a server with those of its version, as browsers get them.
+//! `fpaste verify`: compares a server's pages, as browsers get them, with those of its version.
 //!
-//! Invariant: all that a browser would run is compared, byte for byte, and a page whole but for the values of [`page`]. It
-//! tells the server nothing but what any visitor does, and never what follows the `#` of a link. Must never end with 0 after a
-//! difference, nor after an answer that could not be compared.
+//! Invariant: everything a browser would run is compared byte for byte, and so is every page except for the values of
+//! [`page`]. The server learns no more than from any visitor, and never the part of a link after the `#`. Must never exit
+//! with 0 after a difference or an answer that could not be compared.
 
 use super::Session;
 use super::browser::{Browser, Opened, Visitor};
@@ -21,11 +21,11 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::thread;
 
-/// How often each visitor opens everything.
+/// Each visitor opens everything twice.
 const TIMES: [&str; 2] = ["first", "second"];
-/// So many differences are shown; a server that is another altogether has one for each file.
+/// The most differences shown; an entirely different server has one for every file.
 const MOST_SHOWN: usize = 30;
-/// A text of the server in a difference is cut here.
+/// The server's text in a difference is truncated to this.
 const MOST_CHARS: usize = 120;
 
 /// What is compared.
@@ -38,19 +38,19 @@ struct Comparison<'a> {
     ui: &'a Ui,
 }
 
-/// A page that is compared.
+/// A page to compare.
 struct Subject {
     path: String,
-    /// The paste that the link names; empty: none.
+    /// The paste the link names; empty if none.
     id: String,
-    /// What it is; empty: what its answer says.
+    /// The kind of page; empty if its answer decides.
     kind: &'static str,
 }
 
-/// What is at a path, and what is wrong with it.
+/// A path, and what differs there.
 type Difference = (String, String);
 
-/// The differences, each with who met it first and how often it was met.
+/// The differences, each with the first visit that found it and the number of visits that did.
 #[derive(Default)]
 struct Differences(BTreeMap<Difference, (String, usize)>);
 
@@ -65,7 +65,7 @@ impl Differences {
         }
     }
 
-    /// A line each.
+    /// Prints one line each.
     fn show(&self) -> Result<(), Failure> {
         for ((path, what), (visit, count)) in self.0.iter().take(MOST_SHOWN) {
             let more = if *count > 1 { format!(", and {} more", count - 1) } else { String::new() };
@@ -78,15 +78,15 @@ impl Differences {
     }
 }
 
-/// Compares, and tells.
+/// Compares, and prints the result.
 ///
 /// # Errors
-/// When something differs, when it is no flaskpaste server or one without pages or of a version that is not known, and when
-/// something cannot be fetched.
+/// When something differs or cannot be fetched, and when this is not a flaskpaste server, or one without pages or of an
+/// unknown version.
 pub fn run(of: Option<&Link>, session: &Session<'_>) -> Result<(), Failure> {
     let (server, id) = place(of, session)?;
     if !is_secure(&server) {
-        session.ui.warning(&format!("{server} is not encrypted: anybody on the way can change the pages"));
+        session.ui.warning(&format!("{server} does not use https: anyone on the network path can change the pages"));
     }
     let comparison = Comparison::begin(server, id, session)?;
     let Comparison { server, version, .. } = &comparison;
@@ -103,26 +103,26 @@ pub fn run(of: Option<&Link>, session: &Session<'_>) -> Result<(), Failure> {
             "compared: {pages} pages and {files} files, in {languages} languages, with and without a cookie, as two browsers, twice each"
         ))?;
         if comparison.subjects.iter().all(|subject| subject.id.is_empty()) {
-            session.ui.note("the page of a paste is compared when its link is given");
+            session.ui.note("to compare the page of a paste, too, pass its link");
         }
         return Ok(());
     }
     differences.show()?;
     if let Some(failure) = failure {
-        session.ui.warning(&format!("not everything was compared: {}", failure.message));
+        session.ui.warning(&format!("the comparison is incomplete: {}", failure.message));
     }
     Err(Failure::new(Exit::Other, format!("the pages of {server} are not those of flaskpaste {}", version.number))
-        .hint("do not open its links in a browser, and enter no secrets there; fpaste get LINK does not use the pages"))
+        .hint("do not open its links or enter secrets in a browser; fpaste get LINK does not use the pages"))
 }
 
-/// The server that is meant, and the paste if it is a link.
+/// The server to verify, and the paste if a link was given.
 fn place(of: Option<&Link>, session: &Session<'_>) -> Result<(ServerUrl, String), Failure> {
     let configured = &session.settings.server;
     let Some(link) = of else { return Ok((configured.clone(), String::new())) };
-    // The key is not needed, and so not even read.
+    // The key is not needed, so it is not even read.
     let address = without_fragment(link.0.trim());
     match (ServerUrl::parse(address), Target::parse(address)) {
-        // Under a prefix of hex digits, it looks like a paste.
+        // With a prefix of hex digits, the server looks like a paste.
         (Ok(server), _) if server == *configured => Ok((server, String::new())),
         (_, Ok(target)) => Ok((target.server.unwrap_or_else(|| configured.clone()), target.id.as_str().to_owned())),
         (Ok(server), _) => Ok((server, String::new())),
@@ -131,7 +131,7 @@ fn place(of: Option<&Link>, session: &Session<'_>) -> Result<(ServerUrl, String)
 }
 
 impl<'a> Comparison<'a> {
-    /// Finds out which version the server has.
+    /// Finds the server's version.
     fn begin(server: ServerUrl, id: String, session: &'a Session<'a>) -> Result<Self, Failure> {
         let visitor = Visitor { browser: Browser::Firefox, language: "en", has_cookie: false };
         let visit = session.transport.visit(&server, "/", &visitor.headers(Opened::Page, is_secure(&server)))?;
@@ -155,7 +155,7 @@ impl<'a> Comparison<'a> {
             let digest = page::template(&page, &expected).map(|template| hex(&sha256(template.as_bytes())));
             digest.is_some_and(|digest| version.has_page(&kind_name("create", &contact), "en", &digest))
         };
-        // A page that no version has is compared with those of the version that it says it is of.
+        // An unknown page is compared with those of the version it claims.
         let says = text("version");
         let at = versions.iter().position(of_page).or_else(|| versions.iter().position(|known| known.number == says));
         let at = at.ok_or_else(|| unknown_version(&says))?;
@@ -163,7 +163,7 @@ impl<'a> Comparison<'a> {
         Ok(Self { server, version: versions.swap_remove(at), contact, subjects, settings, ui })
     }
 
-    /// What differs, and what went wrong besides. One thread a language, as several people would open the pages at a time.
+    /// The differences, and the first error. One thread per language, like several people opening the pages at once.
     fn compare(&self) -> (Differences, Option<Failure>) {
         let (mut differences, mut failure) = (Differences::default(), None);
         thread::scope(|scope| {
@@ -183,7 +183,7 @@ impl<'a> Comparison<'a> {
                         differences.join(found);
                         failure = failure.take().or(failed);
                     }
-                    Err(_) => failure = Some(Failure::new(Exit::Other, "a comparison ended early")),
+                    Err(_) => failure = Some(Failure::new(Exit::Other, "a comparison thread panicked")),
                 }
             }
         });
@@ -194,7 +194,7 @@ impl<'a> Comparison<'a> {
     fn visit(&self, visitor: Visitor, transport: &Transport<'_>, found: &mut Differences) -> Result<(), Failure> {
         let is_secure = is_secure(&self.server);
         let languages = self.version.languages();
-        // A browser loads the words of its language alone.
+        // A browser loads only the words of its language.
         let is_loaded = |file: &&FileRow| {
             let stem = file.name.split('.').next().unwrap_or_default();
             stem == visitor.language || !languages.contains(stem)
@@ -238,7 +238,7 @@ impl<'a> Comparison<'a> {
 
     fn faults_of_page(&self, subject: &Subject, visit: &Visit, language: &str) -> Result<Vec<String>, Failure> {
         let status = if subject.kind == "gone" { 404 } else { 200 };
-        // What a link names may be gone.
+        // The paste of a link may be gone.
         if visit.status != status && !(subject.kind.is_empty() && visit.status == 404) {
             return other_status(visit).map(|fault| vec![fault]);
         }
@@ -250,13 +250,13 @@ impl<'a> Comparison<'a> {
         Ok(faults)
     }
 
-    /// What is wrong with the page itself.
+    /// What differs in the page itself.
     fn fault_of_markup(&self, subject: &Subject, status: u16, body: &[u8], language: &str) -> Option<String> {
         let other = || Some("the text or markup differs".to_owned());
         let Ok(text) = std::str::from_utf8(body) else { return other() };
         let url = self.server.to_string();
         if let Some(named) = page::url(text).filter(|named| *named != url) {
-            return Some(format!("names another address of this server: {}", shown(&named)));
+            return Some(format!("names a different server address: {}", shown(&named)));
         }
         let Some(answer) = page::answer(text) else { return other() };
         let kind = match (subject.kind, status) {
@@ -265,17 +265,15 @@ impl<'a> Comparison<'a> {
             ("", _) => "paste",
             (kind, _) => kind,
         };
-        // The page of what is not there has no ID in it.
+        // The page of a missing paste contains no ID.
         let id = if status == 404 { "" } else { subject.id.as_str() };
         let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         if field("id") != id {
-            return Some(format!("the answer is about another ID: {}", shown(field("id"))));
+            return Some(format!("the answer is for a different ID: {}", shown(field("id"))));
         }
         if matches!(kind, "create" | "ask") && field("contact") != self.contact {
             let contact = shown(field("contact"));
-            return Some(format!(
-                "names another contact than the first page, or one that is not an address: {contact}"
-            ));
+            return Some(format!("names a different contact than the first page, or an invalid one: {contact}"));
         }
         let expected = Expected { url: &url, prefix: self.server.prefix(), contact: &self.contact, id };
         let digest = page::template(text, &expected).map(|template| hex(&sha256(template.as_bytes())));
@@ -284,37 +282,37 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// What is wrong with a body of more than any page or file of one has.
+/// The fault of a body that exceeds the limit for pages and their files.
 const TOO_LARGE: &str = "larger than any page";
 
-/// How the tables name a page of a server with or without a contact.
+/// A page's name in the tables, with or without a contact.
 fn kind_name(kind: &str, contact: &str) -> String {
     format!("{kind}{}", if contact.is_empty() { "" } else { "+contact" })
 }
 
-/// Whether browsers tell a server where a request comes from.
+/// Whether browsers treat the server as secure and send it the Sec-Fetch headers.
 fn is_secure(server: &ServerUrl) -> bool {
     server.to_string().starts_with("https:") || is_loopback(server.host_name())
 }
 
-/// Whether a server can name this as its contact: a mail or web address, of characters that mean nothing in markup.
+/// Whether this is a valid contact: a mail or web address without characters special in markup.
 fn is_contact(text: &str) -> bool {
     ["mailto:", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme))
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte))
 }
 
-/// A text of the server as a difference may show it.
+/// A text from the server, cleaned and truncated for display.
 fn shown(text: &str) -> String {
     clean(text).chars().take(MOST_CHARS).collect()
 }
 
-/// The page of a server that says it is one.
+/// The first page of a server that identifies itself as flaskpaste.
 fn recognise(visit: &Visit, server: &ServerUrl) -> Result<String, Failure> {
     let body = visit.body.as_deref().unwrap_or_default();
     let is_ours = |answer: &Value| answer.get("name").and_then(Value::as_str) == Some("FlaskPaste");
     if let Some(place) = redirect(visit) {
         return Err(Failure::new(Exit::Other, format!("{server} redirects to {place}"))
-            .hint("verify that address instead, if you trust it"));
+            .hint("if you trust that address, verify it instead"));
     }
     match visit.status {
         200 => {}
@@ -322,21 +320,21 @@ fn recognise(visit: &Visit, server: &ServerUrl) -> Result<String, Failure> {
         status => return Err(Failure::refused(status, body, None)),
     }
     if serde_json::from_slice(body).is_ok_and(|answer| is_ours(&answer)) {
-        return Err(Failure::new(Exit::Other, format!("{server} has no pages: they are switched off"))
-            .hint("there is nothing to compare; fpaste works without them"));
+        return Err(Failure::new(Exit::Other, format!("{server} has no pages: they are disabled"))
+            .hint("there is nothing to compare; fpaste does not need them"));
     }
     let page = String::from_utf8(body.to_vec()).map_err(|_| not_flaskpaste())?;
     if page::answer(&page).is_some_and(|answer| is_ours(&answer)) { Ok(page) } else { Err(not_flaskpaste()) }
 }
 
-/// Where an answer leads.
+/// The target of a redirect.
 fn redirect(visit: &Visit) -> Option<String> {
     let location = visit.headers.iter().find(|(name, _)| name == "location")?;
     let place = without_fragment(location.1.as_deref().unwrap_or_default());
     (300..400).contains(&visit.status).then(|| shown(place))
 }
 
-/// What an answer with another status is: a difference, or a failure where the server, or what is before it, refuses.
+/// An unexpected status: a difference, or a failure if the server, or a proxy in front of it, refuses.
 fn other_status(visit: &Visit) -> Result<String, Failure> {
     match (redirect(visit), visit.status) {
         (Some(place), status) => Ok(format!("redirects to {place} (status {status})")),
@@ -351,7 +349,7 @@ fn unknown_version(says: &str) -> Failure {
     let known: Vec<&str> = TABLES.iter().map(|table| Version::read(table).number).collect();
     Failure::new(
         Exit::Other,
-        format!("the server says it is flaskpaste {}, and this fpaste knows {}", shown(says), known.join(", ")),
+        format!("the server claims to be flaskpaste {}; this fpaste knows {}", shown(says), known.join(", ")),
     )
-    .hint("verify it with an fpaste that is as new as the server")
+    .hint("use an fpaste of the server's version")
 }

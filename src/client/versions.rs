@@ -1,14 +1,14 @@
-//! The pages of each version: the digests of all that a browser loads, and the headers that keep strangers' scripts out.
+//! The pages of each version: the digests of everything a browser loads, and the headers that block foreign scripts.
 //!
 //! Invariant: a version is a file in versions/, rendered from the running server by `make docs`, and a line here; a test
-//! compares the newest with what the server sends. Must never change for a version that was released.
+//! compares the newest with what the server sends. The table of a released version must never change.
 
 use std::collections::BTreeSet;
 
-/// The versions still in use, the newest first. A new one: `make docs`, and its file here above the others.
+/// The versions still in use, newest first. To add one, run `make docs` and list its file first.
 pub const TABLES: &[&str] = &[include_str!("versions/1.0.0")];
 
-/// What a table has, a line each.
+/// The contents of a table.
 pub struct Version {
     /// Its number.
     pub number: &'static str,
@@ -16,15 +16,15 @@ pub struct Version {
     pub pages: Vec<PageRow>,
     /// Its files below `/static/`.
     pub files: Vec<FileRow>,
-    /// The headers of a page, names in lower case.
+    /// The headers of a page, with names in lower case.
     pub page_headers: Vec<(&'static str, &'static str)>,
-    /// The headers of a file, but for its type.
+    /// The headers of a file, except Content-Type.
     pub file_headers: Vec<(&'static str, &'static str)>,
 }
 
 /// A page in a language.
 pub struct PageRow {
-    /// Which: create, ask, paste, asked or gone; with `+contact` where the server names one.
+    /// Its kind: create, ask, paste, asked or gone; with `+contact` if the server names one.
     pub kind: &'static str,
     /// The tag of the language.
     pub language: &'static str,
@@ -43,7 +43,7 @@ pub struct FileRow {
 }
 
 impl Version {
-    /// Reads a table; what it cannot read is left out, and would be missed by the tests.
+    /// Parses a table; malformed lines are skipped, which the tests detect.
     pub fn read(table: &'static str) -> Self {
         let mut version = Self {
             number: "",
@@ -93,7 +93,7 @@ mod tests {
         let mut numbers = BTreeSet::new();
         for table in TABLES {
             let version = Version::read(table);
-            assert!(numbers.insert(version.number), "{} is there twice", version.number);
+            assert!(numbers.insert(version.number), "{} is listed twice", version.number);
             let rows = version.pages.len() + version.files.len();
             let rows = rows + version.page_headers.len() + version.file_headers.len();
             assert_eq!(table.lines().filter(|line| !line.starts_with('#')).count(), 1 + rows, "{}", version.number);

@@ -1,15 +1,15 @@
-// The token that lets somebody create where not everybody may.
+// The token for creating pastes on a server that requires one.
 //
-// Invariant: it is sent with a create alone, and kept in this browser only if its owner says so. Must never stay where the
-// server has said that it is none.
+// Invariant: it is sent only with a create, and stored in this browser only if its owner agrees. Must never be kept after the
+// server has rejected it.
 
 import { $, answer, say, show } from "./page.js";
 import { t } from "./words.js";
 
 const PLACE = "flaskpaste-token";
-/** What was entered last, for as long as this page is open. */
+/** The last token entered, while this page is open. */
 let last = "";
-/** Whether this visitor has to show a token. */
+/** Whether this visitor needs a token. */
 const isNeeded = answer.create === "token" && !answer.authenticated;
 
 function kept() {
@@ -24,7 +24,7 @@ function keep(token) {
   try {
     if (token) localStorage.setItem(PLACE, token); else localStorage.removeItem(PLACE);
   } catch {
-    // Storage is full or forbidden: it is asked for again the next time.
+    // Storage is full or blocked: the token has to be entered again next time.
   }
 }
 
@@ -32,10 +32,10 @@ const entered = () => $("token").value.trim();
 
 const lacksToken = () => isNeeded && !entered();
 
-/** Whether a token goes along, so that more may be sent. */
+/** Whether a token is sent, which allows larger pastes. */
 export const hasToken = () => isNeeded && entered() !== "";
 
-/** The header of a create. Throws where a token is missing. */
+/** The header for a create. Throws if the token is missing. */
 export function bearer() {
   if (!isNeeded) return {};
   if (lacksToken()) throw new Error(t("create.token.missing"));
@@ -44,14 +44,14 @@ export function bearer() {
   return { Authorization: `Bearer ${entered()}` };
 }
 
-/** What is said of a refusal to create. */
+/** The message for a refused create. */
 export function sentence(error) {
   if (error.code === "token_invalid") return t("create.token.unknown");
   if (error.code === "pow_expired") return t("create.slow");
   return error.message;
 }
 
-/** Where the keyboard goes on after a refusal with this code; what the server has said is no token is forgotten. */
+/** The field to focus after a refusal with this code; forgets a token the server rejected. */
 export function goOn(code) {
   if (code !== "token_invalid") return $(lacksToken() ? "token" : "send").focus();
   last = "";
@@ -60,7 +60,7 @@ export function goOn(code) {
   $("token").select();
 }
 
-/** Shows the field, where the server asks for a token, with the one that is known; or that no token helps. */
+/** Shows the token field, filled in if the token is known; or says that a token does not help. */
 export function offer() {
   show("token-row", isNeeded);
   $("token").value = isNeeded ? last || kept() : "";

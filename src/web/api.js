@@ -1,15 +1,15 @@
-// The API as the pages use it: one request, and its refusals as sentences.
+// The API client of the pages: sends requests, and turns refusals into messages.
 //
-// Invariant: none leaves this server, but for the page that a login in front of it sends instead of an answer. No redirect
-// is ever followed: proofs and leases go to this server alone. The server is told that a page asks: its own refusals then
-// open no login dialog.
+// Invariant: requests go only to this server, and redirects are never followed, so that proofs and leases reach nobody else;
+// a login in front of the server may answer with a page of its own. Requests are marked as coming from a page, so that the
+// server's refusals open no login dialog.
 
 import { prefix } from "./page.js";
 import { fromNow, refusal as known, sentences, t } from "./words.js";
 
 const OURS = { Accept: "application/json", "X-Requested-With": "flaskpaste" };
 
-/** A refusal: `message` is for people, in their language or else the server's; `code` and `status` are the server's. */
+/** A refusal: `message` is for people, in their language if possible; `code` and `status` are the server's. */
 export class Refused extends Error {
   constructor(status, answer, retryAfter) {
     const said = answer.error ? known(answer.code) ?? [answer.error, answer.hint] : [t("api.answered", { status })];
@@ -23,15 +23,15 @@ const unreachable = () => new Refused(0, { error: t("api.unreachable") });
 
 const loggedOut = () => new Refused(401, { error: t("api.login") });
 
-/** An answer that is no good one, from its status, JSON and headers. */
+/** The error for an unsuccessful answer, from its status, JSON and headers. */
 function refusal(status, answer, header) {
   return status === 401 && !answer.error ? loggedOut() : new Refused(status, answer, header("Retry-After"));
 }
 
-/** Whether this is the page of a login: the server itself answers scripts with anything but pages. */
+/** Whether this is a login page: the server itself never answers scripts with pages. */
 const isLoginPage = (type) => Boolean(type?.startsWith("text/html"));
 
-/** Sends a request; the response, when it is a good one. */
+/** Sends a request and returns the response if it is successful. */
 export async function request(method, path, { headers, signal } = {}) {
   let response;
   try {
@@ -51,8 +51,8 @@ export async function request(method, path, { headers, signal } = {}) {
 }
 
 /**
- * Sends a content, which makes something; the server's answer. `progress` is called with the share that is sent. By the old interface: fetch does
- * not tell how far it is.
+ * Uploads content and returns the server's answer. `progress` is called with the fraction sent. Uses XMLHttpRequest, because
+ * fetch does not report upload progress.
  */
 export function upload(method, path, body, { headers, signal, progress }) {
   const xhr = new XMLHttpRequest();
@@ -64,7 +64,7 @@ export function upload(method, path, body, { headers, signal, progress }) {
     for (const [name, value] of Object.entries({ ...OURS, ...headers })) xhr.setRequestHeader(name, value);
     xhr.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
     xhr.addEventListener("abort", () => reject(signal.reason));
-    // A login elsewhere looks the same from here as no server; a request that is not sent on to it tells them apart.
+    // A redirect to a login elsewhere looks like an unreachable server; a request that does not follow redirects tells.
     xhr.addEventListener("error", () => request("HEAD", "/challenge").then(() => reject(unreachable()), reject));
     xhr.addEventListener("load", () => {
       if (isLoginPage(header("Content-Type"))) return reject(loggedOut());
@@ -83,10 +83,10 @@ function parse(text) {
   }
 }
 
-/** The connection broke within a response. */
+/** The connection broke during a response. */
 export class Broken extends Error {}
 
-/** Hands each piece of a response to `take`, which is waited for; `progress` is called with the share that has come. */
+/** Passes each piece of a response to `take` and awaits it; `progress` is called with the fraction received. */
 export async function pour(response, before, take, progress) {
   const total = before + Number(response.headers.get("Content-Length"));
   const reader = response.body.getReader();
@@ -102,7 +102,7 @@ export async function pour(response, before, take, progress) {
   }
 }
 
-/** The header that carries a password, whatever letters it has. */
+/** The header for a password, encoded for any characters. */
 export function passwordHeader(password) {
   const bytes = new TextEncoder().encode(password);
   return { "X-Paste-Password-Base64": btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };

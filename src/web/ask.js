@@ -1,7 +1,7 @@
-// The page for asking: somebody says what they need, and gets a link for whoever has it.
+// The page for asking for a secret: the visitor says what they need and gets a link to send.
 //
-// Invariant: what was asked for is in the link alone, and the key that opens the answer in this browser, which has shown that it
-// keeps it before anything is sent.
+// Invariant: the question is only in the link, and the private key only in this browser, which is checked to store it
+// before anything is sent.
 
 import { $, answer, guard, isHere, isStarted, offerExpiries, prefix, say, secureAddress, show, tell } from "./page.js";
 import { request } from "./api.js";
@@ -13,15 +13,15 @@ import { prove } from "./solve.js";
 import * as tokens from "./tokens.js";
 import { sentences, t } from "./words.js";
 
-/** Whether the ask is made, and its page about to open. */
+/** Whether the ask was created and its page is about to open. */
 let isMade = false;
 
-/** Makes the ask; where its page is. */
+/** Creates the ask and returns the address of its page. */
 async function make(signal) {
   const label = $("label").value.trim();
   if (!asks.fits(label)) throw new Error(t("ask.long"));
   const { headers, ...ask } = await asks.make(label);
-  // A key that is not kept would be found missing when the answer has come.
+  // If the key is not stored, the answer could not be opened.
   const trial = { ...ask, id: "trial", expires: 0 };
   await asks.keep(trial).catch(() => { throw new Error(t("ask.unkept")); });
   const token = access.bearer();
@@ -35,7 +35,7 @@ async function make(signal) {
   return `${prefix}/${made.id}#${ask.fragment}`;
 }
 
-/** Makes the ask and opens its page; the form stays as it is until that is there. */
+/** Creates the ask and opens its page; the form stays unchanged until then. */
 async function open(signal) {
   const address = await make(signal);
   isMade = true;
@@ -51,7 +51,7 @@ async function send() {
 async function begin() {
   $("https").href = secureAddress();
   show("insecure", !keys.available);
-  // Nothing is read before there is an answer.
+  // Nothing is read before the answer, so the default expiry does not mention reads.
   offerExpiries($("expiry"), answer.limits, "create.after");
   access.offer();
   sending.listen(send);

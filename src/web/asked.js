@@ -1,7 +1,7 @@
-// The page of an ask: to whoever has its link, the place for an answer; to the browser that asked, the link and then the answer.
+// The page of an ask: a form for the answer, or, in the browser that asked, the link and then the answer.
 //
-// Invariant: an answer leaves this browser sealed for whoever asked, by a press of the button; what was written does not go without
-// a question. The answer is read as a paste of one read, by the page of that.
+// Invariant: an answer leaves this browser only sealed for the asker and after the button is pressed; text is not discarded
+// without confirmation. The answer is read as a paste with one read, by that page.
 
 import {
   $, answer, guard, isStarted, prefix, say, secureAddress, show, showProgress, tell, twice,
@@ -19,31 +19,31 @@ import { turn } from "./turn.js";
 import { fromNow, moment, size, t } from "./words.js";
 
 const { id } = answer;
-/** The server is asked for news first after so many milliseconds, then less and less often. */
+/** The first poll comes after this many milliseconds, later ones less and less often. */
 const [FIRST, LAST, GROWTH] = [2000, 30000, 1.5];
 /** Whether an answer is being written. */
 let isWriting = false;
 
-/** Shows what is asked for, as the link says. */
+/** Shows the question from the link. */
 function showQuestion(label) {
   $("question").replaceChildren(...withMarks(label));
   show("question", label);
 }
 
-/** Heads the page and its tab. */
+/** Sets the heading and the title. */
 function head(words) {
   $("title").textContent = words;
   document.title = `${words} · flaskpaste`;
 }
 
-/** Nothing can be done here. */
+/** Shows an error that ends the page. */
 function refuse(sentence) {
   for (const part of ["answer", "waiting"]) show(part, false);
   say("refused", sentence);
   $("title").focus();
 }
 
-/** Shows the link to whoever asked, until there is an answer. */
+/** Shows the link to the asker until there is an answer. */
 function wait(ask) {
   head(t("asked.yours"));
   showQuestion(ask.label);
@@ -55,7 +55,7 @@ function wait(ask) {
   look(FIRST);
 }
 
-/** Asks whether there is an answer, and again later. */
+/** Polls for an answer. */
 async function look(pause) {
   const next = Math.min(pause * GROWTH, LAST);
   try {
@@ -102,11 +102,11 @@ async function give(link, signal) {
 async function send(link) {
   const refusal = await sending.send((signal) => give(link, signal), sentence);
   choice.showUse();
-  // None is taken any more.
+  // No more answers are accepted.
   const isOver = [404, 409].includes(refusal?.status);
   show("send", !isOver);
   if (refusal) return $(isOver ? "title" : "send").focus();
-  // Nobody who comes to this screen later finds it.
+  // Do not leave it for the next person at this screen.
   $("text").value = "";
   choice.clear();
   choice.showChoice();
@@ -122,7 +122,7 @@ function sentence(error) {
   return error.status === 0 ? `${error.message} ${t("asked.unsure")}` : error.message;
 }
 
-/** Offers the place for an answer. */
+/** Shows the answer form. */
 function offer(link) {
   showQuestion(link.label);
   $("until").textContent = t("asked.until", { most: size(answer.max_size), when: moment(answer.expires_at) });

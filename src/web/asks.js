@@ -1,8 +1,7 @@
-// Asks for a secret: the keys of whoever asks, the link for whoever answers, and what seals the answer (X25519, RFC 7748).
-// The same as in fpaste.
+// Asks: the asker's keys, the link for the answerer, and sealing the answer (X25519, RFC 7748). Same as in fpaste.
 //
-// Invariant: the private key is made in this browser, cannot be read out of it, and is kept in it alone, until the answer
-// was read. Must never seal with, or open, what the other side has fixed.
+// Invariant: the private key is generated in this browser, not extractable, and stored only here until the answer is read.
+// Must never use a shared secret that the other side can force.
 
 import { decode, derive, encode, expand, extract, hashed, random } from "./keys.js";
 import { Damaged, Opener, seal } from "./sealed.js";
@@ -10,25 +9,25 @@ import { Damaged, Opener, seal } from "./sealed.js";
 const SALT = "flaskpaste ask 1";
 const MAGIC = new TextEncoder().encode("fpasteA\n");
 const KEY_BYTES = 32;
-/** Bytes before what is sealed. */
+/** Bytes before the sealed content. */
 export const HEAD_BYTES = MAGIC.length + KEY_BYTES;
 const LABEL_BYTES = 200;
-/** An ask is forgotten so long after its end as it was known when it was made: looks at it may have moved that. */
+/** An ask is forgotten this long after its original expiry, which looking at it may have extended. */
 const KEPT_SECONDS = 90 * 86400;
 
-/** The key in a link is none that can be sealed for. */
+/** The public key in a link is invalid. */
 export class BadKey extends Error {}
 
 const generate = () => crypto.subtle.generateKey("X25519", false, ["deriveBits"]);
 const exported = async (key) => new Uint8Array(await crypto.subtle.exportKey("raw", key));
 
-/** Whether this browser can make such keys. */
+/** Whether this browser supports X25519. */
 export const available = () => generate().then(() => true, () => false);
 
 /** Whether a question fits into a link. */
 export const fits = (label) => new TextEncoder().encode(label).length <= LABEL_BYTES;
 
-/** What somebody asks with: `{ privateKey, publicKey, token, fragment, headers }`. */
+/** A new ask: `{ privateKey, publicKey, token, fragment, headers }`. */
 export async function make(label) {
   const pair = await generate();
   const [publicKey, token, secret] = [await exported(pair.publicKey), random(32), random(16)];
@@ -43,7 +42,7 @@ export async function make(label) {
 
 const proofOf = async (secret) => expand(await extract(SALT, secret), "answer proof");
 
-/** What a link holds for whoever answers: `{ publicKey, secret, label }`; null for what is none. */
+/** Parses a link for the answerer: `{ publicKey, secret, label }`; null if malformed. */
 export function parse(fragment) {
   const [, keys, question] = /^ask:([\w-]{64})(?::(.*))?$/.exec(fragment) ?? [];
   if (!keys) return null;
@@ -51,7 +50,7 @@ export function parse(fragment) {
   return { publicKey: bytes.slice(0, KEY_BYTES), secret: bytes.slice(KEY_BYTES), label: labelOf(question ?? "") };
 }
 
-/** A question, or "" where it is malformed or too long: the link is good all the same. */
+/** The question, or "" if malformed or too long: the link still works. */
 function labelOf(text) {
   try {
     const bytes = decode(text);
@@ -61,10 +60,10 @@ function labelOf(text) {
   }
 }
 
-/** The header that comes with an answer. */
+/** The header to send with an answer. */
 export const proof = async ({ secret }) => ({ "X-Answer-Proof": encode(await proofOf(secret)) });
 
-/** The root of an answer's keys, from one side's private key and the other's public one. */
+/** The root of an answer's keys, from one side's private and the other's public key. */
 async function agree(privateKey, otherKey, ephemeralKey, askerKey) {
   const other = await crypto.subtle.importKey("raw", otherKey, "X25519", false, []);
   const shared = new Uint8Array(await crypto.subtle.deriveBits({ name: "X25519", public: other }, privateKey, 256));
@@ -73,7 +72,7 @@ async function agree(privateKey, otherKey, ephemeralKey, askerKey) {
   return (await derive(key, "")).root;
 }
 
-/** Seals a plaintext, a Blob, for whoever asked; the answer. */
+/** Seals a plaintext Blob for the asker and returns the answer. */
 export async function sealFor({ publicKey }, plain) {
   const pair = await generate();
   const ephemeralKey = await exported(pair.publicKey);
@@ -81,10 +80,10 @@ export async function sealFor({ publicKey }, plain) {
   return new Blob([MAGIC, ephemeralKey, await seal(root, plain)]);
 }
 
-/** What reads the answer to an ask: the proof of its reader, and what opens it as it comes; as of a paste's key. */
+/** Reads the answer to an ask: the reader's proof, and a streaming opener; same interface as a paste's keys. */
 export const secretsOf = (ask) => ({ linkProof: ask.token, passwordProof: null, open: () => new AnswerOpener(ask) });
 
-/** Decrypts an answer as it comes. */
+/** Decrypts an answer as it arrives. */
 class AnswerOpener {
   #ask;
   #head = new Uint8Array(0);
@@ -94,7 +93,7 @@ class AnswerOpener {
     this.#ask = ask;
   }
 
-  /** As of [Opener]. */
+  /** See [Opener]. */
   get verified() {
     return this.#opener ? HEAD_BYTES + this.#opener.verified : 0;
   }
@@ -123,7 +122,7 @@ class AnswerOpener {
   }
 }
 
-/** The asks of this browser: `{ id, privateKey, publicKey, token, label, fragment, expires }` each. */
+/** This browser's asks: `{ id, privateKey, publicKey, token, label, fragment, expires }` each. */
 function store(mode, work) {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open("flaskpaste", 1);
@@ -135,24 +134,24 @@ function store(mode, work) {
       const request = work(transaction.objectStore("asks"));
       transaction.oncomplete = () => resolve(request.result);
       transaction.onabort = () => reject(transaction.error);
-      // Another tab may want to delete it.
+      // Another tab may want to delete the database.
       database.onversionchange = () => database.close();
     };
   });
 }
 
-/** Keeps an ask until it is forgotten. Throws where this browser keeps none. */
+/** Stores an ask until it is forgotten. Throws if this browser cannot. */
 export async function keep(ask) {
   await store("readwrite", (asks) => asks.put(ask));
   const old = (await all()).filter(({ expires }) => expires + KEPT_SECONDS < Date.now() / 1000);
   for (const { id } of old) await forget(id);
 }
 
-/** The ask with this id, if this browser made it; else null. */
+/** The ask with this id if this browser created it, else null. */
 export const find = async (id) => await store("readonly", (asks) => asks.get(id)).catch(() => null) ?? null;
 
-/** All asks of this browser. */
+/** All asks in this browser. */
 export const all = () => store("readonly", (asks) => asks.getAll()).catch(() => []);
 
-/** Forgets an ask, and its key: its answer cannot be opened any more. */
+/** Deletes an ask and its key: its answer can no longer be opened. */
 export const forget = (id) => store("readwrite", (asks) => asks.delete(id)).catch(() => {});

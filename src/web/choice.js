@@ -1,7 +1,7 @@
-// What is to be sent: a text that was written, or files that were chosen, dropped or pasted; and the plaintext they make.
+// The content to send: typed text, or files chosen, dropped or pasted; and the plaintext made from them.
 //
-// Invariant: what is here goes nowhere by itself, and what a reader would refuse is refused before it is sent. Must never
-// send a file along that is not named on the page.
+// Invariant: nothing here is sent by itself, and anything a reader would reject is rejected before sending. Must never send
+// a file that is not named on the page.
 
 import { $, on, say, show } from "./page.js";
 import { cleaned } from "./content.js";
@@ -10,24 +10,24 @@ import * as manifest from "./manifest.js";
 import { padded, roomIn } from "./sealed.js";
 import { size, t } from "./words.js";
 
-/** So many of the files that were chosen are named. */
+/** The most chosen files listed by name. */
 const LISTED = 8;
 
-/** What was dropped with a folder in it, or given by another page, which the field cannot hold; null where the field has what was chosen. */
+/** Files from a dropped folder or another page, which the input cannot hold; null if the input has the files. */
 let dropped = null;
-/** Called when something else is chosen. */
+/** Called when the choice changes. */
 let changed = () => {};
 
-/** The files that are chosen: `{ name, blob }` each. */
+/** The chosen files: `{ name, blob }` each. */
 export const files = () => dropped ?? Array.from($("file").files, (blob) => ({ name: blob.name, blob }));
 
 /** Whether there is nothing to send. */
 export const isEmpty = () => !$("text").value && files().length === 0;
 
-/** Whether what is chosen is one picture. */
+/** Whether a single picture is chosen. */
 const isPicture = (files) => files.length === 1 && files[0].blob.type.startsWith("image/");
 
-/** Shows what will be sent: the text, or the files and a preview of one picture. */
+/** Shows what will be sent: the text, or the files, with a preview of a single picture. */
 export function showChoice() {
   const all = files();
   const url = $("picture").src;
@@ -45,19 +45,19 @@ export function showChoice() {
   changed();
 }
 
-/** Shows which of text and files is sent. */
+/** Shows whether text or files are sent. */
 export function showUse() {
   const hasFiles = files().length > 0;
-  // What was pasted into it takes its place: the keyboard goes on at the button that brings it back.
+  // Pasted files replace the text field: focus the button that brings it back.
   if (hasFiles && document.activeElement === $("text")) $("remove").focus();
   $("text").disabled = hasFiles;
   for (const part of [$("text"), $("text").labels[0]]) part.hidden = hasFiles && !$("text").value;
   show("unsent", hasFiles && $("text").value);
 }
 
-/** Takes files that were dropped or pasted. */
+/** Accepts dropped or pasted files. */
 function take({ files, items }) {
-  // They are gone once this function has returned.
+  // The items are cleared when this function returns.
   const entries = Array.from(items, (item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (entries.some((entry) => entry.isDirectory)) return takeFolders(entries);
   const all = new DataTransfer();
@@ -79,7 +79,7 @@ async function takeFolders(entries) {
   }
 }
 
-/** The files of a folder, or the file itself, under names that begin with its own. */
+/** The files in a folder, or the file itself, with paths below it. */
 async function filesBelow(entry) {
   if (entry.isFile) {
     const blob = await new Promise((resolve, reject) => { entry.file(resolve, reject); });
@@ -87,7 +87,7 @@ async function filesBelow(entry) {
   }
   let [reader, found] = [entry.createReader(), []];
   for (;;) {
-    // It gives a hundred at a time.
+    // Entries come in batches of up to a hundred.
     const some = await new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
     if (some.length === 0) return found;
     for (const one of some) found = found.concat(await filesBelow(one));
@@ -100,20 +100,20 @@ function remove() {
   $("text").focus();
 }
 
-/** Fills in what another page gave: `{ text }`, or `{ files }` with `{ name, blob }` each. */
+/** Fills in content from another page: `{ text }`, or `{ files }` with `{ name, blob }` each. */
 export function fill({ text = "", files = null }) {
   $("text").value = text;
   dropped = files;
   showChoice();
 }
 
-/** Forgets the files. */
+/** Clears the files. */
 export function clear() {
   dropped = null;
   $("file").value = "";
 }
 
-/** What is sent, if there is any and all of it can be read: `{ name, type, blob }` each. One file may go without its name. */
+/** The parts to send: `{ name, type, blob }` each; throws if there are none or one is unreadable. One file may be nameless. */
 export async function parts(isNameless = false) {
   const all = files();
   if (all.length === 0) {
@@ -121,28 +121,28 @@ export async function parts(isNameless = false) {
     return [{ type: "text/plain; charset=utf-8", blob: new Blob([$("text").value]) }];
   }
   for (const { name, blob } of all) {
-    // A byte tells what would fail later, after a proof of work.
+    // Read one byte now instead of failing after the proof of work.
     await blob.slice(0, 1).arrayBuffer().catch(() => { throw new Error(t("create.unreadable", { name: cleaned(name) })); });
   }
   const isNamed = all.length > 1 || !isNameless;
   return all.map(({ name, blob }) => ({ name: isNamed ? name : undefined, type: blob.type || undefined, blob }));
 }
 
-/** The bytes of all parts. Throws where there are none. */
+/** The size of all parts in bytes. Throws if it is zero. */
 export function length(parts) {
   const sum = parts.reduce((sum, { blob }) => sum + blob.size, 0);
   if (sum === 0) throw new Error(t(parts.length > 1 ? "create.empty.all" : "create.empty"));
   return sum;
 }
 
-/** Refuses what is longer than there is room for. */
+/** Throws if the content is too large. */
 export function expectRoom(length, room) {
   if (length > room) throw new Error(t("create.large", { size: size(length), most: size(Math.max(0, room)) }));
 }
 
 /**
- * The plaintext of an upload of at most `most` bytes: the parts behind their manifest, which says what the server is asked for,
- * so that a reader sees whether it complies. Throws what the server, or a reader, would refuse.
+ * The plaintext of an upload of at most `most` bytes: the manifest, which says what the server is asked to do so that readers
+ * can check it, then the parts. Throws if the server or a reader would refuse it.
  */
 export function pack(parts, wishes, most) {
   const bytes = manifest.write({ files: parts.map(({ name, type, blob }) => ({ name, type, size: blob.size })), ...wishes });
@@ -152,12 +152,12 @@ export function pack(parts, wishes, most) {
   const sum = length(parts);
   expectRoom(sum, roomIn(most) - 4 - bytes.length);
   const whole = sum + 4 + bytes.length;
-  // Never past a limit that it keeps without.
+  // Padding must not push it over the limit.
   const padding = Math.max(0, Math.min(padded(whole), roomIn(most)) - whole);
   return manifest.pack(bytes, parts.map(({ blob }) => blob), padding);
 }
 
-/** Takes what somebody chooses, drops or pastes, where `accepts` does; `onChange` is called when something else is chosen. */
+/** Handles choosing, dropping and pasting while `accepts` allows it; calls `onChange` when the choice changes. */
 export function listen(accepts, onChange) {
   changed = onChange;
   showChoice();

@@ -1,35 +1,35 @@
-// Colours for the code on the page of a paste.
+// Syntax highlighting on the page of a paste.
 //
-// Invariant: colours are ranges beside the text (CSS Custom Highlight API), which stays as it is; they come after it, in
-// pieces, and where somebody looks. Must never keep a text that is forgotten.
+// Invariant: colours are ranges beside the unchanged text (CSS Custom Highlight API), applied after it is shown, in batches
+// and only in view. Must never keep a text after it is cleared.
 
 import { $, make, show } from "./page.js";
 import { KINDS, NAMES, guess, parts } from "./languages.js";
 import { t } from "./words.js";
 
-/** Of a longer text, nothing is coloured. */
+/** Longer texts are not coloured. */
 const MOST_LETTERS = 500_000;
-/** A longer line stays plain: it is no code that somebody wrote, and a line is painted at once. */
+/** Longer lines stay plain: they are generated, and a line is painted in one go. */
 const LINE_LETTERS = 5_000;
-/** So many parts of a block of lines are coloured: a page that stands still helps nobody. */
+/** The most coloured tokens per block of lines, so that the page does not freeze. */
 const BLOCK_PARTS = 5_000;
-/** The page has its turn after so long. */
+/** Yields to the page after this long. */
 const SLICE_MS = 8;
 
-/** The ranges of each kind; null in a browser that cannot, or that is told to force colours: it would paint all of them like selected text. */
+/** The ranges of each kind; null if unsupported, or if colours are forced: all would look like selected text. */
 const highlights = matchMedia("(forced-colors: active)").matches ? null : CSS.highlights ?? null;
 if (highlights) for (const kind of KINDS) highlights.set(kind, new Highlight());
 
-/** Counts the texts: work for an earlier one stops. */
+/** The number of the current text; work for earlier ones stops. */
 let turn = 0;
-/** The parts of each block, `[kind, row, from, to]`, and those of the blocks in view as `[kind, range]`. */
+/** The tokens of each block, `[kind, row, from, to]`, and those of blocks in view as `[kind, range]`. */
 let [known, painted] = [new Map(), new Map()];
 
 const observer = new IntersectionObserver((changes) => {
   for (const { target, isIntersecting } of changes) if (isIntersecting) paint(target); else unpaint(target);
 }, { rootMargin: "100%" });
 
-/** Builds the choice of a language; `painting` is called when another was chosen. */
+/** Builds the language menu; calls `painting` when the choice changes. */
 export function listen(painting) {
   const choice = make("select");
   choice.id = "syntax";
@@ -38,14 +38,14 @@ export function listen(painting) {
   $("colours").append(t("paste.syntax"), " ", choice);
 }
 
-/** Guesses the language of a text that is shown next, in a file of this name. */
+/** Guesses the language of the text to show next, from this file name. */
 export function recognise(file, text) {
   const isColoured = highlights && text.length <= MOST_LETTERS;
   $("syntax").value = isColoured ? guess(file, text) : "";
   show("colours", isColoured);
 }
 
-/** Takes all colours away, and what is known of the text. */
+/** Clears all colours and forgets the text. */
 export function forget() {
   turn++;
   observer.disconnect();
@@ -54,7 +54,7 @@ export function forget() {
   highlights?.forEach((highlight) => highlight.clear());
 }
 
-/** Colours lines in their rows; `rowOf` has the row of a line, if it is shown. Once the text itself is to be seen. */
+/** Colours lines, once the text is visible; `rowOf` returns the row of a line if it is shown. */
 export function colour(lines, rowOf) {
   forget();
   const language = $("syntax").value;
@@ -68,7 +68,7 @@ export function colour(lines, rowOf) {
   requestAnimationFrame(() => setTimeout(go));
 }
 
-/** Finds the parts of all lines, and watches each block that is complete. */
+/** Tokenises all lines, and observes each complete block. */
 function* find(lines, rowOf, language) {
   const texts = lines.map((line) => (line.length > LINE_LETTERS ? "" : line));
   let [number, start, row, block] = [0, 0, null, null];
@@ -91,7 +91,7 @@ function* find(lines, rowOf, language) {
   if (block) observer.observe(block);
 }
 
-/** Colours a block; one that has its colours, or has become another's, is told of once more now and then. */
+/** Colours a block; the observer may report a block again that is already coloured or outdated. */
 function paint(block) {
   unpaint(block);
   let [row, place] = [null, null];
@@ -110,14 +110,14 @@ function unpaint(block) {
   painted.delete(block);
 }
 
-/** Where letters of a row are: a node and the place in it, for one place after the other. */
+/** Maps offsets in a row, in ascending order, to a node and an offset in it. */
 function places(row) {
   const texts = document.createTreeWalker(row, NodeFilter.SHOW_TEXT);
   let [node, passed] = [texts.nextNode(), 0];
   return (at) => {
     while (at > passed + node.length) {
       const next = texts.nextNode();
-      // A line that is cut has less than the text.
+      // A truncated line is shorter than its text.
       if (!next) return [node, node.length];
       passed += node.length;
       node = next;

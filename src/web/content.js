@@ -1,9 +1,9 @@
-// What a paste is, told from its bytes: text, a picture, or a file.
+// Detects the kind of a paste from its bytes: text, a picture, or a file.
 //
-// Invariant: whatever the sender calls it, only pictures of these few formats are shown as such, and nothing gets a
-// type a browser would run.
+// Invariant: whatever the sender declares, only pictures in these formats are shown as pictures, and nothing gets a type a
+// browser would run.
 
-/** The formats told by their first bytes: extension, picture type if browsers show it, bytes (in Latin-1), place. */
+/** Formats by magic bytes: extension, picture type if browsers show it, bytes (in Latin-1), offset. */
 const FORMATS = [
   ["png", "image/png", "\x89PNG\r\n\x1a\n"],
   ["jpg", "image/jpeg", "\xff\xd8\xff"],
@@ -24,10 +24,10 @@ const FORMATS = [
   ["sqlite", null, "SQLite format 3\0"],
 ];
 
-/** Fewer bytes than these are no ciphertext. */
+/** The least bytes of a ciphertext. */
 const SHORT = 28;
 
-/** What bytes are: `{ text }`, or `{ picture, extension }`, where `picture` is the type of one or null. */
+/** The kind of these bytes: `{ text }`, or `{ picture, extension }`, where `picture` is a media type or null. */
 export function recognise(bytes) {
   const begins = ([, , magic, at = 0]) => [...magic].every((letter, i) => bytes[at + i] === letter.charCodeAt(0));
   const utf8 = decodeUtf8(bytes);
@@ -37,8 +37,8 @@ export function recognise(bytes) {
   return text === null ? { text, picture, extension, isUnknown } : { text, picture: null, extension: "txt" };
 }
 
-// What cannot be seen but belongs where it stands: the joiners of emoji and of scripts that need them, a variant of the
-// character before it, the flags of three countries.
+// Invisible but legitimate: joiners in emoji and in scripts that need them, variation selectors, the flags of three
+// countries.
 const JOINING = ["Arab", "Beng", "Deva", "Gujr", "Guru", "Khmr", "Knda", "Mlym", "Mong", "Nkoo", "Orya", "Sinh", "Syrc", "Taml", "Telu"]
   .map((script) => String.raw`\p{scx=${script}}`).join("");
 const FINE = [
@@ -48,9 +48,8 @@ const FINE = [
   String.raw`(?<=\u{1F3F4})\u{E0067}\u{E0062}(?:\u{E0065}\u{E006E}\u{E0067}|\u{E0073}\u{E0063}\u{E0074}|\u{E0077}\u{E006C}\u{E0073})\u{E007F}`,
   String.raw`\r(?=\n)`,
 ];
-// What deceives: characters that cannot be seen (zero width, fillers, tags, soft hyphens), that change the direction of
-// writing (CVE-2021-42574), that end lines where none is shown to end, or that a terminal obeys when the text is pasted
-// into it.
+// Deceptive characters: invisible ones (zero width, fillers, tags, soft hyphens), those that change the direction of
+// writing (CVE-2021-42574), hidden line ends, and those a terminal obeys when the text is pasted into it.
 const ODD = String.raw`[\p{DI}\u2028\u2029\uFFF9-\uFFFB\u0000-\u0008\u000B-\u001F\u007F-\u009F]`;
 const oddity = () => new RegExp(`${FINE.join("|")}|(?<odd>(?:(?!${FINE.join("|")})${ODD})+)`, "gu");
 
@@ -59,15 +58,15 @@ const NAMES = {
   0x200f: "RLM", 0x202a: "LRE", 0x202b: "RLE", 0x202c: "PDF", 0x202d: "LRO", 0x202e: "RLO", 0x2060: "WJ", 0x2066: "LRI",
   0x2067: "RLI", 0x2068: "FSI", 0x2069: "PDI", 0xfeff: "BOM",
 };
-/** Of more that stand together, the number is told. */
+/** Longer runs are shown as a count. */
 const NAMED = 4;
 
-/** The runs of characters in a text that deceive: `{ at, run }` each. */
+/** The runs of deceptive characters in a text: `{ at, run }` each. */
 export function* oddities(text) {
   for (const { index: at, groups } of text.matchAll(oddity())) if (groups.odd) yield { at, run: groups.odd };
 }
 
-/** What stands for such a run where it is shown. */
+/** The visible mark for such a run. */
 export function nameOf(run) {
   const letters = [...run];
   const name = (letter) => {
@@ -78,11 +77,11 @@ export function nameOf(run) {
   return [...letters.slice(0, NAMED).map(name), ...more].join(" ");
 }
 
-/** A text with something else instead of each such run. */
+/** A text with each such run replaced. */
 export const cleaned = (text, instead = "_") =>
   [...oddities(text)].reduceRight((text, { at, run }) => text.slice(0, at) + instead + text.slice(at + run.length), text);
 
-/** Whether a text has characters that deceive. */
+/** Whether a text has deceptive characters. */
 export const deceives = (text) => !oddities(text).next().done;
 
 const decode = (bytes, encoding) => {
@@ -93,10 +92,10 @@ const decode = (bytes, encoding) => {
   }
 };
 
-/** The text, if the bytes are UTF-8 without NUL; all of it, a byte order mark too. */
+/** The text, if the bytes are UTF-8 without NUL; a byte order mark is kept. */
 const decodeUtf8 = (bytes) => (bytes.includes(0) ? null : decode(bytes, "utf-8"));
 
-/** The text, if the bytes are UTF-16 and say so by a byte order mark. */
+/** The text, if the bytes are UTF-16 with a byte order mark. */
 function decodeUtf16(bytes) {
   const mark = bytes[0] << 8 | bytes[1];
   if (mark !== 0xfffe && mark !== 0xfeff) return null;
@@ -105,8 +104,8 @@ function decodeUtf16(bytes) {
 }
 
 /**
- * The text, if the bytes may be Latin-1 as browsers read it (windows-1252): without control characters, and mostly ASCII.
- * Ciphertext of a text of one letter passes as that once in many thousand times.
+ * The text, if the bytes may be Latin-1 as browsers decode it (windows-1252): no control characters, and mostly ASCII.
+ * The ciphertext of one letter passes once in many thousand times.
  */
 function decodeLatin1(bytes) {
   const isControl = (byte) => byte < 32 && (byte < 9 || byte > 13) || [0x7f, 0x81, 0x8d, 0x8f, 0x90, 0x9d].includes(byte);

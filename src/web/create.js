@@ -1,7 +1,7 @@
-// The page that creates: text or a file goes out encrypted, a link comes back.
+// The create page: encrypts and uploads text or files, and shows the link.
 //
-// Invariant: nothing is sent before the button is pressed, and while encryption is on nothing readable, be it a name or a
-// password; what was written, and a link nobody has copied, does not go without a question.
+// Invariant: nothing is sent before the button is pressed, and with encryption on nothing in plaintext, not even a name or a
+// password. Unsent text and an uncopied link are not discarded without confirmation.
 
 import {
   $, answer, copy, ending, guard, isHere, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
@@ -20,52 +20,52 @@ import * as tokens from "./tokens.js";
 import * as yours from "./yours.js";
 import { duration, moment, plural, sentences, size, t } from "./words.js";
 
-/** Letters of a generated password: none is taken for another, and there are 32, of which five bits choose. */
+/** The alphabet of generated passwords: 32 unambiguous letters, five bits each. */
 const LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";
 const { limits } = answer;
 const most = () => (answer.authenticated || access.hasToken() ? limits.max_auth : limits.max_anon);
 const title = document.title;
-/** The paste that is shown as the result; null before. */
+/** The paste shown as the result, or null. */
 let current = null;
-/** Whether somebody has the link: it was copied, or this page is left for it. */
+/** Whether the link is saved: it was copied, or this page navigates to it. */
 let isLinkKept = false;
-/** Whether somebody has the password: they wrote it, or it was copied or looked at beside the link. */
+/** Whether the password is known: it was typed, or copied or revealed beside the link. */
 let isSecretKept = true;
 
 const isEncrypted = () => $("encrypt").checked;
 
-/** An expiry may come out so many seconds later than it was asked for. */
+/** The tolerance in seconds for an expiry later than requested. */
 const LATE_SECONDS = 60;
 
 const wishedReads = () => Number($("reads").value) || undefined;
 
-/** What the server is asked for beside keeping the paste. */
+/** The headers for the options of the paste. */
 const wishes = () => ({
   reads: wishedReads(),
   expires_at: $("expiry").value ? Math.floor(Date.now() / 1000) + Number($("expiry").value) : undefined,
 });
 
-/** Refuses before anything is sent what the server, or a reader, would refuse. */
+/** Rejects, before anything is sent, what the server or a reader would refuse. */
 function check(parts) {
   if (isEncrypted()) return choice.pack(parts, wishes(), most());
   if (parts.length > 1) throw new Error(t("create.alone"));
   choice.expectRoom(choice.length(parts), most());
 }
 
-/** The body of a paste, and the headers and the fragment that go with it. */
+/** The body of a sealed paste, with its headers and fragment. */
 async function sealed(parts) {
   const key = keys.random(32);
   const secrets = await keys.derive(key, $("password").value);
   return { body: await seal(secrets.root, choice.pack(parts, wishes(), most())), fields: await keys.gate(secrets), fragment: keys.encode(key) };
 }
 
-/** The same of one that the server can read. */
+/** The same for an unencrypted paste. */
 function open(parts) {
   return { body: parts[0].blob, fields: $("password").value ? passwordHeader($("password").value) : {} };
 }
 
 function headers() {
-  // Whatever it is: the server tells pictures and text by their bytes, and would take JSON for instructions.
+  // For any content: the server detects pictures and text by their bytes, and would interpret JSON as parameters.
   const fields = { "Content-Type": "application/octet-stream" };
   if ($("expiry").value) fields["X-Expiry"] = $("expiry").value;
   if (wishedReads() === 1) fields["X-Burn-After-Read"] = "true";
@@ -90,7 +90,7 @@ async function create(signal) {
   return { ...created, fragment, size };
 }
 
-/** What the server does not do of what it was asked for, a sentence each. */
+/** Options the server did not honour, as one message each. */
 function undone(created) {
   const { burn_after_read: burns, reads_left: left, created_at: made, expires_at: ends, sliding } = created;
   const [reads, seconds] = [wishedReads(), Number($("expiry").value)];
@@ -103,7 +103,7 @@ function undone(created) {
   ].filter(Boolean);
 }
 
-/** Takes back what was made; what has become of it. */
+/** Deletes the paste just created; returns a message about the outcome. */
 async function withdraw({ id, delete_token: token }) {
   try {
     await request("DELETE", `/${id}`, { headers: { "X-Delete-Token": token } });
@@ -118,7 +118,7 @@ async function send() {
   const refusal = await sending.send(async (signal) => showResult(await create(signal)), sentence);
   choice.showUse();
   showOptions();
-  // Cancel is gone: the keyboard goes on where it was, or at what is missing.
+  // The Cancel button is hidden: return focus to where it was, or to the missing field.
   if (!current) access.goOn(refusal?.code);
 }
 
@@ -127,7 +127,7 @@ function sentence(error) {
   return access.sentence(error);
 }
 
-/** What cannot be chosen, is not. */
+/** Disables options that do not apply. */
 function showOptions() {
   $("encrypt").disabled = !keys.available;
   $("burn").checked = wishedReads() === 1;
@@ -141,7 +141,7 @@ function showResult(created) {
   const link = new URL(created.url, location.href).href + (created.fragment ? `#${created.fragment}` : "");
   $("secret").value = $("password").value;
   show("locked", $("password").value);
-  // What was written beside a file that went instead stays.
+  // Text that was not sent because of a file stays.
   const unsent = choice.files().length > 0 ? $("text").value : "";
   choice.clear();
   $("create").reset();
@@ -153,7 +153,7 @@ function showResult(created) {
   links.showLink(link);
   $("open").href = link;
   $("about").textContent = t(created.fragment ? "create.sealed" : "create.plain");
-  // The content stays encrypted, but anybody can fetch or burn it.
+  // The content is encrypted, but anyone can fetch or burn it.
   const isOpen = created.fragment && !created.proof_required;
   say("lacks", isOpen ? sentences(t("create.ungated"), t("create.dropped")) : "");
   $("facts").textContent = facts(created);
@@ -169,7 +169,7 @@ function showResult(created) {
   setAddress(link, `${t("create.title", { id: created.id })} · flaskpaste`);
 }
 
-/** Puts the link into the address bar: a page that is closed by mistake and opened again is that of the paste. */
+/** Puts the link into the address bar, so that reopening a tab closed by mistake shows the paste. */
 function setAddress(address, name) {
   if (new URL(address, location.href).origin === location.origin) history.replaceState(null, "", address);
   document.title = name;
@@ -184,10 +184,10 @@ function facts(created) {
   return sentences(t("create.size", { size: size(created.size) }), ends, created.password_protected && t("create.locked"));
 }
 
-/** Says so when the paste that is shown has expired. */
+/** Says when the paste shown has expired. */
 function expireAt(created) {
   const left = created.expires_at * 1000 - Date.now();
-  // Timers count no further than 24 days.
+  // Timers are limited to 24 days.
   if (left < 2 ** 31) setTimeout(() => {
     if (current !== created) return;
     isLinkKept = isSecretKept = true;
@@ -195,14 +195,14 @@ function expireAt(created) {
   }, left);
 }
 
-/** Copies the password of a field, and says so. */
+/** Copies the password from a field, and says so. */
 function copySecret(field, said) {
   const copied = copy($(field).value);
   isSecretKept ||= copied;
   $(said).textContent = t(copied ? "create.copied.password" : "create.uncopied.password");
 }
 
-/** Opens the link here. It stands in the address bar already, where following it would change nothing. */
+/** Opens the link here. It is already in the address bar, so following it would do nothing. */
 function follow(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
@@ -210,7 +210,7 @@ function follow(event) {
   if ($("link").value === location.href) location.reload(); else location.assign($("link").value);
 }
 
-/** A password of 100 random bits, in groups that can be read to somebody. */
+/** A password of 100 random bits, in groups that are easy to read aloud. */
 function generate() {
   const letters = Array.from(crypto.getRandomValues(new Uint8Array(20)), (byte) => LETTERS[byte & 31]).join("");
   $("password").value = letters.match(/.{5}/g).join("-");
@@ -248,16 +248,16 @@ function startAgain() {
   $("text").focus();
 }
 
-/** Whether something would be lost with this page. */
+/** Whether leaving this page would lose something. */
 const isAtRisk = () => Boolean(current ? missing() : sending.isSending() || !choice.isEmpty());
 
-/** What to do about what nobody has yet of the result; "" for nothing. */
+/** What to copy first before leaving the result; "" if nothing. */
 const missing = () => (!isLinkKept ? t("create.first.link") : isSecretKept ? "" : t("create.first.password"));
 
 const revealPassword = reveals($("reveal"), $("password"));
 const revealSecret = reveals($("reveal-secret"), $("secret"));
 
-/** Whether there is room for what was dropped or pasted. */
+/** Whether dropped or pasted content can be accepted now. */
 function accepts() {
   if (sending.isSending()) return false;
   if (current && isAtRisk()) {
@@ -279,7 +279,7 @@ function begin() {
   sending.listen(send);
   on("encrypt", "change", showOptions);
   on("reads", "input", showOptions);
-  // To burn is to be read once.
+  // Burning means one read.
   on("burn", "change", () => { $("reads").value = $("burn").checked ? 1 : ""; });
   on("generate", "click", generate);
   on("copy-password", "click", () => copySecret("password", "password-copied"));

@@ -1,7 +1,7 @@
-// The files of a sealed paste, as a list: names, types, sizes, and a download each.
+// The file list of a sealed paste: names, types, sizes and downloads.
 //
-// Invariant: names and types are what the sender says, and are shown as text in which nothing is hidden. A download has a
-// type that no browser runs, and a name without a folder; must never let a name into an archive that leads out of it.
+// Invariant: names and types come from the sender and are shown as text with nothing hidden. A download has a type no
+// browser runs, and a name without a folder. Must never put a name into an archive that escapes its folder.
 
 import { button, make } from "./page.js";
 import { cleaned } from "./content.js";
@@ -9,25 +9,25 @@ import { withMarks } from "./lines.js";
 import { size, t } from "./words.js";
 import { fits, zip } from "./zip.js";
 
-/** So many letters of a name or a type are shown. */
+/** The most characters shown of a name or type. */
 const SHOWN_LETTERS = 200;
 
-/** The name a file is saved under: its own, without its folders and without what deceives. */
+/** The name for saving a file: without folders and deceptive characters. */
 export const savedName = (name) => cleaned(name.slice(name.lastIndexOf("/") + 1));
 
-/** All of the files as one archive; null where they are too large for one. */
+/** All files as one archive; null if they are too large. */
 export async function archive(files) {
   const named = distinct(files);
   return fits(named) ? zip(named) : null;
 }
 
-/** The files under names without what deceives. Where that makes two of them one, a number stands in its place. */
+/** The files with deceptive characters removed from their names; collisions are numbered. */
 function distinct(files) {
   const [taken, folders, numbers] = [new Set(), new Set(), new Map()];
   const above = (name) => Array.from(name.matchAll(/\//g), ({ index }) => name.slice(0, index));
   const isFree = (name) => !taken.has(name) && !folders.has(name) && !above(name).some((folder) => taken.has(folder));
   const take = (name) => { taken.add(name); for (const folder of above(name)) folders.add(folder); };
-  // Who has nothing odd in its name, keeps it.
+  // Names that need no change keep priority.
   for (const { name } of files) if (cleaned(name) === name) take(name.toLowerCase());
   return files.map((file) => {
     const first = cleaned(file.name);
@@ -40,10 +40,10 @@ function distinct(files) {
   });
 }
 
-/** A name or a type as it is shown: no longer than a person reads. */
+/** A name or type for display, truncated. */
 const short = (text) => (text.length > SHOWN_LETTERS ? `${text.slice(0, SHOWN_LETTERS)}…` : text);
 
-/** What is said of one file. */
+/** The description of a file. */
 export function describe({ name, type }) {
   const parts = name === undefined ? [] : withMarks(short(name));
   return type === undefined ? parts : [...parts, name === undefined ? "" : ", ", ...withMarks(short(type))];
@@ -55,11 +55,11 @@ export function save(blob, name) {
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The browser has it by then.
+  // The download has started by then.
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
-/** Fills a list; `view` and `saved` are called with a file that somebody wants to see, or has saved. */
+/** Fills the list; calls `view` for a file to show, and `saved` after a download. */
 export function list(place, files, view, saved) {
   place.replaceChildren(...files.map((file) => {
     const item = make("li");

@@ -1,26 +1,26 @@
-// The keys of a sealed paste, the second edition of the end-to-end format: HKDF (RFC 5869) and PBKDF2 (RFC 8018), both
-// with SHA-256. The same as in fpaste.
+// Key derivation for sealed pastes, version 2 of the end-to-end format: HKDF (RFC 5869) and PBKDF2 (RFC 8018), both with
+// SHA-256. Same as in fpaste.
 //
-// Invariant: of the key in the link, of the password and of what comes of them only the two proofs leave this browser.
-// Must never write one of them anywhere, nor put one into an address.
+// Invariant: of the link key, the password and everything derived from them, only the two proofs leave this browser. Must
+// never store any of them or put one into an address.
 
 const EXTRACTION = "flaskpaste sealed 2";
 const ITERATIONS = 600000;
 const HASH = "SHA-256";
 
-/** Browsers encrypt only on pages that came over https or from this machine. */
+/** Browsers encrypt only on pages loaded over https or from this machine. */
 export const available = Boolean(globalThis.crypto?.subtle);
 
 export const random = (length) => crypto.getRandomValues(new Uint8Array(length));
 
-/** Bytes in base64url without padding (RFC 4648 section 5). */
+/** Encodes bytes as base64url without padding (RFC 4648 section 5). */
 export const encode = (bytes) =>
   btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
 export const decode = (text) =>
   Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
 
-/** What keeps a text from being a key, 32 bytes in base64url without padding, as a key of words; "" for one. */
+/** Why a text is not a key, 32 bytes in base64url without padding, as a word key; "" if it is one. */
 export function fault(text) {
   if (!/^[\w-]{43}$/.test(text)) return "page.key.form";
   return encode(decode(text)) === text ? "" : "page.key.letter";
@@ -34,10 +34,10 @@ const hmacKey = (bytes) => crypto.subtle.importKey("raw", bytes, { name: "HMAC",
 
 const hmac = async (key, ...parts) => new Uint8Array(await crypto.subtle.sign("HMAC", key, await joined(parts)));
 
-/** HKDF-Extract: a key that is expanded, and can be used for nothing else. */
+/** HKDF-Extract: a key that can only be expanded. */
 export const extract = async (salt, ...parts) => hmacKey(await hmac(await hmacKey(utf8(salt)), ...parts));
 
-/** HKDF-Expand, of which one block is enough here. */
+/** HKDF-Expand; one block is enough here. */
 export const expand = async (key, info, length = 32, salt = "") =>
   (await hmac(key, info, salt, Uint8Array.of(1))).subarray(0, length);
 
@@ -47,8 +47,8 @@ async function stretch(password, salt) {
 }
 
 /**
- * What comes of a key and a password, which may be "": `root`, from which the keys of an upload come, `linkProof`, and
- * `passwordProof`, null without a password.
+ * Derives from a key and a password, which may be "": `root`, for the keys of an upload, `linkProof`, and `passwordProof`,
+ * null without a password.
  */
 export async function derive(key, password) {
   const link = await extract(EXTRACTION, key);
@@ -64,17 +64,17 @@ export async function contentKeys(root, salt) {
   return { key: await crypto.subtle.importKey("raw", bytes, "AES-GCM", false, ["encrypt", "decrypt"]), commitment };
 }
 
-/** The headers that prove to the server that a reader has the link, and the password if there is one. */
+/** The headers that prove possession of the link, and of the password if there is one. */
 export function proofs({ linkProof, passwordProof }) {
   const fields = { "X-Read-Proof": encode(linkProof) };
   return passwordProof ? { ...fields, "X-Password-Proof": encode(passwordProof) } : fields;
 }
 
-/** The hash of a proof, in hex digits: by that the server knows it. */
+/** The hash of a proof in hex digits, which the server stores. */
 export const hashed = async (proof) => Array.from(new Uint8Array(await crypto.subtle.digest(HASH, proof)),
   (byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** The headers by which the server knows those proofs, once a paste is made. */
+/** The headers with the hashes of the proofs, for a create. */
 export async function gate({ linkProof, passwordProof }) {
   const fields = { "X-Read-Proof-SHA256": await hashed(linkProof) };
   return passwordProof ? { ...fields, "X-Password-Proof-SHA256": await hashed(passwordProof) } : fields;

@@ -1,7 +1,7 @@
-// The choice of language in the header of every page.
+// The language menu in the header of every page.
 //
-// Invariant: it is kept in a cookie of the paths of this server, as a tag and nothing else, and the server answers in it. What
-// would be lost by loading the page anew is asked about first, by the guard of the page. The keyboard goes on where it was.
+// Invariant: the language is stored as a tag in a cookie limited to this server's paths, and the server answers in it. The
+// page's guard asks before a reload would lose anything. The menu keeps the keyboard focus.
 
 const choice = document.getElementById("language");
 
@@ -17,6 +17,6 @@ choice.addEventListener("change", () => {
 
 if (history.state === "language") {
   history.replaceState(null, "");
-  // After the field that the page itself begins with.
+  // After the page's own autofocus.
   requestAnimationFrame(() => choice.focus());
 }

@@ -1,19 +1,19 @@
-// The languages that a text can be coloured in: what each is made of, which one a text is, and the parts of a text.
+// The languages for syntax highlighting: their grammars, language detection, and the tokeniser.
 //
-// Invariant: any text is taken apart in time linear in its length. No pattern fails after a long way: what is never closed
-// ends with the line or the text. Must never take prose for code: a guess wants what prose does not begin with.
+// Invariant: any text is tokenised in linear time. No pattern backtracks far: an unterminated token ends with the line or
+// the text. Must never mistake prose for code: a guess needs something that prose does not start with.
 
 const { raw } = String;
-/** From one mark to the other, or to the end of the text. */
+/** From one delimiter to the other, or to the end of the text. */
 const span = (from, to) => raw`${from}[^]*?(?:${to}|(?![^]))`;
-/** From a quote to the next that is not escaped, or to the end of the line; of a `long` one, of the text. */
+/** From a quote to the next unescaped one, or to the end of the line; with `long`, of the text. */
 const quoted = (quote, long = false) => raw`(?<!\\)${quote}(?:[^${quote}\\${long ? "" : raw`\n`}]|\\[^])*${quote}?`;
-/** A level of a log: in capitals, or where levels stand. */
+/** A log level: in capitals, or in the usual position. */
 const level = (names) => raw`\b(?:${names.toUpperCase()})\b|(?<=[[<"=])(?:${names})\b|\b(?:${names})(?=:)`;
-/** A time, with or without its day. */
+/** A time, with or without a date. */
 const TIME = raw`(?:\d{4}-\d\d-\d\d[T ]|[A-Z][a-z]{2} [ \d]\d )?\d\d:\d\d:\d\d[\d.,+:Z]*`;
 
-/** What languages are made of, by kind, as style.css names them. Of two that begin at one place, the first counts. */
+/** Token patterns by kind, named as in style.css. If two start at the same place, the first wins. */
 const PARTS = {
   error: { error: level("error|fatal|critical|panic"), removed: "^[-<](?!-- ).*" },
   warning: { warning: level("warning|warn") },
@@ -43,14 +43,14 @@ const PARTS = {
 };
 export const KINDS = Object.keys(PARTS);
 
-// What several languages have in common; of the words, those that tell most.
+// Shared by several languages; only the most telling keywords.
 const CURLY = "slash block double single number";
 const SCRIPT = "hash double single number";
 const FLOW = "break case const continue default do else enum false for if import in return static struct switch true while";
 const CLASSES = `${FLOW} as async await bool boolean catch char class double extends finally float int interface long namespace new null private protected public super this throw try using var void`;
 const BLOCKS = "and begin break do else elseif elsif end false for if in local next nil not or require return sub then true undef unless until while";
 
-/** Name; names and extensions of its files; what its texts have near their beginning; its parts; its words; flags. */
+/** Name; file names and extensions; what its texts start with; tokens; keywords; flags. */
 const LANGUAGES = [
   ["PHP", "php", /^<\?php/m, `${CURLY} hash`, `${CLASSES} echo elseif foreach function use`],
   ["HTML / XML", "html htm xml svg vue", /^\s*<(?:!doctype|\?xml|html|svg)\b/i, "angle attribute value tag"],
@@ -90,16 +90,16 @@ const LANGUAGES = [
     "break case continue do done elif else esac exit export fi for function if in local return set shift then until while"],
 ];
 
-/** What files are called in which nothing is coloured, whatever they begin with. */
+/** Files that are never coloured, whatever they start with. */
 const PROSE = "txt md rst tex csv tsv pem crt key pub asc";
-/** So much of a text is looked at. */
+/** How much of a text is examined. */
 const HEAD_LETTERS = 2000;
 const has = (words, word) => words.split(" ").includes(word);
 
 /** The names of all languages. */
 export const NAMES = LANGUAGES.map(([name]) => name).sort();
 
-/** The language of a file: by its name, if that tells, or by its first lines; "" if it is none. */
+/** The language of a file, by its name or else its first lines; "" if unknown. */
 export function guess(file, text) {
   const named = (word) => LANGUAGES.find(([, files]) => has(files, word))?.[0];
   for (const word of (file ?? "").toLowerCase().split("/").pop().split(".").reverse()) {
@@ -109,12 +109,12 @@ export function guess(file, text) {
   const head = text.slice(0, HEAD_LETTERS).replace(/^\uFEFF/, "");
   const program = /^#! ?\S*\/(?:env (?:-\S+ )*)?([a-z]+)/.exec(head)?.[1];
   if (program) return named(program) ?? "";
-  // A letter may quote code.
+  // A mail may quote code.
   if (/^ {0,3}(?:```|~~~|-----BEGIN )/m.test(head)) return "";
   return LANGUAGES.find(([, , beginning]) => beginning.test(head))?.[0] ?? "";
 }
 
-/** One pattern for all parts of a language, with a group for each kind. Any other word is a part without one. */
+/** One pattern for all tokens of a language, with a group for each kind. Any other word is a token without a kind. */
 function pattern([, , , names, words = "", flags = ""]) {
   const groups = KINDS.map((kind) => {
     const sources = names.split(" ").flatMap((name) => PARTS[kind][name] ?? []);
@@ -124,7 +124,7 @@ function pattern([, , , names, words = "", flags = ""]) {
   return new RegExp(raw`${groups.join("")}\w+`, `gm${flags}`);
 }
 
-/** The parts of a text in their order: `[kind, from, to]`; what has no colour is of no kind. */
+/** The tokens of a text in order: `[kind, from, to]`; uncoloured ones have no kind. */
 export function* parts(text, language) {
   const found = text.matchAll(pattern(LANGUAGES.find(([name]) => name === language)));
   for (const { 0: { length }, index, groups = {} } of found) {

@@ -1,19 +1,19 @@
-// The reads that this tab has taken and not yet confirmed, kept so that a page that is reloaded goes on with its own.
+// The unconfirmed leases of this tab, stored so that a reloaded page can continue its read.
 //
-// Invariant: leases alone, never a key or a password, and none after its end. A browser that keeps nothing costs this, no more.
+// Invariant: stores only leases, never a key or a password, and none after it ends. Without storage only this is lost.
 
 const place = (id) => `flaskpaste-lease-${id}`;
 
-/** Keeps the lease of a paste: `{ lease, expires_at, reads_left }`. */
+/** Stores the lease of a paste: `{ lease, expires_at, reads_left }`. */
 export function keep(id, { lease, expires_at, reads_left }) {
   try {
     sessionStorage.setItem(place(id), JSON.stringify({ lease, expires_at, reads_left }));
   } catch {
-    // Storage is full or forbidden: see above.
+    // Storage is full or blocked: see above.
   }
 }
 
-/** The lease of a paste, if this tab has one that has not ended; else null. */
+/** This tab's lease of a paste if it has not ended, else null. */
 export function leaseOf(id) {
   try {
     const kept = JSON.parse(sessionStorage.getItem(place(id)));
@@ -23,11 +23,11 @@ export function leaseOf(id) {
   }
 }
 
-/** Forgets the lease of a paste, which is confirmed or has ended. */
+/** Forgets the lease of a paste, once confirmed or ended. */
 export function forget(id) {
   try {
     sessionStorage.removeItem(place(id));
   } catch {
-    // Nothing is kept, then.
+    // Nothing is stored then.
   }
 }

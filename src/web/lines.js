@@ -1,30 +1,30 @@
 // A text with line numbers, and links to its lines.
 //
-// Invariant: what is shown is text nodes, and together they are the text; a long one is laid out where it is looked at.
+// Invariant: the text is shown as text nodes that add up to exactly it; a long one is laid out only where visible.
 
 import { nameOf, oddities } from "./content.js";
 import { make } from "./page.js";
 
 const BLOCK = 200;
-/** More than this is not shown at once: a page that stands still helps nobody. */
+/** The most shown at once, so that the page does not freeze. */
 const SHOWN_LINES = 20000;
 const SHOWN_LETTERS = 2 << 20;
-/** A mark costs the page as much as so many letters. */
+/** A mark costs as much to lay out as this many characters. */
 const MARK_LETTERS = 200;
-/** What is shown before the lines that a link names. */
+/** Context shown before linked lines. */
 const LINES_BEFORE = 100;
 
-/** The lines of a text, with the newline that ends each. */
+/** The lines of a text, each with its newline. */
 export const split = (text) => text.match(/[^\n]*\n|[^\n]+$/g) ?? [""];
 
-/** Which line to begin with, to show one far down: a little before it, but not so much that there is no place left. */
+/** The first line to show so that a line far down is visible: a little before it, but within the limit. */
 export function before(lines, number) {
   let [first, letters] = [number - 1, SHOWN_LETTERS / 8];
   while (first > 0 && number - first <= LINES_BEFORE && (letters -= lines[first - 1].length) > 0) first--;
   return first;
 }
 
-/** Shows lines, or as many as are shown at once, beginning with `first`; the place behind the last, and whether it is cut. */
+/** Shows lines from `first` up to the limit; returns the index after the last, and whether that one is truncated. */
 export function render(place, lines, first, all) {
   const most = all ? lines.length : Math.min(lines.length, first + SHOWN_LINES);
   let [end, room, isCut] = [first, all ? Infinity : SHOWN_LETTERS, false];
@@ -47,7 +47,7 @@ export function render(place, lines, first, all) {
   return { end, isCut };
 }
 
-/** A line, or what there is room for of it, and the room that is left: less than none if it was cut. */
+/** A line, truncated to the room, and the room left: negative if it was truncated. */
 function renderLine(line, room) {
   const text = line.endsWith("\n") ? line : `${line}\n`;
   const found = [...oddities(text.slice(0, room + 1))];
@@ -59,7 +59,7 @@ function renderLine(line, room) {
   return { row, left };
 }
 
-/** A text, up to a place in it, with marks at what was found odd in it. */
+/** A text up to an offset, with marks at deceptive characters. */
 export function withMarks(text, found = [...oddities(text)], stop = text.length) {
   const parts = [];
   let at = 0;
@@ -70,7 +70,7 @@ export function withMarks(text, found = [...oddities(text)], stop = text.length)
   return [...parts, text.slice(at, Math.max(at, stop))];
 }
 
-/** Characters that deceive: they are there to be copied, and their names to be seen. */
+/** Deceptive characters: present for copying, with their names visible. */
 function marked(run) {
   const mark = make("span", run);
   mark.className = "odd";
@@ -78,16 +78,16 @@ function marked(run) {
   return mark;
 }
 
-/** The row of a line, if it is shown. */
+/** The row of a line if it is shown. */
 export function row(place, number) {
   const at = number - 1 - Number(place.dataset.first);
   return place.children[Math.floor(at / BLOCK)]?.children[at % BLOCK];
 }
 
-/** Whether all of the lines of `{ from, to }` are shown. */
+/** Whether all lines of `{ from, to }` are shown. */
 export const isShown = (place, { from, to }) => Boolean(row(place, from) && row(place, to));
 
-/** Marks the lines of `{ from, to }`, or none; whether there are such lines. */
+/** Highlights the lines `{ from, to }`, or none; returns whether they exist. */
 export function mark(place, range) {
   for (const marked of [...place.querySelectorAll(".marked")]) marked.classList.remove("marked");
   if (!range) return false;
@@ -98,14 +98,14 @@ export function mark(place, range) {
   }
   const first = row(place, range.from);
   if (first) {
-    // Firefox takes for nowhere what is left out of the layout while nobody looks at it.
+    // Firefox has no position for content whose layout is skipped while it is off screen.
     first.parentElement.style.contentVisibility = "visible";
     first.scrollIntoView({ block: "center" });
   }
   return Boolean(first);
 }
 
-/** The number of the line whose number was clicked; null for a click elsewhere. */
+/** The line whose number was clicked; null for a click elsewhere. */
 export function clicked(place, event) {
   const line = event.target.closest?.(".line");
   const gutter = line ? parseFloat(getComputedStyle(line).paddingLeft) : 0;
@@ -115,7 +115,7 @@ export function clicked(place, event) {
   return Number(place.dataset.first) + at + 1;
 }
 
-/** Lines from what a person writes, or a link: `12`, `L12`, `12-20`, `L12-L20`; null for anything else. */
+/** Parses lines as typed or in a link: `12`, `L12`, `12-20`, `L12-L20`; null for anything else. */
 export function parseRange(text) {
   const match = /^L?(\d{1,9})(?:-L?(\d{1,9}))?$/.exec(text.trim());
   if (!match) return null;
@@ -123,10 +123,10 @@ export function parseRange(text) {
   return from > 0 ? { from, to } : null;
 }
 
-/** The same as a link has it. */
+/** Lines as written in a link. */
 export const formatRange = ({ from, to }) => (from === to ? `L${from}` : `L${from}-L${to}`);
 
-/** What stands behind the # of a link: a key, lines, or `key:lines`. A key has no colon. */
+/** Parses the part of a link after the #: a key, lines, or `key:lines`. A key has no colon. */
 export function parseFragment(fragment) {
   const [first, lines] = fragment.split(":", 2);
   if (lines !== undefined) return { key: first, range: parseRange(lines) };

@@ -1,6 +1,6 @@
-// A link that was made, for whoever is to send it on: copied, shared, or taken from the screen by a camera.
+// Shows a new link so that it can be copied, shared, or scanned.
 //
-// Invariant: it leaves the page by a press of its reader alone. Must never be put into a request.
+// Invariant: the link leaves the page only when the user acts. Must never be put into a request.
 
 import { $, copy, on, show } from "./page.js";
 import { encode } from "./qr.js";
@@ -21,7 +21,7 @@ export function forgetLink() {
   $("qr").replaceChildren();
 }
 
-/** Calls `kept` once somebody has the link. */
+/** Calls `kept` once the link was copied or shared. */
 export function listen(kept) {
   on("copy", "click", () => {
     const copied = copy($("link").value);
@@ -29,7 +29,7 @@ export function listen(kept) {
     $("copied").textContent = t(copied ? "page.copied" : "create.uncopied");
   });
   on("link", "copy", kept);
-  // Not all systems have a sheet for it.
+  // Not every system can share.
   show("share", navigator.canShare?.({ url: location.href }));
   on("share", "click", async () => {
     $("copied").textContent = "";
@@ -37,7 +37,7 @@ export function listen(kept) {
       await navigator.share({ url: $("link").value });
       kept();
     } catch (error) {
-      // Who changed their mind knows.
+      // The user cancelled.
       if (error.name !== "AbortError") $("copied").textContent = t("create.unshared");
     }
   });

@@ -1,19 +1,19 @@
-// The manifest of a sealed paste: names, types and sizes of its files, and what the sender asked of the server.
+// The manifest of a sealed paste: names, types and sizes of its files, and the limits the sender requested.
 //
-// Invariant: what is written is what is read, and a manifest that breaks a rule is none. Must never let a name through that
-// could lead out of the folder it is saved in.
+// Invariant: writer and reader agree, and a manifest that breaks a rule is rejected. Must never accept a name that could
+// escape the folder it is saved in.
 
 const MAX_BYTES = 1 << 20;
 export const MAX_FILES = 10000;
 const MAX_PART_BYTES = 255;
 const MAX_NAME_BYTES = 1024;
 
-/** Half a character of UTF-16, without the other half. */
+/** An unpaired UTF-16 surrogate. */
 const LONE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
-/** What a sealed paste forbids about a name, as a key of words; "" for a good one. */
+/** Why a name is not allowed in a sealed paste, as a word key; "" if it is. */
 function fault(name) {
   const parts = name.split("/");
   if (/[\u0000-\u001f\u007f-\u009f]/.test(name)) return "create.name.control";
@@ -25,7 +25,7 @@ function fault(name) {
   return isLong ? "create.name.long" : "";
 }
 
-/** The first name that no sealed paste may have beside the others, and why: `{ name, fault }`; null for good ones. */
+/** The first name not allowed beside the others, and why: `{ name, fault }`; null if all are. */
 export function badName(names) {
   const bad = names.find(fault);
   if (bad !== undefined) return { name: bad, fault: fault(bad) };
@@ -43,10 +43,10 @@ export function badName(names) {
   return null;
 }
 
-/** Whether so many files and such a manifest fit into a paste. */
+/** Whether these files and their manifest are within the limits. */
 export const fits = (files, bytes) => files.length <= MAX_FILES && bytes.length <= MAX_BYTES;
 
-/** The manifest as bytes. Fields that are undefined are left out. */
+/** The manifest as bytes. Undefined fields are omitted. */
 export const write = (manifest) => new TextEncoder().encode(JSON.stringify(manifest));
 
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
@@ -57,7 +57,7 @@ function isFile(file) {
     && isMissingOr("string", file.type) && !LONE.test(file.type) && isMissingOr("boolean", file.executable);
 }
 
-/** The manifest in these bytes, of a plaintext with `room` bytes behind it; null for what breaks a rule. */
+/** Parses a manifest followed by `room` bytes of content; null if it breaks a rule. */
 function parse(bytes, room) {
   let manifest;
   try {
@@ -74,8 +74,8 @@ function parse(bytes, room) {
 }
 
 /**
- * The files in a plaintext, a Blob, and what the sender asked for: `{ files: [{ name, type, size, executable, blob }], reads,
- * expires }`; null for what breaks a rule. Their blobs have a type that no browser runs.
+ * Unpacks a plaintext Blob: `{ files: [{ name, type, size, executable, blob }], reads, expires }`; null if it breaks a rule.
+ * The blobs have a type no browser runs.
  */
 export async function unpack(plain) {
   const prefix = new DataView(await plain.slice(0, 4).arrayBuffer());
@@ -92,7 +92,7 @@ export async function unpack(plain) {
   return { ...manifest, files };
 }
 
-/** The plaintext of files, each a Blob, behind their manifest, and with zeros behind them. */
+/** The plaintext: manifest, files (Blobs) and zero padding. */
 export function pack(manifest, blobs, padding) {
   const prefix = new DataView(new ArrayBuffer(4));
   prefix.setUint32(0, manifest.length);

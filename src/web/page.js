@@ -1,5 +1,4 @@
-// What both pages are made with: the server's answer, elements, copying, and what is asked before something goes that
-// cannot be had again.
+// Helpers for all pages: the server's answer, elements, copying, and confirmation before something is lost.
 //
 // Invariant: content reaches the page as text nodes and properties, never as markup.
 
@@ -9,8 +8,7 @@ export const answer = JSON.parse(document.body.dataset.answer);
 export const prefix = document.body.dataset.prefix;
 
 /**
- * Whether what a server says it has made is at an address of this server, or of its operator's: the key goes where the link
- * leads.
+ * Whether the URL of a new paste is on this server or at the address its operator configured: the key follows the link.
  */
 export const isHere = ({ id, url }) => /^[0-9a-f]{4,64}$/.test(id)
   && [prefix, document.body.dataset.url].some((base) => url === `${base}/${id}`);
@@ -21,23 +19,23 @@ export const on = (id, event, action) => $(id).addEventListener(event, action);
 
 export const show = (id, visible) => { $(id).hidden = !visible; };
 
-/** Writes a sentence into an element, which is hidden while there is none. */
+/** Puts a message into an element, which is hidden if it is empty. */
 export function say(id, sentence) {
   $(id).textContent = sentence;
   show(id, sentence);
 }
 
-/** Says what is going on. */
+/** Shows the current status. */
 export const tell = (sentence) => { $("state").textContent = sentence; };
 
-/** An element with a text in it. */
+/** Creates an element with text. */
 export function make(kind, text = "") {
   const made = document.createElement(kind);
   made.textContent = text;
   return made;
 }
 
-/** A button; `name` is what it is called to those who do not see what it stands beside. */
+/** Creates a button; `name` is its accessible name where the label alone is not enough. */
 export function button(word, action, name) {
   const made = make("button", word);
   made.type = "button";
@@ -47,8 +45,8 @@ export function button(word, action, name) {
 }
 
 /**
- * Copies a text; whether that worked. By the old command: the clipboard API is denied to every page of this server, and
- * is not there at all without https. The command wants something selected; what it copies is up to the listener.
+ * Copies a text; returns whether that worked. Uses execCommand: the clipboard API is denied to this server's pages and
+ * missing without https. The command needs a selection; the listener decides what is copied.
  */
 export function copy(text) {
   const focused = document.activeElement;
@@ -69,7 +67,7 @@ export function copy(text) {
   return copied;
 }
 
-/** Makes a button ask once more before it does what cannot be taken back, where `isNeeded` says that it is that. */
+/** Makes a button ask for confirmation before an irreversible action, if `isNeeded`. */
 export function twice(button, question, action, isNeeded = () => true) {
   const name = button.textContent;
   let asked = false;
@@ -80,20 +78,20 @@ export function twice(button, question, action, isNeeded = () => true) {
   });
 }
 
-/** Shows that a button does nothing now. It keeps the keyboard's focus, which one that is disabled would lose. */
+/** Marks a button as inactive without `disabled`, which would lose the keyboard focus. */
 export const rest = (button, rests) => { button.ariaDisabled = rests ? "true" : null; };
 
-/** Lets the browser ask before this page is left while `isAtRisk` says that something would be lost with it. */
+/** Makes the browser ask before leaving this page while `isAtRisk`. */
 export function guard(isAtRisk) {
   addEventListener("beforeunload", (event) => {
     if (!isAtRisk()) return;
     event.preventDefault();
-    // What browsers of before 2024 look at.
+    // For browsers before 2024.
     event.returnValue = "?";
   });
 }
 
-/** Makes a button show what is written in a field for passwords, and hide it again; what sets it. */
+/** Makes a button reveal and hide a password field; returns the setter. */
 export function reveals(button, field) {
   const set = (visible) => {
     field.type = visible ? "text" : "password";
@@ -103,7 +101,7 @@ export function reveals(button, field) {
   return set;
 }
 
-/** The address of this page over https: the operator's, where one is set, else that of now. */
+/** The https address of this page: the operator's if configured, else the current one. */
 export function secureAddress() {
   const own = new URL(document.body.dataset.url);
   const here = new URL(location.href);
@@ -113,35 +111,35 @@ export function secureAddress() {
 }
 
 /**
- * When a paste goes, as words that stay true: `period` is the seconds it lives unread, where a read moves its end. Of what
- * burns, that is a look at its page.
+ * When a paste expires, in words that stay true: `period` is its lifetime in seconds without a read, if reads extend it. For
+ * one that burns, opening its page does.
  */
 export function ending({ sliding, expires_at: expires, burn_after_read: burns }, period) {
   if (!sliding) return t("page.expires.on", { when: moment(expires) });
   return t(burns ? "page.expires.opened" : "page.expires.read", { time: duration(period) });
 }
 
-/** How long something may be kept, in seconds: common periods, and the longest there is. No two are the same in words. */
+/** The choices for an expiry in seconds: common periods and the maximum. No two read the same. */
 export function periods(most) {
   const isShorter = (seconds) => seconds < most && duration(seconds) !== duration(most);
   return [...[600, 3600, 86400, 604800, 2592000].filter(isShorter), most];
 }
 
-/** Offers when something is to end, within the server's limits; `unread` has the words for the end that reads move. */
+/** Fills a select with expiries within the server's limits; `unread` is the word key for one that reads extend. */
 export function offerExpiries(select, limits, unread = "create.after.read") {
   const choice = (seconds) => new Option(t("create.after", { time: duration(seconds) }), seconds);
   const sliding = new Option(t(unread, { time: duration(limits.expiry) }), "");
   select.append(sliding, ...periods(limits.max_expiry).map(choice));
 }
 
-/** Shows how much of something is done; nothing, while there is nothing to see of it yet. */
+/** Shows progress; nothing until there is some. */
 export function showProgress(share) {
   const isPart = share > 0 && share < 1;
   show("progress", isPart);
   $("bar").value = isPart ? share : 0;
 }
 
-/** Takes the words away that say that the script is missing. At the end of it: what stops before has not run. */
+/** Removes the message that the script has not loaded. Called last, so that it stays if the script fails. */
 export function isStarted() {
   $("unstarted").remove();
 }

@@ -1,8 +1,8 @@
-// The page of one paste: asks before a read is taken, asks for what is missing, decrypts, and shows.
+// The page of a paste: asks before using a read, asks for a missing key or password, decrypts, and shows the content.
 //
-// Invariant: a read of a paste with a limit is taken by a press of the button and by nothing else, and confirmed when
-// everything is shown; what was read last does not go without a question before it was copied or downloaded, because there
-// is no second time. Must never send the password of a sealed paste, nor show a part of one that is not whole.
+// Invariant: a read of a limited paste is taken only when the button is pressed, and confirmed when everything is shown.
+// Content of the last read is not discarded without confirmation before it was copied or downloaded. Must never send the
+// password of a sealed paste, nor show part of an incomplete one.
 
 import {
   $, answer, copy, ending, guard, isStarted, on, rest, reveals, say, secureAddress, show, showProgress, tell, twice,
@@ -21,64 +21,64 @@ import { forgetText, listen, mark, showText } from "./text.js";
 import * as tokens from "./tokens.js";
 import { fromNow, moment, plural, sentences, size, t } from "./words.js";
 
-/** What this browser asked, where this is the answer to it; else null. */
+/** The ask of this browser that this paste answers, or null. */
 const question = answer.state ? await asks.find(answer.id) : null;
-// An answer is a paste of one read, which is given to whoever asked.
+// An answer is a paste with one read, given to the asker.
 if (answer.state) {
   Object.assign(answer, { burn_after_read: true, reads_left: 1, proof_required: true, mime_type: "", sliding: false });
 }
 const { id, burn_after_read: burns = false, reads_left: reads, password_protected: locked = false } = answer;
-/** Whether it is given to who proves to have the whole link: the server never sees its password, then. */
+/** Whether reading needs a proof of the whole link: then the server never sees the password. */
 const gated = answer.proof_required ?? false;
-/** Whether its reads are counted. */
+/** Whether reads are counted. */
 const limited = burns || reads !== undefined;
-/** Whether it may be encrypted: the server cannot tell, but has not recognised it either. */
+/** Whether it may be encrypted: the server cannot know, but has not recognised another type. */
 const mayBeSealed = gated || answer.mime_type === "application/octet-stream" && answer.size >= OVERHEAD_BYTES;
 const reading = new Reading(id, limited);
-/** What the server sent, where that is not opened as it comes; null before. */
+/** The upload as received, if it was not decrypted while streaming; else null. */
 let upload = null;
-/** What was sealed, with the key that opened it; null before. */
+/** The decrypted content, with the key that opened it; null before. */
 let opened = null;
-/** What is shown, with its address for the download; null before. */
+/** The file shown, with its download URL; null before. */
 let shown = null;
-/** Whether a request for it is under way: of a paste with a limit there must never be two. */
+/** Whether a request is in progress: a limited paste must never have two. */
 let loading = false;
-/** Whether a read may be taken of which nothing came: another is taken by a button that says so, and by nothing else. */
+/** Whether a read may have been used without an answer: another one needs a button that says so. */
 let isUnsure = false;
-/** Whether the server does not count the reads, though it said so of the paste. */
+/** Whether the server does not count reads although it said so. */
 let isUncounted = false;
-/** Whether the reader has said that no key is to be asked for. */
+/** Whether the reader chose to open it without a key. */
 let shownAsIs = false;
-/** What has become of the paste on the server, as a key of words; "" while it is there. */
+/** What happened to the paste on the server, as a word key; "" while it exists. */
 let fate = "";
-/** A content that was not sealed, as a file. */
+/** Unsealed content, as a file. */
 const whole = {};
-/** The files that the reader has copied or downloaded. */
+/** The files the reader has copied or downloaded. */
 const kept = new Set();
-/** Seconds a paste lives unread: its end was moved when this page was asked for. */
+/** The lifetime in seconds without a read: requesting this page has just extended it. */
 const period = answer.expires_at - Date.now() / 1000;
 let { key, range } = lines.parseFragment(question ? "" : location.hash.slice(1));
 
 const [BURNED, DELETED] = ["paste.fact.burned", "paste.fact.deleted"];
 const MISSING = sentences(t(gated ? "paste.nokey" : "paste.nokey.perhaps"), t("paste.ask"));
 const WRONG = sentences(t("paste.wrong"), t("paste.ask"));
-/** A paste whose end moves is asked for this often once the end that was known has passed. */
+/** How often to check a paste with a sliding expiry after its known expiry has passed. */
 const CHECKED_SECONDS = 60;
-/** A paste may end so much later than its sender meant: it takes time to send one, and clocks differ. As in fpaste. */
+/** The tolerance for an expiry later than the sender set: uploads take time, and clocks differ. As in fpaste. */
 const LATE_SECONDS = 120;
-/** Stands for the words about https, which have a link in them. */
+/** Stands for the message about https, which contains a link. */
 const INSECURE = "insecure";
 
 const isFetched = () => upload !== null || opened !== null;
-/** Whether the password is needed; under a lease the server asks for none. */
+/** Whether the password is needed; with a lease the server does not ask for it. */
 const needsPassword = () => locked && !isFetched() && (gated || reading.until === undefined);
-/** Whether the server wants a password that it never should see if the paste is sealed, which the key in the link suggests. */
+/** Whether the server asks for a password it should never see if the paste is sealed, as the key in the link suggests. */
 const exposesPassword = () => Boolean(key) && !gated && needsPassword();
 
-/** What is wrong with the key before anything is fetched. */
+/** The problem with the key, before anything is fetched. */
 function keyProblem() {
   if (question) return keys.available ? "" : INSECURE;
-  // Who opens it without the key has burned it for nothing.
+  // Opening it without the key would burn it for nothing.
   const isMissing = !key && (gated || limited && mayBeSealed && !shownAsIs);
   if ((key || isMissing) && !keys.available) return INSECURE;
   const fault = key && keys.fault(key);
@@ -92,7 +92,7 @@ function begin() {
   if (problem || mustAsk) ask(problem); else load();
 }
 
-/** Shows the form, with the fields that are needed now. */
+/** Shows the form with the fields needed now. */
 function ask(problem) {
   const canDecrypt = problem !== INSECURE;
   const canSkip = problem && (upload !== null || !key && !gated && !opened);
@@ -117,14 +117,14 @@ function ask(problem) {
   (field ?? $("go")).focus();
 }
 
-/** What the button does next. */
+/** The label for what the button does next. */
 function goingOn(isTaken) {
   if (isFetched()) return t("paste.decrypt");
   if (isTaken || isUnsure && burns) return t("paste.again");
   return t(isUnsure ? "paste.another" : question ? "paste.answer.show" : burns ? "paste.burn" : "page.open");
 }
 
-/** Takes the key from the form, where one is asked for; whether there is a good one. */
+/** Reads the key from the form if it asks for one; returns whether it is valid. */
 function takeKey() {
   if (loading) return false;
   if ($("key-row").hidden) return true;
@@ -141,19 +141,19 @@ function takeKey() {
   return true;
 }
 
-/** Puts key and lines into the address: whoever copies it copies them. */
+/** Puts key and lines into the address, so that a copied address includes them. */
 function setFragment() {
   const fragment = [key, range ? lines.formatRange(range) : ""].filter(Boolean).join(":");
   history.replaceState(null, "", location.pathname + location.search + (fragment ? `#${fragment}` : ""));
 }
 
-/** Opens the paste, unless that would show the server a password without a word of the reader. */
+/** Opens the paste, unless that would reveal a password to the server without the reader's consent. */
 function open() {
   if (!takeKey()) return;
   if (exposesPassword()) ask(""); else load();
 }
 
-/** Fetches the content, which takes a read of what is limited, and shows it; `isExposed`: the server may see the password. */
+/** Fetches the content, which uses a read if limited, and shows it; `isExposed`: the server may see the password. */
 async function load(isExposed = false) {
   if (loading) return;
   setLoading(true);
@@ -168,7 +168,7 @@ async function load(isExposed = false) {
     fail(error);
   }
   setLoading(false);
-  // Another key was put into the address while this one was at work, or while the read was confirmed.
+  // The key in the address changed while this one was used, or while the read was confirmed.
   if (used !== null && key !== used) changeKey();
 }
 
@@ -178,7 +178,7 @@ function setLoading(now) {
 }
 
 async function fetchContent(isExposed) {
-  // Another may be put into the address meanwhile.
+  // The key in the address may change meanwhile.
   const used = key;
   const secrets = await derive();
   const password = used && !isExposed ? "" : $("password").value;
@@ -197,12 +197,12 @@ async function fetchContent(isExposed) {
   if (!isUncounted && !(reads > 1)) become(BURNED);
 }
 
-/** What comes of the key and, where it is not the server's, of the password. */
+/** The keys derived from the link key and, unless the server checks it, the password. */
 async function derive() {
   if (question) return asks.secretsOf(question);
   if (!key || !keys.available) return null;
   const password = gated && locked ? $("password").value : "";
-  // It takes a second, as it has to.
+  // Takes a second, by design.
   if (password) tell(t("paste.deriving"));
   return keys.derive(keys.decode(key), password);
 }
@@ -235,14 +235,14 @@ function sentence(error, isWrong) {
   return error.message;
 }
 
-/** What has become of a paste with a limit that could not be shown. */
+/** The state of a limited paste that could not be shown. */
 function stillThere(error) {
   if (!limited || isFetched() || isUnsure) return "";
   if (reading.until !== undefined) return t("paste.held", { when: moment(reading.until) });
   return error.status === 403 ? t("paste.there") : "";
 }
 
-/** Decrypts what was fetched, if there is a key, and shows it. */
+/** Decrypts the fetched content if there is a key, and shows it. */
 async function present() {
   const problem = keyProblem();
   if (problem) return ask(problem);
@@ -259,7 +259,7 @@ async function present() {
   await confirm();
 }
 
-/** Opens what is sealed and was kept as it is. */
+/** Decrypts a sealed upload that was received whole. */
 async function openUpload() {
   const used = key;
   const opener = new Opener((await derive()).root);
@@ -267,7 +267,7 @@ async function openUpload() {
   opened = { key: used, ...await opener.finish() };
 }
 
-/** Shows what was sealed: a text or a picture by itself, else a list. */
+/** Shows the decrypted content: a single text or picture directly, else a list. */
 async function showFiles() {
   const all = opened.files;
   if (all.length === 1) {
@@ -282,7 +282,7 @@ async function showFiles() {
   await confirm();
 }
 
-/** Saves all of the files that were sealed as one. */
+/** Saves all files as one archive. */
 async function saveAll() {
   if ($("all").ariaDisabled) return;
   rest($("all"), true);
@@ -295,14 +295,14 @@ async function saveAll() {
   if (!all) tell(t("paste.nozip"));
 }
 
-/** Shows one of the files that were sealed. */
+/** Shows one of the files. */
 async function view(file) {
   const bytes = new Uint8Array(await file.blob.arrayBuffer());
-  // What another key was given for meanwhile, is not shown; of a read that is shown first, `load` sees to that.
+  // Do not show it if the key changed meanwhile; for the first file, `load` handles that.
   if (loading || opened?.key === key) showContent(file, bytes, recognise(bytes));
 }
 
-/** Tells the server that everything is here, and the reader what the server did otherwise than the sender asked. */
+/** Confirms the read to the server, and tells the reader where the server differs from what the sender set. */
 async function confirm() {
   forgetPassword();
   const isLast = burns || reading.left === 0;
@@ -320,7 +320,7 @@ async function confirm() {
   say("differs", difference());
 }
 
-/** What the server does otherwise than the sender asked. */
+/** Where the server differs from what the sender set. */
 function difference() {
   const { reads: asked, expires } = opened ?? {};
   const faults = [];
@@ -338,7 +338,7 @@ function showAsIs() {
   load();
 }
 
-/** Takes the form away; whether it was there. */
+/** Hides the form; returns whether it was visible. */
 function leaveGate() {
   const hadGate = !$("gate").hidden;
   say("problem", "");
@@ -346,10 +346,10 @@ function leaveGate() {
   return hadGate;
 }
 
-/** Shows the bytes of a file, which are of this kind. */
+/** Shows the bytes of a file of this kind. */
 function showContent(file, bytes, kind) {
   const hadGate = leaveGate();
-  // Never a type that a browser would run, even when somebody opens the address of the blob.
+  // Never a type a browser would run, even if the blob's URL is opened.
   const blob = new Blob([bytes], { type: kind.picture ?? "application/octet-stream" });
   forgetContent();
   shown = { ...kind, file, blob, type: blob.type, url: URL.createObjectURL(blob), size: bytes.length };
@@ -365,12 +365,12 @@ function showContent(file, bytes, kind) {
   if (kind.picture) $("picture").src = shown.url;
   for (const part of ["content", "reuse"]) show(part, true);
   showFacts();
-  // The button that was pressed is gone: the keyboard goes on at what it opened.
+  // The pressed button is gone: focus what it opened.
   if (hadGate) (isText ? $("text") : $("download")).focus({ preventScroll: true });
   if (isText) showText(kind.text, range, file.name);
 }
 
-/** Begins a new paste with what is here: a text alone, to be edited, or the files, under names that do not tell of this paste. */
+/** Starts a new paste from this one: a single text for editing, or the files, under names that do not reveal this paste. */
 function reuse() {
   const all = opened?.files ?? [shown];
   const named = ({ name = `paste.${shown.extension}`, blob, size, type }) => ({ name, blob: blob.slice(0, size, type) });
@@ -378,14 +378,14 @@ function reuse() {
   say("blocked", draft.give(content) ? "" : t("paste.blocked"));
 }
 
-/** Puts lines into the address; whether there are such lines. */
+/** Puts lines into the address; returns whether they exist. */
 function chooseLines(chosen) {
   range = chosen;
   setFragment();
   return mark(range);
 }
 
-/** Nothing is left to show, nor to be had: it is gone. */
+/** The paste is gone, and nothing is left to show. */
 function end(sentence) {
   removeEventListener("hashchange", followFragment);
   forgetContent();
@@ -393,7 +393,7 @@ function end(sentence) {
   for (const part of ["content", "several", "reuse", "blocked", "differs", "gate", "insecure"]) show(part, false);
   tell("");
   say("problem", sentence);
-  // The button that was pressed is gone: the keyboard goes on from the top.
+  // The pressed button is gone: focus the heading.
   $("title").focus();
 }
 
@@ -407,7 +407,7 @@ function forgetContent() {
 
 async function remove() {
   try {
-    // Without a token, the certificate says who deletes.
+    // Without a token, the client certificate authenticates the delete.
     const token = tokens.tokenOf(id);
     await request("DELETE", `/${id}`, { headers: token ? { "X-Delete-Token": token } : {} });
     become(DELETED);
@@ -425,11 +425,11 @@ function followFragment() {
     if (typeof shown?.text === "string") mark(range);
     return;
   }
-  // What is being fetched is opened with the new key; what is being shown, `load` changes when it is done.
+  // A fetch in progress uses the new key; if content is being shown, `load` updates it afterwards.
   if (!loading) changeKey();
 }
 
-/** Shows what the key opens that is now in the address, and nothing else. */
+/** Shows only what the key now in the address opens. */
 function changeKey() {
   shownAsIs = false;
   for (const part of ["content", "several", "reuse", "blocked", "differs"]) show(part, false);
@@ -437,11 +437,11 @@ function changeKey() {
   begin();
 }
 
-/** The paste is off the server: nothing is said of it as if it were there. */
+/** The paste is no longer on the server: hide everything that assumes it is. */
 function become(what) {
   fate = what;
   if (what === DELETED) tokens.forget(id);
-  // Nothing else is opened with its key.
+  // Its key opens nothing else.
   if (question && isFetched()) asks.forget(id);
   show("delete", false);
   showFacts();
@@ -449,7 +449,7 @@ function become(what) {
 
 function showFacts() {
   const known = opened ? opened.files.reduce((sum, file) => sum + file.size, 0) : shown?.size;
-  // What is sealed is padded: its own size is known when it is open.
+  // Sealed content is padded: its real size is known once decrypted.
   const facts = [known === undefined && gated ? t("paste.fact.most", { size: size(answer.size) }) : size(known ?? answer.size),
     t("paste.fact.created", { when: moment(answer.created_at) })];
   const left = answer.expires_at - Date.now() / 1000;
@@ -458,7 +458,7 @@ function showFacts() {
   $("facts").textContent = facts.join(" · ");
 }
 
-/** Keeps the facts true as time goes by. A read somewhere else may have moved the end of a paste: the server knows. */
+/** Keeps the facts current. A read elsewhere may have extended the expiry: ask the server. */
 async function watch() {
   const left = answer.expires_at - Date.now() / 1000;
   if (fate) return;
@@ -471,7 +471,7 @@ async function watch() {
   if (!isFetched() && !loading) end(t("paste.expired"));
 }
 
-/** Whether something would be lost with this page: a read that is taken, or what it brought. */
+/** Whether leaving this page would lose a taken read or its content. */
 const isAtRisk = () => limited && (loading
   || (isFetched() ? (opened?.files ?? [whole]).some((file) => !kept.has(file)) : reading.until !== undefined && !fate));
 
@@ -492,8 +492,8 @@ on("all", "click", saveAll);
 on("reuse", "click", reuse);
 if (!question) addEventListener("hashchange", followFragment);
 twice($("delete"), t("page.delete.sure"), remove);
-// The server tells the owner alone who that is.
-// An answer is deleted from the list of what this browser made: here, that would be a slip of the finger.
+// The server sends the owner only to the owner.
+// Answers are deleted from "Your pastes": a button here would be pressed by mistake.
 show("delete", !question && (tokens.tokenOf(id) || answer.owner));
 if (question) {
   const label = cleaned(question.label);

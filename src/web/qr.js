@@ -1,14 +1,14 @@
 // QR codes (ISO/IEC 18004): byte mode, error correction level M, versions 1 to 15 (up to 412 bytes).
 //
-// Invariant: what a reader reads is the text given; a text too long gives no code instead of a wrong one.
+// Invariant: the code decodes to exactly the given text; a text that is too long gives no code.
 
-/** Per version: check bytes of a block, and blocks. */
+/** Per version: check bytes per block, and number of blocks. */
 const BLOCKS = [
   [10, 1], [16, 1], [26, 1], [18, 2], [24, 2], [16, 4], [18, 4], [22, 4], [22, 5], [26, 5], [30, 5], [22, 8], [22, 9],
   [24, 9], [24, 10],
 ];
 
-/** A code as rows of booleans, dark being true; null when the text is too long. */
+/** A code as rows of booleans, true for dark; null if the text is too long. */
 export function encode(text) {
   const bytes = new TextEncoder().encode(text);
   for (let version = 1; version <= BLOCKS.length; version++) {
@@ -23,7 +23,7 @@ export function encode(text) {
   return null;
 }
 
-/** Modules left for data and check bits when every pattern has its place. */
+/** Modules left for data and check bits after the patterns. */
 function modulesForData(version) {
   let modules = (16 * version + 128) * version + 64;
   if (version >= 2) {
@@ -68,7 +68,7 @@ function checkBytes(data, count) {
   return rest.slice(data.length);
 }
 
-/** Cuts the data into blocks, the longer ones last, and takes a byte of each in turn. */
+/** Splits the data into blocks, longer ones last, and interleaves their bytes. */
 function interleave(data, check, count) {
   const short = Math.floor(data.length / count);
   const shorts = count - data.length % count;
@@ -94,7 +94,7 @@ const MASKS = [
   (x, y) => ((x + y) % 2 + x * y % 3) % 2,
 ];
 
-/** Of the eight masks the one that is easiest to read. */
+/** The best of the eight masks. */
 function best(version, stream) {
   const codes = MASKS.map((_, mask) => draw(version, stream, mask));
   const penalties = codes.map(penalty);
@@ -132,7 +132,7 @@ function alignments(version, size) {
   return [6, ...Array.from({ length: count - 1 }, (_, i) => size - 7 - step * (count - 2 - i))];
 }
 
-/** The remainder of a BCH code of so many check bits. */
+/** The remainder of a BCH code with this many check bits. */
 function bch(value, generator, bits) {
   let rest = value;
   for (let i = 0; i < bits; i++) rest = rest << 1 ^ (rest >> bits - 1) * generator;
@@ -140,7 +140,7 @@ function bch(value, generator, bits) {
 }
 
 function drawFormat(set, size, mask) {
-  // Level M is 0, so the value is the mask alone.
+  // Level M is 0, so the value is just the mask.
   const bits = (mask << 10 | bch(mask, 0x537, 10)) ^ 0x5412;
   const bit = (i) => bits >> i & 1;
   for (let i = 0; i < 6; i++) set(8, i, bit(i));
@@ -160,7 +160,7 @@ function drawVersion(set, size, version) {
   }
 }
 
-/** Fills what is free in columns of two, from the lower right, up and down in turn. */
+/** Fills the free modules in columns of two, from the lower right, alternating up and down. */
 function fillData(code, stream, mask) {
   const size = code.length;
   let at = 0;
@@ -178,7 +178,7 @@ function fillData(code, stream, mask) {
   }
 }
 
-/** How hard a code is to read: long runs, squares, what looks like a finder, and imbalance. */
+/** The penalty of a code: long runs, squares, finder-like patterns, and imbalance. */
 function penalty(code) {
   const size = code.length;
   const columns = code.map((_, x) => code.map((row) => row[x]));

@@ -1,8 +1,9 @@
-// A read of one paste: it is leased where reads are counted, fetched, taken up again where the connection breaks, opened as
-// it comes, and confirmed.
+// One read of a paste: leases it if reads are counted, fetches, resumes after a broken connection, decrypts the stream, and
+// confirms.
 //
-// Invariant: of a paste with a limit one read is taken, however often the connection breaks or a key is wrong, and it is
-// confirmed by `confirm` alone. Where an answer was lost, none is taken again without being asked for. Must never send a password of its own accord, nor proofs of another paste.
+// Invariant: a limited paste uses one read, however often the connection breaks or the key is wrong, and only `confirm`
+// confirms it. After a lost answer no other read is taken unless requested. Must never send a password unasked, nor the
+// proofs of another paste.
 
 import { Broken, passwordHeader, pour, request } from "./api.js";
 import { proofs } from "./keys.js";
@@ -10,16 +11,16 @@ import * as leases from "./leases.js";
 import { Opener, isSealed } from "./sealed.js";
 import { t } from "./words.js";
 
-/** After each break in a row, so many milliseconds pass before the next try. */
+/** Milliseconds to wait after each consecutive break. */
 const PAUSES = [500, 1000, 2000, 4000];
-/** What has come is put into the browser's keeping in pieces of so many bytes. */
+/** Received data is moved into Blobs of this many bytes. */
 const PIECE_BYTES = 4 << 20;
 
 const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
 
 const isBreak = (error) => error instanceof Broken || error.status === 0 || error.status >= 500;
 
-/** Takes what comes: opens it as `open` says, which makes an opener of what begins so, and keeps anything else as it is. */
+/** Consumes the stream: `open` returns an opener if the head looks sealed; anything else is stored as it is. */
 class Intake {
   #open;
   #opener = null;
@@ -31,7 +32,7 @@ class Intake {
     this.#open = open;
   }
 
-  /** Where it goes on after a break. */
+  /** The offset to resume from. */
   get from() {
     return this.#opener ? this.#opener.verified : this.#length;
   }
@@ -42,7 +43,7 @@ class Intake {
     this.#length += bytes.length;
     this.#heap += bytes.length;
     if (this.#heap > PIECE_BYTES) [this.#pieces, this.#heap] = [[new Blob(this.#pieces)], 0];
-    // The first bytes tell, and come together but for chance.
+    // The first bytes decide; they nearly always arrive together.
     if (!this.#open || this.#length < 8 || this.#length - bytes.length >= 8) return;
     const head = await this.#all();
     const opener = this.#open(head);
@@ -52,7 +53,7 @@ class Intake {
     await this.#opener.push(head);
   }
 
-  /** Forgets what has to come again after a break. */
+  /** Discards what has to be fetched again after a break. */
   rewind() {
     this.#opener?.rewind();
   }
@@ -66,13 +67,13 @@ class Intake {
   }
 }
 
-/** Whether the server may have done what it gave no answer to: not where the answer is a refusal of its own. */
+/** Whether the server may have acted although the answer was lost: not if it refused. */
 const isLost = (error) => error.status === 0 || error.status >= 500 && !error.code;
 
-/** A read that may be taken: the answer was lost, and the lease with it. */
+/** A read may have been taken: the answer was lost, and its lease with it. */
 export class Unsure extends Error {}
 
-/** The read of the paste with this id. */
+/** A read of the paste with this id. */
 export class Reading {
   #id;
   #path;
@@ -80,7 +81,7 @@ export class Reading {
   #isLimited;
   #lease = null;
   #isConfirmed = false;
-  /** Whether the server has said that it counts no reads. */
+  /** Whether the server said that it does not count reads. */
   #isUncounted = false;
 
   constructor(id, isLimited) {
@@ -90,24 +91,24 @@ export class Reading {
     this.#isLimited = isLimited;
   }
 
-  /** When the read that was taken ends, in unix seconds; undefined before it was. */
+  /** When the lease ends, in unix seconds; undefined without one. */
   get until() {
     return this.#lease?.expires_at;
   }
 
-  /** How many reads are left to others, where that is known. */
+  /** How many reads are left, if known. */
   get left() {
     return this.#lease?.reads_left;
   }
 
   /**
-   * Fetches the paste: `{ content }` of one that was sealed, opened with `secrets`, else `{ upload }`. `password` is the one
-   * that the server may see, or "". Throws what `Opener` throws, what the server refuses, Broken, and Unsure.
+   * Fetches the paste: `{ content }` if it was sealed, decrypted with `secrets`, else `{ upload }`. `password` is one the
+   * server may see, or "". Throws the errors of `Opener`, refusals, Broken, and Unsure.
    */
   async fetch({ secrets, isGated, password, progress, pausing }) {
     const headers = isGated ? proofs(secrets) : password ? passwordHeader(password) : {};
     if (this.#isLimited && !this.#lease) await this.#take(headers);
-    // What cannot be fetched a second time is kept whole: another key may be the right one.
+    // If it cannot be fetched again, keep it whole: the key may be wrong.
     const isRepeatable = !this.#isLimited || this.#lease;
     const open = secrets && (secrets.open ?? ((head) => isSealed(head) && new Opener(secrets.root)));
     const make = () => new Intake(isRepeatable ? open : null);
@@ -119,7 +120,7 @@ export class Reading {
     }
   }
 
-  /** Takes a read. A server without leases is read as before. */
+  /** Takes a lease. A server without leases is read without one. */
   async #take(headers) {
     try {
       const lease = await (await request("POST", `${this.#path}/lease`, { headers })).json().catch(() => null);
@@ -133,7 +134,7 @@ export class Reading {
     }
   }
 
-  /** Whether a read without a lease is known to be counted, of a paste that had `before` reads: it is gone, or has fewer. */
+  /** Whether a read without a lease was counted: the paste is gone, or has fewer reads than `before`. */
   async isCounted(before) {
     if (this.#isUncounted) return false;
     try {
@@ -166,7 +167,7 @@ export class Reading {
     }
   }
 
-  /** Tells the server that the content is here, and whole; nothing where no read was taken. */
+  /** Confirms to the server that the content arrived whole; does nothing without a lease. */
   async confirm() {
     if (!this.#lease || this.#isConfirmed) return;
     for (const milliseconds of [...PAUSES, 0]) {
@@ -174,7 +175,7 @@ export class Reading {
         await request("DELETE", this.#path, { headers: { "X-Lease": this.#lease.lease } });
         break;
       } catch (error) {
-        // It ended by itself, which is the same.
+        // The lease ended by itself, which is just as well.
         if (error.status === 404) break;
         if (!isBreak(error) || milliseconds === 0) throw error;
         await pause(milliseconds);

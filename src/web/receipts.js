@@ -1,6 +1,7 @@
-// What the server knows of the reads of a paste, for who created it.
+// Read receipts of a paste, for its creator.
 //
-// Invariant: it is asked with the delete token, which goes to this server alone. Must never ask for what makes a read count.
+// Invariant: requests use the delete token, which is sent only to this server. Must never request anything that counts as a
+// read.
 
 import { say } from "./page.js";
 import { request } from "./api.js";
@@ -14,7 +15,7 @@ function when(unix) {
   return isToday ? t("page.today", { time: clock(date) }) : t("page.on", { when: moment(unix) });
 }
 
-/** What a receipt says, without a full stop. */
+/** A receipt in words, without a full stop. */
 export function words({ state, reads, last_read_at: last, ended_at: ended }) {
   const read = reads === 0 ? "" : reads === 1 ? t("receipt.read", { when: when(last) })
     : plural("receipt.reads", reads, { when: when(last) });
@@ -25,15 +26,15 @@ export function words({ state, reads, last_read_at: last, ended_at: ended }) {
   return read || t("receipt.unread");
 }
 
-/** What the server says of a paste, with its token. Throws its refusals. */
+/** Fetches the receipt of a paste with its token. Throws refusals. */
 export async function status({ id, token }) {
   return (await request("GET", `/${id}/status`, { headers: { "X-Delete-Token": token } })).json();
 }
 
-/** What is said where that was refused; "" where the server cannot be asked. */
+/** The message for a refused receipt; "" if the server cannot be reached. */
 const unknown = ({ status }) => (status === 404 ? t("receipt.unknown") : "");
 
-/** Shows what becomes of a paste, as long as `isShown`, and somebody looks. */
+/** Keeps showing the receipt of a paste while `isShown` and the page is visible. */
 export function follow({ id, delete_token: token }, isShown) {
   const look = async () => {
     if (!isShown()) return stop();

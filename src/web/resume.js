@@ -1,7 +1,7 @@
-// The page of nothing at this address, in a tab that has taken the last read of what was there and was reloaded: the server
-// gives the paste to this tab alone, and the page becomes that of the paste. Of an ask that has ended, it says that.
+// The "not found" page. If this tab holds the lease of the paste's last read, as after a reload, it turns into the page of
+// the paste. For an ask that has ended, it says so.
 //
-// Invariant: it is asked for with a lease of this tab, once. Must never take a read.
+// Invariant: the paste is requested once, with this tab's lease. Must never take a read.
 
 import { forget, leaseOf } from "./leases.js";
 import { t } from "./words.js";
@@ -16,7 +16,7 @@ async function resume({ lease }) {
   turn(id, await response.json());
 }
 
-/** Says so where an ask has ended: its link tells that it was one. */
+/** Says that an ask has ended; its link shows that it was one. */
 function explain() {
   const [heading, hint, link] = ["h1", "h1 + p", ".actions a"].map((part) => document.querySelector(`main ${part}`));
   [heading.textContent, hint.textContent, link.textContent] = [t("asked.over"), t("asked.ended"), t("ask.heading")];

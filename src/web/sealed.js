@@ -1,7 +1,7 @@
 // The container of a sealed paste: a salt, a commitment to its key, and chunks of AES-256-GCM (NIST SP 800-38D).
 //
-// Invariant: the key is compared before anything is decrypted, so that a wrong one is told from damage. Must never hand out
-// a byte of a chunk before its tag was verified, nor call a content whole before its last chunk was.
+// Invariant: the key commitment is checked before anything is decrypted, to distinguish a wrong key from damage. Must never
+// release a byte of a chunk before its tag is verified, nor treat content as complete before its last chunk is.
 
 import { contentKeys, random } from "./keys.js";
 import { unpack } from "./manifest.js";
@@ -13,7 +13,7 @@ const HEAD_BYTES = MAGIC.length + SALT_BYTES + 32;
 const CHUNK_BYTES = 65536;
 const TAG_BYTES = 16;
 const SEALED_BYTES = CHUNK_BYTES + TAG_BYTES;
-/** So many chunks are read from a file, and put into the browser's keeping, at a time. */
+/** How many chunks are read from a file, and moved into a Blob, at a time. */
 const BATCH = 64;
 const LEAST_BYTES = 256;
 
@@ -25,17 +25,17 @@ export class Damaged extends Error {
   }
 }
 
-/** Whether bytes begin as a sealed paste does; of fewer than that cannot be told, and they are none. */
+/** Whether bytes start like a sealed paste; false if there are too few. */
 export const isSealed = (bytes) => bytes.length >= MAGIC.length && MAGIC.every((byte, at) => bytes[at] === byte);
 
-/** The most bytes of plaintext whose upload has no more than `most` bytes. */
+/** The largest plaintext whose upload fits into `most` bytes. */
 export function roomIn(most) {
   const chunks = Math.max(0, most - HEAD_BYTES);
   const rest = chunks % SEALED_BYTES;
   return Math.floor(chunks / SEALED_BYTES) * CHUNK_BYTES + Math.max(0, rest - TAG_BYTES);
 }
 
-/** The length that a plaintext is padded to, so that its size tells little: Padmé (Nikitin et al. 2019). */
+/** The padded length of a plaintext, to hide its size: Padmé (Nikitin et al. 2019). */
 export function padded(length) {
   if (length <= LEAST_BYTES) return LEAST_BYTES;
   let exponent = 0;
@@ -44,7 +44,7 @@ export function padded(length) {
   return Math.ceil(length / unit) * unit;
 }
 
-/** How a chunk is encrypted: its place in the nonce, and whether it is the last. */
+/** The parameters of a chunk: the nonce holds its index and whether it is the last. */
 function cipher(index, isLast) {
   const nonce = new DataView(new ArrayBuffer(12));
   nonce.setBigUint64(3, BigInt(index));
@@ -52,7 +52,7 @@ function cipher(index, isLast) {
   return { name: "AES-GCM", iv: nonce };
 }
 
-/** Encrypts a plaintext, a Blob, below a root; the upload. */
+/** Encrypts a plaintext Blob with keys derived from a root; returns the upload. */
 export async function seal(root, plain) {
   const salt = random(SALT_BYTES);
   const { key, commitment } = await contentKeys(root, salt);
@@ -70,13 +70,13 @@ export async function seal(root, plain) {
   return new Blob(parts);
 }
 
-/** Decrypts an upload as it comes. */
+/** Decrypts an upload as it arrives. */
 export class Opener {
   #root;
   #key = null;
   #buffer = new Uint8Array(HEAD_BYTES);
   #filled = 0;
-  /** Chunks that were verified. */
+  /** Verified chunks. */
   #count = 0;
   #batch = [];
   #parts = [];
@@ -85,17 +85,17 @@ export class Opener {
     this.#root = root;
   }
 
-  /** The place in the upload from which it has to come again when it broke off: behind what was verified. */
+  /** The offset to resume the upload from: after the last verified chunk. */
   get verified() {
     return this.#key ? HEAD_BYTES + this.#count * SEALED_BYTES : 0;
   }
 
-  /** Forgets what came and was not verified. */
+  /** Discards unverified data. */
   rewind() {
     this.#filled = 0;
   }
 
-  /** Takes the next bytes. A chunk is opened when more follows: it is not the last, then. Throws WrongKey or Damaged. */
+  /** Takes the next bytes; decrypts a chunk once more data follows, so that it is not the last. Throws WrongKey or Damaged. */
   async push(bytes) {
     for (let at = 0; at < bytes.length;) {
       if (this.#filled === this.#buffer.length) await this.#open(false);
@@ -106,7 +106,7 @@ export class Opener {
     }
   }
 
-  /** The content, once all of it has come; see `unpack`. Throws WrongKey or Damaged. */
+  /** The content, once complete; see `unpack`. Throws WrongKey or Damaged. */
   async finish() {
     if (!this.#key) throw new Damaged();
     await this.#open(true);
@@ -130,7 +130,7 @@ export class Opener {
   }
 
   async #openChunk(isLast) {
-    // One of nothing but its tag is none: the last has a byte at least.
+    // The last chunk has at least one byte besides its tag.
     if (this.#filled <= TAG_BYTES) throw new Damaged();
     const chunk = this.#buffer.subarray(0, this.#filled);
     this.#batch.push(await crypto.subtle.decrypt(cipher(this.#count, isLast), this.#key, chunk)

@@ -1,28 +1,28 @@
-// A form on its way: what it shows while it sends, and what it was refused with.
+// Form submission: progress, cancelling and errors.
 //
-// Invariant: one thing is sent at a time, and Cancel ends it; the form can be used again whatever became of it.
+// Invariant: one submission runs at a time, and Cancel ends it; afterwards the form is usable again, whatever the outcome.
 
 import { $, on, rest, say, show, showProgress, tell } from "./page.js";
 
-/** What Cancel ends; null while nothing is being sent. */
+/** The AbortController for Cancel; null while nothing is sent. */
 let current = null;
 
 /** Whether something is being sent. */
 export const isSending = () => current !== null;
 
-/** Lets the form be, while what it sends is under way: only Cancel does something. */
+/** Disables or enables the form for a submission: only Cancel stays active. */
 function setBusy(busy) {
   const button = $("send");
   for (const field of button.form.elements) field.disabled = busy && !["send", "cancel"].includes(field.id);
   show("cancel", busy);
   rest(button, busy);
-  // Where it was pressed, or instead of a field that is disabled; not at Cancel, which the same key would press.
+  // Keep focus on the button, or move it there from a disabled field; not to Cancel, which the same key would press.
   if (busy) button.focus();
   showProgress(0);
   tell("");
 }
 
-/** Does `work`, which is given a signal; what it was refused with, or null. `sentence` has the words for that. */
+/** Runs `work` with an abort signal; returns its error or null. `sentence` turns the error into a message. */
 export async function send(work, sentence) {
   current = new AbortController();
   say("problem", "");
@@ -34,7 +34,7 @@ export async function send(work, sentence) {
   return refusal;
 }
 
-/** Calls `submit` when the form is to be sent. */
+/** Calls `submit` when the form is submitted. */
 export function listen(submit) {
   $("send").form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -1,17 +1,17 @@
-// Proof of work, shared among one worker a core.
+// Proof of work, with one worker per core.
 //
-// Invariant: the page stays responsive; when this returns, however, no worker is left.
+// Invariant: the page stays responsive, and no worker is left when this returns, whatever the outcome.
 
 import { answer, showProgress, tell } from "./page.js";
 import { request } from "./api.js";
 import { t } from "./words.js";
 
-// Trusted Types: the one script that may be run as a worker.
+// Trusted Types: the only script that may run as a worker.
 const solver = new URL("./solver.js", import.meta.url).href;
 const policy = globalThis.trustedTypes?.createPolicy("flaskpaste-solver", { createScriptURL: () => solver });
 const solverUrl = policy?.createScriptURL("") ?? solver;
 
-/** The headers of a solved challenge, where the server asks for one. */
+/** The headers of a solved challenge, if the server requires one. */
 export async function prove(signal) {
   if (!answer.pow.required) return {};
   const challenge = await (await request("GET", "/challenge", { signal })).json();
@@ -24,8 +24,8 @@ export async function prove(signal) {
 }
 
 /**
- * Solves a challenge; its solution. `progress` is called with the hashes tried so far. Throws `signal`'s reason when it
- * is aborted, and an error when the browser runs no workers.
+ * Solves a challenge and returns the solution. `progress` is called with the hashes tried so far. Throws `signal`'s reason
+ * if aborted, and an error if the browser cannot run workers.
  */
 async function solve(challenge, progress, signal) {
   const count = Math.min(navigator.hardwareConcurrency || 2, 64);

@@ -1,5 +1,5 @@
-// A worker: looks for a number whose SHA-256 (FIPS 180-4) after the nonce and a colon begins with enough zero bits.
-// By hand, because WebCrypto hashes one message a call: 12 times slower in Chromium.
+// A proof-of-work worker: finds a number such that SHA-256 (FIPS 180-4) of nonce, colon and number starts with enough zero
+// bits. Has its own SHA-256, because WebCrypto takes one message per call: 12 times slower in Chromium.
 
 const K = new Int32Array([
   0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01,
@@ -11,13 +11,13 @@ const K = new Int32Array([
   0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ]);
 const DIGITS = 16;
-/** The last of them are counted through in one go. */
+/** The last digits are counted in an inner loop. */
 const COUNTED = 5;
 const BATCH = 10 ** COUNTED;
 
 const words = new Int32Array(64);
 
-/** Hashes the one block in the first 16 words; the number of zero bits it begins with, of the first 64. */
+/** Hashes the block in the first 16 words; returns the number of leading zero bits, of the first 64. */
 function zeroBits() {
   for (let i = 16; i < 64; i++) {
     const x = words[i - 15];
@@ -40,7 +40,7 @@ function zeroBits() {
 }
 
 onmessage = ({ data: { nonce, difficulty, index, count } }) => {
-  // One block: the nonce, a colon and a number of 16 digits; behind them a one bit, and at the end the length in bits.
+  // One block: the nonce, a colon, a number of 16 digits, a one bit, and at the end the length in bits.
   const end = nonce.length + 1 + DIGITS;
   if (end > 55) throw new Error("the nonce is too long");
   const block = new Uint8Array(64);

@@ -1,17 +1,17 @@
-// The text that the page of a paste shows, with the lines that its link names.
+// The text on the page of a paste, with the lines its link names.
 //
-// Invariant: a long text is shown in part, and says so; the lines of the link are always among those that are shown. Must
-// never change the text: what is copied is what was sent.
+// Invariant: a long text is shown in part, with a notice; the linked lines are always shown. Must never change the text:
+// copying gives what was sent.
 
 import { $, button, on, say } from "./page.js";
 import * as colours from "./colour.js";
 import * as lines from "./lines.js";
 import { sentences, t } from "./words.js";
 
-/** The lines of the text, and which of them are marked: `{ from, to }` or null. */
+/** The lines of the text, and the highlighted ones: `{ from, to }` or null. */
 let [all, marked] = [[], null];
 
-/** Shows a text, which is in a file of this name, if it has one; see `mark`. */
+/** Shows a text; `name` is that of its file, if any; see `mark`. */
 export function showText(text, range, file) {
   all = lines.split(text);
   colours.recognise(file, text);
@@ -19,7 +19,7 @@ export function showText(text, range, file) {
   mark(range);
 }
 
-/** Shows the text from a line on, or all of it. */
+/** Shows the text from a line on, or the whole text. */
 function showFrom(first, isWhole) {
   const { end, isCut } = lines.render($("text"), all, first, isWhole);
   colour();
@@ -33,14 +33,14 @@ function showFrom(first, isWhole) {
 
 const colour = () => colours.colour(all, (number) => lines.row($("text"), number));
 
-/** Takes the text off the page, and out of its memory. */
+/** Removes the text from the page and from memory. */
 export function forgetText() {
   all = [];
   colours.forget();
   $("text").replaceChildren();
 }
 
-/** Marks lines, `{ from, to }`, or none, and shows them; whether there are such lines. */
+/** Highlights and shows lines, `{ from, to }` or none; returns whether they exist. */
 export function mark(range) {
   marked = range;
   if (range && range.from <= all.length && !lines.isShown($("text"), range)) showFrom(lines.before(all, range.from), false);
@@ -48,7 +48,7 @@ export function mark(range) {
   return lines.mark($("text"), range);
 }
 
-/** Calls `choose` with lines that somebody clicks or enters; it says whether there are such lines. */
+/** Calls `choose` with lines clicked or entered; it returns whether they exist. */
 export function listen(choose) {
   const enter = () => {
     const text = $("lines").value;

@@ -1,30 +1,30 @@
-// The words of a page in its language, and numbers, sizes and times as that language writes them.
+// The words of a page in its language, and the formatting of numbers, sizes and times.
 //
-// Invariant: words are text, with values in their places; all of them come from one file a language, which the server chose.
-// Must never make a sentence out of parts that another language puts in another order.
+// Invariant: words are text with placeholders, from one file per language, which the server chose. Must never build a
+// sentence from parts that another language would order differently.
 
 const { default: words } = await import(document.body.dataset.words);
 const { lang: language } = document.documentElement;
-/** The language as it is written where the reader lives, if the browser tells that. */
+/** The reader's regional variant of the language, if the browser has one. */
 const locale = navigator.languages.find((tag) => tag.startsWith(`${language}-`)) ?? language;
 const plurals = new Intl.PluralRules(language);
 
-/** What stands under a key, with values in the places that have their names. */
+/** The words for a key, with placeholders filled in. */
 export const t = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-/** The same of a number, `n`, which decides between the words under a key. */
+/** The same with a number, `n`, which selects the plural form. */
 export function plural(key, n, values) {
   const own = `${key}.${plurals.select(n)}`;
   return t(own in words ? own : `${key}.other`, { n, ...values });
 }
 
-/** Sentences one after the other; what is no sentence is left out. */
+/** Joins sentences; empty ones are left out. */
 export const sentences = (...all) => all.filter(Boolean).join(words["page.space"]);
 
-/** A refusal of the server, by its stable code, where this language has words for it: what is wrong, and what to do. */
+/** The message for a refusal with this stable code, if this language has one: what is wrong, and what to do. */
 export const refusal = (code) => words[`error.${code}`]?.split("|");
 
-/** So many of a unit that `Intl` knows. */
+/** A quantity in a unit of `Intl`. */
 const count = (unit, n) => new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(n);
 
 /** A number of bytes, for people. */
@@ -34,7 +34,7 @@ export function size(bytes) {
   return bytes < 1048576 ? `${tenths.format(bytes / 1024)} KiB` : `${tenths.format(bytes / 1048576)} MiB`;
 }
 
-/** A number of seconds in the largest unit that is not off by more than a twentieth: how many of which. */
+/** Seconds in the largest unit that is accurate to 5 percent: number and unit. */
 function inUnits(seconds) {
   const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
   const fits = ([, length]) => Math.abs(Math.round(seconds / length) * length - seconds) <= seconds / 20;
@@ -42,13 +42,13 @@ function inUnits(seconds) {
   return [Math.round(seconds / length), unit];
 }
 
-/** A number of seconds, for people. */
+/** A duration in seconds, for people. */
 export function duration(seconds) {
   const [n, unit] = inUnits(seconds);
   return count(unit, n);
 }
 
-/** When so many seconds have passed, for people: "in 5 days". */
+/** A time this many seconds from now, for people: "in 5 days". */
 export const fromNow = (seconds) => new Intl.RelativeTimeFormat(locale).format(...inUnits(seconds));
 
 /** A moment in unix seconds, for people. */

@@ -1,7 +1,7 @@
-// "Your pastes": what this browser made, what became of each, and what its maker can still do: move its end, delete it.
+// "Your pastes": what this browser created, the receipt of each, and buttons to extend or delete it.
 //
-// Invariant: the server is asked when the list is opened, with delete tokens, and for nothing that makes a read count. Must never
-// show or keep what opens a paste.
+// Invariant: the server is contacted only when the list is opened, with delete tokens, and never in a way that counts as a
+// read. Must never show or store a key.
 
 import { $, answer, button, make, on, periods, prefix, say, show, twice } from "./page.js";
 import { request } from "./api.js";
@@ -11,11 +11,11 @@ import { status, words } from "./receipts.js";
 import * as tokens from "./tokens.js";
 import { fromNow, moment, size, t } from "./words.js";
 
-/** So many are listed, and so many more each time somebody wants more. */
+/** How many are listed, and how many "Show more" adds. */
 const STEP = 20;
 let listed = STEP;
 
-/** A paste in the list, and the ask that it is, if it is one. */
+/** A row of the list, and its ask, if it is one. */
 function row(paste, ask) {
   const [item, about, name, hint, state, actions] = ["li", "span", "code", "span", "span", "div"].map((kind) => make(kind));
   const { id, created, size: bytes } = paste;
@@ -35,7 +35,7 @@ function row(paste, ask) {
   return item;
 }
 
-/** Shows what the server says of a paste. */
+/** Shows the receipt of a paste. */
 async function look(row) {
   const { paste: { id, token, expires, created, size }, ask } = row;
   try {
@@ -43,7 +43,7 @@ async function look(row) {
     const left = Math.max(0, known.expires_at - Date.now() / 1000);
     const said = ask && known.state === "unread" ? t("yours.answered") : words(known);
     if (known.ended_at) return set(row, said, [removal(row)]);
-    // It may have moved, and the paste is to be in the list for as long as it is there.
+    // The expiry may have moved, and the paste must stay listed while it exists.
     if (known.expires_at !== expires) tokens.keep(id, token, known.expires_at, { created, size });
     set(row, `${said} · ${t("yours.ends", { in: fromNow(left) })}`, controls(row, left));
   } catch (error) {
@@ -51,10 +51,10 @@ async function look(row) {
   }
 }
 
-/** Says something of a paste, and offers what can be done; the keyboard goes on in its row. */
+/** Shows a message for a paste and its buttons; the focus stays in its row. */
 function set({ paste, item, state, actions }, sentence, buttons) {
   const hadFocus = item.contains(document.activeElement);
-  // What is said first comes of opening the list, what is said later of what somebody did here.
+  // The first message comes from opening the list, later ones from the user's actions.
   if (state.textContent) state.role = "status";
   state.textContent = sentence;
   actions.replaceChildren(...buttons);
@@ -66,7 +66,7 @@ const fail = (row, error) => set(row, error.message, [button(t("paste.again"), (
 
 const removal = (row) => button(t("yours.remove"), () => drop(row));
 
-/** What can be done with what is there still: with so many seconds left, only a later end is offered. */
+/** The buttons for an existing paste: with this many seconds left, only later expiries are offered. */
 function controls(row, left) {
   const choice = make("select");
   choice.hidden = true;
@@ -83,7 +83,7 @@ function controls(row, left) {
   return later.length > 0 ? [choice, extend, remove] : [remove];
 }
 
-/** Asks the server to change a paste, and goes on with `then`. Of what has ended meanwhile, the server says how. */
+/** Asks the server to change a paste, then calls `then`. If it has ended meanwhile, the receipt says how. */
 async function send(row, method, headers, then) {
   const { id, token } = row.paste;
   try {
@@ -94,7 +94,7 @@ async function send(row, method, headers, then) {
   }
 }
 
-/** Takes a paste off the list, and forgets it; of an ask, the key, too: there is no answer that it could open. */
+/** Removes a paste from the list and forgets it, and for an ask its key: there is no answer left to open. */
 function drop({ paste, ask, item }, sentence = "") {
   tokens.forget(paste.id);
   if (ask) asks.forget(paste.id);
@@ -103,7 +103,7 @@ function drop({ paste, ask, item }, sentence = "") {
   $("own").firstElementChild.focus();
 }
 
-/** Offers the list, where there is something to list; fills it, where it is open. */
+/** Shows the list if there is something to list; fills it if it is open. */
 export async function offer() {
   const all = tokens.all();
   show("own", all.length > 0);
@@ -121,7 +121,7 @@ export function listen() {
   on("more", "click", async () => {
     listed += STEP;
     await offer();
-    // The keyboard goes on at the first that was not there before.
+    // Focus the first new row.
     const item = $("pastes").children[listed - STEP];
     item.tabIndex = -1;
     item.focus();

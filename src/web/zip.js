@@ -1,15 +1,15 @@
 // Several files as one archive: ZIP (APPNOTE 6.3.10) without compression, names in UTF-8.
 //
-// Invariant: the archive is blobs of the files between headers, so that it takes no memory of its own. Must never be made
-// of more than its 32-bit fields can say.
+// Invariant: the archive is made of the files' Blobs and headers, so that it needs no extra memory. Must never exceed its
+// 32-bit fields.
 
 const MOST_BYTES = 2 ** 32 - 1;
 const MOST_FILES = 65535;
 const VERSION = 20;
-/** Made on Unix: the mode is in the upper half of the attributes. */
+/** Made on Unix: the mode is in the upper half of the external attributes. */
 const UNIX = 3 << 8;
 const UTF8_NAMES = 1 << 11;
-/** The first day that the format knows. */
+/** The earliest date of the format. */
 const DATE = 1 << 5 | 1;
 const PIECE_BYTES = 4 << 20;
 
@@ -39,17 +39,17 @@ function record(fields) {
   return view;
 }
 
-/** What both headers of a file say of it. */
+/** The fields common to both headers of a file. */
 const common = (crc, size, name) =>
   [[2, VERSION], [2, UTF8_NAMES], [2, 0], [2, 0], [2, DATE], [4, crc], [4, size], [4, size], [2, name.length], [2, 0]];
 
-/** Whether an archive of such files can be made. */
+/** Whether the files fit into an archive. */
 export function fits(files) {
   const bytes = files.reduce((sum, { name, size }) => sum + size + 6 * name.length + 76, 22);
   return files.length <= MOST_FILES && bytes <= MOST_BYTES;
 }
 
-/** The archive of files: `{ name, blob, executable }` each. */
+/** Archives files: `{ name, blob, executable }` each. */
 export async function zip(files) {
   const parts = [];
   const directory = [];

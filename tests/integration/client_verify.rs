@@ -213,7 +213,7 @@ fn servers_without_verifiable_pages_are_refused() {
     client.run(&["verify"]).failed(7);
     let proxied = client.with("http_proxy", "http://127.0.0.1:1");
     let stderr = proxied.run(&["verify", "http://paste.example"]).failed(7);
-    assert!(stderr.contains("warning: http://paste.example is not encrypted"), "{stderr}");
+    assert!(stderr.contains("warning: http://paste.example does not use https"), "{stderr}");
     client.run(&["verify", "nonsense"]).failed(2);
     client.run(&["verify", "http://a.example", "http://b.example"]).failed(2);
     client.run(&["verify", "-s", "http://a.example", "http://b.example"]).failed(2);
@@ -244,7 +244,7 @@ fn other_addresses_of_the_server_are_detected() {
     let found = differences(&Client::new(&server).run(&["verify"]));
     assert_eq!(found.len(), 3, "{found:#?}");
     assert!(
-        found.iter().all(|line| line.contains("names another address of this server: https://elsewhere.example (")),
+        found.iter().all(|line| line.contains("names a different server address: https://elsewhere.example (")),
         "{found:#?}"
     );
 }
@@ -370,13 +370,13 @@ fn markup_in_variable_fields_is_detected() {
         answer.replace("href=\"mailto:abuse@example.org\"", "href=\"javascript:x\"");
     });
     expect_found(&server, OTHERS, |answer| answer.replace("}\">\n<header", "}\" onload=\"x\">\n<header"));
-    expect_found(&server, "another contact", |answer| {
+    expect_found(&server, "a different contact", |answer| {
         answer.replace(" data-answer=\"{", " data-answer=\"{}\" onload=\"{");
     });
     expect_found(&server, OTHERS, |answer| answer.replace(" data-answer=\"{", " data-answer=\"<b>{"));
     expect_found(&server, OTHERS, |answer| answer.replace("data-prefix=\"\"", "data-prefix=\"//evil.example\""));
     expect_found(&server, OTHERS, |answer| answer.replace("src=\"/static/", "src=\"//evil.example/static/"));
-    expect_found(&server, "names another address of this server: http://evil", |answer| {
+    expect_found(&server, "names a different server address: http://evil", |answer| {
         answer.replace("data-url=\"http://127", "data-url=\"http://evil127");
     });
 }
@@ -392,7 +392,7 @@ fn an_invalid_contact_is_detected_even_if_the_whole_page_agrees() {
     });
     let found = differences(&hostile.client().run(&["verify"]));
     assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found.iter().any(|line| line.contains("or one that is not an address: javascript:abuse")), "{found:#?}");
+    assert!(found.iter().any(|line| line.contains("or an invalid one: javascript:abuse")), "{found:#?}");
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn a_different_contact_or_id_in_the_response_is_detected() {
     expect_one(
         &hostile.client().run(&["verify"]),
         "/ask:",
-        "names another contact than the first page, or one that is not an address: mailto:evil@",
+        "names a different contact than the first page, or an invalid one: mailto:evil@",
     );
     let id = server.paste("text").id;
     let own = id.clone();
@@ -416,7 +416,7 @@ fn a_different_contact_or_id_in_the_response_is_detected() {
         }
     });
     let run = hostile.client().run(&["verify", &format!("{}/{id}", hostile.url)]);
-    expect_one(&run, &format!("/{id}:"), "the answer is about another ID: ../evil");
+    expect_one(&run, &format!("/{id}:"), "the answer is for a different ID: ../evil");
 }
 
 #[test]
@@ -542,5 +542,5 @@ fn an_unknown_version_is_reported() {
         }
     });
     let stderr = hostile.client().run(&["verify"]).failed(1);
-    assert!(stderr.contains("the server says it is flaskpaste 99.0.0"), "{stderr}");
+    assert!(stderr.contains("the server claims to be flaskpaste 99.0.0"), "{stderr}");
 }

@@ -86,7 +86,7 @@ step "a server that cannot start is reported and leaves no broken package"
 systemctl stop flaskpaste.socket flaskpaste.service
 echo FLASKPASTE_THREADS=none >> $settings
 dpkg --install /packages/new/flaskpaste_*.deb > /tmp/told 2>&1 || fail "the package is broken: $(cat /tmp/told)"
-grep -q 'flaskpaste does not run' /tmp/told || fail "no message: $(cat /tmp/told)"
+grep -q 'flaskpaste is not running' /tmp/told || fail "no message: $(cat /tmp/told)"
 
 step "purge leaves nothing"
 dpkg --purge flaskpaste fpaste

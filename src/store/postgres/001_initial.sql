@@ -1,9 +1,9 @@
--- Version 1 on PostgreSQL: all that version 4 of the embedded engine keeps, so that servers share nothing else.
+-- Version 1 on PostgreSQL: everything version 4 of the embedded engine stores, so that servers share nothing else.
 
--- Keys of pastes and of contents, from one sequence: none is used twice.
+-- Keys of pastes and contents, from one sequence, never reused.
 CREATE SEQUENCE paste_key;
 
--- One row a paste. Its first piece lies beside it, or in it where it is small; the others are in piece.
+-- One row per paste. Its first piece is in the TOAST table, or in the row if small; the others are in piece.
 CREATE TABLE paste (
     key            bigint  PRIMARY KEY,
     handle         bigint  NOT NULL, -- the first 8 bytes of name, as a signed number: a dense index
@@ -29,9 +29,9 @@ CREATE TABLE paste (
 );
 -- Ciphertext does not compress.
 ALTER TABLE paste ALTER COLUMN first_piece SET STORAGE EXTERNAL;
--- The purge looks for the oldest expiry every second, and the quota sums the sizes every few.
+-- The purge looks up the oldest expiry every second, and the quota sums the sizes every few seconds.
 CREATE INDEX paste_by_expiry ON paste (expires_at) INCLUDE (size);
--- An owner lists its pastes. Those of nobody are not in it and cost nothing.
+-- For an owner's list. Pastes without an owner are not indexed and cost nothing.
 CREATE INDEX paste_by_owner ON paste (owner, key) WHERE owner IS NOT NULL;
 
 -- Content in sealed pieces of 64 KiB.
@@ -43,8 +43,8 @@ CREATE TABLE piece (
 );
 ALTER TABLE piece ALTER COLUMN data SET STORAGE EXTERNAL;
 
--- What reads have left behind: where they have moved the expiry of sliding pastes, and how many they were. Apart and narrow,
--- because every read of every paste ends here, and with room on each page, so that an update stays on it.
+-- The effects of reads: the extended expiry of sliding pastes, and the counts. Separate and narrow, because every read
+-- updates it, and with free space on each page, so that updates stay on the page.
 CREATE TABLE seen (
     key           bigint PRIMARY KEY, -- paste.key
     expires_at    bigint NOT NULL, -- unix seconds
@@ -53,7 +53,7 @@ CREATE TABLE seen (
     last_read_at  bigint -- unix seconds
 ) WITH (fillfactor = 70);
 
--- Reads that were given out and are not confirmed.
+-- Unconfirmed reads.
 CREATE TABLE lease (
     hash       bytea  PRIMARY KEY, -- SHA-256 of the lease
     key        bigint NOT NULL, -- paste.key
@@ -62,7 +62,7 @@ CREATE TABLE lease (
 CREATE INDEX lease_by_key ON lease (key);
 CREATE INDEX lease_by_expiry ON lease (expires_at);
 
--- How pastes ended, for who has the delete token; nothing here tells what they held.
+-- How pastes ended, for the holder of the delete token; reveals nothing about their content.
 CREATE TABLE receipt (
     token         bytea  PRIMARY KEY, -- SHA-256(SHA-256(delete token) || id)
     key           bigint, -- paste.key, for reads that other servers have not counted yet; NULL after two minutes
@@ -70,13 +70,13 @@ CREATE TABLE receipt (
     reads         bigint NOT NULL,
     first_read_at bigint, -- unix seconds
     last_read_at  bigint, -- unix seconds
-    expires_at    bigint NOT NULL, -- unix seconds, when it would have gone
+    expires_at    bigint NOT NULL, -- unix seconds, when it would have expired
     ended_at      bigint NOT NULL -- unix seconds
 );
 CREATE INDEX receipt_by_key ON receipt (key) WHERE key IS NOT NULL;
 CREATE INDEX receipt_by_end ON receipt (ended_at);
 
--- Contents that were replaced, for the readers who are in the middle of them.
+-- Replaced contents, for readers still in progress.
 CREATE TABLE replaced (
     content bigint PRIMARY KEY, -- as paste.content
     bytes   bigint NOT NULL, -- of the content
@@ -91,13 +91,12 @@ CREATE TABLE submission (
 );
 CREATE INDEX submission_by_last ON submission (last);
 
--- Proof-of-work tokens that bought a paste, until they would have expired anyway.
+-- Used proof-of-work tokens, until they expire.
 CREATE TABLE spent_token (
     token bytea CONSTRAINT spent_token_once PRIMARY KEY -- expiry as 8 bytes, big-endian, then the nonce: the oldest sort first
 );
 
--- Guesses of passwords, of the last minutes. A crash of the database may forget them: not logged, they cost no wait for the
--- disk.
+-- Password guesses of the last minutes. Unlogged: lost in a crash of the database, but without waiting for the disk.
 CREATE UNLOGGED TABLE try_by_client (
     key         bigint NOT NULL, -- paste.key
     client      bigint NOT NULL, -- a keyed hash of the client's network and the key
@@ -108,12 +107,12 @@ CREATE UNLOGGED TABLE try_by_client (
 CREATE INDEX try_by_client_by_time ON try_by_client (next_try_at);
 CREATE UNLOGGED TABLE try_by_paste (
     key   bigint PRIMARY KEY, -- paste.key
-    since bigint NOT NULL, -- unix seconds, begin of the window
+    since bigint NOT NULL, -- unix seconds, start of the window
     tries bigint NOT NULL
 );
 CREATE INDEX try_by_paste_by_time ON try_by_paste (since);
 
--- Tokens that operators gave out. A name is the operator's own word.
+-- Tokens issued by operators, who choose the names.
 CREATE TABLE token (
     hash       bytea  PRIMARY KEY, -- SHA-256 of the token
     name       text   NOT NULL UNIQUE,
@@ -121,12 +120,12 @@ CREATE TABLE token (
     expires_at bigint -- unix seconds, or NULL
 );
 
--- Contents that are refused.
+-- Blocked contents.
 CREATE TABLE blocked (
     mark bytea PRIMARY KEY -- keyed hash of the content
 );
 
--- What operators did. Nothing deletes from it.
+-- The operators' log. Nothing is deleted from it.
 CREATE TABLE action (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at     bigint NOT NULL, -- unix seconds
@@ -134,13 +133,13 @@ CREATE TABLE action (
     what   text   NOT NULL
 );
 
--- What the servers made for themselves and keep, such as the proof-of-work secret.
+-- Values generated by the servers, such as the proof-of-work secret.
 CREATE TABLE setting (
     name  text  PRIMARY KEY,
     value bytea NOT NULL
 );
 
--- Written by a server that wants to know that what it has committed before is on the standby, too.
+-- Written by a server to confirm that its earlier commits are on the standby, too.
 CREATE TABLE confirmation (
     place bigint PRIMARY KEY,
     at    bigint NOT NULL -- unix seconds

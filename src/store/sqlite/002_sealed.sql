@@ -1,12 +1,12 @@
--- Version 2: nothing is readable at rest without the link. Rows of version 1 are sealed by store/sqlite/upgrade.rs,
--- which writes them into a new file; here its tables are empty.
+-- Version 2: nothing is readable at rest without the link. store/sqlite/upgrade.rs encrypts the rows of version 1 and
+-- writes them into a new file; here the tables are empty.
 
 DROP TABLE paste;
 DROP TABLE content;
 DROP INDEX submission_by_hash;
 DROP TABLE submission;
 
--- One row a paste; its content is apart, so that listing and purging never drag it along.
+-- One row per paste; its content is separate, so that listing and purging never read it.
 CREATE TABLE paste (
     key        INTEGER PRIMARY KEY AUTOINCREMENT, -- names the pieces in content; never used twice
     handle     INTEGER NOT NULL UNIQUE, -- the first 8 bytes of name, as a signed number: a dense index
@@ -23,7 +23,7 @@ CREATE TABLE paste (
     details    BLOB    NOT NULL  -- type of the content, sealed under its key
 ) STRICT;
 
--- The purge looks for the oldest expiry every second.
+-- The purge looks up the oldest expiry every second.
 CREATE INDEX paste_by_expiry ON paste (expires_at);
 
 -- Content in sealed pieces of 64 KiB: reads and writes stream, and no query holds more than one.

@@ -211,7 +211,7 @@ fn the_browser_that_created_a_paste_can_delete_it() {
             browser.wait_to_see("#content");
         }
         browser.click("#delete");
-        assert_eq!(browser.text("#delete"), "Delete for everybody?");
+        assert_eq!(browser.text("#delete"), "Delete for everyone?");
         browser.click("#delete");
         browser.wait_for("document.querySelector('#state').textContent.includes('deleted')");
         server.get(&format!("/{}", id_of(&link))).expect_status(404);
@@ -284,12 +284,12 @@ fn refusals_are_shown() {
     // The overhead of encryption: a head, a tag, and the length-prefixed manifest. There is no room for padding.
     let manifest = json!({ "files": [{ "type": "text/plain; charset=utf-8", "size": 1000 }] }).to_string();
     let room = 2000 - 56 - 16 - 4 - manifest.len();
-    refused(&browser, &"x".repeat(room + 1), "the server takes 1.8 KiB at most");
+    refused(&browser, &"x".repeat(room + 1), "the server accepts at most 1.8 KiB");
     browser.run("document.querySelector('#text').value = arguments[0]", &[json!("x".repeat(room))]);
     assert_eq!(read(&server, &create(&browser), None).padded, 2000 - 56 - 16);
     start_again(&browser);
     browser.click("#encrypt");
-    refused(&browser, &"x".repeat(1000), "switch the encryption on");
+    refused(&browser, &"x".repeat(1000), "turn on encryption");
     browser.run("document.querySelector('#text').value = 'same'", &[]);
     create(&browser);
     start_again(&browser);

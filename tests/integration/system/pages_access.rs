@@ -67,7 +67,7 @@ fn the_page_says_so_when_creating_needs_a_certificate() {
     let certificates = Server::start(&[("FLASKPASTE_CREATE", "certificate")]);
     let Some(browser) = Browser::start() else { return };
     browser.open(&url(&certificates));
-    assert!(browser.text("#closed").contains("client certificate") && !browser.sees("#token"));
+    assert!(browser.text("#closed").contains("clients with a certificate") && !browser.sees("#token"));
     browser.expect_clean(&url(&certificates), &[]);
     let open = Server::start(&[]);
     browser.open(&url(&open));

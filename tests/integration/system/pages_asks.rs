@@ -144,7 +144,7 @@ fn asks_that_cannot_be_answered_say_why_and_what_to_do() {
         ["", "#", "#ask:", "#ask:short", &format!("#{}", "A".repeat(43)), &format!("#ask:{}", "A".repeat(63))]
     {
         other.open(&format!("{address}{fragment}"));
-        refused(&other, "not complete");
+        refused(&other, "incomplete");
     }
     // A low-order key, whose shared secret anyone knows, and the answer secret of another ask.
     other.open(&bent(&link, 0, &[0; 32]));
@@ -165,7 +165,7 @@ fn asks_that_cannot_be_answered_say_why_and_what_to_do() {
     other.wait_for("document.querySelector('#problem').textContent.includes('Write something first')");
     other.run("document.querySelector('#text').value = 'x'.repeat(3200000)", &[]);
     other.click("#send");
-    other.wait_for("document.querySelector('#problem').textContent.includes('the server takes')");
+    other.wait_for("document.querySelector('#problem').textContent.includes('the server accepts')");
     assert_eq!(server.get(&format!("/{}", id_of(&link))).json()["state"], "asked");
     answer(&other, &link, "the first");
     other.open(&link);

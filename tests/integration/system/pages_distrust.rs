@@ -102,7 +102,7 @@ fn a_server_hiding_the_gate_does_not_get_the_password() {
         let (_, link) = secret.post(&server, upload.clone(), headers);
         browser.open(&meddler.link(&server, &link));
         browser.wait_to_see("#exposes");
-        assert!(browser.text("#exposes").contains("never should see it") && !browser.sees("#go"));
+        assert!(browser.text("#exposes").contains("should never see the password") && !browser.sees("#go"));
         browser.type_into("#password", &format!("hunter2{ENTER}"));
         assert!(browser.sees("#exposes") && !browser.sees("#content"));
         // Nor if the key is added later.
@@ -197,7 +197,7 @@ fn a_paste_stored_without_the_requested_options_is_deleted() {
         ("document.querySelector('#password').value = 'x'", "does not ask for the password"),
         ("document.querySelector('#burn').click()", "does not count how often the paste is read"),
         ("document.querySelector('#reads').value = 3", "does not count how often the paste is read"),
-        ("document.querySelector('#expiry').value = '600'", "does not end the paste when it should"),
+        ("document.querySelector('#expiry').value = '600'", "does not delete the paste when it should"),
     ];
     for (wish, said) in wishes {
         browser.open(&meddler.address);
@@ -223,7 +223,7 @@ fn a_paste_stored_without_the_requested_options_is_deleted() {
     browser.open(&meddler.address);
     browser.type_into("#text", "secret");
     create(&browser);
-    assert!(browser.text("#lacks").contains("anybody who has its address"), "{}", browser.text("#lacks"));
+    assert!(browser.text("#lacks").contains("anyone who has its address"), "{}", browser.text("#lacks"));
     browser.click("#copy");
     browser.open(&url(&server));
     browser.type_into("#text", "secret");
@@ -315,7 +315,7 @@ fn a_lost_lease_is_not_requested_again_automatically() {
     for (meddling, is_lost) in [(garble_leases as fn(&str, Vec<u8>) -> Vec<u8>, false), (lose_leases, true)] {
         let meddler = Meddler::before(&server, (pass, meddling));
         for (headers, button) in
-            [([("X-Burn-After-Read", "true")], "Try again"), ([("X-Reads", "3")], "Take another read")]
+            [([("X-Burn-After-Read", "true")], "Try again"), ([("X-Reads", "3")], "Use another read")]
         {
             let before = meddler.count("/lease ");
             let (paste, link) = post_text(&server, b"once", &headers);
@@ -327,7 +327,7 @@ fn a_lost_lease_is_not_requested_again_automatically() {
             assert_eq!(meddler.count("/lease ") - before, 1);
             if button == "Try again" && !is_lost {
                 browser.click("#go");
-                browser.wait_for("document.querySelector('#problem').textContent.includes('taken after all')");
+                browser.wait_for("document.querySelector('#problem').textContent.includes('used after all')");
             } else if button != "Try again" {
                 server.get(&paste.path()).expect_field("reads_left", 2);
             }
@@ -346,7 +346,7 @@ fn a_reloaded_page_continues_its_read() {
             json!({ "offline": false, "latency": 0, "uploadThroughput": bytes, "downloadThroughput": bytes });
         browser.devtools("Network.emulateNetworkConditions", &conditions);
     };
-    for (headers, state) in [([("X-Burn-After-Read", "true")], "deleted"), ([("X-Reads", "3")], "left to others: 2")] {
+    for (headers, state) in [([("X-Burn-After-Read", "true")], "deleted"), ([("X-Reads", "3")], "reads left: 2")] {
         let (paste, link) = post_text(&server, text.as_bytes(), &headers);
         browser.open(&link);
         browser.wait_to_see("#go");

@@ -51,7 +51,7 @@ fn leaving_with_unsent_text_or_an_uncopied_link_asks_first() {
     std::fs::write(&file, "a file").unwrap();
     assert!(!browser.sees("#unsent"));
     browser.type_into("#file", file.to_str().unwrap());
-    assert!(asks(&browser) && browser.text("#unsent").contains("not sent along"));
+    assert!(asks(&browser) && browser.text("#unsent").contains("not sent together"));
     create(&browser);
     start_again(&browser);
     assert_eq!(browser.string("document.querySelector('#text').value"), "kept");
@@ -326,7 +326,7 @@ fn a_client_certificate_works_in_the_pages() {
     send(1_000_000);
     browser.click("#send");
     browser.wait_to_see("#problem");
-    assert!(browser.text("#problem").contains("the server takes 976.2 KiB at most"), "{}", browser.text("#problem"));
+    assert!(browser.text("#problem").contains("the server accepts at most 976.2 KiB"), "{}", browser.text("#problem"));
     send(500_000);
     let link = create(&browser);
     // As in another browser: without the delete token.

@@ -126,7 +126,7 @@ fn a_paste_can_be_created_copied_and_deleted_by_keyboard() {
     let link = value_of(&browser, "link");
     tab_to(&browser, "delete");
     browser.press(ENTER);
-    assert_eq!(browser.text("#delete"), "Delete for everybody?");
+    assert_eq!(browser.text("#delete"), "Delete for everyone?");
     tab_to(&browser, "again");
     assert_eq!(browser.text("#delete"), "Delete");
     tab_back_to(&browser, "delete");

@@ -51,7 +51,7 @@ fn creating_opening_and_errors_work_in_every_language() {
     let server = Server::start(&[("FLASKPASTE_EXPIRY", "432000")]);
     let Some(browser) = Browser::start() else { return };
     let cases = [
-        ("en", "after 5 days without a read", "This read is used up; left to others: 2.", "The password is wrong."),
+        ("en", "after 5 days without a read", "This read is used up; reads left: 2.", "The password is wrong."),
         ("de", "5 Tage ohne Aufruf", "für andere bleiben: 2.", "Das Passwort ist falsch."),
         ("fr", "après 5 jours sans lecture", "il en reste pour les autres\u{a0}: 2.", "Le mot de passe est faux."),
         ("es", "tras 5 días sin lecturas", "quedan para otros: 2.", "La contraseña es incorrecta."),

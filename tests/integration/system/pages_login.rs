@@ -82,7 +82,7 @@ fn pages_work_behind_a_login_cookie_and_report_its_expiry() {
     browser.type_into("#password", "word");
     browser.click("#go");
     browser.wait_to_see("#problem");
-    assert!(browser.text("#problem").contains("log in there"), "{}", browser.text("#problem"));
+    assert!(browser.text("#problem").contains("Log in to the server"), "{}", browser.text("#problem"));
     browser.open(&format!("{url}/login"));
     browser.open(&url);
     browser.wait_to_see("#create");
@@ -90,6 +90,6 @@ fn pages_work_behind_a_login_cookie_and_report_its_expiry() {
     browser.devtools("Network.clearBrowserCookies", &json!({}));
     browser.click("#send");
     browser.wait_to_see("#problem");
-    assert!(browser.text("#problem").contains("log in there"), "{}", browser.text("#problem"));
+    assert!(browser.text("#problem").contains("Log in to the server"), "{}", browser.text("#problem"));
     assert_eq!(browser.string("document.querySelector('#text').value"), "not lost");
 }

@@ -138,7 +138,7 @@ fn pastes_can_be_extended_and_deleted_from_the_list() {
     // Deleted after a confirmation.
     press(&browser, &other, "Delete");
     assert_eq!(server.get(&format!("/{}", id_of(&other))).status, 200);
-    press(&browser, &other, "Delete for everybody?");
+    press(&browser, &other, "Delete for everyone?");
     browser.wait_to_see("#own-said");
     assert!(browser.text("#own-said").contains("deleted") && browser.value(&row_count()) == 1);
     server.get(&format!("/{}", id_of(&other))).expect_code(404, "not_found");
@@ -157,7 +157,7 @@ fn the_list_shows_errors_per_paste() {
     let block = |urls: &[&str]| browser.devtools("Network.setBlockedURLs", &json!({ "urls": urls }));
     block(&["*/status"]);
     open_list(&browser, &server);
-    assert!(browser.string(&row_of(&link)).contains("cannot be reached. Look at your connection"));
+    assert!(browser.string(&row_of(&link)).contains("cannot be reached. Check your connection"));
     block(&[]);
     press(&browser, &link, "Try again");
     browser.wait_for(&format!("{}.includes('not read yet')", row_of(&link)));
@@ -167,7 +167,7 @@ fn the_list_shows_errors_per_paste() {
     server.request("DELETE", &format!("/{}", id_of(&link))).header("X-Delete-Token", token).send().expect_status(200);
     press(&browser, &link, "Extend");
     press(&browser, &link, "Extend");
-    browser.wait_for(&format!("{}.includes('nothing is known of it any more')", row_of(&link)));
+    browser.wait_for(&format!("{}.includes('no longer known to the server')", row_of(&link)));
     press(&browser, &link, "Remove from list");
     browser.wait_for(&format!("{} === 0", row_count()));
     browser.expect_clean(&url(&server), &["ERR_BLOCKED_BY_CLIENT", "status of 404"]);

@@ -106,7 +106,7 @@ fn a_missing_damaged_or_wrong_key_can_be_corrected() {
             (|address, _| address.to_owned(), "no key"),
             (|address, key| format!("{address}#{}", &key[1..]), "not 43 letters"),
             // The last of 43 letters has two unused bits.
-            (|address, key| format!("{address}#{}9", &key[..42]), "one character of it is wrong"),
+            (|address, key| format!("{address}#{}9", &key[..42]), "one character is wrong"),
             (|address, _| format!("{address}#{}", "A".repeat(43)), "does not open"),
         ];
         for (wrong, sentence) in cases {
@@ -123,7 +123,7 @@ fn a_missing_damaged_or_wrong_key_can_be_corrected() {
             // An invalid key neither fetches nor burns.
             browser.type_into("#key", "nonsense");
             browser.click("#go");
-            browser.wait_for("document.querySelector('#problem').textContent.includes('That is no key')");
+            browser.wait_for("document.querySelector('#problem').textContent.includes('That is not a key')");
             server.head(&format!("/{}/raw", id_of(&link))).expect_status(if is_there { 200 } else { 404 });
             browser.run("document.querySelector('#key').value = ''", &[]);
             browser.type_into("#key", &link);

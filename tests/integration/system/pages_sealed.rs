@@ -271,7 +271,7 @@ fn several_files_go_into_one_paste_with_their_names() {
         document.querySelector('#file').files = files.files;
         document.querySelector('#file').dispatchEvent(new Event('change'))";
     // What a sealed paste does not allow is said before anything is sent.
-    for (names, said) in [(["a.txt", "A.TXT"], "it is there twice"), (["a", "b\\c"], "it has a backslash")] {
+    for (names, said) in [(["a.txt", "A.TXT"], "it occurs twice"), (["a", "b\\c"], "it has a backslash")] {
         browser.run(choose, &[json!(names.map(|name| (name, "x", "")))]);
         browser.click("#send");
         browser.wait_for(&format!("document.querySelector('#problem').textContent.includes('{said}')"));
@@ -315,7 +315,7 @@ fn several_files_go_into_one_paste_with_their_names() {
     assert!(browser.text("#facts").starts_with("at most "), "{}", browser.text("#facts"));
     browser.click("#go");
     browser.wait_to_see("#files");
-    browser.wait_for("document.querySelector('#state').textContent.includes('left to others: 1')");
+    browser.wait_for("document.querySelector('#state').textContent.includes('reads left: 1')");
     assert!(browser.text("#facts").starts_with("195.3 KiB"), "{}", browser.text("#facts"));
     let listed = browser.text("#files li:nth-child(2) span");
     assert!(listed.starts_with("<b>") && listed.contains("text/html, 195.3 KiB"), "{listed}");
@@ -688,7 +688,7 @@ fn proofs_are_not_sent_after_a_redirect() {
             browser.wait_to_see("#go");
             browser.click("#go");
         }
-        wait_for_problem(&browser, "log in there");
+        wait_for_problem(&browser, "Log in to the server");
         // The browser also logs the request it did not send, so the other server is checked.
         assert!(elsewhere.accept().is_err(), "no request was sent");
     }
@@ -747,7 +747,7 @@ fn an_interrupted_read_resumes_and_is_confirmed() {
     browser.wait_to_see("#go");
     browser.click("#go");
     wait_for_problem(&browser, "The connection broke");
-    assert!(browser.text("#problem").contains("keeps it for you until"), "{}", browser.text("#problem"));
+    assert!(browser.text("#problem").contains("keeps it for you on this page until"), "{}", browser.text("#problem"));
     expect_state(&server, &paste, "leased");
     assert_eq!(browser.text("#go"), "Try again");
     breaks.store(0, Ordering::Relaxed);
@@ -787,8 +787,8 @@ fn a_server_that_deviates_from_the_senders_request_is_reported() {
     let secret = Secret::random(None);
     let soon = unix_now() + 600;
     let cases: [Treatment; 7] = [
-        (json!({ "files": [{ "size": 1 }], "reads": 1 }), &[], "opened once at most"),
-        (json!({ "files": [{ "size": 1 }], "reads": 2 }), &[("X-Reads", "3")], "opened 2 times at most"),
+        (json!({ "files": [{ "size": 1 }], "reads": 1 }), &[], "allowed one read"),
+        (json!({ "files": [{ "size": 1 }], "reads": 2 }), &[("X-Reads", "3")], "allowed 2 reads"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "86400")], "keeps it longer"),
         (json!({ "files": [{ "size": 1 }], "expires_at": soon }), &[("X-Expiry", "780")], "keeps it longer"),
