@@ -358,56 +358,61 @@ fn migrating_version_1_encrypts_everything_and_leaves_no_plaintext() {
     assert_eq!(tokens, 1);
 }
 
-#[test]
-fn an_interrupted_migration_restarts_and_a_concurrent_one_is_refused() {
-    let folder = Arc::new(Folder::new());
-    let path = folder.join("pastes.db");
-    make_version_1(&path, "content");
-    fs::write(folder.join("pastes.db.sealing"), "what a killed start left").unwrap();
-    fs::write(folder.join("pastes.db.unsealed"), "what another left").unwrap();
-    let reader = rusqlite::Connection::open(&path).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();
-    let variables = [("FLASKPASTE_DB", path.to_str().unwrap()), ("FLASKPASTE_BIND", "127.0.0.1:0")];
-    let line = refusal(folder.path(), &variables, &[], 1);
-    assert!(line.contains("another process has it open") && line.contains("nothing was changed"), "{line}");
-    drop(reader);
-    // A malformed row: the migration is refused, and the WAL stays.
-    let database = rusqlite::Connection::open(&path).unwrap();
-    database.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    database.execute_batch("UPDATE paste SET id = 'no id' WHERE key = 3").unwrap();
-    drop(database);
-    let files = || [&path, &folder.join("pastes.db-wal")].map(|file| fs::read(file).unwrap());
-    let before = files();
-    assert!(!before[1].is_empty());
-    let output = run(folder.path(), &variables, &[]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("the id of a paste is malformed; nothing was changed"), "{said}");
-    assert!(files() == before, "nothing was changed");
-    let database = rusqlite::Connection::open(&path).unwrap();
-    database.execute_batch("UPDATE paste SET id = 'aaaaaaaaaaaa' WHERE key = 3").unwrap();
-    drop(database);
-    let server = Server::embedded_in(Arc::clone(&folder), &[]);
-    server.get("/aaaaaaaaaaaa/raw").expect_status(200);
-    assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
-}
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
 
-/// A long reader, such as a backup of a large database, keeps the log from being emptied. Creates do not wait for it.
-#[test]
-fn a_long_database_reader_does_not_block_creates() {
-    let server = Server::embedded(&[]);
-    let first = server.paste("first");
-    let reader = rusqlite::Connection::open(server.database()).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();
-    delete(&server, &first);
-    let (until, mut number) = (unix_now() + 4, 0);
-    wait_until("the writer has tried to empty the log a few times", SOON, || {
-        let started = std::time::Instant::now();
-        number += 1;
-        server.paste(format!("paste {number}"));
-        assert!(started.elapsed() < Duration::from_secs(2), "a create waited {:?}", started.elapsed());
-        unix_now() > until
-    });
-    reader.execute_batch("COMMIT").unwrap();
-    let wal = server.folder().join("pastes.db-wal");
-    wait_until("the log is emptied", ERASED_WITHIN, || fs::metadata(&wal).unwrap().len() == 0);
+    #[test]
+    fn an_interrupted_migration_restarts_and_a_concurrent_one_is_refused() {
+        let folder = Arc::new(Folder::new());
+        let path = folder.join("pastes.db");
+        make_version_1(&path, "content");
+        fs::write(folder.join("pastes.db.sealing"), "what a killed start left").unwrap();
+        fs::write(folder.join("pastes.db.unsealed"), "what another left").unwrap();
+        let reader = rusqlite::Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();
+        let variables = [("FLASKPASTE_DB", path.to_str().unwrap()), ("FLASKPASTE_BIND", "127.0.0.1:0")];
+        let line = refusal(folder.path(), &variables, &[], 1);
+        assert!(line.contains("another process has it open") && line.contains("nothing was changed"), "{line}");
+        drop(reader);
+        // A malformed row: the migration is refused, and the WAL stays.
+        let database = rusqlite::Connection::open(&path).unwrap();
+        database.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        database.execute_batch("UPDATE paste SET id = 'no id' WHERE key = 3").unwrap();
+        drop(database);
+        let files = || [&path, &folder.join("pastes.db-wal")].map(|file| fs::read(file).unwrap());
+        let before = files();
+        assert!(!before[1].is_empty());
+        let output = run(folder.path(), &variables, &[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("the id of a paste is malformed; nothing was changed"), "{said}");
+        assert!(files() == before, "nothing was changed");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        database.execute_batch("UPDATE paste SET id = 'aaaaaaaaaaaa' WHERE key = 3").unwrap();
+        drop(database);
+        let server = Server::embedded_in(Arc::clone(&folder), &[]);
+        server.get("/aaaaaaaaaaaa/raw").expect_status(200);
+        assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
+    }
+
+    /// A long reader, such as a backup of a large database, keeps the log from being emptied. Creates do not wait for it.
+    #[test]
+    fn a_long_database_reader_does_not_block_creates() {
+        let server = Server::embedded(&[]);
+        let first = server.paste("first");
+        let reader = rusqlite::Connection::open(server.database()).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM paste;").unwrap();
+        delete(&server, &first);
+        let (until, mut number) = (unix_now() + 4, 0);
+        wait_until("the writer has tried to empty the log a few times", SOON, || {
+            let started = std::time::Instant::now();
+            number += 1;
+            server.paste(format!("paste {number}"));
+            assert!(started.elapsed() < Duration::from_secs(2), "a create waited {:?}", started.elapsed());
+            unix_now() > until
+        });
+        reader.execute_batch("COMMIT").unwrap();
+        let wal = server.folder().join("pastes.db-wal");
+        wait_until("the log is emptied", ERASED_WITHIN, || fs::metadata(&wal).unwrap().len() == 0);
+    }
 }

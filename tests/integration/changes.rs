@@ -193,65 +193,6 @@ fn concurrent_readers_get_the_old_or_the_new_content_whole() {
 }
 
 #[test]
-fn replaced_content_is_erased() {
-    let mut server = Server::embedded(&[]);
-    // Encrypted chunks cannot be searched for by content, so their keys are.
-    let paste = server.paste("x".repeat(200_000));
-    let rows = |server: &Server| -> (u32, u32) {
-        let database = rusqlite::Connection::open(server.database()).unwrap();
-        let count = |sql: &str| database.query_row(sql, [], |row| row.get(0)).unwrap();
-        (count("SELECT count(*) FROM content"), count("SELECT count(*) FROM replaced"))
-    };
-    let piece = |server: &Server| -> Vec<u8> {
-        let database = rusqlite::Connection::open(server.database()).unwrap();
-        database.query_row("SELECT substr(data, 1, 64) FROM content LIMIT 1", [], |row| row.get(0)).unwrap()
-    };
-    assert_eq!(rows(&server), (4, 0));
-    let old = piece(&server);
-    replace(&server, &paste, "y".repeat(100_000)).send().expect_status(200);
-    assert_eq!(rows(&server), (6, 1), "kept for readers in progress");
-    // Also if the server is killed meanwhile.
-    server.crash_and_restart();
-    wait_until("the old chunks are gone", SOON, || rows(&server) == (2, 0));
-    let files = || {
-        let folder = fs::read_dir(server.folder().path()).unwrap().map(|entry| entry.unwrap().path());
-        folder
-            .filter(|path| path.to_string_lossy().contains("pastes.db"))
-            .map(|path| fs::read(path).unwrap_or_default())
-    };
-    wait_until("no file holds them", SOON, || {
-        files().all(|bytes| !bytes.windows(old.len()).any(|window| window == old))
-    });
-    server.get(&paste.raw()).expect_body("y".repeat(100_000));
-    by_maker(&server, "DELETE", &paste.path(), &paste).send().expect_status(200);
-    wait_until("nothing is left", SOON, || rows(&server) == (0, 0));
-}
-
-#[test]
-fn repeated_replacements_do_not_grow_the_database() {
-    let server = Server::embedded(&[]);
-    let paste = server.paste("0");
-    let mut connection = server.connect();
-    let waiting = || -> (u32, u32) {
-        let database = rusqlite::Connection::open(server.database()).unwrap();
-        let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
-        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
-    };
-    for number in 1..=200 {
-        replace(&server, &paste, number.to_string()).send_on(&mut connection).expect_status(200);
-    }
-    assert!((1..=64).contains(&waiting().0), "{:?}", waiting());
-    server.get(&paste.raw()).expect_body("200");
-    for number in 0..25 {
-        let large = vec![b'a' + number; 3 << 20];
-        replace(&server, &paste, large).send_on(&mut connection).expect_status(200);
-        assert!(waiting().1 <= 64 << 20, "{:?}", waiting());
-    }
-    assert_eq!(server.get(&paste.raw()).body, vec![b'y'; 3 << 20]);
-    wait_until("none is left", SOON, || waiting() == (0, 0));
-}
-
-#[test]
 fn a_crash_during_replacement_leaves_the_old_or_the_new_content_whole() {
     let mut server = Server::start(&[]);
     let content = |number: usize| number.to_string().repeat(150_000);
@@ -278,5 +219,69 @@ fn a_crash_during_replacement_leaves_the_old_or_the_new_content_whole() {
         let found = String::from_utf8(server.get(&paste.raw()).expect_status(200).body).unwrap();
         kept = if found == content(last) { last } else { last + 1 };
         assert!(found == content(kept), "round {round}: neither the acknowledged content nor the one in progress");
+    }
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn repeated_replacements_do_not_grow_the_database() {
+        let server = Server::embedded(&[]);
+        let paste = server.paste("0");
+        let mut connection = server.connect();
+        let waiting = || -> (u32, u32) {
+            let database = rusqlite::Connection::open(server.database()).unwrap();
+            let sql = "SELECT count(*), coalesce(sum(bytes), 0) FROM replaced";
+            database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
+        for number in 1..=200 {
+            replace(&server, &paste, number.to_string()).send_on(&mut connection).expect_status(200);
+        }
+        assert!((1..=64).contains(&waiting().0), "{:?}", waiting());
+        server.get(&paste.raw()).expect_body("200");
+        for number in 0..25 {
+            let large = vec![b'a' + number; 3 << 20];
+            replace(&server, &paste, large).send_on(&mut connection).expect_status(200);
+            assert!(waiting().1 <= 64 << 20, "{:?}", waiting());
+        }
+        assert_eq!(server.get(&paste.raw()).body, vec![b'y'; 3 << 20]);
+        wait_until("none is left", SOON, || waiting() == (0, 0));
+    }
+
+    #[test]
+    fn replaced_content_is_erased() {
+        let mut server = Server::embedded(&[]);
+        // Encrypted chunks cannot be searched for by content, so their keys are.
+        let paste = server.paste("x".repeat(200_000));
+        let rows = |server: &Server| -> (u32, u32) {
+            let database = rusqlite::Connection::open(server.database()).unwrap();
+            let count = |sql: &str| database.query_row(sql, [], |row| row.get(0)).unwrap();
+            (count("SELECT count(*) FROM content"), count("SELECT count(*) FROM replaced"))
+        };
+        let piece = |server: &Server| -> Vec<u8> {
+            let database = rusqlite::Connection::open(server.database()).unwrap();
+            database.query_row("SELECT substr(data, 1, 64) FROM content LIMIT 1", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(rows(&server), (4, 0));
+        let old = piece(&server);
+        replace(&server, &paste, "y".repeat(100_000)).send().expect_status(200);
+        assert_eq!(rows(&server), (6, 1), "kept for readers in progress");
+        // Also if the server is killed meanwhile.
+        server.crash_and_restart();
+        wait_until("the old chunks are gone", SOON, || rows(&server) == (2, 0));
+        let files = || {
+            let folder = fs::read_dir(server.folder().path()).unwrap().map(|entry| entry.unwrap().path());
+            folder
+                .filter(|path| path.to_string_lossy().contains("pastes.db"))
+                .map(|path| fs::read(path).unwrap_or_default())
+        };
+        wait_until("no file holds them", SOON, || {
+            files().all(|bytes| !bytes.windows(old.len()).any(|window| window == old))
+        });
+        server.get(&paste.raw()).expect_body("y".repeat(100_000));
+        by_maker(&server, "DELETE", &paste.path(), &paste).send().expect_status(200);
+        wait_until("nothing is left", SOON, || rows(&server) == (0, 0));
     }
 }

@@ -241,30 +241,6 @@ fn a_foreign_file_in_place_of_the_history_is_not_modified() {
 }
 
 #[test]
-fn after_printing_the_link_every_wait_has_a_timeout() {
-    let server = Server::start(&[]);
-    let client = Client::new(&server);
-    client.create("x", &[]);
-    let lock = std::fs::File::open(client.state().join("history.lock")).unwrap();
-    lock.lock().unwrap();
-    assert!(warned(&client, &[]).contains("it is locked by another program"));
-    drop(lock);
-    // A clipboard program that never ends, and one that takes the link.
-    let program = |name: &str, script: &str| {
-        std::fs::create_dir_all(client.home.join("bin")).unwrap();
-        let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
-    };
-    program("xclip", "exec sleep 300");
-    let path = format!("{}:/usr/bin:/bin", client.home.join("bin").display());
-    let person = client.with("PATH", &path).with("DISPLAY", ":99");
-    assert!(warned(&person, &["-c"]).contains("cannot copy to the clipboard"));
-    program("xsel", &format!("cat > {}", client.home.join("copied").display()));
-    let link = person.create("x", &["-c"]);
-    assert_eq!(std::fs::read_to_string(client.home.join("copied")).unwrap(), link);
-}
-
-#[test]
 fn each_refusal_has_its_exit_code() {
     let server = Server::start(&[
         ("FLASKPASTE_MAX_ANON", "1000"),
@@ -484,4 +460,33 @@ fn the_server_serves_the_client_binary() {
     let server = Server::start(&[]);
     let binary = server.get("/client").expect_status(200).body;
     assert_eq!(binary, std::fs::read(env!("CARGO_BIN_EXE_fpaste")).unwrap());
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn after_printing_the_link_every_wait_has_a_timeout() {
+        let server = Server::start(&[]);
+        let client = Client::new(&server);
+        client.create("x", &[]);
+        let lock = std::fs::File::open(client.state().join("history.lock")).unwrap();
+        lock.lock().unwrap();
+        assert!(warned(&client, &[]).contains("it is locked by another program"));
+        drop(lock);
+        // A clipboard program that never ends, and one that takes the link.
+        let program = |name: &str, script: &str| {
+            std::fs::create_dir_all(client.home.join("bin")).unwrap();
+            let path = client.file(&format!("bin/{name}"), format!("#!/bin/sh\n{script}\n"));
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        program("xclip", "exec sleep 300");
+        let path = format!("{}:/usr/bin:/bin", client.home.join("bin").display());
+        let person = client.with("PATH", &path).with("DISPLAY", ":99");
+        assert!(warned(&person, &["-c"]).contains("cannot copy to the clipboard"));
+        program("xsel", &format!("cat > {}", client.home.join("copied").display()));
+        let link = person.create("x", &["-c"]);
+        assert_eq!(std::fs::read_to_string(client.home.join("copied")).unwrap(), link);
+    }
 }

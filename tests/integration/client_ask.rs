@@ -303,34 +303,6 @@ fn waiting_continues_across_a_server_restart() {
 }
 
 #[test]
-fn errors_while_waiting_are_reported_once() {
-    let asked = r#"{"id":"abcd1234","state":"asked","expires_at":99999999999,"max_size":1000}"#;
-    let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t","created_at":1,"expires_at":99999}"#;
-    let looks = AtomicUsize::new(0);
-    let server = Stub::new(move |line| match line {
-        line if line.contains("/challenge") => reply("200 OK", "", r#"{"enabled":false}"#),
-        line if line.starts_with("POST /ask ") => reply("201 Created", "", made),
-        _ => match looks.fetch_add(1, Ordering::Relaxed) {
-            0 => reply("200 OK", "", asked),
-            1 => reply("502 Bad Gateway", "", "<html>"),
-            // A 404 of a proxy says nothing about the ask.
-            2 => reply("404 Not Found", "", "<html>"),
-            _ => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
-        },
-    });
-    let client = Client::with_url(&server.url);
-    let (run, stderr) = Asking::start(&client, &[]).end();
-    assert_eq!((run.code, run.stdout.len()), (Some(3), 0), "{stderr}");
-    assert_eq!(stderr.matches("still waiting, will retry").count(), 1, "{stderr}");
-    assert!(
-        stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
-        "{stderr}"
-    );
-    // A server may be wrong: the key is useful as long as the ask may be open.
-    assert_eq!(kept(&client).len(), 1);
-}
-
-#[test]
 fn an_ended_ask_is_reported_and_its_key_removed() {
     let server = Server::start(&[]);
     let (asker, other) = people(&server);
@@ -596,42 +568,6 @@ fn labels_are_shown_without_control_or_bidi_characters() {
 }
 
 #[test]
-fn a_lost_confirmation_is_not_reported_as_already_answered() {
-    let (cut, taken) =
-        (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
-    let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
-    let gone = r#"{"error":"No.","code":"not_found"}"#;
-    // A stored answer of the same size may be ours; of another size it is not; if a retry succeeds, all is well.
-    for (case, size, code, words) in [
-        ("the same size", 368, 7, "it may be this one or someone else's"),
-        ("another size", 369, 1, "this ask has already been answered"),
-        ("read already", 1, 7, "it may be this one or someone else's"),
-        ("not taken", 0, 0, "answer delivered"),
-    ] {
-        let (puts, cut) = (AtomicUsize::new(0), cut.clone());
-        let is_sent = Arc::new(AtomicUsize::new(0));
-        let server = Stub::new(move |line| match (line.starts_with("PUT"), is_sent.load(Ordering::Relaxed)) {
-            (false, 0) => reply("200 OK", "", r#"{"id":"abcd1234","state":"asked","max_size":10000}"#),
-            (_, 1) if size == 1 => reply("404 Not Found", "", gone),
-            (false, _) => {
-                let now = json!({ "id": "abcd1234", "state": "answered", "max_size": 10000, "size": size });
-                reply("200 OK", "", &now.to_string())
-            }
-            (true, _) if puts.fetch_add(1, Ordering::Relaxed) == 0 => {
-                is_sent.store(1, Ordering::Relaxed);
-                cut.clone()
-            }
-            (true, _) if size == 0 => reply("201 Created", "", "{}"),
-            (true, _) => reply("409 Conflict", "", taken),
-        })
-        .letting_go();
-        let run = Client::with_url(&server.url).pipe("hello", &["answer", &link(&server)]);
-        assert_eq!(run.code, Some(code), "{case}: {}", run.stderr);
-        assert!(run.stderr.contains(words), "{case}: {}", run.stderr);
-    }
-}
-
-#[test]
 fn credentials_are_not_sent_to_the_server_of_a_link() {
     let stranger = Stub::new(|line| match line {
         line if line.starts_with("PUT") => reply("201 Created", "", "{}"),
@@ -760,4 +696,73 @@ fn serve_with_bodies(answer: impl Fn(&str, Vec<u8>) -> Vec<u8> + Send + 'static)
         }
     });
     url
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn errors_while_waiting_are_reported_once() {
+        let asked = r#"{"id":"abcd1234","state":"asked","expires_at":99999999999,"max_size":1000}"#;
+        let made = r#"{"id":"abcd1234","url":"/abcd1234","delete_token":"t","created_at":1,"expires_at":99999}"#;
+        let looks = AtomicUsize::new(0);
+        let server = Stub::new(move |line| match line {
+            line if line.contains("/challenge") => reply("200 OK", "", r#"{"enabled":false}"#),
+            line if line.starts_with("POST /ask ") => reply("201 Created", "", made),
+            _ => match looks.fetch_add(1, Ordering::Relaxed) {
+                0 => reply("200 OK", "", asked),
+                1 => reply("502 Bad Gateway", "", "<html>"),
+                // A 404 of a proxy says nothing about the ask.
+                2 => reply("404 Not Found", "", "<html>"),
+                _ => reply("404 Not Found", "", r#"{"error":"There is no such paste.","code":"not_found"}"#),
+            },
+        });
+        let client = Client::with_url(&server.url);
+        let (run, stderr) = Asking::start(&client, &[]).end();
+        assert_eq!((run.code, run.stdout.len()), (Some(3), 0), "{stderr}");
+        assert_eq!(stderr.matches("still waiting, will retry").count(), 1, "{stderr}");
+        assert!(
+            stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
+            "{stderr}"
+        );
+        // A server may be wrong: the key is useful as long as the ask may be open.
+        assert_eq!(kept(&client).len(), 1);
+    }
+
+    #[test]
+    fn a_lost_confirmation_is_not_reported_as_already_answered() {
+        let (cut, taken) =
+            (b"HTTP/1.1 201 Created\r\nConnection: close\r".to_vec(), r#"{"error":"No.","code":"already_answered"}"#);
+        let link = |server: &Stub| format!("{}/abcd1234#ask:{}", server.url, URL_SAFE_NO_PAD.encode([9; 48]));
+        let gone = r#"{"error":"No.","code":"not_found"}"#;
+        // A stored answer of the same size may be ours; of another size it is not; if a retry succeeds, all is well.
+        for (case, size, code, words) in [
+            ("the same size", 368, 7, "it may be this one or someone else's"),
+            ("another size", 369, 1, "this ask has already been answered"),
+            ("read already", 1, 7, "it may be this one or someone else's"),
+            ("not taken", 0, 0, "answer delivered"),
+        ] {
+            let (puts, cut) = (AtomicUsize::new(0), cut.clone());
+            let is_sent = Arc::new(AtomicUsize::new(0));
+            let server = Stub::new(move |line| match (line.starts_with("PUT"), is_sent.load(Ordering::Relaxed)) {
+                (false, 0) => reply("200 OK", "", r#"{"id":"abcd1234","state":"asked","max_size":10000}"#),
+                (_, 1) if size == 1 => reply("404 Not Found", "", gone),
+                (false, _) => {
+                    let now = json!({ "id": "abcd1234", "state": "answered", "max_size": 10000, "size": size });
+                    reply("200 OK", "", &now.to_string())
+                }
+                (true, _) if puts.fetch_add(1, Ordering::Relaxed) == 0 => {
+                    is_sent.store(1, Ordering::Relaxed);
+                    cut.clone()
+                }
+                (true, _) if size == 0 => reply("201 Created", "", "{}"),
+                (true, _) => reply("409 Conflict", "", taken),
+            })
+            .letting_go();
+            let run = Client::with_url(&server.url).pipe("hello", &["answer", &link(&server)]);
+            assert_eq!(run.code, Some(code), "{case}: {}", run.stderr);
+            assert!(run.stderr.contains(words), "{case}: {}", run.stderr);
+        }
+    }
 }

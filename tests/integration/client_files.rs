@@ -155,20 +155,6 @@ fn peak_memory(client: &Client, arguments: &[&str], stdin: Stdio) -> u64 {
 }
 
 #[test]
-fn unencrypted_uploads_stream_and_format_1_needs_one_buffer() {
-    let client = Client::with_url("");
-    let (large, bytes) = (client.home.join("large"), 150 << 20);
-    File::create(&large).unwrap().set_len(bytes).unwrap();
-    let stdin = || Stdio::from(File::open(&large).unwrap());
-    for (arguments, stdin) in [(&["-E", "large"][..], Stdio::null()), (&["-E"], stdin()), (&["large"], Stdio::null())] {
-        let peak = peak_memory(&client, arguments, stdin);
-        assert!(peak > 0 && peak < 64 << 10, "{arguments:?}: {peak} KiB");
-    }
-    let peak = peak_memory(&client, &["--format", "1", "large"], Stdio::null());
-    assert!(peak < (bytes + (48 << 20)) >> 10, "{peak} KiB");
-}
-
-#[test]
 fn unencrypted_piped_data_of_any_size_round_trips() {
     let server = Server::start(&[("FLASKPASTE_MAX_ANON", "300000")]);
     let client = Client::new(&server);
@@ -303,5 +289,26 @@ fn files_can_be_renamed_and_the_name_gives_the_type() {
     assert!(!client.run(&["list", "-Z"]).failed(2).contains("./-NAME"));
     for operands in [&["--", "-dash.txt"][..], &["./-dash.txt"]] {
         assert!(listed(&client.run(operands).succeeded().line()).ends_with("  -dash.txt\n"));
+    }
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn unencrypted_uploads_stream_and_format_1_needs_one_buffer() {
+        let client = Client::with_url("");
+        let (large, bytes) = (client.home.join("large"), 150 << 20);
+        File::create(&large).unwrap().set_len(bytes).unwrap();
+        let stdin = || Stdio::from(File::open(&large).unwrap());
+        for (arguments, stdin) in
+            [(&["-E", "large"][..], Stdio::null()), (&["-E"], stdin()), (&["large"], Stdio::null())]
+        {
+            let peak = peak_memory(&client, arguments, stdin);
+            assert!(peak > 0 && peak < 64 << 10, "{arguments:?}: {peak} KiB");
+        }
+        let peak = peak_memory(&client, &["--format", "1", "large"], Stdio::null());
+        assert!(peak < (bytes + (48 << 20)) >> 10, "{peak} KiB");
     }
 }

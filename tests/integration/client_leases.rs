@@ -228,37 +228,6 @@ fn expired_and_invalid_read_records_are_removed_on_the_next_write() {
 }
 
 #[test]
-fn an_unconfirmed_read_is_reported_and_confirmed_by_the_next_run() {
-    let secret = Secret::random(None);
-    let is_broken = Arc::new(AtomicBool::new(true));
-    let broken = Arc::clone(&is_broken);
-    let server = serving(one_file(&secret), burning(), move |line| {
-        let is_refused = line.starts_with("DELETE") && broken.load(Ordering::Relaxed);
-        is_refused.then(|| reply("500 Internal Server Error", "", ""))
-    });
-    let client = Client::with_url(&server.url);
-    let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
-    assert_eq!(run.text(), "hello");
-    assert!(
-        run.stderr.contains("cannot confirm the read to the server; it will end by itself at 20"),
-        "{}",
-        run.stderr
-    );
-    assert!(!run.stderr.contains("deleted"), "{}", run.stderr);
-    assert_eq!((notes(&client).len(), server.heads().matches("delete /").count()), (1, 4));
-    is_broken.store(false, Ordering::Relaxed);
-    let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
-    assert!(
-        run.stderr.contains("the server has deleted the paste") && !run.stderr.contains("warning"),
-        "{}",
-        run.stderr
-    );
-    assert!(notes(&client).is_empty());
-    // One read was used.
-    assert_eq!(server.heads().matches("post /").count(), 1);
-}
-
-#[test]
 fn a_lease_that_already_ended_counts_as_confirmed() {
     let secret = Secret::random(None);
     let server = serving(one_file(&secret), burning(), |line| line.starts_with("DELETE").then(not_found));
@@ -382,4 +351,40 @@ fn list_works_on_a_leased_read_and_a_wrong_password_is_reported() {
     get("right", &["-o", "out/"]).succeeded();
     assert_eq!(fs::read(client.home.join("out/b")).unwrap(), b"bb");
     assert!(notes(&client).is_empty());
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn an_unconfirmed_read_is_reported_and_confirmed_by_the_next_run() {
+        let secret = Secret::random(None);
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let broken = Arc::clone(&is_broken);
+        let server = serving(one_file(&secret), burning(), move |line| {
+            let is_refused = line.starts_with("DELETE") && broken.load(Ordering::Relaxed);
+            is_refused.then(|| reply("500 Internal Server Error", "", ""))
+        });
+        let client = Client::with_url(&server.url);
+        let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
+        assert_eq!(run.text(), "hello");
+        assert!(
+            run.stderr.contains("cannot confirm the read to the server; it will end by itself at 20"),
+            "{}",
+            run.stderr
+        );
+        assert!(!run.stderr.contains("deleted"), "{}", run.stderr);
+        assert_eq!((notes(&client).len(), server.heads().matches("delete /").count()), (1, 4));
+        is_broken.store(false, Ordering::Relaxed);
+        let run = client.run(&["get", "-v", &link(&server, &secret)]).succeeded();
+        assert!(
+            run.stderr.contains("the server has deleted the paste") && !run.stderr.contains("warning"),
+            "{}",
+            run.stderr
+        );
+        assert!(notes(&client).is_empty());
+        // One read was used.
+        assert_eq!(server.heads().matches("post /").count(), 1);
+    }
 }

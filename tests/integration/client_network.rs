@@ -297,33 +297,6 @@ fn proof_of_work_can_be_interrupted_immediately() {
     assert!(Client::with_url(&impossible.url).pipe("x", &[]).failed(1).contains("64 bits"));
 }
 
-/// A puzzle too hard for its one second of validity; the others are solved at once. By the server's clock.
-#[test]
-fn an_expired_challenge_is_replaced_once() {
-    let puzzle = |difficulty: u64, expires: u64| {
-        format!(r#"{{"enabled":true,"nonce":"00","difficulty":{difficulty},"expires":{expires},"token":"t"}}"#)
-    };
-    let past = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
-    for (hard, date, code) in [(1, "", 0), (1, past, 0), (2, "", 1), (2, past, 1)] {
-        let left = Mutex::new(hard);
-        let server = Stub::new(move |line| {
-            if !line.contains("/challenge") {
-                return accepting(line);
-            }
-            let mut left = left.lock().unwrap();
-            let now = if date.is_empty() { unix_now() } else { 784_111_777 };
-            *left -= 1;
-            reply("200 OK", date, &if *left >= 0 { puzzle(40, now + 1) } else { puzzle(1, now + 100) })
-        });
-        let client = Client::with_url(&server.url);
-        let input = client.file("input", "x");
-        let run = client.run(&[input.to_str().unwrap()]);
-        assert_eq!(run.code, Some(code), "{hard} {date}: {}", run.stderr);
-        assert_eq!(server.heads().matches("get /challenge").count(), 2, "{hard} {date}");
-        assert_eq!(run.stderr.contains("before the proof of work was done"), code == 1, "{}", run.stderr);
-    }
-}
-
 #[test]
 fn a_short_retry_after_is_honoured_once_and_a_long_one_is_not() {
     let busy = Mutex::new(1);
@@ -550,4 +523,36 @@ fn a_proxy_is_used_for_remote_hosts_only() {
     let client = Client::with_url("http://paste.invalid").with("http_proxy", &proxy.url);
     client.run(&["info"]).failed(7);
     assert!(proxy.heads().contains("connect paste.invalid:80"), "{}", proxy.heads());
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    /// A puzzle too hard for its one second of validity; the others are solved at once. By the server's clock.
+    #[test]
+    fn an_expired_challenge_is_replaced_once() {
+        let puzzle = |difficulty: u64, expires: u64| {
+            format!(r#"{{"enabled":true,"nonce":"00","difficulty":{difficulty},"expires":{expires},"token":"t"}}"#)
+        };
+        let past = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        for (hard, date, code) in [(1, "", 0), (1, past, 0), (2, "", 1), (2, past, 1)] {
+            let left = Mutex::new(hard);
+            let server = Stub::new(move |line| {
+                if !line.contains("/challenge") {
+                    return accepting(line);
+                }
+                let mut left = left.lock().unwrap();
+                let now = if date.is_empty() { unix_now() } else { 784_111_777 };
+                *left -= 1;
+                reply("200 OK", date, &if *left >= 0 { puzzle(40, now + 1) } else { puzzle(1, now + 100) })
+            });
+            let client = Client::with_url(&server.url);
+            let input = client.file("input", "x");
+            let run = client.run(&[input.to_str().unwrap()]);
+            assert_eq!(run.code, Some(code), "{hard} {date}: {}", run.stderr);
+            assert_eq!(server.heads().matches("get /challenge").count(), 2, "{hard} {date}");
+            assert_eq!(run.stderr.contains("before the proof of work was done"), code == 1, "{}", run.stderr);
+        }
+    }
 }

@@ -84,44 +84,6 @@ fn client() -> Client {
 }
 
 #[test]
-fn an_interrupted_transfer_resumes_from_any_offset() {
-    let secret = Secret::random(None);
-    let plain = content(300_000);
-    let sealed = Arc::new(upload(&secret, &plain));
-    for case in ["in the head", "an error in between", "another part", "no length", "no ranges"] {
-        let sealed = Arc::clone(&sealed);
-        let url = server(&json!({}), move |head, number, socket| {
-            let from = range_of(head).unwrap_or(0);
-            let all = sealed.len();
-            match (case, number) {
-                ("in the head", 0) => send(socket, &format!("200 OK\r\nContent-Length: {all}"), &sealed[..30]),
-                ("no length", 0) => chunked(socket, &sealed[..200_000], false),
-                (_, 0) => send(socket, &format!("200 OK\r\nContent-Length: {all}"), &sealed[..200_000]),
-                ("an error in between", 1) => drop(socket.write_all(&reply("500 Oh", CLOSE, ""))),
-                ("another part", 1) => part(socket, &sealed, from - 5),
-                ("in the head" | "another part" | "no ranges", _) => whole(socket, &sealed),
-                _ => part(socket, &sealed, from),
-            }
-        });
-        let run = client().run(&["get", &format!("{url}/abcd1234#{}", secret.fragment())]).succeeded();
-        assert!(run.stdout == plain, "{case}");
-    }
-}
-
-#[test]
-fn a_transfer_that_always_breaks_fails_as_a_network_error() {
-    let secret = Secret::random(None);
-    let sealed = upload(&secret, &content(300_000));
-    // Its chunked body ends properly, but too early.
-    let url = server(&json!({}), move |_, number, socket| match number {
-        0 => send(socket, &format!("200 OK\r\nContent-Length: {}", sealed.len()), &sealed[..200_000]),
-        _ => chunked(socket, &sealed[..200_000], true),
-    });
-    let stderr = client().run(&["get", "-o", "out", &format!("{url}/abcd1234#{}", secret.fragment())]).failed(7);
-    assert!(stderr.contains("ended prematurely"), "{stderr}");
-}
-
-#[test]
 fn an_unrequested_partial_response_is_a_server_error() {
     let secret = Secret::random(None);
     let sealed = upload(&secret, &content(300_000));
@@ -236,5 +198,48 @@ fn memory_is_bounded_against_a_hostile_manifest() {
         let url = server(&json!({}), move |_, _, socket| whole(socket, &sealed));
         let (code, kib) = watched(&client(), &["get", &format!("{url}/abcd1234#{}", secret.fragment())]);
         assert!(code == Some(0) && kib > 0 && kib < MEMORY_KIB / 2, "{item}: {code:?}, {kib} KiB");
+    }
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn a_transfer_that_always_breaks_fails_as_a_network_error() {
+        let secret = Secret::random(None);
+        let sealed = upload(&secret, &content(300_000));
+        // Its chunked body ends properly, but too early.
+        let url = server(&json!({}), move |_, number, socket| match number {
+            0 => send(socket, &format!("200 OK\r\nContent-Length: {}", sealed.len()), &sealed[..200_000]),
+            _ => chunked(socket, &sealed[..200_000], true),
+        });
+        let stderr = client().run(&["get", "-o", "out", &format!("{url}/abcd1234#{}", secret.fragment())]).failed(7);
+        assert!(stderr.contains("ended prematurely"), "{stderr}");
+    }
+
+    #[test]
+    fn an_interrupted_transfer_resumes_from_any_offset() {
+        let secret = Secret::random(None);
+        let plain = content(300_000);
+        let sealed = Arc::new(upload(&secret, &plain));
+        for case in ["in the head", "an error in between", "another part", "no length", "no ranges"] {
+            let sealed = Arc::clone(&sealed);
+            let url = server(&json!({}), move |head, number, socket| {
+                let from = range_of(head).unwrap_or(0);
+                let all = sealed.len();
+                match (case, number) {
+                    ("in the head", 0) => send(socket, &format!("200 OK\r\nContent-Length: {all}"), &sealed[..30]),
+                    ("no length", 0) => chunked(socket, &sealed[..200_000], false),
+                    (_, 0) => send(socket, &format!("200 OK\r\nContent-Length: {all}"), &sealed[..200_000]),
+                    ("an error in between", 1) => drop(socket.write_all(&reply("500 Oh", CLOSE, ""))),
+                    ("another part", 1) => part(socket, &sealed, from - 5),
+                    ("in the head" | "another part" | "no ranges", _) => whole(socket, &sealed),
+                    _ => part(socket, &sealed, from),
+                }
+            });
+            let run = client().run(&["get", &format!("{url}/abcd1234#{}", secret.fragment())]).succeeded();
+            assert!(run.stdout == plain, "{case}");
+        }
     }
 }

@@ -112,21 +112,6 @@ fn an_expired_lease_counts_as_a_read() {
 }
 
 #[test]
-fn a_lease_survives_restarts_and_crashes() {
-    let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
-    let paste = limited(&server, "secret", 1);
-    let created = server.get(&paste.path()).json()["created_at"].as_u64().unwrap();
-    wait_until("half of its life is over", SOON, || unix_now() >= created + 4);
-    let answer = ask_lease(&server, &paste).expect_status(201).json();
-    let ends = answer["expires_at"].as_u64().unwrap();
-    server.crash_and_restart();
-    wait_until("its original expiry has passed", SOON, || unix_now() > created + 7);
-    if unix_now() + 1 < ends {
-        read(&server, &paste, answer["lease"].as_str().unwrap()).expect_status(200).expect_body("secret");
-    }
-}
-
-#[test]
 fn lease_requests_have_no_body() {
     let server = Server::start(&[]);
     let paste = limited(&server, "once", 1);
@@ -245,5 +230,25 @@ fn concurrent_reads_and_leases_never_exceed_the_limit() {
         let later = (0..=reads).filter(|_| server.get(&paste.raw()).status == 200).count();
         assert!(given + later <= reads as usize, "round {round}: {given} and {later} of {reads}");
         assert!(is_killed || given == reads as usize, "round {round}: {given} of {reads}");
+    }
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn a_lease_survives_restarts_and_crashes() {
+        let mut server = Server::start(&[("FLASKPASTE_EXPIRY", "6")]);
+        let paste = limited(&server, "secret", 1);
+        let created = server.get(&paste.path()).json()["created_at"].as_u64().unwrap();
+        wait_until("half of its life is over", SOON, || unix_now() >= created + 4);
+        let answer = ask_lease(&server, &paste).expect_status(201).json();
+        let ends = answer["expires_at"].as_u64().unwrap();
+        server.crash_and_restart();
+        wait_until("its original expiry has passed", SOON, || unix_now() > created + 7);
+        if unix_now() + 1 < ends {
+            read(&server, &paste, answer["lease"].as_str().unwrap()).expect_status(200).expect_body("secret");
+        }
     }
 }

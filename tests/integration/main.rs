@@ -52,8 +52,6 @@ mod client_proxy;
 mod client_sealed;
 #[cfg(feature = "client")]
 mod client_transfer;
-#[cfg(feature = "client")]
-mod client_verify;
 mod concurrency;
 mod create;
 mod create_limits;

@@ -1,4 +1,8 @@
-//! The tests that take long because time must pass. `make test-quick` leaves this module out.
+//! The tests that take long because time must pass, or because they make thousands of requests. `make test-quick` leaves
+//! this module out.
+
+#[cfg(feature = "client")]
+mod client_verify;
 
 use crate::at_rest::{ERASED_WITHIN, contains, files, sealed_keys};
 use crate::guard::{CROWD, SetOnDrop};

@@ -177,24 +177,6 @@ fn sigterm_lets_requests_in_flight_finish() {
     server.get(&raw).expect_status(200).expect_body(content);
 }
 
-/// More clients have connected and sent requests than there are threads: none is reset.
-#[test]
-fn connections_accepted_before_a_stop_are_served() {
-    let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
-    for _ in 0..5 {
-        let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
-        for connection in &mut waiting {
-            connection.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
-        }
-        server.signal("TERM");
-        for connection in &mut waiting {
-            connection.read_response("a request before the stop", false).expect("it was reset").expect_status(200);
-        }
-        assert!(server.wait().success());
-        server.restart();
-    }
-}
-
 #[test]
 fn signals_stop_an_idle_server_immediately() {
     for signal in ["TERM", "INT"] {
@@ -322,4 +304,27 @@ fn the_health_command_checks_the_running_server() {
     assert_eq!(line.lines().count(), 1, "{output:?}");
     assert!(line.contains(&server.authority()) && !line.contains("os error"), "{line}");
     assert!(Path::new(&server.database()).exists());
+}
+
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    /// More clients have connected and sent requests than there are threads: none is reset.
+    #[test]
+    fn connections_accepted_before_a_stop_are_served() {
+        let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
+        for _ in 0..5 {
+            let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
+            for connection in &mut waiting {
+                connection.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+            }
+            server.signal("TERM");
+            for connection in &mut waiting {
+                connection.read_response("a request before the stop", false).expect("it was reset").expect_status(200);
+            }
+            assert!(server.wait().success());
+            server.restart();
+        }
+    }
 }

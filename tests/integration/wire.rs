@@ -289,19 +289,24 @@ fn disconnects_are_noticed_on_a_unix_socket() {
     }
 }
 
-#[test]
-fn stalled_readers_on_a_unix_socket_are_disconnected_when_others_wait() {
-    let server = on_unix_socket();
-    let paste = server.paste(vec![b'x'; 3 << 20]);
-    let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());
-    let mut crowd: Vec<Connection> = (0..20).map(|_| server.connect()).collect();
-    for connection in &mut crowd {
-        connection.send(&request);
+/// Tests that take seconds; `make test-quick` skips them.
+mod slow {
+    use super::*;
+
+    #[test]
+    fn stalled_readers_on_a_unix_socket_are_disconnected_when_others_wait() {
+        let server = on_unix_socket();
+        let paste = server.paste(vec![b'x'; 3 << 20]);
+        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", paste.raw());
+        let mut crowd: Vec<Connection> = (0..20).map(|_| server.connect()).collect();
+        for connection in &mut crowd {
+            connection.send(&request);
+        }
+        wait_until("another client gets a response", SOON, || {
+            let mut connection = server.connect();
+            connection.send("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            connection.read_response("health", false).is_some_and(|response| response.status == 200)
+        });
+        drop(crowd);
     }
-    wait_until("another client gets a response", SOON, || {
-        let mut connection = server.connect();
-        connection.send("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        connection.read_response("health", false).is_some_and(|response| response.status == 200)
-    });
-    drop(crowd);
 }
