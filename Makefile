@@ -168,6 +168,7 @@ install-server: $(BUILT)/flaskpaste ## install the server, its man page, systemd
 	sed 's|/usr/local/|$(PREFIX)/|' contrib/systemd/flaskpaste.service > "$(UNITS)/flaskpaste.service"
 	install -m 644 contrib/systemd/flaskpaste.socket "$(UNITS)/flaskpaste.socket"
 	install -m 644 $(EXAMPLES) "$(DOC)"
+	sed 's|/usr/local/|$(PREFIX)/|' contrib/systemd/flaskpaste-postgres.conf > "$(DOC)/flaskpaste-postgres.conf"
 	chmod 644 "$(MAN)/man8/flaskpaste.8" "$(UNITS)/flaskpaste.service"
 
 install-postgres: $(BUILT)/flaskpaste-postgres ## install flaskpaste-postgres (docs/scaling.md)
@@ -249,7 +250,9 @@ reproduce: ## build dist and deb twice, as if on two machines, and compare (half
 
 install-guides:
 	install -d "$(DOC)/docs/pictures"
-	install -m 644 SECURITY.md "$(DOC)"
+	install -d "$(DOC)/bench"
+	install -m 644 SECURITY.md CONTRIBUTING.md contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
+	install -m 644 bench/README.md "$(DOC)/bench"
 	install -m 644 docs/*.* "$(DOC)/docs"
 	install -m 644 docs/pictures/*.png "$(DOC)/docs/pictures"
 	for guide in docs/*.md; do sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' \
@@ -258,9 +261,7 @@ install-guides:
 
 # The documents, with links adjusted to the installed paths.
 install-documents: install-guides
-	install -d "$(DOC)/bench"
-	install -m 644 CHANGELOG.md CONTRIBUTING.md LICENSE contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
-	install -m 644 bench/README.md "$(DOC)/bench"
+	install -m 644 CHANGELOG.md LICENSE "$(DOC)"
 	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
 		README.md > "$(DOC)/README.md"
 	chmod 644 "$(DOC)/README.md"

@@ -39,6 +39,8 @@ add_documents() {
     debian_changelog "$package" | gzip -9n > "$root/usr/share/doc/$package/changelog.Debian.gz"
     install -m 644 "$here/$package.lintian-overrides" "$root/usr/share/lintian/overrides/$package"
     find "$root/usr/share/man" -type f -exec gzip -9n {} +
+    # Guides link to the manual pages as they are installed.
+    find "$root/usr/share/doc" -name '*.md' -exec sed -i 's|\(/man[18]/[a-z]*\.[18]\))|\1.gz)|g' {} +
 }
 
 # The folder DEBIAN: maintainer scripts, checksums and the control file. The size is computed as by dpkg-gencontrol, because

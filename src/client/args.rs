@@ -217,7 +217,7 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
         Some(Name::Verify) => match given.operands.as_slice() {
             [] => Command::Verify(None),
             [_] if given.has("server") => {
-                return Err(Failure::usage("verify takes a URL or --server").hint("leave one of them away"));
+                return Err(Failure::usage("verify takes a URL or --server").hint("leave one of them out"));
             }
             [operand] => Command::Verify(Some(target(operand)?)),
             _ => return Err(Failure::usage("verify takes one URL, of a server or of a paste")),

@@ -324,22 +324,22 @@ pub const FLAGS: &[Flag] = &[
         "With `-O` or `-o DIR/` all files are replaced or none: if one cannot be, the others stay as they were.",
     ),
     Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
-    Flag::new(&[Name::List], '-', "remote", "list the pastes of your token or certificate").manual("From whichever machine they were made. IDs are known only for the pastes of a token."),
-    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each").manual("Also of what has ended within a month, by a read or a deletion on this machine included."),
+    Flag::new(&[Name::List], '-', "remote", "list the pastes of your token or certificate").manual("They may have been made on any machine. IDs are known only for the pastes of a token."),
+    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each").manual("This includes pastes that ended within a month, also by a read or a deletion on this machine."),
     Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "print JSON"),
-    Flag::new(&[Name::Cert], 'a', "algorithm", "ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
-    Flag::new(&[Name::Cert], 'c', "curve", "secp256r1, secp384r1 or secp521r1 [secp384r1]")
+    Flag::new(&[Name::Cert], 'a', "algorithm", "algorithm: ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
+    Flag::new(&[Name::Cert], 'c', "curve", "curve: secp256r1, secp384r1 or secp521r1 [secp384r1]")
         .takes("NAME")
         .one_of(CURVES),
     Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
     Flag::new(&[Name::Cert], 'd', "days", "validity in days [365]").takes("N"),
     Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
-    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [configuration folder]").takes("DIR"),
+    Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [~/.config/fpaste]").takes("DIR"),
     Flag::new(&[Name::Cert], '-', "configure", "save it in the configuration file").manual(
         "The keys are `client_cert`, `client_key` and `cert_sha1`. If both files exist and no option says what the \
          certificate should be like, they are entered as they are.",
     ),
-    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files").manual("Both, or none if one of them cannot be written."),
+    Flag::new(&[Name::Cert], '-', "force", "overwrite existing files").manual("If one of them cannot be written, both stay as they were."),
     Flag::new(&[], 's', "server", "server URL [http://localhost:5000]").takes("URL"),
     Flag::new(&[], 'v', "verbose", "show requests and other details on stderr"),
     Flag::new(&[], 'h', "help", "show help, or the help of the command"),
@@ -347,7 +347,7 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// How `--clipboard` copies.
-const CLIPBOARD: &str = "By wl-copy(1), xclip(1), xsel(1) or tmux(1). Over ssh(1), if none of these works, the terminal \
+const CLIPBOARD: &str = "This uses wl-copy(1), xclip(1), xsel(1) or tmux(1). Over ssh(1), if none of these works, the terminal \
                          is asked to copy (OSC 52); not every terminal does.";
 
 /// The row of a command.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-/// The versions still in use, newest first. To add one, run `make docs` and list its file first.
+/// The versions still in use, newest first. To add one, create an empty file, list it first, and run `make docs`.
 pub const TABLES: &[&str] = &[include_str!("versions/1.0.0")];
 
 /// The contents of a table.

@@ -52,7 +52,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASK_ENV",
         "development",
-        "development, production, or testing (database in memory, proof of work off)",
+        "production: proof of work for everyone; development: none from this machine; testing: none, database in memory",
         |d, v| {
             d.config.mode = match v {
                 "development" => Mode::Development,
@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_MIN_ENTROPY",
         "0",
-        "minimum Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 requires encryption",
+        "minimum Shannon entropy of a paste, in bits per byte; 0 = off, 6.0 refuses most unencrypted text",
         |d, v| {
             d.config.min_entropy_bits = match v.parse::<f64>() {
                 Ok(bits) if (0.0..=8.0).contains(&bits) => bits,
@@ -230,7 +230,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_MAX_DB_SIZE",
         "0",
-        "bytes in use in the database past which new pastes get 507; 0 = no limit",
+        "bytes in use in the database above which new pastes get 507; 0 = no limit",
         |d, v| set(&mut d.config.max_db_bytes, bytes(v, 0, u64::MAX >> 1)),
         |c| c.max_db_bytes.to_string(),
     ),
@@ -302,7 +302,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_RECEIPT_DAYS",
         "30",
-        "days for which its delete token tells how a paste ended; 0 = not at all",
+        "days after its end during which a paste's delete token shows how it ended; 0 = none",
         |d, v| set(&mut d.config.receipt_days, whole(v, 0, MAX_SECONDS / 86_400)),
         |c| c.receipt_days.to_string(),
     ),
