@@ -350,14 +350,16 @@ fn say_what_was_made(wishes: &Wishes, session: &Session<'_>, paste: &Created) {
     if wishes.has_password() {
         parts.push("with a password".into());
     }
-    match wishes.reads {
-        Some(1) => parts.push("deleted after the first read".into()),
-        Some(reads) => parts.push(format!("deleted after {reads} reads")),
-        None => {}
-    }
-    parts.push(match wishes.expiry_seconds {
-        None => format!("expires {lifetime} after the last read"),
-        Some(_) => format!("expires in {lifetime}"),
+    let reads = match wishes.reads {
+        Some(1) => Some("deleted after the first read".to_owned()),
+        Some(reads) => Some(format!("deleted after {reads} reads")),
+        None => None,
+    };
+    parts.push(match (reads, wishes.expiry_seconds) {
+        (None, None) => format!("expires {lifetime} after the last read"),
+        (None, Some(_)) => format!("expires in {lifetime}"),
+        (Some(reads), None) => format!("{reads}, or after {lifetime} without one"),
+        (Some(reads), Some(_)) => format!("{reads}, expires in {lifetime}"),
     });
     session.ui.note(&parts.join(", "));
 }

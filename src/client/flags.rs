@@ -249,7 +249,7 @@ pub const COMMANDS: &[CommandRow] = &[
         word: "completions",
         operands: "bash|zsh|fish",
         summary: "print a completion script",
-        examples: &["fpaste completions bash > ~/.local/share/bash-completion/completions/fpaste"],
+        examples: &["source <(fpaste completions bash)         in ~/.bashrc", "fpaste completions fish | source"],
     },
 ];
 
