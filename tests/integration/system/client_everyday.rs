@@ -37,7 +37,7 @@ fn a_new_password_is_typed_twice_and_a_mismatch_prompts_again() {
     let link = link_of(&client);
     let mut terminal = Terminal::run(&client, &format!("$FPASTE '{link}'"));
     let id = link.split('#').next().unwrap().rsplit('/').next().unwrap();
-    terminal.type_after(&format!("Password of paste {id}: "), "hunter2\n");
+    terminal.type_after(&format!("Password for paste {id}: "), "hunter2\n");
     let (code, shown) = terminal.end();
     assert!(code == 0 && shown.contains("data\r\n"), "{shown}");
     // The environment variable comes before any prompt.
@@ -52,7 +52,7 @@ fn three_password_mismatches_create_no_paste() {
     let mut terminal = Terminal::run(&client, "echo data | NO_COLOR=1 $FPASTE -p");
     for slip in 1..=3 {
         answer(&mut terminal, "generate one): ", slip, "one\n");
-        answer(&mut terminal, "again: ", slip, "other\n");
+        answer(&mut terminal, "Repeat the password: ", slip, "other\n");
     }
     let (code, shown) = terminal.end();
     assert!(code == 2 && shown.contains("error: the passwords did not match in 3 attempts"), "{shown}");

@@ -58,7 +58,7 @@ fn the_password_prompt_works_with_piped_stdin_and_does_not_echo() {
     let client = Client::new(&server);
     let mut terminal = Terminal::run(&client, "echo data | $FPASTE -p > link");
     terminal.type_after("generate one): ", "hunter2\n");
-    terminal.type_after("again: ", "hunter2\n");
+    terminal.type_after("Repeat the password: ", "hunter2\n");
     let (code, shown) = terminal.end();
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
@@ -131,7 +131,7 @@ fn binary_content_is_not_printed_and_a_burned_one_is_kept() {
     assert_eq!(Terminal::run(&client, &format!("$FPASTE get -o - '{link}'")).end().0, 0);
     let link = client.create(&content, &["-b"]);
     let (code, shown) = Terminal::run(&client, &format!("$FPASTE get '{link}'")).end();
-    assert!(code == 1 && shown.contains("fpaste to resume this read"), "{code} {shown}");
+    assert!(code == 1 && shown.contains("to resume this read"), "{code} {shown}");
     assert_eq!(client.run(&["get", &link]).succeeded().stdout, content);
 }
 

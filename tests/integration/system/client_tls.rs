@@ -138,7 +138,7 @@ fn untrusted_server_certificates_are_refused() {
     assert!(strange.contains("signed by an unknown CA") && strange.contains("ca_cert"), "{strange}");
     client(&nginx.url(0), &ca).run(&["info"]).succeeded();
     assert!(client(&nginx.url(1), &ca).run(&["info"]).failed(7).contains("expired"));
-    assert!(client(&nginx.url(2), &ca).run(&["info"]).failed(7).contains("another name"));
+    assert!(client(&nginx.url(2), &ca).run(&["info"]).failed(7).contains("a different host name"));
     for stranger in [Client::with_url(&nginx.url(3)), client(&nginx.url(3), &ca)] {
         let stderr = stranger.run(&["info"]).failed(7);
         let place = nginx.url(3).replace("https://", "");
@@ -176,7 +176,7 @@ fn a_self_signed_server_certificate_can_be_trusted() {
     let nginx = Nginx::start(folder, &server, &["plain", "named", "other", "expired"].map(|name| (name, "")));
     client(&nginx.url(0), &plain).run(&["info"]).succeeded();
     client(&nginx.url(1), &(stranger.clone() + &named)).run(&["info"]).succeeded();
-    assert!(client(&nginx.url(2), &other).run(&["info"]).failed(7).contains("another name"));
+    assert!(client(&nginx.url(2), &other).run(&["info"]).failed(7).contains("a different host name"));
     assert!(client(&nginx.url(3), &expired).run(&["info"]).failed(7).contains("expired"));
     // The default certificate of openssl, a CA's, gets a name here too.
     assert!(client(&nginx.url(0), &ca).run(&["info"]).failed(7).contains("certificate is self-signed"));
@@ -199,7 +199,7 @@ fn unusable_certificate_files_are_named() {
     maker.file("empty", "");
     maker.file("garbage", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for (cert, key, named) in [
-        ("a/client.crt", "b/client.key", "b/client.key does not belong to a/client.crt"),
+        ("a/client.crt", "b/client.key", "b/client.key does not match a/client.crt"),
         ("a/client.crt", "encrypted.key", "encrypted.key is encrypted"),
         ("a/client.crt", "missing", "missing"),
         ("a/client.crt", "a/client.crt", "no private key"),
