@@ -220,6 +220,6 @@ fn unusable_certificate_files_are_named() {
     assert!(certified.run(&["info"]).failed(7).contains("warning: other users can read"));
     // Plain HTTP to another host: refused before connecting.
     let stderr = certified.with("FLASKPASTE_SERVER", "http://192.0.2.1").run(&["info"]).failed(2);
-    assert!(stderr.contains("not encrypted") && stderr.contains("hint: use https://"), "{stderr}");
+    assert!(stderr.contains("refusing http://192.0.2.1") && stderr.contains("hint: use https://"), "{stderr}");
     certified.with("FLASKPASTE_SERVER", "http://127.0.0.1:1").run(&["info"]).failed(7);
 }
