@@ -29,6 +29,7 @@ from typing import NamedTuple
 import client
 import pages
 import sealed
+from browser import READY
 
 BENCH = Path(__file__).resolve().parent
 ROOT = BENCH.parent
@@ -183,8 +184,7 @@ def start_browser(stack, folder):
     (folder := folder / "browser").mkdir()
     log = folder / "log"
     process = spawn(stack, [driver, "--port=0"], log, HOME=str(folder), TMPDIR=str(folder))
-    line = re.compile(r"started successfully on port (\d+)")
-    port = int(wait_for(lambda: line.search(log.read_text()), process, log)[1])
+    port = int(wait_for(lambda: READY.search(log.read_text()), process, log)[1])
     browser = pages.Reader(port, chromium, folder / "profile", BODY.decode().strip())
     stack.callback(browser.end)
     return browser

@@ -2,7 +2,10 @@
 
 import http.client
 import json
+import re
 
+# What chromedriver prints when it listens.
+READY = re.compile(r"started successfully on port (\d+)")
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run
     --disable-background-networking --disable-component-update --disable-sync"""
 

@@ -19,7 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
-from browser import Browser  # noqa: E402
+from browser import READY, Browser  # noqa: E402
 
 PORT = 5000
 URL = f"http://localhost:{PORT}"
@@ -179,8 +179,7 @@ def main():
         )
         try:
             wait_for(lambda: answers(PORT), "the server")
-            line = re.compile(r"started successfully on port (\d+)")
-            wait_for(lambda: line.search((folder / "log").read_text()), "chromedriver")
+            wait_for(lambda: READY.search((folder / "log").read_text()), "chromedriver")
             readme = ROOT / "README.md"
             text = readme.read_text()
             for mark, record in (("session", record_secret), ("ask", record_ask)):
@@ -188,7 +187,7 @@ def main():
                 terminal = Terminal(home, programs)
                 record(terminal)
                 text = replace(text, mark, terminal.text())
-            camera = Camera(int(line.search((folder / "log").read_text())[1]), folder / "profile")
+            camera = Camera(int(READY.search((folder / "log").read_text())[1]), folder / "profile")
             try:
                 take_pictures(camera)
             finally:

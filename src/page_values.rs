@@ -42,6 +42,11 @@ pub fn report(contact: &str, id: &str) -> String {
     format!("{page}{mark}paste={id}{fragment}")
 }
 
+/// Whether a contact is visible ASCII that cannot break out of a line, header or attribute.
+pub fn is_plain(contact: &str) -> bool {
+    contact.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte))
+}
+
 /// A contact as it is shown.
 pub fn address(contact: &str) -> &str {
     contact.trim_start_matches("mailto:")

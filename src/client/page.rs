@@ -67,11 +67,13 @@ pub fn template(page: &str, expected: &Expected<'_>) -> Option<String> {
     ];
     let value = |name: &str| values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
     // Each with its surroundings; those that contain others come first.
-    let mut places = vec![r#" href="{{report}}""#, r#" href="{{contact}}">{{address}}<"#, " {{request_id}}</p>"];
-    places.retain(|place| match *place {
-        " {{request_id}}</p>" => !request_id.is_empty(),
-        _ => !expected.contact.is_empty(),
-    });
+    let mut places = Vec::new();
+    if !expected.contact.is_empty() {
+        places.extend([r#" href="{{report}}""#, r#" href="{{contact}}">{{address}}<"#]);
+    }
+    if !request_id.is_empty() {
+        places.push(" {{request_id}}</p>");
+    }
     places.extend(["\n{{curl}}</code></pre>", "{{url}}"]);
     if !expected.id.is_empty() {
         places.extend([" {{id}} · flaskpaste</title>", "<code>{{id}}</code>", "/{{id}}#"]);

@@ -44,9 +44,7 @@ const MEANT: &[&str] = &[
 pub fn faults(wanted: &[(&str, &str)], headers: &[Header]) -> Vec<String> {
     let mut faults = Vec::new();
     for (name, value) in wanted {
-        let given: Vec<Option<&str>> =
-            headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_deref()).collect();
-        match given.as_slice() {
+        match values(headers, name).as_slice() {
             [] => faults.push(format!("the header {name} is missing")),
             [Some(one)] if one == value => {}
             [_] => faults.push(format!("the header {name} differs")),
@@ -68,14 +66,16 @@ pub fn faults(wanted: &[(&str, &str)], headers: &[Header]) -> Vec<String> {
 /// Whether every reader takes the same bytes for the content: of two lengths, or of a length and chunks, a browser may
 /// believe the other one, and what stands between chunks would be markup to it.
 fn is_framed_one_way(headers: &[Header]) -> bool {
-    let values = |wanted: &str| -> Vec<Option<&str>> {
-        headers.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value.as_deref()).collect()
-    };
-    match (values("content-length").as_slice(), values("transfer-encoding").as_slice()) {
+    match (values(headers, "content-length").as_slice(), values(headers, "transfer-encoding").as_slice()) {
         ([] | [_], []) => true,
         ([], [coding]) => coding.is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")),
         _ => false,
     }
+}
+
+/// The values of a header.
+fn values<'a>(headers: &'a [Header], name: &str) -> Vec<Option<&'a str>> {
+    headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_deref()).collect()
 }
 
 fn is_harmless(name: &str) -> bool {

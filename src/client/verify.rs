@@ -16,6 +16,7 @@ use super::transport::{Transport, Visit, not_flaskpaste};
 use super::ui::{Ui, write_line};
 use super::versions::{FileRow, TABLES, Version};
 use crate::crypto::{hex, random, sha256};
+use crate::page_values::is_plain;
 use crate::text::{clean, without_fragment};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -150,15 +151,12 @@ impl<'a> Comparison<'a> {
             subjects.push(subject(format!("/{id}"), id, ""));
         }
         let mut versions: Vec<Version> = TABLES.iter().map(|table| Version::read(table)).collect();
-        let of_page = |version: &Version| {
-            let expected = Expected { url: &server.to_string(), prefix: server.prefix(), contact: &contact, id: "" };
-            let digest = page::template(&page, &expected).map(|template| hex(&sha256(template.as_bytes())));
-            digest.is_some_and(|digest| version.has_page(&kind_name("create", &contact), "en", &digest))
-        };
+        let expected = Expected { url: &server.to_string(), prefix: server.prefix(), contact: &contact, id: "" };
+        let of_page = |version: &Version| has_page(version, &page, &expected, "create", "en");
         // An unknown page is compared with those of the version it claims.
         let says = text("version");
         let at = versions.iter().position(of_page).or_else(|| versions.iter().position(|known| known.number == says));
-        let at = at.ok_or_else(|| unknown_version(&says))?;
+        let at = at.ok_or_else(|| unknown_version(&says, &versions))?;
         let (settings, ui) = (session.settings, session.ui);
         Ok(Self { server, version: versions.swap_remove(at), contact, subjects, settings, ui })
     }
@@ -276,18 +274,19 @@ impl<'a> Comparison<'a> {
             return Some(format!("names a different contact than the first page, or an invalid one: {contact}"));
         }
         let expected = Expected { url: &url, prefix: self.server.prefix(), contact: &self.contact, id };
-        let digest = page::template(text, &expected).map(|template| hex(&sha256(template.as_bytes())));
-        let is_known = |digest: &String| self.version.has_page(&kind_name(kind, &self.contact), language, digest);
-        if digest.as_ref().is_some_and(is_known) { None } else { other() }
+        if has_page(&self.version, text, &expected, kind, language) { None } else { other() }
     }
 }
 
 /// The fault of a body that exceeds the limit for pages and their files.
 const TOO_LARGE: &str = "larger than any page";
 
-/// A page's name in the tables, with or without a contact.
-fn kind_name(kind: &str, contact: &str) -> String {
-    format!("{kind}{}", if contact.is_empty() { "" } else { "+contact" })
+/// Whether a version has this page, with exactly these values.
+fn has_page(version: &Version, page: &str, expected: &Expected<'_>, kind: &str, language: &str) -> bool {
+    let suffix = if expected.contact.is_empty() { "" } else { "+contact" };
+    page::template(page, expected).is_some_and(|template| {
+        version.has_page(&format!("{kind}{suffix}"), language, &hex(&sha256(template.as_bytes())))
+    })
 }
 
 /// Whether browsers treat the server as secure and send it the Sec-Fetch headers.
@@ -297,8 +296,7 @@ fn is_secure(server: &ServerUrl) -> bool {
 
 /// Whether this is a valid contact: a mail or web address without characters special in markup.
 fn is_contact(text: &str) -> bool {
-    ["mailto:", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme))
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte))
+    ["mailto:", "https://", "http://"].iter().any(|scheme| text.starts_with(scheme)) && is_plain(text)
 }
 
 /// A text from the server, cleaned and truncated for display.
@@ -345,8 +343,8 @@ fn other_status(visit: &Visit) -> Result<String, Failure> {
     }
 }
 
-fn unknown_version(says: &str) -> Failure {
-    let known: Vec<&str> = TABLES.iter().map(|table| Version::read(table).number).collect();
+fn unknown_version(says: &str, versions: &[Version]) -> Failure {
+    let known: Vec<&str> = versions.iter().map(|version| version.number).collect();
     Failure::new(
         Exit::Other,
         format!("the server claims to be flaskpaste {}; this fpaste knows {}", shown(says), known.join(", ")),

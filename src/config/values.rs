@@ -5,6 +5,7 @@
 
 use super::{Bind, Database, Secret};
 use crate::http::is_authority;
+use crate::page_values::is_plain;
 
 /// A whole decimal number within bounds, without signs, spaces or non-ASCII digits.
 pub(super) fn whole<T: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<T, String> {
@@ -109,10 +110,8 @@ pub(super) fn public_url(text: &str) -> Result<String, String> {
     }
 }
 
-/// The contact for reports as a URI; a mail address becomes `mailto:`. It cannot break out of a line, header or
-/// attribute.
+/// The contact for reports as a URI; a mail address becomes `mailto:`.
 pub(super) fn contact(text: &str) -> Result<String, String> {
-    let is_plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&b));
     let address = text.strip_prefix("mailto:").unwrap_or(text);
     let is_address = address.split_once('@').is_some_and(|(user, host)| {
         !user.is_empty() && !user.contains(['/', ':', '?', '&', '#']) && host.contains('.') && is_authority(host)
@@ -120,7 +119,7 @@ pub(super) fn contact(text: &str) -> Result<String, String> {
     // RFC 9116 section 2.5.3 requires https, but onion services may have only http.
     let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let is_web = web.is_some_and(|rest| is_authority(rest.split(['/', '?', '#']).next().unwrap_or_default()));
-    match (is_plain, is_address, is_web) {
+    match (is_plain(text), is_address, is_web) {
         (true, true, _) => Ok(format!("mailto:{address}")),
         (true, _, true) => Ok(text.into()),
         _ => Err("must be a mail address, or an http:// or https:// URL".into()),

@@ -70,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("words", &["language"]),
     ("language", &["http"]),
     ("log", &["clock", "config", "operator_log"]),
-    ("config", &["http"]),
+    ("config", &["http", "page_values"]),
     ("http", &["clock", "network", "owner"]),
     ("spool", &["at_rest", "crypto", "mime"]),
     ("owner", &["crypto", "paste"]),

@@ -2,11 +2,12 @@
 //! systemd.
 
 use super::programs::{skip, works};
+use crate::documents::links;
 use crate::harness::{Folder, SOON, Server, wait_until};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// The folder of the tested programs, for `make install`.
@@ -148,14 +149,6 @@ fn the_archive_unpacks_as_documented_without_broken_links() {
     for link in links {
         assert!(link.exists(), "broken: {}", link.display());
     }
-}
-
-/// The files a document links to.
-fn links(document: &Path) -> Vec<PathBuf> {
-    let text = fs::read_to_string(document).unwrap();
-    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
-    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-    files.map(|target| document.with_file_name(target.split('#').next().unwrap())).collect()
 }
 
 #[test]
