@@ -126,6 +126,44 @@ fn the_source_date_is_the_commit_date_with_or_without_git() {
 }
 
 #[test]
+fn a_purge_empties_a_state_folder_that_is_a_mount_point() {
+    const TEST: &str = "a purge of a mount point";
+    // Root creates the mount namespace; others need a user namespace for it.
+    let namespace = "unshare --mount --map-root-user";
+    if !works(&format!("{namespace} mount -t tmpfs tmpfs /var/lib")) {
+        return skip(TEST, "the right to mount in a new namespace (unshare)");
+    }
+    // Nothing of this machine is in reach: neither its settings nor its state nor its service manager.
+    let script = "set -eu
+        export DPKG_MAINTSCRIPT_PACKAGE=flaskpaste
+        mount --make-rprivate /
+        for folder in /etc /run /var/lib; do mount -t tmpfs tmpfs $folder; done
+        state=/var/lib/private/flaskpaste
+        mkdir -p $state
+        ln -s private/flaskpaste /var/lib/flaskpaste
+        mount -t tmpfs tmpfs $state
+        mkdir $state/lost+found
+        touch $state/pastes.db $state/pastes.db.pepper $state/.hidden
+        sh \"$0\" purge
+        sh \"$0\" purge
+        test -d $state
+        test -z \"$(ls -A $state)\"
+        test ! -L /var/lib/flaskpaste
+        umount $state
+        sh \"$0\" purge
+        test ! -e $state
+        mkdir /var/lib/flaskpaste
+        mount -t tmpfs tmpfs /var/lib/flaskpaste
+        touch /var/lib/flaskpaste/pastes.db
+        sh \"$0\" purge
+        test -z \"$(ls -A /var/lib/flaskpaste)\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script]);
+    let output = command.arg(Path::new(ROOT).join("contrib/debian/flaskpaste.postrm")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn a_missing_cross_compiler_is_reported_and_fails_with_ci_set() {
     let folder = Folder::new();
     write_script(&folder.join("uname"), "echo x86_64");
