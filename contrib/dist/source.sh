@@ -1,6 +1,7 @@
 #!/bin/sh
-# Identifies the source: `source.sh commit`, or `source.sh date` for the timestamp of everything packed from it, in seconds.
-# The same source always gives the same answer; it never depends on the clock or file times.
+# Identifies the source: `source.sh commit`, `source.sh date` for the timestamp of everything packed from it, in seconds, or
+# `source.sh released` for whether its version has a tag, yes or no. The same source always gives the same answer; it never
+# depends on the clock or file times.
 #
 # The date is SOURCE_DATE_EPOCH if set; else that of the commit; without git, the one git archive wrote into
 # contrib/dist/commit; and without that, the date of the manual page.
@@ -41,8 +42,16 @@ date_of_source() {
     echo "$seconds"
 }
 
+# Without the tags the answer is unknown, which is not no.
+released() {
+    has_git || { echo "only a git clone shows whether a version is released" >&2; exit 1; }
+    tag=$(git tag --list "v$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)")
+    if [ -n "$tag" ]; then echo yes; else echo no; fi
+}
+
 case ${1:-} in
     commit) commit ;;
     date) date_of_source ;;
-    *) echo "usage: source.sh commit|date" >&2; exit 2 ;;
+    released) released ;;
+    *) echo "usage: source.sh commit|date|released" >&2; exit 2 ;;
 esac

@@ -1,4 +1,5 @@
-//! fpaste's table of known pages, rendered from the server's responses.
+//! fpaste's table of known pages, rendered from the server's responses. The table of a released version is never
+//! overwritten.
 
 use flaskpaste::client::page::{Expected, template};
 use flaskpaste::crypto::hex;
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::harness::Server;
 use crate::response::Response;
@@ -25,8 +27,8 @@ const HEADERS: [&str; 9] = [
     "Cache-Control",
 ];
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client/versions").join(env!("CARGO_PKG_VERSION"))
+fn path(root: &Path) -> PathBuf {
+    root.join("src/client/versions").join(env!("CARGO_PKG_VERSION"))
 }
 
 fn digest(bytes: impl AsRef<[u8]>) -> String {
@@ -101,13 +103,37 @@ fn table() -> String {
     table
 }
 
+/// Writes the table of the version in Cargo.toml, unless it is released and its table would change.
+///
+/// # Errors
+/// Why it was not written, and what to do.
+pub fn write(root: &Path, table: &str) -> Result<(), String> {
+    if fs::read_to_string(path(root)).is_ok_and(|current| current == table) {
+        return Ok(());
+    }
+    let output = Command::new("sh").arg(root.join("contrib/dist/source.sh")).arg("released").output().unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    match output.stdout.as_slice() {
+        b"no\n" => fs::write(path(root), table).map_err(|error| error.to_string()),
+        b"yes\n" => Err(format!(
+            "version {version} is released and its table must not change; set the next version in Cargo.toml first \
+             (docs/trust.md, A new version)"
+        )),
+        _ => Err(format!(
+            "cannot tell whether version {version} is released: {}; run `make docs` in a git clone with its tags",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
 #[test]
 fn fpaste_knows_the_pages_of_its_version() {
-    assert!(fs::read_to_string(path()).unwrap_or_default() == table(), "run `make docs` to render the table again");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(fs::read_to_string(path(root)).unwrap_or_default() == table(), "run `make docs` to render the table again");
 }
 
 #[test]
 #[ignore = "writes the table; `make docs` runs it"]
 fn render() {
-    fs::write(path(), table()).unwrap();
+    write(Path::new(env!("CARGO_MANIFEST_DIR")), &table()).unwrap();
 }

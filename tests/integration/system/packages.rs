@@ -6,6 +6,7 @@ use super::deployment::{OTHER_ARCH, static_programs};
 use super::install::{boot, expect_made};
 use super::programs::{has, skip, works};
 use crate::harness::{Folder, Launcher, Server, search_path};
+use crate::page_tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::consts::ARCH;
 use std::fs;
@@ -123,6 +124,41 @@ fn the_source_date_is_the_commit_date_with_or_without_git() {
     assert_eq!(ask("date", "1234567890").1, "1234567890");
     let (is_accepted, _, told) = ask("date", "yesterday");
     assert!(!is_accepted && told.contains("yesterday"), "{told}");
+}
+
+#[test]
+fn the_page_digests_of_a_released_version_are_not_overwritten() {
+    if !has("the page digests of a released version", &["git"]) {
+        return;
+    }
+    let folder = Folder::new();
+    for name in ["contrib/dist/source.sh", "Cargo.toml"] {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        fs::copy(Path::new(ROOT).join(name), folder.join(name)).unwrap();
+    }
+    let versions = folder.join("src/client/versions");
+    fs::create_dir_all(&versions).unwrap();
+    let table = versions.join(env!("CARGO_PKG_VERSION"));
+    fs::write(&table, "first").unwrap();
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=a", "-c", "user.email=a@example.org"]).current_dir(folder.path());
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    };
+    // Without git it is unknown whether there is a tag.
+    let told = page_tables::write(folder.path(), "second").unwrap_err();
+    assert!(told.contains("in a git clone") && fs::read_to_string(&table).unwrap() == "first", "{told}");
+    git(&["init", "--quiet"]);
+    git(&["commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--message", "first"]);
+    let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
+    git(&["tag", "--no-sign", &format!("{tag}-rc.1")]);
+    page_tables::write(folder.path(), "second").unwrap();
+    assert_eq!(fs::read_to_string(&table).unwrap(), "second");
+    git(&["tag", "--no-sign", &tag]);
+    let told = page_tables::write(folder.path(), "third").unwrap_err();
+    assert!(told.contains("is released") && fs::read_to_string(&table).unwrap() == "second", "{told}");
+    page_tables::write(folder.path(), "second").expect("nothing changes");
 }
 
 #[test]
