@@ -15,8 +15,12 @@ STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 # cargo already uses all processors; under `make -j dist deb`, two would compete.
 .NOTPARALLEL:
 
+# A line "##@ HEADING" begins a group of targets.
+##@ run
+
 help: ## list the targets
-	@LC_ALL=C awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@LC_ALL=C awk -F ':.*## ' '/^##@ / { printf "%s%s:\n", line, substr($$0, 5); line = "\n" } \
+		/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and serve on 127.0.0.1:5000
 	$(TARGET)/release/flaskpaste
@@ -31,11 +35,15 @@ build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(CLIENT)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste $(TARGET)/release/fpaste
 
-postgres: ## build target/release/flaskpaste-postgres, for several servers on one PostgreSQL (docs/scaling.md)
+# For several servers on one PostgreSQL (docs/scaling.md).
+postgres: ## build target/release/flaskpaste-postgres, for a shared PostgreSQL
 	$(CARGO) build --release $(SHARED)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste-postgres
 
-lint: ## check formatting, clippy for each program, the crates (cargo-deny, if installed)
+##@ test
+
+# cargo-deny checks the crates, if it is installed.
+lint: ## check formatting, clippy for each program, and the crates
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features client -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features client,postgres -- -D warnings
@@ -55,41 +63,51 @@ test-quick: ## run the tests that need no system programs, in about half a minut
 
 # The unit tests run one suite against both engines. Integration tests that need SQLite's files use it here, too. The pages,
 # the installation and the packages do not depend on the engine.
-test-postgres: ## run the tests with every server on PostgreSQL, and the failure tests for it (needs postgresql)
+test-postgres: ## run the tests with every server on PostgreSQL (needs postgresql)
 	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install --skip system::packages
 
 check: lint test test-postgres ## lint, then both test runs
 
-bench: build ## measure against nginx and Flask (needs wrk, nginx, python3-venv; age and curl for sealed pastes, chromium for pages)
-	$(PYTHON) bench/bench.py $(BENCH_ARGS)
-
-bench-postgres: build postgres ## measure one, two and four servers on PostgreSQL (needs wrk and postgresql)
-	$(PYTHON) bench/shared.py $(BENCH_ARGS)
-
-attack: build ## attack a server without a proxy and measure the effect on others (ATTACKS="name ..." to select)
-	$(PYTHON) tests/attack/attack.py $(TARGET)/release/flaskpaste $(ATTACKS)
-
-soak: build ## run mixed load, burn races and kills during writes (SOAK_SECONDS, SOAK_RACES, SOAK_KILLS)
-	$(PYTHON) tests/attack/soak.py $(TARGET)/release/flaskpaste
-
-failover: postgres ## kill the leader of a Patroni cluster under load (needs patroni etcd-server haproxy nginx postgresql)
+# Needs patroni, etcd-server, haproxy, nginx and postgresql.
+failover: postgres ## kill the leader of a Patroni cluster under load
 	$(PYTHON) tests/failover/failover.py $(TARGET)/release/flaskpaste-postgres
 
 FUZZ_SECONDS ?= 60
 FUZZ = $(CARGO) +nightly fuzz run --fuzz-dir tests/fuzz --target $(STATIC_TARGET)
 
-fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS (needs cargo-fuzz and the nightly toolchain)
+# Needs cargo-fuzz and the nightly toolchain.
+fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS
 	for target in $$(ls tests/fuzz/seeds); do mkdir -p tests/fuzz/corpus/$$target; \
 		$(FUZZ) $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -print_final_stats=1 || exit 1; done
 
 # AddressSanitizer checks what the compiler instruments, valgrind also what system calls get. Together they cover all modules
-# with unsafe code, except the static client's name lookup, which a test of the static programs runs.
+# with unsafe code, except the static client's name lookup, which a test of the static programs runs. Needs the nightly
+# toolchain and valgrind.
 sanitize: export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER = valgrind --quiet --error-exitcode=1 --leak-check=no
-sanitize: ## run the unit tests under AddressSanitizer (nightly toolchain), those of server and store under valgrind
+sanitize: ## run the unit tests under AddressSanitizer, and some under valgrind
 	env -u CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER RUSTFLAGS="-Zsanitizer=address" \
 		$(CARGO) +nightly test --locked --features client --lib --target $(STATIC_TARGET) --target-dir $(TARGET)/sanitize
 	$(CARGO) test --locked --features client --lib -- --test-threads=1 server:: store::
+
+##@ measure
+
+# Needs wrk, nginx and python3-venv; age and curl for sealed pastes, chromium for pages.
+bench: build ## measure against nginx and Flask
+	$(PYTHON) bench/bench.py $(BENCH_ARGS)
+
+bench-postgres: build postgres ## measure one, two and four servers on PostgreSQL (needs wrk, postgresql)
+	$(PYTHON) bench/shared.py $(BENCH_ARGS)
+
+# ATTACKS="name ..." selects some.
+attack: build ## attack a server without a proxy and measure the effect on others
+	$(PYTHON) tests/attack/attack.py $(TARGET)/release/flaskpaste $(ATTACKS)
+
+# SOAK_SECONDS, SOAK_RACES and SOAK_KILLS set how much.
+soak: build ## run mixed load, burn races and kills during writes
+	$(PYTHON) tests/attack/soak.py $(TARGET)/release/flaskpaste
+
+##@ package
 
 # An explicit target applies the flag to the binary and not to build scripts.
 STATIC = --target $(STATIC_TARGET) --config 'target.$(STATIC_TARGET).rustflags = ["-C", "target-feature=+crt-static"]'
@@ -99,7 +117,7 @@ else ifneq ($(ARCH),$(MACHINE))
 STATIC += --config 'target.$(STATIC_TARGET).linker = "$(ARCH)-linux-gnu-gcc"'
 endif
 
-static: ## build fully static binaries with the stock toolchain, in target/TRIPLE/release (ARCH=aarch64 for arm64)
+static: ## build static programs in target/TRIPLE/release (ARCH=aarch64 for arm64)
 	$(CARGO) build --release $(SERVER) $(STATIC)
 	$(CARGO) build --release $(CLIENT) $(STATIC)
 	@for program in flaskpaste fpaste; do \
@@ -107,11 +125,112 @@ static: ## build fully static binaries with the stock toolchain, in target/TRIPL
 	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 	@ls -l $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste
 
-static-postgres: ## build a fully static flaskpaste-postgres
+static-postgres: ## build a static flaskpaste-postgres
 	$(CARGO) build --release $(SHARED) $(STATIC)
 	@! readelf -lW $(STATIC_BUILT)/flaskpaste-postgres | grep INTERP || { echo "flaskpaste-postgres is not static" >&2; exit 1; }
 	@sh contrib/check-paths.sh $(STATIC_BUILT)/flaskpaste-postgres
 	@ls -l $(STATIC_BUILT)/flaskpaste-postgres
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+NAME := flaskpaste-$(VERSION)-$(ARCH)-linux
+# The folder for the files of a release (docs/releasing.md).
+ARCHIVE ?= $(TARGET)/dist
+STAGE := $(ARCHIVE)/stage
+
+# In a Turkish locale, [a-z] does not match i.
+dist deb archive packages install-guides install-documents: export LC_ALL := C
+
+# Runs `make $(1)` for each release architecture this machine can build for.
+define for_each_architecture
+	@architectures=$$(sh contrib/dist/architectures.sh) || exit 1; for arch in $$architectures; do \
+		$(MAKE) static ARCH=$$arch && $(MAKE) $(1) ARCH=$$arch BUILT=$(TARGET)/$$arch-unknown-linux-gnu/release || exit 1; done
+endef
+
+dist: ## build archives for /usr/local (x86_64, aarch64) and SBOMs, in target/dist
+	rm -rf $(ARCHIVE)
+	$(call for_each_architecture,archive sboms)
+	sh contrib/dist/build-info.sh $$(sh contrib/dist/architectures.sh 2>/dev/null) > $(ARCHIVE)/BUILDINFO
+	@$(MAKE) checksums
+
+# Independent of the builder's umask, user name and locale.
+archive:
+	rm -rf $(STAGE) $(ARCHIVE)/$(NAME).tar.gz
+	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
+	$(PYTHON) contrib/dist/notices.py $(STATIC_TARGET) flaskpaste fpaste > $(STAGE)/usr/local/share/doc/flaskpaste/THIRD-PARTY.txt
+	tar -C $(STAGE)/usr/local --transform 's|^\.|$(NAME)|' --sort=name --owner=0 --group=0 --numeric-owner --format=gnu \
+		--mode=a-s,u=rwX,go=rX --mtime="@$$(sh contrib/dist/source.sh date)" -cf - . | gzip -9n > $(ARCHIVE)/$(NAME).tar.gz
+	rm -rf $(STAGE)
+
+sboms:
+	for program in flaskpaste flaskpaste-postgres fpaste; do $(PYTHON) contrib/dist/sbom.py $$program $(STATIC_TARGET) \
+		> $(ARCHIVE)/$$program-$(VERSION)-$(ARCH)-linux.cdx.json || exit 1; done
+
+# A pre-release, 1.0.0-rc.1, becomes 1.0.0~rc.1, which dpkg sorts before 1.0.0.
+DEB_VERSION ?= $(subst -,~,$(VERSION))-1
+
+deb: ## build Debian packages (amd64, arm64), in target/dist
+	rm -f $(ARCHIVE)/*.deb
+	$(call for_each_architecture,packages)
+	@$(MAKE) checksums
+
+packages:
+	rm -rf $(STAGE)
+	$(MAKE) install-server install-guides DESTDIR=$(STAGE)/flaskpaste PREFIX=/usr
+	$(MAKE) install-client DESTDIR=$(STAGE)/fpaste PREFIX=/usr ZSHDIR=/usr/share/zsh/vendor-completions
+	sh contrib/debian/build.sh $(STAGE) $(DEB_VERSION) $(ARCH) $(ARCHIVE)
+	rm -rf $(STAGE)
+
+checksums:
+	cd $(ARCHIVE) && rm -f SHA256SUMS && sha256sum $$(LC_ALL=C ls) > SHA256SUMS && cat SHA256SUMS
+
+# See docs/releasing.md.
+reproduce: ## build dist and deb twice and compare them (half an hour)
+	sh contrib/dist/reproduce.sh
+
+install-guides:
+	install -d "$(DOC)/docs/pictures"
+	install -d "$(DOC)/bench"
+	install -m 644 SECURITY.md CONTRIBUTING.md contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
+	install -m 644 bench/README.md "$(DOC)/bench"
+	install -m 644 docs/*.* "$(DOC)/docs"
+	install -m 644 docs/pictures/*.png "$(DOC)/docs/pictures"
+	for guide in docs/*.md; do sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' \
+		-e 's|](\.\./man/\([a-z]*\)\.\([18]\))|](../../../man/man\2/\1.\2)|g' $$guide > "$(DOC)/$$guide"; done
+	chmod 644 "$(DOC)"/docs/*.*
+
+# The documents, with links adjusted to the installed paths.
+install-documents: install-guides
+	install -m 644 CHANGELOG.md LICENSE "$(DOC)"
+	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
+		README.md > "$(DOC)/README.md"
+	chmod 644 "$(DOC)/README.md"
+
+CONTAINER ?= podman build --format docker
+# Docker's names of the architectures.
+PLATFORM := $(subst x86_64,amd64,$(subst aarch64,arm64,$(ARCH)))
+# The tags of an image: its architecture, and for this machine's also the plain name.
+tags = -t $(1):$(PLATFORM) $(if $(filter $(MACHINE),$(ARCH)),-t $(1))
+
+container: static ## build the image flaskpaste (CONTAINER="docker build" for Docker)
+	rm -rf $(TARGET)/container
+	install -d $(TARGET)/container/data
+	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste $(TARGET)/container
+	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile $(call tags,flaskpaste) $(TARGET)/container
+
+containers: ## build the images flaskpaste:amd64 and flaskpaste:arm64
+	$(call for_each_architecture,container)
+
+# This machine's CA certificates, for databases with a certificate from a public CA.
+AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
+
+container-postgres: static static-postgres ## build the image flaskpaste-postgres (docs/scaling.md)
+	rm -rf $(TARGET)/container-postgres
+	install -d $(TARGET)/container-postgres/data
+	install -m 755 $(STATIC_BUILT)/flaskpaste-postgres $(STATIC_BUILT)/fpaste $(TARGET)/container-postgres
+	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
+	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile.postgres $(call tags,flaskpaste-postgres) $(TARGET)/container-postgres
+
+##@ install
 
 # Installation paths. DESTDIR is prepended to each, for packages.
 PREFIX ?= /usr/local
@@ -193,108 +312,13 @@ uninstall: ## remove the installed files; settings and pastes stay
 		"$(SHARE)/fish/vendor_completions.d/fpaste.fish"
 	cd "$(DOC)" 2>/dev/null && rm -f $(notdir $(EXAMPLES)) && rmdir "$(DOC)" || true
 
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-NAME := flaskpaste-$(VERSION)-$(ARCH)-linux
-# The folder for the files of a release (docs/releasing.md).
-ARCHIVE ?= $(TARGET)/dist
-STAGE := $(ARCHIVE)/stage
-
-# In a Turkish locale, [a-z] does not match i.
-dist deb archive packages install-guides install-documents: export LC_ALL := C
-
-# Runs `make $(1)` for each release architecture this machine can build for.
-define for_each_architecture
-	@architectures=$$(sh contrib/dist/architectures.sh) || exit 1; for arch in $$architectures; do \
-		$(MAKE) static ARCH=$$arch && $(MAKE) $(1) ARCH=$$arch BUILT=$(TARGET)/$$arch-unknown-linux-gnu/release || exit 1; done
-endef
-
-dist: ## build release archives target/dist/NAME.tar.gz (static, for /usr/local; x86_64 and aarch64) and SBOMs
-	rm -rf $(ARCHIVE)
-	$(call for_each_architecture,archive sboms)
-	sh contrib/dist/build-info.sh $$(sh contrib/dist/architectures.sh 2>/dev/null) > $(ARCHIVE)/BUILDINFO
-	@$(MAKE) checksums
-
-# Independent of the builder's umask, user name and locale.
-archive:
-	rm -rf $(STAGE) $(ARCHIVE)/$(NAME).tar.gz
-	$(MAKE) install install-documents DESTDIR=$(STAGE) PREFIX=/usr/local
-	$(PYTHON) contrib/dist/notices.py $(STATIC_TARGET) flaskpaste fpaste > $(STAGE)/usr/local/share/doc/flaskpaste/THIRD-PARTY.txt
-	tar -C $(STAGE)/usr/local --transform 's|^\.|$(NAME)|' --sort=name --owner=0 --group=0 --numeric-owner --format=gnu \
-		--mode=a-s,u=rwX,go=rX --mtime="@$$(sh contrib/dist/source.sh date)" -cf - . | gzip -9n > $(ARCHIVE)/$(NAME).tar.gz
-	rm -rf $(STAGE)
-
-sboms:
-	for program in flaskpaste flaskpaste-postgres fpaste; do $(PYTHON) contrib/dist/sbom.py $$program $(STATIC_TARGET) \
-		> $(ARCHIVE)/$$program-$(VERSION)-$(ARCH)-linux.cdx.json || exit 1; done
-
-# A pre-release, 1.0.0-rc.1, becomes 1.0.0~rc.1, which dpkg sorts before 1.0.0.
-DEB_VERSION ?= $(subst -,~,$(VERSION))-1
-
-deb: ## build Debian packages of both programs for amd64 and arm64, in target/dist
-	rm -f $(ARCHIVE)/*.deb
-	$(call for_each_architecture,packages)
-	@$(MAKE) checksums
-
-packages:
-	rm -rf $(STAGE)
-	$(MAKE) install-server install-guides DESTDIR=$(STAGE)/flaskpaste PREFIX=/usr
-	$(MAKE) install-client DESTDIR=$(STAGE)/fpaste PREFIX=/usr ZSHDIR=/usr/share/zsh/vendor-completions
-	sh contrib/debian/build.sh $(STAGE) $(DEB_VERSION) $(ARCH) $(ARCHIVE)
-	rm -rf $(STAGE)
-
-checksums:
-	cd $(ARCHIVE) && rm -f SHA256SUMS && sha256sum $$(LC_ALL=C ls) > SHA256SUMS && cat SHA256SUMS
-
-reproduce: ## build dist and deb twice, as if on two machines, and compare (half an hour; docs/releasing.md)
-	sh contrib/dist/reproduce.sh
-
-install-guides:
-	install -d "$(DOC)/docs/pictures"
-	install -d "$(DOC)/bench"
-	install -m 644 SECURITY.md CONTRIBUTING.md contrib/Containerfile contrib/Containerfile.postgres "$(DOC)"
-	install -m 644 bench/README.md "$(DOC)/bench"
-	install -m 644 docs/*.* "$(DOC)/docs"
-	install -m 644 docs/pictures/*.png "$(DOC)/docs/pictures"
-	for guide in docs/*.md; do sed -e 's|](\.\./contrib/\([a-z0-9]*/\)\{0,1\}|](../|g' \
-		-e 's|](\.\./man/\([a-z]*\)\.\([18]\))|](../../../man/man\2/\1.\2)|g' $$guide > "$(DOC)/$$guide"; done
-	chmod 644 "$(DOC)"/docs/*.*
-
-# The documents, with links adjusted to the installed paths.
-install-documents: install-guides
-	install -m 644 CHANGELOG.md LICENSE "$(DOC)"
-	sed -e 's|](contrib/\([a-z0-9]*/\)\{0,1\}|](|g' -e 's|](man/\([a-z]*\)\.\([18]\))|](../../man/man\2/\1.\2)|g' \
-		README.md > "$(DOC)/README.md"
-	chmod 644 "$(DOC)/README.md"
-
-CONTAINER ?= podman build --format docker
-# Docker's names of the architectures.
-PLATFORM := $(subst x86_64,amd64,$(subst aarch64,arm64,$(ARCH)))
-# The tags of an image: its architecture, and for this machine's also the plain name.
-tags = -t $(1):$(PLATFORM) $(if $(filter $(MACHINE),$(ARCH)),-t $(1))
-
-container: static ## build the container image flaskpaste (CONTAINER="docker build" for Docker)
-	rm -rf $(TARGET)/container
-	install -d $(TARGET)/container/data
-	install -m 755 $(STATIC_BUILT)/flaskpaste $(STATIC_BUILT)/fpaste $(TARGET)/container
-	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile $(call tags,flaskpaste) $(TARGET)/container
-
-containers: ## build the images flaskpaste:amd64 and flaskpaste:arm64
-	$(call for_each_architecture,container)
-
-# This machine's CA certificates, for databases with a certificate from a public CA.
-AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
-
-container-postgres: static static-postgres ## build the container image flaskpaste-postgres (docs/scaling.md)
-	rm -rf $(TARGET)/container-postgres
-	install -d $(TARGET)/container-postgres/data
-	install -m 755 $(STATIC_BUILT)/flaskpaste-postgres $(STATIC_BUILT)/fpaste $(TARGET)/container-postgres
-	install -m 644 $(AUTHORITIES) $(TARGET)/container-postgres/ca-certificates.crt
-	$(CONTAINER) --platform linux/$(PLATFORM) -f contrib/Containerfile.postgres $(call tags,flaskpaste-postgres) $(TARGET)/container-postgres
+##@ maintain
 
 docs: ## render the tables of settings, options and page digests
 	$(CARGO) test --locked --features client --test integration -- --exact documents::render client_documents::render page_tables::render --ignored
 
-pictures: build ## record the README's terminal sessions and screenshots (needs chromium, chromium-driver)
+# Needs chromium and chromium-driver.
+pictures: build ## record the README's terminal sessions and screenshots
 	$(PYTHON) contrib/record.py $(TARGET)/release
 
 clean: ## remove the build output

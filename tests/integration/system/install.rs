@@ -274,6 +274,24 @@ fn under_a_real_systemd_the_documented_commands_work() {
 }
 
 #[test]
+fn make_help_lists_every_described_target_under_a_heading() {
+    let help = String::from_utf8(make("help", &[]).stdout).unwrap();
+    let headings: Vec<&str> = help.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')).collect();
+    assert_eq!(headings, ["run:", "test:", "measure:", "package:", "install:", "maintain:"], "{help}");
+    let listed: BTreeSet<&str> =
+        help.lines().filter_map(|line| line.strip_prefix("  make ")?.split(' ').next()).collect();
+    let makefile = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).unwrap();
+    let described = makefile.lines().filter(|line| line.contains(':') && line.contains(" ## "));
+    assert_eq!(listed, described.map(|line| line.split(':').next().unwrap()).collect());
+    let columns: BTreeSet<usize> =
+        help.lines().filter(|line| line.starts_with(' ')).map(|line| line.rfind("  ").unwrap()).collect();
+    assert_eq!(columns.len(), 1, "the descriptions are aligned\n{help}");
+    for line in help.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
 fn the_man_pages_are_well_formed() {
     if !works("command -v mandoc") {
         return skip("the man pages' syntax", "mandoc");
