@@ -135,7 +135,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "FLASKPASTE_PROXY_SECRET",
-        "(empty)",
+        "(none)",
         "the proxy's X-Proxy-Secret; if unset, client certificates are trusted from loopback and Unix peers",
         |d, v| {
             if !v.bytes().all(|b| b.is_ascii_graphic()) {
@@ -171,7 +171,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "FLASKPASTE_URL_PREFIX",
-        "(empty)",
+        "(none)",
         "path under which every route lives, e.g. /paste",
         |d, v| set(&mut d.config.url_prefix, url_prefix(v)),
         |c| c.url_prefix.clone(),
@@ -212,7 +212,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "FLASKPASTE_PUBLIC_URL",
-        "(empty)",
+        "(none)",
         "scheme://host[:port] for absolute URLs, e.g. https://paste.example.org",
         |d, v| set(&mut d.config.public_url, public_url(v)),
         |c| c.public_url.clone(),
@@ -287,7 +287,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row(
         "FLASKPASTE_CONTACT",
-        "(empty)",
+        "(none)",
         "mail address or URL for reports, shown on the pages and in /.well-known/security.txt",
         |d, v| set(&mut d.config.contact, contact(v)),
         |c| c.contact.clone(),

@@ -26,6 +26,8 @@ fn help_and_version_are_printed() {
         for word in ["stats", "purge", "backup", "health", "--check-config", "FLASKPASTE_BIND", "FLASK_ENV"] {
             assert!(help.contains(word), "--help does not mention {word}:\n{help}");
         }
+        assert!(help.contains("  FLASKPASTE_CONTACT ") && help.contains(" [none]\n"), "{help}");
+        assert!(!help.contains("[("), "a default in two kinds of brackets:\n{help}");
     }
     for argument in ["--version", "-V"] {
         let version = stdout(&run(folder.path(), &wrong, &[argument]));
