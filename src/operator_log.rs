@@ -1,9 +1,10 @@
 //! Messages for the operator: one line each on stderr, in the format of the request log.
 //!
-//! Invariant: a message is one line, a JSON object if the log is JSON, and a closed stderr is ignored. Must never
-//! contain a secret or an id.
+//! Invariant: a message is one line, a JSON object if the log is JSON, without the numbers of system errors, and a
+//! closed stderr is ignored. Must never contain a secret or an ID.
 
 use crate::clock::{rfc3339, unix_now};
+use crate::text::without_error_numbers;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,7 +28,7 @@ pub fn line(text: &str) -> String {
 }
 
 fn line_as(text: &str, is_json: bool) -> String {
-    let text = text.replace(['\n', '\r'], " ");
+    let text = without_error_numbers(&text.replace(['\n', '\r'], " "));
     if is_json {
         format!("{}\n", serde_json::json!({ "time": rfc3339(unix_now()), "message": text }))
     } else {
@@ -42,6 +43,7 @@ mod tests {
     #[test]
     fn a_message_is_one_line_in_both_formats() {
         assert_eq!(line_as("two\nlines", false), "flaskpaste: two lines\n");
+        assert_eq!(line_as("x: Is a directory (os error 21)", false), "flaskpaste: x: is a directory\n");
         let line = line_as("\"quoted\"\r\n", true);
         let json: serde_json::Value = serde_json::from_str(line.trim_end()).unwrap();
         assert_eq!(json["message"], "\"quoted\"  ");

@@ -33,6 +33,42 @@ pub fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// The errors of the system in a message, in plain words: `Permission denied (os error 13)` becomes `permission denied`.
+pub fn without_error_numbers(message: &str) -> String {
+    const MARK: &str = " (os error ";
+    let (mut plain, mut rest) = (String::with_capacity(message.len()), message);
+    while let Some((before, after)) = rest.split_once(MARK) {
+        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+        match after.get(digits..).and_then(|end| end.strip_prefix(')')) {
+            Some(end) if digits > 0 => {
+                // The error begins the message, or follows a colon or a bracket.
+                let start = [": ", "("].iter().filter_map(|mark| Some(before.rfind(mark)? + mark.len())).max();
+                let (context, error) = before.split_at(start.unwrap_or(0));
+                plain.push_str(context);
+                plain.push_str(&without_capital(error));
+                rest = end;
+            }
+            _ => {
+                plain.push_str(before);
+                plain.push_str(MARK);
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+/// A sentence without its capital, unless that belongs to a name in capitals.
+fn without_capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() => {
+            first.to_lowercase().chain(sentence.chars().skip(1)).collect()
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
 /// Resets all colours.
 const RESET: &str = "\x1b[0m";
 
@@ -148,6 +184,24 @@ pub fn human_seconds(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_plain_words() {
+        let denied = std::io::Error::from_raw_os_error(13);
+        for (message, plain) in [
+            (denied.to_string(), "permission denied"),
+            (format!("cannot read /a: {denied}; fix its mode"), "cannot read /a: permission denied; fix its mode"),
+            (format!("in use ({denied}), twice: {denied}"), "in use (permission denied), twice: permission denied"),
+            ("x: RPC failed (os error 5)".into(), "x: RPC failed"),
+            ("Fine (os error )".into(), "Fine (os error )"),
+            ("Fine (os error 5".into(), "Fine (os error 5"),
+            ("Fine (os error 5x): a (os error 6)".into(), "Fine (os error 5x): a"),
+            ("é (os error 5)".into(), "é"),
+            (String::new(), ""),
+        ] {
+            assert_eq!(without_error_numbers(&message), plain);
+        }
+    }
 
     #[test]
     fn unsafe_characters_are_replaced() {

@@ -5,7 +5,7 @@
 
 use super::failure::Failure;
 use super::progress::Meter;
-use crate::text::{clean, is_unsafe, without_keys};
+use crate::text::{clean, is_unsafe, without_error_numbers, without_keys};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -74,12 +74,12 @@ impl Ui {
     /// Prints a trace message with `-v`.
     pub fn trace(&self, text: impl FnOnce() -> String) {
         if self.verbose {
-            self.print(&format!("fpaste: {}\n", clean(&without_keys(&text()))));
+            self.print(&format!("fpaste: {}\n", shown(&text())));
         }
     }
 
     fn line(&self, colour: &str, label: &str, text: &str) {
-        let text = clean(&without_keys(text));
+        let text = shown(text);
         self.print(&if self.colour {
             format!("fpaste: \x1b[{colour}m{label}:\x1b[0m {text}\n")
         } else {
@@ -96,6 +96,11 @@ impl Ui {
     pub fn meter(&self, label: &'static str, total: Option<u64>) -> Meter {
         Meter::new(label, total, self.stderr == Stderr::Terminal)
     }
+}
+
+/// A message as it may be shown.
+fn shown(message: &str) -> String {
+    clean(&without_keys(&without_error_numbers(message)))
 }
 
 /// Writes a result to stdout; a closed pipe is not a failure.

@@ -91,7 +91,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("mime", &[]),
     ("network", &[]),
     ("object_pool", &[]),
-    ("operator_log", &["clock"]),
+    ("operator_log", &["clock", "text"]),
     ("page_values", &[]),
     ("recent", &[]),
     ("static_names", &[]),

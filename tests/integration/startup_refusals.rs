@@ -125,6 +125,24 @@ fn a_port_in_use_is_reported() {
     assert!(line.contains(&address) && line.contains("listen"), "{line}");
 }
 
+#[test]
+fn errors_of_the_system_are_plain_words() {
+    let folder = Folder::new();
+    std::fs::write(folder.join("file"), "x").unwrap();
+    let database = folder.join("pastes.db");
+    let nowhere = format!("unix:{}", folder.join("nowhere/socket").display());
+    let below_a_file = folder.join("file/pastes.db");
+    let settings = [
+        (nowhere.as_str(), database.to_str().unwrap(), ": no such file or directory; "),
+        ("192.0.2.1:5000", database.to_str().unwrap(), ": cannot assign requested address; "),
+        ("127.0.0.1:0", below_a_file.to_str().unwrap(), " (file exists); "),
+    ];
+    for (bind, database, words) in settings {
+        let line = refusal(folder.path(), &[("FLASKPASTE_BIND", bind), ("FLASKPASTE_DB", database)], &[], 1);
+        assert!(line.contains(words) && !line.contains("os error"), "{line}");
+    }
+}
+
 /// A database after a clean shutdown.
 fn real_database(folder: &Folder) -> PathBuf {
     let path = folder.join("real.db");

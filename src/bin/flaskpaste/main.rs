@@ -254,7 +254,7 @@ fn health(config: &Config) -> Outcome {
             .and_then(|socket| socket.set_read_timeout(Some(TIMEOUT)).map(|()| socket))
             .and_then(|socket| ask(socket, &request)),
     };
-    let answer = asked.map_err(|error| format!("cannot reach the server at {}: {}", config.bind, reason(&error)))?;
+    let answer = asked.map_err(|error| format!("cannot reach the server at {}: {error}", config.bind))?;
     if answer.starts_with("HTTP/1.1 200 ") {
         print("healthy\n")
     } else {
@@ -267,12 +267,6 @@ fn ask(mut socket: impl Read + Write, request: &str) -> io::Result<String> {
     socket.write_all(request.as_bytes())?;
     socket.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-/// The error's text without the OS error number.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split_once(" (os error ").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
 fn version() -> String {
