@@ -70,13 +70,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the pool.
+    /// Starts the pool, which accepts connections from now on.
     ///
     /// # Errors
-    /// When the threads cannot be started.
+    /// When the threads cannot be started. The sockets are then closed.
     pub fn start(responder: Arc<Responder>, bound: Bound) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let parser = Parser::new(sys::descriptor_limit()?)?;
-        let acceptor = Acceptor::new(bound.into_endpoints())?;
         let threads = responder.app().config().threads.min(affordable_connections()?);
         if threads < responder.app().config().threads {
             operator_log::message(&format!(
@@ -84,19 +83,26 @@ impl Server {
                 responder.app().config().threads
             ));
         }
+        let drainer = Drainer::start(threads)?;
         let pool = Arc::new(Pool {
-            acceptor,
+            acceptor: Acceptor::new(bound)?,
             responder,
             parser,
-            drainer: Drainer::start(threads)?,
+            drainer,
             share: Share::of(threads),
             stopping: AtomicBool::new(false),
             pressed: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             workers: (0..threads).map(|_| Worker::default()).collect(),
         });
+        let server = Self { pool };
+        server.start_threads(threads).inspect_err(|_| server.pool.acceptor.close())?;
+        Ok(server)
+    }
+
+    fn start_threads(&self, threads: usize) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         for number in 0..threads {
-            let pool = Arc::clone(&pool);
+            let pool = Arc::clone(&self.pool);
             pool.running.fetch_add(1, Ordering::SeqCst);
             let name = format!("worker-{number}");
             let work = move || {
@@ -108,8 +114,8 @@ impl Server {
                 format!("cannot start {threads} threads: {error}; raise the task limit or lower FLASKPASTE_THREADS")
             })?;
         }
-        guard::start(Arc::clone(&pool))?;
-        Ok(Self { pool })
+        guard::start(Arc::clone(&self.pool))?;
+        Ok(())
     }
 
     /// Serves clients that have already connected, and returns when all requests are done or the grace period is over.

@@ -3,7 +3,7 @@
 //! Invariant: one thread waits for a connection, the others for a lock, which avoids a thundering herd. Must never read
 //! from a connection.
 
-use super::listen::Endpoint;
+use super::listen::{Bound, Endpoint};
 use super::sys;
 use crate::http::Peer;
 use crate::operator_log;
@@ -25,9 +25,9 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Takes over the sockets.
-    pub(super) fn new(endpoints: Vec<Endpoint>) -> io::Result<Self> {
+    pub(super) fn new(bound: Bound) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
-        Ok(Self { endpoints, turn: Mutex::default(), stopped, stop: Mutex::new(Some(stop)) })
+        Ok(Self { endpoints: bound.into_endpoints(), turn: Mutex::default(), stopped, stop: Mutex::new(Some(stop)) })
     }
 
     /// From now on, waiting threads get an already queued connection, or `WouldBlock`.

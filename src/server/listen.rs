@@ -49,7 +49,8 @@ pub(super) struct Endpoint {
     is_given: bool,
 }
 
-/// The sockets the server listens on.
+/// The sockets the server will accept connections from. Until it does, connections wait. Dropped without having been
+/// served, they are closed, and our own socket file is removed.
 pub struct Bound(Vec<Endpoint>);
 
 impl Bound {
@@ -63,8 +64,17 @@ impl Bound {
         self.0.iter().any(|endpoint| endpoint.is_given)
     }
 
-    pub(super) fn into_endpoints(self) -> Vec<Endpoint> {
-        self.0
+    pub(super) fn into_endpoints(mut self) -> Vec<Endpoint> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        for endpoint in &self.0 {
+            // The start failed for another reason, which is reported.
+            let _ = endpoint.close();
+        }
     }
 }
 
@@ -89,12 +99,11 @@ fn bind_own(bind: &Bind) -> Result<Endpoint, String> {
     };
     let listen =
         |listener: Listener| sys::set_backlog(listener.as_fd(), BACKLOG).and_then(|()| Endpoint::new(listener, false));
-    bound.and_then(listen).map_err(|error| {
-        let cause = match error.kind() {
-            ErrorKind::AddrInUse => "address already in use".to_owned(),
-            _ => error.to_string(),
-        };
-        format!("cannot listen on {place}: {cause}; stop the other program or set FLASKPASTE_BIND")
+    bound.and_then(listen).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            format!("cannot listen on {place}: address already in use; stop the other program or set FLASKPASTE_BIND")
+        }
+        _ => format!("cannot listen on {place}: {error}; set FLASKPASTE_BIND to another address"),
     })
 }
 
@@ -191,7 +200,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(path)?;
     // Its peers are trusted about certificates, so only the owner and the group (the proxy) may connect.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).inspect_err(|_| drop(fs::remove_file(path)))?;
     Ok(listener)
 }
 

@@ -119,10 +119,22 @@ fn a_port_in_use_is_reported() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let database = folder.join("pastes.db");
+    let database = folder.join("new/pastes.db");
     let variables = [("FLASKPASTE_BIND", address.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
     let line = refusal(folder.path(), &variables, &[], 1);
     assert!(line.contains(&address) && line.contains("listen"), "{line}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "neither a database nor a pepper is created");
+}
+
+#[test]
+fn a_refused_database_leaves_no_socket_file() {
+    let folder = Folder::new();
+    let (socket, database) = (folder.join("socket"), folder.join("garbage.db"));
+    std::fs::write(&database, "garbage").unwrap();
+    let bind = format!("unix:{}", socket.display());
+    let variables = [("FLASKPASTE_BIND", bind.as_str()), ("FLASKPASTE_DB", database.to_str().unwrap())];
+    let line = refusal(folder.path(), &variables, &[], 1);
+    assert!(line.contains("garbage.db") && !socket.exists(), "{line}");
 }
 
 #[test]

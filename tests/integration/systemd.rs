@@ -3,6 +3,7 @@
 use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
@@ -95,6 +96,30 @@ fn descriptors_that_are_not_listening_sockets_are_refused() {
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(named) && stderr.lines().count() == 1, "{count}: {stderr}");
     }
+}
+
+#[test]
+fn a_server_that_cannot_open_its_database_leaves_connections_to_the_next() {
+    let folder = Folder::new();
+    let path = folder.join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut waiting = UnixStream::connect(&path).unwrap();
+    let database = folder.join("garbage.db");
+    std::fs::write(&database, "garbage").unwrap();
+    let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_flaskpaste")]).stdin(OwnedFd::from(listener.try_clone().unwrap()));
+    let output = command.env("FLASKPASTE_DB", &database).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(path.exists(), "the file belongs to the service manager");
+    // Nobody has accepted the connection: the next server will.
+    listener.set_nonblocking(true).unwrap();
+    let (mut accepted, _) = listener.accept().expect("the connection is still waiting");
+    accepted.write_all(b"the next server").unwrap();
+    drop(accepted);
+    let mut told = String::new();
+    waiting.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "the next server");
 }
 
 /// The next notification.

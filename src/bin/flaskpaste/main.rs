@@ -137,12 +137,13 @@ fn serve(config: Config, database: &Database) -> Outcome {
         operator_log::message(&format!("internal error: {panic}"));
     }));
     server::raise_descriptor_limit()?;
+    // Before the store: a start that cannot listen must create neither a database nor a pepper.
+    let bound = server::bind(&config.bind)?;
     let store = open(&config, database, Role::Server)?;
     #[cfg(feature = "postgres")]
     if let Database::Postgres(address) = database {
         operator_log::message(&format!("using the PostgreSQL database {address}"));
     }
-    let bound = server::bind(&config.bind)?;
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
     let log = Log::start(config.log)?;
