@@ -160,7 +160,7 @@ impl ApiError {
                 "Send seconds, e.g. X-Expiry: 3600, or leave it out for the default.",
             ),
             Self::InvalidId => {
-                (400, "invalid_id", "Invalid paste id.", "An id is 4 to 64 hex digits; check the address for a typo.")
+                (400, "invalid_id", "Invalid paste ID.", "An ID is 4 to 64 hex digits; check the address for a typo.")
             }
             Self::TooLarge { authenticated: false, .. } => (
                 413,
@@ -372,7 +372,7 @@ impl ApiError {
                 500,
                 "internal",
                 "Something went wrong on the server.",
-                "Try again; if it persists, tell the operator the request id.",
+                "Try again; if it persists, tell the operator the request ID.",
             ),
         };
         Description { status, code, message, hint }

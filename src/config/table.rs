@@ -84,7 +84,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_ID_LENGTH",
         "12; 32 with PostgreSQL",
-        "hex digits of new paste ids, 8 to 64; with PostgreSQL at least 32",
+        "hex digits of new paste IDs, 8 to 64; with PostgreSQL at least 32",
         |d, v| {
             d.id_length = Some(whole(v, 8, 64)?);
             Ok(())

@@ -111,7 +111,7 @@ impl Store {
                 Inserted::Blocked => return Ok(Created::Blocked),
             }
         }
-        Err(StoreError::Failed(format!("no free id found in {DRAWS} attempts; raise FLASKPASTE_ID_LENGTH")))
+        Err(StoreError::Failed(format!("no free ID found in {DRAWS} attempts; raise FLASKPASTE_ID_LENGTH")))
     }
 
     /// Replaces the content of a paste without a read limit. Readers get either the old content or the new, complete.

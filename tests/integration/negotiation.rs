@@ -140,7 +140,7 @@ fn errors_have_their_own_pages() {
     let missing = expect_page(&browse(&server, "/000000000000").send(), 404);
     assert!(missing.contains("There is no such paste.") && missing.contains("expired"), "{missing}");
     let invalid = expect_page(&browse(&server, "/favicon.ico").send(), 400);
-    assert!(invalid.contains("Invalid paste id."), "{invalid}");
+    assert!(invalid.contains("Invalid paste ID."), "{invalid}");
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn block_needs_the_id() {
     let refused = server.run(&["block", &handle]);
     let words = String::from_utf8(refused.stderr.clone()).unwrap();
     out(&refused, 1);
-    assert!(words.contains("handle") && words.contains("id"), "{words}");
+    assert!(words.contains("handle") && words.contains("only with the ID"), "{words}");
     server.get(&paste.raw()).expect_status(200);
 }
 

@@ -104,8 +104,8 @@ pub fn parse() -> Result<Command, Error> {
             #[cfg(feature = "postgres")]
             Some("import") => import(&mut parser),
             Some("show") => show(&mut parser),
-            Some("delete") => pastes(&mut parser, "delete needs the ids or handles of pastes", Command::Delete),
-            Some("block") => pastes(&mut parser, "block needs the ids of pastes", Command::Block),
+            Some("delete") => pastes(&mut parser, "delete needs the IDs or handles of pastes", Command::Delete),
+            Some("block") => pastes(&mut parser, "block needs the IDs of pastes", Command::Block),
             Some("unblock") => unblock(&mut parser),
             Some("token") => token(&mut parser),
             _ => Err(Value(word).unexpected()),
@@ -182,9 +182,9 @@ fn pastes(
 fn id(text: &str) -> Result<Id, Error> {
     let shown = text.split('#').next().unwrap_or_default();
     if shown.len() < text.len() {
-        return Err("links are not accepted here: use the id, and put the link into a file for --key-from".into());
+        return Err("links are not accepted here: use the ID, and put the link into a file for --key-from".into());
     }
-    text.parse().map_err(|()| format!("invalid id or handle: {shown}").into())
+    text.parse().map_err(|()| format!("invalid ID or handle: {shown}").into())
 }
 
 fn show(parser: &mut Parser) -> Result<Command, Error> {
@@ -199,7 +199,7 @@ fn show(parser: &mut Parser) -> Result<Command, Error> {
             argument => return other(argument),
         }
     }
-    let id = named.ok_or("show needs the id or the handle of a paste")?;
+    let id = named.ok_or("show needs the ID or the handle of a paste")?;
     if key_from.is_none() && (decrypt || password_from.is_some()) {
         return Err("--decrypt and --password-from need --key-from FILE".into());
     }

@@ -28,6 +28,6 @@ fn summary(imported: &Imported, id_length: usize) -> String {
         "pastes              {pastes} ({content}), {known} of them already present\ntokens              {tokens}\n\
          receipts            {receipts}\nblocked contents    {blocked}\nlines in the log    {actions}\n\
          not imported        {expired} expired pastes; the counters of duplicates and wrong passwords\n\
-         ids                 unchanged for imported pastes; new pastes get {id_length} digits\n"
+         IDs                 unchanged for imported pastes; new pastes get {id_length} digits\n"
     )
 }

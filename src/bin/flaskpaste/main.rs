@@ -277,7 +277,7 @@ fn version() -> String {
 /// The usage that only flaskpaste-postgres has.
 #[cfg(feature = "postgres")]
 const IMPORT_USAGE: &str = "       flaskpaste-postgres import SQLITE_FILE\n\
-                            \x20                             import the pastes of a single machine, keeping their ids\n\
+                            \x20                             import the pastes of a single machine, keeping their IDs\n\
                             \x20                             FLASKPASTE_DB=postgres://user@host,host/name?sslmode=verify-full\n\
                             \x20                             password: in the URL, PGPASSWORD or PGPASSFILE\n\
                             \x20                             TMPDIR: folder for large uploads\n";
@@ -293,7 +293,7 @@ fn help() -> String {
          \x20      flaskpaste backup FILE     copy the live database to a new file\n\
          {IMPORT_USAGE}\
          \x20      flaskpaste health          check the running server: exit 0 if healthy, else 1\n\
-         \x20      flaskpaste list [--json]   list the pastes, newest first; never ids or names\n\
+         \x20      flaskpaste list [--json]   list the pastes, newest first; never IDs or names\n\
          \x20      flaskpaste show ID|HANDLE [--key-from FILE [--decrypt [--file N]] [--password-from FILE]]\n\
          \x20                             show a paste's metadata; check a reported key\n\
          \x20      flaskpaste delete ID|HANDLE...\n\

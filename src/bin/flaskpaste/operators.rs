@@ -115,7 +115,7 @@ pub fn block(store: &Store, ids: &[Id]) -> Outcome {
         let found = locate(store, id)?;
         let Some(paste) = &found.paste else {
             return Err(format!(
-                "{id} is a handle; its content can be read only with the id: delete it, or find the id in the report"
+                "{id} is a handle; its content can be read only with the ID: delete it, or find the ID in the report"
             )
             .into());
         };

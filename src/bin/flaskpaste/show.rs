@@ -36,7 +36,7 @@ pub fn show(store: &Store, request: &Show) -> Outcome {
     let description = describe(store, &found)?;
     let Some(file) = &request.key_from else { return print(&description) };
     let Some(paste) = &found.paste else {
-        return Err(format!("{} is a handle: checking a key or decrypting needs the id", request.id).into());
+        return Err(format!("{} is a handle: checking a key or decrypting needs the ID", request.id).into());
     };
     let key = read_key(file)?;
     let password = request.password_from.as_deref().map(first_line).transpose()?;
@@ -82,7 +82,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
             lines.push(("type", paste.mime_type.clone()));
             lines.extend(paste.filename.clone().map(|name| ("file", text::clean(&name))));
         }
-        None => lines.push(("type", "readable only with the id".into())),
+        None => lines.push(("type", "readable only with the ID".into())),
     }
     Ok(lines.iter().fold(String::new(), |text, (name, value)| text + &format!("{name:<12}{value}\n")))
 }

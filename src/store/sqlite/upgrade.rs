@@ -170,7 +170,7 @@ fn seal_pastes(old: &Connection, new: &Connection, pepper: &Pepper) -> Result<u6
     let (mut rows, mut pastes) = (select.query([])?, 0);
     while let Some(row) = rows.next()? {
         let key: i64 = row.get(0)?;
-        let id: Id = row.get::<_, String>(1)?.parse().map_err(|()| malformed("the id"))?;
+        let id: Id = row.get::<_, String>(1)?.parse().map_err(|()| malformed("the ID"))?;
         let owner: Option<String> = row.get(3)?;
         let owner: Option<Fingerprint> =
             owner.map(|text| text.parse().map_err(|()| malformed("the owner"))).transpose()?;
