@@ -35,7 +35,7 @@ build: ## build the optimised binaries, target/release/flaskpaste and fpaste
 	$(CARGO) build --release $(CLIENT)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste $(TARGET)/release/fpaste
 
-# For several servers on one PostgreSQL (docs/scaling.md).
+# See docs/scaling.md.
 postgres: ## build target/release/flaskpaste-postgres, for a shared PostgreSQL
 	$(CARGO) build --release $(SHARED)
 	@sh contrib/check-paths.sh $(TARGET)/release/flaskpaste-postgres
