@@ -41,6 +41,8 @@ pub struct Failure {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether the same request may succeed later: the network failed, or the server is busy or broken.
+    pub may_pass: bool,
 }
 
 impl std::fmt::Display for Failure {
@@ -63,7 +65,7 @@ impl Failure {
 
     /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self { exit, message: message.into(), hint: None, may_pass: matches!(exit, Exit::Busy | Exit::Network) }
     }
 
     /// A usage or configuration error.
@@ -116,7 +118,8 @@ impl Failure {
             }
             code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(in_our_words)),
         };
-        Self { exit: exit_of(status, &code), message, hint }
+        let may_pass = status == 429 || status >= 500;
+        Self { exit: exit_of(status, &code), message, hint, may_pass }
     }
 }
 
