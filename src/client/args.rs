@@ -230,7 +230,19 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             }
             _ => return Err(Failure::usage(format!("completions needs one shell: {}", flags::SHELLS.join(", ")))),
         },
+        Some(Name::Help) => Command::Help(help(given)?),
     })
+}
+
+/// `help`: of all commands, or of one.
+fn help(given: &Given) -> Result<String, Failure> {
+    let row = match given.operands.as_slice() {
+        [] => return Ok(flags::help()),
+        [word] => COMMANDS.iter().find(|row| word == row.word),
+        _ => None,
+    };
+    let row = row.ok_or_else(|| Failure::usage("help needs one command, or none").hint("fpaste help lists them"))?;
+    Ok(flags::command_help(row.name))
 }
 
 /// `update`: the first operand is the link, the rest is as in a sealed `create`.
@@ -350,6 +362,9 @@ fn create(given: &Given) -> Result<Create, Failure> {
 /// The input of an upload; formats without names take one file.
 fn input(given: &Given, format: Format) -> Result<Input, Failure> {
     let input = match given.operands.as_slice() {
+        files if files.iter().any(|file| file.is_empty()) => {
+            return Err(Failure::usage("a file name is empty").hint("see fpaste --help"));
+        }
         [] => Input::Stdin,
         [dash] if dash == "-" => Input::Stdin,
         files if files.iter().any(|file| file == "-") => {
@@ -642,6 +657,8 @@ mod tests {
             "-rq",
             "-jr",
             "-p --password-file f",
+            "help nonsense",
+            "help get list",
             "get",
             "get a b",
             "get abcd --json",
@@ -675,6 +692,10 @@ mod tests {
             assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line}");
         }
         assert!(parse([], true).is_err());
+        for line in [&[""][..], &["x", ""]] {
+            let failure = parse(line.iter().map(OsString::from), false).unwrap_err();
+            assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line:?}");
+        }
     }
 
     #[test]
