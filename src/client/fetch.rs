@@ -43,6 +43,8 @@ pub struct Facts {
     pub is_limited: bool,
     /// The reads left, including ours.
     pub reads: Option<u64>,
+    /// The reads left after ours, once it is taken.
+    pub reads_left: Option<u64>,
     /// Whether it is deleted after the first read.
     pub burns: bool,
     /// When it expires.
@@ -81,7 +83,7 @@ impl Facts {
 
     /// Whether our read is the last one.
     pub fn is_last_read(&self) -> bool {
-        self.burns || self.reads == Some(1)
+        self.burns || self.reads_left.or(self.reads.map(|reads| reads.saturating_sub(1))) == Some(0)
     }
 
     fn of(paste: &Value) -> Self {
@@ -94,6 +96,7 @@ impl Facts {
         Self {
             is_limited: number("reads_left").is_some() || flag("burn_after_read"),
             reads: number("reads_left"),
+            reads_left: None,
             burns: flag("burn_after_read"),
             expires_at: number("expires_at"),
             is_binary: paste.get("mime_type").and_then(Value::as_str) == Some("application/octet-stream"),
@@ -106,6 +109,7 @@ impl Facts {
 
     /// Adds our own read to the number that the server reports as left.
     fn count(&mut self, reads_left: Option<u64>) {
+        self.reads_left = reads_left;
         self.reads = self.reads.max(reads_left.map(|left| left.saturating_add(1)));
     }
 }
