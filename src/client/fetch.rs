@@ -221,8 +221,10 @@ impl<'a> Fetch<'a> {
             (None, None) if self.target.ask.is_none() => Ok(()),
             (None, _) => Err(not_asked_here()),
             (Some(_), None) => Err(not_flaskpaste()),
-            (Some(_), Some(AskState::Asked)) => Err(Failure::new(Exit::NotFound, "this ask has not been answered yet")
-                .hint("the link still accepts an answer; try again later")),
+            (Some(_), Some(AskState::Asked)) => {
+                Err(Failure::new(Exit::NotFound, "this request has not been answered yet")
+                    .hint("the link still accepts an answer; try again later"))
+            }
             (Some(_), Some(AskState::Answered)) => Ok(()),
         }
     }
@@ -590,7 +592,7 @@ pub fn not_asked_here() -> Failure {
 
 /// The answer was not encrypted for this ask.
 fn no_answer() -> Failure {
-    Failure::new(Exit::Decryption, "cannot decrypt the answer: it was not encrypted for this ask, or is damaged")
+    Failure::new(Exit::Decryption, "cannot decrypt the answer: it was not encrypted for this request, or is damaged")
         .hint("ask again, and send the new link")
 }
 

@@ -105,7 +105,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     };
     let reads = entry.reads.filter(|_| !entry.burn).map_or_else(String::new, |reads| format!("{reads} reads"));
     let flags: Vec<&str> = [
-        (entry.is_ask, "ask"),
+        (entry.is_ask, "request"),
         (entry.burn, "burn"),
         (!reads.is_empty(), &reads),
         (entry.password, "password"),
