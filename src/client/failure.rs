@@ -101,7 +101,7 @@ impl Failure {
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(shown).filter(|text| !text.is_empty());
         let code = text("code").unwrap_or_default();
         let message = match text("error") {
-            Some(error) => error.trim_end_matches('.').to_owned(),
+            Some(error) => in_our_style(&error),
             None => format!("the server returned status {status}"),
         };
         let wait = match wait_seconds {
@@ -116,7 +116,7 @@ impl Failure {
                 let request = text("request_id").map_or_else(String::new, |id| format!(" and mention request {id}"));
                 Some(format!("try again; if it persists, contact the server's operator{request}"))
             }
-            code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(in_our_words)),
+            code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(|hint| in_our_words(&hint))),
         };
         let may_pass = status == 429 || status >= 500;
         Self { exit: exit_of(status, &code), message, hint, may_pass }
@@ -150,12 +150,25 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     })
 }
 
-/// The server's hint, unless it is for people who write requests by hand.
-fn in_our_words(hint: String) -> String {
-    if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
-        return "check the address, including the server's path if it has one; fpaste -v shows the requests".to_owned();
+/// A server's sentence in the style of this program's messages: without the first capital and the last full stop. Names
+/// such as `X-Expiry` stay as they are.
+fn in_our_style(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut letters = sentence.split(' ').next().unwrap_or_default().chars();
+    match letters.next() {
+        Some(first) if !letters.any(char::is_uppercase) => {
+            first.to_lowercase().chain(sentence.chars().skip(1)).collect()
+        }
+        _ => sentence.to_owned(),
     }
-    hint
+}
+
+/// The server's hint, unless it is for people who write requests by hand.
+fn in_our_words(hint: &str) -> String {
+    if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
+        return "check the address, including the server's path if it has one".to_owned();
+    }
+    in_our_style(hint)
 }
 
 /// This program's hint for a refusal whose own hint is about HTTP.
@@ -231,8 +244,22 @@ mod tests {
         let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#, None);
         assert_eq!(
             (failure.message.as_str(), failure.hint.as_deref()),
-            ("Bad \u{fffd}[31mthing", Some("Do\u{fffd} this."))
+            ("bad \u{fffd}[31mthing", Some("do\u{fffd} this"))
         );
         assert_eq!(Failure::refused(502, b"<html>", None).message, "the server returned status 502");
+    }
+
+    #[test]
+    fn a_servers_sentences_read_like_our_own() {
+        for (sentence, clause) in [
+            ("There is no such paste.", "there is no such paste"),
+            ("A paste; another.", "a paste; another"),
+            ("X-Expiry is not a number.", "X-Expiry is not a number"),
+            ("JSON is missing.", "JSON is missing"),
+            ("Überall.", "überall"),
+            ("", ""),
+        ] {
+            assert_eq!(in_our_style(sentence), clause);
+        }
     }
 }

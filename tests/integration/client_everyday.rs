@@ -268,7 +268,7 @@ fn hints_do_not_mention_http() {
     for (code, hint, shown) in [
         ("not_found", "GET / lists every route.", "check the address"),
         ("new_one", "Send X-New: 1.", "check the address"),
-        ("new_one", "Ask for more.", "Ask for more."),
+        ("new_one", "Ask for more.", "ask for more\n"),
     ] {
         let body = format!(r#"{{"error":"No.","code":"{code}","hint":"{hint}"}}"#);
         let server = Stub::new(move |_| reply("400 Bad Request", "", &body));
