@@ -27,7 +27,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     let mut target = Target::parse(&link.0)?;
     let Some(ask) = target.ask.take() else {
         return Err(Failure::usage("this link does not ask for a secret")
-            .hint("use the full link, including the part after the #; to read a paste use fpaste get"));
+            .hint("use the full link, including the part after the #"));
     };
     let located = session.locate(&target, &[]);
     let failed = |error: std::io::Error| Failure::new(Exit::Other, error.to_string());

@@ -33,7 +33,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Longer IDs are not shown in messages: they might be mistaken for keys.
 const MAX_SHOWN_ID_CHARS: usize = 40;
 /// The hint for a server whose responses cannot be used.
-const USE_ANOTHER: &str = "the link was not shown; contact the server's operator, or use another server with -s";
+const USE_ANOTHER: &str = "the link was not shown; use another server with -s";
 /// Longer delete tokens are invalid; real ones are half as long.
 const MAX_TOKEN_CHARS: usize = 64;
 
@@ -117,7 +117,7 @@ impl Made {
         let answer = session.transport.send(&call)?;
         if matches!(answer.code().as_deref(), Some("not_found" | "method_not_allowed" | "invalid_id")) {
             return Err(Failure::new(Exit::Other, "this server does not support asking for secrets")
-                .hint("it may be an older version; use another server with -s"));
+                .hint("use another server with -s"));
         }
         let answer = answer.expect(201)?;
         let created = Created::read(&answer, server)?;

@@ -121,7 +121,7 @@ fn text(secret: &[u8; 32]) -> Zeroizing<String> {
 pub fn prepare(session: &Session<'_>) -> Result<(), Failure> {
     let refused = |why: String| {
         Failure::usage(format!("cannot save the keys to the answer: {why}"))
-            .hint("no ask was created; set HOME or XDG_STATE_HOME to a writable folder of your own")
+            .hint("no link was made; set XDG_STATE_HOME to a writable folder of your own")
     };
     let folder = Folder::state(session).ok_or_else(|| refused("there is no state folder".to_owned()))?;
     folder.prepare().map(drop).map_err(|error| refused(format!("{}: {error}", folder.path().display())))

@@ -140,9 +140,10 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
         );
     }
     if says(&["No required SSL certificate was sent"]) {
-        return Some(Failure::new(Exit::Denied, "the server asks for a client certificate").hint(
-            "set client_cert and client_key, or run fpaste cert --configure; the server must trust the certificate",
-        ));
+        return Some(
+            Failure::new(Exit::Denied, "the server asks for a client certificate")
+                .hint("set client_cert and client_key to a certificate that the server trusts"),
+        );
     }
     says(&["The SSL certificate error"]).then(|| {
         Failure::new(Exit::Denied, "the server rejected the client certificate")
@@ -176,15 +177,9 @@ fn own_hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "password_required" => "use -p to enter it, or --password-file",
         "password_wrong" => "check the password; a wrong one does not use up a read",
-        "auth_required" => {
-            "use the machine that created the paste, which has the delete token, or the owner's certificate or token"
-        }
-        "create_denied" => {
-            "ask the server's operator for a token, for the configuration or FLASKPASTE_TOKEN, or use a certificate"
-        }
-        "token_invalid" => {
-            "check token in the configuration or FLASKPASTE_TOKEN; the server's operator can issue a new one"
-        }
+        "auth_required" => "use the machine that created the paste, or its owner's token or certificate",
+        "create_denied" => "ask the server's operator for a token, and set it as FLASKPASTE_TOKEN",
+        "token_invalid" => "check the token, or ask the server's operator for a new one",
         "blocked" => "the server's operator has blocked this content",
         "limited" => "create a new paste and delete this one",
         "permission_denied" => "use the machine that created it, or the certificate or token it was created with",
@@ -195,7 +190,7 @@ fn own_hint(code: &str) -> Option<&'static str> {
         "pow_required" | "pow_expired" | "pow_reused" => "try again",
         "pow_invalid" => "try again; if it persists, update fpaste: curl -fsS -o fpaste SERVER/client",
         "bad_request" | "no_content" | "invalid_json" | "method_not_allowed" | "range_not_satisfiable" => {
-            "update fpaste: curl -fsS -o fpaste SERVER/client; fpaste -v shows the requests"
+            "update fpaste: curl -fsS -o fpaste SERVER/client"
         }
         "expectation_failed" => "check the address; a proxy may have changed the request",
         _ => return None,

@@ -33,7 +33,7 @@ const LISTED_BYTES: usize =
 /// The header of content that was deleted by this read.
 pub const BURNED: &str = "X-Burn-After-Read";
 /// The hint if it is unknown whether the server has taken a read.
-const MAY_BE_TAKEN: &str = "the server may have counted a read anyway; it expires after about ten minutes, and the last read deletes the paste";
+const MAY_BE_TAKEN: &str = "the server may have counted this read, which ends by itself after about ten minutes";
 
 /// The server's description of a paste.
 #[derive(Clone, Default)]

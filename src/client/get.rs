@@ -270,7 +270,7 @@ fn deliver_files(
         (Place::Folder(to), _) => extract(&manifest, plaintext, &to, session).map(|()| Written::Whole),
         (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true), file.executable),
         (Place::Sink(_), files) => Err(Failure::usage(format!("this paste has {} files", files.len()))
-            .hint("use -O to write them here or -o DIR/ to another folder; --list shows their names")),
+            .hint("use -O to write them here, or -o DIR/ to write them to another folder")),
     }
 }
 

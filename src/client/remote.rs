@@ -24,7 +24,7 @@ const MAX_NAME_CHARS: usize = 64;
 pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     if !session.settings.says_who_we_are() {
         return Err(Failure::usage("--remote needs a token or a client certificate")
-            .hint("set token, or client_cert and client_key; fpaste list shows the pastes of this machine"));
+            .hint("set token in the configuration; without it, fpaste list shows the pastes of this machine"));
     }
     let pastes = fetch(session)?;
     if json {

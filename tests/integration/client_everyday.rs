@@ -115,7 +115,7 @@ fn connection_errors_name_the_source_of_the_address() {
     // The source of an address typed on the command line is obvious.
     for arguments in [&["info", "-s", "http://127.0.0.1:2"][..], &["get", "http://127.0.0.1:2/abcd1234"]] {
         let hint = client.run(arguments).failed(7);
-        assert!(hint.contains("is the server running?") && !hint.contains("fpaste server"), "{hint}");
+        assert!(hint.contains("whether the server is running") && !hint.contains("fpaste server"), "{hint}");
     }
 }
 
