@@ -246,19 +246,19 @@ impl ApiError {
             Self::AnswerProofWrong => (
                 403,
                 "proof_wrong",
-                "The proof does not match this ask's link.",
+                "The proof does not match the link of this request.",
                 "Open the whole link, with what stands behind the #, as it was sent to you.",
             ),
             Self::AlreadyAnswered => (
                 409,
                 "already_answered",
-                "This ask has already been answered.",
+                "This request has already been answered.",
                 "If the answer was not yours, tell the person who sent the link and request a new one.",
             ),
             Self::NotAnswered => (
                 404,
                 "not_answered",
-                "This ask has not been answered yet.",
+                "This request has not been answered yet.",
                 "Try again later; GET the address without /raw to see whether there is an answer.",
             ),
             Self::NoLeaseNeeded => {

@@ -114,7 +114,7 @@ const ROUTES: &[Route] = &[
     row(
         Put,
         "/<id>/raw",
-        "Replace the content of a paste, with its delete token or as its owner; or answer an ask, with the proof of its link",
+        "Replace the content of a paste, with its delete token or as its owner; or answer a request for a secret, with the proof of its link",
         Paste(change::replace),
     ),
 ];

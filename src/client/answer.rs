@@ -27,7 +27,7 @@ pub fn run(link: &Link, with: &Create, session: &Session<'_>) -> Result<(), Fail
     let mut target = Target::parse(&link.0)?;
     let Some(ask) = target.ask.take() else {
         return Err(Failure::usage("this link does not ask for a secret")
-            .hint("use the full link, including the part after the #; to read a paste use fpaste get"));
+            .hint("use the full link, including the part after the #"));
     };
     let located = session.locate(&target, &[]);
     let failed = |error: std::io::Error| Failure::new(Exit::Other, error.to_string());
@@ -78,13 +78,13 @@ struct Facts {
 fn look(target: &Target, located: &Located, session: &Session<'_>) -> Result<Facts, Failure> {
     let answer = session.transport.send(&metadata_call(target, located))?;
     if answer.is_not_found() {
-        return Err(Failure::new(Exit::NotFound, "this ask no longer exists")
-            .hint("it has expired, was deleted, or its answer was read; ask for a new link"));
+        return Err(Failure::new(Exit::NotFound, "this request no longer exists").hint("ask for a new link"));
     }
     let json = well_formed(answer, &target.id)?;
     let number = |name: &str| json.get(name).and_then(Value::as_u64);
     let state = ask_state(&json).ok_or_else(|| {
-        Failure::usage("this link is a paste, not an ask").hint("check the link; to read a paste use fpaste get")
+        Failure::usage("this link is a paste, not a request for a secret")
+            .hint("check the link; to read a paste use fpaste get")
     })?;
     Ok(Facts { state, max_size: number("max_size").unwrap_or(u64::MAX), size: number("size") })
 }
@@ -128,7 +128,7 @@ impl Sending<'_> {
         }
         Failure::new(
             Exit::Network,
-            "the connection broke while sending, and the ask now has an answer: it may be this one or someone else's",
+            "the connection broke while sending, and the request now has an answer: it may be this one or someone else's",
         )
         .hint("check with the person who asked")
     }
@@ -142,14 +142,16 @@ fn takes_none(answer: &Answer) -> bool {
 fn refusal(answer: &Answer) -> Failure {
     match answer.code().as_deref() {
         Some("already_answered") => already_answered(),
-        Some("proof_wrong" | "proof_required") => Failure::new(Exit::Denied, "the link does not belong to this ask")
-            .hint("copy the full link again, including the part after the #"),
+        Some("proof_wrong" | "proof_required") => {
+            Failure::new(Exit::Denied, "the link does not belong to this request")
+                .hint("copy the full link again, including the part after the #")
+        }
         _ => answer.refused(),
     }
 }
 
 /// An ask accepts exactly one answer.
 fn already_answered() -> Failure {
-    Failure::new(Exit::Other, "this ask has already been answered")
-        .hint("if it was not you, tell the person who asked and request a new link")
+    Failure::new(Exit::Other, "this request has already been answered")
+        .hint("if it was not you, tell the person who asked and ask for a new link")
 }

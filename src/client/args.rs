@@ -119,7 +119,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>, stdin_is_terminal: b
             let list = format!("see fpaste {word} --help");
             match name {
                 None | Some(Name::Create) => {
-                    failure.hint(format!("for a file whose name begins with a dash use ./-NAME or --; {list}"))
+                    failure.hint(format!("{list}; for a file whose name begins with a dash use ./-NAME"))
                 }
                 _ => failure.hint(list),
             }
@@ -166,9 +166,7 @@ fn usage(error: &lexopt::Error) -> Failure {
 fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result<Command, Failure> {
     Ok(match name {
         None if stdin_is_terminal => {
-            return Err(
-                Failure::usage("nothing to upload").hint("use fpaste FILE or COMMAND | fpaste; see fpaste --help")
-            );
+            return Err(Failure::usage("nothing to upload").hint("use fpaste FILE or COMMAND | fpaste"));
         }
         None | Some(Name::Create) => Command::Create(create(given)?),
         Some(Name::Resume) => given.no_operands().and_then(|()| given.password()).map(Command::Resume)?,
@@ -230,7 +228,19 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
             }
             _ => return Err(Failure::usage(format!("completions needs one shell: {}", flags::SHELLS.join(", ")))),
         },
+        Some(Name::Help) => Command::Help(help(given)?),
     })
+}
+
+/// `help`: of all commands, or of one.
+fn help(given: &Given) -> Result<String, Failure> {
+    let row = match given.operands.as_slice() {
+        [] => return Ok(flags::help()),
+        [word] => COMMANDS.iter().find(|row| word == row.word),
+        _ => None,
+    };
+    let row = row.ok_or_else(|| Failure::usage("help needs one command, or none").hint("fpaste help lists them"))?;
+    Ok(flags::command_help(row.name))
 }
 
 /// `update`: the first operand is the link, the rest is as in a sealed `create`.
@@ -244,8 +254,9 @@ fn update(given: &Given) -> Result<Command, Failure> {
 /// `answer`: the first operand is the link, the rest is as in a sealed `create`.
 fn answer(given: &Given) -> Result<Command, Failure> {
     let Some((link, files)) = given.operands.split_first() else {
-        return Err(Failure::usage("answer needs a link that asks for a secret, and files")
-            .hint("quote the link: '…#ask:…'; without files, standard input is sent"));
+        return Err(
+            Failure::usage("answer needs a link that asks for a secret, and files").hint("quote the link: '…#ask:…'")
+        );
     };
     Ok(Command::Answer { target: target(link)?, with: sealed_content(given, files)? })
 }
@@ -350,6 +361,9 @@ fn create(given: &Given) -> Result<Create, Failure> {
 /// The input of an upload; formats without names take one file.
 fn input(given: &Given, format: Format) -> Result<Input, Failure> {
     let input = match given.operands.as_slice() {
+        files if files.iter().any(|file| file.is_empty()) => {
+            return Err(Failure::usage("a file name is empty").hint("see fpaste --help"));
+        }
         [] => Input::Stdin,
         [dash] if dash == "-" => Input::Stdin,
         files if files.iter().any(|file| file == "-") => {
@@ -363,9 +377,8 @@ fn input(given: &Given, format: Format) -> Result<Input, Failure> {
         [first, ..] => {
             let (option, first) = (option_of(format), first.to_string_lossy());
             let (count, first) = (given.operands.len(), without_fragment(&first));
-            return Err(Failure::usage(format!("{option} takes one file, got {count}")).hint(format!(
-                "without {option} they go into one paste; if {first:?} was meant as a command, see fpaste --help"
-            )));
+            return Err(Failure::usage(format!("{option} takes one file, got {count}"))
+                .hint(format!("if {first:?} was meant as a command, see fpaste --help")));
         }
     };
     Ok(input)
@@ -642,6 +655,8 @@ mod tests {
             "-rq",
             "-jr",
             "-p --password-file f",
+            "help nonsense",
+            "help get list",
             "get",
             "get a b",
             "get abcd --json",
@@ -675,6 +690,10 @@ mod tests {
             assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line}");
         }
         assert!(parse([], true).is_err());
+        for line in [&[""][..], &["x", ""]] {
+            let failure = parse(line.iter().map(OsString::from), false).unwrap_err();
+            assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line:?}");
+        }
     }
 
     #[test]

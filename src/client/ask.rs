@@ -33,7 +33,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Longer IDs are not shown in messages: they might be mistaken for keys.
 const MAX_SHOWN_ID_CHARS: usize = 40;
 /// The hint for a server whose responses cannot be used.
-const USE_ANOTHER: &str = "the link was not shown; contact the server's operator, or use another server with -s";
+const USE_ANOTHER: &str = "the link was not shown; use another server with -s";
 /// Longer delete tokens are invalid; real ones are half as long.
 const MAX_TOKEN_CHARS: usize = 64;
 
@@ -61,7 +61,7 @@ pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
     let made = Made::ask(options, session)?;
     let id = made.asked.entry.id.clone();
     let _told = options.waits.then(|| {
-        session.interrupt.telling(format!("the ask stays open; read the answer with fpaste get {}", shown(&id)))
+        session.interrupt.telling(format!("the request stays open; read the answer with fpaste get {}", shown(&id)))
     });
     if options.waits {
         made.say_link(session);
@@ -117,7 +117,7 @@ impl Made {
         let answer = session.transport.send(&call)?;
         if matches!(answer.code().as_deref(), Some("not_found" | "method_not_allowed" | "invalid_id")) {
             return Err(Failure::new(Exit::Other, "this server does not support asking for secrets")
-                .hint("it may be an older version; use another server with -s"));
+                .hint("use another server with -s"));
         }
         let answer = answer.expect(201)?;
         let created = Created::read(&answer, server)?;
@@ -152,7 +152,7 @@ impl Made {
         let text = format!("fpaste: send this link to the person who has the secret:\n{}\n", self.link.as_str());
         session.ui.print(&Zeroizing::new(text));
         let left = human_seconds(self.asked.entry.expires_at.saturating_sub(unix_now()));
-        session.ui.note(&format!("waiting for the answer; Ctrl-C stops waiting, the ask stays open for {left}"));
+        session.ui.note(&format!("waiting for the answer; Ctrl-C stops waiting, the request stays open for {left}"));
     }
 
     /// Prints the link to stdout.
@@ -214,8 +214,8 @@ fn entry_of(created: &Created, options: &Ask, lifetime: u64, session: &Session<'
 fn withdraw(entry: &Entry, why: &str, session: &Session<'_>) -> Failure {
     let call = of_entry(Method::DELETE, entry, format!("/{}", entry.id));
     let outcome = match session.transport.send(&call).and_then(|answer| answer.expect(200)) {
-        Ok(_) => "the ask was deleted".to_owned(),
-        Err(failure) => format!("the ask could not be deleted ({}) and will expire", failure.message),
+        Ok(_) => "the request was deleted".to_owned(),
+        Err(failure) => format!("the request could not be deleted ({}) and will expire", failure.message),
     };
     Failure::new(Exit::Other, format!("{why}; {outcome}"))
 }
@@ -259,12 +259,12 @@ fn look(target: &Target, located: &Located, session: &Session<'_>) -> Result<Ask
     if answer.is_not_found() {
         return Err(Failure::new(
             Exit::NotFound,
-            "the ask has ended: it expired, was deleted, or its answer was read elsewhere",
+            "the request has ended: it expired, was deleted, or its answer was read elsewhere",
         )
         .hint("ask again, and send the new link"));
     }
     match well_formed(answer, &target.id) {
-        Ok(json) => ask_state(&json).ok_or_else(|| other("the server's response lacks the state of the ask")),
+        Ok(json) => ask_state(&json).ok_or_else(|| other("the server's response lacks the state of the request")),
         Err(failure) => Err(other(&failure.message)),
     }
 }

@@ -121,7 +121,7 @@ fn text(secret: &[u8; 32]) -> Zeroizing<String> {
 pub fn prepare(session: &Session<'_>) -> Result<(), Failure> {
     let refused = |why: String| {
         Failure::usage(format!("cannot save the keys to the answer: {why}"))
-            .hint("no ask was created; set HOME or XDG_STATE_HOME to a writable folder of your own")
+            .hint("no link was made; set XDG_STATE_HOME to a writable folder of your own")
     };
     let folder = Folder::state(session).ok_or_else(|| refused("there is no state folder".to_owned()))?;
     folder.prepare().map(drop).map_err(|error| refused(format!("{}: {error}", folder.path().display())))
@@ -166,7 +166,7 @@ pub fn entries(session: &Session<'_>) -> Vec<Entry> {
     let name = |path: &Path, error: io::Error| {
         if error.kind() != ErrorKind::NotFound {
             session.ui.warning(&format!(
-                "cannot read a saved ask: {error}; make sure that you own it and run chmod 600 {}",
+                "cannot read a saved request: {error}; make sure that you own it and run chmod 600 {}",
                 path.display()
             ));
         }
@@ -191,7 +191,7 @@ pub fn find(session: &Session<'_>, entry: &Entry) -> Option<Asked> {
 pub fn end(session: &Session<'_>, entry: &Entry, ended_at: Option<UnixSeconds>) {
     let Some((path, asked)) = noted(session, entry) else { return };
     if let Err(error) = fs::remove_file(&path) {
-        session.ui.warning(&format!("cannot remove the keys of the ask: {error}; remove {}", path.display()));
+        session.ui.warning(&format!("cannot remove the keys of the request: {error}; remove {}", path.display()));
         return;
     }
     if let Err(error) = session.history.add(&Entry { ended_at, ..asked.entry }, unix_now()) {
@@ -211,7 +211,7 @@ pub fn over(session: &Session<'_>, entry: &Entry) -> Option<Failure> {
         _ => return None,
     };
     end(session, entry, Some(unix_now()));
-    Some(Failure::new(Exit::NotFound, format!("the ask has ended: {how}")).hint("ask again, and send the new link"))
+    Some(Failure::new(Exit::NotFound, format!("the request has ended: {how}")).hint("ask again, and send the new link"))
 }
 
 /// Updates a saved ask, if this is one.

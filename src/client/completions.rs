@@ -62,6 +62,7 @@ fn bash() -> String {
         let options: Vec<String> = flags_of(row.name).map(spellings).collect();
         let extra = match row.name {
             Name::Completions => format!("'{}'", SHELLS.join(" ")),
+            Name::Help => format!("'{}'", words().join(" ")),
             // The program as typed; the shell has not expanded the tilde yet.
             name if takes_pastes(name) => {
                 format!("\"$(\"${{COMP_WORDS[0]/#\\~/$HOME}}\" completions {IDS} 2>/dev/null | cut -f1)\"")
@@ -123,6 +124,7 @@ fn zsh() -> String {
         let operands = match row.name {
             Name::Create => "'*:file:_files'".to_owned(),
             Name::Completions => format!("'*:shell:({})'", SHELLS.join(" ")),
+            Name::Help => format!("'*:command:({})'", words().join(" ")),
             name if takes_pastes(name) => "'*:paste:_fpaste_pastes'".to_owned(),
             _ => "'*:operand:'".to_owned(),
         };
@@ -173,6 +175,7 @@ fn fish() -> String {
     }
     let _ =
         writeln!(text, "complete -c fpaste -n '__fish_seen_subcommand_from completions' -f -a '{}'", SHELLS.join(" "));
+    let _ = writeln!(text, "complete -c fpaste -n '__fish_seen_subcommand_from help' -f -a '{all}'");
     for row in COMMANDS.iter().filter(|row| takes_pastes(row.name)) {
         let _ = writeln!(
             text,

@@ -22,8 +22,6 @@ const MAX_LINKS: usize = 40;
 const SYSTEM_FILE: &str = "/etc/fpaste/config";
 /// The server if none is configured.
 const DEFAULT_SERVER: &str = "http://localhost:5000";
-/// The hint for a wrong server.
-const ENTER_ANOTHER: &str = "to change it, run fpaste server URL";
 /// The size limit of a configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -130,8 +128,8 @@ impl Setting {
     /// The hint if the server cannot be reached. Only settings from a file have a folder.
     fn hint_to_its_place(&self) -> String {
         let is_from_file = !self.folder.as_os_str().is_empty();
-        let what = if is_from_file { ENTER_ANOTHER } else { "to use another, pass -s URL" };
-        format!("is the server running? its address is from {}; {what}", self.origin)
+        let how = if is_from_file { "fpaste server URL" } else { "-s URL" };
+        format!("if it is not running, use another with {how} (the address is from {})", self.origin)
     }
 
     fn bad(&self, why: &str) -> Failure {
@@ -181,7 +179,7 @@ impl Settings {
             ),
             (None, None) => (
                 ServerUrl::parse(DEFAULT_SERVER)?,
-                Some("no server is configured, so this is the default; to set one, run fpaste server URL".to_owned()),
+                Some("no server is configured: set one with fpaste server URL".to_owned()),
             ),
         };
         let fingerprint = |setting: Setting| {

@@ -1,7 +1,7 @@
 //! `fpaste create`: read, encrypt, upload, print the link.
 //!
 //! Invariant: stdout gets only the link, before anything else can fail; what was read from stdin is either sent or
-//! saved. Must never read input that the server would refuse, nor send content unencrypted unless asked to.
+//! saved. Must never read input that the server has refused, nor send content unencrypted unless asked to.
 
 use super::command::{Create, Form, Format, Input, PasswordSource};
 use super::failure::{Exit, Failure};
@@ -31,23 +31,18 @@ use zeroize::Zeroizing;
 pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
     unsent::forget_old(session);
     let source = Source::open(options, session)?;
-    // Before reading any input: a pipe cannot be read twice.
-    let limit = allowed_bytes(&session.settings.server, true, session).map_err(|failure| match &options.input {
-        Input::Stdin if failure.hint.is_some() => failure.add_hint("the input from the pipe was not read"),
-        _ => failure,
-    })?;
-    let (password, upload) = match options.format {
-        Format::Sealed => {
-            let key = Key::random().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
-            let expiry = options.expiry_seconds;
-            let expires_at = expiry.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
-            (None, seal(options, source, key, expires_at, limit, session)?)
-        }
-        Format::First | Format::Plain => {
-            let password = password::for_new(&options.password, session)?;
-            (password, prepare(options, source, limit, session)?)
-        }
+    // Before reading any input: what the server refuses is not read.
+    let limit = match allowed_bytes(&session.settings.server, true, session) {
+        Ok(limit) => limit,
+        Err(failure) if options.input == Input::Stdin => return Err(not_sent(options, source, failure, session)),
+        Err(failure) => return Err(failure),
     };
+    // Sealed content is not protected by a password of the server.
+    let password = match options.format {
+        Format::Sealed => None,
+        Format::First | Format::Plain => password::for_new(&options.password, session)?,
+    };
+    let upload = prepare(options, source, limit, session)?;
     let printed = send(options, password, &Arc::new(upload), session)?;
     if options.qr {
         share::draw_qr(session, &printed.link);
@@ -56,6 +51,31 @@ pub fn run(options: &Create, session: &Session<'_>) -> Result<(), Failure> {
         share::copy(session, &printed.text);
     }
     Ok(())
+}
+
+/// Saves piped input for `fpaste resume` if the server could not be asked but may respond later. What a person types is
+/// not read: they can type it again.
+fn not_sent(options: &Create, source: Source, failure: Failure, session: &Session<'_>) -> Failure {
+    let is_piped = matches!(&source, Source::Stream(stream) if !stream.is_terminal);
+    if !(is_piped && failure.may_pass) {
+        return failure.add_hint("the input was not read");
+    }
+    session.ui.note(&format!("{}; reading the input to save it", failure.message));
+    match prepare(options, source, MAX_CONTENT_BYTES, session) {
+        Ok(upload) => unsent::keep(&upload, failure, session),
+        Err(why) => failure.hint(format!("the input was not saved: {}", why.message)),
+    }
+}
+
+/// Reads and encrypts the content.
+fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
+    if options.format != Format::Sealed {
+        return unsealed(options, source, limit, session);
+    }
+    let key = Key::random().map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+    let expiry = options.expiry_seconds;
+    let expires_at = expiry.map(|seconds| unix_now().saturating_add(seconds).min(MAX_NUMBER));
+    seal(options, source, key, expires_at, limit, session)
 }
 
 /// Seals the source's content and name with this key and records the requested expiry.
@@ -100,7 +120,7 @@ pub fn seal(
 }
 
 /// Prepares an upload in format 1 or without encryption.
-fn prepare(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
+fn unsealed(options: &Create, source: Source, limit: u64, session: &Session<'_>) -> Result<Upload, Failure> {
     let encrypt = options.format == Format::First;
     let name = source.name();
     let (key, content, size) = if encrypt {

@@ -77,7 +77,7 @@ fn io_at(error: &io::Error, place: &str) -> Failure {
     }
     match error.kind() {
         ErrorKind::ConnectionRefused => {
-            failed("connection refused").hint("is the server running? check the host and port")
+            failed("connection refused").hint("check the address, and whether the server is running")
         }
         ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
             failed(&EndedTooEarly.to_string()).hint("try again")

@@ -41,6 +41,8 @@ pub struct Failure {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// Whether the same request may succeed later: the network failed, or the server is busy or broken.
+    pub may_pass: bool,
 }
 
 impl std::fmt::Display for Failure {
@@ -63,7 +65,7 @@ impl Failure {
 
     /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hint: None }
+        Self { exit, message: message.into(), hint: None, may_pass: matches!(exit, Exit::Busy | Exit::Network) }
     }
 
     /// A usage or configuration error.
@@ -99,7 +101,7 @@ impl Failure {
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(shown).filter(|text| !text.is_empty());
         let code = text("code").unwrap_or_default();
         let message = match text("error") {
-            Some(error) => error.trim_end_matches('.').to_owned(),
+            Some(error) => in_our_style(&error),
             None => format!("the server returned status {status}"),
         };
         let wait = match wait_seconds {
@@ -114,9 +116,10 @@ impl Failure {
                 let request = text("request_id").map_or_else(String::new, |id| format!(" and mention request {id}"));
                 Some(format!("try again; if it persists, contact the server's operator{request}"))
             }
-            code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(in_our_words)),
+            code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(|hint| in_our_words(&hint))),
         };
-        Self { exit: exit_of(status, &code), message, hint }
+        let may_pass = status == 429 || status >= 500;
+        Self { exit: exit_of(status, &code), message, hint, may_pass }
     }
 }
 
@@ -137,9 +140,10 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
         );
     }
     if says(&["No required SSL certificate was sent"]) {
-        return Some(Failure::new(Exit::Denied, "the server asks for a client certificate").hint(
-            "set client_cert and client_key, or run fpaste cert --configure; the server must trust the certificate",
-        ));
+        return Some(
+            Failure::new(Exit::Denied, "the server asks for a client certificate")
+                .hint("set client_cert and client_key to a certificate that the server trusts"),
+        );
     }
     says(&["The SSL certificate error"]).then(|| {
         Failure::new(Exit::Denied, "the server rejected the client certificate")
@@ -147,12 +151,25 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     })
 }
 
-/// The server's hint, unless it is for people who write requests by hand.
-fn in_our_words(hint: String) -> String {
-    if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
-        return "check the address, including the server's path if it has one; fpaste -v shows the requests".to_owned();
+/// A server's sentence in the style of this program's messages: without the first capital and the last full stop. Names
+/// such as `X-Expiry` stay as they are.
+fn in_our_style(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut letters = sentence.split(' ').next().unwrap_or_default().chars();
+    match letters.next() {
+        Some(first) if !letters.any(char::is_uppercase) => {
+            first.to_lowercase().chain(sentence.chars().skip(1)).collect()
+        }
+        _ => sentence.to_owned(),
     }
-    hint
+}
+
+/// The server's hint, unless it is for people who write requests by hand.
+fn in_our_words(hint: &str) -> String {
+    if ["GET /", "POST /", "X-", " header"].iter().any(|word| hint.contains(word)) {
+        return "check the address, including the server's path if it has one".to_owned();
+    }
+    in_our_style(hint)
 }
 
 /// This program's hint for a refusal whose own hint is about HTTP.
@@ -160,15 +177,9 @@ fn own_hint(code: &str) -> Option<&'static str> {
     Some(match code {
         "password_required" => "use -p to enter it, or --password-file",
         "password_wrong" => "check the password; a wrong one does not use up a read",
-        "auth_required" => {
-            "use the machine that created the paste, which has the delete token, or the owner's certificate or token"
-        }
-        "create_denied" => {
-            "ask the server's operator for a token, for the configuration or FLASKPASTE_TOKEN, or use a certificate"
-        }
-        "token_invalid" => {
-            "check token in the configuration or FLASKPASTE_TOKEN; the server's operator can issue a new one"
-        }
+        "auth_required" => "use the machine that created the paste, or its owner's token or certificate",
+        "create_denied" => "ask the server's operator for a token, and set it as FLASKPASTE_TOKEN",
+        "token_invalid" => "check the token, or ask the server's operator for a new one",
         "blocked" => "the server's operator has blocked this content",
         "limited" => "create a new paste and delete this one",
         "permission_denied" => "use the machine that created it, or the certificate or token it was created with",
@@ -179,7 +190,7 @@ fn own_hint(code: &str) -> Option<&'static str> {
         "pow_required" | "pow_expired" | "pow_reused" => "try again",
         "pow_invalid" => "try again; if it persists, update fpaste: curl -fsS -o fpaste SERVER/client",
         "bad_request" | "no_content" | "invalid_json" | "method_not_allowed" | "range_not_satisfiable" => {
-            "update fpaste: curl -fsS -o fpaste SERVER/client; fpaste -v shows the requests"
+            "update fpaste: curl -fsS -o fpaste SERVER/client"
         }
         "expectation_failed" => "check the address; a proxy may have changed the request",
         _ => return None,
@@ -228,8 +239,22 @@ mod tests {
         let failure = Failure::refused(400, br#"{"error":"Bad \u001b[31mthing.","hint":"Do\u0007 this."}"#, None);
         assert_eq!(
             (failure.message.as_str(), failure.hint.as_deref()),
-            ("Bad \u{fffd}[31mthing", Some("Do\u{fffd} this."))
+            ("bad \u{fffd}[31mthing", Some("do\u{fffd} this"))
         );
         assert_eq!(Failure::refused(502, b"<html>", None).message, "the server returned status 502");
+    }
+
+    #[test]
+    fn a_servers_sentences_read_like_our_own() {
+        for (sentence, clause) in [
+            ("There is no such paste.", "there is no such paste"),
+            ("A paste; another.", "a paste; another"),
+            ("X-Expiry is not a number.", "X-Expiry is not a number"),
+            ("JSON is missing.", "JSON is missing"),
+            ("Überall.", "überall"),
+            ("", ""),
+        ] {
+            assert_eq!(in_our_style(sentence), clause);
+        }
     }
 }

@@ -33,7 +33,7 @@ const LISTED_BYTES: usize =
 /// The header of content that was deleted by this read.
 pub const BURNED: &str = "X-Burn-After-Read";
 /// The hint if it is unknown whether the server has taken a read.
-const MAY_BE_TAKEN: &str = "the server may have counted a read anyway; it expires after about ten minutes, and the last read deletes the paste";
+const MAY_BE_TAKEN: &str = "the server may have counted this read, which ends by itself after about ten minutes";
 
 /// The server's description of a paste.
 #[derive(Clone, Default)]
@@ -43,6 +43,8 @@ pub struct Facts {
     pub is_limited: bool,
     /// The reads left, including ours.
     pub reads: Option<u64>,
+    /// The reads left after ours, once it is taken.
+    pub reads_left: Option<u64>,
     /// Whether it is deleted after the first read.
     pub burns: bool,
     /// When it expires.
@@ -81,7 +83,7 @@ impl Facts {
 
     /// Whether our read is the last one.
     pub fn is_last_read(&self) -> bool {
-        self.burns || self.reads == Some(1)
+        self.burns || self.reads_left.or(self.reads.map(|reads| reads.saturating_sub(1))) == Some(0)
     }
 
     fn of(paste: &Value) -> Self {
@@ -94,6 +96,7 @@ impl Facts {
         Self {
             is_limited: number("reads_left").is_some() || flag("burn_after_read"),
             reads: number("reads_left"),
+            reads_left: None,
             burns: flag("burn_after_read"),
             expires_at: number("expires_at"),
             is_binary: paste.get("mime_type").and_then(Value::as_str) == Some("application/octet-stream"),
@@ -106,6 +109,7 @@ impl Facts {
 
     /// Adds our own read to the number that the server reports as left.
     fn count(&mut self, reads_left: Option<u64>) {
+        self.reads_left = reads_left;
         self.reads = self.reads.max(reads_left.map(|left| left.saturating_add(1)));
     }
 }
@@ -217,8 +221,10 @@ impl<'a> Fetch<'a> {
             (None, None) if self.target.ask.is_none() => Ok(()),
             (None, _) => Err(not_asked_here()),
             (Some(_), None) => Err(not_flaskpaste()),
-            (Some(_), Some(AskState::Asked)) => Err(Failure::new(Exit::NotFound, "this ask has not been answered yet")
-                .hint("the link still accepts an answer; try again later")),
+            (Some(_), Some(AskState::Asked)) => {
+                Err(Failure::new(Exit::NotFound, "this request has not been answered yet")
+                    .hint("the link still accepts an answer; try again later"))
+            }
             (Some(_), Some(AskState::Answered)) => Ok(()),
         }
     }
@@ -586,7 +592,7 @@ pub fn not_asked_here() -> Failure {
 
 /// The answer was not encrypted for this ask.
 fn no_answer() -> Failure {
-    Failure::new(Exit::Decryption, "cannot decrypt the answer: it was not encrypted for this ask, or is damaged")
+    Failure::new(Exit::Decryption, "cannot decrypt the answer: it was not encrypted for this request, or is damaged")
         .hint("ask again, and send the new link")
 }
 

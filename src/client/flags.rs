@@ -38,6 +38,8 @@ pub enum Name {
     Cert,
     /// Print a completion script.
     Completions,
+    /// Show help.
+    Help,
 }
 
 /// A row of the command table.
@@ -251,6 +253,13 @@ pub const COMMANDS: &[CommandRow] = &[
         summary: "print a completion script",
         examples: &["source <(fpaste completions bash)         in ~/.bashrc", "fpaste completions fish | source"],
     },
+    CommandRow {
+        name: Name::Help,
+        word: "help",
+        operands: "[COMMAND]",
+        summary: "show help, or the help of a command",
+        examples: &["fpaste help", "fpaste help get"],
+    },
 ];
 
 /// The options.
@@ -363,8 +372,9 @@ pub fn help() -> String {
     };
     line("usage:", "[create] [FILE...] [options]", "encrypt, upload, print the link");
     line("", "'LINK'", "download and decrypt; options: see get");
-    for row in COMMANDS.iter().filter(|row| row.name != Name::Create) {
-        line("", &format!("{} {}", row.word, row.operands), row.summary);
+    // Who reads this knows how to get help.
+    for row in COMMANDS.iter().filter(|row| !matches!(row.name, Name::Create | Name::Help)) {
+        line("", &usage(row), row.summary);
     }
     text.push_str("\noptions of create:\n");
     text.push_str(&options(|flag| flag.commands.contains(&Name::Create)));
@@ -377,7 +387,7 @@ pub fn help() -> String {
 /// `fpaste COMMAND --help`.
 pub fn command_help(name: Name) -> String {
     let Some(row) = row(name) else { return help() };
-    let mut text = format!("fpaste {} - {}\n\nusage: fpaste {} {}\n", row.word, row.summary, row.word, row.operands);
+    let mut text = format!("fpaste {} - {}\n\nusage: fpaste {}\n", row.word, row.summary, usage(row));
     let own = options(|flag| flag.commands.contains(&name));
     if !own.is_empty() {
         text.push_str("\noptions:\n");
@@ -390,6 +400,11 @@ pub fn command_help(name: Name) -> String {
         let _ = writeln!(text, "  {example}");
     }
     text
+}
+
+/// A command's word and operands.
+fn usage(row: &CommandRow) -> String {
+    [row.word, row.operands].join(" ").trim_end().to_owned()
 }
 
 fn options(wanted: impl Fn(&Flag) -> bool) -> String {
@@ -409,7 +424,7 @@ mod tests {
     fn help_fits_a_screen() {
         for text in COMMANDS.iter().map(|row| command_help(row.name)).chain([help()]) {
             assert!(text.lines().count() <= 45, "{text}");
-            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 100 && line == line.trim_end()), "{text}");
         }
     }
 

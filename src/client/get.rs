@@ -141,19 +141,21 @@ fn confirm(fetch: &mut Fetch<'_>, session: &Session<'_>) {
         _ => {}
     }
     forget_burned(fetch, session);
-    if fetch.facts.burns {
-        session.ui.note(if fetch.is_answer() {
-            "the answer was deleted from the server, and its key from this machine"
-        } else {
-            "that was the only read; the server has deleted the paste"
-        });
+    match fetch.facts.reads_left {
+        _ if fetch.is_answer() => {
+            session.ui.note("the answer was deleted from the server, and its key from this machine");
+        }
+        _ if fetch.facts.burns => session.ui.note("that was the only read; the server has deleted the paste"),
+        _ if fetch.facts.is_last_read() => session.ui.note("that was the last read; the server has deleted the paste"),
+        Some(left) => session.ui.note(&format!("reads left: {left}")),
+        None => {}
     }
 }
 
-/// Marks a deleted paste of ours in the history. Done last: a locked or broken history must not delay or withhold the
+/// Marks a paste of ours that this read has deleted in the history. Done last: a locked or broken history must not delay or withhold the
 /// content.
 fn forget_burned(fetch: &Fetch<'_>, session: &Session<'_>) {
-    if let Some(entry) = fetch.entry().filter(|_| fetch.facts.burns) {
+    if let Some(entry) = fetch.entry().filter(|_| fetch.facts.is_last_read()) {
         let _ = session.history.remove(&entry.server, &entry.id);
     }
     forget_ask(fetch, session);
@@ -268,7 +270,7 @@ fn deliver_files(
         (Place::Folder(to), _) => extract(&manifest, plaintext, &to, session).map(|()| Written::Whole),
         (Place::Sink(sink), [file]) => sink.copy(&mut OneFile::new(plaintext, file.size, true), file.executable),
         (Place::Sink(_), files) => Err(Failure::usage(format!("this paste has {} files", files.len()))
-            .hint("use -O to write them here or -o DIR/ to another folder; --list shows their names")),
+            .hint("use -O to write them here, or -o DIR/ to write them to another folder")),
     }
 }
 

@@ -27,22 +27,22 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     }
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(clean);
     let limit = |name: &str| info.get("limits")?.get(name)?.as_u64();
-    let mut lines = vec![("server", server.to_string())];
+    let mut lines = vec![("address", server.to_string())];
     if let (Some(name), Some(version)) = (text(info.get("name")), text(info.get("version"))) {
-        lines.push(("software", format!("{name} {version}")));
+        lines.push(("server", format!("{name} {version}")));
     }
     let is_known = info.get("authenticated").and_then(Value::as_bool).unwrap_or(false);
     lines.push(("you are", if is_known { "authenticated" } else { "anonymous" }.into()));
     if let Some(bytes) = limit(if is_known { "max_auth" } else { "max_anon" }) {
-        lines.push(("largest", human_bytes(bytes)));
+        lines.push(("maximum size", human_bytes(bytes)));
     }
     if let Some(seconds) = limit("expiry") {
-        lines.push(("expires", format!("{} after the last read", human_seconds(seconds))));
+        lines.push(("expiry", format!("{} after the last read", human_seconds(seconds))));
     }
     if let Some(seconds) = limit("max_expiry") {
-        lines.push(("at most", format!("{} with --expiry", human_seconds(seconds))));
+        lines.push(("maximum expiry", human_seconds(seconds)));
     }
-    lines.extend(info.get("pow").and_then(work).map(|work| ("work", work)));
+    lines.extend(info.get("pow").and_then(work).map(|work| ("proof of work", work)));
     write_table(&lines)
 }
 

@@ -89,6 +89,9 @@ fn without_token(entry: &Entry, state: Option<&str>) -> Value {
     json
 }
 
+/// The flag of a paste without a fixed expiry.
+pub const EXTENDED: &str = "extended by reads";
+
 type Row = Vec<String>;
 
 fn row(entry: &Entry, now: UnixSeconds) -> Row {
@@ -102,12 +105,12 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
     };
     let reads = entry.reads.filter(|_| !entry.burn).map_or_else(String::new, |reads| format!("{reads} reads"));
     let flags: Vec<&str> = [
-        (entry.is_ask, "ask"),
+        (entry.is_ask, "request"),
         (entry.burn, "burn"),
         (!reads.is_empty(), &reads),
         (entry.password, "password"),
         (!entry.encrypted, "plain"),
-        (entry.slides, "slides"),
+        (entry.slides, EXTENDED),
     ]
     .into_iter()
     .filter_map(|(is, name)| is.then_some(name))
@@ -118,7 +121,7 @@ fn row(entry: &Entry, now: UnixSeconds) -> Row {
         human_seconds(now.saturating_sub(entry.created_at)),
         expires,
         entry.size.map_or_else(|| "-".into(), human_bytes),
-        if flags.is_empty() { "-".into() } else { flags.join(",") },
+        if flags.is_empty() { "-".into() } else { flags.join(", ") },
         host.split_once("://").map_or(host.as_str(), |(_, host)| host).to_owned(),
         entry.name.as_deref().map_or_else(|| "-".into(), shown_name),
     ]

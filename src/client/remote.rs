@@ -4,7 +4,7 @@
 
 use super::Session;
 use super::failure::Failure;
-use super::list::{shown_name, table};
+use super::list::{EXTENDED, shown_name, table};
 use super::transport::Call;
 use super::ui::{write_json, write_stdout};
 use crate::clock::unix_now;
@@ -24,7 +24,7 @@ const MAX_NAME_CHARS: usize = 64;
 pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     if !session.settings.says_who_we_are() {
         return Err(Failure::usage("--remote needs a token or a client certificate")
-            .hint("set token, or client_cert and client_key; fpaste list shows the pastes of this machine"));
+            .hint("set token in the configuration; without it, fpaste list shows the pastes of this machine"));
     }
     let pastes = fetch(session)?;
     if json {
@@ -71,7 +71,7 @@ fn row(paste: &Value) -> Vec<String> {
         (reads.is_some(), reads.as_deref().unwrap_or_default()),
         (is("password_protected"), "password"),
         (is("proof_required"), "sealed"),
-        (is("sliding"), "slides"),
+        (is("sliding"), EXTENDED),
     ]
     .into_iter()
     .filter_map(|(is, name)| is.then_some(name))
@@ -82,7 +82,7 @@ fn row(paste: &Value) -> Vec<String> {
         human_seconds(unix_now().saturating_sub(number("created_at"))),
         if is("sliding") { format!("≥ {left}") } else { left },
         human_bytes(number("size")),
-        if flags.is_empty() { "-".into() } else { flags.join(",") },
+        if flags.is_empty() { "-".into() } else { flags.join(", ") },
         text("filename").map_or_else(|| "-".into(), shown_name),
     ]
 }

@@ -28,8 +28,9 @@ extern "C" fn look() {
 /// When it was closed at the start.
 pub fn check_stdout() -> Result<(), Failure> {
     if IS_CLOSED.load(Ordering::Relaxed) {
-        return Err(Failure::new(Exit::Other, "standard output is closed")
-            .hint("nothing was done; redirect it with > FILE, or use -o FILE with get"));
+        return Err(
+            Failure::new(Exit::Other, "standard output is closed").hint("nothing was done; redirect it with > FILE")
+        );
     }
     Ok(())
 }

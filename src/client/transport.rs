@@ -177,7 +177,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
 /// The response is from a proxy or some other server.
 pub fn not_flaskpaste() -> Failure {
     Failure::new(Exit::Other, "this does not look like a flaskpaste server")
-        .hint("check the server's address, including its path if it has one; fpaste -v shows the requests")
+        .hint("check the server's address, including its path if it has one")
 }
 
 /// The response to a request for content.

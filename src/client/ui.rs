@@ -160,11 +160,15 @@ pub fn write_line(text: &str) -> Result<(), Failure> {
     write_stdout(Zeroizing::new(format!("{text}\n")).as_bytes())
 }
 
-/// Writes names and values to stdout, one pair per line.
+/// The least width of the names in a table.
+const MIN_NAME_CHARS: usize = 8;
+
+/// Writes names and values to stdout, one pair per line, in two columns.
 ///
 /// # Errors
 /// As [`write_stdout`].
 pub fn write_table(lines: &[(&str, String)]) -> Result<(), Failure> {
-    let line = |(name, value): &(&str, String)| format!("{name:<10}{value}\n");
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(MIN_NAME_CHARS);
+    let line = |(name, value): &(&str, String)| format!("{name:<width$}  {value}\n");
     write_stdout(lines.iter().map(line).collect::<Vec<_>>().concat().as_bytes())
 }

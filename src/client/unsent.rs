@@ -45,7 +45,7 @@ fn keeper(session: &Session<'_>) -> impl Fn(&Upload) -> String + Send + 'static 
     let (server, state) = (session.settings.server.to_string(), session.folders.state.clone());
     let option = if session.settings.server_is_chosen { format!(" -s {server}") } else { String::new() };
     move |upload| match store(upload, &server, state.as_deref()) {
-        Ok(()) => format!("the input was saved for a day; send it with fpaste resume{option}"),
+        Ok(()) => format!("the input was saved for a day: send it with fpaste resume{option}"),
         Err(why) => format!("the input could not be saved{why}"),
     }
 }

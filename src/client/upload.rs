@@ -220,7 +220,7 @@ impl Upload {
             }
         };
         Err(Failure::new(Exit::Other, format!("the server did not apply {}; {outcome}", missing.join(" and ")))
-            .hint("the server may be an older version, or a proxy may drop X- headers; contact the server's operator"))
+            .hint("contact the server's operator: a proxy may drop headers that begin with X-"))
     }
 
     /// The requested properties that are missing.

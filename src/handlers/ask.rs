@@ -59,12 +59,13 @@ struct Ask {
 impl Ask {
     fn of(request: &Request<'_>) -> Result<Self, ApiError> {
         if !matches!(request.framing, Framing::None | Framing::Length(0)) {
-            return Err(ApiError::BadRequest("An ask takes no body."));
+            return Err(ApiError::BadRequest("A request for a secret takes no body."));
         }
         if has_any(request, &NOT_OF_ASKS) {
-            return Err(ApiError::BadRequest("An ask takes no read limit, password or file name."));
+            return Err(ApiError::BadRequest("A request for a secret takes no read limit, password or file name."));
         }
-        let missing = || ApiError::BadRequest("An ask needs X-Read-Proof-SHA256 and X-Answer-Proof-SHA256.");
+        let missing =
+            || ApiError::BadRequest("A request for a secret needs X-Read-Proof-SHA256 and X-Answer-Proof-SHA256.");
         Ok(Self {
             expiry_seconds: header_expiry(request)?,
             link_proof: header_proof(request, LINK_PROOF)?.ok_or_else(missing)?,

@@ -112,7 +112,7 @@ export function secureAddress() {
 
 /**
  * When a paste expires, in words that stay true: `period` is its lifetime in seconds without a read, if reads extend it. For
- * one that burns, opening its page does.
+ * one that burns, visiting its page does.
  */
 export function ending({ sliding, expires_at: expires, burn_after_read: burns }, period) {
   if (!sliding) return t("page.expires.on", { when: moment(expires) });

@@ -262,7 +262,7 @@ fn operator_commands_and_metrics_distinguish_asks() {
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
     };
     assert!(text(&["list"]).contains("ask"));
-    assert!(text(&["show", &ask.id]).contains("an ask without an answer"));
+    assert!(text(&["show", &ask.id]).contains("a request without an answer"));
     assert!(text(&["block", &ask.id]).contains("no content to block"));
     answering(&server, &ask, "abuse").send().expect_status(201);
     assert!(text(&["block", &ask.id]).contains(&ask.id));

@@ -441,7 +441,14 @@ fn proof_of_work_is_solved() {
 fn info_shows_the_limits() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    assert!(client.run(&["info"]).succeeded().text().contains("3.00 MiB"));
+    let text = client.run(&["info"]).succeeded().text();
+    let expected = format!(
+        "address         http://{}\nserver          FlaskPaste {}\nyou are         anonymous\nmaximum size    3.00 MiB\n\
+         expiry          5d after the last read\nmaximum expiry  30d\nproof of work   none\n",
+        server.authority(),
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(text, expected);
     assert_eq!(client.run(&["info", "--json"]).succeeded().json()["name"], "FlaskPaste");
 }
 

@@ -128,8 +128,8 @@ fn ask_prints_the_answer() {
     assert_eq!((&listed[0]["state"], &listed[0]["ask"]), (&json!("read"), &json!(true)), "{listed}");
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     let stderr = other.pipe("late", &["answer", &link]).failed(3);
-    assert!(stderr.contains("this ask no longer exists"), "{stderr}");
-    assert!(asker.run(&["get", &link]).failed(3).contains("the ask has ended: its answer was read"));
+    assert!(stderr.contains("this request no longer exists"), "{stderr}");
+    assert!(asker.run(&["get", &link]).failed(3).contains("the request has ended: its answer was read"));
     assert!(asker.run(&["delete", &link]).failed(3).contains("its answer was read"));
 }
 
@@ -141,7 +141,7 @@ fn an_answer_can_be_read_later_with_no_wait() {
     let id = id_of(&link);
     for named in [id.as_str(), link.split('#').next().unwrap(), &link] {
         let stderr = asker.run(&["get", named]).failed(3);
-        assert!(stderr.contains("this ask has not been answered yet"), "{named}: {stderr}");
+        assert!(stderr.contains("this request has not been answered yet"), "{named}: {stderr}");
     }
     let listed = asker.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&listed[0]["id"], &listed[0]["ask"]), (&json!(id), &json!(true)));
@@ -151,7 +151,7 @@ fn an_answer_can_be_read_later_with_no_wait() {
         assert!(listed[0].get(secret).is_none(), "{secret}");
     }
     let table = asker.run(&["list"]).succeeded().text();
-    assert!(table.contains("  ask  ") && table.contains("the key"), "{table}");
+    assert!(table.contains("  request  ") && table.contains("the key"), "{table}");
     assert_eq!(asker.run(&["list", "--status", "--json"]).succeeded().json()[0]["state"], "asked");
     assert!(asker.run(&["status", &id]).succeeded().text().contains("state     asked"));
     assert!(asker.run(&["get", "-m", &id]).succeeded().text().contains("state     asked"));
@@ -237,18 +237,20 @@ fn answering_needs_the_whole_link_and_works_once() {
     let (asker, other) = people(&server);
     let link = ask(&asker, &[]);
     let stderr = other.pipe("x", &["answer", &bent(&link, 40, b"other")]).failed(4);
-    assert!(stderr.contains("the link does not belong to this ask"), "{stderr}");
+    assert!(stderr.contains("the link does not belong to this request"), "{stderr}");
     let stderr = other.pipe("x", &["answer", &link[..link.len() - 1]]).failed(2);
     assert!(stderr.contains("the part after #ask: is damaged or incomplete"), "{stderr}");
     assert!(other.pipe("x", &["answer", link.split('#').next().unwrap()]).failed(2).contains("does not ask"));
     other.pipe("first", &["answer", &link]).succeeded();
     let stderr = other.pipe("second", &["answer", &link]).failed(1);
-    assert!(stderr.contains("this ask has already been answered"), "{stderr}");
+    assert!(stderr.contains("this request has already been answered"), "{stderr}");
     assert_eq!(asker.run(&["get", &link]).succeeded().text(), "first");
     // A paste is no ask.
     let paste = asker.create("paste", &[]);
     let posing = format!("{}{}", paste.split('#').next().unwrap(), &link[link.find('#').unwrap()..]);
-    assert!(other.pipe("x", &["answer", &posing]).failed(2).contains("this link is a paste, not an ask"));
+    assert!(
+        other.pipe("x", &["answer", &posing]).failed(2).contains("this link is a paste, not a request for a secret")
+    );
     assert!(other.pipe("x", &["answer", &paste]).failed(2).contains("does not ask for a secret"));
 }
 
@@ -278,7 +280,8 @@ fn an_ask_survives_the_process_that_created_it() {
         asking.running.signal(signal);
         assert_eq!(asking.running.code(), code);
         let id = asking.id();
-        let says_how = asking.stderr().contains(&format!("the ask stays open; read the answer with fpaste get {id}"));
+        let says_how =
+            asking.stderr().contains(&format!("the request stays open; read the answer with fpaste get {id}"));
         assert_eq!(says_how, signal != "KILL", "{}", asking.stderr());
         other.pipe(signal, &["answer", &asking.link]).succeeded();
         assert_eq!(asker.run(&["get", &id]).succeeded().text(), signal);
@@ -310,8 +313,8 @@ fn an_ended_ask_is_reported_and_its_key_removed() {
     let link = asking.link.clone();
     let (run, stderr) = asking.end();
     assert_eq!(run.code, Some(3), "{stderr}");
-    assert!(stderr.contains("the ask has ended: it has expired") && stderr.contains("hint: ask again"), "{stderr}");
-    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("this ask no longer exists"));
+    assert!(stderr.contains("the request has ended: it has expired") && stderr.contains("hint: ask again"), "{stderr}");
+    assert!(other.pipe("x", &["answer", &link]).failed(3).contains("this request no longer exists"));
     assert!(kept(&asker).is_empty());
     assert_eq!(asker.run(&["list", "--json"]).succeeded().json(), json!([]));
     assert!(asker.run(&["status", &link]).succeeded().text().contains("expired"));
@@ -363,7 +366,7 @@ fn a_key_left_by_a_killed_run_is_removed_once_the_server_says_the_ask_ended() {
         fs::rename(&saved, &note).unwrap();
         fs::remove_file(asker.history()).unwrap();
         let stderr = asker.run(&["get", &id_of(&link)]).failed(3);
-        assert!(stderr.contains(&format!("the ask has ended: {words}")), "{stderr}");
+        assert!(stderr.contains(&format!("the request has ended: {words}")), "{stderr}");
         assert!(kept(&asker).is_empty());
     }
 }
@@ -539,7 +542,7 @@ fn an_answer_opens_only_with_the_key_of_its_ask() {
     let link = ask(&asker, &[]);
     // Encrypted for another key, as if somebody in between had changed the link.
     other.pipe("x", &["answer", &bent(&link, 0, &[9; 32])]).succeeded();
-    assert!(asker.run(&["get", &link]).failed(8).contains("it was not encrypted for this ask"));
+    assert!(asker.run(&["get", &link]).failed(8).contains("it was not encrypted for this request"));
     // A link whose key lets anybody read the answer is not answered.
     let link = ask(&asker, &[]);
     let stderr = other.pipe("x", &["answer", &bent(&link, 0, &[0; 32])]).failed(2);
@@ -613,7 +616,7 @@ fn an_ask_whose_key_cannot_be_stored_is_deleted() {
     });
     let stderr = client.with("FLASKPASTE_SERVER", &server.url).run(&["ask", "--no-wait"]).failed(1);
     assert!(
-        stderr.contains("cannot save the keys to the answer") && stderr.contains("the ask was deleted"),
+        stderr.contains("cannot save the keys to the answer") && stderr.contains("the request was deleted"),
         "{stderr}"
     );
     let heads = server.heads();
@@ -723,7 +726,7 @@ mod slow {
         assert_eq!((run.code, run.stdout.len()), (Some(3), 0), "{stderr}");
         assert_eq!(stderr.matches("still waiting, will retry").count(), 1, "{stderr}");
         assert!(
-            stderr.contains("the ask has ended: it expired, was deleted, or its answer was read elsewhere"),
+            stderr.contains("the request has ended: it expired, was deleted, or its answer was read elsewhere"),
             "{stderr}"
         );
         // A server may be wrong: the key is useful as long as the ask may be open.
@@ -739,7 +742,7 @@ mod slow {
         // A stored answer of the same size may be ours; of another size it is not; if a retry succeeds, all is well.
         for (case, size, code, words) in [
             ("the same size", 368, 7, "it may be this one or someone else's"),
-            ("another size", 369, 1, "this ask has already been answered"),
+            ("another size", 369, 1, "this request has already been answered"),
             ("read already", 1, 7, "it may be this one or someone else's"),
             ("not taken", 0, 0, "answer delivered"),
         ] {

@@ -71,6 +71,17 @@ fn options_of_man_page() -> BTreeSet<String> {
 }
 
 #[test]
+fn the_help_command_shows_what_the_help_option_shows() {
+    let text = |arguments: &[&str]| client().run(arguments).succeeded().text();
+    assert_eq!(text(&["help"]), text(&["--help"]));
+    for command in commands() {
+        assert_eq!(text(&["help", command]), text(&[command, "--help"]), "{command}");
+    }
+    assert!(client().run(&["help", "nonsense"]).failed(2).contains("hint: fpaste help lists them"));
+    assert!(client().run(&[""]).failed(2).contains("error: a file name is empty"));
+}
+
+#[test]
 fn the_man_page_has_every_option_and_no_other() {
     let help: BTreeSet<String> = commands()
         .flat_map(|command| options_of_help(&client().run(&[command, "--help"]).succeeded().text()))

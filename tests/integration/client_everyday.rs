@@ -115,7 +115,7 @@ fn connection_errors_name_the_source_of_the_address() {
     // The source of an address typed on the command line is obvious.
     for arguments in [&["info", "-s", "http://127.0.0.1:2"][..], &["get", "http://127.0.0.1:2/abcd1234"]] {
         let hint = client.run(arguments).failed(7);
-        assert!(hint.contains("is the server running?") && !hint.contains("fpaste server"), "{hint}");
+        assert!(hint.contains("whether the server is running") && !hint.contains("fpaste server"), "{hint}");
     }
 }
 
@@ -268,7 +268,7 @@ fn hints_do_not_mention_http() {
     for (code, hint, shown) in [
         ("not_found", "GET / lists every route.", "check the address"),
         ("new_one", "Send X-New: 1.", "check the address"),
-        ("new_one", "Ask for more.", "Ask for more."),
+        ("new_one", "Ask for more.", "ask for more\n"),
     ] {
         let body = format!(r#"{{"error":"No.","code":"{code}","hint":"{hint}"}}"#);
         let server = Stub::new(move |_| reply("400 Bad Request", "", &body));
@@ -298,7 +298,10 @@ fn list_shows_names_sizes_and_hosts() {
     );
     assert!(lines[1].starts_with(id_of(&link)) && lines[1].contains(" 2.93 KiB  -"), "{text}");
     assert!(lines[1].ends_with(&format!(" {}  a name\u{fffd}[2J.txt", server.authority())), "{text}");
-    assert!(lines[2].contains(" 5 B ") && lines[2].contains("plain,slides") && lines[2].ends_with(" -"), "{text}");
+    assert!(
+        lines[2].contains(" 5 B ") && lines[2].contains("plain, extended by reads") && lines[2].ends_with(" -"),
+        "{text}"
+    );
     let json = client.run(&["list", "--json"]).succeeded().json();
     assert_eq!((&json[0]["size"], &json[1]["name"]), (&3000.into(), &serde_json::Value::Null));
     // The server does not see the name.
@@ -465,7 +468,7 @@ fn status_works_for_pastes_already_read_or_deleted() {
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
     assert_eq!((&listed[0]["id"], &listed[0]["reads"]), (&id_of(&lasting).into(), &2.into()));
     let text = client.run(&["list"]).succeeded().text();
-    assert!(text.lines().count() == 2 && text.contains("2 reads,slides"), "{text}");
+    assert!(text.lines().count() == 2 && text.contains("2 reads, extended by reads"), "{text}");
     assert_eq!(client.run(&["completions", "ids"]).succeeded().text().lines().count(), 1);
     let all = client.run(&["list", "--status"]).succeeded().text();
     let line = |link: &str| all.lines().find(|line| line.starts_with(id_of(link))).unwrap().to_owned();
@@ -502,7 +505,7 @@ fn info_says_whether_proof_of_work_applies_to_this_client() {
         let body = format!(r#"{{"name":"FlaskPaste","pow":{{"enabled":true,"required":{required},"difficulty":8}}}}"#);
         let server = Stub::new(move |_| reply("200 OK", "", &body));
         let text = Client::with_url(&server.url).run(&["info"]).succeeded().text();
-        assert!(text.lines().any(|line| line.starts_with("work") && line.ends_with(shown)), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("proof of work  ") && line.ends_with(shown)), "{text}");
     }
 }
 

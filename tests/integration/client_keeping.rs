@@ -176,17 +176,50 @@ fn a_burn_paste_from_a_server_without_leases_is_kept_until_it_opens() {
 }
 
 #[test]
-fn stdin_is_not_read_while_the_server_is_down() {
-    let client = Client::with_url("http://127.0.0.1:1");
+fn stdin_is_not_read_when_the_server_refuses_at_once() {
+    let locked = Stub::new(|_| reply("401 Unauthorized", "", r#"{"error":"No.","code":"token_invalid"}"#));
+    let client = Client::with_url(&locked.url);
     let mut child = Running::start(client.command(&[]).stdin(Stdio::piped()));
     // It ends although the input does not.
     let mut stdin = child.stdin.take().unwrap();
     wait_until("fpaste has exited", SOON, || child.try_wait().unwrap().is_some());
     assert!(stdin.write_all(b"nobody reads this").is_err());
-    assert_eq!(child.wait().unwrap().code(), Some(7));
+    assert_eq!(child.wait().unwrap().code(), Some(4));
     assert!(kept(&client, "unsent-").is_empty());
-    assert!(client.pipe("x", &["-p"]).failed(7).contains("the input from the pipe was not read"));
+    assert!(client.pipe("x", &["-p"]).failed(4).contains("the input was not read"));
     client.pipe("x", &["nosuchfile"]).failed(2);
+}
+
+#[test]
+fn piped_data_is_kept_when_the_server_is_down_from_the_start() {
+    let failing = |status: &'static str| Stub::new(move |_| reply(status, "", ""));
+    let (broken, busy) = (failing("500 Internal Server Error"), failing("503 Service Unavailable"));
+    let server = Server::start(&[("FLASKPASTE_DEDUP_MAX", "100")]);
+    let url = format!("http://{}", server.authority());
+    let large = "the only copy".repeat(100_000);
+    for (down, code) in
+        [("http://127.0.0.1:1", 7), ("http://no.such.host.invalid", 7), (&broken.url, 1), (&busy.url, 6)]
+    {
+        let client = Client::with_url(down);
+        client.file("password", "hunter2\n");
+        for arguments in [&["-b", "-x", "1h"][..], &["--password-file", "password"], &["--format", "1"], &["-E"]] {
+            let stderr = client.pipe(&large, arguments).failed(code);
+            assert!(stderr.contains("saved for a day: send it with fpaste resume"), "{down} {arguments:?}: {stderr}");
+            let path = the_kept(&client, "unsent-");
+            let is_plain = arguments == ["-E"];
+            assert_eq!((holds(&path, "the only copy"), holds(&path, "hunter2")), (is_plain, false), "{arguments:?}");
+            let link = client.run(&["resume", "-s", &url]).succeeded().line();
+            let read = client.with("FPASTE_PASSWORD", "hunter2").with("FLASKPASTE_SERVER", &url).run(&["get", &link]);
+            assert_eq!(read.succeeded().text(), large, "{arguments:?}");
+            assert!(kept(&client, "unsent-").is_empty());
+        }
+        // The failure is the server's, and there was nothing to keep.
+        let stderr = client.pipe("", &[]).failed(code);
+        assert!(stderr.contains("the input was not saved: standard input is empty"), "{stderr}");
+        let file = client.file("input", "a file is still there");
+        assert!(!client.run(&[file.to_str().unwrap()]).failed(code).contains("input was"));
+        assert!(kept(&client, "unsent-").is_empty());
+    }
 }
 
 /// A server that refuses uploads while this is set, and the head of an upload.

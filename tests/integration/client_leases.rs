@@ -299,7 +299,7 @@ fn a_lost_response_consumes_no_second_read() {
         };
         let client = Client::with_url(&server.url);
         let stderr = client.run(&["get", &link(&server, &secret)]).failed(if is_refused { 3 } else { 7 });
-        assert!(is_refused || stderr.contains("the server may have counted a read anyway"), "{stderr}");
+        assert!(is_refused || stderr.contains("the server may have counted this read"), "{stderr}");
         assert!(!server.heads().contains("/raw"), "{}", server.heads());
         assert!(notes(&client).is_empty());
     }
@@ -386,5 +386,27 @@ mod slow {
         assert!(notes(&client).is_empty());
         // One read was used.
         assert_eq!(server.heads().matches("post /").count(), 1);
+    }
+}
+
+#[test]
+fn the_reader_of_a_limited_paste_is_told_how_many_reads_are_left() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let reader = Client::new(&server);
+    for options in [&["-n", "3"][..], &["-n", "3", "-E"]] {
+        let link = client.create("x", options);
+        // Notes are shown on terminals, and with -v.
+        let note = |client: &Client| {
+            let run = client.run(&["get", "-v", &link]).succeeded();
+            let note = run.stderr.lines().find_map(|line| line.strip_prefix("fpaste: note: ")).map(str::to_owned);
+            (run.text(), note.unwrap())
+        };
+        for expected in ["reads left: 2", "reads left: 1"] {
+            assert_eq!(note(&reader), ("x".to_owned(), expected.to_owned()));
+        }
+        assert_eq!(note(&client).1, "that was the last read; the server has deleted the paste");
+        assert!(!client.run(&["list"]).succeeded().text().contains("3 reads"), "it is not listed any more");
+        assert!(!reader.run(&["get", &link]).failed(3).contains("note"));
     }
 }

@@ -36,7 +36,7 @@ fn a_token_is_read_from_the_configuration_environment_or_a_file() {
     client.configure("token_file = /nonexistent\n");
     assert!(client.run(&["info"]).failed(2).contains("/nonexistent"));
     let stranger = client.with("FLASKPASTE_TOKEN", TOKEN).pipe("x", &["-q"]).failed(4);
-    assert!(stranger.contains("check token in the configuration") && !stranger.contains(TOKEN), "{stranger}");
+    assert!(stranger.contains("check the token") && !stranger.contains(TOKEN), "{stranger}");
 }
 
 #[test]

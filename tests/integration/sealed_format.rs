@@ -294,7 +294,7 @@ fn the_worked_example_for_asks_is_correct() {
     assert_eq!(URL_SAFE_NO_PAD.encode(proof), value("X-Answer-Proof"));
     assert_eq!(hex(&Sha256::digest(proof)), value("X-Answer-Proof-SHA256"));
     let (keys, label) = (URL_SAFE_NO_PAD.encode([&asker[..], &secret].concat()), "the staging password");
-    assert_eq!(format!("ask:{keys}:{}", URL_SAFE_NO_PAD.encode(label)), value("fragment of the ask"));
+    assert_eq!(format!("ask:{keys}:{}", URL_SAFE_NO_PAD.encode(label)), value("fragment of the link"));
     let key = expand(&hmac(ASK_SALT, &[&shared]), "", &[&ephemeral[..], &asker].concat());
     assert_eq!(hex(&key), value("K of the answer"));
     let (sealed, salt) = (Secret::new(key, None), bytes("S of the answer"));

@@ -120,7 +120,7 @@ pub fn block(store: &Store, ids: &[Id]) -> Outcome {
             .into());
         };
         if paste.meta.is_unanswered() {
-            return Err(format!("{id} is an ask without an answer and has no content to block: delete it").into());
+            return Err(format!("{id} is a request without an answer and has no content to block: delete it").into());
         }
         let sha256 = store.content_sha256(paste)?;
         if !store.block(&found, &sha256, &user::operator(), unix_now())? {

@@ -67,7 +67,7 @@ fn describe(store: &Store, found: &Found) -> Result<String, Failure> {
     lines.push(("expires", format!("{}{moves}", rfc3339(meta.expiry.at()))));
     let state = store.state(found, unix_now())?;
     if let Some(Status::Asked { .. }) = state {
-        lines.push(("state", "an ask without an answer".into()));
+        lines.push(("state", "a request without an answer".into()));
     }
     if let Some(Status::Alive { reads, reads_left, .. }) = state {
         let last = reads.last_at.map(|at| format!(", last {}", rfc3339(at))).unwrap_or_default();

@@ -117,7 +117,7 @@ fn sliding_and_fixed_expiries_are_distinguished() {
     browser.open(&client.create("sliding", &["--burn"]));
     browser.wait_to_see("#go");
     let facts = browser.text("#facts");
-    assert!(facts.ends_with("expires 2 hours after its page was last opened"), "{facts}");
+    assert!(facts.ends_with("expires 2 hours after the last visit to its page"), "{facts}");
     browser.open(&client.create("fixed", &["-x", "1h"]));
     browser.wait_to_see("#content");
     let facts = browser.text("#facts");

@@ -335,7 +335,7 @@ fn printing_prints_the_whole_paste() {
         let numbered: BTreeSet<String> =
             paper.lines().map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!((1..=900).find(|n| !numbered.contains(&format!("{n} fn line_{n}()"))), None);
-        for button in ["Copy", "Download", "Wrap", "New paste", "In a shell", "Delete"] {
+        for button in ["Copy", "Download", "Wrap", "New paste", "On the command line", "Delete"] {
             assert!(!paper.contains(button), "{button} is on paper");
         }
         // On paper the colours are those of the light theme.
