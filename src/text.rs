@@ -58,11 +58,11 @@ pub fn without_error_numbers(message: &str) -> String {
     plain + rest
 }
 
-/// A sentence without its capital, unless that belongs to a name in capitals.
-fn without_capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
+/// A sentence without its first capital, unless that belongs to a name, such as `X-Expiry` or `I/O`.
+pub fn without_capital(sentence: &str) -> String {
+    let mut letters = sentence.split(' ').next().unwrap_or_default().chars();
+    match letters.next() {
+        Some(first) if !letters.any(char::is_uppercase) => {
             first.to_lowercase().chain(sentence.chars().skip(1)).collect()
         }
         _ => sentence.to_owned(),

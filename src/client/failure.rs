@@ -3,7 +3,7 @@
 //! Invariant: every failure has one of the documented exit codes. Must never contain a key, a password, a token, or
 //! text from a server that has not been stripped of control characters.
 
-use crate::text::{clean, human_seconds};
+use crate::text::{clean, human_seconds, without_capital};
 use serde_json::Value;
 use std::io;
 
@@ -151,17 +151,9 @@ fn refused_by_tls(status: u16, body: &[u8]) -> Option<Failure> {
     })
 }
 
-/// A server's sentence in the style of this program's messages: without the first capital and the last full stop. Names
-/// such as `X-Expiry` stay as they are.
+/// A server's sentence in the style of this program's messages: without the first capital and the last full stop.
 fn in_our_style(sentence: &str) -> String {
-    let sentence = sentence.trim_end_matches('.');
-    let mut letters = sentence.split(' ').next().unwrap_or_default().chars();
-    match letters.next() {
-        Some(first) if !letters.any(char::is_uppercase) => {
-            first.to_lowercase().chain(sentence.chars().skip(1)).collect()
-        }
-        _ => sentence.to_owned(),
-    }
+    without_capital(sentence.trim_end_matches('.'))
 }
 
 /// The server's hint, unless it is for people who write requests by hand.

@@ -480,6 +480,18 @@ fn a_backup_is_complete() {
     let leased = insert(&engine, limited("b", 5, 1));
     engine.lease(leased, [1; 32], later, unix_now()).unwrap().unwrap();
     engine.spend(b"token".to_vec()).unwrap();
+    assert!(
+        engine
+            .add_token([1; 32], TokenRecord { name: "a".into(), created_at: 0, expires_at: None }, action("add"))
+            .unwrap()
+    );
+    let removed = insert(&engine, row("c", 5));
+    assert!(engine.remove(removed, Some(replacement("c", 5).mark), action("block")).unwrap());
+    // Last, so that the new content has the newest key.
+    let replaced = insert(&engine, row("d", 5));
+    insert(&engine, row("e", 5));
+    assert_eq!(engine.replace(replaced, replacement("f", 70_000), unix_now()).unwrap(), Replaced::Done);
+    let pieces = engine.find(&name("d")).unwrap().unwrap().pieces;
     engine.close();
     drop(engine);
     let engine = folder.open(LIMITS);
@@ -499,6 +511,13 @@ fn a_backup_is_complete() {
         other => panic!("{other:?}"),
     }
     assert!(copied.is_spent(b"token").unwrap() && !copied.piece(key, 1).unwrap().is_empty());
+    assert_eq!(copied.find_token(&[1; 32], unix_now()).unwrap().as_deref(), Some("a"));
+    assert_eq!(copied.actions().unwrap().len(), 2);
+    assert!(matches!(copied.insert(row("c", 5)).unwrap(), Inserted::Blocked));
+    assert_eq!(copied.find(&name("d")).unwrap().unwrap().pieces, pieces);
+    assert!(!copied.piece(pieces, 1).unwrap().is_empty() && copied.piece(replaced, 0).unwrap().is_empty());
+    // No key is given out twice.
+    assert_ne!(insert(&copied, row("g", 5)), pieces);
 }
 
 #[test]

@@ -166,6 +166,13 @@ fn the_database_file_shrinks_after_large_deletions() {
 fn restoring_a_backup_restores_everything() {
     let mut server = Server::embedded(&[]);
     let (kept, deleted) = (server.paste("kept"), server.paste("deleted later"));
+    let updated = server.paste("before");
+    let blocked = server.paste("blocked");
+    assert!(server.run(&["block", &blocked.id]).status.success());
+    let token = server.run(&["token", "add", "anna"]);
+    let token = String::from_utf8(token.stdout).unwrap().trim().to_owned();
+    let put = server.request("PUT", &updated.raw()).header("X-Delete-Token", &updated.delete_token).body("after");
+    put.send().expect_status(200);
     let backup = server.folder().join("backup.db");
     assert!(server.run(&["backup", backup.to_str().unwrap()]).status.success());
     server.request("DELETE", &deleted.path()).header("X-Delete-Token", &deleted.delete_token).send().expect_status(200);
@@ -179,11 +186,18 @@ fn restoring_a_backup_restores_everything() {
     server.get(&kept.raw()).expect_body("kept");
     server.get(&deleted.raw()).expect_body("deleted later");
     server.get(&newer.raw()).expect_code(404, "not_found");
+    server.get(&updated.raw()).expect_body("after");
+    server.request("POST", "/").body("blocked").send().expect_code(403, "blocked");
+    let authorization = format!("Bearer {token}");
+    server.request("POST", "/").header("Authorization", &authorization).body("owned").send().expect_status(201);
+    let log = server.run(&["log"]);
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(log.contains("block") && log.contains("anna"), "{log}");
     server.request("DELETE", &kept.path()).header("X-Delete-Token", &kept.delete_token).send().expect_status(200);
     // The backup itself is a usable database.
     let pepper = server.pepper();
     let variables = [("FLASKPASTE_DB", backup.to_str().unwrap()), ("FLASKPASTE_PEPPER_FILE", pepper.to_str().unwrap())];
     let stats = run(server.folder().path(), &variables, &["stats", "--json"]);
     let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
-    assert_eq!(stats["pastes"], 2);
+    assert_eq!(stats["pastes"], 3);
 }

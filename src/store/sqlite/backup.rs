@@ -6,7 +6,7 @@
 use super::StoreError;
 use super::location::Location;
 use super::schema;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,6 +17,11 @@ use std::time::Duration;
 const STEP_BYTES: u64 = 8 << 20;
 /// Rows copied in one step.
 const STEP_ROWS: i64 = 5000;
+/// Tables copied in steps by row number. The operators' log is never truncated.
+const BY_ROW: [&str; 3] = ["submission", "receipt", "action"];
+/// Small tables, copied whole and last: the spent token of every copied paste is then included, and the last key given out is
+/// above every copied one.
+const WHOLE: [&str; 5] = ["setting", "token", "blocked", "spent_token", "sqlite_sequence"];
 /// The pause between steps, in which the writer can checkpoint the WAL.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -54,32 +59,13 @@ pub(super) fn write(location: &Location, target: &Path) -> Result<(), StoreError
 fn copy_into(location: &Location, partial: &str) -> Result<(), StoreError> {
     let connection = location.connect()?;
     connection.execute("ATTACH ?1 AS copy", [partial])?;
-    connection
-        .execute_batch("PRAGMA copy.synchronous = OFF; PRAGMA copy.journal_mode = OFF; DELETE FROM copy.setting;")?;
+    connection.execute_batch("PRAGMA copy.synchronous = OFF; PRAGMA copy.journal_mode = OFF")?;
     in_steps(&connection, copy_pastes)?;
-    in_steps(&connection, |connection, after| {
-        copy_rows(
-            connection,
-            "SELECT max(rowid) FROM (SELECT rowid FROM main.submission WHERE rowid > ?1 \
-            ORDER BY rowid LIMIT ?2)",
-            "INSERT INTO copy.submission (rowid, hash, at) SELECT rowid, hash, at \
-            FROM main.submission WHERE rowid > ?1 AND rowid <= ?2",
-            after,
-        )
-    })?;
-    in_steps(&connection, |connection, after| {
-        copy_rows(
-            connection,
-            "SELECT max(rowid) FROM (SELECT rowid FROM main.receipt WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)",
-            "INSERT INTO copy.receipt SELECT * FROM main.receipt WHERE rowid > ?1 AND rowid <= ?2",
-            after,
-        )
-    })?;
-    // Last, so that the token of every copied paste is included. A few thousand rows per hour.
-    connection.execute_batch(
-        "BEGIN; INSERT INTO copy.setting SELECT * FROM main.setting; \
-         INSERT INTO copy.spent_token SELECT * FROM main.spent_token; COMMIT; DETACH copy;",
-    )?;
+    for table in BY_ROW {
+        in_steps(&connection, |connection, after| copy_rows(connection, table, after))?;
+    }
+    let replace = |table| format!("DELETE FROM copy.{table}; INSERT INTO copy.{table} SELECT * FROM main.{table};");
+    connection.execute_batch(&format!("BEGIN; {} COMMIT; DETACH copy", WHOLE.map(replace).concat()))?;
     Ok(())
 }
 
@@ -115,7 +101,10 @@ fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, Store
     let Some(last) = last else { return Ok(None) };
     for sql in [
         "INSERT INTO copy.paste SELECT * FROM main.paste WHERE key > ?1 AND key <= ?2",
-        "INSERT INTO copy.content SELECT * FROM main.content WHERE key >= (?1 + 1) * 65536 AND key < (?2 + 1) * 65536",
+        // Not a range of keys: replaced content has a key of its own, newer than that of its paste.
+        "INSERT INTO copy.content SELECT c.* FROM main.paste p CROSS JOIN main.content c \
+         ON c.key BETWEEN coalesce(p.content, p.key) * 65536 AND coalesce(p.content, p.key) * 65536 + 65535 \
+         WHERE p.key > ?1 AND p.key <= ?2",
         "INSERT INTO copy.seen SELECT * FROM main.seen WHERE key > ?1 AND key <= ?2",
         "INSERT INTO copy.lease SELECT * FROM main.lease WHERE key > ?1 AND key <= ?2",
     ] {
@@ -124,12 +113,14 @@ fn copy_pastes(connection: &Connection, after: i64) -> Result<Option<i64>, Store
     Ok(Some(last))
 }
 
-/// Copies the next rows of a table up to the number that `last` finds, and returns it.
-fn copy_rows(connection: &Connection, last: &str, copy: &str, after: i64) -> Result<Option<i64>, StoreError> {
-    let last: Option<i64> =
-        connection.prepare_cached(last)?.query_row([after, STEP_ROWS], |row| row.get(0)).optional()?.flatten();
+/// Copies the next rows of a table and returns the number of the last.
+fn copy_rows(connection: &Connection, table: &str, after: i64) -> Result<Option<i64>, StoreError> {
+    let last =
+        format!("SELECT max(rowid) FROM (SELECT rowid FROM main.{table} WHERE rowid > ?1 ORDER BY rowid LIMIT ?2)");
+    let last: Option<i64> = connection.prepare_cached(&last)?.query_row([after, STEP_ROWS], |row| row.get(0))?;
     if let Some(last) = last {
-        connection.prepare_cached(copy)?.execute([after, last])?;
+        let copy = format!("INSERT INTO copy.{table} SELECT * FROM main.{table} WHERE rowid > ?1 AND rowid <= ?2");
+        connection.prepare_cached(&copy)?.execute([after, last])?;
     }
     Ok(last)
 }
@@ -138,7 +129,38 @@ fn copy_rows(connection: &Connection, last: &str, copy: &str, after: i64) -> Res
 fn check(copy: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(copy)?;
     let result: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if result != "ok" {
+        return Err(StoreError::Failed(format!("the copy is damaged: {result}")));
+    }
+    let empty: u64 = connection.query_row(
+        "SELECT count(*) FROM paste WHERE size > 0 \
+         AND NOT EXISTS (SELECT 1 FROM content WHERE content.key = coalesce(paste.content, paste.key) * 65536)",
+        [],
+        |row| row.get(0),
+    )?;
+    if empty > 0 {
+        return Err(StoreError::Failed(format!("the copy is incomplete: {empty} pastes are without content")));
+    }
     drop(connection);
-    File::open(copy)?.sync_all()?;
-    if result == "ok" { Ok(()) } else { Err(StoreError::Failed(format!("the copy is damaged: {result}"))) }
+    Ok(File::open(copy)?.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_is_copied() {
+        let file = std::env::temp_dir().join(format!("flaskpaste-tables-{}", std::process::id()));
+        File::create(&file).unwrap();
+        let connection = schema::make_at(&file).unwrap();
+        let mut select =
+            connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").unwrap();
+        let tables: Vec<String> = select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        std::fs::remove_file(file).unwrap();
+        // Contents that were replaced are kept for seconds, for readers of the live database.
+        let mut copied = [&["paste", "content", "seen", "lease", "replaced"], &BY_ROW[..], &WHOLE[..]].concat();
+        copied.sort_unstable();
+        assert_eq!(tables, copied);
+    }
 }
