@@ -137,9 +137,12 @@ pub fn entropy(config: &Config, size: u64, entropy_bits: Option<f64>) -> Result<
 /// The password from the `X-Paste-Password` headers.
 ///
 /// # Errors
-/// When it is empty, or invalid Base64.
+/// When it is empty or invalid Base64, or both headers are present.
 pub fn password_from_headers(request: &Request<'_>) -> Result<Option<String>, ApiError> {
     if let Some(text) = request.header("X-Paste-Password-Base64") {
+        if request.header("X-Paste-Password").is_some() {
+            return Err(ApiError::BadRequest("Send X-Paste-Password or X-Paste-Password-Base64, not both."));
+        }
         let password = decode_base64(text);
         let password = password.ok_or(ApiError::BadRequest("X-Paste-Password-Base64 is not Base64 of UTF-8 text."))?;
         return not_empty(password).map(Some);

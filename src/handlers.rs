@@ -22,6 +22,7 @@ mod gate;
 pub mod json_body;
 pub mod lease;
 pub mod multipart;
+mod option_names;
 pub mod pastes;
 pub mod read;
 pub mod service;

@@ -16,6 +16,17 @@ pub enum Network {
     Local,
 }
 
+impl Network {
+    /// The IPv6 /48 around it, the largest network usually given to a customer (RFC 6177); itself otherwise.
+    #[must_use]
+    pub fn site(self) -> Self {
+        match self {
+            Self::V6([a, b, c, _]) => Self::V6([a, b, c, 0]),
+            Self::V4(_) | Self::Local => self,
+        }
+    }
+}
+
 impl From<IpAddr> for Network {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
@@ -37,6 +48,8 @@ mod tests {
         let network = |text: &str| Network::from(text.parse::<IpAddr>().unwrap());
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("2001:db8:1:2::1").site(), network("2001:db8:1:3::1").site());
+        assert_ne!(network("2001:db8:1:2::1").site(), network("2001:db8:2:2::1").site());
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
     }

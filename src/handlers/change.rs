@@ -8,7 +8,7 @@ use super::ask;
 use super::create::{checked_type, header_filename, protection};
 use super::read;
 use super::upload::{Upload, expect_body, new_spool};
-use super::wishes::{Lock, NOT_OF_CONTENTS, has_any, header_expiry, header_gate};
+use super::wishes::{Lock, NOT_OF_CONTENTS, NOT_OF_EXPIRY, has_any, header_expiry, header_gate};
 use super::{claimed, maker, own};
 use crate::app::App;
 use crate::clock::UnixSeconds;
@@ -20,10 +20,14 @@ use crate::store::{Changed, NewContent};
 /// Answers `PATCH /<id>`.
 ///
 /// # Errors
-/// `bad_request` without `X-Expiry`, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an internal
+/// `bad_request` without `X-Expiry` or with another option, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an internal
 /// failure.
 pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let paste = own(app, request, id, now)?;
+    // Refused, because ignoring them would pretend a protection that does not exist.
+    if has_any(request, &NOT_OF_EXPIRY) {
+        return Err(ApiError::BadRequest("PATCH changes the expiry alone, neither password, proofs nor read limit."));
+    }
     let seconds = header_expiry(request)?.ok_or(ApiError::BadRequest("Nothing to change: send X-Expiry."))?;
     let expires_at = now + seconds.min(app.config().max_expiry_seconds);
     changed(app, request, app.store().set_expiry(&paste, expires_at, now)?)

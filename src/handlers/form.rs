@@ -5,6 +5,7 @@
 
 use super::create::Received;
 use super::multipart::{Malformed, Part, Parts};
+use super::option_names::check_unknown;
 use super::upload::{self, Upload, new_spool};
 use super::wishes::{FormFields, Wishes};
 use crate::app::App;
@@ -80,7 +81,10 @@ pub fn receive(
                     "With a form, send proof hashes in the headers X-Read-Proof-SHA256 and X-Password-Proof-SHA256.",
                 ));
             }
-            Role::Unknown => parts.content(|_| Ok(()))?,
+            Role::Unknown => {
+                check_unknown(&part.name)?;
+                parts.content(|_| Ok(()))?;
+            }
         }
     }
     drop(parts);

@@ -1,7 +1,8 @@
 //! Access control of reads: a lease, the proofs of the link, or the password.
 //!
 //! Invariant: no read is counted or taken before all required proofs are verified; guesses by clients without the link
-//! never lock out those who have it. Secrets are compared in constant time. Must never reveal why a lease is invalid.
+//! never count against those who have it, and guesses of a server-side password never lock out a reader who comes back
+//! as told. Secrets are compared in constant time. Must never reveal why a lease is invalid.
 
 use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;

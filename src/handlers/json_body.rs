@@ -1,9 +1,12 @@
 //! The JSON form of a create: `{"content": …, "expiry"?: …, "burn_after_read"?: …, "reads"?: …, "password"?: …,
 //! "read_proof_sha256"?: …, "password_proof_sha256"?: …}`.
 //!
+//! `burn` is another name of `burn_after_read`, as in a form.
+//!
 //! Invariant: memory is limited to the size of the body; unknown fields are skipped without being parsed. Must never
-//! guess: a field of the wrong type is refused.
+//! guess: a field of the wrong type, and an unknown one that looks like an option, is refused.
 
+use super::option_names::check_unknown;
 use crate::error::ApiError;
 use crate::paste::parse_expiry_seconds;
 use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -22,6 +25,8 @@ pub struct JsonBody<'a> {
     password_proof_sha256: Option<&'a RawValue>,
     /// Whether a field is duplicated.
     is_ambiguous: bool,
+    /// The refusal of an unknown field that looks like an option.
+    misspelled: Option<ApiError>,
 }
 
 impl<'a> JsonBody<'a> {
@@ -30,13 +35,16 @@ impl<'a> JsonBody<'a> {
     /// # Errors
     /// `invalid_json` when it is not one JSON object in UTF-8.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ApiError> {
-        let body: Self = serde_json::from_slice(bytes).map_err(|error| {
+        let mut body: Self = serde_json::from_slice(bytes).map_err(|error| {
             ApiError::InvalidJson(match error.classify() {
                 serde_json::error::Category::Data => "The JSON body is not an object.",
                 serde_json::error::Category::Eof => "The JSON body is truncated.",
                 _ => "The body is not valid JSON.",
             })
         })?;
+        if let Some(refusal) = body.misspelled.take() {
+            return Err(refusal);
+        }
         // Refused, as the sender may rely on a protection that only one of them has.
         if body.is_ambiguous { Err(ApiError::InvalidJson("The JSON body has a duplicate field.")) } else { Ok(body) }
     }
@@ -131,12 +139,13 @@ impl<'de> Visitor<'de> for BodyVisitor {
             let field = match name.as_ref() {
                 "content" => &mut body.content,
                 "expiry" => &mut body.expiry,
-                "burn_after_read" => &mut body.burn_after_read,
+                "burn" | "burn_after_read" => &mut body.burn_after_read,
                 "password" => &mut body.password,
                 "reads" => &mut body.reads,
                 "read_proof_sha256" => &mut body.read_proof_sha256,
                 "password_proof_sha256" => &mut body.password_proof_sha256,
-                _ => {
+                unknown => {
+                    body.misspelled = body.misspelled.or(check_unknown(unknown).err());
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }

@@ -18,6 +18,16 @@ const MAX_READS: u32 = 1000;
 pub const NOT_OF_CONTENTS: [&str; 5] =
     ["X-Expiry", "X-Burn-After-Read", "X-Reads", "X-Paste-Password", "X-Paste-Password-Base64"];
 
+/// Headers of a create that are not accepted when only the expiry of a paste is changed.
+pub const NOT_OF_EXPIRY: [&str; 6] = [
+    "X-Burn-After-Read",
+    "X-Reads",
+    "X-Paste-Password",
+    "X-Paste-Password-Base64",
+    "X-Read-Proof-SHA256",
+    "X-Password-Proof-SHA256",
+];
+
 /// Whether a request has one of these headers.
 pub fn has_any(request: &Request<'_>, names: &[&str]) -> bool {
     names.iter().any(|name| request.header(name).is_some())

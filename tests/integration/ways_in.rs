@@ -186,3 +186,28 @@ fn names_are_stored_and_returned() {
     let read = server.get(&page.created().raw()).expect_header("Content-Type", "text/plain; charset=utf-8");
     assert!(read.get("Content-Security-Policy").unwrap().ends_with("sandbox"));
 }
+
+/// Ignoring them would leave somebody relying on a protection that does not exist.
+#[test]
+fn misspelled_and_conflicting_options_are_refused() {
+    let server = Server::start(&[]);
+    let json = |body: &str| server.post(body).header("Content-Type", "application/json").send();
+    json(r#"{"content":"x","burn":true,"thread":1}"#).expect_status(201).expect_field("burn_after_read", true);
+    json(r#"{"content":"x","burn":true,"burn_after_read":true}"#).expect_code(400, "invalid_json");
+    for name in ["burn-after-read", "max_reads", "pasword", "Password", "expires", "read_proof"] {
+        json(&format!(r#"{{"content":"x","{name}":1}}"#)).expect_code(400, "bad_request");
+        let field = format!("name=\"{name}\"");
+        post_form(&server, &[("name=\"content\"", "x"), (&field, "1")]).send().expect_code(400, "bad_request");
+    }
+    let (plain, base64) = (("X-Paste-Password", "aa"), ("X-Paste-Password-Base64", "YmI="));
+    for (first, second) in [(plain, plain), (base64, base64), (plain, base64)] {
+        let refused = server.post("x").header(first.0, first.1).header(second.0, second.1).send();
+        assert_eq!(refused.status, 400, "{} and {}", first.0, second.0);
+    }
+    let paste = server.paste("x");
+    let hash = "ab".repeat(32);
+    for (name, value) in [("X-Burn-After-Read", "1"), ("X-Reads", "1"), plain, base64, ("X-Read-Proof-SHA256", &hash)] {
+        let patch = server.request("PATCH", &paste.path()).header("X-Delete-Token", &paste.delete_token);
+        patch.header("X-Expiry", "60").header(name, value).send().expect_code(400, "bad_request");
+    }
+}
