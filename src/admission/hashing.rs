@@ -444,10 +444,12 @@ mod tests {
                     yield_now();
                 }
                 let paste = if same_paste { 0 } else { 1000 };
-                for _ in 0..5 {
-                    assert_eq!(hashing.run(Purpose::Read(paste), client(1000), || ()), Ok(()), "{same_paste}");
-                }
+                // Rarely, all clients have had equally many turns, and it is rejected, too.
+                let read = || (0..10).any(|_| hashing.run(Purpose::Read(paste), client(1000), || ()).is_ok());
+                let reads = (0..5).filter(|_| read()).count();
+                // Before the assertion: the others would never end.
                 done.store(true, Ordering::SeqCst);
+                assert_eq!(reads, 5, "{same_paste}");
             });
         }
     }
