@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub const MAX_HEAD_BYTES: usize = 16 << 10;
 /// The limit of header fields.
 const MAX_FIELDS: usize = 100;
-/// Fields with an identity: of duplicates, one parser would use the first and another the last.
+/// Fields with an identity or a password: of duplicates, one parser would use the first and another the last.
 const AT_MOST_ONCE: [&str; 6] =
     ["host", "authorization", "x-ssl-client-sha1", "x-proxy-secret", "x-paste-password", "x-paste-password-base64"];
 /// Connection-specific fields, which we handle and tiny_http never sees.
