@@ -154,7 +154,9 @@ fn watched(client: &Client, arguments: &[&str]) -> (Option<i32>, u64) {
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     loop {
+        // Until the system has started the program, the process shows the memory of this one.
         let text = fs::read_to_string(&status).unwrap_or_default();
+        let text = if text.starts_with("Name:\tfpaste\n") { text } else { String::new() };
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         most = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(most).max(most);
         if let Some(ended) = child.try_wait().unwrap() {
