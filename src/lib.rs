@@ -31,6 +31,7 @@ pub mod answer;
 pub mod app;
 #[cfg(feature = "server")]
 pub mod at_rest;
+pub mod blocking;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod clock;

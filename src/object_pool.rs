@@ -32,7 +32,8 @@ impl<T> ObjectPool<T> {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn take(&self) -> T {
+    /// Takes an object, waiting until one is free.
+    pub fn take(&self) -> T {
         let mut state = self.lock();
         loop {
             if let Some(object) = state.idle.pop() {
@@ -44,7 +45,8 @@ impl<T> ObjectPool<T> {
         }
     }
 
-    fn give_back(&self, object: T) {
+    /// Returns an object.
+    pub fn give_back(&self, object: T) {
         let mut state = self.lock();
         state.idle.push(object);
         let anyone_waits = state.waiting > 0;

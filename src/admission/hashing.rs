@@ -6,6 +6,7 @@
 //! longest waiting first: of those rejected after it, none goes before it. Must never wait without bound: a full queue
 //! rejects a request at once.
 
+use crate::blocking;
 use crate::network::Network;
 use crate::recent::RecentMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -114,6 +115,7 @@ impl Hashing {
     /// # Errors
     /// [`Crowded`] if too many requests with fewer turns are waiting, and too many that have been waiting for longer.
     pub fn run<T>(&self, purpose: Purpose, network: Network, hash: impl FnOnce() -> T) -> Result<T, Crowded> {
+        blocking::about_to_block();
         let _turn = self.wait_for_turn(purpose, network)?;
         Ok(hash())
     }

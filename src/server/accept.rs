@@ -1,7 +1,6 @@
 //! Accepts connections from the listening sockets, one at a time.
 //!
-//! Invariant: one thread waits for a connection, the others for a lock, which avoids a thundering herd. Must never read
-//! from a connection.
+//! Invariant: a busy listening socket does not starve the others. Must never read from a connection.
 
 use super::listen::{Bound, Endpoint};
 use super::sys;
@@ -10,14 +9,14 @@ use crate::operator_log;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The listening sockets.
 pub(super) struct Acceptor {
     endpoints: Vec<Endpoint>,
-    /// Held by the thread that waits for a connection. The value is the endpoint to check first next time, so that a
-    /// busy one does not starve the others.
-    turn: Mutex<usize>,
+    /// The endpoint to check first next time, so that a busy one does not starve the others.
+    first: AtomicUsize,
     /// Becomes readable when its writer is dropped, which wakes the waiting thread.
     stopped: io::PipeReader,
     stop: Mutex<Option<io::PipeWriter>>,
@@ -27,7 +26,8 @@ impl Acceptor {
     /// Takes over the sockets.
     pub(super) fn new(bound: Bound) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
-        Ok(Self { endpoints: bound.into_endpoints(), turn: Mutex::default(), stopped, stop: Mutex::new(Some(stop)) })
+        let (endpoints, first) = (bound.into_endpoints(), AtomicUsize::new(0));
+        Ok(Self { endpoints, first, stopped, stop: Mutex::new(Some(stop)) })
     }
 
     /// From now on, waiting threads get an already queued connection, or `WouldBlock`.
@@ -55,22 +55,21 @@ impl Acceptor {
     /// Those of `accept`; `WouldBlock` if another process accepted it or the server is stopping. The caller should
     /// pause when descriptors run out.
     pub(super) fn accept(&self) -> io::Result<(TcpStream, Peer)> {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wait(&mut turn)?.accept()
+        self.wait()?.accept()
     }
 
     /// Waits until an endpoint has a connection.
-    fn wait(&self, first: &mut usize) -> io::Result<&Endpoint> {
+    fn wait(&self) -> io::Result<&Endpoint> {
         let mut descriptors: Vec<_> = self.endpoints.iter().map(Endpoint::as_fd).collect();
         descriptors.push(self.stopped.as_fd());
         let ready = sys::wait_for_any(&descriptors, None)?;
         let is_stopped = ready.last() == Some(&true);
-        let count = self.endpoints.len();
-        let in_turn = (0..count).map(|step| (*first + step) % count).filter(|at| ready.get(*at) == Some(&true));
+        let (first, count) = (self.first.load(Ordering::Relaxed), self.endpoints.len());
+        let in_turn = (0..count).map(|step| (first + step) % count).filter(|at| ready.get(*at) == Some(&true));
         let mut able = in_turn.filter_map(|at| Some((at, self.endpoints.get(at)?)));
         let (at, endpoint) =
             able.find(|(_, endpoint)| !is_stopped || endpoint.is_ours()).ok_or(ErrorKind::WouldBlock)?;
-        *first = at + 1;
+        self.first.store(at + 1, Ordering::Relaxed);
         Ok(endpoint)
     }
 }

@@ -6,18 +6,18 @@
 use super::decoder::{Decoder, Next};
 use super::head::{Expectation, Head};
 use super::share::{Seat, Share};
+use super::slot::{Cut, Phase, Slot};
 use super::wire::Wire;
-use super::worker::{Cut, Phase, Worker};
 use std::io::{self, ErrorKind, Read};
 use std::time::Instant;
 
 /// The body of one request.
 pub(super) struct WireBody<'a, 'b> {
     wire: &'a mut Wire<'b>,
-    worker: &'a Worker,
+    slot: &'a Slot,
     /// Limits how many peers may be waited for.
     share: &'a Share,
-    workers: &'a [Worker],
+    slots: &'a [Slot],
     /// Taken when the body must be waited for.
     seat: Option<Seat<'a>>,
     decoder: Decoder,
@@ -31,14 +31,14 @@ pub(super) struct WireBody<'a, 'b> {
 impl<'a, 'b> WireBody<'a, 'b> {
     pub(super) fn new(
         wire: &'a mut Wire<'b>,
-        (worker, workers): (&'a Worker, &'a [Worker]),
+        (slot, slots): (&'a Slot, &'a [Slot]),
         share: &'a Share,
         head: &Head,
         max_bytes: u64,
     ) -> Self {
         let decoder = Decoder::new(head.framing);
         let is_waiting = head.expectation != Expectation::None && decoder.next() != Next::End;
-        Self { wire, worker, share, workers, seat: None, decoder, max_bytes, is_waiting, is_broken: false }
+        Self { wire, slot, share, slots, seat: None, decoder, max_bytes, is_waiting, is_broken: false }
     }
 
     /// Whether nothing of the body is left on the wire. What has already arrived is discarded, so that a small unread
@@ -62,9 +62,9 @@ impl<'a, 'b> WireBody<'a, 'b> {
     /// Reads the available content; 0 at the end.
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if std::mem::take(&mut self.is_waiting) {
-            self.worker.set_phase(Phase::Sending);
+            self.slot.set_phase(Phase::Sending);
             let written = self.wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-            self.worker.set_phase(Phase::Working);
+            self.slot.set_phase(Phase::Working);
             written?;
         }
         loop {
@@ -112,13 +112,13 @@ impl<'a, 'b> WireBody<'a, 'b> {
     /// Waits for the peer, if there is a seat for it.
     fn wait(&mut self, receive: impl FnOnce(&mut Wire<'b>) -> io::Result<usize>) -> io::Result<usize> {
         if self.seat.is_none() {
-            let seat = self.share.enter(self.worker, self.workers, Instant::now());
+            let seat = self.share.enter(self.slot, self.slots, Instant::now());
             self.seat = Some(seat.ok_or(ErrorKind::ResourceBusy)?);
         }
-        self.worker.set_phase(Phase::Receiving);
+        self.slot.set_phase(Phase::Receiving);
         let received = receive(self.wire);
-        self.worker.set_phase(Phase::Working);
-        match (received, self.worker.cut()) {
+        self.slot.set_phase(Phase::Working);
+        match (received, self.slot.cut()) {
             (Ok(received), _) if received > 0 => Ok(received),
             (_, Some(Cut::Crowded)) => Err(ErrorKind::ResourceBusy.into()),
             (_, Some(Cut::Stalled)) => Err(ErrorKind::TimedOut.into()),

@@ -1,4 +1,5 @@
-//! Serves one connection: waits for a request head, checks it, lets the app answer, and writes the reply.
+//! Serves one connection while something has arrived on it: takes a request head, checks it, lets the app answer, and
+//! writes the reply.
 //!
 //! Invariant: requests are answered in order, each once; a malformed request is answered once and ends the connection.
 //! A reply is written before an unread body is dropped. Must never buffer more of a body than the wire's buffer, nor
@@ -7,11 +8,12 @@
 use super::Pool;
 use super::body::WireBody;
 use super::head::{self, Expectation, Head, Scan};
+use super::slot::{Cut, Phase, Slot};
 use super::sys;
 use super::wire::Wire;
-use super::worker::{Cut, Phase, Worker};
 use crate::admission;
 use crate::answer::Responder;
+use crate::blocking;
 use crate::clock::unix_now;
 use crate::error::ApiError;
 use crate::http::{Body, Framing, Method, Peer, Persistence, Reply, Request};
@@ -23,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection whose peer pipelines more requests than this is served without a permit, which others may need.
+const REQUESTS_IN_A_ROW: u32 = 16;
 /// The piece size for sending large content.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -30,7 +34,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub(super) struct Connection<'a> {
     responder: &'a Responder,
     pool: &'a Pool,
-    worker: &'a Worker,
+    slot: &'a Slot,
     peer: Peer,
     wire: Wire<'a>,
     /// The buffer for replies.
@@ -41,6 +45,8 @@ pub(super) struct Connection<'a> {
 enum Awaited {
     Head(Head),
     Refused(ApiError),
+    /// Nothing has arrived.
+    Nothing,
     /// The peer closed the connection or was idle for too long.
     Over,
 }
@@ -57,53 +63,65 @@ enum After {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(pool: &'a Pool, worker: &'a Worker, socket: TcpStream, peer: Peer) -> Self {
-        let socket = Arc::new(socket);
+    pub(super) fn new(pool: &'a Pool, slot: &'a Slot, socket: Arc<TcpStream>, peer: Peer) -> Self {
         let is_unix = peer == Peer::Unix;
-        worker.begin(&socket, is_unix);
-        Self {
-            responder: &pool.responder,
-            pool,
-            worker,
-            peer,
-            wire: Wire::new(socket, is_unix, worker),
-            out: Vec::new(),
-        }
+        Self { responder: &pool.responder, pool, slot, peer, wire: Wire::new(socket, is_unix, slot), out: Vec::new() }
     }
 
-    /// Serves requests until either side closes the connection.
-    pub(super) fn serve(mut self) {
-        let mut phase = Phase::Fresh;
-        let after = loop {
-            let answered = match self.await_head(phase) {
+    /// Serves the requests that have arrived. Returns whether the connection goes on when more arrives.
+    pub(super) fn serve(mut self) -> bool {
+        let mut answered = 0;
+        loop {
+            let after = match self.await_head() {
                 Ok(Awaited::Head(head)) => self.answer(&head),
                 Ok(Awaited::Refused(error)) => self.refuse(&error),
-                Ok(Awaited::Over) => return,
+                Ok(Awaited::Nothing) => return true,
+                Ok(Awaited::Over) => return false,
                 Err(error) => Err(error),
             };
-            match answered {
-                Ok(After::GoesOn) => phase = Phase::Idle,
-                Ok(after) => break after,
+            match after {
+                Ok(After::GoesOn) => self.slot.set_phase(Phase::Idle),
+                Ok(after) => {
+                    self.end(&after);
+                    return false;
+                }
                 // The connection is broken; no reply can be sent.
-                Err(_) => return,
+                Err(_) => return false,
             }
-        };
-        let socket = Arc::clone(self.wire.socket());
-        if after == After::Drains || is_still_sending(&socket) {
-            self.pool.drainer.take(socket);
+            if self.wire.arrived().is_empty() {
+                return true;
+            }
+            answered += 1;
+            if answered == REQUESTS_IN_A_ROW {
+                blocking::about_to_block();
+            }
         }
     }
 
-    /// Waits for the complete head of the next request.
-    fn await_head(&mut self, phase: Phase) -> io::Result<Awaited> {
-        self.worker.set_phase(phase);
+    /// Ends the connection after its last reply.
+    fn end(&self, after: &After) {
+        let socket = self.wire.socket();
+        if *after == After::Drains || is_still_sending(socket) {
+            self.pool.drainer.take(Arc::clone(socket));
+        }
+    }
+
+    /// Takes the complete head of the next request, and waits for the rest of it if only a part has arrived.
+    fn await_head(&mut self) -> io::Result<Awaited> {
+        if self.wire.arrived().is_empty() {
+            match self.wire.fill_now() {
+                Ok(0) => return Ok(Awaited::Over),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Awaited::Nothing),
+                received => received?,
+            };
+        }
         let mut seat = None;
         let mut deadline = None;
         loop {
             if !self.wire.arrived().is_empty() {
                 match head::scan(self.wire.arrived()) {
                     Scan::Whole(head) => {
-                        self.worker.set_phase(Phase::Working);
+                        self.slot.set_phase(Phase::Working);
                         self.wire.consume(head.bytes);
                         return Ok(Awaited::Head(head));
                     }
@@ -115,14 +133,14 @@ impl<'a> Connection<'a> {
                     return Ok(Awaited::Refused(ApiError::BadRequest("The headers took longer than 15 seconds.")));
                 }
                 if seat.is_none() {
-                    seat = self.pool.share.enter(self.worker, &self.pool.workers, now);
+                    seat = self.pool.share.enter(self.slot, &self.pool.slots, now);
                 }
                 if seat.is_none() {
                     return Ok(Awaited::Refused(ApiError::Busy(1)));
                 }
-                self.worker.set_phase(Phase::Receiving);
+                self.slot.set_phase(Phase::Receiving);
             }
-            match (self.wire.fill(), self.worker.cut()) {
+            match (self.wire.fill(), self.slot.cut()) {
                 (Ok(received), _) if received > 0 => {}
                 (_, Some(Cut::Crowded)) if seat.is_some() => return Ok(Awaited::Refused(ApiError::Busy(1))),
                 _ => return Ok(Awaited::Over),
@@ -147,8 +165,7 @@ impl<'a> Connection<'a> {
         // Only chunked bodies, which announce no length, are checked while they arrive.
         let max_bytes =
             if framing == Framing::Chunked { admission::max_body_bytes(config, &request) } else { u64::MAX };
-        let mut body =
-            WireBody::new(&mut self.wire, (self.worker, &self.pool.workers), &self.pool.share, head, max_bytes);
+        let mut body = WireBody::new(&mut self.wire, (self.slot, &self.pool.slots), &self.pool.share, head, max_bytes);
         request.body = &mut body;
         let request_id = self.responder.request_id(&request);
         let client = admission::client(config, &request).to_string();
@@ -212,7 +229,7 @@ impl<'a> Connection<'a> {
         is_head: bool,
     ) -> io::Result<u64> {
         let is_only_copy = reply.is_only_copy && !is_head;
-        self.worker.set_phase(if is_only_copy { Phase::SendingOnlyCopy } else { Phase::Sending });
+        self.slot.set_phase(if is_only_copy { Phase::SendingOnlyCopy } else { Phase::Sending });
         self.out.clear();
         let hsts = self.responder.app().config().hsts;
         reply.write_head(&mut self.out, request_id, persistence, hsts, unix_now());
@@ -229,6 +246,7 @@ impl<'a> Connection<'a> {
             self.out.extend_from_slice(content);
             self.wire.write_all(&self.out)?;
         } else {
+            blocking::about_to_block();
             self.wire.write_all(&self.out)?;
             self.wire.write_all(content)?;
         }
@@ -236,15 +254,12 @@ impl<'a> Connection<'a> {
     }
 }
 
-impl Drop for Connection<'_> {
-    fn drop(&mut self) {
-        self.worker.end();
-    }
-}
-
 /// Sends `out`, then streams content of known length. If the content ends early, because the paste was deleted or the
 /// disk failed, the connection is closed, so that the peer notices the missing bytes.
 fn write_stream(wire: &Wire<'_>, out: &mut Vec<u8>, content: &mut dyn Read, length: u64) -> io::Result<u64> {
+    if length > PIECE_BYTES as u64 {
+        blocking::about_to_block();
+    }
     let mut content = content.take(length);
     let mut sent = 0;
     loop {

@@ -5,7 +5,7 @@
 //! never closed; the time allowed without progress scales with the round trip. Must never wait for a peer.
 
 use super::Pool;
-use super::worker::{Cut, Phase, Served, Worker};
+use super::slot::{Cut, Phase, Served, Slot};
 use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -129,7 +129,7 @@ impl History {
 
 /// How long a peer may make no progress under pressure, which depends on its round trip.
 pub(super) fn patience(served: &Served) -> Duration {
-    if served.is_proxy { PROXY_PATIENCE } else { patience_over(served.path().map(|(_, round_trip)| round_trip)) }
+    if served.is_proxy() { PROXY_PATIENCE } else { patience_over(served.path().map(|(_, round_trip)| round_trip)) }
 }
 
 fn patience_over(round_trip: Option<Duration>) -> Duration {
@@ -168,9 +168,9 @@ fn in_the_way(histories: &[Option<History>], now: Instant) -> Vec<usize> {
 /// Starts the guard of a pool.
 pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
     let watch = move || {
-        let mut histories = vec![None; pool.workers.len()];
+        let mut histories = vec![None; pool.slots.len()];
         while !pool.is_stopping() {
-            let is_pressed = round(&pool.workers, &mut histories, Instant::now());
+            let is_pressed = round(&pool.slots, &mut histories, Instant::now());
             pool.pressed.store(is_pressed, Ordering::Relaxed);
             let metrics = pool.responder.app().metrics();
             metrics.busy_workers.set(histories.iter().flatten().count() as u64);
@@ -182,14 +182,14 @@ pub(super) fn start(pool: Arc<Pool>) -> std::io::Result<()> {
 }
 
 /// Checks all connections once and closes those that violate the rules. Returns whether the pool is under pressure.
-fn round(workers: &[Worker], histories: &mut [Option<History>], now: Instant) -> bool {
-    for (worker, history) in workers.iter().zip(histories.iter_mut()) {
-        *history = worker.change(|served| sample(served)).map(|sample| History::after(*history, sample, now));
+fn round(slots: &[Slot], histories: &mut [Option<History>], now: Instant) -> bool {
+    for (slot, history) in slots.iter().zip(histories.iter_mut()) {
+        *history = slot.change(|served| sample(served)).map(|sample| History::after(*history, sample, now));
     }
     let end = |at: usize, why: Cut| {
-        let (Some(worker), Some(Some(history))) = (workers.get(at), histories.get(at)) else { return };
+        let (Some(slot), Some(Some(history))) = (slots.get(at), histories.get(at)) else { return };
         // Unless it has made progress meanwhile.
-        worker.change(|served| {
+        slot.change(|served| {
             let seen = (history.now.serial, history.now.phase, history.now.steps);
             (served.serial, served.phase, served.steps) == seen && served.end(why)
         });
@@ -211,12 +211,12 @@ fn sample(served: &Served) -> Sample {
         serial: served.serial,
         phase: served.phase,
         steps: served.steps,
-        is_proxy: served.is_proxy,
+        is_proxy: served.is_proxy(),
         received: served.received,
         delivered: path.map_or(served.sent, |(acknowledged, _)| acknowledged),
         patience: match served.phase {
             Phase::SendingOnlyCopy => ONLY_COPY_PATIENCE,
-            _ if served.is_proxy => PROXY_PATIENCE,
+            _ if served.is_proxy() => PROXY_PATIENCE,
             _ => patience_over(path.map(|(_, round_trip)| round_trip)),
         },
     }

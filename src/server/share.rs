@@ -1,11 +1,11 @@
-//! Limits how many workers may wait for peers to send: half of the pool. Slow senders compete only with each other,
-//! never with readers or complete requests.
+//! Limits how many connections may wait for the rest of a request: half of the pool. Slow senders compete only with
+//! each other, never with readers or complete requests.
 //!
-//! Invariant: at most that many workers wait for the rest of a head or body, except for those just being closed. When
+//! Invariant: at most that many wait for the rest of a head or body, except for those just being closed. When
 //! the share is full, a newcomer replaces only the slowest sender. Must never wait.
 
 use super::guard::patience;
-use super::worker::{Cut, Phase, Served, Worker};
+use super::slot::{Cut, Phase, Served, Slot};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,48 +18,48 @@ pub(super) struct Share {
 /// A seat in the share, released on drop.
 pub(super) struct Seat<'a> {
     share: &'a Share,
-    worker: &'a Worker,
+    slot: &'a Slot,
 }
 
 impl Share {
-    /// The share of a pool with this many workers.
-    pub(super) fn of(workers: usize) -> Self {
-        Self { most: workers.div_ceil(2), taken: AtomicUsize::new(0) }
+    /// The share of a pool with this many slots.
+    pub(super) fn of(slots: usize) -> Self {
+        Self { most: slots.div_ceil(2), taken: AtomicUsize::new(0) }
     }
 
-    /// Gives a seat to a worker that must wait for its peer; `None` if all are taken by peers that are not slow.
-    pub(super) fn enter<'a>(&'a self, worker: &'a Worker, workers: &[Worker], now: Instant) -> Option<Seat<'a>> {
+    /// Gives a seat to a connection that must wait for its peer; `None` if all are taken by peers that are not slow.
+    pub(super) fn enter<'a>(&'a self, slot: &'a Slot, slots: &[Slot], now: Instant) -> Option<Seat<'a>> {
         let is_full = self.taken.fetch_add(1, Ordering::Relaxed) >= self.most;
         // From here on, dropping the seat releases the count.
-        let seat = Seat { share: self, worker };
-        if is_full && !end_slowest(workers, now) {
+        let seat = Seat { share: self, slot };
+        if is_full && !end_slowest(slots, now) {
             return None;
         }
-        worker.set_receiving(Some(now));
+        slot.set_receiving(Some(now));
         Some(seat)
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.worker.set_receiving(None);
+        self.slot.set_receiving(None);
         self.share.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Closes the slowest of the senders being waited for. Returns whether there was one. Workers busy with received data
+/// Closes the slowest of the senders being waited for. Returns whether there was one. Slots busy with received data
 /// do not count: that is not the peer's fault.
-fn end_slowest(workers: &[Worker], now: Instant) -> bool {
-    let mut rates: Vec<(u64, u64, &Worker)> = workers
+fn end_slowest(slots: &[Slot], now: Instant) -> bool {
+    let mut rates: Vec<(u64, u64, &Slot)> = slots
         .iter()
-        .filter_map(|worker| worker.change(|served| Some((rate_of(served, now)?, served.serial, worker))).flatten())
+        .filter_map(|slot| slot.change(|served| Some((rate_of(served, now)?, served.serial, slot))).flatten())
         .collect();
     rates.sort_unstable_by_key(|(rate, ..)| *rate);
-    rates.iter().any(|(_, serial, worker)| {
+    rates.iter().any(|(_, serial, slot)| {
         let end = |served: &mut Served| {
             served.serial == *serial && served.phase == Phase::Receiving && served.end(Cut::Crowded)
         };
-        worker.change(end).unwrap_or(false)
+        slot.change(end).unwrap_or(false)
     })
 }
 
@@ -78,6 +78,7 @@ fn rate(bytes: u64, elapsed: Duration, patience: Duration) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Peer;
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
 
@@ -85,28 +86,28 @@ mod tests {
     fn in_a_full_share_a_newcomer_replaces_the_slowest() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connect = || Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        let workers: Vec<Worker> = (0..4).map(|_| Worker::default()).collect();
-        let share = Share::of(workers.len());
+        let slots: Vec<Slot> = (0..4).map(|_| Slot::default()).collect();
+        let share = Share::of(slots.len());
         let start = Instant::now();
         let enter = |number: usize, now| {
-            workers[number].begin(&connect(), false);
-            let seat = share.enter(&workers[number], &workers, now);
-            workers[number].set_phase(Phase::Receiving);
+            slots[number].begin(&connect(), Peer::Unix);
+            let seat = share.enter(&slots[number], &slots, now);
+            slots[number].set_phase(Phase::Receiving);
             seat
         };
         let (first, second) = (enter(0, start).unwrap(), enter(1, start).unwrap());
-        workers[0].count_received(9000);
-        workers[1].count_received(1000);
+        slots[0].count_received(9000);
+        slots[1].count_received(1000);
         assert!(enter(2, start + Duration::from_millis(100)).is_none(), "both are too new to be judged");
         let later = start + Duration::from_secs(2);
-        let set_phases = |phase| workers.iter().take(2).for_each(|worker| worker.set_phase(phase));
+        let set_phases = |phase| slots.iter().take(2).for_each(|slot| slot.set_phase(phase));
         set_phases(Phase::Working);
         assert!(enter(2, later).is_none(), "no peer is being waited for");
         set_phases(Phase::Receiving);
         let third = enter(2, later).unwrap();
-        assert_eq!((workers[0].cut(), workers[1].cut()), (None, Some(Cut::Crowded)));
+        assert_eq!((slots[0].cut(), slots[1].cut()), (None, Some(Cut::Crowded)));
         drop(second);
-        assert!(enter(3, later).is_some_and(|seat| workers[0].cut() == Some(Cut::Crowded) && seat.share.most == 2));
+        assert!(enter(3, later).is_some_and(|seat| slots[0].cut() == Some(Cut::Crowded) && seat.share.most == 2));
         drop((first, third));
         assert_eq!(share.taken.load(Ordering::Relaxed), 0);
     }

@@ -18,7 +18,7 @@ const RTT_OFFSET: usize = 8 + 15 * 4;
 /// `max_pacing_rate`.
 const BYTES_ACKED_OFFSET: usize = 8 + 24 * 4 + 2 * 8;
 
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+pub(super) fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
@@ -96,6 +96,25 @@ pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
         let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), flags) };
         match usize::try_from(received) {
             Ok(received) => return Ok(received),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+/// Sends what the system takes without waiting. Returns the number of bytes.
+///
+/// # Errors
+/// `WouldBlock` if it takes nothing; other errors of `send`.
+pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`; the socket is open while borrowed.
+        let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+        match usize::try_from(sent) {
+            Ok(sent) => return Ok(sent),
             Err(_) => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::Interrupted => {}
                 error => return Err(error),

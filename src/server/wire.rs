@@ -4,7 +4,9 @@
 //! hold a lock while it waits for the peer.
 
 use super::head::MAX_HEAD_BYTES;
-use super::worker::Worker;
+use super::slot::Slot;
+use super::sys;
+use crate::blocking;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -20,7 +22,7 @@ const UNIX_PIECE_BYTES: usize = 16 << 10;
 pub(super) struct Wire<'a> {
     socket: Arc<TcpStream>,
     is_unix: bool,
-    worker: &'a Worker,
+    slot: &'a Slot,
     buffer: Vec<u8>,
     /// The start of the unconsumed bytes in the buffer.
     start: usize,
@@ -28,8 +30,8 @@ pub(super) struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    pub(super) fn new(socket: Arc<TcpStream>, is_unix: bool, worker: &'a Worker) -> Self {
-        Self { socket, is_unix, worker, buffer: vec![0; FIRST_BYTES], start: 0, end: 0 }
+    pub(super) fn new(socket: Arc<TcpStream>, is_unix: bool, slot: &'a Slot) -> Self {
+        Self { socket, is_unix, slot, buffer: vec![0; FIRST_BYTES], start: 0, end: 0 }
     }
 
     pub(super) fn socket(&self) -> &Arc<TcpStream> {
@@ -46,6 +48,18 @@ impl<'a> Wire<'a> {
         self.start = self.end.min(self.start + bytes);
     }
 
+    /// Takes what has arrived into the buffer, which must be empty, without waiting. Returns the number of bytes; 0 is
+    /// the end.
+    ///
+    /// # Errors
+    /// I/O errors; `WouldBlock` if nothing has arrived.
+    pub(super) fn fill_now(&mut self) -> io::Result<usize> {
+        let received = sys::receive_now(&self.socket, &mut self.buffer)?;
+        (self.start, self.end) = (0, received);
+        self.slot.count_received(received);
+        Ok(received)
+    }
+
     /// Waits for more to arrive. Returns the number of bytes; 0 is the end.
     ///
     /// # Errors
@@ -60,7 +74,7 @@ impl<'a> Wire<'a> {
         }
         let received = receive(&self.socket, self.buffer.get_mut(self.end..).unwrap_or_default())?;
         self.end += received;
-        self.worker.count_received(received);
+        self.slot.count_received(received);
         Ok(received)
     }
 
@@ -80,7 +94,7 @@ impl<'a> Wire<'a> {
     /// As [`Wire::fill`].
     pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let received = receive(&self.socket, into)?;
-        self.worker.count_received(received);
+        self.slot.count_received(received);
         Ok(received)
     }
 
@@ -91,21 +105,39 @@ impl<'a> Wire<'a> {
     pub(super) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         if !self.is_unix {
             // How much of it has reached the peer, only the system knows.
-            return (&*self.socket).write_all(bytes);
+            return send(&self.socket, bytes);
         }
         bytes.chunks(UNIX_PIECE_BYTES).try_for_each(|piece| {
-            (&*self.socket).write_all(piece)?;
-            self.worker.count_sent(piece.len());
+            send(&self.socket, piece)?;
+            self.slot.count_sent(piece.len());
             Ok(())
         })
     }
 }
 
 fn receive(mut socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+    match sys::receive_now(socket, into) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => blocking::about_to_block(),
+        result => return result,
+    }
     loop {
         match socket.read(into) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => return result,
+        }
+    }
+}
+
+fn send(mut socket: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let sent = match sys::send_now(socket, bytes) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        result => result?,
+    };
+    match bytes.get(sent..) {
+        None | Some([]) => Ok(()),
+        Some(rest) => {
+            blocking::about_to_block();
+            socket.write_all(rest)
         }
     }
 }

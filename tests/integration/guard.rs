@@ -3,6 +3,9 @@
 
 use crate::harness::{Folder, SOON, Server, wait_until};
 use crate::http_client::Connection;
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -70,6 +73,27 @@ fn busy_connections_are_closed_when_others_wait() {
         for _ in 0..20 {
             server.expect_alive();
         }
+    });
+}
+
+/// More of them than threads that may run without blocking.
+#[test]
+fn clients_that_pipeline_without_a_pause_do_not_keep_others_waiting() {
+    let server = Server::start(&[]);
+    let requests = server.request("GET", "/robots.txt").head_bytes().repeat(1000);
+    let threads = 2 * std::thread::available_parallelism().unwrap().get();
+    let sockets: Vec<TcpStream> = (0..threads).map(|_| TcpStream::connect(server.authority()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for socket in &sockets {
+            // Until the socket is shut down.
+            scope.spawn(|| while (&*socket).write_all(&requests).is_ok() {});
+            scope.spawn(|| io::copy(&mut &*socket, &mut io::sink()));
+        }
+        let answered = catch_unwind(AssertUnwindSafe(|| (0..20).for_each(|_| server.expect_alive())));
+        for socket in &sockets {
+            socket.shutdown(Shutdown::Both).unwrap();
+        }
+        answered.unwrap_or_else(|panic| resume_unwind(panic));
     });
 }
 

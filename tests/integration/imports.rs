@@ -7,7 +7,19 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "server",
-        &["admission", "answer", "clock", "config", "crypto", "error", "http", "log", "object_pool", "operator_log"],
+        &[
+            "admission",
+            "answer",
+            "blocking",
+            "clock",
+            "config",
+            "crypto",
+            "error",
+            "http",
+            "log",
+            "object_pool",
+            "operator_log",
+        ],
     ),
     (
         "answer",
@@ -48,11 +60,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("app", &["admission", "clock", "config", "error", "file_digest", "metrics", "operator_log", "store", "web"]),
-    ("admission", &["clock", "config", "crypto", "error", "http", "network", "owner", "paste", "pow", "recent"]),
+    (
+        "admission",
+        &["blocking", "clock", "config", "crypto", "error", "http", "network", "owner", "paste", "pow", "recent"],
+    ),
     (
         "store",
         &[
             "at_rest",
+            "blocking",
             "clock",
             "crypto",
             "network",
@@ -84,6 +100,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client", &["clock", "crypto", "e2e", "owner", "page_values", "paste", "pow", "sealed", "static_names", "text"]),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
+    ("blocking", &[]),
     ("clock", &[]),
     ("crypto", &[]),
     ("error", &[]),

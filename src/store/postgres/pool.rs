@@ -10,6 +10,7 @@ use super::connector::{Connector, NoConnection};
 use super::fault::Fault;
 use super::standby;
 use super::turns::{NoTurn, Turn, Turns};
+use crate::blocking;
 use crate::crypto;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -307,6 +308,7 @@ impl Pool {
 }
 
 fn take(turns: &Arc<Turns>, deadline: Instant) -> Result<Turn, Fault> {
+    blocking::about_to_block();
     turns.take(deadline).map_err(|reason| match reason {
         NoTurn::Busy => Fault::Busy("all connections are in use".into()),
         NoTurn::Closed => Fault::Busy("the store is closed".into()),

@@ -7,6 +7,7 @@ use super::StoreError;
 use super::files::Files;
 use super::housekeeping::Housekeeper;
 use super::transaction::{roll_back, transaction};
+use crate::blocking;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +95,7 @@ impl Writer {
         let (reply, answer) = mpsc::sync_channel(1);
         let job = Box::new(Pending { bytes, work, result: None, reply });
         self.jobs.send(job).map_err(|_| stopped())?;
+        blocking::about_to_block();
         answer.recv().map_err(|_| unknown())?
     }
 

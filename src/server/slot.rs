@@ -1,9 +1,10 @@
-//! The observable state of a worker: the connection it serves, its phase and its byte counts.
+//! The place of a connection: its socket, its phase and its byte counts, for the workers and the guard.
 //!
-//! Invariant: the socket is here exactly as long as the worker serves it, and is used only under the lock. Must never
-//! be locked across I/O to a peer.
+//! Invariant: a connection has exactly one slot, from accept to its end, whether a thread serves it or it waits for its
+//! peer. Must never be locked across I/O to a peer.
 
 use super::sys;
+use crate::http::Peer;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,12 +42,11 @@ pub(super) enum Cut {
     Crowded,
 }
 
-/// The connection a worker serves.
+/// The connection in a slot.
 pub(super) struct Served {
     socket: Arc<TcpStream>,
-    /// Whether the peer is a proxy on a Unix socket.
-    pub(super) is_proxy: bool,
-    /// Distinguishes this connection from earlier ones of the worker.
+    peer: Peer,
+    /// Distinguishes this connection from earlier ones in the slot.
     pub(super) serial: u64,
     /// Its phase.
     pub(super) phase: Phase,
@@ -61,9 +61,9 @@ pub(super) struct Served {
     cut: Option<Cut>,
 }
 
-/// A worker.
+/// A slot.
 #[derive(Default)]
-pub(super) struct Worker(Mutex<State>);
+pub(super) struct Slot(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -71,14 +71,14 @@ struct State {
     served: Option<Served>,
 }
 
-impl Worker {
+impl Slot {
     /// Begins a connection.
-    pub(super) fn begin(&self, socket: &Arc<TcpStream>, is_proxy: bool) {
+    pub(super) fn begin(&self, socket: &Arc<TcpStream>, peer: Peer) {
         let mut state = self.lock();
         state.serial += 1;
         state.served = Some(Served {
             socket: Arc::clone(socket),
-            is_proxy,
+            peer,
             serial: state.serial,
             phase: Phase::Fresh,
             steps: 0,
@@ -121,6 +121,11 @@ impl Worker {
         self.change(|served| served.cut).flatten()
     }
 
+    /// The socket and the peer of the connection, if there is one.
+    pub(super) fn connection(&self) -> Option<(Arc<TcpStream>, Peer)> {
+        self.change(|served| (Arc::clone(&served.socket), served.peer))
+    }
+
     /// Ends the connection; its socket must no longer be used.
     pub(super) fn end(&self) {
         self.lock().served = None;
@@ -137,6 +142,11 @@ impl Worker {
 }
 
 impl Served {
+    /// Whether the peer is a proxy on a Unix socket.
+    pub(super) fn is_proxy(&self) -> bool {
+        self.peer == Peer::Unix
+    }
+
     /// Ends it as gently as its phase allows: a peer that does not send is treated as if it had ended, so that it still
     /// gets an answer; one that does not take its answer is cut off. Returns whether it was not ended before.
     pub(super) fn end(&mut self, why: Cut) -> bool {
@@ -156,7 +166,7 @@ impl Served {
     /// Bytes that have arrived at the peer, and the round-trip time. `None` for a Unix socket, where only the proxy
     /// knows them.
     pub(super) fn path(&self) -> Option<(u64, Duration)> {
-        if self.is_proxy {
+        if self.is_proxy() {
             return None;
         }
         sys::tcp_info(&self.socket).ok().map(|info| (info.acknowledged, info.round_trip))
@@ -166,19 +176,21 @@ impl Served {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+
+    const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     #[test]
     fn a_connection_that_progressed_after_it_was_cut_can_be_cut_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = Arc::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        let worker = Worker::default();
-        worker.begin(&socket, false);
-        let end = || worker.change(|served| served.end(Cut::Crowded)).unwrap();
+        let slot = Slot::default();
+        slot.begin(&socket, Peer::Ip(LOCALHOST));
+        let end = || slot.change(|served| served.end(Cut::Crowded)).unwrap();
         assert!(end() && !end());
-        worker.set_phase(Phase::Working);
-        assert!(!end() && worker.cut() == Some(Cut::Crowded));
-        worker.set_phase(Phase::Sending);
-        assert!(worker.cut().is_none() && end());
+        slot.set_phase(Phase::Working);
+        assert!(!end() && slot.cut() == Some(Cut::Crowded));
+        slot.set_phase(Phase::Sending);
+        assert!(slot.cut().is_none() && end());
     }
 }
