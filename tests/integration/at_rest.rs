@@ -385,7 +385,7 @@ mod slow {
         assert!(!before[1].is_empty());
         let output = run(folder.path(), &variables, &[]);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("the id of a paste is malformed; nothing was changed"), "{said}");
+        assert!(said.contains("the ID of a paste is malformed; nothing was changed"), "{said}");
         assert!(files() == before, "nothing was changed");
         let database = rusqlite::Connection::open(&path).unwrap();
         database.execute_batch("UPDATE paste SET id = 'aaaaaaaaaaaa' WHERE key = 3").unwrap();
