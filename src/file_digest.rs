@@ -3,6 +3,7 @@
 //! Invariant: a digest matches the bytes of the open file. Must never rely on the name: a file is identified by its
 //! inode, size and ctime.
 
+use crate::blocking;
 use crate::crypto::Sha256Digest;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ impl FileDigests {
         if let Some(digest) = lock().get(&version) {
             return Ok(*digest);
         }
+        blocking::about_to_block();
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 64 << 10];
         loop {

@@ -3,6 +3,7 @@
 //! Invariant: a message is one line, a JSON object if the log is JSON, without the numbers of system errors, and a
 //! closed stderr is ignored. Must never contain a secret or an ID.
 
+use crate::blocking;
 use crate::clock::{rfc3339, unix_now};
 use crate::text::without_error_numbers;
 use std::io::{self, Write};
@@ -18,6 +19,8 @@ pub fn use_json(is_json: bool) {
 
 /// Writes a message.
 pub fn message(text: &str) {
+    // Whoever reads stderr may be slow.
+    blocking::about_to_block();
     // `eprintln!` would panic on a closed stderr.
     let _ = io::stderr().write_all(line(text).as_bytes());
 }

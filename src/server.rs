@@ -131,6 +131,7 @@ impl Server {
             start(format!("worker-{number}"), Pool::work)?;
         }
         guard::start(Arc::clone(&self.pool))?;
+        start("permits".into(), |pool| pool.permits.watch())?;
         // Last: what it accepts must be served.
         start("accept".into(), Pool::accept)?;
         Ok(())
@@ -235,7 +236,7 @@ impl Pool {
         let _ = sys::schedule_as_batch();
         loop {
             self.permits.take();
-            match self.epoll.wait() {
+            match self.permits.wait_for(|| self.epoll.wait()) {
                 Ok(number) => self.serve(number),
                 Err(error) => {
                     operator_log::message(&format!("cannot wait for connections: {error}; retrying"));

@@ -5,6 +5,7 @@
 //! leave a file behind: the spool file never has a name.
 
 use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES};
+use crate::blocking;
 use crate::crypto::{Sha256Digest, TAG_BYTES};
 use crate::mime::SNIFF_BYTES;
 use sha2::{Digest, Sha256};
@@ -176,6 +177,7 @@ impl<'a> Spool<'a> {
             }
             Storage::Memory(memory) if self.size <= MEMORY_BYTES as u64 => memory.extend_from_slice(&self.piece),
             Storage::Memory(memory) => {
+                blocking::about_to_block();
                 self.taken.grow((memory.len() + self.piece.len()) as u64)?;
                 let mut file = unnamed_file(self.folder)?;
                 file.write_all(memory)?;
@@ -183,6 +185,7 @@ impl<'a> Spool<'a> {
                 self.storage = Storage::File(file);
             }
             Storage::File(file) => {
+                blocking::about_to_block();
                 self.taken.grow(self.piece.len() as u64)?;
                 file.write_all(&self.piece)?;
             }
