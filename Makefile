@@ -184,7 +184,7 @@ checksums:
 	cd $(ARCHIVE) && rm -f SHA256SUMS && sha256sum $$(LC_ALL=C ls) > SHA256SUMS && cat SHA256SUMS
 
 # See docs/releasing.md.
-reproduce: ## build dist and deb twice and compare them (half an hour)
+reproduce: ## build dist and deb twice and compare them (eight minutes or more)
 	sh contrib/dist/reproduce.sh
 
 install-guides:
