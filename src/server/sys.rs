@@ -90,18 +90,9 @@ pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// `WouldBlock` if nothing has arrived; other errors of `recv`.
 pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
-        // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`; the socket is open while borrowed.
-        let received = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), flags) };
-        match usize::try_from(received) {
-            Ok(received) => return Ok(received),
-            Err(_) => match io::Error::last_os_error() {
-                error if error.kind() == io::ErrorKind::Interrupted => {}
-                error => return Err(error),
-            },
-        }
-    }
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT);
+    // SAFETY: the kernel writes at most `buffer.len()` bytes into `buffer`; the socket is open while borrowed.
+    uninterrupted(|| unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), flags) })
 }
 
 /// Sends what the system takes without waiting. Returns the number of bytes.
@@ -109,12 +100,16 @@ pub(super) fn receive_now(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<u
 /// # Errors
 /// `WouldBlock` if it takes nothing; other errors of `send`.
 pub(super) fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+    // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`; the socket is open while borrowed.
+    uninterrupted(|| unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) })
+}
+
+/// The number of bytes a call has transferred; a call that a signal interrupted is repeated.
+fn uninterrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
-        let (fd, flags) = (socket.as_raw_fd(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        // SAFETY: the kernel reads at most `bytes.len()` bytes of `bytes`; the socket is open while borrowed.
-        let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
-        match usize::try_from(sent) {
-            Ok(sent) => return Ok(sent),
+        match usize::try_from(call()) {
+            Ok(bytes) => return Ok(bytes),
             Err(_) => match io::Error::last_os_error() {
                 error if error.kind() == io::ErrorKind::Interrupted => {}
                 error => return Err(error),

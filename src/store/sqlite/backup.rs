@@ -19,8 +19,8 @@ const STEP_BYTES: u64 = 8 << 20;
 const STEP_ROWS: i64 = 5000;
 /// Tables copied in steps by row number. The operators' log is never truncated.
 const BY_ROW: [&str; 3] = ["submission", "receipt", "action"];
-/// Small tables, copied whole and last: the spent token of every copied paste is then included, and the last key given out is
-/// above every copied one.
+/// Small tables, copied whole and last: the spent token of every copied paste is then included, and the last key given
+/// out is above every copied one.
 const WHOLE: [&str; 5] = ["setting", "token", "blocked", "spent_token", "sqlite_sequence"];
 /// The pause between steps, in which the writer can checkpoint the WAL.
 const PAUSE: Duration = Duration::from_millis(5);
