@@ -9,7 +9,7 @@ use crate::clock::UnixSeconds;
 use crate::error::ApiError;
 use crate::http::{Method, Reply, Request};
 use crate::language;
-use crate::log::{Entry, Log};
+use crate::log::{self, Entry};
 use crate::operator_log;
 use crate::owner::Owner;
 use crate::request_id::{RequestIds, is_request_id};
@@ -21,7 +21,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Answers requests.
 pub struct Responder {
     app: App,
-    log: Log,
     request_ids: RequestIds,
     wrong_secret_noted_at: AtomicU64,
 }
@@ -34,8 +33,8 @@ impl Responder {
     ///
     /// # Errors
     /// When the system has no entropy source.
-    pub fn new(app: App, log: Log) -> io::Result<Self> {
-        Ok(Self { app, log, request_ids: RequestIds::new()?, wrong_secret_noted_at: AtomicU64::new(0) })
+    pub fn new(app: App) -> io::Result<Self> {
+        Ok(Self { app, request_ids: RequestIds::new()?, wrong_secret_noted_at: AtomicU64::new(0) })
     }
 
     /// What the handlers use.
@@ -139,13 +138,12 @@ impl Responder {
     /// Counts and logs an answered request.
     pub fn log_request(&self, entry: &Entry<'_>) {
         self.app.metrics().count_reply(entry.status, entry.elapsed);
-        self.log.request(entry);
+        log::request(self.app.config().log, entry);
     }
 
-    /// Flushes store and log before the program exits; requests still in flight keep the rest alive.
+    /// Flushes the store before the program exits; requests still in flight keep the rest alive.
     pub fn close(&self) {
         self.app.store().close();
-        self.log.flush();
     }
 }
 
@@ -164,7 +162,7 @@ fn challenge_quietly(request: &Request<'_>, mut reply: Reply) -> Reply {
 mod tests {
     use super::*;
     use crate::app;
-    use crate::config::{Config, LogFormat};
+    use crate::config::Config;
     use crate::http::{Framing, Peer};
     use crate::store::{Database, Location, Role, Store};
     use std::io::Read;
@@ -193,7 +191,7 @@ mod tests {
         let store =
             Store::open(&Database::Sqlite(Location::memory().unwrap()), Path::new(""), limits, Role::Server).unwrap();
         let app = App::new(config, store).unwrap();
-        let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
+        let responder = Responder::new(app).unwrap();
         for _ in 0..3 {
             assert_eq!(answer(&responder, Method::Post, "/", &mut Bomb).status, 500);
         }

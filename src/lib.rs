@@ -81,6 +81,8 @@ pub mod spool;
 #[cfg(any(feature = "client", feature = "postgres"))]
 pub mod static_names;
 #[cfg(feature = "server")]
+pub mod stderr;
+#[cfg(feature = "server")]
 pub mod store;
 pub mod text;
 #[cfg(feature = "server")]

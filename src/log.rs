@@ -1,19 +1,12 @@
 //! The request log: one line per request on stderr.
 //!
-//! Invariant: a line has no complete id, key, file name, query, body or header value except the request id. A slow stderr
-//! never blocks a request: lines are buffered up to a limit, then dropped and counted. Must never panic on a closed stderr.
+//! Invariant: a line has no complete id, key, file name, query, body or header value except the request id. Must never
+//! wait for whoever reads stderr.
 
 use crate::clock::{self, UnixSeconds};
 use crate::config::LogFormat;
-use crate::operator_log;
-use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use crate::stderr;
 use std::time::Duration;
-
-/// The size of the buffer; further lines are dropped and counted.
-const BUFFER_BYTES: usize = 1 << 20;
-/// How long lines are collected before they are written together.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// One answered request.
 pub struct Entry<'a> {
@@ -35,98 +28,12 @@ pub struct Entry<'a> {
     pub client: &'a str,
 }
 
-/// The log.
-pub struct Log {
-    format: LogFormat,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    lines: String,
-    dropped: u64,
-    writing: bool,
-}
-
-impl Log {
-    /// Starts the writer thread.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(format: LogFormat) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
-        if format != LogFormat::Off {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new()
-                .name("log".into())
-                .stack_size(64 << 10)
-                .spawn(move || shared.write_forever())?;
-        }
-        Ok(Self { format, shared })
-    }
-
-    /// Logs a request.
-    pub fn request(&self, entry: &Entry<'_>) {
-        let line = match self.format {
-            LogFormat::Off => return,
-            LogFormat::Text => text_line(entry),
-            LogFormat::Json => json_line(entry),
-        };
-        let mut state = self.shared.lock();
-        if state.lines.len() + line.len() > BUFFER_BYTES {
-            state.dropped += 1;
-            return;
-        }
-        // The writer sleeps only while the buffer is empty.
-        if state.lines.is_empty() {
-            self.shared.filled.notify_one();
-        }
-        state.lines.push_str(&line);
-    }
-
-    /// Waits until the buffer is written, at most a second, in case stderr is blocked.
-    pub fn flush(&self) {
-        for _ in 0..50 {
-            let state = self.shared.lock();
-            if self.format == LogFormat::Off || (state.lines.is_empty() && !state.writing) {
-                return;
-            }
-            drop(state);
-            std::thread::sleep(GATHER);
-        }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write_forever(&self) {
-        loop {
-            let mut state = self.lock();
-            while state.lines.is_empty() {
-                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            drop(state);
-            std::thread::sleep(GATHER);
-            let mut state = self.lock();
-            let mut lines = std::mem::take(&mut state.lines);
-            if std::mem::take(&mut state.dropped) > 0 {
-                lines.push_str(&operator_log::line("log lines were dropped because stderr is slow"));
-            }
-            state.writing = true;
-            drop(state);
-            // An error on stderr cannot be reported anywhere.
-            let _ = io::stderr().write_all(lines.as_bytes());
-            self.lock().writing = false;
-        }
+/// Logs a request, unless the log is off.
+pub fn request(format: LogFormat, entry: &Entry<'_>) {
+    match format {
+        LogFormat::Off => {}
+        LogFormat::Text => stderr::write(&text_line(entry)),
+        LogFormat::Json => stderr::write(&json_line(entry)),
     }
 }
 

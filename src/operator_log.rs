@@ -1,12 +1,11 @@
 //! Messages for the operator: one line each on stderr, in the format of the request log.
 //!
-//! Invariant: a message is one line, a JSON object if the log is JSON, without the numbers of system errors, and a
-//! closed stderr is ignored. Must never contain a secret or an ID.
+//! Invariant: a message is one line, a JSON object if the log is JSON, without the numbers of system errors. Must never
+//! contain a secret or an ID.
 
-use crate::blocking;
 use crate::clock::{rfc3339, unix_now};
+use crate::stderr;
 use crate::text::without_error_numbers;
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Global, because failures before the configuration and panics anywhere must be logged, too.
@@ -19,10 +18,7 @@ pub fn use_json(is_json: bool) {
 
 /// Writes a message.
 pub fn message(text: &str) {
-    // Whoever reads stderr may be slow.
-    blocking::about_to_block();
-    // `eprintln!` would panic on a closed stderr.
-    let _ = io::stderr().write_all(line(text).as_bytes());
+    stderr::write(&line(text));
 }
 
 /// Formats a message as a line, with its line break.

@@ -3,7 +3,6 @@
 use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
 use flaskpaste::config::{Bind, Config, LogFormat};
-use flaskpaste::log::Log;
 use flaskpaste::server::{self, Server};
 use flaskpaste::store::{Database, Location, Role, Store};
 use std::io::{Read as _, Write as _};
@@ -85,12 +84,14 @@ fn statuses(mut answers: &[u8]) -> Vec<u16> {
 fn address() -> &'static str {
     static SERVER: OnceLock<(Server, String)> = OnceLock::new();
     let start = || {
-        let config = Config { pow_difficulty: 0, threads: 32, dedup_max: 0, expiry_seconds: 5, ..Config::default() };
+        let log = LogFormat::Off;
+        let config =
+            Config { pow_difficulty: 0, threads: 32, dedup_max: 0, expiry_seconds: 5, log, ..Config::default() };
         let limits = app::limits(&config);
         let store =
             Store::open(&Database::Sqlite(Location::memory().unwrap()), Path::new(""), limits, Role::Server).unwrap();
         let app = App::new(config, store).unwrap();
-        let responder = Responder::new(app, Log::start(LogFormat::Off).unwrap()).unwrap();
+        let responder = Responder::new(app).unwrap();
         let bound = server::bind(&Bind::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
         let address = bound.addresses().next().unwrap().trim_start_matches("http://").to_owned();
         (Server::start(Arc::new(responder), bound).unwrap(), address)

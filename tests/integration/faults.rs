@@ -1,7 +1,10 @@
-//! Faults outside the server: files that vanish. Faults that need system programs are in system/faults.rs.
+//! Faults outside the server: files that vanish, a stderr that nobody reads. Faults that need system programs are in
+//! system/faults.rs.
 
-use crate::harness::{SOON, Server, wait_until};
+use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
 use std::fs;
+use std::process::Command;
+use std::sync::Arc;
 
 #[test]
 fn nothing_is_acknowledged_after_the_database_is_removed_or_replaced() {
@@ -29,4 +32,46 @@ fn nothing_is_acknowledged_after_the_database_is_removed_or_replaced() {
         let new = server.paste("new");
         server.get(&new.raw()).expect_body("new");
     }
+}
+
+/// Forwards a server's stderr; stopped until dropped.
+struct Stopped(String);
+
+impl Stopped {
+    fn new(pid: &str) -> Self {
+        signal("STOP", pid);
+        Self(pid.to_owned())
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+fn signal(name: &str, pid: &str) {
+    assert!(Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap().success());
+}
+
+#[test]
+fn a_stderr_that_nobody_reads_blocks_no_request_and_no_stop() {
+    let script = "mkfifo stderr && { cat stderr >&2 & } && echo $! >cat.pid && exec \"$0\" 2>stderr";
+    let words = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let launcher = Launcher { words, ..Launcher::default() };
+    let variables = [("FLASKPASTE_THREADS", "4"), ("FLASKPASTE_LOG", "off")];
+    let mut server = Server::embedded_by(launcher, Arc::new(Folder::new()), &variables);
+    let paste = server.paste("from before");
+    let pid = fs::read_to_string(server.folder().join("cat.pid")).unwrap();
+    let stopped = Stopped::new(pid.trim());
+    // Each create now logs a failure: in all, more than a pipe holds.
+    fs::remove_file(server.database()).unwrap();
+    let mut connection = server.connect();
+    for _ in 0..1000 {
+        server.post("new").send_on(&mut connection).expect_code(500, "internal");
+    }
+    server.get(&paste.raw()).expect_status(200).expect_body("from before");
+    server.signal("TERM");
+    assert!(server.wait().success());
+    drop(stopped);
 }

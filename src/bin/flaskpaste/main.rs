@@ -14,9 +14,9 @@ use flaskpaste::answer::Responder;
 use flaskpaste::app::{self, App};
 use flaskpaste::clock::{rfc3339, unix_now};
 use flaskpaste::config::{self, Bind, Config, Mode, settings_in_force, settings_text};
-use flaskpaste::log::Log;
 use flaskpaste::operator_log;
 use flaskpaste::server::{self, Server, StopSignals};
+use flaskpaste::stderr;
 use flaskpaste::store::{Database, Location, Role, Stats, Store};
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -41,13 +41,15 @@ pub(crate) fn main() -> ExitCode {
         return exit_code(print(&if matches!(command, Command::Help) { help() } else { version() }));
     }
     let settings = Config::from_variables(std::env::vars_os()).map_err(|error| error.to_string());
-    match settings.and_then(|config| Ok((database(&config)?, config))) {
+    let exit_code = match settings.and_then(|config| Ok((database(&config)?, config))) {
         Ok((database, config)) => exit_code(run(command, config, &database)),
         Err(refusal) => {
             operator_log::message(&refusal);
             ExitCode::from(2)
         }
-    }
+    };
+    stderr::flush();
+    exit_code
 }
 
 /// The configured database.
@@ -146,8 +148,8 @@ fn serve(config: Config, database: &Database) -> Outcome {
     }
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    let log = Log::start(config.log)?;
-    let responder = Arc::new(Responder::new(App::new(config, store)?, log)?);
+    stderr::start(operator_log::line("log lines were dropped because stderr is slow"))?;
+    let responder = Arc::new(Responder::new(App::new(config, store)?)?);
     let server = Server::start(Arc::clone(&responder), bound)?;
     for address in &addresses {
         operator_log::message(&format!("{} listening on {address}{origin}", env!("CARGO_PKG_VERSION")));
