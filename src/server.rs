@@ -150,7 +150,7 @@ impl Server {
                 self.pool.acceptor.close();
             }
             for slot in &self.pool.slots {
-                slot.change(|served| match served.phase {
+                slot.change(|served| match served.phase_now() {
                     Phase::Idle => served.end(Cut::Stalled),
                     Phase::Fresh => fresh_too && served.end(Cut::Stalled),
                     _ => false,

@@ -191,7 +191,7 @@ fn round(slots: &[Slot], histories: &mut [Option<History>], now: Instant) -> boo
         // Unless it has made progress meanwhile.
         slot.change(|served| {
             let seen = (history.now.serial, history.now.phase, history.now.steps);
-            (served.serial, served.phase, served.steps) == seen && served.end(why)
+            (served.serial, served.phase_now(), served.steps) == seen && served.end(why)
         });
     };
     let over = |history: &Option<History>| history.is_some_and(|history| history.is_over(now));
@@ -206,15 +206,15 @@ fn round(slots: &[Slot], histories: &mut [Option<History>], now: Instant) -> boo
 }
 
 fn sample(served: &Served) -> Sample {
-    let path = served.path();
+    let (path, phase) = (served.path(), served.phase_now());
     Sample {
         serial: served.serial,
-        phase: served.phase,
+        phase,
         steps: served.steps,
         is_proxy: served.is_proxy(),
         received: served.received,
         delivered: path.map_or(served.sent, |(acknowledged, _)| acknowledged),
-        patience: match served.phase {
+        patience: match phase {
             Phase::SendingOnlyCopy => ONLY_COPY_PATIENCE,
             _ if served.is_proxy() => PROXY_PATIENCE,
             _ => patience_over(path.map(|(_, round_trip)| round_trip)),

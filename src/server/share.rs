@@ -57,7 +57,7 @@ fn end_slowest(slots: &[Slot], now: Instant) -> bool {
     rates.sort_unstable_by_key(|(rate, ..)| *rate);
     rates.iter().any(|(_, serial, slot)| {
         let end = |served: &mut Served| {
-            served.serial == *serial && served.phase == Phase::Receiving && served.end(Cut::Crowded)
+            served.serial == *serial && served.phase_now() == Phase::Receiving && served.end(Cut::Crowded)
         };
         slot.change(end).unwrap_or(false)
     })
@@ -65,7 +65,7 @@ fn end_slowest(slots: &[Slot], now: Instant) -> bool {
 
 /// The sending rate of a peer in bytes per second; `None` if it cannot be judged yet.
 fn rate_of(served: &Served, now: Instant) -> Option<u64> {
-    let (since, before) = served.receiving.filter(|_| served.phase == Phase::Receiving)?;
+    let (since, before) = served.receiving.filter(|_| served.phase_now() == Phase::Receiving)?;
     rate(served.received - before, now.saturating_duration_since(since), patience(served))
 }
 

@@ -6,6 +6,7 @@
 use super::sys;
 use crate::http::Peer;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,8 +49,8 @@ pub(super) struct Served {
     peer: Peer,
     /// Distinguishes this connection from earlier ones in the slot.
     pub(super) serial: u64,
-    /// Its phase.
-    pub(super) phase: Phase,
+    /// Its phase, as its last thread left it.
+    phase: Phase,
     /// Replies started and finished; each counts as progress.
     pub(super) steps: u64,
     /// Bytes received from the peer.
@@ -147,6 +148,14 @@ impl Served {
         self.peer == Peer::Unix
     }
 
+    /// Its phase, or `Working` if what it waits for has arrived: it then only waits for one of our threads.
+    pub(super) fn phase_now(&self) -> Phase {
+        let may_have_arrived = matches!(self.phase, Phase::Fresh | Phase::Idle);
+        let has_arrived =
+            || sys::wait_for_any(&[self.socket.as_fd()], Some(Duration::ZERO)).is_ok_and(|any| any.contains(&true));
+        if may_have_arrived && has_arrived() { Phase::Working } else { self.phase }
+    }
+
     /// Ends it as gently as its phase allows: a peer that does not send is treated as if it had ended, so that it still
     /// gets an answer; one that does not take its answer is cut off. Returns whether it was not ended before.
     pub(super) fn end(&mut self, why: Cut) -> bool {
@@ -176,9 +185,30 @@ impl Served {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
     const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_connection_with_unread_bytes_waits_for_us() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Arc::new(listener.accept().unwrap().0);
+        let slot = Slot::default();
+        slot.begin(&socket, Peer::Ip(LOCALHOST));
+        let phase = || slot.change(|served| served.phase_now()).unwrap();
+        for waiting in [Phase::Fresh, Phase::Idle] {
+            slot.set_phase(waiting);
+            assert_eq!(phase(), waiting);
+            client.write_all(b"GET /").unwrap();
+            sys::wait_for_any(&[socket.as_fd()], None).unwrap();
+            assert_eq!(phase(), Phase::Working);
+            slot.set_phase(Phase::Receiving);
+            assert_eq!(phase(), Phase::Receiving, "a thread reads it without being waited for");
+            (&*socket).read_exact(&mut [0; 5]).unwrap();
+        }
+    }
 
     #[test]
     fn a_connection_that_progressed_after_it_was_cut_can_be_cut_again() {
