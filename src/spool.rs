@@ -160,6 +160,8 @@ impl<'a> Spool<'a> {
             self.piece.extend_from_slice(fitting);
             rest = more;
             if self.piece.len() == PIECE_BYTES {
+                // A long content takes its time, and may be written to a file.
+                blocking::about_to_block();
                 self.end_piece()?;
             }
         }
@@ -177,7 +179,6 @@ impl<'a> Spool<'a> {
             }
             Storage::Memory(memory) if self.size <= MEMORY_BYTES as u64 => memory.extend_from_slice(&self.piece),
             Storage::Memory(memory) => {
-                blocking::about_to_block();
                 self.taken.grow((memory.len() + self.piece.len()) as u64)?;
                 let mut file = unnamed_file(self.folder)?;
                 file.write_all(memory)?;
@@ -185,7 +186,6 @@ impl<'a> Spool<'a> {
                 self.storage = Storage::File(file);
             }
             Storage::File(file) => {
-                blocking::about_to_block();
                 self.taken.grow(self.piece.len() as u64)?;
                 file.write_all(&self.piece)?;
             }

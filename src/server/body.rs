@@ -59,7 +59,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
         !self.is_broken && self.decoder.next() == Next::End
     }
 
-    /// Reads the available content; 0 at the end.
+    /// Reads content, of several chunks if they have arrived; 0 at the end.
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if std::mem::take(&mut self.is_waiting) {
             self.slot.set_phase(Phase::Sending);
@@ -67,33 +67,38 @@ impl<'a, 'b> WireBody<'a, 'b> {
             self.slot.set_phase(Phase::Working);
             written?;
         }
-        loop {
+        let mut read = 0;
+        while read == 0 || !self.wire.arrived().is_empty() {
             match self.decoder.next() {
-                Next::End => return Ok(0),
+                Next::End => break,
                 Next::Content(left) => {
-                    let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-                    let into = buffer.get_mut(..wanted).unwrap_or_default();
-                    let read = if self.wire.arrived().is_empty() {
+                    let into = buffer.get_mut(read..).unwrap_or_default();
+                    let wanted = usize::try_from(left).map_or(into.len(), |left| left.min(into.len()));
+                    let into = into.get_mut(..wanted).unwrap_or_default();
+                    if into.is_empty() {
+                        break;
+                    }
+                    let taken = if self.wire.arrived().is_empty() {
                         self.wait(|wire| wire.receive(into))?
                     } else {
                         self.wire.take(into)
                     };
-                    self.decoder.take_content(read as u64);
-                    self.give_up_seat_at_end();
-                    return Ok(read);
+                    self.decoder.take_content(taken as u64);
+                    read += taken;
                 }
                 Next::Framing => {
                     if self.wire.arrived().is_empty() {
                         self.wait(Wire::fill)?;
                     }
                     self.read_framing()?;
-                    self.give_up_seat_at_end();
                     if self.decoder.announced() > self.max_bytes {
                         return Err(ErrorKind::FileTooLarge.into());
                     }
                 }
             }
+            self.give_up_seat_at_end();
         }
+        Ok(read)
     }
 
     /// Releases the seat once the body is complete: the peer is not waited for any more.
