@@ -177,7 +177,7 @@ fn commit_batch(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
     let together = transaction(connection, |connection| {
         let mut results = Vec::with_capacity(batch.len());
         for job in &mut batch {
-            results.push(in_savepoint(connection, job.as_mut())?);
+            results.push(run_in_batch(connection, job.as_mut())?);
         }
         Ok(results)
     });
@@ -193,17 +193,60 @@ fn commit_batch(connection: &Connection, mut batch: Vec<Box<dyn Job>>) {
     }
 }
 
-/// Runs one job of a batch. The inner result is the job's; the outer one is an error if SQLite aborted the whole
-/// transaction, as it does on a full disk.
-fn in_savepoint(connection: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, StoreError> {
-    connection.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let result = job.run(connection);
-    if result.is_err() {
-        if connection.is_autocommit() {
-            return result.map(Ok);
-        }
-        connection.prepare_cached("ROLLBACK TO job")?.execute([])?;
+/// Runs one job of a batch. The inner result is the job's; the outer one is an error if the transaction cannot go on:
+/// SQLite aborted it, as it does on a full disk, or the job failed after it changed something. A savepoint for each job
+/// would undo only that, but costs a create 6 % more CPU time.
+fn run_in_batch(connection: &Connection, job: &mut dyn Job) -> Result<Result<(), StoreError>, StoreError> {
+    let changes = connection.total_changes();
+    match job.run(connection) {
+        Err(error) if connection.is_autocommit() || connection.total_changes() != changes => Err(error),
+        result => Ok(result),
     }
-    connection.prepare_cached("RELEASE job")?.execute([])?;
-    Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Work = fn(&Connection) -> Result<(), StoreError>;
+
+    fn insert(connection: &Connection, value: u8) -> Result<(), StoreError> {
+        Ok(connection.execute("INSERT INTO t VALUES (?1)", [value]).map(|_| ())?)
+    }
+
+    /// Commits jobs as one batch. Returns whether each succeeded, and what is stored.
+    fn commit(jobs: &[Work]) -> (Vec<bool>, Vec<u8>) {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (value UNIQUE)").unwrap();
+        let mut answers = Vec::new();
+        let mut batch: Vec<Box<dyn Job>> = Vec::new();
+        for work in jobs {
+            let (reply, answer) = mpsc::sync_channel(1);
+            batch.push(Box::new(Pending { bytes: 0, work: *work, result: None, reply }));
+            answers.push(answer);
+        }
+        commit_batch(&connection, batch);
+        let succeeded = answers.iter().map(|answer| answer.recv().unwrap().is_ok()).collect();
+        let mut select = connection.prepare("SELECT value FROM t ORDER BY value").unwrap();
+        let stored = select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        (succeeded, stored)
+    }
+
+    #[test]
+    fn a_failed_job_leaves_nothing_and_fails_no_other() {
+        let before_a_change: Work = |_| Err(StoreError::Full);
+        let after_a_change: Work = |connection| insert(connection, 2).and(Err(StoreError::Full));
+        let in_a_statement: Work = |connection| insert(connection, 1);
+        for failing in [before_a_change, after_a_change, in_a_statement] {
+            let (succeeded, stored) =
+                commit(&[|connection| insert(connection, 1), failing, |connection| insert(connection, 3)]);
+            assert_eq!((succeeded, stored), (vec![true, false, true], vec![1, 3]));
+        }
+        let rolled_back: Work = |connection| {
+            connection.execute_batch("ROLLBACK")?;
+            Err(StoreError::Full)
+        };
+        let (succeeded, stored) = commit(&[|connection| insert(connection, 1), rolled_back]);
+        assert_eq!((succeeded, stored), (vec![true, false], vec![1]), "SQLite aborts a transaction on a full disk");
+    }
 }
