@@ -37,6 +37,7 @@ pub mod client;
 pub mod clock;
 #[cfg(feature = "server")]
 pub mod config;
+pub mod cores;
 pub mod crypto;
 pub mod e2e;
 #[cfg(feature = "server")]

@@ -27,6 +27,7 @@ pub use systemd::{notify, start_watchdog};
 
 use crate::answer::Responder;
 use crate::blocking::Permits;
+use crate::cores;
 use crate::http::Peer;
 use crate::object_pool::ObjectPool;
 use crate::operator_log;
@@ -113,7 +114,7 @@ impl Server {
             running: AtomicUsize::new(1),
             slots: (0..threads).map(|_| Slot::default()).collect(),
             free_slots: ObjectPool::new((0..threads).collect()),
-            permits: Permits::new(cores().max(LEAST_PERMITS)),
+            permits: Permits::new(cores::count().max(LEAST_PERMITS)),
         });
         let server = Self { pool };
         server.start_threads(threads).inspect_err(|_| server.pool.acceptor.close())?;
@@ -162,10 +163,6 @@ impl Server {
             self.pool.acceptor.close();
         }
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 
 /// The number of connections that the descriptor limit allows: a socket, a spool file and a draining socket each.

@@ -7,6 +7,7 @@
 //! rejects a request at once.
 
 use crate::blocking;
+use crate::cores;
 use crate::network::Network;
 use crate::recent::RecentMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -89,8 +90,7 @@ impl Share {
 
 impl Default for Hashing {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::with((cores / 2).max(1))
+        Self::with((cores::count() / 2).max(1))
     }
 }
 

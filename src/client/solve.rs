@@ -5,6 +5,7 @@
 
 use super::failure::{Exit, Failure};
 use super::progress::Meter;
+use crate::cores;
 use crate::pow::leading_zero_bits;
 use crate::text::human_seconds;
 use sha2::{Digest, Sha256};
@@ -35,7 +36,7 @@ pub fn solve(
         return Err(Failure::new(Exit::Other, format!("the server requires {difficulty} bits of proof of work"))
             .hint(format!("more than {MAX_DIFFICULTY} would take days; contact the server's operator")));
     }
-    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let threads = cores::count() as u64;
     let (is_over, tried) = (AtomicBool::new(false), AtomicU64::new(0));
     let (found, solutions) = mpsc::channel();
     thread::scope(|scope| {

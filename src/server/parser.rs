@@ -5,6 +5,7 @@
 //! Invariant: a pair carries exactly one head at a time and is empty afterwards; a failed pair is replaced. Must never
 //! be given a head that [`super::head`] has not accepted, nor any part of a body.
 
+use crate::cores;
 use crate::crypto;
 use crate::object_pool::ObjectPool;
 use std::io::{self, ErrorKind, Write};
@@ -35,9 +36,8 @@ impl Parser {
     /// # Errors
     /// When the sockets cannot be created.
     pub(super) fn new(descriptor_limit: u64) -> io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let affordable = usize::try_from(descriptor_limit / 48).unwrap_or(usize::MAX);
-        let pairs = (0..affordable.clamp(1, cores * PAIRS_PER_CORE))
+        let pairs = (0..affordable.clamp(1, cores::count() * PAIRS_PER_CORE))
             .map(|_| Pair::new().map(Some))
             .collect::<io::Result<_>>()?;
         Ok(Self(ObjectPool::new(pairs)))

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "blocking",
             "clock",
             "config",
+            "cores",
             "crypto",
             "error",
             "http",
@@ -62,7 +63,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("app", &["admission", "clock", "config", "error", "file_digest", "metrics", "operator_log", "store", "web"]),
     (
         "admission",
-        &["blocking", "clock", "config", "crypto", "error", "http", "network", "owner", "paste", "pow", "recent"],
+        &[
+            "blocking", "clock", "config", "cores", "crypto", "error", "http", "network", "owner", "paste", "pow",
+            "recent",
+        ],
     ),
     (
         "store",
@@ -70,6 +74,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "at_rest",
             "blocking",
             "clock",
+            "cores",
             "crypto",
             "network",
             "object_pool",
@@ -97,11 +102,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("filename", &[]),
     ("request_id", &["crypto"]),
     // The client shares only leaf modules with the server.
-    ("client", &["clock", "crypto", "e2e", "owner", "page_values", "paste", "pow", "sealed", "static_names", "text"]),
+    (
+        "client",
+        &["clock", "cores", "crypto", "e2e", "owner", "page_values", "paste", "pow", "sealed", "static_names", "text"],
+    ),
     ("e2e", &["crypto"]),
     ("sealed", &["crypto", "e2e"]),
     ("blocking", &[]),
     ("clock", &[]),
+    ("cores", &[]),
     ("crypto", &[]),
     ("error", &[]),
     ("metrics", &[]),

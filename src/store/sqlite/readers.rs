@@ -5,6 +5,7 @@
 use super::StoreError;
 use super::location::Location;
 use crate::blocking;
+use crate::cores;
 use crate::object_pool::ObjectPool;
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,14 +29,14 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn open(location: &Location) -> Result<Self, StoreError> {
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let connect = |_| {
             let connection = location.connect()?;
             // The system caches the file; this cache only needs the inner pages of the indexes.
             connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512")?;
             Ok(connection)
         };
-        let connections = (0..cores * CONNECTIONS_PER_CORE).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
+        let connections =
+            (0..cores::count() * CONNECTIONS_PER_CORE).map(connect).collect::<Result<Vec<_>, StoreError>>()?;
         Ok(Self { connections: ObjectPool::new(connections), opened_at: Instant::now(), slow_until: AtomicU64::new(0) })
     }
 
