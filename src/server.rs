@@ -22,7 +22,7 @@ mod systemd;
 mod wire;
 
 pub use listen::{Bound, bind};
-pub use sys::{StopSignals, raise_descriptor_limit};
+pub use sys::{StopSignals, limit_heaps, raise_descriptor_limit};
 pub use systemd::{notify, start_watchdog};
 
 use crate::answer::Responder;

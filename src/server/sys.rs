@@ -191,6 +191,17 @@ pub fn raise_descriptor_limit() -> io::Result<()> {
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).map(|_| ())
 }
 
+/// Limits the heaps that the C library creates for threads (`M_ARENA_MAX`, mallopt(3)): two per core instead of eight.
+/// More threads than cores rarely run at a time, and each heap keeps what its threads once needed: after the benchmark,
+/// the server has 64 MiB instead of 88. To be called before threads are started; other C libraries have no such heaps.
+pub fn limit_heaps() {
+    #[cfg(target_env = "gnu")]
+    if let Ok(heaps) = libc::c_int::try_from(2 * crate::cores::count()) {
+        // SAFETY: the call takes numbers only. A refusal only costs memory.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, heaps) };
+    }
+}
+
 fn limits() -> io::Result<libc::rlimit> {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: getrlimit fills the struct it is given, or fails; it is read only after success.

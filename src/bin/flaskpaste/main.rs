@@ -138,6 +138,7 @@ fn serve(config: Config, database: &Database) -> Outcome {
     std::panic::set_hook(Box::new(|panic| {
         operator_log::message(&format!("internal error: {panic}"));
     }));
+    server::limit_heaps();
     server::raise_descriptor_limit()?;
     // Before the store: a start that cannot listen must create neither a database nor a pepper.
     let bound = server::bind(&config.bind)?;
