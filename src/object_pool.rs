@@ -1,7 +1,7 @@
 //! A pool of a fixed number of objects shared by threads.
 //!
-//! Invariant: an object is returned to the pool after its use, even after a panic. Must never be held across I/O to a
-//! peer: others may be waiting for it.
+//! Invariant: an object has one user at a time; [`ObjectPool::with`] returns it even after a panic. Must never create
+//! another object.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -81,7 +81,8 @@ mod tests {
                             assert!(number % 8 > 0, "a bug in the user");
                         });
                     };
-                    let _ = catch_unwind(AssertUnwindSafe(use_it));
+                    let has_panicked = catch_unwind(AssertUnwindSafe(use_it)).is_err();
+                    assert_eq!(has_panicked, number % 8 == 0);
                 });
             }
         });

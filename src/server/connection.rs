@@ -74,7 +74,10 @@ impl<'a> Connection<'a> {
         loop {
             let after = match self.await_head() {
                 Ok(Awaited::Head(head)) => self.answer(&head),
-                Ok(Awaited::Refused(error)) => self.refuse(&error),
+                Ok(Awaited::Refused(error)) => {
+                    let is_head = self.wire.arrived().starts_with(b"HEAD ");
+                    self.refuse(&error, is_head)
+                }
                 Ok(Awaited::Nothing) => return true,
                 Ok(Awaited::Over) => return false,
                 Err(error) => Err(error),
@@ -118,31 +121,29 @@ impl<'a> Connection<'a> {
         let mut seat = None;
         let mut deadline = None;
         loop {
-            if !self.wire.arrived().is_empty() {
-                match head::scan(self.wire.arrived()) {
-                    Scan::Whole(head) => {
-                        self.slot.set_phase(Phase::Working);
-                        self.wire.consume(head.bytes);
-                        return Ok(Awaited::Head(head));
-                    }
-                    Scan::Refused(reason) => return Ok(Awaited::Refused(ApiError::BadRequest(reason))),
-                    Scan::Partial => {}
+            match head::scan(self.wire.arrived()) {
+                Scan::Whole(head) => {
+                    self.slot.set_phase(Phase::Working);
+                    self.wire.consume(head.bytes);
+                    return Ok(Awaited::Head(head));
                 }
-                let now = Instant::now();
-                if *deadline.get_or_insert(now + HEAD_TIMEOUT) <= now {
-                    return Ok(Awaited::Refused(ApiError::BadRequest("The headers took longer than 15 seconds.")));
-                }
-                if seat.is_none() {
-                    seat = self.pool.share.enter(self.slot, &self.pool.slots, now);
-                }
-                if seat.is_none() {
-                    return Ok(Awaited::Refused(ApiError::Busy(1)));
-                }
-                self.slot.set_phase(Phase::Receiving);
+                Scan::Refused(reason) => return Ok(Awaited::Refused(ApiError::BadRequest(reason))),
+                Scan::Partial => {}
             }
+            let now = Instant::now();
+            if *deadline.get_or_insert(now + HEAD_TIMEOUT) <= now {
+                return Ok(Awaited::Refused(ApiError::BadRequest("The headers took longer than 15 seconds.")));
+            }
+            if seat.is_none() {
+                seat = self.pool.share.enter(self.slot, &self.pool.slots, now);
+            }
+            if seat.is_none() {
+                return Ok(Awaited::Refused(ApiError::Busy(1)));
+            }
+            self.slot.set_phase(Phase::Receiving);
             match (self.wire.fill(), self.slot.cut()) {
                 (Ok(received), _) if received > 0 => {}
-                (_, Some(Cut::Crowded)) if seat.is_some() => return Ok(Awaited::Refused(ApiError::Busy(1))),
+                (_, Some(Cut::Crowded)) => return Ok(Awaited::Refused(ApiError::Busy(1))),
                 _ => return Ok(Awaited::Over),
             }
         }
@@ -153,7 +154,8 @@ impl<'a> Connection<'a> {
         let started = Instant::now();
         let config = self.responder.app().config();
         let Ok(parsed) = self.pool.parser.parse(&head.normalised) else {
-            return self.refuse(&ApiError::BadRequest("The request cannot be parsed."));
+            let is_head = head.normalised.starts_with(b"HEAD ");
+            return self.refuse(&ApiError::BadRequest("The request cannot be parsed."), is_head);
         };
         let (path, query) = parsed.target().split_once('?').unwrap_or((parsed.target(), ""));
         let (method, framing, fields) = (Method::from(parsed.method()), head.framing, |name: &str| parsed.field(name));
@@ -201,11 +203,10 @@ impl<'a> Connection<'a> {
     }
 
     /// Replies to an unacceptable request.
-    fn refuse(&mut self, error: &ApiError) -> io::Result<After> {
+    fn refuse(&mut self, error: &ApiError, is_head: bool) -> io::Result<After> {
         let started = Instant::now();
         let request_id = self.responder.new_request_id();
         let mut reply = self.responder.refusal(error, &request_id);
-        let is_head = self.wire.arrived().starts_with(b"HEAD ");
         let written = self.write_reply(&mut reply, &request_id, Persistence::Close, is_head);
         self.responder.log_request(&Entry {
             at: unix_now(),

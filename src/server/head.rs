@@ -116,7 +116,9 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
         return Err("The request has more than 100 header fields.");
     }
     if AT_MOST_ONCE.iter().any(|name| values(&fields, name).nth(1).is_some()) {
-        return Err("Host, Authorization, X-SSL-Client-SHA1 and X-Proxy-Secret may be sent only once each.");
+        return Err(
+            "Host, Authorization, X-SSL-Client-SHA1, X-Proxy-Secret, X-Paste-Password and X-Paste-Password-Base64 may be sent only once each.",
+        );
     }
     let sent_host = values(&fields, "host").next();
     if sent_host.is_none() && minor_version == 1 {

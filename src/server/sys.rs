@@ -6,7 +6,7 @@
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::TcpStream;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Offset of `tcpi_unacked`: eight bytes, then four words of four.
@@ -80,9 +80,11 @@ pub(super) fn wait_for_any(descriptors: &[BorrowedFd<'_>], timeout: Option<Durat
 
 /// Duplicates a socket that the service manager has opened for us.
 pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: the caller has just seen the descriptor open, and nothing closes a socket of the service manager. The
-    // borrow ends with the call.
-    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()
+    // SAFETY: the call takes numbers only, and any is allowed as a descriptor; the new one is ours alone.
+    unsafe {
+        let fd = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
 }
 
 /// Reads what has arrived, without waiting. Returns the number of bytes, 0 at the end.

@@ -1,7 +1,7 @@
 //! Flushes the effects of reads to the database: in batches, or at once if other servers could see a paste as expired.
 //!
-//! Invariant: each read is flushed once, and visible on this server until then; rows are locked in key order. Reads of
-//! a paste that ended meanwhile go into its receipt. Must never bring back a paste.
+//! Invariant: each read is flushed once, and the expiry that it extended is visible on this server from then on; rows are
+//! locked in key order. Reads of a paste that ended meanwhile go into its receipt. Must never bring back a paste.
 
 use super::super::inactivity::{InactivityClock, Touched};
 use super::super::model::RowKey;
@@ -11,6 +11,8 @@ use super::fault::Fault;
 use super::value::{Value, signed};
 use crate::clock::UnixSeconds;
 use crate::paste::Expiry;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const FLUSH: &str = "\
     WITH touched AS (SELECT * FROM unnest($1, $2, $3, $4, $5) AS t (key, expires_at, reads, first_at, last_at)), \
@@ -43,8 +45,9 @@ pub(super) enum Arrival {
 #[derive(Default)]
 pub(super) struct Clock {
     waiting: InactivityClock,
-    /// The part taken by a flush and not written yet.
-    leaving: InactivityClock,
+    /// Expiries taken to be written since the last flush but one. They are kept that long because a row may have been
+    /// read before they were written; reads only ever move an expiry on.
+    taken: Mutex<[HashMap<RowKey, UnixSeconds>; 2]>,
 }
 
 impl Clock {
@@ -55,7 +58,15 @@ impl Clock {
 
     /// The expiry of a row from the database, as extended by reads.
     pub(super) fn applied_to(&self, key: RowKey, expiry: Expiry) -> Expiry {
-        self.leaving.applied_to(key, self.waiting.applied_to(key, expiry))
+        let Expiry::Sliding(expires_at) = self.waiting.applied_to(key, expiry) else { return expiry };
+        // After the other: an expiry that is taken in between is found here.
+        let taken = self.taken();
+        let taken = taken.iter().filter_map(|taken| taken.get(&key).copied());
+        Expiry::Sliding(taken.fold(expires_at, UnixSeconds::max))
+    }
+
+    fn taken(&self) -> MutexGuard<'_, [HashMap<RowKey, UnixSeconds>; 2]> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The part of a paste that no flush has taken yet.
@@ -65,7 +76,10 @@ impl Clock {
 
     /// Takes that part; the caller writes it or gives it back.
     pub(super) fn take(&self, key: RowKey) -> Touched {
-        self.waiting.take(key)
+        let [recent, _] = &mut *self.taken();
+        let touched = self.waiting.take(key);
+        keep(recent, key, touched);
+        touched
     }
 
     /// Handles a part that was not written, or of unknown outcome.
@@ -87,9 +101,11 @@ impl Clock {
 
     /// Takes everything for a flush. There is one flush at a time.
     pub(super) fn begin_flush(&self) -> Vec<(RowKey, Touched)> {
+        let [recent, earlier] = &mut *self.taken();
+        *earlier = std::mem::take(recent);
         let touched = self.waiting.take_all();
         for (key, touched) in &touched {
-            self.leaving.touch(*key, touched.expires_at, touched.reads);
+            keep(recent, *key, *touched);
         }
         touched
     }
@@ -98,8 +114,15 @@ impl Clock {
     pub(super) fn end_flush(&self, touched: &[(RowKey, Touched)], arrival: Arrival) {
         for (key, touched) in touched {
             self.give_back(*key, *touched, arrival);
-            self.leaving.take(*key);
         }
+    }
+}
+
+/// Keeps the expiry that reads have extended, if they have.
+fn keep(taken: &mut HashMap<RowKey, UnixSeconds>, key: RowKey, touched: Touched) {
+    if touched.expires_at > 0 {
+        let expires_at = taken.entry(key).or_default();
+        *expires_at = touched.expires_at.max(*expires_at);
     }
 }
 
@@ -151,8 +174,31 @@ mod tests {
         let third = clock.begin_flush();
         assert_eq!(third[0].1.reads.count, 0, "a read is counted once");
         clock.end_flush(&third, Arrival::Arrived);
+        assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2100), "the row may have been read before");
+        assert!(clock.begin_flush().is_empty() && clock.begin_flush().is_empty());
         assert_eq!(clock.applied_to(key, expiry), expiry);
-        assert!(clock.begin_flush().is_empty());
+    }
+
+    #[test]
+    fn an_expiry_is_visible_while_a_change_or_a_flush_takes_it() {
+        let (clock, key, expiry) = (Clock::default(), RowKey(1), Expiry::Sliding(1000));
+        clock.touch(key, 2000, Reads::one(900));
+        std::thread::scope(|scope| {
+            let take = scope.spawn(|| {
+                for round in 0..20_000 {
+                    if round % 2 == 0 {
+                        let taken = clock.take(key);
+                        clock.give_back(key, taken, Arrival::Failed);
+                    } else {
+                        let taken = clock.begin_flush();
+                        clock.end_flush(&taken, Arrival::Failed);
+                    }
+                }
+            });
+            while !take.is_finished() {
+                assert_eq!(clock.applied_to(key, expiry), Expiry::Sliding(2000));
+            }
+        });
     }
 
     #[test]

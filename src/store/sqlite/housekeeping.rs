@@ -246,7 +246,7 @@ pub(super) fn purge_some(
             // Extended by reads: update the index, so that the next round skips it.
             connection
                 .prepare_cached("UPDATE paste SET expires_at = ?2 WHERE key = ?1")?
-                .execute(params![key.0, expires_at + grace_seconds])?;
+                .execute(params![key.0, expires_at])?;
         } else {
             let ended_at = if due.slides { expires_at.max(due.expires_at) } else { due.expires_at };
             receipts::end(connection, key, End::by_expiry(due.reads_left), ended_at, Keeping { receipts, unflushed })?;
@@ -402,6 +402,17 @@ mod tests {
         assert_eq!(purge_some(&connection, None, 1030, 60, true).unwrap().deleted, 1);
         assert_eq!(keys(&connection), [1]);
         assert_eq!(purge_some(&connection, None, 1060, 60, true).unwrap().deleted, 1);
+    }
+
+    #[test]
+    fn a_purge_outside_the_server_extends_no_paste() {
+        let connection = two_expired_at(1000);
+        connection.execute("INSERT INTO seen (key, expires_at, reads) VALUES (1, 1200, 0)", []).unwrap();
+        assert_eq!(purge_some(&connection, None, 1100, 60, true).unwrap().settled, 2);
+        assert_eq!(purge_some(&connection, None, 1100, 60, true).unwrap().settled, 0, "it is not looked at again");
+        let expires_at = connection.query_row("SELECT expires_at FROM paste", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(expires_at, 1200);
+        assert_eq!(purge_some(&connection, None, 1260, 60, true).unwrap().deleted, 1);
     }
 
     #[test]
