@@ -1,9 +1,8 @@
 //! Concurrency: one reader of a burn paste, nothing lost among parallel creates, and clients that disconnect early.
 
-use crate::harness::{Paste, Server, wait_until};
+use crate::harness::{Paste, SOON, Server, wait_until};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 #[test]
 fn one_of_many_concurrent_readers_gets_a_burn_paste() {
@@ -88,7 +87,7 @@ fn pastes_deleted_by_another_process_disappear_within_seconds() {
     other.get(&paste.raw()).expect_status(200);
     let delete = server.request("DELETE", &paste.path()).header("X-Delete-Token", paste.delete_token.as_str());
     delete.send().expect_status(200);
-    wait_until("the other server has noticed", Duration::from_secs(5), || other.get(&paste.raw()).status == 404);
+    wait_until("the other server has noticed", SOON, || other.get(&paste.raw()).status == 404);
 }
 
 #[test]

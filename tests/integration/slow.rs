@@ -19,17 +19,17 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn reading_extends_a_paste_and_head_does_not() {
-    let server = Server::start(&[("FLASKPASTE_EXPIRY", "2")]);
+    let server = Server::start(&[("FLASKPASTE_EXPIRY", "4")]);
     let kept = server.paste("kept");
     let described = server.paste("described");
     let headed = server.paste("headed");
     let started = Instant::now();
     let mut headed_gone = false;
-    wait_until("six seconds of reading have passed", SOON, || {
+    wait_until("nine seconds of reading have passed", SOON, || {
         server.get(&kept.raw()).expect_status(200).expect_body("kept");
         server.get(&described.path()).expect_status(200);
         headed_gone |= server.head(&headed.raw()).status == 404 || server.head(&headed.path()).status == 404;
-        started.elapsed() > Duration::from_secs(6)
+        started.elapsed() > Duration::from_secs(9)
     });
     assert!(headed_gone, "HEAD must not extend the expiry");
     let expires_at = server.get(&described.path()).json()["expires_at"].as_u64().unwrap();
@@ -117,7 +117,8 @@ fn slow_readers_are_not_cut_off_while_others_wait() {
 fn no_file_reveals_anything_after_twenty_thousand_pastes() {
     const PASTES: usize = 20_000;
     const THREADS: usize = 4;
-    let server = Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_LOG", "off")]);
+    let server =
+        Server::embedded(&[("FLASKPASTE_DEDUP_MAX", "0"), ("FLASKPASTE_ID_LENGTH", "32"), ("FLASKPASTE_LOG", "off")]);
     let marker = format!("needle-{}-", std::process::id());
     let work = |thread: usize| {
         let mut connection = server.connect();
@@ -158,9 +159,9 @@ fn no_file_reveals_anything_after_twenty_thousand_pastes() {
     for (name, bytes) in files(server.folder().path()) {
         assert!(!contains(&bytes, marker.as_bytes()), "{name} has content");
         assert!(!contains(&bytes, b"text/plain"), "{name} has a type");
-        assert!(!bytes.windows(12).any(|window| ids.contains(window)), "{name} has an id");
-        // Six bytes of ciphertext may equal those of an id by chance: once in 2^48 windows and ids.
-        assert!(!bytes.windows(6).any(|window| raw_ids.contains(window)), "{name} has the bytes of an id");
+        assert!(!bytes.windows(32).any(|window| ids.contains(window)), "{name} has an id");
+        // Shorter ids would equal some bytes of ciphertext by chance: six bytes, once in a thousand runs.
+        assert!(!bytes.windows(16).any(|window| raw_ids.contains(window)), "{name} has the bytes of an id");
     }
     let mut connection = server.connect();
     for paste in &pastes {

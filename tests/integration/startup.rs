@@ -190,7 +190,8 @@ fn signals_stop_an_idle_server_immediately() {
         server.signal(signal);
         let status = server.wait();
         assert_eq!(status.code(), Some(0), "SIG{signal}: {}", server.log());
-        assert!(started.elapsed() < Duration::from_secs(5), "SIG{signal} took {:?}", started.elapsed());
+        // How long it would wait for requests in flight.
+        assert!(started.elapsed() < Duration::from_secs(10), "SIG{signal} took {:?}", started.elapsed());
         drop(unused);
     }
 }
@@ -225,7 +226,7 @@ fn purge_deletes_only_expired_pastes() {
         stats["pastes"].as_u64().unwrap()
     };
     wait_until("the other one has expired", SOON, || expired(&server) == 1);
-    stdout(&server.run(&["purge"]));
+    assert_eq!(stdout(&server.run(&["purge"])), "1 expired paste deleted\n");
     server.restart();
     server.get(&kept.raw()).expect_status(200).expect_body("kept");
 }
@@ -317,7 +318,7 @@ mod slow {
     fn connections_accepted_before_a_stop_are_served() {
         let mut server = Server::start(&[("FLASKPASTE_THREADS", "2")]);
         for _ in 0..5 {
-            let mut waiting: Vec<_> = (0..50).map(|_| server.connect()).collect();
+            let mut waiting: Vec<_> = (0..12).map(|_| server.connect()).collect();
             for connection in &mut waiting {
                 connection.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
             }

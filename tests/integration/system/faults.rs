@@ -166,10 +166,15 @@ fn few_descriptors_shrink_the_pool_and_lose_no_connection() {
     wait_until("the log shows the pool size", SOON, || {
         server.log().contains("the limit of file descriptors is too low")
     });
-    let crowd: Vec<Connection> = (0..100).map(|_| server.connect()).collect();
+    let connect = |_| {
+        let mut connection = server.connect();
+        connection.send("GET /");
+        connection
+    };
+    let crowd: Vec<Connection> = (0..100).map(connect).collect();
     server.expect_alive();
-    let large = server.paste(vec![b'x'; 2 << 20]);
-    server.get(&large.raw()).expect_body(vec![b'x'; 2 << 20]);
+    let large = vec![b'x'; 2 << 20];
+    wait_until("a large upload gets a place", SOON, || server.post(large.clone()).send().status == 201);
     assert!(!server.log().contains("cannot accept"), "{}", server.log());
     drop(crowd);
 }
