@@ -143,25 +143,22 @@ impl Server {
         self.pool.stopping.store(true, Ordering::SeqCst);
         self.pool.acceptor.stop();
         let started = Instant::now();
-        let mut is_open = true;
         let is_busy = || self.pool.running.load(Ordering::SeqCst) > 0 || !self.pool.drainer.is_empty();
         while is_busy() && started.elapsed() < STOP_GRACE {
             let fresh_too = started.elapsed() > FRESH_GRACE;
-            if fresh_too && std::mem::take(&mut is_open) {
+            if fresh_too {
                 self.pool.acceptor.close();
             }
             for slot in &self.pool.slots {
                 slot.change(|served| match served.phase_now() {
-                    Phase::Idle => served.end(Cut::Stalled),
-                    Phase::Fresh => fresh_too && served.end(Cut::Stalled),
+                    Phase::Idle => served.end(Cut::Crowded),
+                    Phase::Fresh => fresh_too && served.end(Cut::Crowded),
                     _ => false,
                 });
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        if is_open {
-            self.pool.acceptor.close();
-        }
+        self.pool.acceptor.close();
     }
 }
 
@@ -192,6 +189,8 @@ impl Pool {
                 break;
             }
         }
+        // Now rather than later: who connects from here on is refused at once, and tries again.
+        self.acceptor.close();
         self.running.fetch_sub(1, Ordering::SeqCst);
     }
 

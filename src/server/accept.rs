@@ -9,7 +9,7 @@ use crate::operator_log;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The listening sockets.
@@ -20,6 +20,7 @@ pub(super) struct Acceptor {
     /// Becomes readable when its writer is dropped, which wakes the waiting thread.
     stopped: io::PipeReader,
     stop: Mutex<Option<io::PipeWriter>>,
+    is_closed: AtomicBool,
 }
 
 impl Acceptor {
@@ -27,7 +28,7 @@ impl Acceptor {
     pub(super) fn new(bound: Bound) -> io::Result<Self> {
         let (stopped, stop) = io::pipe()?;
         let (endpoints, first) = (bound.into_endpoints(), AtomicUsize::new(0));
-        Ok(Self { endpoints, first, stopped, stop: Mutex::new(Some(stop)) })
+        Ok(Self { endpoints, first, stopped, stop: Mutex::new(Some(stop)), is_closed: AtomicBool::new(false) })
     }
 
     /// From now on, waiting threads get an already queued connection, or `WouldBlock`.
@@ -35,8 +36,11 @@ impl Acceptor {
         drop(self.stop.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Closes the listeners; connections not accepted yet are lost.
+    /// Closes the listeners, once; connections not accepted yet are lost.
     pub(super) fn close(&self) {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
         for endpoint in &self.endpoints {
             if let Err(error) = endpoint.close() {
                 operator_log::message(&format!("cannot close a listening socket: {error}"));

@@ -7,7 +7,7 @@ use super::decoder::{Decoder, Next};
 use super::head::{Expectation, Head};
 use super::share::{Seat, Share};
 use super::slot::{Cut, Phase, Slot};
-use super::wire::Wire;
+use super::wire::{Patience, Wire};
 use std::io::{self, ErrorKind, Read};
 use std::time::Instant;
 
@@ -79,7 +79,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
                         break;
                     }
                     let taken = if self.wire.arrived().is_empty() {
-                        self.wait(|wire| wire.receive(into))?
+                        self.receive(|wire, patience| wire.receive(into, patience))?
                     } else {
                         self.wire.take(into)
                     };
@@ -88,7 +88,7 @@ impl<'a, 'b> WireBody<'a, 'b> {
                 }
                 Next::Framing => {
                     if self.wire.arrived().is_empty() {
-                        self.wait(Wire::fill)?;
+                        self.receive(Wire::fill)?;
                     }
                     self.read_framing()?;
                     if self.decoder.announced() > self.max_bytes {
@@ -114,15 +114,18 @@ impl<'a, 'b> WireBody<'a, 'b> {
         Ok(())
     }
 
-    /// Waits for the peer, if there is a seat for it.
-    fn wait(&mut self, receive: impl FnOnce(&mut Wire<'b>) -> io::Result<usize>) -> io::Result<usize> {
-        if self.seat.is_none() {
-            let seat = self.share.enter(self.slot, self.slots, Instant::now());
-            self.seat = Some(seat.ok_or(ErrorKind::ResourceBusy)?);
+    /// Receives what has arrived, or waits for the peer, if there is a seat for it.
+    fn receive(&mut self, mut receive: impl FnMut(&mut Wire<'b>, Patience) -> io::Result<usize>) -> io::Result<usize> {
+        let mut received = receive(self.wire, Patience::None);
+        if received.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            if self.seat.is_none() {
+                let seat = self.share.enter(self.slot, self.slots, Instant::now());
+                self.seat = Some(seat.ok_or(ErrorKind::ResourceBusy)?);
+            }
+            self.slot.set_phase(Phase::Receiving);
+            received = receive(self.wire, Patience::Waits);
+            self.slot.set_phase(Phase::Working);
         }
-        self.slot.set_phase(Phase::Receiving);
-        let received = receive(self.wire);
-        self.slot.set_phase(Phase::Working);
         match (received, self.slot.cut()) {
             (Ok(received), _) if received > 0 => Ok(received),
             (_, Some(Cut::Crowded)) => Err(ErrorKind::ResourceBusy.into()),
@@ -150,5 +153,43 @@ impl Read for WireBody<'_, '_> {
         let read = self.read_content(buffer);
         self.is_broken = read.is_err();
         read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::head::{Scan, scan};
+    use super::*;
+    use crate::http::Peer;
+    use std::io::Write;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::sync::Arc;
+
+    /// What is read of a body of 10,000 bytes of which this many have arrived, without a seat.
+    fn read_without_a_seat(arrived: usize) -> Result<usize, ErrorKind> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n";
+        client.write_all(&[&head[..], &vec![b'x'; arrived]].concat()).unwrap();
+        let socket = Arc::new(listener.accept().unwrap().0);
+        while socket.peek(&mut vec![0; 20_000]).unwrap() < head.len() + arrived {
+            std::thread::yield_now();
+        }
+        let slot = Slot::default();
+        slot.begin(&socket, Peer::Ip(Ipv4Addr::LOCALHOST.into()));
+        let mut wire = Wire::new(socket, false, &slot);
+        wire.fill(Patience::None).unwrap();
+        let Scan::Whole(head) = scan(wire.arrived()) else { panic!("the head is incomplete") };
+        wire.consume(head.bytes);
+        let mut content = Vec::new();
+        let share = Share::of(0);
+        let mut body = WireBody::new(&mut wire, (&slot, &[]), &share, &head, u64::MAX);
+        body.read_to_end(&mut content).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn a_body_that_has_arrived_needs_no_seat() {
+        assert_eq!(read_without_a_seat(10_000), Ok(10_000));
+        assert_eq!(read_without_a_seat(9_999), Err(ErrorKind::ResourceBusy));
     }
 }

@@ -10,7 +10,7 @@ use super::body::WireBody;
 use super::head::{self, Expectation, Head, Scan};
 use super::slot::{Cut, Phase, Slot};
 use super::sys;
-use super::wire::Wire;
+use super::wire::{Patience, Wire};
 use crate::admission;
 use crate::answer::Responder;
 use crate::blocking;
@@ -75,24 +75,29 @@ impl<'a> Connection<'a> {
             let after = match self.await_head() {
                 Ok(Awaited::Head(head)) => self.answer(&head),
                 Ok(Awaited::Refused(error)) => {
-                    let is_head = self.wire.arrived().starts_with(b"HEAD ");
+                    let sent = self.wire.arrived();
+                    let is_head = sent.strip_prefix(b"\r\n").unwrap_or(sent).starts_with(b"HEAD ");
                     self.refuse(&error, is_head)
                 }
-                Ok(Awaited::Nothing) => return true,
+                Ok(Awaited::Nothing) => {
+                    self.slot.set_phase(Phase::Idle);
+                    return true;
+                }
                 Ok(Awaited::Over) => return false,
                 Err(error) => Err(error),
             };
             match after {
-                Ok(After::GoesOn) => self.slot.set_phase(Phase::Idle),
+                Ok(After::GoesOn) if self.wire.arrived().is_empty() => {
+                    self.slot.set_phase(Phase::Idle);
+                    return true;
+                }
+                Ok(After::GoesOn) => {}
                 Ok(after) => {
                     self.end(&after);
                     return false;
                 }
                 // The connection is broken; no reply can be sent.
                 Err(_) => return false,
-            }
-            if self.wire.arrived().is_empty() {
-                return true;
             }
             answered += 1;
             if answered == REQUESTS_IN_A_ROW {
@@ -111,24 +116,29 @@ impl<'a> Connection<'a> {
 
     /// Takes the complete head of the next request, and waits for the rest of it if only a part has arrived.
     fn await_head(&mut self) -> io::Result<Awaited> {
-        if self.wire.arrived().is_empty() {
-            match self.wire.fill_now() {
-                Ok(0) => return Ok(Awaited::Over),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Awaited::Nothing),
-                received => received?,
-            };
-        }
+        // First: to others, a connection that is idle with nothing to read waits for its peer.
+        self.slot.set_phase(Phase::Working);
         let mut seat = None;
         let mut deadline = None;
         loop {
             match head::scan(self.wire.arrived()) {
                 Scan::Whole(head) => {
-                    self.slot.set_phase(Phase::Working);
                     self.wire.consume(head.bytes);
                     return Ok(Awaited::Head(head));
                 }
                 Scan::Refused(reason) => return Ok(Awaited::Refused(ApiError::BadRequest(reason))),
                 Scan::Partial => {}
+            }
+            match self.wire.fill(Patience::None) {
+                Ok(0) => return Ok(Awaited::Over),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                received => {
+                    received?;
+                    continue;
+                }
+            }
+            if self.wire.arrived().is_empty() {
+                return Ok(Awaited::Nothing);
             }
             let now = Instant::now();
             if *deadline.get_or_insert(now + HEAD_TIMEOUT) <= now {
@@ -141,7 +151,9 @@ impl<'a> Connection<'a> {
                 return Ok(Awaited::Refused(ApiError::Busy(1)));
             }
             self.slot.set_phase(Phase::Receiving);
-            match (self.wire.fill(), self.slot.cut()) {
+            let received = self.wire.fill(Patience::Waits);
+            self.slot.set_phase(Phase::Working);
+            match (received, self.slot.cut()) {
                 (Ok(received), _) if received > 0 => {}
                 (_, Some(Cut::Crowded)) => return Ok(Awaited::Refused(ApiError::Busy(1))),
                 _ => return Ok(Awaited::Over),

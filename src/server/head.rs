@@ -5,7 +5,7 @@
 //! ever. Invariant: an accepted head means the same to us, to tiny_http and to any proxy in front of us. Must never do
 //! I/O: it is a pure function of bytes.
 
-use crate::http::{Framing, Persistence};
+use crate::http::{Framing, Persistence, is_authority};
 use std::borrow::Cow;
 
 /// The size limit of the head: the request line and all header fields, in bytes.
@@ -15,6 +15,8 @@ const MAX_FIELDS: usize = 100;
 /// Fields with an identity or a password: of duplicates, one parser would use the first and another the last.
 const AT_MOST_ONCE: [&str; 6] =
     ["host", "authorization", "x-ssl-client-sha1", "x-proxy-secret", "x-paste-password", "x-paste-password-base64"];
+/// The fields that delimit a body.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 /// Connection-specific fields, which we handle and tiny_http never sees.
 const OURS: [&str; 4] = ["content-length", "transfer-encoding", "expect", "connection"];
 
@@ -125,7 +127,8 @@ fn parse(bytes: &[u8]) -> Result<Head, &'static str> {
         return Err("HTTP/1.1 requires exactly one Host header.");
     }
     let (authority, target) = split_target(target)?;
-    let is_host = |host: &str| host.is_empty() || crate::http::is_authority(host);
+    // Its port may be empty (RFC 3986 section 3.2.3).
+    let is_host = |host: &str| host.is_empty() || is_authority(host.strip_suffix(':').unwrap_or(host));
     if !sent_host.is_none_or(is_host) {
         return Err("The Host header is not a host name or address with an optional port.");
     }
@@ -165,22 +168,32 @@ fn parse_field(line: &str) -> Result<Field<'_>, &'static str> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
         return Err("A header name has a character other than letters, digits, - and _.");
     }
+    // Some programs take an underscore for a hyphen.
+    if name.contains('_') && FRAMING.iter().any(|field| name.replace('_', "-").eq_ignore_ascii_case(field)) {
+        return Err("Content-Length and Transfer-Encoding are written with a hyphen.");
+    }
     let value = value.trim_matches([' ', '\t']);
-    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+    if !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ' || byte == b'\t') {
         return Err("A header value has a control character.");
     }
     Ok((name, value))
 }
 
 /// Splits an absolute-form target into its authority, which overrides `Host`, and its origin form (RFC 9112 section
-/// 3.2.2). The scheme is case-insensitive; other targets have no authority.
+/// 3.2). The scheme is case-insensitive; a path and `*` have no authority.
 fn split_target(target: &str) -> Result<(Option<&str>, Cow<'_, str>), &'static str> {
     let is_ours = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_ours(scheme)) else {
+    if target.contains('#') {
+        return Err("The request target has a fragment (#), which is for the client alone.");
+    }
+    if target.starts_with('/') || target == "*" {
         return Ok((None, target.into()));
+    }
+    let Some((_, rest)) = target.split_once("://").filter(|(scheme, _)| is_ours(scheme)) else {
+        return Err("The request target is neither a path that begins with / nor an http URL.");
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if !crate::http::is_authority(authority) {
+    if !is_authority(authority) {
         return Err("The request target has no valid host.");
     }
     let target = if path.starts_with('/') { path.into() } else { format!("/{path}").into() };
@@ -204,12 +217,17 @@ fn normalise(method: &str, target: &str, authority: Option<&str>, fields: &[Fiel
         if is_ours || is_replaced || fields.iter().take(at).any(|field| is_same(&field)) {
             continue;
         }
-        push(&[name, ": ", value]);
-        fields.iter().skip(at + 1).filter(is_same).for_each(|(_, more)| push(&[", ", more]));
+        push(&[name, ": ", &without_tabs(value)]);
+        fields.iter().skip(at + 1).filter(is_same).for_each(|(_, more)| push(&[", ", &without_tabs(more)]));
         push(&["\r\n"]);
     }
     push(&["\r\n"]);
     head
+}
+
+/// A value with spaces for tabs, which mean the same (RFC 9110 section 5.6.3) and which tiny_http refuses.
+fn without_tabs(value: &str) -> Cow<'_, str> {
+    if value.contains('\t') { value.replace('\t', " ").into() } else { value.into() }
 }
 
 fn values<'a>(fields: &'a [Field<'a>], name: &'a str) -> impl Iterator<Item = &'a str> {
@@ -343,6 +361,10 @@ mod tests {
             "X-Proxy-Secret: a\r\nX-Proxy-Secret: b",
             "X\u{0}Y: z",
             "X: a\u{1}b",
+            "X.Y: z",
+            "X y: z",
+            "Transfer_Encoding: chunked",
+            "content_length: 3",
             "X: ü",
             "no colon",
             ": no name",
@@ -361,6 +383,13 @@ mod tests {
             "GET /",
             "GET  / HTTP/1.1",
             "GET / HTTP/2.0",
+            "GET /#x HTTP/1.1",
+            "GET /x?y#z HTTP/1.1",
+            "GET http://x/#y HTTP/1.1",
+            "GET ?x HTTP/1.1",
+            "GET x HTTP/1.1",
+            "GET ftp://x/ HTTP/1.1",
+            "CONNECT x:443 HTTP/1.1",
             "GET / HTTP/3.0",
             "GET / HTTP/0.9",
             "GET / http/1.1",
@@ -390,10 +419,8 @@ mod tests {
             let text = normalised(&format!("GET {target} HTTP/1.1\r\nhost: x\r\nX: z\r\n\r\n"));
             assert_eq!(text, format!("GET {origin} HTTP/1.1\r\nHost: y\r\nX: z\r\n\r\n"), "the target's host wins");
         }
-        for target in ["ftp://y/", "*", "y:443"] {
-            let text = format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n");
-            assert_eq!(normalised(&text), text);
-        }
+        let text = "OPTIONS * HTTP/1.1\r\nHost: x:\r\nX: a\tb\r\nx: c\td\r\n\r\n";
+        assert_eq!(normalised(text), "OPTIONS * HTTP/1.1\r\nHost: x:\r\nX: a b, c d\r\n\r\n");
     }
 
     #[test]

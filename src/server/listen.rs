@@ -163,8 +163,9 @@ impl Endpoint {
         }
         if let Listener::Unix(listener) = &self.listener {
             let address = listener.local_addr()?;
-            if let Some(path) = address.as_pathname() {
-                fs::remove_file(path)?;
+            match address.as_pathname().map(fs::remove_file) {
+                Some(Err(error)) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
         let socket: OwnedFd = self.listener.as_fd().try_clone_to_owned()?;

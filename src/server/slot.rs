@@ -39,7 +39,7 @@ impl Phase {
 pub(super) enum Cut {
     /// No progress for too long.
     Stalled,
-    /// Other connections needed its place.
+    /// Other connections needed its place, or the server stops.
     Crowded,
 }
 

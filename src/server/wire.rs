@@ -18,6 +18,13 @@ const MAX_BYTES: usize = MAX_HEAD_BYTES + 2;
 /// Bytes written to a Unix socket at a time: only complete writes are counted.
 const UNIX_PIECE_BYTES: usize = 16 << 10;
 
+/// Whether to wait for bytes that have not arrived yet.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    None,
+    Waits,
+}
+
 /// One connection's bytes.
 pub(super) struct Wire<'a> {
     socket: Arc<TcpStream>,
@@ -48,23 +55,12 @@ impl<'a> Wire<'a> {
         self.start = self.end.min(self.start + bytes);
     }
 
-    /// Takes what has arrived into the buffer, which must be empty, without waiting. Returns the number of bytes; 0 is
-    /// the end.
+    /// Takes more into the buffer. Returns the number of bytes; 0 is the end.
     ///
     /// # Errors
-    /// I/O errors; `WouldBlock` if nothing has arrived.
-    pub(super) fn fill_now(&mut self) -> io::Result<usize> {
-        let received = sys::receive_now(&self.socket, &mut self.buffer)?;
-        (self.start, self.end) = (0, received);
-        self.slot.count_received(received);
-        Ok(received)
-    }
-
-    /// Waits for more to arrive. Returns the number of bytes; 0 is the end.
-    ///
-    /// # Errors
-    /// I/O errors; `WouldBlock` if nothing arrived within the socket's receive timeout.
-    pub(super) fn fill(&mut self) -> io::Result<usize> {
+    /// I/O errors; `WouldBlock` if nothing has arrived ([`Patience::None`]), or nothing within the socket's receive
+    /// timeout.
+    pub(super) fn fill(&mut self, patience: Patience) -> io::Result<usize> {
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -72,7 +68,7 @@ impl<'a> Wire<'a> {
         if self.end == self.buffer.len() {
             self.buffer.resize((2 * self.end).min(MAX_BYTES), 0);
         }
-        let received = receive(&self.socket, self.buffer.get_mut(self.end..).unwrap_or_default())?;
+        let received = receive(&self.socket, self.buffer.get_mut(self.end..).unwrap_or_default(), patience)?;
         self.end += received;
         self.slot.count_received(received);
         Ok(received)
@@ -88,12 +84,12 @@ impl<'a> Wire<'a> {
         taken
     }
 
-    /// Waits for the next bytes, bypassing the buffer, which must be empty. Returns their number; 0 is the end.
+    /// Takes the next bytes, bypassing the buffer, which must be empty. Returns their number; 0 is the end.
     ///
     /// # Errors
     /// As [`Wire::fill`].
-    pub(super) fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let received = receive(&self.socket, into)?;
+    pub(super) fn receive(&mut self, into: &mut [u8], patience: Patience) -> io::Result<usize> {
+        let received = receive(&self.socket, into, patience)?;
         self.slot.count_received(received);
         Ok(received)
     }
@@ -115,10 +111,10 @@ impl<'a> Wire<'a> {
     }
 }
 
-fn receive(mut socket: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
-    match sys::receive_now(socket, into) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => blocking::about_to_block(),
-        result => return result,
+fn receive(mut socket: &TcpStream, into: &mut [u8], patience: Patience) -> io::Result<usize> {
+    match (sys::receive_now(socket, into), patience) {
+        (Err(error), Patience::Waits) if error.kind() == ErrorKind::WouldBlock => blocking::about_to_block(),
+        (result, _) => return result,
     }
     loop {
         match socket.read(into) {

@@ -111,7 +111,7 @@ fn without_a_proxy_secret_loopback_is_trusted() {
 
 #[test]
 fn with_a_proxy_secret_only_requests_with_it_are_trusted() {
-    let server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
+    let mut server = Server::start(&[("FLASKPASTE_PROXY_SECRET", "a-secret-of-the-proxy")]);
     let authenticated = |secret: Option<&str>| {
         let request = server.request("GET", "/").header("X-SSL-Client-SHA1", OWNER);
         let request = match secret {
@@ -137,6 +137,7 @@ fn with_a_proxy_secret_only_requests_with_it_are_trusted() {
     delete(&server, &paste.path(), &[owner]).expect_code(401, "auth_required");
     delete(&server, &paste.path(), &[owner, ("X-Proxy-Secret", "a-secret-of-the-proxy")])
         .expect_code(403, "permission_denied");
+    server.stop();
     let log = server.log();
     assert!(!log.contains("a-secret") && !log.contains("A-SECRET"), "the log must not contain the secret");
     assert_eq!(log.matches("127.0.0.1 sent a wrong X-Proxy-Secret").count(), 1, "logged once a minute: {log}");

@@ -37,7 +37,7 @@ fn read(server: &Server, paste: &Paste, link: &str, password: &str) -> Response 
 
 #[test]
 fn only_the_proof_from_the_link_opens_a_paste() {
-    let server = Server::start(&[]);
+    let mut server = Server::start(&[]);
     let created =
         server.post("sealed").header("X-Read-Proof-SHA256", LINK_HASH.to_uppercase()).send().expect_status(201);
     let created =
@@ -60,6 +60,7 @@ fn only_the_proof_from_the_link_opens_a_paste() {
     let part = server.request("GET", &paste.raw()).header("X-Read-Proof", LINK).header("Range", "bytes=1-2").send();
     part.expect_status(206).expect_body("ea");
     server.request("GET", &paste.raw()).header("Range", "bytes=1-2").send().expect_code(403, "proof_required");
+    server.stop();
     let log = server.log();
     assert!(!log.contains(LINK) && !log.contains(PASSWORD), "{log}");
 }

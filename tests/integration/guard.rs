@@ -131,8 +131,8 @@ fn connections_with_unfinished_bodies_get_503_when_others_wait() {
     };
     let responses: Vec<_> = crowd.iter_mut().map(&mut answer).collect();
     let busy: Vec<_> = responses.into_iter().filter(|response| response.status == 503).collect();
-    // Half of the places are for those that are waited for, and one of those has lost its own.
-    assert!(busy.len() > CROWD - 4, "{}", busy.len());
+    // Half of the places are for those that are waited for.
+    assert!(busy.len() >= CROWD - 4, "{}", busy.len());
     for response in busy {
         response.expect_code(503, "busy").expect_header("Retry-After", "1");
     }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where programs are searched, including folders missing from an ordinary user's `PATH`.
@@ -97,7 +98,7 @@ pub fn run(home: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Outpu
 }
 
 /// Reads all output of a program.
-fn drain(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         pipe.read_to_end(&mut bytes).unwrap();
@@ -157,6 +158,8 @@ pub struct Server {
     variables: Vec<(String, String)>,
     peer: Peer,
     log: Log,
+    /// Reads the log until its end.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -207,8 +210,8 @@ impl Server {
             all.retain(|(known, _)| known != name);
             all.push(((*name).to_owned(), (*value).to_owned()));
         }
-        let (child, peer, log) = spawn(&launcher, &folder, &all);
-        Self { child, launcher, folder, variables: all, peer, log }
+        let (child, peer, log, reader) = spawn(&launcher, &folder, &all);
+        Self { child, launcher, folder, variables: all, peer, log, reader: Some(reader) }
     }
 
     pub fn folder(&self) -> &Folder {
@@ -234,7 +237,7 @@ impl Server {
         self.peer.authority()
     }
 
-    /// The server's stderr so far.
+    /// The server's stderr so far; lines arrive a little later than the responses they are about.
     pub fn log(&self) -> String {
         self.log.text()
     }
@@ -285,8 +288,8 @@ impl Server {
     /// Restarts the stopped server in the same folder.
     #[track_caller]
     pub fn restart(&mut self) {
-        let (child, peer, log) = spawn(&self.launcher, &self.folder, &self.variables);
-        (self.child, self.peer, self.log) = (child, peer, log);
+        let (child, peer, log, reader) = spawn(&self.launcher, &self.folder, &self.variables);
+        (self.child, self.peer, self.log, self.reader) = (child, peer, log, Some(reader));
     }
 
     /// Sends a signal by its name.
@@ -306,12 +309,13 @@ impl Server {
         status.unwrap()
     }
 
-    /// `SIGTERM`, and the clean shutdown that follows.
+    /// `SIGTERM`, and the clean shutdown that follows. Afterwards the log is complete.
     #[track_caller]
     pub fn stop(&mut self) {
         self.signal("TERM");
         let status = self.wait();
         assert!(status.success(), "after SIGTERM: {status}\n{}", self.log());
+        self.reader.take().into_iter().for_each(|reader| reader.join().unwrap());
     }
 
     /// A new connection.
@@ -390,7 +394,7 @@ impl Paste {
 }
 
 #[track_caller]
-fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log) {
+fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -> (Child, Peer, Log, JoinHandle<()>) {
     let mut variables: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let count = launcher.sockets.len().to_string();
@@ -404,7 +408,7 @@ fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -
     let log = Log::default();
     let (stderr, lines) = (child.stderr.take().unwrap(), log.clone());
     let (announce, announced) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         let mut reader = BufReader::new(stderr);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
@@ -423,5 +427,5 @@ fn spawn(launcher: &Launcher, folder: &Folder, variables: &[(String, String)]) -
         let status = child.wait();
         panic!("the server did not start with {variables:?}: {status:?}\n{}", log.text());
     };
-    (child, Peer::parse(&address), log)
+    (child, Peer::parse(&address), log, reader)
 }
