@@ -4,14 +4,16 @@
 
 use crate::admission::{Flood, Hashing, Rate};
 use crate::clock::UnixSeconds;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::ApiError;
 use crate::file_digest::FileDigests;
 use crate::metrics::Metrics;
 use crate::operator_log;
-use crate::store::{Limits, Store, StoreError};
+use crate::store::{self, Limits, Store, StoreError};
 use crate::web::Pages;
 use std::time::Instant;
+
+const _: () = assert!(config::MAX_PASTE_BYTES == store::MAX_PASTE_BYTES, "settings allow what can be stored");
 
 /// The store's limits from the configuration.
 pub fn limits(config: &Config) -> Limits {

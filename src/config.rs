@@ -8,7 +8,7 @@ mod table;
 mod values;
 
 pub use render::{settings_env, settings_in_force, settings_man, settings_markdown, settings_text};
-pub use table::{SETTINGS, Setting};
+pub use table::{MAX_PASTE_BYTES, SETTINGS, Setting};
 
 use crate::http::Hsts;
 use std::ffi::OsString;
@@ -48,7 +48,7 @@ impl fmt::Display for Bind {
 }
 
 /// The database (`FLASKPASTE_DB`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Database {
     /// An SQLite database at this path.
     File(PathBuf),
@@ -99,8 +99,9 @@ pub enum LogFormat {
     Off,
 }
 
-/// A value that must not reach a log: its `Debug` shows only whether it is set.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// A value that must not reach a log: its `Debug` shows only whether it is set. It has no `==`, which would not take
+/// constant time.
+#[derive(Clone, Default)]
 pub struct Secret(String);
 
 impl Secret {

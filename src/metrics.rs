@@ -29,9 +29,11 @@ pub struct Metrics {
     pub answers: Counter,
     /// Pastes deleted by their owners.
     pub deletes: Counter,
-    /// Connections being served.
+    /// Open connections; dashboards know this name.
     pub busy_workers: Counter,
-    /// Connections waiting for a worker.
+    /// The maximum number of open connections.
+    pub workers: Counter,
+    /// Connections waiting to be accepted.
     pub queued: Counter,
     /// Replies by the first digit of their status.
     replies: [Counter; 6],
@@ -94,8 +96,9 @@ impl Metrics {
         text.one("changes_total", "counter", "Expiries changed and contents replaced by owners.", self.changes.get());
         text.one("answers_total", "counter", "Asks answered.", self.answers.get());
         text.one("deletes_total", "counter", "Pastes deleted by owners.", self.deletes.get());
-        text.one("busy_workers", "gauge", "Connections being served.", self.busy_workers.get());
-        text.one("queued_connections", "gauge", "TCP connections waiting for a worker.", self.queued.get());
+        text.one("busy_workers", "gauge", "Open connections.", self.busy_workers.get());
+        text.one("workers", "gauge", "The maximum number of open connections.", self.workers.get());
+        text.one("queued_connections", "gauge", "TCP connections waiting to be accepted.", self.queued.get());
         text.head("replies_total", "counter", "Replies by status class.");
         for (class, count) in self.replies.iter().enumerate().skip(1) {
             text.value("replies_total", &[("class", &format!("{class}xx"))], count.get());

@@ -101,6 +101,7 @@ impl Server {
                 responder.app().config().threads
             ));
         }
+        responder.app().metrics().workers.set(threads as u64);
         let (drainer, epoll) = (Drainer::start(threads)?, Epoll::new()?);
         let pool = Arc::new(Pool {
             acceptor: Acceptor::new(bound)?,

@@ -31,12 +31,12 @@ struct State {
     is_writing: bool,
 }
 
-/// Starts the writer. It writes `dropped_line` where lines were dropped.
+/// Starts the writer. Where lines were dropped, it writes what `dropped_line` makes of their number.
 ///
 /// # Errors
 /// When its thread cannot be started.
-pub fn start(dropped_line: String) -> io::Result<()> {
-    let write_forever = move || BUFFER.write_forever(&dropped_line);
+pub fn start(dropped_line: fn(u64) -> String) -> io::Result<()> {
+    let write_forever = move || BUFFER.write_forever(dropped_line);
     std::thread::Builder::new().name("stderr".into()).stack_size(64 << 10).spawn(write_forever)?;
     BUFFER.lock().is_running = true;
     Ok(())
@@ -82,7 +82,7 @@ impl Buffer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_forever(&self, dropped_line: &str) {
+    fn write_forever(&self, dropped_line: fn(u64) -> String) {
         loop {
             let mut state = self.lock();
             while state.lines.is_empty() {
@@ -92,11 +92,12 @@ impl Buffer {
             std::thread::sleep(GATHER);
             let mut state = self.lock();
             let mut lines = std::mem::take(&mut state.lines);
-            if std::mem::take(&mut state.dropped) > 0 {
-                lines.push_str(dropped_line);
-            }
+            let dropped = std::mem::take(&mut state.dropped);
             state.is_writing = true;
             drop(state);
+            if dropped > 0 {
+                lines.push_str(&dropped_line(dropped));
+            }
             write_now(&lines);
             self.lock().is_writing = false;
         }

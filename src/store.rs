@@ -41,6 +41,7 @@ pub use receipt::{End, Reads, Receipt, Status};
 pub use sqlite::Location;
 pub use tokens::Attempt;
 
+use crate::blocking;
 use crate::clock::UnixSeconds;
 use crate::crypto::{self, Sha256Digest};
 use crate::network::Network;
@@ -422,6 +423,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn recent_stats(&self, now: UnixSeconds) -> Result<Stats, StoreError> {
+        // Others wait here while one asks the database.
+        blocking::about_to_block();
         let mut kept = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         match &*kept {
             Some((at, stats)) if (*at..*at + STATS_SECONDS).contains(&now) => Ok(stats.clone()),

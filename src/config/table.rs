@@ -44,8 +44,8 @@ const fn row(
 const MAX_SECONDS: u64 = 100 * 365 * 86_400;
 /// The largest size: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
-/// The largest paste, as asserted by the store.
-const MAX_PASTE_BYTES: u64 = 4 << 30;
+/// The largest paste: 4 GiB, as much as the store can hold.
+pub const MAX_PASTE_BYTES: u64 = 4 << 30;
 
 /// Every setting. To add one: one row here, one field in [`Config`], and its use.
 pub const SETTINGS: &[Setting] = &[

@@ -180,7 +180,6 @@ pub fn metrics(app: &App, now: UnixSeconds) -> Result<Reply, ApiError> {
     gauge("database_used_bytes", "Bytes of the database in use.", stats.used_bytes);
     gauge("disk_free_bytes", "Free bytes on its disk.", app.store().free_bytes()?);
     gauge("spool_bytes", "Bytes of uploads in spool files.", app.store().spool_room().taken_bytes());
-    gauge("workers", "Connections that can be served at a time.", app.config().threads as u64);
     gauge("creates_last_minute", "Pastes created in the last minute.", app.creates_last_minute(now));
     gauge(
         "pow_elevated_bits",

@@ -21,7 +21,13 @@ pub const MAX_PASTE_BYTES: u64 = MAX_PIECES * PIECE_BYTES as u64;
 /// The length of a sealed key.
 pub const SEALED_KEY_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 
-const _: () = assert!(MAX_PASTE_BYTES == 4 << 30, "the settings table and the documentation say 4 GiB");
+/// How long reads in progress may continue after the content was replaced; it is erased within ten seconds.
+pub const OUTDATED_SECONDS: u64 = 4;
+/// The maximum number and size of replaced contents kept for their readers: a flood of replacements uses no more of the
+/// disk, but cuts its own readers short.
+pub const MAX_OUTDATED: u64 = 64;
+/// Likewise, in bytes.
+pub const MAX_OUTDATED_BYTES: u64 = 64 << 20;
 
 /// The name of a row at rest: HMAC-SHA256(pepper, id).
 #[derive(Clone, Copy, PartialEq, Eq)]

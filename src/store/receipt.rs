@@ -136,6 +136,23 @@ pub enum Status {
 }
 
 impl Status {
+    /// The status of a stored paste. What housekeeping will do within a second counts as done.
+    pub(super) fn of_stored(
+        reads: Reads,
+        reads_left: Option<u32>,
+        expires_at: UnixSeconds,
+        last_lease_end: Option<UnixSeconds>,
+        now: UnixSeconds,
+    ) -> Self {
+        let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
+        let ended = |end, ended_at| Self::Ended(Receipt { end, ended_at, expires_at, reads });
+        match used_up_at {
+            Some(at) => ended(End::Read, at),
+            None if expires_at <= now => ended(End::by_expiry(reads_left), expires_at),
+            None => Self::Alive { reads, reads_left, expires_at },
+        }
+    }
+
     /// Refines the status reported by an engine with the metadata.
     pub(super) fn of(self, meta: &Meta) -> Self {
         match self {

@@ -149,7 +149,7 @@ fn serve(config: Config, database: &Database) -> Outcome {
     }
     let origin = if bound.is_given() { " (the service manager's socket)" } else { "" };
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    stderr::start(operator_log::line("log lines were dropped because stderr is slow"))?;
+    stderr::start(|lines| operator_log::line(&format!("{lines} log lines were dropped because stderr is slow")))?;
     let responder = Arc::new(Responder::new(App::new(config, store)?)?);
     let server = Server::start(Arc::clone(&responder), bound)?;
     for address in &addresses {

@@ -1,21 +1,17 @@
 //! Changes to existing pastes: new expiry, new content, and the answer to an ask.
 //!
 //! Invariant: an ask is answered once. A reader gets either the old content or the new, complete: the pieces of the old
-//! one are kept for [`READERS_SECONDS`] for reads in progress. Must never lock a paste while content is being
+//! one are kept for [`OUTDATED_SECONDS`] for reads in progress. Must never lock a paste while content is being
 //! transferred.
 
-use super::super::model::{Answered, Replaced, Replacement, RowKey};
+use super::super::model::{
+    Answered, MAX_OUTDATED, MAX_OUTDATED_BYTES, OUTDATED_SECONDS, Replaced, Replacement, RowKey,
+};
 use super::connection::Connection;
 use super::fault::Fault;
 use super::queries::{self, ProtectionColumns};
 use super::value::{Columns, Value};
 use crate::clock::UnixSeconds;
-
-/// How long reads in progress may continue after the content was replaced.
-const READERS_SECONDS: u64 = 4;
-/// The maximum number and size of replaced contents kept for their readers.
-const MOST_WAITING: u64 = 64;
-const MOST_WAITING_BYTES: u64 = 64 << 20;
 
 const SET_EXPIRY: &str = "UPDATE paste SET expires_at = $2, slides = false WHERE key = $1 RETURNING 1";
 const LOCK_CONTENT: &str = "SELECT content, size FROM paste WHERE key = $1 FOR UPDATE";
@@ -84,7 +80,7 @@ pub(super) fn replace(
         }
         let (content, bytes) = (old.key("content")?, old.number("size")?);
         connection.query(NOTE_REPLACED, &[content.into(), bytes.into(), now.into()])?;
-        connection.query(ERASE_EXCESS, &[MOST_WAITING.into(), MOST_WAITING_BYTES.into()])?;
+        connection.query(ERASE_EXCESS, &[MAX_OUTDATED.into(), MAX_OUTDATED_BYTES.into()])?;
         Ok(Some(()))
     })?;
     Ok(done.map_or(refusal, |()| Replaced::Done))
@@ -127,5 +123,5 @@ pub(super) fn find_answer(connection: &mut Connection, key: RowKey, sealed_key: 
 
 /// Erases replaced contents that are due and returns their number.
 pub(super) fn erase_outdated(connection: &mut Connection, now: UnixSeconds) -> Result<usize, Fault> {
-    Ok(connection.change(ERASE_OUTDATED, &[now.saturating_sub(READERS_SECONDS).into()])?.len())
+    Ok(connection.change(ERASE_OUTDATED, &[now.saturating_sub(OUTDATED_SECONDS).into()])?.len())
 }

@@ -165,14 +165,7 @@ pub(super) fn status(
     let reads = read_reads(row)?.and(unflushed.reads);
     let (expires_at, last_lease_end) = (row.number("expires_at")?, row.time("last_lease_end")?);
     let reads_left = row.count("reads_left")?;
-    // What housekeeping will do within a second counts as done.
-    let used_up_at = last_lease_end.filter(|end| reads_left == Some(0) && *end <= now);
-    let ended = |end, ended_at| Status::Ended(Receipt { end, ended_at, expires_at, reads });
-    Ok(Some(match used_up_at {
-        Some(at) => ended(End::Read, at),
-        None if expires_at <= now => ended(End::by_expiry(reads_left), expires_at),
-        None => Status::Alive { reads, reads_left, expires_at },
-    }))
+    Ok(Some(Status::of_stored(reads, reads_left, expires_at, last_lease_end, now)))
 }
 
 /// The receipt with a mark.

@@ -1,21 +1,16 @@
 //! Changes to existing pastes: new expiry, new content, and the answer to an ask.
 //!
 //! Invariant: an ask is answered once. A reader gets either the old content or the new, complete: the pieces of the old
-//! one are kept for [`READERS_SECONDS`] for reads in progress and then erased. Writes must never be outside a
+//! one are kept for [`OUTDATED_SECONDS`] for reads in progress and then erased. Writes must never be outside a
 //! transaction.
 
-use super::super::model::{Answered, Replaced, Replacement, RowKey};
+use super::super::model::{
+    Answered, MAX_OUTDATED, MAX_OUTDATED_BYTES, OUTDATED_SECONDS, Replaced, Replacement, RowKey,
+};
 use super::queries::{self, fits, insert_pieces, protection_columns};
 use super::{Limits, StoreError, operators};
 use crate::clock::UnixSeconds;
 use rusqlite::{Connection, params};
-
-/// How long reads in progress may continue after the content was replaced; it is erased within ten seconds.
-const READERS_SECONDS: u64 = 4;
-/// The maximum number and size of replaced contents kept for their readers: a flood of replacements uses no more of the
-/// disk, but cuts its own readers short.
-const MOST_WAITING: u64 = 64;
-const MOST_WAITING_BYTES: u64 = 64 << 20;
 
 /// Sets a fixed expiry. Returns whether the paste exists.
 pub(super) fn set_expiry(connection: &Connection, key: RowKey, expires_at: UnixSeconds) -> Result<bool, StoreError> {
@@ -86,7 +81,7 @@ fn make_room(connection: &Connection, bytes: u64) -> Result<(), StoreError> {
     loop {
         let (count, sum): (u64, u64) =
             connection.prepare_cached(waiting)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if count == 0 || count < MOST_WAITING && sum + bytes <= MOST_WAITING_BYTES {
+        if count == 0 || count < MAX_OUTDATED && sum + bytes <= MAX_OUTDATED_BYTES {
             return Ok(());
         }
         let oldest = "SELECT content FROM replaced ORDER BY content LIMIT 1";
@@ -104,6 +99,6 @@ pub(super) fn erase(connection: &Connection, content: i64) -> Result<(), StoreEr
 /// The replaced contents due for erasure: few, as those kept are few.
 pub(super) fn outdated(connection: &Connection, now: UnixSeconds) -> Result<Vec<i64>, StoreError> {
     let mut select = connection.prepare_cached("SELECT content FROM replaced WHERE at <= ?1")?;
-    let rows = select.query_map([now.saturating_sub(READERS_SECONDS)], |row| row.get(0))?;
+    let rows = select.query_map([now.saturating_sub(OUTDATED_SECONDS)], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -347,14 +347,6 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_initialized_once() {
-        let connection = Connection::open_in_memory().unwrap();
-        migrate(&connection).unwrap();
-        assert_eq!(setting(&connection, "x", &[1]).unwrap(), [1]);
-        assert_eq!(setting(&connection, "x", &[2]).unwrap(), [1]);
-    }
-
-    #[test]
     fn foreign_headers_are_refused() {
         let mut header = vec![0; 100];
         header[..16].copy_from_slice(b"SQLite format 3\0");
