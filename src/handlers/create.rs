@@ -7,7 +7,7 @@
 use super::form;
 use super::json_body::JsonBody;
 use super::multipart;
-use super::upload::{self, Upload, expect_body, new_spool};
+use super::upload::{self, Received, Upload, expect_body, new_spool};
 use super::wishes::{Lock, Wishes};
 use super::{mark, mark_access};
 use crate::admission::{self, Crowded, Purpose};
@@ -44,18 +44,6 @@ struct Offer {
     name: Option<String>,
     /// Whether the reply is just the URL.
     as_text: bool,
-}
-
-/// A received paste: content, declared type and name, and options.
-pub struct Received {
-    /// The content.
-    pub content: Content,
-    /// The declared type.
-    pub sent_type: Option<String>,
-    /// The file name.
-    pub filename: Option<String>,
-    /// The options.
-    pub wishes: Wishes,
 }
 
 /// Answers `POST /`.

@@ -3,10 +3,9 @@
 //! Invariant: a field takes precedence over its header, whatever its position. Must never guess: duplicate, malformed
 //! and ambiguous fields are refused.
 
-use super::create::Received;
 use super::multipart::{Malformed, Part, Parts};
 use super::option_names::check_unknown;
-use super::upload::{self, Upload, new_spool};
+use super::upload::{self, Received, Upload, new_spool};
 use super::wishes::{FormFields, Wishes};
 use crate::app::App;
 use crate::error::ApiError;

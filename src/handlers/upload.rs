@@ -3,6 +3,7 @@
 //! Invariant: an oversized body is refused as soon as that is known, and an attempt begins with the first bytes, even
 //! if they are refused. Must never hold a body in memory.
 
+use super::wishes::Wishes;
 use crate::admission;
 use crate::app::App;
 use crate::error::ApiError;
@@ -23,6 +24,18 @@ pub struct Upload<'a, 'b> {
     read_bytes: u64,
     /// The size of the spool at the last check for room.
     checked_bytes: u64,
+}
+
+/// A received paste: content, declared type and name, and options.
+pub struct Received {
+    /// The content.
+    pub content: Content,
+    /// The declared type.
+    pub sent_type: Option<String>,
+    /// The file name.
+    pub filename: Option<String>,
+    /// The options.
+    pub wishes: Wishes,
 }
 
 /// Refuses a request without a body, or with one announced as too large.

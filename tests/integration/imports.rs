@@ -63,10 +63,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("app", &["admission", "clock", "config", "error", "file_digest", "metrics", "operator_log", "store", "web"]),
     (
         "admission",
-        &[
-            "blocking", "clock", "config", "cores", "crypto", "error", "http", "network", "owner", "paste", "pow",
-            "recent",
-        ],
+        &["blocking", "clock", "config", "cores", "crypto", "error", "http", "network", "paste", "pow", "recent"],
     ),
     (
         "store",
