@@ -10,6 +10,7 @@ mod export;
 mod files;
 mod housekeeping;
 mod location;
+mod opening;
 mod operators;
 mod queries;
 mod readers;
@@ -94,7 +95,7 @@ impl Sqlite {
         limits: Limits,
         role: Role,
     ) -> Result<(Self, Pepper), StoreError> {
-        let (connection, pepper) = schema::open(location, pepper_file, limits.max_paste_bytes, role)?;
+        let (connection, pepper) = opening::open(location, pepper_file, limits.max_paste_bytes, role)?;
         let readers = Readers::open(location)?;
         let shared = Arc::<Shared>::default();
         // The WAL may still contain content that the previous process erased.

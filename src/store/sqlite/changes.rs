@@ -7,8 +7,8 @@
 use super::super::model::{
     Answered, MAX_OUTDATED, MAX_OUTDATED_BYTES, OUTDATED_SECONDS, Replaced, Replacement, RowKey,
 };
-use super::queries::{self, fits, insert_pieces, protection_columns};
-use super::{Limits, StoreError, operators};
+use super::queries::{self, fits, insert_pieces, is_blocked, protection_columns};
+use super::{Limits, StoreError};
 use crate::clock::UnixSeconds;
 use rusqlite::{Connection, params};
 
@@ -26,7 +26,7 @@ pub(super) fn replace(
     limits: Limits,
     now: UnixSeconds,
 ) -> Result<Replaced, StoreError> {
-    if operators::is_blocked(connection, &new.mark)? {
+    if is_blocked(connection, &new.mark)? {
         return Ok(Replaced::Blocked);
     }
     if !fits(connection, new.content.size + new.arriving_bytes, limits)? {
@@ -58,7 +58,7 @@ pub(super) fn answer(
     new: &Replacement,
     limits: Limits,
 ) -> Result<Answered, StoreError> {
-    if operators::is_blocked(connection, &new.mark)? {
+    if is_blocked(connection, &new.mark)? {
         return Ok(Answered::Blocked);
     }
     if !fits(connection, new.content.size + new.arriving_bytes, limits)? {

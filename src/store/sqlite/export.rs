@@ -8,7 +8,7 @@ use super::super::moved::{MovedReceipt, MovedRow, MovedToken};
 use super::super::receipt::Reads;
 use super::super::sealing::Pepper;
 use super::queries::{self, ends_at, read_meta, select_columns};
-use super::{StoreError, operators, receipts, schema};
+use super::{StoreError, opening, operators, receipts};
 use crate::clock::UnixSeconds;
 use crate::crypto::Sha256Digest;
 use rusqlite::{Connection, params};
@@ -23,7 +23,7 @@ impl Export {
     /// # Errors
     /// A line for the operator.
     pub(in crate::store) fn open(path: &Path, pepper_file: &Path) -> Result<(Self, Pepper), StoreError> {
-        let (connection, pepper) = schema::open_alone(path, pepper_file)?;
+        let (connection, pepper) = opening::open_alone(path, pepper_file)?;
         Ok((Self(connection), pepper))
     }
 

@@ -132,8 +132,3 @@ pub(super) fn unblock(connection: &Connection, mark: &Sha256Digest, action: &Act
     }
     Ok(unblocked)
 }
-
-/// Whether content is blocked.
-pub(super) fn is_blocked(connection: &Connection, mark: &Sha256Digest) -> Result<bool, StoreError> {
-    Ok(connection.prepare_cached("SELECT 1 FROM blocked WHERE mark = ?1")?.exists([mark])?)
-}

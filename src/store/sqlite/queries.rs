@@ -9,7 +9,7 @@ use super::super::model::{
     Duplicate, Handle, Inserted, MAX_PIECES, Meta, Name, NewRow, Protection, Row, RowKey, SEALED_KEY_BYTES, Stats,
 };
 use super::super::receipt::TokenMark;
-use super::{StoreError, operators};
+use super::StoreError;
 use crate::clock::UnixSeconds;
 use crate::crypto::{PasswordHash, Sha256Digest};
 use crate::paste::Expiry;
@@ -140,7 +140,7 @@ pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> R
     if !fits(connection, row.meta.size + row.arriving_bytes, limits)? {
         return Err(StoreError::Full);
     }
-    if operators::is_blocked(connection, &row.mark)? {
+    if is_blocked(connection, &row.mark)? {
         return Ok(Inserted::Blocked);
     }
     if let Some(duplicate) = find_duplicates(connection, row, limits)? {
@@ -164,6 +164,11 @@ pub(super) fn insert(connection: &Connection, row: &NewRow, limits: Limits) -> R
         connection.prepare_cached(sql)?.execute(params![signed(hash), row.meta.created_at])?;
     }
     Ok(Inserted::Stored)
+}
+
+/// Whether content is blocked.
+pub(super) fn is_blocked(connection: &Connection, mark: &Sha256Digest) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached("SELECT 1 FROM blocked WHERE mark = ?1")?.exists([mark])?)
 }
 
 /// Whether `bytes` more stay within the quota.
