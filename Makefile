@@ -5,13 +5,14 @@ PYTHON ?= python3
 # cargo's target directory.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MACHINE := $(shell uname -m)
-# Architecture of the static programs: ARCH=aarch64 on another machine needs a cross compiler (contrib/dist/architectures.sh).
+# Architecture of the static programs: ARCH=aarch64 on another machine needs a cross compiler
+# (contrib/dist/architectures.sh).
 ARCH := $(MACHINE)
 STATIC_TARGET := $(ARCH)-unknown-linux-gnu
 STATIC_BUILT := $(TARGET)/$(STATIC_TARGET)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive deb packages checksums reproduce container containers container-postgres install install-server install-client install-postgres install-guides install-documents uninstall docs pictures clean
+.PHONY: help run build postgres lint test test-quick test-postgres check bench bench-postgres attack soak failover fuzz sanitize static static-postgres dist archive deb packages checksums sboms reproduce container containers container-postgres install install-server install-client install-postgres install-guides install-documents uninstall docs pictures clean
 # cargo already uses all processors; under `make -j dist deb`, two would compete.
 .NOTPARALLEL:
 
@@ -56,13 +57,13 @@ lint: ## check formatting, clippy for each program, and the crates
 test: ## run all tests; skipped ones are reported, and fail with CI set
 	$(CARGO) test --locked --features client
 
-# Tests that need system programs or root are in the module `system` of the integration tests, the slowest in `slow`. The
-# others mostly wait, too: four at a time, even on two cores.
+# Tests that need system programs or root are in the module `system` of the integration tests, the slowest in `slow`.
+# The others mostly wait, too: four at a time, even on two cores.
 test-quick: ## run the tests that need no system programs, in about half a minute
 	$(CARGO) test --locked --features client -- --skip system:: --skip slow:: --test-threads=4
 
-# The unit tests run one suite against both engines. Integration tests that need SQLite's files use it here, too. The pages,
-# the installation and the packages do not depend on the engine.
+# The unit tests run one suite against both engines. Integration tests that need SQLite's files use it here, too. The
+# pages, the installation and the packages do not depend on the engine.
 test-postgres: ## run the tests with every server on PostgreSQL (needs postgresql)
 	TEST_ENGINE=postgres $(CARGO) test --locked --features client,postgres -- --skip system::pages --skip system::install --skip system::packages
 
@@ -81,9 +82,9 @@ fuzz: ## fuzz each of our own parsers for FUZZ_SECONDS
 		$(FUZZ) $$target tests/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
 			-max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=5 -print_final_stats=1 || exit 1; done
 
-# AddressSanitizer checks what the compiler instruments, valgrind also what system calls get. Together they cover all modules
-# with unsafe code, except the static client's name lookup, which a test of the static programs runs. Needs the nightly
-# toolchain and valgrind.
+# AddressSanitizer checks what the compiler instruments, valgrind also what system calls get. Together they cover all
+# modules with unsafe code, except the static client's name lookup, which a test of the static programs runs. Needs the
+# nightly toolchain and valgrind.
 sanitize: export CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER = valgrind --quiet --error-exitcode=1 --leak-check=no
 sanitize: ## run the unit tests under AddressSanitizer, and some under valgrind
 	env -u CARGO_TARGET_$(shell uname -m | tr a-z A-Z)_UNKNOWN_LINUX_GNU_RUNNER RUSTFLAGS="-Zsanitizer=address" \
@@ -257,8 +258,8 @@ EXAMPLES := contrib/flaskpaste.env contrib/nginx/flaskpaste.conf contrib/nginx/f
 	contrib/grafana/flaskpaste.json contrib/compose/compose.yml contrib/compose/compose.Caddyfile \
 	contrib/compose/compose.env.example contrib/systemd/flaskpaste-postgres.conf
 
-# A missing program is built; an existing one is installed as it is, however old: after `make build`, `sudo make install`
-# builds nothing.
+# A missing program is built; an existing one is installed as it is, however old: after `make build`, `sudo make
+# install` builds nothing.
 $(TARGET)/release/flaskpaste:
 	$(CARGO) build --release $(SERVER)
 

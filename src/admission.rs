@@ -1,7 +1,7 @@
 //! Admission: authentication, authorization and proof of work.
 //!
 //! Invariant: headers about the client are trusted only from a trusted proxy; secrets are compared in constant time.
-//! Must never keep state about a client.
+//! Must never keep more about a client than counters, in memory, for a limited number of networks.
 
 mod flood;
 mod hashing;

@@ -1,7 +1,7 @@
 //! Turns one request into one reply: identification, dispatch, errors, content negotiation and logging.
 //!
-//! Invariant: every reply carries the request id, every refusal has a JSON body, and internal causes go only to the
-//! log. Must never know sockets, tiny_http or SQL.
+//! Invariant: every reply carries the request id, every refusal has a JSON body or, for a browser, a page, and internal
+//! causes go only to the log. Must never know sockets, tiny_http or SQL.
 
 use crate::admission;
 use crate::app::App;

@@ -1,9 +1,9 @@
 //! Limits how many threads run at a time: each needs a permit, which it gives to another before it blocks.
 //!
-//! With a running thread for each connection, every request meets a cold stack and heap: at 200 connections it costs 1.6
-//! times the CPU time (docs/architecture.md). Invariant: a thread holds at most one permit; there are more than the given
-//! number only after all their holders were blocked at once. Must never be the only limit of anything: a thread that was
-//! blocked goes on without a permit.
+//! With a running thread for each connection, every request meets a cold stack and heap: at 200 connections it costs
+//! 1.6 times the CPU time (docs/architecture.md). Invariant: a thread holds at most one permit; there are more than the
+//! given number only after all their holders were blocked at once. Must never be the only limit of anything: a thread
+//! that was blocked goes on without a permit.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -27,8 +27,8 @@ pub struct Permits {
 
 struct State {
     free: usize,
-    /// The threads that wait, the latest last. That one is next: its stack and heap are still in the caches, and no
-    /// thread is owed a turn.
+    /// The threads that wait, the latest last. That one is next: its stack and heap are still in the caches, and the
+    /// order does not matter: any thread can serve any request.
     waiting: Vec<Arc<Waiting>>,
 }
 
@@ -78,8 +78,8 @@ impl Permits {
         request
     }
 
-    /// Gives out another permit whenever all threads that hold one are blocked without having given it up: a stalled disk
-    /// or a bug in one request must not stop the others. Never returns.
+    /// Gives out another permit whenever all threads that hold one are blocked without having given it up: a stalled
+    /// disk or a bug in one request must not stop the others. Never returns.
     pub fn watch(&self) {
         let mut last = None;
         loop {

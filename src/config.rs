@@ -320,8 +320,8 @@ impl Default for Config {
             min_entropy_bits: 0.0,
             min_entropy_size_bytes: 256,
             bind: Bind::Tcp(SocketAddr::from(([127, 0, 0, 1], 5000))),
-            // Each thread costs about 16 KiB while idle and holds one connection, three descriptors:
-            // 256 of them stay under 1,024 descriptors, and outlast a few hundred idle keep-alives.
+            // Connections at a time, and as many workers. Each costs about 16 KiB while idle and up to three
+            // descriptors: 256 of them stay under 1,024 descriptors, and outlast a few hundred idle keep-alives.
             threads: 256,
             public_url: String::new(),
             client_dir: None,

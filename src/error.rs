@@ -184,7 +184,7 @@ impl ApiError {
                 429,
                 "duplicate",
                 "The same content was submitted too often.",
-                "Use the paste you already have, or wait for Retry-After seconds.",
+                "Use the paste you already have, or wait.",
             ),
             Self::PowRequired { .. } => (
                 400,
@@ -223,31 +223,31 @@ impl ApiError {
                 403,
                 "password_required",
                 "This paste is protected by a password.",
-                "Open the whole link, with what stands behind the #, in a browser or with fpaste get, and enter the password.",
+                "Open the whole link, including the part after the #, in a browser or with fpaste get, and enter the password.",
             ),
             Self::ProofRequired => (
                 403,
                 "proof_required",
                 "This paste can be read only with the whole link.",
-                "Open the whole link, with what stands behind the #, in a browser or with fpaste get.",
+                "Open the whole link, including the part after the #, in a browser or with fpaste get.",
             ),
             Self::ProofWrong => (
                 403,
                 "proof_wrong",
                 "The proof does not match this paste's link.",
-                "Open the whole link, with what stands behind the #, as it was sent to you.",
+                "Open the whole link, including the part after the #, as it was sent to you.",
             ),
             Self::AnswerProofRequired => (
                 403,
                 "proof_required",
                 "An answer can be sent only with the whole link.",
-                "Open the whole link, with what stands behind the #, in a browser or with fpaste answer.",
+                "Open the whole link, including the part after the #, in a browser or with fpaste answer.",
             ),
             Self::AnswerProofWrong => (
                 403,
                 "proof_wrong",
                 "The proof does not match the link of this request.",
-                "Open the whole link, with what stands behind the #, as it was sent to you.",
+                "Open the whole link, including the part after the #, as it was sent to you.",
             ),
             Self::AlreadyAnswered => (
                 409,
@@ -264,12 +264,9 @@ impl ApiError {
             Self::NoLeaseNeeded => {
                 (409, "no_lease_needed", "This paste has no read limit.", "GET its /raw without a lease.")
             }
-            Self::Throttled(_) => (
-                429,
-                "throttled",
-                "Too many wrong passwords for this paste.",
-                "Wait for Retry-After seconds, then try again.",
-            ),
+            Self::Throttled(_) => {
+                (429, "throttled", "Too many wrong passwords for this paste.", "Wait a little, then try again.")
+            }
             Self::CreateDenied { takes_token: true } => (
                 401,
                 "create_denied",
@@ -292,7 +289,7 @@ impl ApiError {
                 429,
                 "rate_limited",
                 "Too many pastes were created from this address.",
-                "Wait for Retry-After seconds, then try again.",
+                "Wait a little, then try again.",
             ),
             Self::Blocked => (
                 403,
@@ -363,7 +360,7 @@ impl ApiError {
                 "Send the request without the Expect header, or with Expect: 100-continue.",
             ),
             Self::Busy(_) | Self::Unavailable(_) => {
-                (503, "busy", "The server is busy.", "Wait for Retry-After seconds, then try again.")
+                (503, "busy", "The server is busy.", "Wait a little, then try again.")
             }
             Self::StorageFull => {
                 (507, "storage_full", "The server's storage is full.", "Try again later, or tell the operator.")

@@ -198,7 +198,7 @@ impl Hsts {
     }
 }
 
-/// The `Content-Security-Policy` of a reply, as in the contract.
+/// The `Content-Security-Policy` of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// Nothing is allowed: for programs.
@@ -295,7 +295,7 @@ impl Reply {
     }
 }
 
-/// The constant header fields of every reply, as in the contract.
+/// The constant header fields of every reply.
 const ON_EVERY_REPLY: &str = "X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
     Referrer-Policy: no-referrer\r\n\

@@ -8,20 +8,21 @@
 //! fpaste     -> client ------------------------------------------------------------> leaves   (feature "client")
 //! ```
 //!
-//! **The server.** `server` owns the sockets: a fixed pool of threads, each of which accepts a connection, checks every
-//! request head before tiny_http parses it, and sends the reply itself. `answer` turns one request into one reply:
-//! `routes` is the routing table, `handlers` implement the routes on top of `app`, `admission` decides who may do what.
-//! `store` implements the rules and the encryption of pastes; below it are two engines, the only modules with SQL:
-//! `store::sqlite`, with one writer that batches commits, read-only readers, and housekeeping that purges and erases;
-//! and, with the feature "postgres", `store::postgres`, which any number of servers share. `web` renders the replies of
-//! some routes as pages, with texts from `words` in the language that `language` chooses; their scripts are in
-//! src/web/.
+//! **The server.** `server` owns the sockets: one thread accepts connections, which then wait in epoll; a fixed pool of
+//! workers takes those that are ready, checks every request head before tiny_http parses it, and sends the reply.
+//! `answer` turns one request into one reply: `routes` is the routing table, `handlers` implement the routes on top of
+//! `app`, `admission` decides who may do what. `store` implements the rules and the encryption of pastes; below it are
+//! two engines, the only modules with SQL: `store::sqlite`, with one writer that batches commits, read-only readers,
+//! and housekeeping that purges and erases; and, with the feature "postgres", `store::postgres`, which any number of
+//! servers share. `web` renders the replies of some routes as pages, with texts from `words` in the language that
+//! `language` chooses; their scripts are in src/web/.
 //!
-//! **The client.** `client::args` parses the command line into a command, `client::config` the environment and the files
-//! into settings, and one module per command runs it, using `client::transport`, the only module that speaks HTTP and
-//! decides which server gets a credential.
+//! **The client.** `client::args` parses the command line into a command, `client::config` the environment and the
+//! files into settings, and one module per command runs it, using `client::transport`, the only module that speaks HTTP
+//! and decides which server gets a credential.
 //!
-//! **The leaves** are pure and import nothing above them: formats and rules that both sides share.
+//! **The leaves** import nothing above them: formats and rules that both sides share, and a few things of the process,
+//! such as `stderr`, `operator_log` and `spool`.
 
 #[cfg(feature = "server")]
 pub mod admission;

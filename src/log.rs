@@ -44,8 +44,8 @@ fn milliseconds(elapsed: Duration) -> f64 {
 /// The logged hex digits of an id: enough to correlate requests, too few to read the paste.
 const SHOWN_DIGITS: usize = 6;
 
-/// A path as it is logged. An id is truncated together with the rest of its segment, so that a log line is never a link, not
-/// even one whose `#` was escaped. The file name of a PUT is left out: it is sealed in the database, too.
+/// A path as it is logged. An id is truncated together with the rest of its segment, so that a log line is never a
+/// link, not even one whose `#` was escaped. The file name of a PUT is left out: it is sealed in the database, too.
 fn shown_path(method: &str, path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if method == "PUT" && !matches!(name, "" | "raw") {

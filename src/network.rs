@@ -1,7 +1,7 @@
 //! The client's network, for limits per client.
 //!
-//! Invariant: all addresses that one IPv6 customer can choose from are one network. Must never identify a client more
-//! precisely than its address.
+//! Invariant: all addresses in an IPv6 /64, the least that a customer can choose from, are one network. Must never
+//! identify a client more precisely than its address.
 
 use std::net::{IpAddr, Ipv4Addr};
 

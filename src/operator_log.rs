@@ -1,7 +1,7 @@
 //! Messages for the operator: one line each on stderr, in the format of the request log.
 //!
 //! Invariant: a message is one line, a JSON object if the log is JSON, without the numbers of system errors. Must never
-//! contain a secret or an ID.
+//! contain a secret, nor an ID unless it is one that the operator has just typed.
 
 use crate::clock::{rfc3339, unix_now};
 use crate::stderr;

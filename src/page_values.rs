@@ -1,8 +1,8 @@
 //! The values in the pages that depend on the server or the paste: how they are escaped, and how some are derived from
 //! others.
 //!
-//! Invariant: the server fills its pages with them, and `fpaste verify` computes the same from its requests; nothing else in
-//! a page varies within a language. Must never let a value become markup.
+//! Invariant: the server fills its pages with them, and `fpaste verify` computes the same from its requests; nothing
+//! else in a page varies within a language. Must never let a value become markup.
 
 use serde_json::Value;
 
@@ -52,8 +52,8 @@ pub fn address(contact: &str) -> &str {
     contact.trim_start_matches("mailto:")
 }
 
-/// A curl command line: reads the paste on the page of a paste, creates one on the create page; empty if that takes more
-/// than curl can do.
+/// A curl command line: reads the paste on the page of a paste, creates one on the create page; empty if that takes
+/// more than curl can do.
 pub fn curl(fields: &Value, url: &str) -> String {
     let holds = |pointer: &str| fields.pointer(pointer).and_then(Value::as_bool) == Some(true);
     if let Some(id) = fields.get("id").and_then(Value::as_str) {

@@ -1,6 +1,6 @@
 //! The routing table, used for dispatch, `Allow` and the index.
 //!
-//! Invariant: it has exactly the paths and methods of the contract. To add a route: one row, one handler, one test.
+//! Invariant: it has exactly the paths and methods of docs/api.md. To add a route: one row, one handler, one test.
 
 use crate::app::App;
 use crate::clock::UnixSeconds;

@@ -2,7 +2,7 @@
 //! database, and computes its hash, entropy and type in the same pass.
 //!
 //! Invariant: memory per content is limited to [`MEMORY_BYTES`], and a spool file contains only ciphertext. Must never
-//! leave a file behind: the spool file never has a name.
+//! leave a file behind: the spool file has no name, or on file systems without `O_TMPFILE` is unlinked at once.
 
 use crate::at_rest::{ContentCipher, ContentKey, PIECE_BYTES, SEALED_PIECE_BYTES};
 use crate::blocking;

@@ -1,7 +1,7 @@
 //! Lines on stderr: the request log and messages for the operator.
 //!
-//! Invariant: once the writer runs, a slow or blocked stderr blocks nothing else: lines are buffered up to a limit, then
-//! dropped and counted. A closed stderr is ignored. Must never panic.
+//! Invariant: once the writer runs, a slow or blocked stderr blocks nothing else: lines are buffered up to a limit,
+//! then dropped and counted. A closed stderr is ignored. Must never panic.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -33,7 +33,8 @@ pub fn clean(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// The errors of the system in a message, in plain words: `Permission denied (os error 13)` becomes `permission denied`.
+/// The errors of the system in a message, in plain words: `Permission denied (os error 13)` becomes `permission
+/// denied`.
 pub fn without_error_numbers(message: &str) -> String {
     const MARK: &str = " (os error ";
     let (mut plain, mut rest) = (String::with_capacity(message.len()), message);

@@ -1,10 +1,10 @@
 //! Limits password hashing, which is deliberately slow.
 //!
-//! Invariant: hashing never takes all cores. Creates and reads have separate queues that alternate; in a queue, the
-//! client and paste with the fewest turns is next, so that a crowd only delays itself. That does not help against a
-//! crowd that comes from ever new addresses, so every second turn is for networks that were rejected and came back, the
-//! longest waiting first: of those rejected after it, none goes before it. Must never wait without bound: a full queue
-//! rejects a request at once.
+//! Invariant: hashing takes at most half of the cores, or the only one. Creates and reads have separate queues that
+//! alternate; in a queue, the client and paste with the fewest turns is next, so that a crowd only delays itself. That
+//! does not help against a crowd that comes from ever new addresses, so every second turn is for networks that were
+//! rejected and came back, the longest waiting first: of those rejected after it, none goes before it. Must never wait
+//! without bound: a full queue rejects a request at once.
 
 use crate::blocking;
 use crate::cores;
@@ -252,8 +252,8 @@ impl State {
         self.answer(ticket, Ok(()));
     }
 
-    /// The next request of a queue: in turn the one with the fewest turns and, of those that came back, the one rejected
-    /// first.
+    /// The next request of a queue: in turn the one with the fewest turns and, of those that came back, the one
+    /// rejected first.
     fn next(&self, is_create: bool) -> Option<&Waiting> {
         let turns = |waiting: &&Waiting| {
             (self.had(waiting.client) + waiting.paste.map_or(0, |paste| self.had(paste)), waiting.ticket)

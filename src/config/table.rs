@@ -108,7 +108,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "FLASKPASTE_EXPIRY",
         "432000",
-        "seconds without a read after which a paste expires",
+        "seconds without a GET of a paste or its metadata after which it expires",
         |d, v| set(&mut d.config.expiry_seconds, whole(v, 1, MAX_SECONDS)),
         |c| c.expiry_seconds.to_string(),
     ),

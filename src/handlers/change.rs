@@ -20,8 +20,8 @@ use crate::store::{Changed, NewContent};
 /// Answers `PATCH /<id>`.
 ///
 /// # Errors
-/// `bad_request` without `X-Expiry` or with another option, `invalid_expiry`, `auth_required`, `permission_denied`, `not_found`, or an internal
-/// failure.
+/// `bad_request` without `X-Expiry` or with another option, `invalid_expiry`, `auth_required`, `permission_denied`,
+/// `not_found`, or an internal failure.
 pub fn patch(app: &App, request: &Request<'_>, id: &Id, now: UnixSeconds) -> Result<Reply, ApiError> {
     let paste = own(app, request, id, now)?;
     // Refused, because ignoring them would pretend a protection that does not exist.

@@ -1,6 +1,7 @@
 //! `DELETE /<id>`: deletes a paste, or ends a lease of it.
 //!
-//! Invariant: only the owner's certificate or the delete token can delete it; without them nothing is revealed.
+//! Invariant: only its owner, by token or certificate, or its delete token can delete it; without them nothing is
+//! revealed.
 
 use super::{lease, maker};
 use crate::app::App;

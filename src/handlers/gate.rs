@@ -1,8 +1,8 @@
 //! Access control of reads: a lease, the proofs of the link, or the password.
 //!
 //! Invariant: no read is counted or taken before all required proofs are verified; guesses by clients without the link
-//! never count against those who have it, and guesses of a server-side password never lock out a reader who comes back
-//! as told. Secrets are compared in constant time. Must never reveal why a lease is invalid.
+//! never count against those who have it, and guesses of a server-side password never lock out a reader who retries
+//! after `Retry-After`. Secrets are compared in constant time. Must never reveal why a lease is invalid.
 
 use crate::admission::{self, Crowded, Purpose};
 use crate::app::App;
@@ -28,7 +28,7 @@ pub fn holds_lease(app: &App, request: &Request<'_>, paste: &Paste, now: UnixSec
     }
 }
 
-/// Checks the proofs or password of a reader without a lease, in the order of the contract.
+/// Checks the proofs or password of a reader without a lease, in the order of docs/api.md.
 ///
 /// # Errors
 /// For the first missing or wrong one, or `throttled`.

@@ -1,6 +1,6 @@
 //! The routes about the server itself: index, health, challenge, client, API description, metrics, robots and assets.
 //!
-//! Invariant: none of them refers to a paste. Must never reveal more about the machine than the contract says.
+//! Invariant: none of them refers to a paste. Must never reveal more about the machine than docs/api.md says.
 
 use super::mark;
 use crate::admission;

@@ -1,7 +1,7 @@
 //! `GET /<id>/status`: the status of a paste, or how it ended, for its owner.
 //!
-//! Invariant: it needs the owner's certificate or the delete token, after the end only the token; everyone else gets
-//! the same 404. Must never extend an expiry.
+//! Invariant: it needs the owner's token or certificate, or the delete token, after the end only the latter; everyone
+//! else gets the same 404. Must never extend an expiry.
 
 use super::{maker, mark};
 use crate::app::App;

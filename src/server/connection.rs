@@ -191,7 +191,7 @@ impl<'a> Connection<'a> {
             self.responder.answer(&mut request, &request_id, unix_now())
         };
         let is_read = body.finish();
-        // While others wait for a thread, each connection gets only one reply.
+        // While nearly all slots are taken, each connection gets only one reply.
         let is_wanted = head.persistence != Persistence::Close;
         let goes_on = is_wanted && is_read && !self.pool.is_stopping() && !self.pool.is_pressed();
         let persistence = if goes_on { head.persistence } else { Persistence::Close };

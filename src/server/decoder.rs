@@ -6,7 +6,7 @@
 
 use crate::http::Framing;
 
-/// The longest chunk size in hex digits: 4 GiB, far above any paste limit.
+/// The longest chunk size in hex digits: just below 4 GiB. A larger paste needs more than one chunk.
 const MAX_SIZE_DIGITS: u8 = 8;
 /// The longest chunk extension in bytes.
 const MAX_EXTENSION_BYTES: u16 = 256;

@@ -1,6 +1,6 @@
-//! The guard: checks all connections a few times per second and closes those that only occupy a thread.
+//! The guard: checks all connections a few times per second and closes those that only occupy a slot.
 //!
-//! Receive timeouts do not stop a peer that sends a byte every nine seconds, and idle connections occupy threads.
+//! Receive timeouts do not stop a peer that sends a byte every nine seconds, and idle connections occupy slots.
 //! Invariant: the rules are pure functions of histories, samples and the pool size; a connection waiting for us is
 //! never closed; the time allowed without progress scales with the round trip. Must never wait for a peer.
 
@@ -27,7 +27,7 @@ const PROXY_PATIENCE: Duration = Duration::from_secs(1);
 /// The same while sending the only copy of content.
 const ONLY_COPY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The check interval, normally and under pressure, when new connections wait for a thread.
+/// The check interval, normally and under pressure, when nearly all slots are taken.
 const INTERVAL: Duration = Duration::from_millis(250);
 const PRESSED_INTERVAL: Duration = Duration::from_millis(25);
 

@@ -19,11 +19,11 @@ use std::time::Duration;
 /// The send and receive timeout of TCP peers; for a proxy it is the guard's [`PROXY_WINDOW`].
 const PEER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The backlog of connections waiting for a worker. The system's own limit (`net.core.somaxconn`) may be lower; the
+/// The backlog of connections waiting for a slot. The system's own limit (`net.core.somaxconn`) may be lower; the
 /// library's default is 128.
 const BACKLOG: i32 = 4096;
 
-/// How long the kernel holds a silent connection before a worker gets it.
+/// How long the kernel holds a silent connection before it is accepted.
 const DEFER_SECONDS: i32 = 5;
 
 /// A listening socket.

@@ -55,7 +55,7 @@ pub(super) struct Served {
     pub(super) steps: u64,
     /// Bytes received from the peer.
     pub(super) received: u64,
-    /// Bytes passed to the system for the peer.
+    /// Bytes passed to the system for the peer, on a Unix socket; for TCP see [`Served::path`].
     pub(super) sent: u64,
     /// When receiving the current head or body began, and `received` at that time.
     pub(super) receiving: Option<(Instant, u64)>,

@@ -1,7 +1,7 @@
 //! The bytes of one connection: its socket, and a bounded buffer of unconsumed input.
 //!
-//! Invariant: the buffer never grows beyond a head; every byte received or sent is counted for the guard. Must never
-//! hold a lock while it waits for the peer.
+//! Invariant: the buffer never grows beyond a head. Bytes received are counted for the guard, bytes sent only on a Unix
+//! socket: on TCP the kernel knows how many have arrived. Must never hold a lock while it waits for the peer.
 
 use super::head::MAX_HEAD_BYTES;
 use super::slot::Slot;

@@ -1,7 +1,9 @@
 //! The storage engines and their operations.
 //!
-//! Invariant: an operation is one transaction; after `Ok` it is on disk. An engine sees names, keyed hashes and sealed
-//! bytes. Must never know ids, nor the rules of pastes, which belong to the store.
+//! Invariant: an operation that changes pastes, tokens or the log is one transaction; after `Ok` it is on disk. The
+//! effects of reads (`touch`) are written later, a purge takes several transactions, and SQLite has the counts of
+//! password attempts in memory only. An engine sees names, keyed hashes and sealed bytes. Must never know ids, nor the
+//! rules of pastes, which belong to the store.
 
 use super::StoreError;
 use super::model::{

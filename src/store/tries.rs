@@ -1,9 +1,9 @@
 //! Throttles password guessing per paste and client. This is the rule, and the counts of one process; a shared engine
 //! keeps the counts in its database.
 //!
-//! Invariant: an attempt is charged before it is made, so that concurrent attempts are not all free. This throttle admits
-//! a client that waits as told, whatever others do; who is then hashed first is decided in `admission::hashing`. Memory
-//! is bounded: 20,000 clients, 20,000 pastes. Must never store a password.
+//! Invariant: an attempt is charged before it is made, so that concurrent attempts are not all free. This throttle
+//! admits a client that waits as told, whatever others do; who is then hashed first is decided in `admission::hashing`.
+//! Memory is bounded: 20,000 clients, 20,000 pastes. Must never store a password.
 
 use super::model::RowKey;
 use crate::clock::UnixSeconds;

@@ -1,19 +1,24 @@
 // The API client of the pages: sends requests, and turns refusals into messages.
 //
-// Invariant: requests go only to this server, and redirects are never followed, so that proofs and leases reach nobody else;
-// a login in front of the server may answer with a page of its own. Requests are marked as coming from a page, so that the
-// server's refusals open no login dialog.
+// Invariant: requests go only to this server, and redirects are never followed, so that proofs and leases reach nobody
+// else; a login in front of the server may answer with a page of its own. Requests are marked as coming from a page, so
+// that the server's refusals open no login dialog.
 
 import { prefix } from "./page.js";
 import { fromNow, refusal as known, sentences, t } from "./words.js";
 
 const OURS = { Accept: "application/json", "X-Requested-With": "flaskpaste" };
 
+/** Refusals whose only advice is to wait. */
+const PASSING = ["busy", "rate_limited", "throttled"];
+
 /** A refusal: `message` is for people, in their language if possible; `code` and `status` are the server's. */
 export class Refused extends Error {
   constructor(status, answer, retryAfter) {
-    const said = answer.error ? known(answer.code) ?? [answer.error, answer.hint] : [t("api.answered", { status })];
-    super(sentences(...said, retryAfter > 0 && t("api.retry", { when: fromNow(retryAfter) })));
+    const [wrong, advice] = answer.error ? known(answer.code) ?? [answer.error, answer.hint] : [t("api.answered", { status })];
+    const retry = retryAfter > 0 && t("api.retry", { when: fromNow(retryAfter) });
+    // "Wait a little" and "try again in 20 seconds" are the same advice.
+    super(sentences(wrong, !(retry && PASSING.includes(answer.code)) && advice, retry));
     this.status = status;
     this.code = answer.code;
   }
@@ -51,8 +56,8 @@ export async function request(method, path, { headers, signal } = {}) {
 }
 
 /**
- * Uploads content and returns the server's answer. `progress` is called with the fraction sent. Uses XMLHttpRequest, because
- * fetch does not report upload progress.
+ * Uploads content and returns the server's answer. `progress` is called with the fraction sent. Uses XMLHttpRequest,
+ * because fetch does not report upload progress.
  */
 export function upload(method, path, body, { headers, signal, progress }) {
   const xhr = new XMLHttpRequest();

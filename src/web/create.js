@@ -1,7 +1,7 @@
 // The create page: encrypts and uploads text or files, and shows the link.
 //
-// Invariant: nothing is sent before the button is pressed, and with encryption on nothing in plaintext, not even a name or a
-// password. Unsent text and an uncopied link are not discarded without confirmation.
+// Invariant: nothing is sent before the button is pressed, and with encryption on nothing in plaintext, not even a name
+// or a password. Unsent text and an uncopied link are not discarded without confirmation.
 
 import {
   $, answer, copy, ending, guard, isHere, isStarted, offerExpiries, on, prefix, reveals, say, secureAddress, show, showProgress, tell, twice,
@@ -133,6 +133,10 @@ function showOptions() {
   $("burn").checked = wishedReads() === 1;
   show("copy-password", $("password").value);
   $("password-copied").textContent = "";
+  // Nothing may say that the server sees nothing when it does.
+  show("lead", current ? current.fragment : isEncrypted());
+  show("encrypt-note", isEncrypted());
+  $("encrypt").setAttribute("aria-describedby", isEncrypted() ? "encrypt-note" : "readable");
   show("readable", keys.available && !isEncrypted());
   show("nameless-row", choice.files().length === 1 && isEncrypted());
 }
@@ -244,6 +248,7 @@ function startAgain() {
   $("open").removeAttribute("href");
   show("result", false);
   show("create", true);
+  showOptions();
   tell("");
   $("text").focus();
 }

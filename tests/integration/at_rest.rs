@@ -396,7 +396,8 @@ mod slow {
         assert!(!folder.join("pastes.db.sealing").exists() && !folder.join("pastes.db.unsealed").exists());
     }
 
-    /// A long reader, such as a backup of a large database, keeps the log from being emptied. Creates do not wait for it.
+    /// A long reader, such as a backup of a large database, keeps the log from being emptied. Creates do not wait for
+    /// it.
     #[test]
     fn a_long_database_reader_does_not_block_creates() {
         let server = Server::embedded(&[]);

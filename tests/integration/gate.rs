@@ -52,7 +52,7 @@ fn only_the_proof_from_the_link_opens_a_paste() {
     }
     let refused = server.get(&paste.raw()).expect_code(403, "proof_required");
     let hint = refused.json()["hint"].as_str().unwrap().to_owned();
-    assert!(hint.contains("behind the #") && hint.contains("fpaste get"), "{hint}");
+    assert!(hint.contains("the part after the #") && hint.contains("fpaste get"), "{hint}");
     for wrong in [PASSWORD, "x", &format!("{LINK}="), &LINK[..42]] {
         read(&server, &paste, wrong, "").expect_code(403, "proof_wrong");
     }

@@ -1,4 +1,4 @@
-//! Clients that only keep the server's threads busy do not block others. Each crowd is large enough to occupy the pool
+//! Clients that only occupy the server's slots do not block others. Each crowd is large enough to occupy the pool
 //! for longer than a test waits if the guard did not act.
 
 use crate::harness::{Folder, SOON, Server, wait_until};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Connections in a crowd: five per thread, each with a timeout of fifteen seconds.
+/// Connections in a crowd: five per slot, each with a timeout of fifteen seconds.
 pub const CROWD: usize = 40;
 
 fn server() -> Server {

@@ -85,7 +85,8 @@ fn guessing_is_throttled_per_paste() {
     });
 }
 
-/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in immediately and reads the burn paste.
+/// A stranger who guesses without a pause is throttled; a reader elsewhere gets in immediately and reads the burn
+/// paste.
 #[test]
 fn guessing_does_not_lock_out_other_readers() {
     let server = Server::start(&[]);

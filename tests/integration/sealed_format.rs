@@ -1,6 +1,6 @@
 //! Sealed pastes and format 1, created and opened by the tests themselves.
 //!
-//! Invariant: written from the contract alone, without the tested code. Must never share code with the programs: a
+//! Invariant: written from docs/format.md alone, without the tested code. Must never share code with the programs: a
 //! mistake in both would go unnoticed.
 
 use crate::harness::{Paste, Server};

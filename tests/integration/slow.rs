@@ -1,5 +1,5 @@
-//! The tests that take long because time must pass, or because they make thousands of requests. `make test-quick` leaves
-//! this module out.
+//! The tests that take long because time must pass, or because they make thousands of requests. `make test-quick`
+//! leaves this module out.
 
 #[cfg(feature = "client")]
 mod client_verify;

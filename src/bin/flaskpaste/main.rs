@@ -1,7 +1,8 @@
 //! The `flaskpaste` binary: parses the arguments and configuration, opens the store, runs the server or a command.
 //!
 //! Invariant: exit code 0 for success, 1 for a failure, 2 for a usage or configuration error, 3 if the named paste,
-//! token or content does not exist; each failure prints one line to stderr. Must never contain logic of its own.
+//! token or content does not exist; each failure prints one line to stderr. Must never contain rules about pastes:
+//! those are in the library.
 
 mod arguments;
 #[cfg(feature = "postgres")]

@@ -1,7 +1,7 @@
 //! Flushes the effects of reads to the database: in batches, or at once if other servers could see a paste as expired.
 //!
-//! Invariant: each read is flushed once, and the expiry that it extended is visible on this server from then on; rows are
-//! locked in key order. Reads of a paste that ended meanwhile go into its receipt. Must never bring back a paste.
+//! Invariant: each read is flushed once, and the expiry that it extended is visible on this server from then on; rows
+//! are locked in key order. Reads of a paste that ended meanwhile go into its receipt. Must never bring back a paste.
 
 use super::super::inactivity::{InactivityClock, Touched};
 use super::super::model::RowKey;

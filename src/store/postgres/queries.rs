@@ -153,7 +153,7 @@ pub(super) fn find_by_handle(connection: &mut Connection, handle: Handle) -> Res
     connection.query(FIND_BY_HANDLE, &[handle.into()])?.first().map(read_row).transpose()
 }
 
-/// Likewise, with the first piece of the content.
+/// The row with a name, with the first piece of the content.
 pub(super) fn find_with_piece(connection: &mut Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, Fault> {
     let rows = connection.query(FIND_WITH_PIECE, &[name.handle().into(), (&name.0).into()])?;
     rows.first().map(|row| Ok((read_row(row)?, row.bytes("data")?.unwrap_or_default().to_vec()))).transpose()

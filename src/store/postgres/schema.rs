@@ -114,8 +114,8 @@ fn migrate(pool: &Pool, deadline: Instant, pepper_file: &Path) -> Result<(), Sto
         return Ok(());
     }
     if known.is_none() {
-        // All but one of concurrent attempts may fail because the table, or the type that belongs to it, already exists:
-        // with a violated constraint, or with duplicate_object.
+        // All but one of concurrent attempts may fail because the table, or the type that belongs to it, already
+        // exists: with a violated constraint, or with duplicate_object.
         match pool.try_change(deadline, |connection| connection.batch(MAKE_VERSION, Effect::Commits)) {
             Ok(()) | Err(Fault::Taken(_) | Fault::Unknown(_)) => {}
             Err(Fault::Failed(text)) if text.contains("(42710)") => {}

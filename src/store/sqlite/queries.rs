@@ -121,7 +121,7 @@ pub(super) fn find_by_handle(connection: &Connection, handle: Handle) -> Result<
     Ok(select.query_row([signed(handle)], read_row).optional()?)
 }
 
-/// Likewise, with the first piece of the content.
+/// The row with a name, with the first piece of the content.
 pub(super) fn find_with_piece(connection: &Connection, name: &Name) -> Result<Option<(Row, Vec<u8>)>, StoreError> {
     let sql = select_paste!(
         ", coalesce((SELECT data FROM content WHERE key = coalesce(p.content, p.key) * 65536), x'') AS data"

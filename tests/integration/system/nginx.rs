@@ -1,5 +1,6 @@
-//! A real nginx in front of the server: TLS with a test CA, client certificates, and the headers the contract requires
-//! of a proxy. Without nginx or openssl, tests are skipped with a message; with `CI` set that is a failure.
+//! A real nginx in front of the server: TLS with a test CA, client certificates, and the headers that the server needs
+//! from a proxy (docs/api.md, Authentication). Without nginx or openssl, tests are skipped with a message; with `CI`
+//! set that is a failure.
 
 use super::programs::{find, has};
 use crate::harness::{Folder, SOON, Server};

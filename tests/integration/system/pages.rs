@@ -113,15 +113,22 @@ fn the_browser_and_fpaste_interoperate() {
     assert_eq!(client.run(&["get", &link]).succeeded().text(), text);
     start_again(&browser);
     browser.type_into("#text", "not encrypted: é");
+    let promises = |browser: &Browser| ["#lead", "#encrypt-note"].map(|part| browser.sees(part));
     assert!(!browser.sees("#readable"));
+    assert_eq!(promises(&browser), [true, true]);
     browser.click("#encrypt");
+    assert_eq!(promises(&browser), [false, false], "the page does not say that the server sees nothing");
+    assert_eq!(browser.string("document.querySelector('#encrypt').getAttribute('aria-describedby')"), "readable");
     assert!(browser.text("#readable").contains("the server"), "the error comes before anything is sent");
     browser.run("document.querySelector('#expiry').value = '600'", &[]);
     let link = create(&browser);
     assert!(!link.contains('#'), "{link}");
     assert!(browser.text("#about").contains("Not encrypted"));
+    assert!(!browser.sees("#lead"));
     assert!(browser.text("#facts").contains("It expires on "), "{}", browser.text("#facts"));
     assert_eq!(client.run(&["get", &link]).succeeded().text(), "not encrypted: é");
+    start_again(&browser);
+    assert_eq!(promises(&browser), [true, true]);
     server.get(&format!("/{}", id_of(&link))).expect_field("mime_type", "text/plain; charset=utf-8");
     browser.expect_clean(&url(&server), &[]);
 }
@@ -298,4 +305,20 @@ fn refusals_are_shown() {
     browser.expect_clean(&url(&server), &["status of 400", "status of 429"]);
     drop(server);
     refused(&browser, "later", "cannot be reached");
+}
+
+#[test]
+fn a_refusal_says_once_when_to_try_again() {
+    let server = Server::start(&[("FLASKPASTE_RATE", "1")]);
+    let Some(browser) = Browser::start() else { return };
+    browser.open(&url(&server));
+    browser.type_into("#text", "the first");
+    create(&browser);
+    start_again(&browser);
+    browser.type_into("#text", "the second");
+    browser.click("#send");
+    browser.wait_to_see("#problem");
+    let problem = browser.text("#problem");
+    assert!(problem.starts_with("Too many pastes were created from this address. Try again in "), "{problem}");
+    assert_eq!((problem.to_lowercase().matches("try again").count(), problem.contains("Retry-After")), (1, false));
 }

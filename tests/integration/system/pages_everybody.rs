@@ -186,6 +186,7 @@ fn without_https_the_page_says_how_to_proceed() {
         browser.value("[document.querySelector('#encrypt').checked, document.querySelector('#encrypt').disabled]"),
         json!([false, true])
     );
+    assert!(!browser.sees("#lead") && !browser.sees("#encrypt-note"), "the page does not say that it encrypts");
     browser.type_into("#text", "readable");
     let link = create(&browser);
     browser.click("#copy");
