@@ -153,15 +153,30 @@ fn read(file: File) -> Result<(String, Upload), Failure> {
     Ok((server, Upload { wishes, key, content, name: None, size: None }))
 }
 
+/// A password is given exactly where the server needs one: what is sealed cannot get another.
+fn check_password(wishes: &Wishes, source: &PasswordSource) -> Result<(), Failure> {
+    let is_sealed_with_one = wishes.gate.as_ref().is_some_and(|gate| gate.password_proof.is_some());
+    match (wishes.password, *source == PasswordSource::None) {
+        (true, true) => {
+            Err(Failure::usage("the upload has a password, which was not saved").hint("use -p or --password-file"))
+        }
+        (false, false) if is_sealed_with_one => {
+            Err(Failure::usage("the saved upload already has its password, which cannot be changed")
+                .hint("use fpaste resume without -p or --password-file: the password is kept"))
+        }
+        (false, false) => Err(Failure::usage("the saved upload has no password, and none can be added")
+            .hint("use fpaste resume without -p to send it without a password; for one, pipe the input again with -p")),
+        _ => Ok(()),
+    }
+}
+
 fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
     // Another server must be named explicitly with -s.
     if !session.settings.server_is_chosen && server != session.settings.server.to_string() {
         return Err(Failure::usage(format!("the saved upload is for {server}"))
             .hint(format!("use fpaste resume -s {server}, or -s with another server")));
     }
-    if upload.wishes.password && *source == PasswordSource::None {
-        return Err(Failure::usage("the upload has a password, which was not saved").hint("use -p or --password-file"));
-    }
+    check_password(&upload.wishes, source)?;
     let password = if upload.wishes.password { password::for_new(source, session)? } else { None };
     let paste = upload.send(password, session)?;
     report(&Form::Link, session, upload, &paste).map(drop)
