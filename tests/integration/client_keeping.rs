@@ -318,3 +318,18 @@ fn resume_does_not_ignore_a_password() {
     let read = client.run(&["get", "--password-file", "password", &link]).succeeded();
     assert_eq!(read.text(), "sealed");
 }
+
+#[test]
+fn resume_says_once_that_the_server_is_still_down_and_what_is_kept() {
+    let broken = Stub::new(|_| reply("502 Bad Gateway", "", ""));
+    for down in ["http://127.0.0.1:1", &broken.url] {
+        let client = Client::with_url(down);
+        client.pipe("one", &[]).failed(7);
+        assert!(client.run(&["resume"]).failed(7).contains("the input is still saved"));
+        client.pipe("two", &[]).failed(7);
+        client.pipe("three", &[]).failed(7);
+        let stderr = client.run(&["resume"]).failed(7);
+        assert!(stderr.contains("3 inputs are still saved") && stderr.contains("fpaste resume again"), "{stderr}");
+        assert_eq!(kept(&client, "unsent-").len(), 3);
+    }
+}
