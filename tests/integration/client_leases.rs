@@ -410,3 +410,17 @@ fn the_reader_of_a_limited_paste_is_told_how_many_reads_are_left() {
         assert!(!reader.run(&["get", &link]).failed(3).contains("note"));
     }
 }
+
+#[test]
+fn a_read_that_fails_here_says_until_when_it_can_be_repeated() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for (reads, then) in [("1", "after that, the paste is gone"), ("2", "after that, the read is used up")] {
+        let link = client.create("x", &["--name", "taken", "-n", reads]);
+        client.file("taken", "mine");
+        let stderr = client.run(&["get", "-O", &link]).failed(2);
+        assert_eq!(stderr.matches("run fpaste get again within").count(), 1, "{stderr}");
+        assert!(stderr.contains(then), "{stderr}");
+        assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
+    }
+}
