@@ -551,3 +551,33 @@ fn a_list_with_unknown_states_says_why_once() {
     assert!(run.stderr.contains("connection refused"), "{}", run.stderr);
     assert!(client.run(&["list"]).succeeded().stderr.is_empty());
 }
+
+#[test]
+fn a_link_without_an_id_or_key_is_named_as_such() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let url = format!("http://{}/", server.authority());
+    for arguments in [&[][..], &["get"], &["status"], &["delete"]] {
+        for url in [&url, url.trim_end_matches('/')] {
+            let stderr = client.run(&[arguments, &[url]].concat()).failed(2);
+            assert!(stderr.contains("error: the link has no ID"), "{arguments:?}: {stderr}");
+        }
+    }
+    client.file("saved", "x");
+    for link in ["abcd1234", "http://x/abcd1234", "http://x/abcd1234#", "#"] {
+        let stderr = client.run(&["get", "--from", "saved", link]).failed(2);
+        assert!(stderr.contains("error: the link has no key"), "{link}: {stderr}");
+    }
+    let stderr = client.run(&["get", "--from", "saved", "http://x/abcd1234#short"]).failed(2);
+    assert!(stderr.contains("damaged or incomplete"), "{stderr}");
+}
+
+#[test]
+fn wrong_words_and_numbers_are_named() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    assert!(client.run(&["help", "nope"]).failed(2).contains("error: nope: no such command"));
+    for arguments in [&["-x", "99999999999999999999d", "-"][..], &["extend", "abcd1234", "36501d"]] {
+        let stderr = client.run(arguments).failed(2);
+        assert!(stderr.contains("the maximum is 36500d"), "{stderr}");
+    }
+}
