@@ -166,7 +166,8 @@ fn usage(error: &lexopt::Error) -> Failure {
 fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result<Command, Failure> {
     Ok(match name {
         None if stdin_is_terminal => {
-            return Err(Failure::usage("nothing to upload").hint("use fpaste FILE or COMMAND | fpaste"));
+            return Err(Failure::usage("nothing to upload")
+                .hint("use fpaste FILE or COMMAND | fpaste, or fpaste - to type the content"));
         }
         None | Some(Name::Create) => Command::Create(create(given)?),
         Some(Name::Resume) => given.no_operands().and_then(|()| given.password()).map(Command::Resume)?,
@@ -234,13 +235,15 @@ fn command(name: Option<Name>, given: &Given, stdin_is_terminal: bool) -> Result
 
 /// `help`: of all commands, or of one.
 fn help(given: &Given) -> Result<String, Failure> {
-    let row = match given.operands.as_slice() {
-        [] => return Ok(flags::help()),
-        [word] => COMMANDS.iter().find(|row| word == row.word),
-        _ => None,
-    };
-    let row = row.ok_or_else(|| Failure::usage("help needs one command, or none").hint("fpaste help lists them"))?;
-    Ok(flags::command_help(row.name))
+    let bad = |why: &str| Failure::usage(why).hint("fpaste help lists the commands");
+    match given.operands.as_slice() {
+        [] => Ok(flags::help()),
+        [word] => match COMMANDS.iter().find(|row| word == row.word) {
+            Some(row) => Ok(flags::command_help(row.name)),
+            None => Err(bad(&format!("{}: no such command", without_fragment(&word.to_string_lossy())))),
+        },
+        _ => Err(bad("help needs one command, or none")),
+    }
 }
 
 /// `update`: the first operand is the link, the rest is as in a sealed `create`.
@@ -434,8 +437,21 @@ fn check_mime_type(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Parses a lifetime: seconds, or a sum of numbers with the units s, m, h, d or w.
+/// The longest lifetime, a hundred years. Servers shorten it to their own maximum.
+const MAX_EXPIRY_SECONDS: u64 = 36_500 * 86_400;
+
+/// Parses a lifetime of at most [`MAX_EXPIRY_SECONDS`].
 fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
+    let seconds = parse_seconds(text, what)?;
+    if seconds > MAX_EXPIRY_SECONDS {
+        let text = without_fragment(text);
+        return Err(Failure::usage(format!("invalid {what} value {text:?}: the maximum is 36500d")));
+    }
+    Ok(seconds)
+}
+
+/// Parses seconds, or a sum of numbers with the units s, m, h, d or w.
+fn parse_seconds(text: &str, what: &str) -> Result<u64, Failure> {
     let bad =
         || Failure::usage(format!("invalid {what} value {:?}: expected e.g. 90s, 1h30m, 7d", without_fragment(text)));
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -455,7 +471,7 @@ fn parse_expiry(text: &str, what: &str) -> Result<u64, Failure> {
         if digits.is_empty() {
             return Err(bad());
         }
-        // A number that overflows is still valid; the server clamps it.
+        // A number that overflows is refused as too large.
         let number: u64 = digits.parse().unwrap_or(u64::MAX);
         seconds = seconds.saturating_add(number.saturating_mul(unit_seconds));
     }
@@ -578,19 +594,13 @@ mod tests {
             "-o out http://x/abcd",
             "-p http://x/abcd",
             "-m --password-file f http://x/abcd",
+            "http://x/",
         ] {
             assert!(matches!(parsed(line), Ok(Command::Get(_))), "{line}");
         }
-        for line in [
-            "abcd",
-            "ftp://x/abcd",
-            "http://x/",
-            "http://x/abc",
-            "http:/abcd",
-            "create http://x/abcd",
-            "-p x",
-            "-b http://x/abcd",
-        ] {
+        for line in
+            ["abcd", "ftp://x/abcd", "http://x/abc", "http:/abcd", "create http://x/abcd", "-p x", "-b http://x/abcd"]
+        {
             assert!(matches!(parsed(line), Ok(Command::Create(_))), "{line}");
         }
     }
@@ -689,7 +699,7 @@ mod tests {
             let failure = parsed(line).map(|command| panic!("{line}: {command:?}")).unwrap_err();
             assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line}");
         }
-        assert!(parse([], true).is_err());
+        assert!(parse([], true).unwrap_err().hint.unwrap().contains("fpaste - "));
         for line in [&[""][..], &["x", ""]] {
             let failure = parse(line.iter().map(OsString::from), false).unwrap_err();
             assert_eq!(failure.exit, super::super::failure::Exit::Usage, "{line:?}");
@@ -726,7 +736,9 @@ mod tests {
         for (text, seconds) in cases.into_iter().chain(sums) {
             assert_eq!(parse_expiry(text, "--expiry").unwrap(), seconds, "{text}");
         }
-        assert_eq!(parse_expiry("99999999999999999999d1s", "x").unwrap(), u64::MAX);
-        assert_eq!(parse_expiry("99999999999999999999d", "x").unwrap(), u64::MAX);
+        assert_eq!(parse_expiry("36500d", "--expiry").unwrap(), MAX_EXPIRY_SECONDS);
+        for text in ["36501d", "99999999999999999999d1s", "99999999999999999999d", "99999999999999999999999"] {
+            assert!(parse_expiry(text, "--expiry").unwrap_err().message.contains("the maximum is 36500d"), "{text}");
+        }
     }
 }

@@ -80,6 +80,8 @@ pub fn run(options: &Ask, session: &Session<'_>) -> Result<(), Failure> {
     wait(&made.asked.entry, session)?;
     get::run(&reading(id.as_str()), session).map_err(|failure| match failure.exit {
         Exit::NotFound | Exit::Decryption => failure,
+        // A read that was taken says itself how to resume it.
+        _ if failure.hint.as_ref().is_some_and(|hint| hint.contains("fpaste get")) => failure,
         _ => failure.add_hint(&format!("try again with fpaste get {}", shown(&id))),
     })
 }

@@ -45,10 +45,10 @@ impl Destination {
     pub fn check(&self) -> Result<(), Failure> {
         let existing = existing_ancestor(&self.folder);
         let is_folder = fs::metadata(existing).map(|metadata| metadata.is_dir());
-        let checked = is_folder.and_then(|is_folder| {
-            if is_folder { check_writable(existing) } else { Err(io::ErrorKind::NotADirectory.into()) }
-        });
-        checked.map_err(|error| unwritable(&self.folder, &error))
+        if matches!(is_folder, Ok(false)) {
+            return Err(Failure::usage(format!("{} is not a folder", existing.display())));
+        }
+        is_folder.and_then(|_| check_writable(existing)).map_err(|error| unwritable(&self.folder, &error))
     }
 }
 
@@ -58,6 +58,8 @@ fn check_writable(folder: &Path) -> io::Result<()> {
 
 /// The folder itself or its nearest existing ancestor.
 fn existing_ancestor(folder: &Path) -> &Path {
+    // Without the trailing slash, with which a file does not seem to exist.
+    let folder = folder.components().as_path();
     let is_there = |path: &&Path| !path.as_os_str().is_empty() && fs::symlink_metadata(path).is_ok();
     folder.ancestors().find(is_there).unwrap_or_else(|| Path::new(if folder.has_root() { "/" } else { "." }))
 }

@@ -116,6 +116,9 @@ impl Failure {
                 let request = text("request_id").map_or_else(String::new, |id| format!(" and mention request {id}"));
                 Some(format!("try again; if it persists, contact the server's operator{request}"))
             }
+            "" if matches!(status, 502..=504) => {
+                Some(format!("the server behind the proxy is not running or not reachable; {wait}"))
+            }
             code => own_hint(code).map(str::to_owned).or_else(|| text("hint").map(|hint| in_our_words(&hint))),
         };
         let may_pass = status == 429 || status >= 500;
@@ -233,7 +236,9 @@ mod tests {
             (failure.message.as_str(), failure.hint.as_deref()),
             ("bad \u{fffd}[31mthing", Some("do\u{fffd} this"))
         );
-        assert_eq!(Failure::refused(502, b"<html>", None).message, "the server returned status 502");
+        let failure = Failure::refused(502, b"<html>", None);
+        assert_eq!(failure.message, "the server returned status 502");
+        assert!(failure.hint.unwrap().contains("the server behind the proxy is not running"));
     }
 
     #[test]

@@ -552,11 +552,15 @@ impl<'a> Fetch<'a> {
     pub fn fate(&self) -> Option<String> {
         let lease = self.lease.as_ref()?;
         let left = human_seconds(lease.expires_at.saturating_sub(unix_now()));
-        Some(if lease.is_kept() {
-            format!("run fpaste get again within {left} to resume this read")
-        } else {
-            format!("the read could not be saved and expires in {left}")
-        })
+        if !lease.is_kept() {
+            return Some(format!("the read could not be saved and expires in {left}"));
+        }
+        let then = match (self.is_answer(), self.facts.is_last_read()) {
+            (true, _) => "the answer is gone",
+            (false, true) => "the paste is gone",
+            (false, false) => "the read is used up",
+        };
+        Some(format!("run fpaste get again within {left} to resume this read; after that, {then}"))
     }
 }
 

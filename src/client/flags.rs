@@ -268,7 +268,7 @@ pub const FLAGS: &[Flag] = &[
     Flag::new(&[Name::Create], 'b', "burn", "delete after the first read"),
     Flag::new(&[Name::Create], 'n', "reads", "delete after N reads").takes("N").manual("From 1 to 1000."),
     Flag::new(&[Name::Create, Name::Ask], 'x', "expiry", "lifetime, e.g. 90s, 1h30m, 7d").takes("TIME").manual(
-        "The units `m`, `h`, `d` and `w` can be combined. A server shortens what is longer than it allows, and a \
+        "The units `m`, `h`, `d` and `w` can be combined. At most 36500 days; a server shortens what is longer than it allows, and a \
          warning says so. Without this option a paste expires some days after it was last read.",
     ),
     Flag::new(
@@ -290,7 +290,7 @@ pub const FLAGS: &[Flag] = &[
     )
     .takes("FILE"),
     Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "name", "name of the file, or of stdin, in the paste")
-        .takes("NAME").manual("A name, or a path below a folder. Possible with one file."),
+        .takes("NAME").manual("A name, or a path below a folder. Possible with one file, and not with `-E` or `--format 1`, which keep no names."),
     Flag::new(&[Name::Create, Name::Answer, Name::Update], '-', "no-name", "leave out file names").manual("Types are left out with them. Possible with one file."),
     Flag::new(&[Name::Create, Name::Get], '-', "format", "1: for older programs; 2: sealed [2]")
         .takes("N")
@@ -334,14 +334,14 @@ pub const FLAGS: &[Flag] = &[
     ),
     Flag::new(&[Name::Ask], '-', "force", "overwrite files"),
     Flag::new(&[Name::List], '-', "remote", "list the pastes of your token or certificate").manual("They may have been made on any machine. IDs are known only for the pastes of a token."),
-    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each").manual("This includes pastes that ended within a month, also by a read or a deletion on this machine."),
+    Flag::new(&[Name::List], '-', "status", "ask the servers for the status of each").manual("This includes pastes that ended within a month, also by a read or a deletion on this machine. The states are those of `status`, and `gone` if the server knows nothing of the paste, or `unknown` if it could not be asked; then a warning says why."),
     Flag::new(&[Name::List, Name::Status, Name::Info], 'j', "json", "print JSON"),
     Flag::new(&[Name::Cert], 'a', "algorithm", "algorithm: ec or rsa [ec]").takes("NAME").one_of(ALGORITHMS),
     Flag::new(&[Name::Cert], 'c', "curve", "curve: secp256r1, secp384r1 or secp521r1 [secp384r1]")
         .takes("NAME")
         .one_of(CURVES),
     Flag::new(&[Name::Cert], 'b', "bits", "size of an RSA key: 2048, 3072 or 4096 [4096]").takes("N").one_of(RSA_BITS),
-    Flag::new(&[Name::Cert], 'd', "days", "validity in days [365]").takes("N"),
+    Flag::new(&[Name::Cert], 'd', "days", "validity in days [365]").takes("N").manual("From 1 to 36500."),
     Flag::new(&[Name::Cert], 'n', "name", "common name [fpaste-USER@HOST-RANDOM]").takes("NAME"),
     Flag::new(&[Name::Cert], 'o', "output", "folder for client.crt and client.key [~/.config/fpaste]").takes("DIR"),
     Flag::new(&[Name::Cert], '-', "configure", "save it in the configuration file").manual(

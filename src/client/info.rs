@@ -29,10 +29,12 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     let limit = |name: &str| info.get("limits")?.get(name)?.as_u64();
     let mut lines = vec![("address", server.to_string())];
     if let (Some(name), Some(version)) = (text(info.get("name")), text(info.get("version"))) {
+        let name = if name == "FlaskPaste" { "flaskpaste" } else { &name };
         lines.push(("server", format!("{name} {version}")));
     }
     let is_known = info.get("authenticated").and_then(Value::as_bool).unwrap_or(false);
     lines.push(("you are", if is_known { "authenticated" } else { "anonymous" }.into()));
+    lines.extend(info.get("create").and_then(needed_to_create).map(|needed| ("to create", needed.into())));
     if let Some(bytes) = limit(if is_known { "max_auth" } else { "max_anon" }) {
         lines.push(("maximum size", human_bytes(bytes)));
     }
@@ -44,6 +46,15 @@ pub fn run(json: bool, session: &Session<'_>) -> Result<(), Failure> {
     }
     lines.extend(info.get("pow").and_then(work).map(|work| ("proof of work", work)));
     write_table(&lines)
+}
+
+/// What a client needs to create a paste; `None` if anyone may.
+fn needed_to_create(create: &Value) -> Option<&'static str> {
+    match create.as_str()? {
+        "token" => Some("a token is needed"),
+        "certificate" => Some("a client certificate is needed"),
+        _ => None,
+    }
 }
 
 /// The proof of work for a paste; clients on the server's own machine may need none.

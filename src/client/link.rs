@@ -140,6 +140,9 @@ impl Target {
         let ask = ask.map(|fragment| Ask::from_fragment(fragment).ok_or_else(no_ask)).transpose()?;
         let key = key.map(|fragment| Key::from_fragment(fragment).ok_or_else(|| no_key(fragment))).transpose()?;
         let address = address.strip_suffix('/').unwrap_or(address);
+        if is_without_path(address) {
+            return Err(Failure::usage("the link has no ID").hint("copy the full link, with the ID after the host"));
+        }
         let Some((server, id)) = address.strip_suffix("/raw").unwrap_or(address).rsplit_once('/') else {
             return Ok(Self { server: None, id: address.parse().map_err(|()| no_paste(address))?, key, ask });
         };
@@ -148,10 +151,18 @@ impl Target {
     }
 }
 
-/// Whether this is the URL of a paste, with or without a key: then `get` is meant.
+/// Whether this is a URL without a path, which names a server and no paste.
+fn is_without_path(address: &str) -> bool {
+    let scheme_and_host = address.trim_end_matches('/').split_once("://");
+    scheme_and_host.is_some_and(|(scheme, host)| {
+        !host.contains('/') && ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    })
+}
+
+/// Whether this is the URL of a paste, with or without a key, or lacks only its ID: then `get` is meant.
 pub fn names_a_paste(text: &str) -> bool {
     let address = text.trim().split('#').next().unwrap_or_default();
-    Target::parse(address).is_ok_and(|target| target.server.is_some())
+    is_without_path(address) || Target::parse(address).is_ok_and(|target| target.server.is_some())
 }
 
 /// Whether this is `ID#KEY`, as `create -q` prints it, and hardly a file name.
@@ -165,7 +176,15 @@ pub fn is_id_with_key(text: &str) -> bool {
 /// A usage failure if there is none.
 pub fn key(text: &str) -> Result<Key, Failure> {
     let fragment = text.trim().rsplit_once('#').map_or(text.trim(), |(_, fragment)| fragment);
-    key_of(fragment).and_then(Key::from_fragment).ok_or_else(|| no_key(fragment))
+    let is_absent = || {
+        if text.contains('#') { key_of(fragment).is_none_or(str::is_empty) } else { Target::parse(text).is_ok() }
+    };
+    key_of(fragment).and_then(Key::from_fragment).ok_or_else(|| {
+        if is_absent() {
+            return Failure::usage("the link has no key").hint("use the full link, including the part after the #");
+        }
+        no_key(fragment)
+    })
 }
 
 /// The length of a key in a link.

@@ -15,7 +15,7 @@ use std::fmt::Write;
 /// Longest name shown in full.
 const MAX_NAME_CHARS: usize = 40;
 
-/// Shows the history.
+/// Shows the history. A server that fails does not fail the list.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -27,13 +27,27 @@ pub fn run(json: bool, with_status: bool, session: &Session<'_>) -> Result<(), F
     let mut entries = session.known();
     // The servers know more about ended pastes than this machine.
     entries.retain(|entry| with_status || entry.may_be_live(now));
+    let mut failures = Vec::new();
     let mut listed: Vec<(Entry, Option<&str>)> = entries
         .into_iter()
         .map(|entry| {
-            let state = with_status.then(|| state_of(&entry, session));
+            let state = with_status.then(|| {
+                state_of(&entry, session).unwrap_or_else(|failure| {
+                    failures.push(failure);
+                    "unknown"
+                })
+            });
             (entry, state)
         })
         .collect();
+    if let Some(first) = failures.first() {
+        session.ui.warning(&format!(
+            "unknown status of {} of {} pastes: {}",
+            failures.len(),
+            listed.len(),
+            first.message
+        ));
+    }
     // Keys of asks are kept here longer than servers keep their receipts.
     listed.retain(|(entry, state)| !(entry.is_ask && *state == Some("gone") && !entry.may_be_live(now)));
     if json {
@@ -68,14 +82,14 @@ pub fn ids(session: &Session<'_>) -> Result<(), Failure> {
     write_stdout(text.as_bytes())
 }
 
-/// The state of a paste according to its server; a server that fails does not fail the list.
-fn state_of(entry: &Entry, session: &Session<'_>) -> &'static str {
+/// The state of a paste according to its server.
+fn state_of(entry: &Entry, session: &Session<'_>) -> Result<&'static str, Failure> {
     match status::ask(entry, session) {
-        Ok(answer) => status::state(&answer, entry.is_ask),
-        Err(failure) if failure.exit == Exit::NotFound => "gone",
+        Ok(answer) => Ok(status::state(&answer, entry.is_ask)),
+        Err(failure) if failure.exit == Exit::NotFound => Ok("gone"),
         Err(failure) => {
             session.ui.trace(|| format!("{}: {}", entry.id, failure.message));
-            "unknown"
+            Err(failure)
         }
     }
 }

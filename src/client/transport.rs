@@ -142,6 +142,9 @@ impl Answer {
 
     /// The failure for a refusal.
     pub fn refused(&self) -> Failure {
+        if self.status == 404 && self.code().is_none() {
+            return not_flaskpaste();
+        }
         let wait = number(&self.headers, "Retry-After");
         Failure::refused(self.status, &self.body, wait)
     }

@@ -6,8 +6,8 @@
 use super::Session;
 use super::command::{Form, PasswordSource};
 use super::config::create_private_folder;
-use super::create::report;
-use super::failure::Failure;
+use super::create::{allowed_bytes, report};
+use super::failure::{Exit, Failure};
 use super::kept::write_new_from;
 use super::upload::{Gate, Stored, Upload, Wishes};
 use super::{files, link, password};
@@ -98,7 +98,8 @@ fn files(session: &Session<'_>) -> Vec<PathBuf> {
 /// Sends the saved uploads for this server and removes them.
 ///
 /// # Errors
-/// The first failure; the others are printed as they occur. When there is nothing to send.
+/// The first failure; the others are printed as they occur, unless the server does not answer at all: then nothing more
+/// is tried. When there is nothing to send.
 pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
     forget_old(session);
     let mut first_failure = None;
@@ -110,14 +111,37 @@ pub fn run(source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure
         let sent = read(file).and_then(|(server, upload)| send(&server, &upload, source, session));
         match sent {
             Ok(()) => drop(fs::remove_file(&path)),
-            Err(failure) if first_failure.is_none() => first_failure = Some(failure),
-            Err(failure) => session.ui.failure(&failure),
+            Err(failure) => {
+                let is_server_down =
+                    failure.may_pass && allowed_bytes(&session.settings.server, true, session).is_err();
+                match first_failure {
+                    None => first_failure = Some(failure),
+                    Some(_) => session.ui.failure(&failure),
+                }
+                if is_server_down {
+                    break;
+                }
+            }
         }
     }
     if !is_any {
         return Err(Failure::usage("nothing to resume").hint("only failed uploads from a pipe are saved, for a day"));
     }
-    first_failure.map_or(Ok(()), Err)
+    match first_failure {
+        None => Ok(()),
+        // Its own hint says how to send it.
+        Some(failure) if failure.exit == Exit::Usage => Err(failure),
+        Some(failure) => Err(failure.add_hint(&left(session))),
+    }
+}
+
+/// What is still saved after a failure.
+fn left(session: &Session<'_>) -> String {
+    let inputs = match files(session).len() {
+        1 => "the input is".to_owned(),
+        count => format!("{count} inputs are"),
+    };
+    format!("{inputs} still saved, for a day after the first attempt: run fpaste resume again")
 }
 
 /// Opens a file, unless another fpaste is sending it or has sent it.
@@ -153,15 +177,30 @@ fn read(file: File) -> Result<(String, Upload), Failure> {
     Ok((server, Upload { wishes, key, content, name: None, size: None }))
 }
 
+/// A password is given exactly where the server needs one: what is sealed cannot get another.
+fn check_password(wishes: &Wishes, source: &PasswordSource) -> Result<(), Failure> {
+    let is_sealed_with_one = wishes.gate.as_ref().is_some_and(|gate| gate.password_proof.is_some());
+    match (wishes.password, *source == PasswordSource::None) {
+        (true, true) => {
+            Err(Failure::usage("the upload has a password, which was not saved").hint("use -p or --password-file"))
+        }
+        (false, false) if is_sealed_with_one => {
+            Err(Failure::usage("the saved upload already has its password, which cannot be changed")
+                .hint("use fpaste resume without -p or --password-file: the password is kept"))
+        }
+        (false, false) => Err(Failure::usage("the saved upload has no password, and none can be added")
+            .hint("use fpaste resume without -p to send it without a password; for one, pipe the input again with -p")),
+        _ => Ok(()),
+    }
+}
+
 fn send(server: &str, upload: &Upload, source: &PasswordSource, session: &Session<'_>) -> Result<(), Failure> {
     // Another server must be named explicitly with -s.
     if !session.settings.server_is_chosen && server != session.settings.server.to_string() {
         return Err(Failure::usage(format!("the saved upload is for {server}"))
             .hint(format!("use fpaste resume -s {server}, or -s with another server")));
     }
-    if upload.wishes.password && *source == PasswordSource::None {
-        return Err(Failure::usage("the upload has a password, which was not saved").hint("use -p or --password-file"));
-    }
+    check_password(&upload.wishes, source)?;
     let password = if upload.wishes.password { password::for_new(source, session)? } else { None };
     let paste = upload.send(password, session)?;
     report(&Form::Link, session, upload, &paste).map(drop)

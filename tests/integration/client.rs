@@ -138,7 +138,7 @@ fn passwords_are_read_from_the_environment_or_a_file() {
 fn lifetimes_reach_the_server() {
     let server = Server::start(&[]);
     let client = Client::new(&server);
-    for (text, seconds) in [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("99999d", 2_592_000)] {
+    for (text, seconds) in [("90", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("36500d", 2_592_000)] {
         let run = client.pipe("x", &["-j", "-x", text]).succeeded();
         let json = run.json();
         let lifetime = json["expires_at"].as_u64().unwrap() - json["created_at"].as_u64().unwrap();
@@ -443,7 +443,7 @@ fn info_shows_the_limits() {
     let client = Client::new(&server);
     let text = client.run(&["info"]).succeeded().text();
     let expected = format!(
-        "address         http://{}\nserver          FlaskPaste {}\nyou are         anonymous\nmaximum size    3.00 MiB\n\
+        "address         http://{}\nserver          flaskpaste {}\nyou are         anonymous\nmaximum size    3.00 MiB\n\
          expiry          5d after the last read\nmaximum expiry  30d\nproof of work   none\n",
         server.authority(),
         env!("CARGO_PKG_VERSION")

@@ -203,11 +203,20 @@ fn answers_can_be_files_and_folders() {
     assert!(run.succeeded().stdout.is_empty());
     assert_eq!(fs::read(asker.home.join("vpn/keys/client.key")).unwrap(), vec![7; 200_000]);
     assert_eq!(fs::read_to_string(asker.home.join("one.txt")).unwrap(), "one");
+    // The way to read it is said once, and until when.
+    let asking = Asking::start(&asker, &[]);
+    let id = id_of(&asking.link);
+    other.run(&["answer", &asking.link, "vpn", "one.txt"]).succeeded();
+    let (run, stderr) = asking.end();
+    assert_eq!(run.code, Some(2), "{stderr}");
+    assert!(stderr.contains("after that, the answer is gone") && !stderr.contains("try again with"), "{stderr}");
+    asker.run(&["get", "-o", "first/", &id]).succeeded();
     // Several files are not printed; they stay unread.
     let link = ask(&asker, &[]);
     other.run(&["answer", &link, "vpn"]).succeeded();
     let id = id_of(&link);
-    assert!(asker.run(&["get", &id]).failed(2).contains("this paste has 2 files"));
+    let stderr = asker.run(&["get", &id]).failed(2);
+    assert!(stderr.contains("this paste has 2 files") && stderr.contains("after that, the answer is gone"), "{stderr}");
     assert_eq!(kept(&asker).len(), 1);
     asker.run(&["get", "-o", "out/", &id]).succeeded();
     assert_eq!(fs::read_to_string(asker.home.join("out/vpn/readme.txt")).unwrap(), "hello");
@@ -382,14 +391,14 @@ fn a_404_removes_no_key_before_the_ask_expires() {
     let address = link.split(&format!("/{id}")).next().unwrap().to_owned();
     let proxy = Stub::new(|_| reply("404 Not Found", "", "<html>"));
     let empty = Stub::new(|_| reply("404 Not Found", "", r#"{"error":"No.","code":"not_found"}"#));
-    for stub in [&proxy, &empty] {
+    for (stub, code) in [(&proxy, 1), (&empty, 3)] {
         fs::write(&note, text.replace(&address, &stub.url)).unwrap();
         for command in ["get", "delete"] {
-            asker.run(&[command, &id]).failed(3);
+            asker.run(&[command, &id]).failed(code);
             assert_eq!(kept(&asker).len(), 1, "{command}");
         }
         move_noted_end(&asker, unix_now() - 1);
-        let stderr = asker.run(&["get", &id]).failed(3);
+        let stderr = asker.run(&["get", &id]).failed(code);
         let is_over = stub.url == empty.url;
         assert_eq!((stderr.contains("it has expired"), kept(&asker).is_empty()), (is_over, is_over), "{stderr}");
     }

@@ -77,7 +77,7 @@ fn the_help_command_shows_what_the_help_option_shows() {
     for command in commands() {
         assert_eq!(text(&["help", command]), text(&[command, "--help"]), "{command}");
     }
-    assert!(client().run(&["help", "nonsense"]).failed(2).contains("hint: fpaste help lists them"));
+    assert!(client().run(&["help", "nonsense"]).failed(2).contains("hint: fpaste help lists the commands"));
     assert!(client().run(&[""]).failed(2).contains("error: a file name is empty"));
 }
 

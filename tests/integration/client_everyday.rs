@@ -523,3 +523,61 @@ fn get_accepts_an_id_with_a_key() {
     let wrong = format!("{}!", &link[..link.len() - 1]);
     assert!(client.run(&["get", &wrong]).failed(2).contains("at least one character is wrong"));
 }
+
+#[test]
+fn info_says_what_is_needed_to_create() {
+    for (create, needed) in
+        [("token", Some("a token")), ("certificate", Some("a client certificate")), ("anyone", None)]
+    {
+        let server = Server::start(&[("FLASKPASTE_CREATE", create)]);
+        let text = Client::new(&server).run(&["info"]).succeeded().text();
+        let line = text.lines().find(|line| line.starts_with("to create"));
+        assert_eq!(line.is_some(), needed.is_some(), "{text}");
+        assert!(line.is_none_or(|line| line.ends_with(&format!("{} is needed", needed.unwrap()))), "{text}");
+    }
+}
+
+#[test]
+fn a_list_with_unknown_states_says_why_once() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    client.create("one", &[]);
+    client.create("two", &[]);
+    drop(server);
+    let run = client.run(&["list", "--status"]).succeeded();
+    assert_eq!(run.text().matches("  unknown  ").count(), 2, "{}", run.text());
+    let warning = "fpaste: warning: unknown status of 2 of 2 pastes: ";
+    assert!(run.stderr.starts_with(warning) && run.stderr.lines().count() == 1, "{}", run.stderr);
+    assert!(run.stderr.contains("connection refused"), "{}", run.stderr);
+    assert!(client.run(&["list"]).succeeded().stderr.is_empty());
+}
+
+#[test]
+fn a_link_without_an_id_or_key_is_named_as_such() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    let url = format!("http://{}/", server.authority());
+    for arguments in [&[][..], &["get"], &["status"], &["delete"]] {
+        for url in [&url, url.trim_end_matches('/')] {
+            let stderr = client.run(&[arguments, &[url]].concat()).failed(2);
+            assert!(stderr.contains("error: the link has no ID"), "{arguments:?}: {stderr}");
+        }
+    }
+    client.file("saved", "x");
+    for link in ["abcd1234", "http://x/abcd1234", "http://x/abcd1234#", "#"] {
+        let stderr = client.run(&["get", "--from", "saved", link]).failed(2);
+        assert!(stderr.contains("error: the link has no key"), "{link}: {stderr}");
+    }
+    let stderr = client.run(&["get", "--from", "saved", "http://x/abcd1234#short"]).failed(2);
+    assert!(stderr.contains("damaged or incomplete"), "{stderr}");
+}
+
+#[test]
+fn wrong_words_and_numbers_are_named() {
+    let client = Client::with_url("http://127.0.0.1:1");
+    assert!(client.run(&["help", "nope"]).failed(2).contains("error: nope: no such command"));
+    for arguments in [&["-x", "99999999999999999999d", "-"][..], &["extend", "abcd1234", "36501d"]] {
+        let stderr = client.run(arguments).failed(2);
+        assert!(stderr.contains("the maximum is 36500d"), "{stderr}");
+    }
+}

@@ -291,3 +291,45 @@ fn kept_uploads_hold_no_password_and_are_removed_after_a_day() {
     client.with("FLASKPASTE_SERVER", &url).create("new", &[]);
     assert!(!path.exists());
 }
+
+#[test]
+fn resume_does_not_ignore_a_password() {
+    let server = Server::start(&[]);
+    let client = Client::with_url("http://127.0.0.1:1");
+    let url = format!("http://{}", server.authority());
+    client.file("password", "hunter2\n");
+    let resumed = |arguments: &[&str]| {
+        let arguments = [&["resume", "-s", &url], arguments].concat();
+        client.with("FPASTE_PASSWORD", "other").run(&arguments)
+    };
+    for arguments in [&[][..], &["-E"], &["--format", "1"]] {
+        client.pipe("x", arguments).failed(7);
+        for option in [&["-p"][..], &["--password-file", "password"]] {
+            let stderr = resumed(option).failed(2);
+            assert!(stderr.contains("the saved upload has no password") && stderr.contains("without -p"), "{stderr}");
+        }
+        the_kept(&client, "unsent-");
+        resumed(&[]).succeeded();
+    }
+    client.pipe("sealed", &["--password-file", "password"]).failed(7);
+    let stderr = resumed(&["-p"]).failed(2);
+    assert!(stderr.contains("the saved upload already has its password"), "{stderr}");
+    let link = resumed(&[]).succeeded().line();
+    let read = client.run(&["get", "--password-file", "password", &link]).succeeded();
+    assert_eq!(read.text(), "sealed");
+}
+
+#[test]
+fn resume_says_once_that_the_server_is_still_down_and_what_is_kept() {
+    let broken = Stub::new(|_| reply("502 Bad Gateway", "", ""));
+    for down in ["http://127.0.0.1:1", &broken.url] {
+        let client = Client::with_url(down);
+        client.pipe("one", &[]).failed(7);
+        assert!(client.run(&["resume"]).failed(7).contains("the input is still saved"));
+        client.pipe("two", &[]).failed(7);
+        client.pipe("three", &[]).failed(7);
+        let stderr = client.run(&["resume"]).failed(7);
+        assert!(stderr.contains("3 inputs are still saved") && stderr.contains("fpaste resume again"), "{stderr}");
+        assert_eq!(kept(&client, "unsent-").len(), 3);
+    }
+}

@@ -298,7 +298,7 @@ fn a_lost_response_consumes_no_second_read() {
             serving(one_file(&secret), burning(), move |line| line.starts_with("POST").then(|| taken.to_vec()))
         };
         let client = Client::with_url(&server.url);
-        let stderr = client.run(&["get", &link(&server, &secret)]).failed(if is_refused { 3 } else { 7 });
+        let stderr = client.run(&["get", &link(&server, &secret)]).failed(if is_refused { 1 } else { 7 });
         assert!(is_refused || stderr.contains("the server may have counted this read"), "{stderr}");
         assert!(!server.heads().contains("/raw"), "{}", server.heads());
         assert!(notes(&client).is_empty());
@@ -408,5 +408,19 @@ fn the_reader_of_a_limited_paste_is_told_how_many_reads_are_left() {
         assert_eq!(note(&client).1, "that was the last read; the server has deleted the paste");
         assert!(!client.run(&["list"]).succeeded().text().contains("3 reads"), "it is not listed any more");
         assert!(!reader.run(&["get", &link]).failed(3).contains("note"));
+    }
+}
+
+#[test]
+fn a_read_that_fails_here_says_until_when_it_can_be_repeated() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server);
+    for (reads, then) in [("1", "after that, the paste is gone"), ("2", "after that, the read is used up")] {
+        let link = client.create("x", &["--name", "taken", "-n", reads]);
+        client.file("taken", "mine");
+        let stderr = client.run(&["get", "-O", &link]).failed(2);
+        assert_eq!(stderr.matches("run fpaste get again within").count(), 1, "{stderr}");
+        assert!(stderr.contains(then), "{stderr}");
+        assert_eq!(client.run(&["get", &link]).succeeded().text(), "x");
     }
 }

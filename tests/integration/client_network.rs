@@ -362,6 +362,10 @@ fn other_servers_are_reported_as_not_flaskpaste() {
         let stderr = Client::with_url(&elsewhere.url).pipe("x", arguments).failed(1);
         assert!(stderr.contains("does not look like a flaskpaste server"), "{stderr}");
     }
+    for arguments in [&["get"][..], &["status"], &["delete"]] {
+        let stderr = Client::with_url(&elsewhere.url).run(&[arguments, &["abcd1234"]].concat()).failed(1);
+        assert!(stderr.contains("does not look like a flaskpaste server"), "{arguments:?}: {stderr}");
+    }
     let noise = Stub::new(|_| b"SSH-2.0-OpenSSH_9.2\r\nConnection: close\r\n\r\n".to_vec());
     Client::with_url(&noise.url).run(&["info"]).failed(7);
     // A TLS alert, the response of some TLS servers to plain HTTP.
@@ -554,5 +558,14 @@ mod slow {
             assert_eq!(server.heads().matches("get /challenge").count(), 2, "{hard} {date}");
             assert_eq!(run.stderr.contains("before the proof of work was done"), code == 1, "{}", run.stderr);
         }
+    }
+}
+
+#[test]
+fn a_proxy_whose_server_is_down_is_named_as_such() {
+    for (status, code) in [("502 Bad Gateway", 7), ("503 Service Unavailable", 6), ("504 Gateway Timeout", 7)] {
+        let proxy = Stub::new(move |_| reply(status, "", "<html>"));
+        let stderr = Client::with_url(&proxy.url).run(&["info"]).failed(code);
+        assert!(stderr.contains("hint: the server behind the proxy is not running or not reachable"), "{stderr}");
     }
 }
