@@ -1,9 +1,8 @@
 //! Faults outside the server: files that vanish, a stderr that nobody reads. Faults that need system programs are in
 //! system/faults.rs.
 
-use crate::harness::{Folder, Launcher, SOON, Server, wait_until};
+use crate::harness::{Folder, Launcher, SOON, Server, signal, wait_until};
 use std::fs;
-use std::process::Command;
 use std::sync::Arc;
 
 #[test]
@@ -35,23 +34,19 @@ fn nothing_is_acknowledged_after_the_database_is_removed_or_replaced() {
 }
 
 /// Forwards a server's stderr; stopped until dropped.
-struct Stopped(String);
+struct Stopped(u32);
 
 impl Stopped {
-    fn new(pid: &str) -> Self {
+    fn new(pid: u32) -> Self {
         signal("STOP", pid);
-        Self(pid.to_owned())
+        Self(pid)
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        signal("CONT", &self.0);
+        signal("CONT", self.0);
     }
-}
-
-fn signal(name: &str, pid: &str) {
-    assert!(Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap().success());
 }
 
 #[test]
@@ -63,7 +58,7 @@ fn a_stderr_that_nobody_reads_blocks_no_request_and_no_stop() {
     let mut server = Server::embedded_by(launcher, Arc::new(Folder::new()), &variables);
     let paste = server.paste("from before");
     let pid = fs::read_to_string(server.folder().join("cat.pid")).unwrap();
-    let stopped = Stopped::new(pid.trim());
+    let stopped = Stopped::new(pid.trim().parse().unwrap());
     // Each create now logs a failure: in all, more than a pipe holds.
     fs::remove_file(server.database()).unwrap();
     let mut connection = server.connect();

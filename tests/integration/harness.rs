@@ -294,8 +294,7 @@ impl Server {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+        signal(name, self.child.id());
     }
 
     /// Waits for the process to end by itself.
@@ -367,6 +366,12 @@ impl Server {
         self.get("/health").expect_status(200);
         assert!(started.elapsed() < SOON, "/health took {:?}\n{}", started.elapsed(), self.log());
     }
+}
+
+/// Sends a signal by its name to a process.
+pub fn signal(name: &str, pid: u32) {
+    let kill = format!("kill -{name} {pid}");
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
 }
 
 impl Drop for Server {
