@@ -154,11 +154,11 @@ fn reads_and_leases_across_servers_never_exceed_the_limit() {
 fn a_proof_of_work_token_buys_one_paste_across_servers() {
     let production = [("FLASK_ENV", "production"), ("FLASKPASTE_POW_DIFFICULTY", "4")];
     let Some(group) = Group::start("proof of work on two servers", 2, &production) else { return };
-    for _ in 0..5 {
+    for round in 0..5 {
         let challenge = group.servers[0].get("/challenge").expect_status(200).json();
         let (token, solution) = (challenge["token"].as_str().unwrap(), solution(&challenge));
         let answers = race(&group, 8, |server, number| {
-            let request = server.post(format!("paste {number}")).header("X-PoW-Token", token);
+            let request = server.post(format!("round {round}, paste {number}")).header("X-PoW-Token", token);
             request.header("X-PoW-Solution", &solution).send()
         });
         let made = answers.iter().filter(|answer| answer.status == 201).count();
