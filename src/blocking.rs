@@ -2,8 +2,8 @@
 //!
 //! With a running thread for each connection, every request meets a cold stack and heap: at 200 connections it costs
 //! 1.6 times the CPU time (docs/architecture.md). Invariant: a thread holds at most one permit; there are more than the
-//! given number only after all their holders were blocked at once. Must never be the only limit of anything: a thread
-//! that was blocked goes on without a permit.
+//! given number only after no holder had asked for a request for a while. Must never be the only limit of anything: a
+//! thread that was blocked goes on without a permit.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -70,7 +70,7 @@ impl Permits {
         HELD.set(Some(Arc::clone(self)));
     }
 
-    /// Waits for a request; other threads then need not.
+    /// Runs `request`, which waits for a request, and records that a thread waits.
     pub fn wait_for<T>(&self, request: impl FnOnce() -> T) -> T {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let request = request();

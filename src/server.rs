@@ -148,6 +148,7 @@ impl Server {
         while is_busy() && started.elapsed() < STOP_GRACE {
             let fresh_too = started.elapsed() > FRESH_GRACE;
             if fresh_too {
+                // If the accepting thread, which does it otherwise, still waits for a free slot.
                 self.pool.acceptor.close();
             }
             for slot in &self.pool.slots {
@@ -159,7 +160,6 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.pool.acceptor.close();
     }
 }
 

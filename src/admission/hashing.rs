@@ -435,10 +435,10 @@ mod tests {
     fn busy_clients_do_not_starve_another() {
         for same_paste in [false, true] {
             let mut state = Hashing::with(1).state.into_inner().unwrap();
+            let key_of = |number: u32| hash(("client", client(number)));
             let come = |state: &mut State, number: u32| {
                 let paste = if same_paste { 0 } else { u64::from(number) };
-                let key = hash(("client", client(number)));
-                if !state.waiting.iter().any(|waiting| waiting.client == key) {
+                if !state.waiting.iter().any(|waiting| waiting.client == key_of(number)) {
                     let _ = state.enter(Purpose::Read(paste), client(number));
                 }
             };
@@ -457,8 +457,8 @@ mod tests {
                 while !is_served && *turns < 100 {
                     all_come(&mut state);
                     come(&mut state, number);
-                    let key = hash(("client", client(number)));
-                    is_served = serve(&mut state).iter().any(|it| it.client == key && it.called == Some(Ok(())));
+                    is_served =
+                        serve(&mut state).iter().any(|it| it.client == key_of(number) && it.called == Some(Ok(())));
                     *turns += 1;
                 }
             }

@@ -22,6 +22,7 @@ const UNIX_PIECE_BYTES: usize = 16 << 10;
 #[derive(Clone, Copy)]
 pub(super) enum Patience {
     None,
+    /// To be tried after [`Patience::None`]: it gives the thread's permit up.
     Waits,
 }
 
@@ -112,9 +113,9 @@ impl<'a> Wire<'a> {
 }
 
 fn receive(mut socket: &TcpStream, into: &mut [u8], patience: Patience) -> io::Result<usize> {
-    match (sys::receive_now(socket, into), patience) {
-        (Err(error), Patience::Waits) if error.kind() == ErrorKind::WouldBlock => blocking::about_to_block(),
-        (result, _) => return result,
+    match patience {
+        Patience::None => return sys::receive_now(socket, into),
+        Patience::Waits => blocking::about_to_block(),
     }
     loop {
         match socket.read(into) {
